@@ -1,0 +1,147 @@
+"""NumPy files, read without pickle and only after their headers have been checked against the bytes that are there."""
+
+import difflib
+import math
+import zipfile
+import zlib
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.lib import format as npy_format
+
+from pushforward.data.raw import brief, budget, numeric
+from pushforward.errors import DataError
+
+__all__ = ["names", "npy", "npz", "pick"]
+
+MAGIC = b"\x93NUMPY"
+FRESH = "save it again with numpy.save or numpy.savez"
+
+
+def npy(path: Path) -> np.ndarray:
+    """Read the array of an .npy file.
+
+    Raises:
+        DataError: If the file is not an array of plain numbers or text, or is shorter than it declares.
+    """
+    with path.open("rb") as file:
+        return _read(file, path.stat().st_size, str(path))
+
+
+def names(path: Path) -> list[str]:
+    """Names of the arrays in an .npz file, in its order.
+
+    Raises:
+        DataError: If the file is not an archive of arrays.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.namelist() if member.endswith(".npy")]
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
+        raise DataError(f"{path}: not a readable .npz archive ({brief(error)}): {FRESH}") from error
+    if not members:
+        raise DataError(f"{path}: the archive holds no arrays: {FRESH}")
+    return [member.removesuffix(".npy") for member in members]
+
+
+def npz(path: Path, key: str) -> np.ndarray:
+    """Read one array of an .npz file.
+
+    Raises:
+        DataError: If the key is missing, or the array is damaged or of no plain type.
+    """
+    if key not in (known := names(path)):
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+        hint = f"did you mean {path}:{close[0]}? " if close else ""
+        raise DataError(f"{path}: no array named {key!r}: {hint}the arrays are {', '.join(known)}")
+    place = f"{path}:{key}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(f"{key}.npy")
+            with archive.open(info) as file:
+                return _read(cast(BinaryIO, file), info.file_size, place)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        raise DataError(f"{place}: the archive is damaged ({brief(error)}): {FRESH}") from error
+
+
+def pick(path: Path) -> str:
+    """The array of an .npz file that is meant when no key is given: the only one apart from conventional labels.
+
+    Raises:
+        DataError: If several arrays come into question; names and shapes are listed.
+    """
+    known = names(path)
+    labels = {name for name in known if any(partner(other) == name for other in known)}
+    rest = [name for name in known if name not in labels]
+    if len(rest) == 1:
+        return rest[0]
+    shapes = ", ".join(f"{name} {_shape(path, name)}" for name in known[:12])
+    more = f" and {len(known) - 12} more" if len(known) > 12 else ""
+    raise DataError(f"{path}: {len(known)} arrays ({shapes}{more}): choose one, for example {path}:{rest[0]}")
+
+
+def partner(key: str) -> str | None:
+    """The conventional name of the labels of an array: x_train -> y_train, images -> labels, data -> labels."""
+    if key[:1] in ("x", "X") and (len(key) == 1 or not key[1].isalpha()):
+        return "y" + key[1:]
+    for word in ("images", "data"):
+        if key == word or key.startswith(f"{word}_"):
+            return "labels" + key.removeprefix(word)
+    return None
+
+
+def _shape(path: Path, key: str) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
+            shape, _, _ = _header(cast(BinaryIO, file), str(path))
+        return str(shape)
+    except (DataError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
+        return "(unreadable)"
+
+
+def _header(file: BinaryIO, place: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    start = file.read(8)
+    if start[:6] != MAGIC:
+        what = "a pickle, which may run code and is never loaded" if start[:1] == b"\x80" else "not a NumPy array"
+        raise DataError(f"{place}: the contents are {what}: {FRESH}")
+    readers = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+    reader = readers.get((start[6], start[7])) if len(start) == 8 else None
+    if reader is None:
+        raise DataError(f"{place}: NumPy format version {tuple(start[6:])} is not supported: {FRESH}")
+    try:
+        shape, fortran, dtype = reader(file)
+    except (ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise DataError(f"{place}: the array's header is damaged ({brief(error)}): {FRESH}") from error
+    if any(length < 0 for length in shape):
+        raise DataError(f"{place}: the header declares the shape {shape}: {FRESH}")
+    return shape, fortran, dtype
+
+
+def _read(file: BinaryIO, size: int, place: str) -> np.ndarray:
+    shape, fortran, dtype = _header(file, place)
+    if dtype.kind != "U":
+        numeric(dtype, place)
+    need, there = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if need > there:
+        raise DataError(
+            f"{place}: truncated, shape {shape} of {dtype} takes {need} bytes and only {there} are there: {FRESH}"
+        )
+    if need > budget():
+        raise DataError(
+            f"{place}: shape {shape} of {dtype} takes {need / 2**30:.1f} GiB, {budget() / 2**30:.1f} GiB are allowed: "
+            "save fewer rows or a smaller type"
+        )
+    data = bytearray(need)
+    if _fill(file, data) < need:
+        raise DataError(f"{place}: truncated, the data end before the {need} bytes that are declared: {FRESH}")
+    array = np.frombuffer(data, dtype=dtype)
+    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+
+
+def _fill(file: BinaryIO, data: bytearray) -> int:
+    view, filled = memoryview(data), 0
+    while filled < len(data) and (part := file.read(min(1 << 24, len(data) - filled))):
+        view[filled : filled + len(part)] = part
+        filled += len(part)
+    return filled

@@ -1,0 +1,91 @@
+"""From rows as stored to a data set: split, scale, number the classes."""
+
+import numpy as np
+import torch
+
+from pushforward.data.dataset import Dataset, Split, fingerprint, split, standardise
+from pushforward.data.labels import numbered
+from pushforward.data.pixels import Pixels, inner_side, model_side
+from pushforward.data.raw import Raw, budget, enough
+from pushforward.errors import DataError, UsageError
+
+__all__ = ["assemble"]
+
+
+def assemble(
+    raw: Raw,
+    name: str,
+    *,
+    seed: int,
+    test_fraction: float | None,
+    side: int | None = None,
+    channels: int | None = None,
+    usual_fraction: float = 0.1,
+) -> Dataset:
+    """Build the data set of what a reader found.
+
+    Args:
+        raw: Checked rows in data units.
+        name: Name of the data set.
+        seed: Seed of the split.
+        test_fraction: Share to hold out. None keeps the source's own test set, or holds out `usual_fraction`.
+        side: Side of images, a power of two, or None to choose by their size.
+        channels: 1, 3 or 4, or None to keep what the images have.
+        usual_fraction: Share to hold out when nothing else is said.
+
+    Raises:
+        DataError: If there are too few rows, nothing varies, or the result would not fit into memory.
+        UsageError: If an option is out of range or does not apply.
+    """
+    enough(len(raw.x), raw.place)
+    if raw.x_test is not None and test_fraction is None:
+        train, held, labels_test = raw.x, raw.x_test, raw.labels_test
+        rows, rows_test = np.arange(len(train)), None
+        fraction = len(held) / (len(train) + len(held))
+        digest = fingerprint(train, held)
+    else:
+        fraction = usual_fraction if test_fraction is None else test_fraction
+        rows, rows_test = split(len(raw.x), seed, fraction)
+        train, held, labels_test = raw.x[rows], raw.x[rows_test], None
+        digest = fingerprint(raw.x)
+    codes, codes_test, classes = None, None, None
+    if raw.labels is not None:
+        codes, codes_test, classes = numbered(raw.labels, labels_test, len(raw.x), raw.place)
+        codes, codes_test = codes[rows], codes_test if rows_test is None else codes[rows_test]
+    unit = _pixels(raw, side, channels) if raw.kind == "images" else _affine(raw, train, side, channels)
+    return Dataset(
+        name=name,
+        kind=raw.kind,
+        train=unit.encode(train),
+        test=unit.encode(held),
+        train_labels=None if codes is None else torch.from_numpy(codes),
+        test_labels=None if codes_test is None else torch.from_numpy(codes_test),
+        decode=unit.decode,
+        encode=unit.encode,
+        mixture=None,
+        split=Split(seed, fraction, len(train), len(held), digest),
+        columns=raw.columns,
+        classes=classes,
+    )
+
+
+def _affine(raw: Raw, train: np.ndarray, side: int | None, channels: int | None):
+    if side is not None or channels is not None:
+        raise UsageError(f"{raw.place}: these are points, not images: leave out the side and the channels")
+    return standardise(train, place=raw.place, columns=raw.columns)
+
+
+def _pixels(raw: Raw, side: int | None, channels: int | None) -> Pixels:
+    x = raw.x
+    short = min(x.shape[1:3])
+    square = model_side(short, side, raw.place)
+    unit = Pixels(square, inner_side(short, square), x.shape[3] if channels is None else channels)
+    need = 4 * (len(x) + (0 if raw.x_test is None else len(raw.x_test))) * unit.channels * square**2
+    if need > budget():
+        raise DataError(
+            f"{raw.place}: {len(x)} images of side {square} need {need / 2**30:.1f} GiB of memory, "
+            f"{budget() / 2**30:.1f} GiB are allowed: give a smaller side or a limit"
+        )
+    if all(np.array_equal(x[0], image) for image in x[1:]):
+        raise DataError(f"{raw.place}: nothing varies, all {len(x)} images are the same: check the file's contents")
+    return unit

@@ -1,0 +1,134 @@
+"""An endless, seeded stream of batches that knows its position."""
+
+from collections.abc import Iterator
+from typing import Generic, Self, TypeVar, cast, final, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pushforward.errors import UsageError
+
+__all__ = ["Batches"]
+
+Batch = TypeVar("Batch", Tensor, tuple[Tensor, Tensor])
+
+
+@final
+class Batches(Generic[Batch], Iterator[Batch]):
+    """Batch k is a pure function of (seed, k): rows [k size, (k + 1) size) of the epochs' permutations in a row.
+
+    Epoch e is permuted by a generator seeded from (seed, e), so every epoch visits each row once, a batch may cross
+    from one epoch into the next, and `size` may exceed the number of rows. Rank r of `world` processes takes the rows
+    r, r + world, ... of the joint batch.
+
+    Args:
+        x: Rows, (n, *event).
+        size: Rows of a joint batch, a multiple of `world`.
+        seed: Seed of the order, not negative.
+        labels: One label a row, (n,); batches are then pairs (x, labels).
+        rank: Number of this process, 0 <= rank < world.
+        world: Number of processes.
+        position: Number of the batch that comes next.
+
+    Raises:
+        UsageError: If the sizes, the seed or the rank are out of range.
+    """
+
+    @overload
+    def __init__(
+        self: "Batches[Tensor]",
+        x: Tensor,
+        size: int,
+        *,
+        seed: int = 0,
+        labels: None = None,
+        rank: int = 0,
+        world: int = 1,
+        position: int = 0,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "Batches[tuple[Tensor, Tensor]]",
+        x: Tensor,
+        size: int,
+        *,
+        seed: int = 0,
+        labels: Tensor,
+        rank: int = 0,
+        world: int = 1,
+        position: int = 0,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        x: Tensor,
+        size: int,
+        *,
+        seed: int = 0,
+        labels: Tensor | None = None,
+        rank: int = 0,
+        world: int = 1,
+        position: int = 0,
+    ) -> None:
+        if not 0 <= rank < world:
+            raise UsageError(f"rank {rank} of {world}: it must lie in 0..world-1")
+        if size < 1 or size % world:
+            raise UsageError(f"batch size {size}: give a positive multiple of the number of processes, {world}")
+        if len(x) < 1 or seed < 0 or position < 0:
+            raise UsageError(f"{len(x)} rows, seed {seed}, position {position}: need a row and no negative number")
+        if labels is not None and len(labels) != len(x):
+            raise UsageError(f"{len(labels)} labels for {len(x)} rows: give one label a row")
+        self.x, self.labels = x, labels
+        self.size, self.seed, self.rank, self.world, self.position = size, seed, rank, world, position
+        self._epochs: dict[int, np.ndarray] = {}
+
+    def __repr__(self) -> str:
+        """Sizes, seed, rank and position."""
+        return (
+            f"Batches({tuple(self.x.shape)}, size={self.size}, seed={self.seed}, rank={self.rank}, "
+            f"world={self.world}, position={self.position})"
+        )
+
+    def __iter__(self) -> Self:
+        """The stream itself."""
+        return self
+
+    def __next__(self) -> Batch:
+        """The next batch, (size / world, *event), or the pair of it and its labels."""
+        rows = torch.from_numpy(self.rows(self.position)[self.rank :: self.world]).to(self.x.device)
+        self.position += 1
+        x = self.x.index_select(0, rows)
+        return cast(Batch, x if self.labels is None else (x, self.labels.index_select(0, rows)))
+
+    def rows(self, k: int) -> np.ndarray:
+        """Row numbers of joint batch k, int64 (size,)."""
+        n = len(self.x)
+        first, last = k * self.size, (k + 1) * self.size
+        parts = []
+        for epoch in range(first // n, (last - 1) // n + 1):
+            start = epoch * n
+            parts.append(self._epoch(epoch)[max(first - start, 0) : last - start])
+        return np.concatenate(parts)
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        if epoch not in self._epochs:
+            while len(self._epochs) > 1:  # two are enough for batches that cross an epoch's end
+                self._epochs.pop(next(iter(self._epochs)))
+            self._epochs[epoch] = np.random.default_rng((self.seed, epoch)).permutation(len(self.x))
+        return self._epochs[epoch]
+
+    def to(self, device: torch.device | str) -> Self:
+        """Keep the rows and labels on a device, so that batches are gathered there; returns the stream itself."""
+        self.x = self.x.to(device)
+        self.labels = None if self.labels is None else self.labels.to(device)
+        return self
+
+    def state_dict(self) -> dict[str, int]:
+        """The position; the rest is given by the arguments."""
+        return {"position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue at a stored position."""
+        self.position = int(state["position"])

@@ -1,0 +1,173 @@
+"""A data set in model units with its split, its unit and, where known, its density."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pushforward.data.mixture import Mixture
+from pushforward.errors import DataError, UsageError
+
+__all__ = ["MIN_ROWS", "MIN_TRAIN", "Affine", "Dataset", "Kind", "Split", "fingerprint", "split", "standardise"]
+
+Kind = Literal["points", "images"]
+
+MIN_ROWS = 10  # rows a source must bring before it is split
+MIN_TRAIN = 5  # rows that must be left to train on
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the rows were divided, recorded so that a run can be repeated.
+
+    Attributes:
+        seed: Seed of the permutation.
+        test_fraction: Share of the rows in the test set.
+        n_train: Rows to learn from.
+        n_test: Rows held out.
+        sha256: First 16 hexadecimal digits of the hash of the data, in data units and in the order of the source.
+    """
+
+    seed: int
+    test_fraction: float
+    n_train: int
+    n_test: int
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    r"""The unit of points: :math:`x_{\text{model}} = (x_{\text{data}} - m) / s`, computed in float64.
+
+    Attributes:
+        mean: Shift m, (d,), in data units.
+        scale: Divisor s, (d,) or (1,), in data units per model unit.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    def encode(self, x: np.ndarray) -> Tensor:
+        """Data units (n, d) -> model units (n, d) float32."""
+        return torch.from_numpy(((np.asarray(x, np.float64) - self.mean) / self.scale).astype(np.float32))
+
+    def decode(self, x: Tensor) -> np.ndarray:
+        """Model units (n, d) -> data units (n, d) float64."""
+        return x.detach().cpu().numpy().astype(np.float64) * self.scale + self.mean
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Training and test samples in model units, and the way back to data units.
+
+    Points are standardised with the training rows' statistics: toys by their mean and ONE scalar scale (the shape is
+    kept), tables per column. Images lie in [-1, 1], channels first, on a square side that is a power of two.
+
+    Attributes:
+        name: Where the data come from: 'digits', 'toy:ring8' or a path.
+        kind: 'points' or 'images'.
+        train: Samples to learn from, float32 (n, *event), in model units.
+        test: Held-out samples, float32 (m, *event), in model units.
+        train_labels: Class of each training sample, int64 (n,) in 0..n_classes-1, or None.
+        test_labels: The same for the test samples, (m,), or None.
+        decode: Model units -> data units. Points: float64 (n, d). Images: uint8 (n, h, w) or (n, h, w, c), rounded.
+        encode: Data units -> model units, float32 (n, *event).
+        mixture: The density the samples were drawn from, in data units, where it is known.
+        split: How the rows were divided.
+        columns: Names of the columns of a table, else empty.
+        classes: Names of the labels, else None.
+    """
+
+    name: str
+    kind: Kind
+    train: Tensor
+    test: Tensor
+    train_labels: Tensor | None
+    test_labels: Tensor | None
+    decode: Callable[[Tensor], np.ndarray]
+    encode: Callable[[np.ndarray], Tensor]
+    mixture: Mixture | None
+    split: Split
+    columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """Shape of one sample."""
+        return tuple(self.train.shape[1:])
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, 0 without labels."""
+        return len(self.classes) if self.classes else 0
+
+
+def split(n: int, seed: int, test_fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """Divide n rows by a seeded permutation.
+
+    Args:
+        n: Number of rows.
+        seed: Seed of `numpy.random.default_rng`, not negative.
+        test_fraction: Share of the rows to hold out, between 0 and 1; the number is rounded, and at least 1.
+
+    Returns:
+        Row numbers to train on and to test on, int64, each in the order of the permutation.
+
+    Raises:
+        UsageError: If the share is not strictly between 0 and 1, or the seed is negative.
+        DataError: If fewer than `MIN_TRAIN` rows are left to train on.
+    """
+    if not 0 < test_fraction < 1:
+        raise UsageError(f"test fraction {test_fraction:g}: give a number between 0 and 1, for example 0.1")
+    if seed < 0:
+        raise UsageError(f"seed {seed}: give a whole number that is not negative")
+    n_test = max(1, round(n * test_fraction))
+    if n - n_test < MIN_TRAIN:
+        raise DataError(
+            f"a test fraction of {test_fraction:g} leaves {max(0, n - n_test)} of {n} rows to train on, at least "
+            f"{MIN_TRAIN} are needed: use a smaller test fraction or more rows"
+        )
+    order = np.random.default_rng(seed).permutation(n)
+    return order[n_test:], order[:n_test]
+
+
+def fingerprint(*arrays: np.ndarray) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the arrays' bytes, in C order."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+    return digest.hexdigest()[:16]
+
+
+def standardise(x: np.ndarray, *, place: str, columns: tuple[str, ...] = (), single: bool = False) -> Affine:
+    """The unit that gives points mean 0 and standard deviation 1.
+
+    Args:
+        x: Training rows, (n, d), in data units.
+        place: The file or source, for messages.
+        columns: Names of the columns, for messages; their numbers are used without.
+        single: Divide all columns by one scale, the root of the mean variance, so that shapes are kept.
+
+    Raises:
+        DataError: If nothing varies, a column is constant (without `single`), or the values overflow float64.
+    """
+    x = np.asarray(x, np.float64)
+    names = columns or tuple(map(str, range(x.shape[1])))
+    still = [name for name, low, high in zip(names, x.min(0), x.max(0), strict=True) if low == high]
+    if len(still) == x.shape[1]:
+        raise DataError(f"{place}: nothing varies, all {len(x)} training rows are equal: check the file's contents")
+    if still and not single:
+        more = f" (and {len(still) - 1} more)" if len(still) > 1 else ""
+        raise DataError(f"{place}: column {still[0]!r}{more} is constant over the training rows: leave it out")
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, variance = x.mean(0), x.var(0)
+    if not np.isfinite(variance).all():
+        name = names[int(np.argmin(np.isfinite(variance)))]
+        raise DataError(
+            f"{place}: column {name!r} holds values too large to standardise: rescale it or take logarithms"
+        )
+    return Affine(mean, np.sqrt(variance.mean(keepdims=True) if single else variance))

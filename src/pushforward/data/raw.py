@@ -1,0 +1,102 @@
+"""What a reader hands over: rows in data units, checked one by one but not yet split or scaled."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from pushforward.data.dataset import MIN_ROWS, Kind
+from pushforward.errors import DataError, UsageError
+
+__all__ = ["Raw", "brief", "budget", "chosen", "enough", "finite", "numeric"]
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """Rows as they were stored.
+
+    Attributes:
+        place: The file, and the key in it, for messages.
+        kind: 'points' or 'images'.
+        x: Points (n, d) float64, or pixels (n, h, w, c) as uint8 or as float32 from 0 to 255.
+        labels: One value a row, integers or text, or None.
+        x_test: The source's own test set, like `x`, or None.
+        labels_test: Its labels, or None.
+        columns: Names of the columns of points, or empty.
+    """
+
+    place: str
+    kind: Kind
+    x: np.ndarray
+    labels: np.ndarray | None = None
+    x_test: np.ndarray | None = None
+    labels_test: np.ndarray | None = None
+    columns: tuple[str, ...] = ()
+
+
+def budget() -> int:
+    """Bytes that one data set may take: half of the machine's memory, 8 GiB where that is unknown."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (AttributeError, ValueError, OSError):
+        return 8 << 30
+
+
+def brief(error: BaseException) -> str:
+    """The first 120 characters of an error's text on one line."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def numeric(dtype: np.dtype, place: str) -> None:
+    """Refuse every type but whole and real numbers.
+
+    Raises:
+        DataError: For objects, text, complex numbers, dates and records.
+    """
+    if dtype.kind in "biuf":
+        return
+    what = {"O": "Python objects (pickled)", "U": "text", "S": "text", "c": "complex numbers", "V": "records"}
+    raise DataError(
+        f"{place}: the type {str(dtype)!r} means {what.get(dtype.kind, 'dates or durations')}: "
+        "save an array of plain numbers, for example with x.astype('float32')"
+    )
+
+
+def finite(x: np.ndarray, place: str, columns: tuple[str, ...] = ()) -> None:
+    """Refuse missing and infinite values, naming the first.
+
+    Raises:
+        DataError: With the index of the first value that is not finite.
+    """
+    if x.dtype.kind != "f" or np.isfinite(x.sum(dtype=np.float64)):
+        return
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        index = tuple(int(i) for i in bad[0])
+        where = f"row {index[0]}, column {columns[index[1]]!r}" if columns else f"index {index}"
+        raise DataError(
+            f"{place}: {where} is {x[index]} ({len(bad)} values are not finite): remove these rows or fill the values"
+        )
+
+
+def enough(n: int, place: str, least: int = MIN_ROWS) -> None:
+    """Refuse sources with too few rows.
+
+    Raises:
+        DataError: If n is below `least`.
+    """
+    if n < least:
+        raise DataError(f"{place}: {n} row{'s' * (n != 1)}, at least {least} are needed: add rows")
+
+
+def chosen(n: int, limit: int | None, seed: int) -> np.ndarray:
+    """At most `limit` of n row numbers, drawn by the seed and then sorted.
+
+    Raises:
+        UsageError: If the limit is below `MIN_ROWS`.
+    """
+    if limit is None:
+        return np.arange(n)
+    if limit < MIN_ROWS or seed < 0:
+        raise UsageError(f"limit {limit}, seed {seed}: the limit is at least {MIN_ROWS}, the seed at least 0")
+    return np.sort(np.random.default_rng(seed).permutation(n)[:limit])

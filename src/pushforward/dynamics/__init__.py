@@ -1,0 +1,1 @@
+"""Velocities and how to follow them."""

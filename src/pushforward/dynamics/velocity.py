@@ -1,0 +1,64 @@
+"""From a critic to a velocity: v(x) = w(d(x)) grad d(x), minus the gradient of the first variation psi(d)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pushforward.divergences import Divergence, weight
+from pushforward.types import Critic, Labels, Samples, Scalar
+
+__all__ = ["Ascent", "linear_critic", "quadratic_critic"]
+
+
+@dataclass(frozen=True)
+class Ascent:
+    r"""The velocity :math:`v(x) = w(d(x))\,\nabla d(x)`, the weight capped.
+
+    Attributes:
+        critic: Log-ratio d, (n, *event) -> (n,); its parameters should be frozen, or their gradients are computed too.
+        divergence: Supplies w.
+        cap: Largest weight.
+        labels: Classes (n,) of the points, for a conditional critic.
+    """
+
+    critic: Critic
+    divergence: Divergence
+    cap: float = math.inf
+    labels: Labels | None = None
+
+    def __call__(self, x: Samples, t: float = 0.0) -> Samples:
+        """Velocity (n, *event) at x; the same at every time."""
+        return self.with_weights(x)[0]
+
+    def with_weights(self, x: Samples) -> tuple[Samples, Tensor, Scalar]:
+        """Velocity, weights w (n,) and the share of points whose weight is at the cap."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            scores = self.critic(x) if self.labels is None else self.critic(x, self.labels)
+            (slope,) = torch.autograd.grad(scores.sum(), x)
+        w, capped = weight(self.divergence, scores.detach(), self.cap)
+        return slope * w.view(-1, *[1] * (x.dim() - 1)), w, capped
+
+    def given(self, labels: Labels | None) -> Ascent:
+        """The same field for points of other classes."""
+        return replace(self, labels=labels)
+
+
+def linear_critic(slope: Tensor, offset: float = 0.0) -> Critic:
+    """The oracle d(x) = slope . x + offset: the exact log-ratio between equal Gaussians that are shifted."""
+    return lambda x: x @ slope + offset
+
+
+def quadratic_critic(q: tuple[Tensor, Tensor], p: tuple[Tensor, Tensor]) -> Critic:
+    """The oracle d = log p - log q between two Gaussians.
+
+    Args:
+        q: Mean (k,) and covariance (k, k) of the model.
+        p: Mean (k,) and covariance (k, k) of the data.
+    """
+    law_q, law_p = (torch.distributions.MultivariateNormal(mean, covariance) for mean, covariance in (q, p))
+    return lambda x: law_p.log_prob(x) - law_q.log_prob(x)

@@ -1,0 +1,1 @@
+"""Flows: samples of q and of p in, a velocity out."""

@@ -1,0 +1,130 @@
+"""The flow of a learned critic: train d towards log p/q on samples, then move along w(d) grad d."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import one_hot
+
+from pushforward.divergences import KL, Divergence, logistic
+from pushforward.dynamics.velocity import Ascent
+from pushforward.training.learner import Learner
+from pushforward.training.schedule import constant
+from pushforward.types import Contrast, Critic, Labels, Logs, Penalty, Samples, Scalar, Schedule, Scores
+
+__all__ = ["CriticFlow"]
+
+Pair = tuple[Labels, Labels]
+
+
+@dataclass
+class CriticFlow:
+    """A critic that is trained a little at each call, never from scratch, and whose ascent is the velocity.
+
+    Attributes:
+        critic: The critic and how it learns.
+        divergence: Which f-divergence the velocity lowers.
+        contrast: The critic's loss on (scores of q, scores of p): `logistic`, or `dual(divergence)`.
+        penalties: Added to the loss; they see the net itself, in full precision.
+        penalty_schedule: Updates done -> factor on the penalties.
+        every: Penalties are evaluated at every so many updates, and count that many times then.
+        steps: Updates of the critic in one call.
+        cap: Largest weight of a sample.
+
+    Raises:
+        UsageError: If the divergence has no flow (total variation).
+
+    References:
+        Deep generative learning via variational gradient flow (Gao et al., 2019), arXiv:1901.08469.
+    """
+
+    critic: Learner
+    divergence: Divergence = KL
+    contrast: Contrast = logistic
+    penalties: Sequence[Penalty] = ()
+    penalty_schedule: Schedule = constant
+    every: int = 1
+    steps: int = 1
+    cap: float = 100.0
+    logs: Logs = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.divergence.log_weight(torch.zeros(1))
+
+    def velocity(self, q: Samples, p: Samples, labels: Pair | None = None) -> Ascent:
+        """Train the critic on (q, p) and answer with the velocity of the critic as it now is.
+
+        Args:
+            q: Model samples, (n, *event).
+            p: Data samples, (m, *event).
+            labels: Classes of q (n,) and of p (m,), for a conditional critic.
+        """
+        for _ in range(self.steps):
+            self.learn(q, p, labels)
+        return Ascent(self.scores, self.divergence, self.cap, None if labels is None else labels[0])
+
+    def learn(self, q: Samples, p: Samples, labels: Pair | None = None) -> None:
+        """One update of the critic; leaves its numbers in `logs`."""
+        if q.shape[1:] != p.shape[1:]:
+            raise ValueError(f"q has event shape {tuple(q.shape[1:])} and p {tuple(p.shape[1:])}; they must be equal")
+        q, n = q.detach(), len(q)
+        joint = torch.cat([q, p])
+        scores = self.critic(joint) if labels is None else self.critic(joint, torch.cat(labels))
+        loss = self.contrast(scores[:n], scores[n:])
+        self.logs = {"critic": loss.detach(), "bound": 2 * math.log(2) - loss.detach()}
+        if self.penalties and self.critic.updates % self.every == 0:
+            factor = self.every * self.penalty_schedule(self.critic.updates)
+            if factor:
+                penalty = self._penalty(q, p, labels)
+                self.logs["penalty"] = penalty.detach()
+                loss = loss + factor * penalty
+        self.critic.descend(loss)
+
+    def _penalty(self, q: Samples, p: Samples, labels: Pair | None) -> Scalar:
+        net, total = self.critic.net, q.new_zeros(())
+        critic: Critic = net
+        if labels is not None:
+            critic, q, p = _joint(net, q, p, labels)
+        for penalty in self.penalties:
+            total = total + penalty(critic, q, p)
+        return total
+
+    def scores(self, x: Samples, labels: Labels | None = None) -> Scores:
+        """The log-ratio d at x, (n,), with the critic's parameters frozen; differentiable in x."""
+        with self.critic.frozen():
+            return self.critic.evaluate(x) if labels is None else self.critic.evaluate(x, labels)
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """A copy of what the present velocity depends on, for `replay`."""
+        return {name: tensor.detach().clone() for name, tensor in self.critic.net.state_dict().items()}
+
+    def replay(self, state: dict[str, Tensor]) -> Ascent:
+        """The velocity at the time of a snapshot."""
+
+        def critic(x: Samples) -> Scores:
+            with self.critic.frozen():
+                return functional_call(self.critic.net, state, (x,))
+
+        return Ascent(critic, self.divergence, self.cap)
+
+
+def _joint(net: nn.Module, q: Samples, p: Samples, labels: Pair) -> tuple[Critic, Samples, Samples]:
+    """The critic of samples that carry their class weights as further coordinates, in which it is taken as flat.
+
+    So a penalty needs to know nothing of classes, and a point between two samples lies between their classes too.
+    """
+    classes, event = int(getattr(net, "classes", 0)) or int(torch.cat(labels).max()) + 1, q.shape[1:]
+
+    def carry(x: Samples, y: Labels) -> Samples:
+        return torch.cat([x.flatten(1), one_hot(y, classes).to(x)], 1)
+
+    def critic(joint: Samples) -> Scores:
+        x, y = joint[:, :-classes], joint[:, -classes:].detach()
+        return net(x.unflatten(1, event), y)
+
+    return critic, carry(q, labels[0]), carry(p, labels[1])

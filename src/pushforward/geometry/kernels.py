@@ -1,0 +1,194 @@
+r"""Radial kernels :math:`k(x, y) = \kappa(\|x - y\|^2)`: a kernel is its profile :math:`\kappa`, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pushforward.errors import DataError
+
+__all__ = [
+    "Kernel",
+    "column_blocks",
+    "energy",
+    "gram",
+    "imq",
+    "median_bandwidth",
+    "multiscale",
+    "rbf",
+    "squared_distances",
+]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    r"""A radial kernel; calling it gives the matrix :math:`K_{ij} = \kappa(\|x_i - y_j\|^2)`.
+
+    Attributes:
+        name: Family and settings, for reports.
+        bandwidth: Length h in data units; 0 where the family has none.
+        profile: The function :math:`\kappa` of squared distances, elementwise and differentiable.
+    """
+
+    name: str
+    bandwidth: float
+    profile: Callable[[Tensor], Tensor]
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Kernel matrix (n, m) of x (n, *event) and y (m, *event)."""
+        return self.profile(squared_distances(x, y))
+
+
+def squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    r"""All :math:`\|x_i - y_j\|^2` as one matrix product, never negative.
+
+    Both sets are first moved to the mean of y, which keeps the cancellation of large coordinates out of the result.
+
+    Args:
+        x: Points, (n, *event), in data units.
+        y: Points, (m, *event).
+
+    Returns:
+        Squared distances, (n, m), in data units squared; differentiable in both arguments.
+    """
+    x, y = x.flatten(1), y.flatten(1)
+    centre = y.mean(0).detach()
+    x, y = x - centre, y - centre
+    return torch.addmm((x * x).sum(1)[:, None] + (y * y).sum(1), x, y.T, alpha=-2).clamp_min(0)
+
+
+def rbf(bandwidth: float) -> Kernel:
+    r"""Gaussian kernel :math:`\exp(-\|x - y\|^2 / 2h^2)`."""
+    scale = -0.5 / _length(bandwidth) ** 2
+    return Kernel("rbf", bandwidth, lambda squared: torch.exp(squared * scale))
+
+
+def imq(bandwidth: float, power: float = 0.5) -> Kernel:
+    r"""Inverse multiquadric :math:`(1 + \|x - y\|^2 / h^2)^{-\beta}`: heavier tails than the Gaussian.
+
+    Args:
+        bandwidth: Length h, in data units.
+        power: Exponent beta; positive.
+
+    References:
+        Measuring sample quality with kernels (Gorham & Mackey, 2017), arXiv:1703.01717.
+    """
+    scale = _length(bandwidth) ** -2
+    if not power > 0:
+        raise ValueError(f"power is {power}: the exponent of an inverse multiquadric must be positive")
+    return Kernel(f"imq({power:g})", bandwidth, lambda squared: (1 + squared * scale).pow(-power))
+
+
+def energy(power: float = 1.0) -> Kernel:
+    r"""Energy kernel :math:`-\|x - y\|^a`, whose MMD² is the energy distance; no bandwidth.
+
+    The gradient at zero distance is 0, not infinite.
+
+    Args:
+        power: Exponent a in (0, 2).
+
+    References:
+        Equivalence of distance-based and RKHS-based statistics (Sejdinovic et al., 2013), arXiv:1207.6076.
+    """
+    if not 0 < power < 2:
+        raise ValueError(f"power is {power}: the energy kernel is conditionally positive only for 0 < power < 2")
+
+    def profile(squared: Tensor) -> Tensor:
+        apart = squared > 0
+        return -torch.where(apart, squared, 1.0).pow(power / 2) * apart
+
+    return Kernel(f"energy({power:g})", 0.0, profile)
+
+
+def multiscale(
+    family: Callable[[float], Kernel], bandwidth: float, factors: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0)
+) -> Kernel:
+    """Mean of one family's kernels at several bandwidths; distances are computed once.
+
+    Args:
+        family: A constructor such as `rbf` or `imq`.
+        bandwidth: Middle length h, in data units.
+        factors: Multiples of h.
+    """
+    if not factors:
+        raise ValueError("factors is empty: give at least one multiple of the bandwidth")
+    parts = [family(bandwidth * factor) for factor in factors]
+
+    def profile(squared: Tensor) -> Tensor:
+        return torch.stack([part.profile(squared) for part in parts]).mean(0)
+
+    return Kernel(f"{parts[0].name} x {','.join(f'{factor:g}' for factor in factors)}", bandwidth, profile)
+
+
+def median_bandwidth(x: Tensor, y: Tensor | None = None, *, max_n: int = 1000, seed: int = 0) -> float:
+    """Median distance between different points of the pooled sample: the usual length of a kernel.
+
+    The points are drawn from the pool without looking at which set they come from, so a permutation test that uses
+    the result stays exact.
+
+    Args:
+        x: Points, (n, *event), in data units.
+        y: More points, (m, *event), pooled with x.
+        max_n: Points drawn from the pool; cost is `max_n` squared.
+        seed: Seed of that draw.
+
+    Returns:
+        The length h, in data units; positive.
+
+    Raises:
+        DataError: If all points drawn coincide.
+    """
+    pool = x.detach().flatten(1) if y is None else torch.cat([x.detach().flatten(1), y.detach().flatten(1)])
+    if len(pool) > max_n:
+        rows = np.random.default_rng(seed).choice(len(pool), max_n, replace=False)
+        pool = pool[torch.from_numpy(rows).to(pool.device)]
+    distances = torch.pdist(pool.double())
+    apart = distances[distances > 0]
+    if not len(apart):
+        raise DataError(f"all {len(pool)} points coincide: no median distance; pass a kernel with a set bandwidth")
+    return float(apart.median())
+
+
+def column_blocks(kernel: Kernel, x: Tensor, y: Tensor, *, budget: int = 2**26) -> Iterator[tuple[slice, Tensor]]:
+    """Walk a kernel matrix in blocks of columns, so that it never has to exist in one piece.
+
+    Args:
+        kernel: The kernel.
+        x: Points, (n, *event).
+        y: Points, (m, *event).
+        budget: Bytes that the temporaries of one block may take.
+
+    Yields:
+        A slice of y's rows, and the block (n, len(slice)) of the matrix.
+    """
+    width = max(1, budget // (4 * x.element_size() * max(1, len(x))))
+    for start in range(0, len(y), width):
+        part = slice(start, min(start + width, len(y)))
+        yield part, kernel(x, y[part])
+
+
+def gram(kernel: Kernel, x: Tensor, y: Tensor, *, dtype: torch.dtype | None = None, budget: int = 2**26) -> Tensor:
+    """Kernel matrix (n, m), filled block by block.
+
+    Args:
+        kernel: The kernel.
+        x: Points, (n, *event).
+        y: Points, (m, *event).
+        dtype: Precision to compute in, e.g. `torch.float64`; the precision of x where omitted.
+        budget: Bytes that the temporaries of one block may take.
+    """
+    x, y = x.to(dtype or x.dtype), y.to(dtype or x.dtype)
+    matrix = x.new_empty(len(x), len(y))
+    for part, block in column_blocks(kernel, x, y, budget=budget):
+        matrix[:, part] = block
+    return matrix
+
+
+def _length(bandwidth: float) -> float:
+    if not bandwidth > 0:
+        raise ValueError(f"bandwidth is {bandwidth}: a kernel's length must be positive; see median_bandwidth")
+    return bandwidth

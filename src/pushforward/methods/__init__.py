@@ -1,0 +1,1 @@
+"""Methods: who obeys the velocity."""

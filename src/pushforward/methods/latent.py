@@ -1,0 +1,73 @@
+"""Latent laws and sampling from a generator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pushforward.training.learner import Learner
+from pushforward.types import Labels, Randomness, Samples
+
+__all__ = ["Latent", "Normal", "Uniform", "generate"]
+
+
+class Latent(Protocol):
+    """A law of latents: (rng, n) -> z."""
+
+    def __call__(self, rng: Randomness, n: int) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Standard normal latents of a given size."""
+
+    dim: int
+
+    def __call__(self, rng: Randomness, n: int) -> Tensor:
+        """z, (n, dim)."""
+        return rng.normal(n, self.dim)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Latents uniform on [-1, 1] in each coordinate."""
+
+    dim: int
+
+    def __call__(self, rng: Randomness, n: int) -> Tensor:
+        """z, (n, dim)."""
+        return 2 * rng.uniform(n, self.dim) - 1
+
+
+@torch.no_grad()
+def generate(generator: Learner, latent: Latent, n: int, rng: Randomness, labels: Labels | None = None,
+             block: int = 1000) -> Samples:  # fmt: skip
+    """n samples of the generator's average, in evaluation mode, block by block.
+
+    Args:
+        generator: The trained generator.
+        latent: Law of z.
+        n: Number of samples.
+        rng: Where z comes from.
+        labels: Classes (n,), for a conditional generator.
+        block: Samples in one pass.
+    """
+    net = generator.sampler
+    training = net.training
+    net.eval()
+    device = generator.placement.device
+    try:
+        z = latent(rng, n).to(device)
+        parts = []
+        for k in range(0, n, block):
+            with generator.autocast():
+                out = (
+                    net(z[k : k + block]) if labels is None else net(z[k : k + block], labels[k : k + block].to(device))
+                )
+            parts.append(out.to(z.dtype))
+        return torch.cat(parts)
+    finally:
+        net.train(training)

@@ -1,0 +1,118 @@
+"""What real data score against real data: the floor under every distance between samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pushforward.errors import DataError
+from pushforward.metrics.features import Features
+
+__all__ = ["check_samples", "compare", "real_floor", "subset"]
+
+
+def check_samples(name: str, x: Tensor, least: int = 2) -> None:
+    """Refuse samples that no statistic can use.
+
+    Args:
+        name: What the caller calls them: "fake", "real", "train".
+        x: Samples, (n, *event).
+        least: Rows needed.
+
+    Raises:
+        DataError: If there are too few rows, no event axis, or values that are not finite.
+    """
+    if x.ndim < 2:
+        raise DataError(f"{name} has shape {tuple(x.shape)}: give samples as (n, *event), e.g. {name}[:, None]")
+    if len(x) < least:
+        raise DataError(f"{name} has {len(x)} sample(s), at least {least} are needed: draw more")
+    if not x.isfinite().all():
+        bad = int((~x.flatten(1).isfinite().all(1)).sum())
+        raise DataError(f"{name} has {bad} of {len(x)} samples with NaN or infinity: drop them, or see why it diverged")
+
+
+def compare(
+    fake: Tensor,
+    real: Tensor,
+    train: Tensor | None,
+    features: Features,
+    *,
+    max_n: int | None = None,
+    seed: int = 0,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Check samples that are to be compared and map them to features.
+
+    Args:
+        fake: Model samples, (n, *event).
+        real: Data samples, (m, *event).
+        train: A second, independent sample of the data, (k, *event), or None.
+        features: The feature space.
+        max_n: Rows kept of fake and of real, and four times as many of train; None keeps all.
+        seed: Seed of that choice.
+
+    Returns:
+        The three as features, (., dim), float64 on the CPU.
+
+    Raises:
+        DataError: If a sample is too small, not finite, or of another event shape than the rest.
+    """
+    check_samples("fake", fake)
+    check_samples("real", real)
+    if fake.shape[1:] != real.shape[1:]:
+        shapes = f"fake has event shape {tuple(fake.shape[1:])}, real {tuple(real.shape[1:])}"
+        raise DataError(f"{shapes}: decode or reshape fake to the shape of real")
+    if train is not None:
+        check_samples("train", train)
+        if train.shape[1:] != real.shape[1:]:
+            shapes = f"train has event shape {tuple(train.shape[1:])}, real {tuple(real.shape[1:])}"
+            raise DataError(f"{shapes}: give both splits in the same units and shape")
+    if max_n is not None:
+        rng = np.random.default_rng(seed)
+        fake, real = subset(fake, max_n, rng), subset(real, max_n, rng)
+        train = None if train is None else subset(train, 4 * max_n, rng)
+    return features(fake), features(real), None if train is None else features(train)
+
+
+def subset(x: Tensor, n: int, rng: np.random.Generator, *, shuffle: bool = False) -> Tensor:
+    """n rows of x drawn without replacement; where x has no more than n, x itself, shuffled on request."""
+    if len(x) <= n and not shuffle:
+        return x
+    return x[torch.from_numpy(rng.permutation(len(x))[:n]).to(x.device)]
+
+
+def real_floor(
+    distance: Callable[[Tensor, Tensor], float],
+    real: Tensor,
+    train: Tensor | None,
+    n_fake: int,
+    *,
+    repeats: int,
+    seed: int,
+) -> tuple[float, str]:
+    """Mean distance between real samples and real samples, and in words how it was had.
+
+    With a second real sample, subsets of it take the place of the fakes. Without one, real is cut in two at random;
+    where it has fewer than `n_fake + len(real)` rows the parts are smaller than the sets compared and the floor reads
+    too high. The words carry the sizes.
+
+    Args:
+        distance: The measure, q before p.
+        real: Data samples, (m, d).
+        train: Second sample of the data, (k, d), or None.
+        n_fake: Number of fakes the floor is for.
+        repeats: Random subsets averaged.
+        seed: Seed of the subsets.
+    """
+    rng = np.random.default_rng(seed)
+    if train is None:
+        size = min(n_fake, len(real) // 2)
+        mixed = [subset(real, len(real), rng, shuffle=True) for _ in range(repeats)]
+        values = [distance(rows[:size], rows[size:]) for rows in mixed]
+        return float(np.mean(values)), f"real {size} vs real {len(real) - size}, mean of {repeats}"
+    size = min(n_fake, len(train))
+    repeats = repeats if size < len(train) else 1
+    values = [distance(subset(train, size, rng), real) for _ in range(repeats)]
+    return float(np.mean(values)), f"train {size} vs real {len(real)}, mean of {repeats}"

@@ -1,0 +1,1 @@
+"""Nets: generators z -> x and critics x -> score. They know no loss."""

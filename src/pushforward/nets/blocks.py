@@ -1,0 +1,138 @@
+"""Parts that all nets share: a generator and a critic around any body, with optional classes."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from pushforward.errors import UsageError
+
+__all__ = ["CriticNet", "FourierFeatures", "GeneratorNet", "Norm", "PixelNorm", "image_shape", "initialise",
+           "normalisation"]  # fmt: skip
+
+Norm: TypeAlias = Literal["batch", "pixel", "none"]
+
+
+class GeneratorNet(nn.Module):
+    """x = body(z), or body([z, e(y)]) with a learned embedding e of the class y.
+
+    Args:
+        body: Maps (n, latent + embedding) to (n, *event).
+        latent: Size of z.
+        classes: Number of classes; 0 for none.
+        embedding: Size of e(y).
+    """
+
+    def __init__(self, body: nn.Module, latent: int, classes: int = 0, embedding: int = 0) -> None:
+        super().__init__()
+        self.body, self.latent, self.classes = body, latent, classes
+        self.embed = nn.Embedding(classes, embedding) if classes else None
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Samples (n, *event) for latents (n, latent) and, in a conditional net, classes (n,)."""
+        if self.embed is None:
+            return self.body(z)
+        return self.body(torch.cat([z, self.embed(_needed(labels, "generator"))], 1))
+
+
+class CriticNet(nn.Module):
+    r"""Score :math:`d(x, y) = a^\top\phi(x) + b + e(y)^\top\phi(x)`; the last term only in a conditional critic.
+
+    Args:
+        body: Features phi, (n, *event) -> (n, width).
+        width: Number of features.
+        classes: Number of classes; 0 for none.
+
+    References:
+        cGANs with projection discriminator (Miyato and Koyama, 2018), arXiv:1802.05637.
+    """
+
+    def __init__(self, body: nn.Module, width: int, classes: int = 0) -> None:
+        super().__init__()
+        self.body, self.head, self.classes = body, nn.Linear(width, 1), classes
+        self.embed = nn.Embedding(classes, width) if classes else None
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Scores (n,) for samples (n, *event) and, if conditional, classes (n,) or class weights (n, classes)."""
+        features = self.body(x)
+        scores = self.head(features).squeeze(-1)
+        if self.embed is None:
+            return scores
+        labels = _needed(labels, "critic")
+        embedded = labels @ self.embed.weight if labels.is_floating_point() else self.embed(labels)
+        return scores + (embedded * features).sum(1)
+
+
+def _needed(labels: Tensor | None, who: str) -> Tensor:
+    if labels is None:
+        raise ValueError(f"this {who} is conditional: give labels (n,), or build it with classes=0")
+    return labels
+
+
+class FourierFeatures(nn.Module):
+    r"""(x, cos 2\pi B x, sin 2\pi B x) with a fixed Gaussian matrix B, drawn from torch's generator at construction.
+
+    Args:
+        dim: Size of x.
+        features: Number of frequencies; the output has size dim + 2 * features.
+        scale: Standard deviation of the frequencies, in cycles per unit of x.
+
+    References:
+        Fourier features let networks learn high frequency functions (Tancik et al., 2020), arXiv:2006.10739.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, dim: int, features: int, scale: float) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.randn(dim, features) * (2 * math.pi * scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (n, dim + 2 * features)."""
+        phase = x @ self.frequencies
+        return torch.cat([x, phase.cos(), phase.sin()], 1)
+
+
+class PixelNorm(nn.Module):
+    """Each pixel's channels divided by their root mean square: no statistics, no modes, no coupling of samples."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape, (n, c, ...)."""
+        return x * (x.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+
+
+def normalisation(norm: Norm, channels: int) -> nn.Module:
+    """The layer that a generator puts before its activations."""
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    return PixelNorm() if norm == "pixel" else nn.Identity()
+
+
+def image_shape(side: int, channels: int) -> tuple[int, int]:
+    """Check an image shape and return the side of the smallest map and the number of doublings to the full side.
+
+    Raises:
+        UsageError: If the side is no power of two or the channels are not 1 to 4.
+    """
+    if side < 1 or side & (side - 1):
+        raise UsageError(f"side {side}: image nets need a power of two; load the images with --side "
+                         f"{2 ** round(math.log2(max(side, 1)))}")  # fmt: skip
+    if not 1 <= channels <= 4:
+        raise UsageError(f"{channels} channels: image nets take 1 to 4")
+    base = min(4, side)
+    return base, (side // base).bit_length() - 1
+
+
+def initialise(net: nn.Module, std: float = 0.02) -> nn.Module:
+    """Normal(0, std) weights and zero biases in every linear, convolution and embedding layer; returns the net."""
+    for module in net.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, 0.0, std)
+    return net

@@ -1,0 +1,62 @@
+"""Multilayer perceptrons for points, tables and small images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from torch import nn
+
+from pushforward.nets.blocks import CriticNet, FourierFeatures, GeneratorNet
+
+__all__ = ["critic", "generator"]
+
+
+def generator(latent: int, event: int | tuple[int, ...], *, width: int = 128, depth: int = 3, classes: int = 0,
+              activation: Callable[[], nn.Module] = nn.ReLU, output: Callable[[], nn.Module] = nn.Identity) -> GeneratorNet:  # fmt: skip
+    """A perceptron z -> x with `depth` hidden layers.
+
+    Args:
+        latent: Size of z.
+        event: Shape of one sample, or its size if it is a vector.
+        width: Units of a hidden layer.
+        depth: Hidden layers.
+        classes: Number of classes; 0 for an unconditional net.
+        activation: Between layers.
+        output: After the last layer, for example `nn.Tanh` for images in [-1, 1].
+    """
+    shape = (event,) if isinstance(event, int) else tuple(event)
+    extra = min(classes, 16)
+    layers = _layers(latent + extra, width, depth, activation)
+    body = nn.Sequential(*layers, nn.Linear(width if depth else latent + extra, math.prod(shape)), output())
+    if len(shape) > 1:
+        body.append(nn.Unflatten(1, shape))
+    return GeneratorNet(body, latent, classes, extra)
+
+
+def critic(event: int | tuple[int, ...], *, width: int = 128, depth: int = 3, classes: int = 0,
+           activation: Callable[[], nn.Module] = nn.ReLU, fourier: int = 0, scale: float = 1.0) -> CriticNet:  # fmt: skip
+    """A perceptron x -> score with `depth` hidden layers.
+
+    Args:
+        event: Shape of one sample, or its size if it is a vector.
+        width: Units of a hidden layer.
+        depth: Hidden layers.
+        classes: Number of classes; 0 for an unconditional net.
+        activation: Between layers.
+        fourier: Random Fourier features set beside the coordinates; 0 for none.
+        scale: Standard deviation of their frequencies, in cycles per data unit.
+    """
+    size = event if isinstance(event, int) else math.prod(event)
+    front: list[nn.Module] = [] if isinstance(event, int) or len(event) == 1 else [nn.Flatten()]
+    if fourier:
+        front.append(FourierFeatures(size, fourier, scale))
+        size += 2 * fourier
+    return CriticNet(nn.Sequential(*front, *_layers(size, width, depth, activation)), width if depth else size, classes)
+
+
+def _layers(inputs: int, width: int, depth: int, activation: Callable[[], nn.Module]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for k in range(depth):
+        layers += [nn.Linear(width if k else inputs, width), activation()]
+    return layers

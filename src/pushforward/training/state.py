@@ -1,0 +1,154 @@
+"""The state of a method: every learner, random source and tensor among its fields, found by walking dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from pushforward.training.learner import Learner
+from pushforward.training.placement import Placement
+
+__all__ = ["Placeable", "Resumable", "load_state", "parts", "place", "resume_state", "weights"]
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A random source or a stream: its state is a dictionary of numbers and tensors."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class Placeable(Protocol):
+    """Anything that wants to know its device and rank."""
+
+    def place(self, placement: Placement) -> None: ...
+
+
+def parts(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
+    """Walk fields, lists, tuples, dictionaries and bound arguments; yield (dotted name, part) for each stateful part once.
+
+    A stateful part is a `Learner`, a tensor, or a `Resumable`. Callables other than `functools.partial` are opaque.
+    """
+    seen = set() if seen is None else seen
+    if id(root) in seen:
+        return
+    if isinstance(root, Learner | Tensor):
+        seen.add(id(root))
+        yield name, root
+        return
+    if is_dataclass(root) and not isinstance(root, type):
+        children = [(f.name, getattr(root, f.name)) for f in fields(root) if f.name != "logs"]
+    elif isinstance(root, dict):
+        children = list(root.items())
+    elif isinstance(root, list | tuple):
+        children = list(enumerate(root))
+    elif isinstance(root, partial):
+        children = [*enumerate(root.args), *root.keywords.items()]
+    else:
+        if isinstance(root, Resumable):
+            seen.add(id(root))
+            yield name, root
+        return
+    for key, child in children:
+        yield from parts(child, f"{name}.{key}" if name else str(key), seen)
+
+
+def place(root: Any, placement: Placement) -> None:
+    """Tell every part of a method where it lives, and move its tensors there."""
+    for name, part in list(parts(root)):
+        if isinstance(part, Tensor):
+            _assign(root, name, part.to(placement.device))
+        elif isinstance(part, Placeable):
+            part.place(placement)
+
+
+def weights(root: Any) -> dict[str, Tensor]:
+    """Every tensor that the model is made of, by dotted name: nets, averages, particles, recorded fields."""
+    tensors: dict[str, Tensor] = {}
+    for name, part in parts(root):
+        if isinstance(part, Learner):
+            tensors |= {f"{name}.{key}": value for key, value in part.weights().items()}
+        elif isinstance(part, Tensor):
+            tensors[name] = part
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def resume_state(root: Any) -> dict[str, Any]:
+    """What only a continued run needs: optimisers, update counts, random states."""
+    state: dict[str, Any] = {}
+    for name, part in parts(root):
+        if isinstance(part, Learner):
+            state[name] = part.resume_state()
+        elif not isinstance(part, Tensor):
+            state[name] = part.state_dict()
+    return state
+
+
+def load_state(root: Any, tensors: dict[str, Tensor], state: dict[str, Any] | None = None) -> None:
+    """Put weights, and where given the state of training, back into a method built by the same recipe.
+
+    Raises:
+        ValueError: If a tensor is missing, has another shape, or belongs nowhere.
+    """
+    left = dict(tensors)
+    for name, part in list(parts(root)):
+        if isinstance(part, Learner):
+            mine = {key: left.pop(f"{name}.{key}", None) for key in part.weights()}
+            if missing := [key for key, value in mine.items() if value is None]:
+                raise ValueError(f"no tensor {name}.{missing[0]} among the weights")
+            try:
+                part.load_state_dict({key: value for key, value in mine.items() if value is not None})
+            except RuntimeError as error:
+                raise ValueError(f"{name}: {' '.join(str(error).split())}") from error
+            if state is not None:
+                part.load_resume_state(state[name])
+        elif isinstance(part, Tensor):
+            stored = left.pop(name, None)
+            if stored is None or stored.shape != part.shape:
+                found = "missing" if stored is None else f"of shape {tuple(stored.shape)}"
+                raise ValueError(f"tensor {name} should have shape {tuple(part.shape)} but is {found}")
+            _assign(root, name, stored.to(part))
+        elif state is not None:
+            part.load_state_dict(state[name])
+    _load_tapes(root, left)
+    if left:
+        raise ValueError(f"tensor {next(iter(left))} belongs to no part of this method")
+
+
+def _load_tapes(root: Any, left: dict[str, Tensor]) -> None:
+    """Fill empty lists of tensor dictionaries (recorded fields) from names `list.k.key`."""
+    for f in fields(root) if is_dataclass(root) else ():
+        tape = getattr(root, f.name)
+        if not (isinstance(tape, list) and not tape):
+            continue
+        for name in [name for name in left if name.startswith(f"{f.name}.")]:
+            _, k, key = name.split(".", 2)
+            while len(tape) <= int(k):
+                tape.append({})
+            tape[int(k)][key] = left.pop(name)
+
+
+def _assign(root: Any, name: str, value: Tensor) -> None:
+    *path, last = name.split(".")
+    for key in path:
+        root = (
+            root[int(key)]
+            if isinstance(root, list | tuple)
+            else root[key]
+            if isinstance(root, dict)
+            else getattr(root, key)
+        )
+    with torch.no_grad():
+        if isinstance(root, dict):
+            root[last] = value
+        elif isinstance(root, list):
+            root[int(last)] = value
+        else:
+            setattr(root, last, value)
