@@ -16,7 +16,7 @@ from importlib import import_module
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, softplus
+from torch.nn.functional import logsigmoid, relu
 
 from pushforward.errors import UsageError
 from pushforward.types import Contrast, Scalar, Scores
@@ -26,6 +26,11 @@ __all__ = ["HELLINGER", "JEFFREYS", "JS", "KL", "LOGD", "NEYMAN", "PEARSON", "RE
 
 Function = Callable[[Tensor], Tensor]
 LOG2 = math.log(2.0)
+
+
+def softplus(x: Tensor) -> Tensor:
+    """log(1 + e^x), without torch's threshold at 20, where its value and slope are off by 2e-9."""
+    return -logsigmoid(-x)
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,7 @@ def potential(divergence: Divergence, scores: Scores, cap: float = math.inf) -> 
     if cap == math.inf:
         return divergence.variation(scores)
     low, high = _where(divergence.log_weight, math.log(cap))
-    inside = scores.clamp(low, high)
-    return divergence.variation(inside) - cap * (scores - inside)
+    return divergence.variation(scores.clamp(low, high)) - cap * _beyond(scores, low, high)
 
 
 def logistic(q: Scores, p: Scores) -> Scalar:
@@ -132,35 +136,45 @@ def dual(divergence: Divergence, cap: float = 1e4) -> Contrast:
         q_in, p_in = q.clamp(low, high), p.clamp(low, high)
         q_slope = divergence.log_weight(q_in).exp().detach()
         p_slope = (divergence.log_weight(p_in) - p_in).exp().detach()
-        return (value(p_in) - p_slope * (p - p_in)).mean() - (phi(q_in) - q_slope * (q - q_in)).mean()
+        on_p, on_q = value(p_in) - p_slope * _beyond(p, low, high), phi(q_in) - q_slope * _beyond(q, low, high)
+        return on_p.mean() - on_q.mean()
 
     return contrast
 
 
+def _beyond(scores: Scores, low: float, high: float) -> Scores:
+    """scores - scores.clamp(low, high), with a slope that is exactly zero inside, so that it never drowns a small one."""
+    return relu(scores - high) - relu(low - scores)
+
+
 @cache
 def _where(log_slope: Function, log_cap: float, reach: float = 1e5) -> tuple[float, float]:
-    """The interval around 0 where a monotone or unimodal log-slope stays under a cap, by bisection to float64."""
+    """The interval where a log-slope without an inner maximum stays under a cap, by bisection to float64.
 
-    def edge(sign: float) -> float:
-        def under(distance: float) -> bool:
-            return float(log_slope(torch.tensor(sign * distance, dtype=torch.float64))) <= log_cap
+    It is looked for around 0, else at the far ends; a slope that passes the cap everywhere answers with [0, 0].
+    """
 
-        inside, outside = 0.0, reach
-        if under(outside):
-            return sign * math.inf
-        for _ in range(80):
+    def under(d: float) -> bool:
+        return float(log_slope(torch.tensor(d, dtype=torch.float64))) <= log_cap
+
+    def edge(end: float) -> float:
+        if under(end):
+            return math.copysign(math.inf, end)
+        inside, outside = start, end
+        for _ in range(100):
             middle = (inside + outside) / 2
             inside, outside = (middle, outside) if under(middle) else (inside, middle)
-        return sign * inside
+        return inside
 
-    return edge(-1.0), edge(1.0)
+    start = next((d for d in (0.0, -reach, reach) if under(d)), 0.0)
+    return edge(-reach), edge(reach)
 
 
-def _below(bound: float, function: Function) -> Function:
-    """The function left of a bound, +inf from there on, without a NaN in the value or the gradient."""
+def _below(bound: float, function: Function, closed: bool = False) -> Function:
+    """The function left of a bound (or up to it), +inf from there on, without a NaN in the value or the gradient."""
 
     def guarded(t: Tensor) -> Tensor:
-        fine = t < bound
+        fine = t <= bound if closed else t < bound
         return torch.where(fine, function(torch.where(fine, t, t.new_tensor(bound - 1.0))), math.inf)
 
     return guarded
@@ -255,7 +269,7 @@ NEYMAN = Divergence(
     f=lambda r: (1 - r).square() / r,
     df=lambda r: 1 - 1 / r.square(),
     d2f=lambda r: 2 / r.pow(3),
-    conjugate=lambda t: torch.where(t <= 1, 2 - 2 * (1 - t).clamp(min=0).sqrt(), math.inf),
+    conjugate=_below(1.0, lambda t: 2 - 2 * (1 - t).sqrt(), closed=True),
     domain=1.0,
     critic_map=lambda v: -torch.expm1(2 * v),
     dual_value=lambda v: -2 * torch.expm1(v),
@@ -293,7 +307,6 @@ TV = Divergence(
 )
 
 
-@cache
 def alpha(a: float) -> Divergence:
     r"""The alpha-divergence :math:`f(r) = (r^a - 1 - a(r-1)) / (a(a-1))`, w(d) = e^{(1-a)d}.
 
@@ -305,6 +318,11 @@ def alpha(a: float) -> Divergence:
     """
     if not math.isfinite(a):
         raise UsageError(f"alpha({a}) is no divergence: give a finite order, for example alpha(1.5)")
+    return _alpha(float(a))
+
+
+@cache
+def _alpha(a: float) -> Divergence:
     if a in (0.0, 1.0):
         return KL if a == 1.0 else REVERSE_KL
     b = a - 1.0
@@ -314,12 +332,6 @@ def alpha(a: float) -> Divergence:
         return (base.pow(a / b) - 1) / a
 
     bound = -1 / b if b < 0 else math.inf
-    closed = a < 0  # f*(bound) is finite only there, and equals -1/a
-
-    def bounded(t: Tensor) -> Tensor:
-        inside = t <= bound if closed else t < bound
-        return torch.where(inside, conjugate(torch.where(inside, t, t.new_tensor(bound - 1.0))), math.inf)
-
     return Divergence(
         f"alpha({a:g})",
         variation=lambda d: (-b * d).exp() / b,
@@ -327,7 +339,7 @@ def alpha(a: float) -> Divergence:
         f=lambda r: (r.pow(a) - 1 - a * (r - 1)) / (a * b),
         df=lambda r: (r.pow(b) - 1) / b,
         d2f=lambda r: r.pow(a - 2),
-        conjugate=bounded if b < 0 else conjugate,
+        conjugate=_below(bound, conjugate, closed=a < 0) if b < 0 else conjugate,  # only a < 0 ends finite, at -1/a
         domain=bound,
         critic_map=lambda v: torch.expm1(-b * v) / b,
         dual_value=lambda v: torch.expm1(-a * v) / a,

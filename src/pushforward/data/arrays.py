@@ -16,6 +16,7 @@ from pushforward.errors import DataError
 __all__ = ["names", "npy", "npz", "pick"]
 
 MAGIC = b"\x93NUMPY"
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)  # NotImplementedError is a RuntimeError
 FRESH = "save it again with numpy.save or numpy.savez"
 
 
@@ -38,7 +39,7 @@ def names(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.namelist() if member.endswith(".npy")]
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
+    except (ValueError, *DAMAGE) as error:
         raise DataError(f"{path}: not a readable .npz archive ({brief(error)}): {FRESH}") from error
     if not members:
         raise DataError(f"{path}: the archive holds no arrays: {FRESH}")
@@ -61,7 +62,7 @@ def npz(path: Path, key: str) -> np.ndarray:
             info = archive.getinfo(f"{key}.npy")
             with archive.open(info) as file:
                 return _read(cast(BinaryIO, file), info.file_size, place)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except DAMAGE as error:
         raise DataError(f"{place}: the archive is damaged ({brief(error)}): {FRESH}") from error
 
 
@@ -96,7 +97,7 @@ def _shape(path: Path, key: str) -> str:
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
             shape, _, _ = _header(cast(BinaryIO, file), str(path))
         return str(shape)
-    except (DataError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError):
+    except (DataError, *DAMAGE):
         return "(unreadable)"
 
 
@@ -111,7 +112,7 @@ def _header(file: BinaryIO, place: str) -> tuple[tuple[int, ...], bool, np.dtype
         raise DataError(f"{place}: NumPy format version {tuple(start[6:])} is not supported: {FRESH}")
     try:
         shape, fortran, dtype = reader(file)
-    except (ValueError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except Exception as error:  # the parser of headers lets many kinds through, tokenize.TokenError among them
         raise DataError(f"{place}: the array's header is damaged ({brief(error)}): {FRESH}") from error
     if any(length < 0 for length in shape):
         raise DataError(f"{place}: the header declares the shape {shape}: {FRESH}")

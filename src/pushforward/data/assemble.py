@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from pushforward.data.dataset import Dataset, Split, fingerprint, split, standardise
+from pushforward.data.dataset import Affine, Dataset, Split, fingerprint, split, standardise
 from pushforward.data.labels import numbered
 from pushforward.data.pixels import Pixels, inner_side, model_side
 from pushforward.data.raw import Raw, budget, enough
@@ -45,7 +45,7 @@ def assemble(
         digest = fingerprint(train, held)
     else:
         fraction = usual_fraction if test_fraction is None else test_fraction
-        rows, rows_test = split(len(raw.x), seed, fraction)
+        rows, rows_test = split(len(raw.x), seed, fraction, place=raw.place)
         train, held, labels_test = raw.x[rows], raw.x[rows_test], None
         digest = fingerprint(raw.x)
     codes, codes_test, classes = None, None, None
@@ -53,11 +53,14 @@ def assemble(
         codes, codes_test, classes = numbered(raw.labels, labels_test, len(raw.x), raw.place)
         codes, codes_test = codes[rows], codes_test if rows_test is None else codes[rows_test]
     unit = _pixels(raw, side, channels) if raw.kind == "images" else _affine(raw, train, side, channels)
+    x, x_test = unit.encode(train), unit.encode(held)
+    if not (x.isfinite().all() and x_test.isfinite().all()):
+        raise DataError(f"{raw.place}: some test rows lie too far from the training rows for float32: remove outliers")
     return Dataset(
         name=name,
         kind=raw.kind,
-        train=unit.encode(train),
-        test=unit.encode(held),
+        train=x,
+        test=x_test,
         train_labels=None if codes is None else torch.from_numpy(codes),
         test_labels=None if codes_test is None else torch.from_numpy(codes_test),
         decode=unit.decode,
@@ -69,7 +72,7 @@ def assemble(
     )
 
 
-def _affine(raw: Raw, train: np.ndarray, side: int | None, channels: int | None):
+def _affine(raw: Raw, train: np.ndarray, side: int | None, channels: int | None) -> Affine:
     if side is not None or channels is not None:
         raise UsageError(f"{raw.place}: these are points, not images: leave out the side and the channels")
     return standardise(train, place=raw.place, columns=raw.columns)

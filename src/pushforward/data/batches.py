@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import UsageError
+from pushforward.training.placement import Placement
 
 __all__ = ["Batches"]
 
@@ -124,6 +125,17 @@ class Batches(Generic[Batch], Iterator[Batch]):
         self.x = self.x.to(device)
         self.labels = None if self.labels is None else self.labels.to(device)
         return self
+
+    def place(self, placement: Placement) -> None:
+        """Become the stream of one process among several, with the rows on its device.
+
+        Raises:
+            UsageError: If the joint batch cannot be shared out evenly.
+        """
+        if self.size % placement.world:
+            raise UsageError(f"batch size {self.size}: not a multiple of the {placement.world} processes")
+        self.rank, self.world = placement.rank, placement.world
+        self.to(placement.device)
 
     def state_dict(self) -> dict[str, int]:
         """The position; the rest is given by the arguments."""

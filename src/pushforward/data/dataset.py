@@ -53,7 +53,8 @@ class Affine:
 
     def encode(self, x: np.ndarray) -> Tensor:
         """Data units (n, d) -> model units (n, d) float32."""
-        return torch.from_numpy(((np.asarray(x, np.float64) - self.mean) / self.scale).astype(np.float32))
+        with np.errstate(over="ignore"):
+            return torch.from_numpy(((np.asarray(x, np.float64) - self.mean) / self.scale).astype(np.float32))
 
     def decode(self, x: Tensor) -> np.ndarray:
         """Model units (n, d) -> data units (n, d) float64."""
@@ -106,13 +107,14 @@ class Dataset:
         return len(self.classes) if self.classes else 0
 
 
-def split(n: int, seed: int, test_fraction: float) -> tuple[np.ndarray, np.ndarray]:
+def split(n: int, seed: int, test_fraction: float, *, place: str = "data") -> tuple[np.ndarray, np.ndarray]:
     """Divide n rows by a seeded permutation.
 
     Args:
         n: Number of rows.
         seed: Seed of `numpy.random.default_rng`, not negative.
         test_fraction: Share of the rows to hold out, between 0 and 1; the number is rounded, and at least 1.
+        place: The file or source, for messages.
 
     Returns:
         Row numbers to train on and to test on, int64, each in the order of the permutation.
@@ -128,8 +130,8 @@ def split(n: int, seed: int, test_fraction: float) -> tuple[np.ndarray, np.ndarr
     n_test = max(1, round(n * test_fraction))
     if n - n_test < MIN_TRAIN:
         raise DataError(
-            f"a test fraction of {test_fraction:g} leaves {max(0, n - n_test)} of {n} rows to train on, at least "
-            f"{MIN_TRAIN} are needed: use a smaller test fraction or more rows"
+            f"{place}: a test fraction of {test_fraction:g} leaves {max(0, n - n_test)} of {n} rows to train on, "
+            f"at least {MIN_TRAIN} are needed: use a smaller test fraction or more rows"
         )
     order = np.random.default_rng(seed).permutation(n)
     return order[n_test:], order[:n_test]

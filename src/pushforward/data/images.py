@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pushforward.data.assemble import assemble
 from pushforward.data.dataset import Dataset
@@ -89,7 +89,7 @@ def folder(
     labelled = all(len(part) > 1 for part in parts) and len(set(names)) > 1
     keep = chosen(len(files), limit, seed)
     files = [files[i] for i in keep]
-    enough(len(files), str(path))
+    enough(len(files), str(path), what="image")
     shorts = [_short_side(f) for f in files]
     square = model_side(min(shorts), side, str(path))
     inner = inner_side(shorts[0], square) if min(shorts) == max(shorts) else square
@@ -114,7 +114,8 @@ def _open(file: Path) -> Image.Image:
         raise DataError(_too_large(file)) from error
     except BROKEN as error:
         what = "empty" if file.stat().st_size == 0 else "not a readable image"
-        raise DataError(f"{file}: the file is {what} ({brief(error)}): remove or replace it") from error
+        why = "" if isinstance(error, UnidentifiedImageError) else f" ({brief(error)})"
+        raise DataError(f"{file}: the file is {what}{why}: remove or replace it") from error
     if image.width * image.height > MAX_PIXELS:
         raise DataError(_too_large(file, f"{image.width} x {image.height} "))
     return image
@@ -228,9 +229,11 @@ def idx_array(path: Path) -> np.ndarray:
                     f"{path}: the header declares the shape {shape}, {need / 2**30:.1f} GiB, which is "
                     "more than the memory allows: download the file again or save fewer rows"
                 )
-            data = file.read(need)
+            data = file.read(need + 1)  # up to the end, where gzip keeps its checksum
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: the gzip file is damaged ({brief(error)}): download it again") from error
+    if len(data) > need:
+        raise DataError(f"{path}: more than the {need} bytes that shape {shape} takes are there: download it again")
     if len(data) < need:
         raise DataError(
             f"{path}: truncated, shape {shape} takes {need} bytes and {len(data)} are there: download it again"

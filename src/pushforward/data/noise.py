@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import UsageError
+from pushforward.training.placement import Placement
 
 __all__ = ["Noise"]
 
@@ -45,6 +46,10 @@ class Noise:
     def __repr__(self) -> str:
         """Seed, rank and device."""
         return f"Noise({self.seed}, rank={self.rank}, world={self.world}, device='{self.device}', dtype={self.dtype})"
+
+    def place(self, placement: Placement) -> None:
+        """Become the source of one process among several, delivering to its device."""
+        self.rank, self.world, self.device = placement.rank, placement.world, placement.device
 
     def normal(self, n: int, *event: int) -> Tensor:
         """Standard normal numbers, (n, *event)."""

@@ -68,25 +68,27 @@ def finite(x: np.ndarray, place: str, columns: tuple[str, ...] = ()) -> None:
     Raises:
         DataError: With the index of the first value that is not finite.
     """
-    if x.dtype.kind != "f" or np.isfinite(x.sum(dtype=np.float64)):
-        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if x.dtype.kind != "f" or np.isfinite(x.sum(dtype=np.float64)):
+            return
     bad = np.argwhere(~np.isfinite(x))
     if len(bad):
         index = tuple(int(i) for i in bad[0])
         where = f"row {index[0]}, column {columns[index[1]]!r}" if columns else f"index {index}"
         raise DataError(
-            f"{place}: {where} is {x[index]} ({len(bad)} values are not finite): remove these rows or fill the values"
+            f"{place}: {where} is {x[index]} ({len(bad)} of {x.size} values are not finite): "
+            "remove these rows or fill the values"
         )
 
 
-def enough(n: int, place: str, least: int = MIN_ROWS) -> None:
-    """Refuse sources with too few rows.
+def enough(n: int, place: str, least: int = MIN_ROWS, what: str = "row") -> None:
+    """Refuse sources with too few rows, or whatever else is counted.
 
     Raises:
         DataError: If n is below `least`.
     """
     if n < least:
-        raise DataError(f"{place}: {n} row{'s' * (n != 1)}, at least {least} are needed: add rows")
+        raise DataError(f"{place}: {n} {what}{'s' * (n != 1)}, at least {least} are needed: add {what}s")
 
 
 def chosen(n: int, limit: int | None, seed: int) -> np.ndarray:

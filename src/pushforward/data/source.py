@@ -185,7 +185,8 @@ def _read(
         return raw if labels is None else _with(raw, _other_labels(labels))
     if suffix in images.SUFFIXES:
         raise DataError(f"{path}: one image is not a data set: give the folder that holds the images")
-    raise DataError(f"{path}: files ending in {suffix or 'nothing'!r} are not known: give {READABLE}")
+    ending = f"files ending in {suffix!r}" if suffix else "files without an ending"
+    raise DataError(f"{path}: {ending} are not known: give {READABLE}")
 
 
 def _no_key(path: Path, key: str | None) -> None:
@@ -257,16 +258,17 @@ def _other_labels(labels: str) -> np.ndarray:
         return arrays.npz(path, key or arrays.pick(path))
     if suffix in TEXT or suffix in PARQUET:
         table = tables.csv(path) if suffix in TEXT else tables.parquet(path)
-        if key is None and len(table.names) > 1:
-            raise DataError(f"{path}: {len(table.names)} columns: choose the labels, {path}:{table.names[-1]}")
-        return tables.labels(table, key or table.names[0])
+        wanted = table.names if key is None else (key,)
+        if len(wanted) != 1:
+            raise DataError(f"{path}: {len(wanted)} columns: choose the one with the labels, {path}:NAME")
+        return tables.labels(table, wanted[0])
     if images.is_idx(path):
         return images.idx_array(path)
     raise DataError(f"{path}: labels cannot be read from files ending in {suffix!r}: give .npy, .npz or .csv")
 
 
 def _with(raw: Raw, labels: np.ndarray) -> Raw:
-    count = labels.shape[0] if labels.ndim else 1
+    count = len(labels) if labels.ndim else 1
     if count != len(raw.x):
         raise DataError(f"{raw.place}: {count} labels for {len(raw.x)} rows: give one label a row")
     return Raw(raw.place, raw.kind, raw.x, labels, raw.x_test, None, raw.columns)

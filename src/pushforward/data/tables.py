@@ -57,12 +57,11 @@ def csv(path: Path) -> Table:
         raise DataError(f"{path}: not a readable table ({brief(error)}): save it as CSV") from error
     if not rows:
         raise DataError(f"{path}: the file holds no rows: save at least one line of numbers")
-    width = len(rows[0][1])
+    first, width = rows[0][0], len(rows[0][1])
     for line, cells in rows:
         if len(cells) != width:
-            raise DataError(
-                f"{path}: line {line} has {len(cells)} cells, line {rows[0][0]} has {width}: give all lines equally many"
-            )
+            have = f"line {line} has {len(cells)} cells, line {first} has {width}"
+            raise DataError(f"{path}: {have}: give every line equally many")
     header = [cell.strip().removeprefix("#").strip() for cell in rows[0][1]]
     if any(_is_number(cell) for cell in header):
         names = tuple(map(str, range(width)))
@@ -145,7 +144,7 @@ def points(table: Table, columns: tuple[str, ...] | None, label: str | None) -> 
         row, column = bad[0]
         raise DataError(
             f"{table.path}: {table.unit} {table.lines[row]}, column {chosen[column]!r} is {x[row, column]} "
-            f"({len(bad)} cells are not finite): remove these rows or fill the cells"
+            f"({len(bad)} of {x.size} cells are not finite): remove these rows or fill the cells"
         )
     return Raw(str(table.path), "points", x, labels=known, columns=chosen)
 

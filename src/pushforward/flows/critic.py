@@ -77,13 +77,18 @@ class CriticFlow:
         scores = self.critic(joint) if labels is None else self.critic(joint, torch.cat(labels))
         loss = self.contrast(scores[:n], scores[n:])
         self.logs = {"critic": loss.detach(), "bound": 2 * math.log(2) - loss.detach()}
-        if self.penalties and self.critic.updates % self.every == 0:
-            factor = self.every * self.penalty_schedule(self.critic.updates)
-            if factor:
-                penalty = self._penalty(q, p, labels)
-                self.logs["penalty"] = penalty.detach()
-                loss = loss + factor * penalty
+        if factor := self.penalty_factor():
+            penalty = self._penalty(q, p, labels)
+            self.logs["penalty"] = penalty.detach()
+            loss = loss + factor * penalty
         self.critic.descend(loss)
+
+    def penalty_factor(self) -> float:
+        """What the next update multiplies the penalties by; 0 where it does not evaluate them."""
+        updates = self.critic.updates
+        if not self.penalties or updates % self.every:
+            return 0.0
+        return self.every * self.penalty_schedule(updates)
 
     def _penalty(self, q: Samples, p: Samples, labels: Pair | None) -> Scalar:
         net, total = self.critic.net, q.new_zeros(())

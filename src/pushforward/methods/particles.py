@@ -18,7 +18,7 @@ from pushforward.dynamics.integrate import Integrator, euler
 from pushforward.errors import UsageError
 from pushforward.types import Batch, Flow, Labels, Logs, Randomness, Samples, Velocity, unpack
 
-__all__ = ["Particles", "Replayable"]
+__all__ = ["Gaussian", "Particles", "Replayable"]
 
 
 @runtime_checkable
@@ -27,6 +27,17 @@ class Replayable(Flow, Protocol):
 
     def snapshot(self) -> dict[str, Tensor]: ...
     def replay(self, state: dict[str, Tensor]) -> Velocity: ...
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Standard normal points of a given shape: the usual source."""
+
+    event: tuple[int, ...]
+
+    def __call__(self, rng: Randomness, n: int) -> Samples:
+        """Points, (n, *event)."""
+        return rng.normal(n, *self.event)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from pushforward.methods.latent import Latent, generate
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Labels, Logs, Randomness, Samples, Scalar, unpack
 
-__all__ = ["VGrow", "clamp", "gan", "paper", "regression"]
+__all__ = ["VGrow", "clamp", "gan", "paper", "paper_fits", "regression"]
 
 
 def regression(x: Samples, y: Samples) -> Scalar:
@@ -158,8 +158,16 @@ def gan(generator: Learner, flow: CriticFlow, latent: Latent, rng: Randomness, *
     return VGrow(generator, flow, latent, rng, step=step)
 
 
-def paper(generator: Learner, flow: CriticFlow, latent: Latent, rng: Randomness,
-          milestones: tuple[int, ...] = (200, 1000, 1500)) -> VGrow:  # fmt: skip
+def paper_fits(milestones: tuple[int, ...] = (200, 1000, 1500)) -> Callable[[int], int]:
+    """Passes of the published regression: 5, and another 5 from each milestone on.
+
+    Args:
+        milestones: Step numbers; (600, 2000, 3000) was meant for CIFAR-10.
+    """
+    return lambda k: 5 * (1 + sum(k >= milestone for milestone in milestones))
+
+
+def paper(generator: Learner, flow: CriticFlow, latent: Latent, rng: Randomness) -> VGrow:
     """The published code's outer loop: a pool of 20 batches, 20 moves of 0.5 kept in [-1, 1], 5 to 20 fits.
 
     Args:
@@ -167,12 +175,6 @@ def paper(generator: Learner, flow: CriticFlow, latent: Latent, rng: Randomness,
         flow: The published one takes one critic update a move.
         latent: The published one is normal of size 128.
         rng: Where latents come from.
-        milestones: Step numbers where another 5 fits are added; (600, 2000, 3000) was meant for CIFAR-10.
     """
-
-    def fits(k: int) -> int:
-        return 5 * (1 + sum(k >= milestone for milestone in milestones))
-
-    return VGrow(
-        generator, flow, latent, rng, pool=20, moves=20, fits=fits, step=0.5, project=clamp(-1, 1), eval_moves=True
-    )
+    return VGrow(generator, flow, latent, rng, pool=20, moves=20, fits=paper_fits(), step=0.5, project=clamp(-1, 1),
+                 eval_moves=True)  # fmt: skip

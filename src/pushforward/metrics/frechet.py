@@ -156,7 +156,9 @@ def frechet_distance(
         protocol["note"] = f"{least} samples for {dim} features: covariance poorly known, read against the floor"
     reference = moments(p)
     if t is not None and len(t) >= len(q):
-        floor, how = real_floor(lambda a, b: frechet(moments(a), moments(b)), p, t, len(q), repeats=repeats, seed=seed)
+        floor, how = real_floor(
+            lambda a, b: frechet(moments(a), moments(b)), p, t, (len(q), len(p)), repeats=repeats, seed=seed
+        )
         protocol |= {"floor": how, "seed": seed}
     else:
         floor = frechet_floor(reference.covariance, len(q), len(p))

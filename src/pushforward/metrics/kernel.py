@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pushforward.geometry.kernels import Kernel, column_blocks, median_bandwidth, multiscale, rbf
 from pushforward.metrics.features import RAW, Features
-from pushforward.metrics.reference import compare
+from pushforward.metrics.reference import compare, subset
 from pushforward.metrics.result import Measure
 
 __all__ = ["mmd", "mmd_permutations", "mmd_squared"]
@@ -92,6 +92,7 @@ def mmd(
         A kernel two-sample test (Gretton et al., 2012).
     """
     q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
+    p = subset(p, max_n, np.random.default_rng(seed))
     kernel = kernel or multiscale(rbf, median_bandwidth(q, p, seed=seed))
     values = mmd_permutations(q, p, kernel, permutations, seed=seed, budget=budget)
     value, null = float(values[0]), values[1:]

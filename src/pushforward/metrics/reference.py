@@ -50,7 +50,8 @@ def compare(
         real: Data samples, (m, *event).
         train: A second, independent sample of the data, (k, *event), or None.
         features: The feature space.
-        max_n: Rows kept of fake and of real, and four times as many of train; None keeps all.
+        max_n: Rows kept of fake, with twice as many of real and four times as many of train, so that floors can be
+            measured with fresh rows; None keeps all.
         seed: Seed of that choice.
 
     Returns:
@@ -71,7 +72,7 @@ def compare(
             raise DataError(f"{shapes}: give both splits in the same units and shape")
     if max_n is not None:
         rng = np.random.default_rng(seed)
-        fake, real = subset(fake, max_n, rng), subset(real, max_n, rng)
+        fake, real = subset(fake, max_n, rng), subset(real, 2 * max_n, rng)
         train = None if train is None else subset(train, 4 * max_n, rng)
     return features(fake), features(real), None if train is None else features(train)
 
@@ -87,32 +88,38 @@ def real_floor(
     distance: Callable[[Tensor, Tensor], float],
     real: Tensor,
     train: Tensor | None,
-    n_fake: int,
+    sizes: tuple[int, int],
     *,
     repeats: int,
     seed: int,
+    rate: float = 0.0,
 ) -> tuple[float, str]:
-    """Mean distance between real samples and real samples, and in words how it was had.
+    r"""Mean distance between real samples and real samples, and in words how it was had.
 
     With a second real sample, subsets of it take the place of the fakes. Without one, real is cut in two at random;
-    where it has fewer than `n_fake + len(real)` rows the parts are smaller than the sets compared and the floor reads
-    too high. The words carry the sizes.
+    where it is too small for both sets the parts are smaller than the sets compared and the distance comes out too
+    high. A known `rate` mends that by the factor :math:`((1/n + 1/m) / (1/n' + 1/m'))^{rate}`.
 
     Args:
         distance: The measure, q before p.
         real: Data samples, (m, d).
         train: Second sample of the data, (k, d), or None.
-        n_fake: Number of fakes the floor is for.
+        sizes: Numbers n of fakes and m of real rows that the floor is for.
         repeats: Random subsets averaged.
         seed: Seed of the subsets.
+        rate: Exponent at which the distance of two samples of one law falls with their sizes; 0 leaves it as it is.
     """
-    rng = np.random.default_rng(seed)
-    if train is None:
-        size = min(n_fake, len(real) // 2)
-        mixed = [subset(real, len(real), rng, shuffle=True) for _ in range(repeats)]
-        values = [distance(rows[:size], rows[size:]) for rows in mixed]
-        return float(np.mean(values)), f"real {size} vs real {len(real) - size}, mean of {repeats}"
-    size = min(n_fake, len(train))
-    repeats = repeats if size < len(train) else 1
-    values = [distance(subset(train, size, rng), real) for _ in range(repeats)]
-    return float(np.mean(values)), f"train {size} vs real {len(real)}, mean of {repeats}"
+    (n, m), rng = sizes, np.random.default_rng(seed)
+    if train is not None:
+        n, real = min(n, len(train)), subset(real, m, rng)
+        repeats = repeats if n < len(train) else 1
+        values = [distance(subset(train, n, rng), real) for _ in range(repeats)]
+        return float(np.mean(values)), f"train {n} vs real {len(real)}, mean of {repeats}"
+    a = min(n, len(real) // 2)
+    b = min(m, len(real) - a)
+    mixed = [subset(real, len(real), rng, shuffle=True) for _ in range(repeats)]
+    values = [distance(rows[:a], rows[a : a + b]) for rows in mixed]
+    words = f"real {a} vs real {b}, mean of {repeats}"
+    if (a, b) == (n, m) or rate == 0:
+        return float(np.mean(values)), words
+    return float(np.mean(values)) * ((1 / n + 1 / m) / (1 / a + 1 / b)) ** rate, f"{words}, scaled to {n} vs {m}"

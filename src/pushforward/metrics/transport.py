@@ -100,15 +100,14 @@ def w2(
         DataError: If the samples do not fit together.
     """
     q, p, t = compare(fake, real, train, features, max_n=max_n, seed=seed)
-    n, rng = min(len(q), len(p)), np.random.default_rng(seed)
-    p = subset(p, n, rng, shuffle=True)
-    value = wasserstein(subset(q, n, rng), p)
+    n, rng = min(len(q), len(p), max_n), np.random.default_rng(seed)
+    value = wasserstein(subset(q, n, rng), subset(p, n, rng))
 
     def distance(a: Tensor, b: Tensor) -> float:
         rows = min(len(a), len(b))
         return wasserstein(a[:rows], b[:rows])
 
-    floor, how = real_floor(distance, p, t, n, repeats=repeats, seed=seed)
+    floor, how = real_floor(distance, p, t, (n, n), repeats=repeats, seed=seed)
     return Measure(value, floor, None, None, n, n, features.id, "lower", {"seed": seed, "max_n": max_n, "floor": how})
 
 
@@ -141,11 +140,17 @@ def sliced_w2(
     q, p, t = compare(fake, real, train, features, max_n=max_n, seed=seed)
     along = directions(q.shape[1], projections, seed)
     q, p, t = q @ along, p @ along, None if t is None else t @ along
-    value, error = _sliced(q, p)
-    floor, how = real_floor(lambda a, b: _sliced(a, b)[0], p, t, len(q), repeats=repeats, seed=seed)
+    used, n = subset(p, max_n, np.random.default_rng(seed)), len(q)
+    value, error = _sliced(q, used)
+
+    def distance(a: Tensor, b: Tensor) -> float:
+        return _sliced(a, b)[0]
+
+    # On the line W2 of two samples of one law falls like the root of their sizes.
+    floor, how = real_floor(distance, p, t, (n, len(used)), repeats=repeats, seed=seed, rate=0.5)
     protocol: dict[str, str | float | int] = {"seed": seed, "projections": projections, "max_n": max_n}
     protocol |= {"floor": how, "se": "over directions"}
-    return Measure(value, floor, error, None, len(q), len(p), features.id, "lower", protocol)
+    return Measure(value, floor, error, None, n, len(used), features.id, "lower", protocol)
 
 
 def _array(x: Tensor) -> Array:

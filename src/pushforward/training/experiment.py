@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
@@ -37,6 +37,7 @@ class Experiment:
         score: Samples in model units -> number, lower is better; picks the best checkpoint. It must not look at the
             held-out data.
         conditional: Whether the nets take labels.
+        threads: Threads that pay for nets of this size; 0 for all cores.
     """
 
     method: Method
@@ -45,4 +46,5 @@ class Experiment:
     steps: int
     features: Features | None = None
     score: Callable[[Tensor], float] | None = None
-    conditional: bool = field(default=False)
+    conditional: bool = False
+    threads: int = 0

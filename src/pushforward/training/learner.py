@@ -51,7 +51,7 @@ class Learner(nn.Module):
         self._rates = [group["lr"] for group in self.optimiser.param_groups]
         self._parameters_list: list[Tensor] = list(net.parameters())
         self._averaged_list: list[Tensor] = list(self.average.parameters()) if self.average is not None else []
-        self._has_modes = any(isinstance(m, _MODAL) or "parametrizations" in m._modules for m in net.modules())
+        self.has_modes = any(isinstance(m, _MODAL) or "parametrizations" in m._modules for m in net.modules())
         object.__setattr__(self, "_through", net)  # DDP wraps the net without owning it in the state
 
     @property
@@ -97,7 +97,7 @@ class Learner(nn.Module):
     def frozen(self) -> Iterator[None]:
         """Within: no gradient reaches the parameters, and modes (dropout, spectral iterations) are those of evaluation."""
         training = self.net.training
-        if self._has_modes and training:
+        if self.has_modes and training:
             self.net.eval()
         for parameter in self._parameters_list:
             parameter.requires_grad_(False)
@@ -106,7 +106,7 @@ class Learner(nn.Module):
         finally:
             for parameter in self._parameters_list:
                 parameter.requires_grad_(True)
-            if self._has_modes and training:
+            if self.has_modes and training:
                 self.net.train()
 
     def descend(self, loss: Scalar) -> None:
@@ -127,14 +127,18 @@ class Learner(nn.Module):
             group["lr"] = rate * factor
         return factor
 
+    @property
+    def decay(self) -> float:
+        """How much the average keeps of itself after the updates done so far."""
+        return min(self.ema or 0.0, (1 + self.updates) / (10 + self.updates))
+
     def follow(self) -> None:
         """Move the average towards the net."""
-        if self.average is None or self.ema is None:
+        if self.average is None:
             return
-        decay = min(self.ema, (1 + self.updates) / (10 + self.updates))
         with torch.no_grad():
             torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
-                self._averaged_list, self._parameters_list, 1 - decay
+                self._averaged_list, self._parameters_list, 1 - self.decay
             )
             for mine, theirs in zip(self.average.buffers(), self.net.buffers(), strict=True):
                 mine.copy_(theirs)

@@ -6,7 +6,7 @@ import math
 
 from pushforward.types import Schedule
 
-__all__ = ["constant", "cosine", "linear", "step_decay"]
+__all__ = ["constant", "cosine", "geometric", "linear", "step_decay"]
 
 
 def constant(updates: int) -> float:
@@ -32,6 +32,11 @@ def cosine(total: int, last: float = 0.0, hold: float = 0.0) -> Schedule:
         return last + (1.0 - last) * (1.0 + math.cos(math.pi * progress)) / 2
 
     return factor
+
+
+def geometric(total: int, last: float = 1e-3) -> Schedule:
+    """From 1 down to `last` by equal factors over `total` updates, then `last`."""
+    return lambda updates: last ** min(updates / total, 1.0)
 
 
 def step_decay(milestones: tuple[int, ...], factor: float = 0.5) -> Schedule:

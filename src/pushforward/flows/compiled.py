@@ -1,0 +1,333 @@
+"""One compiled graph for a whole particle step: the critic's updates, its optimiser, its average and the move.
+
+    `flow.steps` times:  g = grad (contrast(d(q), d(p)) + factor * penalties);  theta <- Adam(theta, g)
+    then:                x <- scheme(x, w(d) grad d)
+
+Small nets spend their time between operations, not in them. So the step is traced once for each shape, as plain tensor
+operations on parameters laid end to end in one tensor, and handed to `torch.compile` whole. Nets, moments and averages
+become views into such tensors: optimisers, checkpoints and eager code go on reading and writing the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import Parameter, signature
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.optim import Adam, AdamW, Optimizer
+
+from pushforward.dynamics.integrate import Integrator, euler
+from pushforward.dynamics.velocity import Ascent
+from pushforward.errors import UsageError
+from pushforward.flows.critic import CriticFlow
+from pushforward.training.learner import Learner
+from pushforward.types import Critic, Flow, Logs, Penalty, Randomness, Samples
+
+__all__ = ["compiled_step"]
+
+Stride: TypeAlias = Callable[[Samples, Samples], tuple[Samples, Logs]]
+Draw: TypeAlias = Callable[[], Tensor]
+Moved: TypeAlias = tuple[Tensor, ...]
+Graph: TypeAlias = Callable[..., Moved]
+
+
+def compiled_step(flow: Flow, step: float, scheme: Integrator = euler) -> Stride:
+    """A function (particles, data) -> (moved particles, logs) that trains the critic and moves, in one graph.
+
+    It does what `flow.velocity` and one step of `scheme` do, up to rounding. The first call compiles, for 10 to 30
+    seconds; so does a first call with other shapes and, where penalties are not evaluated at every update, with the
+    penalised update at another place in the call.
+
+    Args:
+        flow: A `CriticFlow` whose critic is unconditional, has no batch norm, dropout or spectral norm, and learns by
+            Adam or AdamW on one process in float32 or better.
+        step: Length of the step.
+        scheme: `euler`, `heun` or `rk4`.
+
+    Raises:
+        UsageError: If the flow, its optimiser, its placement or this machine cannot do that.
+    """
+    stride = _Stride(_checked(flow), step, scheme)
+    return stride.__call__
+
+
+@dataclass
+class _Stride:
+    """The step as a callable: the flat memory of the learner, and one graph for each key it has met."""
+
+    flow: CriticFlow
+    step: float
+    scheme: Integrator
+    memory: _Memory | None = None
+    graphs: dict[Any, tuple[Graph, list[Draw]]] = field(default_factory=dict)
+
+    def __call__(self, q: Samples, p: Samples) -> tuple[Samples, Logs]:
+        """Train on particles (n, *event) and data (m, *event), and move the particles."""
+        if q.shape[1:] != p.shape[1:]:
+            raise ValueError(f"q has event shape {tuple(q.shape[1:])} and p {tuple(p.shape[1:])}; they must be equal")
+        learner, q = self.flow.critic, q.detach()
+        if self.memory is None or not self.memory.serves(learner):
+            self.memory = _Memory.of(learner)
+        rows, penalised = _plan(self.flow, self.memory)
+        inputs = [*self.memory.tensors, *learner.net.buffers(), q, p, rows]
+        key = q.shape, p.shape, q.dtype, q.device, penalised, _constants(learner.optimiser)
+        if key not in self.graphs:
+            self.graphs[key] = self._graph(penalised, q, p, inputs)
+        graph, draws = self.graphs[key]
+        with torch.no_grad():
+            moved, speed, *numbers = graph(*inputs, *[draw() for draw in draws])
+        if numbers:
+            self.flow.logs = dict(zip(("critic", "bound", "penalty"), numbers))
+        return moved, self.flow.logs | {"speed": speed}
+
+    def _graph(self, penalised: Sequence[bool], q: Samples, p: Samples,
+               inputs: list[Tensor]) -> tuple[Graph, list[Draw]]:  # fmt: skip
+        """The compiled graph, and what has to be drawn before each of its calls, in order."""
+        draws, drawn = _rehearsed(self.flow, q, p) if any(penalised) else ([], [])
+        examples = [tensor.detach().clone() for tensor in inputs] + drawn * sum(penalised)
+        traced = make_fx(partial(_step, self.flow, self.step, self.scheme, penalised))(*examples)
+        if any(torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) for node in traced.graph.nodes):
+            raise UsageError("the critic or a penalty draws random numbers past any `rng`, so that no seed governs them: "
+                             "bind one, partial(lipschitz, rng=noise), or use compile=False")  # fmt: skip
+        options: dict[str, Any] = {"cpp_wrapper": q.device.type == "cpu"}  # kernels called from C++: 1.2 times as fast
+        return torch.compile(traced, fullgraph=True, dynamic=False, options=options), draws * sum(penalised)
+
+
+def _step(flow: CriticFlow, step: float, scheme: Integrator, penalised: Sequence[bool], *inputs: Tensor) -> Moved:
+    """What is traced: the flow's updates and the move; new parameters and moments overwrite the old ones.
+
+    Args:
+        flow: The flow; only its fixed parts are looked at.
+        step: Length of the step.
+        scheme: The integrator.
+        penalised: For each update, whether the penalties are added.
+        inputs: The memory's tensors, the net's buffers, q, p, the plan's rows, and the draws.
+
+    Returns:
+        Moved particles, their speed, and the last update's loss, bound and, if it had one, penalty.
+    """
+    learner, net, rest = flow.critic, flow.critic.net, iter(inputs)
+    memory = [next(rest) for _ in range(4 if learner.average is None else 5)]
+    buffers = {name: next(rest) for name, _ in net.named_buffers()}
+    q, p, rows = next(rest), next(rest), next(rest)
+    penalties = [_rebound(penalty, lambda draw: next(rest)) for penalty in flow.penalties]
+    names, parameters = zip(*net.named_parameters())
+
+    def critic(theta: Tensor) -> Critic:
+        tensors = dict(zip(names, _pieces(theta, parameters))) | buffers
+        return lambda x: functional_call(net, tensors, (x,))
+
+    state, logs = memory, []
+    for row, with_penalties in zip(rows, penalised, strict=True):
+        with torch.enable_grad():
+            theta = state[0].detach().requires_grad_(True)
+            scores = critic(theta)(torch.cat([q, p]))
+            loss = flow.contrast(scores[: len(q)], scores[len(q) :])
+            logs = [loss.detach(), 2 * math.log(2) - loss.detach()]
+            if with_penalties:
+                penalty = sum((penalty(critic(theta), q, p) for penalty in penalties), start=q.new_zeros(()))
+                logs.append(penalty.detach())
+                loss = loss + row[FACTOR] * penalty
+            (slope,) = torch.autograd.grad(loss, theta)
+        state = _adam(learner, state, slope, row)
+    moved = scheme(Ascent(critic(state[0]), flow.divergence, flow.cap), q, 0.0, step)
+    speed = ((moved - q) / step).square().sum().div(len(moved)).sqrt()
+    for old, new in zip(memory, state, strict=True):
+        old.copy_(new)
+    return moved, speed, *logs
+
+
+def _adam(learner: Learner, state: list[Tensor], slope: Tensor, row: Tensor) -> list[Tensor]:
+    """The memory's tensors after one update with the gradient `slope` and the plan's `row`; nothing is overwritten."""
+    (beta1, beta2), eps, decay, decoupled = _constants(learner.optimiser)
+    theta, first, second, counts, *average = state
+    if learner.clip is not None:
+        slope = slope * (learner.clip / (torch.linalg.vector_norm(slope) + 1e-6)).clamp(max=1.0)
+    if decay and decoupled:
+        theta = theta * row[KEEP]
+    elif decay:
+        slope = slope + decay * theta
+    first = first.lerp(slope, 1 - beta1)
+    second = beta2 * second + (1 - beta2) * slope * slope
+    theta = theta - row[RATE] * first / (second.sqrt() / row[SCALE] + eps)
+    return [theta, first, second, counts + 1, *[torch.lerp(mean, theta, row[FOLLOW]) for mean in average]]
+
+
+RATE, SCALE, KEEP, FACTOR, FOLLOW = range(5)
+"""Columns of a plan: rate / (1 - beta1^k), sqrt(1 - beta2^k), 1 - rate * weight decay, penalties' factor, 1 - EMA."""
+
+
+def _plan(flow: CriticFlow, memory: _Memory) -> tuple[Tensor, tuple[bool, ...]]:
+    """The coefficients of the updates to come, (steps, 5), and which updates see the penalties; counts them as done.
+
+    They are a tensor, so that a schedule does not compile anew.
+    """
+    learner, rows = flow.critic, []
+    (group,) = learner.optimiser.param_groups
+    (beta1, beta2), _, decay, _ = _constants(learner.optimiser)
+    done = int(memory.counts[0])
+    for k in range(done + 1, done + flow.steps + 1):
+        factor = flow.penalty_factor()
+        learner.set_rates()
+        rate = float(group["lr"])
+        learner.updates += 1
+        rows.append((rate / (1 - beta1**k), (1 - beta2**k) ** 0.5, 1 - rate * decay, factor, 1 - learner.decay))
+    return memory.counts.new_tensor(rows, dtype=memory.theta.dtype), tuple(bool(row[FACTOR]) for row in rows)
+
+
+def _constants(optimiser: Optimizer) -> tuple[tuple[float, float], float, float, bool]:
+    """Betas, eps, weight decay, and whether that shrinks the parameters (AdamW) or adds to the gradient."""
+    (group,) = optimiser.param_groups
+    decoupled = bool(group.get("decoupled_weight_decay", isinstance(optimiser, AdamW)))
+    return tuple(group["betas"]), group["eps"], group["weight_decay"], decoupled
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """A learner's parameters, Adam's moments and counts, and the average's parameters, each end to end in one tensor.
+
+    Attributes:
+        theta: Parameters, (size,).
+        first: First moments, (size,).
+        second: Second moments, (size,).
+        counts: Updates done, one number for each parameter.
+        average: The average's parameters, (size,), if there is an average.
+        moments: The first moments as the optimiser holds them, to tell whether it still does.
+    """
+
+    theta: Tensor
+    first: Tensor
+    second: Tensor
+    counts: Tensor
+    average: list[Tensor]
+    moments: list[Tensor]
+
+    @staticmethod
+    def of(learner: Learner) -> _Memory:
+        """Lay a learner out; its net, average and optimiser then hold views."""
+        parameters, state = list(learner.net.parameters()), learner.optimiser.state
+        blank = {parameter: state.get(parameter) or _blank(parameter) for parameter in parameters}
+        theta = _flat(parameters)
+        first, second = (_flat([blank[p][name] for p in parameters]) for name in ("exp_avg", "exp_avg_sq"))
+        counts = torch.tensor([float(blank[p]["step"]) for p in parameters], device=theta.device)
+        average = [] if learner.average is None else [_flat(learner.average.parameters())]
+        moments = _pieces(first, parameters)
+        for parameter, piece, m, v, count in zip(
+            parameters, _pieces(theta, parameters), moments, _pieces(second, parameters), counts
+        ):
+            parameter.data = piece
+            state[parameter] = {"step": count, "exp_avg": m, "exp_avg_sq": v}
+        if learner.average is not None:
+            for parameter, piece in zip(learner.average.parameters(), _pieces(average[0], parameters)):
+                parameter.data = piece
+        return _Memory(theta, first, second, counts, average, moments)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All of it, in the order in which the graph takes it."""
+        return [self.theta, self.first, self.second, self.counts, *self.average]
+
+    def serves(self, learner: Learner) -> bool:
+        """Whether net and optimiser still hold this memory: a loaded optimiser or another device ends that."""
+        held = (learner.optimiser.state.get(p, {}).get("exp_avg") for p in learner.net.parameters())
+        start = next(learner.net.parameters()).data_ptr()
+        return start == self.theta.data_ptr() and all(a is b for a, b in zip(held, self.moments))
+
+
+def _blank(parameter: Tensor) -> dict[str, Any]:
+    return {"step": 0.0, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
+
+
+def _flat(tensors: Iterable[Tensor]) -> Tensor:
+    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
+
+
+def _pieces(flat: Tensor, like: Iterable[Tensor]) -> list[Tensor]:
+    """The inverse of `_flat`, as views."""
+    like = list(like)
+    return [piece.view(t.shape) for piece, t in zip(flat.split([t.numel() for t in like]), like)]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A random source that hands each draw to `serve`, which answers with a tensor like it."""
+
+    rng: Randomness
+    serve: Callable[[Draw], Tensor]
+
+    def normal(self, n: int, *event: int) -> Tensor:
+        return self.serve(partial(self.rng.normal, n, *event))
+
+    def uniform(self, n: int, *event: int) -> Tensor:
+        return self.serve(partial(self.rng.uniform, n, *event))
+
+    def integers(self, high: int, n: int) -> Tensor:
+        return self.serve(partial(self.rng.integers, high, n))
+
+    def permutations(self, rows: int, columns: int) -> Tensor:
+        return self.serve(partial(self.rng.permutations, rows, columns))
+
+
+def _rebound(penalty: Penalty, serve: Callable[[Draw], Tensor]) -> Penalty:
+    """The penalty with a `_Source` in place of the random source it was bound to; itself if it was bound to none."""
+    bound = signature(penalty).parameters.get("rng")
+    if bound is None or bound.default in (None, Parameter.empty):
+        return penalty
+    return partial(penalty, **{"rng": _Source(bound.default, serve)})
+
+
+def _rehearsed(flow: CriticFlow, q: Samples, p: Samples) -> tuple[list[Draw], list[Tensor]]:
+    """What the penalties draw in one update, in order, and tensors like it; the sources stay where they are."""
+    draws: list[Draw] = []
+    drawn: list[Tensor] = []
+
+    def serve(draw: Draw) -> Tensor:
+        draws.append(draw)
+        drawn.append(deepcopy(draw)())
+        return drawn[-1]
+
+    for penalty in flow.penalties:
+        _rebound(penalty, serve)(flow.critic.net, q, p)
+    return draws, drawn
+
+
+REFUSED = ("amsgrad", "maximize", "differentiable")
+
+
+def _checked(flow: Flow) -> CriticFlow:
+    """The flow, if it can be compiled."""
+    if not isinstance(flow, CriticFlow):
+        raise UsageError(f"compile=True takes a CriticFlow, not a {type(flow).__name__}; use compile=False")
+    learner, optimiser = flow.critic, flow.critic.optimiser
+    if not isinstance(optimiser, Adam | AdamW):
+        raise UsageError(f"compile=True takes Adam or AdamW, not {type(optimiser).__name__}; use compile=False")
+    groups = optimiser.param_groups
+    if len(groups) > 1 or any(groups[0].get(option) for option in REFUSED):
+        raise UsageError(f"compile=True takes one parameter group and plain Adam; here are {len(groups)} groups, with "
+                         f"{', '.join(option for option in REFUSED if groups[0].get(option)) or 'no option'}; use "
+                         "compile=False")  # fmt: skip
+    if learner.placement.world > 1:
+        raise UsageError(f"compile=True runs on one process, not {learner.placement.world}; use compile=False")
+    if learner.placement.precision != "fp32":
+        raise UsageError(f"compile=True does not go with --precision {learner.placement.precision}; use fp32")
+    if learner.has_modes:
+        raise UsageError("compile=True takes no critic with batch norm, dropout or spectral norm; use compile=False, "
+                         "or a penalty (r1, lipschitz) in place of spectral norm")  # fmt: skip
+    if len(kinds := {(parameter.dtype, parameter.device) for parameter in learner.net.parameters()}) != 1:
+        raise UsageError(f"compile=True takes parameters of one type and device, not of {len(kinds)}; convert the net")
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler.split()[0]) is None and learner.placement.device.type == "cpu" and sys.platform != "win32":
+        raise UsageError(f"compile=True needs a C++ compiler and there is no {compiler}: install one, name yours in "
+                         "the environment variable CXX, or use compile=False")  # fmt: skip
+    return flow

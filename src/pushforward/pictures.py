@@ -1,0 +1,334 @@
+"""Pictures of samples: how a run leaves them in its folder, and how they are read back for a page.
+
+    samples/data.png  step-000100.png ...     images: a grid of 64
+    samples/data.npz  step-000100.npz ...     points: a float32 array x, (n, d), in data units
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pushforward.data.dataset import Dataset
+
+__all__ = ["Film", "grid", "pack", "plane", "read_clouds", "read_grids", "replace_file", "scatter", "view",
+           "write_samples"]  # fmt: skip
+
+Points = NDArray[np.float64]
+T = TypeVar("T")
+
+WIDTH, GAP, LARGEST = 512, 2, 2048  # of a grid, in pixels: usual width, gap, longest side on disk
+SHOWN = {"images": 64, "points": 1000}  # samples kept of one look
+PALE, STRONG = (150, 156, 160), (15, 118, 110)  # data and samples in a scatter plot
+REACH = 32767  # int16 levels from the centre of a view to the edge of what is packed, two views away
+FRAMES, PAGE_SIDE, PAGE_BYTES = 60, 1024, 16_000_000  # limits on what goes into one page
+MAX_ARRAY, MAX_PIXELS = 2**28, 64_000_000  # larger files are not opened
+
+
+def grid(images: np.ndarray, columns: int = 8, scale: int | None = None) -> Image.Image:
+    """Lay images out in rows; the gaps and unused cells are transparent.
+
+    Args:
+        images: uint8, (n, h, w) grey or (n, h, w, c) with 1, 3 or 4 channels.
+        columns: Images in a row.
+        scale: Whole-number enlargement; by default, the one that makes a row about 512 pixels wide.
+
+    Raises:
+        ValueError: If the array is empty or not of that form, or an option is below 1.
+    """
+    if images.dtype != np.uint8 or 0 in images.shape or images.ndim not in (3, 4):
+        raise ValueError(f"images are {images.dtype} of shape {images.shape}; give uint8 (n, h, w) or (n, h, w, c)")
+    if columns < 1 or (scale is not None and scale < 1):
+        raise ValueError(f"columns {columns}, scale {scale}: give whole numbers from 1 on")
+    cells = _with_alpha(images)
+    n, h, w, channels = cells.shape
+    columns = min(columns, n)
+    scale = scale or max(1, round(WIDTH / (columns * w)))
+    cells = cells.repeat(scale, axis=1).repeat(scale, axis=2)
+    down, across = h * scale + GAP, w * scale + GAP
+    sheet = np.zeros((-(-n // columns) * down - GAP, columns * across - GAP, channels), np.uint8)
+    for k, cell in enumerate(cells):
+        top, left = k // columns * down, k % columns * across
+        sheet[top : top + h * scale, left : left + w * scale] = cell
+    return Image.fromarray(sheet)
+
+
+def _with_alpha(images: np.ndarray) -> np.ndarray:
+    """Grey to (n, h, w, 2), colour to (n, h, w, 4), opaque where there was no alpha."""
+    cells = images[..., None] if images.ndim == 3 else images
+    if cells.shape[-1] not in (1, 3, 4):
+        raise ValueError(f"images of shape {images.shape}: {cells.shape[-1]} channels in the last axis; give 1, 3 or 4")
+    opaque = np.full_like(cells[..., :1], 255)
+    return cells if cells.shape[-1] == 4 else np.concatenate([cells, opaque], axis=-1)
+
+
+def scatter(x: np.ndarray, real: np.ndarray, side: int = WIDTH) -> bytes:
+    """Samples over data in the plane, as a PNG on white; a picture for where no script runs.
+
+    Args:
+        x: Model samples, (n, 2).
+        real: Data, (m, 2), drawn faintly.
+        side: Side of the picture, in pixels.
+
+    Raises:
+        ValueError: If the points do not lie in the plane.
+    """
+    for points in (x, real):
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"points of shape {points.shape}; a scatter plot takes (n, 2)")
+    low, high = view(real, [x])
+    sheet = Image.new("RGB", (2 * side, 2 * side), "white")  # twice as large, then halved: smooth discs
+    brush = ImageDraw.Draw(sheet)
+    for points, colour, radius in ((real, PALE, 2.0), (x, STRONG, 3.0)):
+        inside = _finite(points)
+        for u, v in (inside - low) / (high - low) * 2 * side:
+            if -radius < u < 2 * side + radius and -radius < v < 2 * side + radius:
+                v = 2 * side - v
+                brush.ellipse((u - radius, v - radius, u + radius, v + radius), fill=colour)
+    return _png(sheet.resize((side, side), Image.Resampling.LANCZOS))
+
+
+def write_samples(folder: Path, step: int, x: Tensor, data: Dataset) -> None:
+    """Keep a look at samples after a step, and once, beside it, one at held-out data.
+
+    Of many samples an even choice is kept, so that samples sorted by class show every class.
+
+    Args:
+        folder: Where pictures are kept, DIR/samples; made if missing.
+        step: Steps done.
+        x: Samples in model units, (n, *event).
+        data: Gives the kind, the way to data units and the held-out part.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    suffix, content = (".png", _grid_file) if data.kind == "images" else (".npz", _cloud_file)
+    replace_file(folder / f"step-{step:06d}{suffix}", content(x, data))
+    held = folder / f"data{suffix}"
+    if not held.exists():
+        replace_file(held, content(data.test, data))
+
+
+def _grid_file(x: Tensor, data: Dataset) -> bytes:
+    sheet = grid(data.decode(x[_even(len(x), SHOWN["images"])]))
+    sheet.thumbnail((LARGEST, LARGEST))
+    return _png(sheet)
+
+
+def _cloud_file(x: Tensor, data: Dataset) -> bytes:
+    points = data.decode(x[_even(len(x), SHOWN["points"])])
+    buffer = io.BytesIO()
+    with np.errstate(over="ignore"):
+        np.savez(buffer, x=points.astype(np.float32))
+    return buffer.getvalue()
+
+
+def _even(n: int, most: int) -> list[int]:
+    """At most so many of n row numbers, evenly spaced; always the same ones, so that a row keeps its identity."""
+    return [k * n // min(n, most) for k in range(min(n, most))]
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file under another name and rename it, so that nobody ever reads half of it."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_bytes(content)
+    os.replace(fresh, path)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Film(Generic[T]):
+    """Looks at samples in the order of training.
+
+    Attributes:
+        steps: Steps done at each look.
+        frames: PNG files, or clouds (n, d).
+        data: The same of held-out data; None if it is missing.
+        damaged: Names of files that could not be read.
+    """
+
+    steps: list[int]
+    frames: list[T]
+    data: T | None
+    damaged: list[str]
+
+
+def read_grids(folder: Path) -> Film[bytes]:
+    """The grids of a run, checked, at most 1024 pixels wide, and thinned to what a page can carry."""
+    film = _read(folder, ".png", _read_grid)
+    while sum(map(len, film.frames)) > PAGE_BYTES and len(film.frames) > 1:
+        film = _thinned(film, max(1, len(film.frames) // 2))
+    return film
+
+
+def read_clouds(folder: Path) -> Film[Points]:
+    """The clouds of a run, checked; all of them have as many columns as the last."""
+    film = _read(folder, ".npz", _read_cloud)
+    if not film.frames:
+        return film
+    columns = film.frames[-1].shape[1]
+    kept = [k for k, frame in enumerate(film.frames) if frame.shape[1] == columns]
+    data = film.data if film.data is not None and film.data.shape[1] == columns else None
+    return Film([film.steps[k] for k in kept], [film.frames[k] for k in kept], data, film.damaged)
+
+
+def _read(folder: Path, suffix: str, read: Callable[[Path], T]) -> Film[T]:
+    """Every readable look below a folder; a file that cannot be read is named, not fatal."""
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        matched = re.fullmatch(rf"step-([0-9]{{1,12}}){re.escape(suffix)}", path.name)
+        found += [(int(matched[1]), path)] if matched else []
+    found.sort()
+    damaged: list[str] = []
+
+    def attempt(path: Path) -> list[T]:
+        try:
+            return [read(path)]
+        except (OSError, ValueError, KeyError, SyntaxError, EOFError, NotImplementedError, MemoryError,
+                zipfile.BadZipFile, Image.DecompressionBombError):  # fmt: skip
+            damaged.append(path.name)
+            return []
+
+    looks = [(found[k][0], frame) for k in _ends(len(found), FRAMES) for frame in attempt(found[k][1])]
+    held = folder / f"data{suffix}"
+    data = attempt(held) if held.exists() else []
+    return Film([step for step, _ in looks], [frame for _, frame in looks], data[0] if data else None, damaged)
+
+
+def _thinned(film: Film[T], most: int) -> Film[T]:
+    kept = _ends(len(film.frames), most)
+    return Film([film.steps[k] for k in kept], [film.frames[k] for k in kept], film.data, film.damaged)
+
+
+def _ends(n: int, most: int) -> list[int]:
+    """At most so many of n row numbers, evenly spaced, the last among them."""
+    return list(range(n)) if n <= most else sorted({round((k + 1) * n / most) - 1 for k in range(most)} | {n - 1})
+
+
+def _read_grid(path: Path) -> bytes:
+    content = path.read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = Image.open(io.BytesIO(content), formats=["PNG"])
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{path}: {image.width} x {image.height} pixels")
+    image.load()
+    if max(image.size) <= PAGE_SIDE and len(content) <= 2**20:
+        return content
+    image.thumbnail((PAGE_SIDE, PAGE_SIDE))
+    return _png(image)
+
+
+def _read_cloud(path: Path) -> Points:
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo("x.npy").file_size > MAX_ARRAY:
+            raise ValueError(f"{path}: too large")
+    with np.load(path, allow_pickle=False) as arrays:
+        x = arrays["x"]
+    if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiu":
+        raise ValueError(f"{path}: {x.dtype} of shape {x.shape}, not points")
+    return x[_even(len(x), SHOWN["points"])].astype(np.float64)
+
+
+def plane(real: Points | None, clouds: Sequence[Points]) -> tuple[Points | None, list[Points], str]:
+    """Bring points of any dimension into the plane.
+
+    Args:
+        real: Data, (m, d), or None.
+        clouds: Samples, (n, d) each, at least one.
+
+    Returns:
+        Data and samples with two columns, and what the plane shows, in words: two columns as they are; one column
+        spread out vertically; of more, the first two principal directions of the standardised data.
+    """
+    columns = clouds[-1].shape[1]
+    if columns == 2:
+        return real, list(clouds), "x to the right, y upwards, in data units"
+    if columns == 1:
+        flat = [_spread(points) for points in clouds]
+        return None if real is None else _spread(real), flat, "the only column to the right; heights mean nothing"
+    centre, axes = _axes(clouds[-1] if real is None else real)
+    with np.errstate(all="ignore"):
+        flat = [(points - centre) @ axes for points in clouds]
+        return (None if real is None else (real - centre) @ axes), flat, (
+            f"the first two principal directions of {columns} standardised columns")  # fmt: skip
+
+
+def _axes(points: Points) -> tuple[Points, Points]:
+    """Mean (d,) and the two directions (d, 2) of largest variance after standardising, signs fixed."""
+    known = _finite(points)
+    if len(known) < 2:
+        return np.zeros(points.shape[1]), np.eye(points.shape[1], 2)
+    centre, scale = known.mean(0), known.std(0)
+    scale = np.where(scale > 0, scale, 1.0)
+    _, _, directions = np.linalg.svd((known - centre) / scale, full_matrices=False)
+    axes = directions[:2].T
+    axes = axes * np.where(axes[np.abs(axes).argmax(0), [0, 1]] < 0, -1.0, 1.0)
+    return centre, axes / scale[:, None]
+
+
+def _spread(points: Points) -> Points:
+    """Give one column a second that is even in [0, 1] and does not follow the order of the rows."""
+    heights = (np.arange(len(points)) * 0.6180339887498949) % 1.0
+    return np.column_stack([points[:, 0], heights])
+
+
+def view(real: Points | None, clouds: Sequence[Points]) -> Points:
+    """The part of the plane worth showing, rows low and high, (2, 2).
+
+    All of the data, and of the samples what lies between their 0.5 and 99.5 percentiles, as far as one width of the
+    data beyond it. Both axes have one scale unless one is more than three times as long as the other.
+    """
+    known = [points for points in map(_finite, [*([] if real is None else [real]), *clouds]) if len(points)]
+    if not known:
+        return np.array([[-1.0, -1.0], [1.0, 1.0]])
+    anchor = known[0] if real is not None else known[-1]
+    low, high = anchor.min(0), anchor.max(0)
+    span = np.where(high > low, high - low, 1.0)
+    ends = np.array([np.percentile(points, (0.5, 99.5), axis=0) for points in known])
+    low = np.minimum(low, np.maximum(ends[:, 0].min(0), low - span)) - 0.05 * span
+    high = np.maximum(high, np.minimum(ends[:, 1].max(0), high + span)) + 0.05 * span
+    sides = high - low
+    if sides.max() <= 3 * sides.min():
+        grow = (sides.max() - sides) / 2
+        low, high = low - grow, high + grow
+    return np.array([low, high], np.float64)
+
+
+def pack(points: Points, box: Points) -> bytes:
+    """Points as little-endian int16 pairs: 0 is the centre of the view, 32767 is two views away from it.
+
+    What lies farther is moved to that distance, far outside the picture; -32768 marks what is not finite. A point is
+    read back as centre + level * 2 * (high - low) / 32767, to within half a level.
+
+    Args:
+        points: (n, 2).
+        box: Rows low and high of the view, (2, 2).
+    """
+    low, high = box
+    with np.errstate(all="ignore"):
+        levels = np.clip(np.rint((points - (low + high) / 2) * (REACH / 2) / (high - low)), -REACH, REACH)
+    levels[~np.isfinite(points).all(1)] = -REACH - 1
+    return levels.astype("<i2").tobytes()
+
+
+def _finite(points: np.ndarray) -> Points:
+    known = np.asarray(points, np.float64)
+    return known[np.isfinite(known).all(1)]

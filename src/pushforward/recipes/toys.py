@@ -1,0 +1,229 @@
+"""Recipes for points: two-dimensional toys and tables of a few columns."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from pushforward.training.experiment import Experiment
+
+__all__ = ["toy_gan", "toy_particles", "toy_vgrow"]
+
+
+def toy_vgrow(
+    *,
+    data: str = "toy:ring8",
+    labels: str | None = None,
+    conditional: bool = False,
+    divergence: str = "KL",
+    contrast: Literal["logistic", "dual"] = "logistic",
+    steps: int = 16_000,
+    batch: int = 128,
+    latent: int = 2,
+    width: int = 128,
+    depth: int = 3,
+    rate: float = 1e-3,
+    penalty: float = 0.05,
+    penalty_end: float = 1e-3,
+    pool: int = 1,
+    moves: int = 1,
+    fits: int = 1,
+    step: float = 1.0,
+    cap: float = 100.0,
+    ema: float = 0.999,
+    seed: int = 0,
+) -> Experiment:
+    """VGrow on points. Expect every mode of ring8 and grid25, with the right weights, in about half a minute.
+
+    The critic carries a zero-centred gradient penalty on data and samples that dies away, and both learning rates fall
+    to zero along a cosine: early the penalty finds the modes, late its absence sharpens them.
+
+    Args:
+        data: digits, toy:NAME or PATH[:key].
+        labels: Name of an array or column with classes.
+        conditional: Learn one law for each class.
+        divergence: KL, REVERSE_KL, JS, LOGD, JEFFREYS, PEARSON, NEYMAN, HELLINGER, alpha(A) or package.module:NAME.
+        contrast: The critic's loss: logistic regression, or the f-GAN dual of the divergence.
+        steps: Steps of training.
+        batch: Rows of data, and samples, in a step.
+        latent: Size of z.
+        width: Units of a hidden layer.
+        depth: Hidden layers.
+        rate: Learning rate of generator and critic at the start.
+        penalty: Weight of the penalty at the start.
+        penalty_end: What is left of that weight at the end, as a factor.
+        pool: Particles in a pool, as a multiple of the batch.
+        moves: Moves of the pool for one step.
+        fits: Passes of the regression over the pool for one step.
+        step: Length of a move, in standardised data units per unit velocity.
+        cap: Largest weight of a sample.
+        ema: Decay of the generator's running average.
+        seed: Seed of the split, the nets, the batches and the latents.
+    """
+    from torch import nn
+
+    from pushforward.data import Noise
+    from pushforward.divergences import locate
+    from pushforward.flows.critic import CriticFlow
+    from pushforward.methods.latent import Normal
+    from pushforward.methods.vgrow import VGrow
+    from pushforward.nets import mlp
+    from pushforward.penalties import both
+    from pushforward.recipes import wiring
+    from pushforward.training.learner import Learner
+    from pushforward.training.schedule import cosine, geometric
+
+    wiring.positive(steps=steps, batch=batch, latent=latent, width=width, rate=rate, pool=pool, moves=moves, fits=fits,
+                    step=step, penalty_end=penalty_end, cap=cap)  # fmt: skip
+    psi = locate(divergence)
+    points = wiring.load(data, labels, conditional, seed)
+    classes, updates = points.n_classes if conditional else 0, steps * moves
+    with wiring.seeded(seed):
+        generator = Learner(mlp.generator(latent, points.event, width=width, depth=depth, classes=classes),
+                            wiring.adam(rate), ema=ema, schedule=cosine(steps * pool * fits))  # fmt: skip
+        critic = Learner(mlp.critic(points.event, width=width, depth=depth, classes=classes, activation=partial(nn.LeakyReLU, 0.2)),
+                         wiring.adam(rate), schedule=cosine(updates))  # fmt: skip
+    flow = CriticFlow(critic, psi, wiring.contrast_of(contrast, psi), (partial(both, weight=penalty),) if penalty else (),
+                      penalty_schedule=geometric(updates, penalty_end), every=4, cap=cap)  # fmt: skip
+    method = VGrow(generator, flow, Normal(latent), Noise(seed), pool=pool, moves=moves, fits=fits, step=step)
+    return wiring.experiment(method, points, batch=batch, steps=steps, seed=seed, conditional=conditional, threads=1)
+
+
+def toy_gan(
+    *,
+    data: str = "toy:ring8",
+    labels: str | None = None,
+    conditional: bool = False,
+    divergence: str = "JS",
+    contrast: Literal["logistic", "dual"] = "logistic",
+    steps: int = 16_000,
+    batch: int = 128,
+    latent: int = 2,
+    width: int = 128,
+    depth: int = 3,
+    rate: float = 1e-3,
+    penalty: float = 0.0,
+    rounds: int = 1,
+    cap: float = 100.0,
+    ema: float = 0.999,
+    seed: int = 0,
+) -> Experiment:
+    """A plain GAN on points, for comparison. With JS, the saturating loss, expect vanishing gradients on ring8.
+
+    The critic soon tells samples from data; then the weight w = D of the saturating loss is near zero just where
+    samples are wrong. `--divergence LOGD` is the log-D trick, KL the linear loss: the same line of code.
+
+    Args:
+        data: digits, toy:NAME or PATH[:key].
+        labels: Name of an array or column with classes.
+        conditional: Learn one law for each class.
+        divergence: JS (saturating), LOGD (log-D trick), KL (linear), or any other as for toy_vgrow.
+        contrast: The critic's loss: logistic regression, or the f-GAN dual of the divergence.
+        steps: Steps of training.
+        batch: Rows of data, and samples, in a step.
+        latent: Size of z.
+        width: Units of a hidden layer.
+        depth: Hidden layers.
+        rate: Learning rate of generator and critic, constant.
+        penalty: Weight of a zero-centred gradient penalty on data and samples; 0 for none.
+        rounds: Critic updates, each on fresh samples, for one of the generator.
+        cap: Largest weight of a sample.
+        ema: Decay of the generator's running average.
+        seed: Seed of the split, the nets, the batches and the latents.
+    """
+    from torch import nn
+
+    from pushforward.data import Noise
+    from pushforward.divergences import locate
+    from pushforward.flows.critic import CriticFlow
+    from pushforward.methods.gan import GAN
+    from pushforward.methods.latent import Normal
+    from pushforward.nets import mlp
+    from pushforward.penalties import both
+    from pushforward.recipes import wiring
+    from pushforward.training.learner import Learner
+
+    wiring.positive(steps=steps, batch=batch, latent=latent, width=width, rate=rate, rounds=rounds, cap=cap)
+    psi = locate(divergence)
+    points = wiring.load(data, labels, conditional, seed)
+    classes = points.n_classes if conditional else 0
+    with wiring.seeded(seed):
+        generator = Learner(mlp.generator(latent, points.event, width=width, depth=depth, classes=classes),
+                            wiring.adam(rate), ema=ema)  # fmt: skip
+        critic = Learner(mlp.critic(points.event, width=width, depth=depth, classes=classes, activation=partial(nn.LeakyReLU, 0.2)),
+                         wiring.adam(rate))  # fmt: skip
+    flow = CriticFlow(critic, psi, wiring.contrast_of(contrast, psi), (partial(both, weight=penalty),) if penalty else (),
+                      every=4, cap=cap)  # fmt: skip
+    method = GAN(generator, flow, Normal(latent), Noise(seed), rounds=rounds)
+    return wiring.experiment(method, points, batch=batch, steps=steps, seed=seed, conditional=conditional, threads=1)
+
+
+def toy_particles(
+    *,
+    data: str = "toy:moons",
+    divergence: str = "KL",
+    contrast: Literal["logistic", "dual"] = "logistic",
+    steps: int = 600,
+    particles: int = 1000,
+    batch: int = 1000,
+    width: int = 64,
+    depth: int = 3,
+    rate: float = 2e-3,
+    critic_steps: int = 5,
+    slope: float = 5.0,
+    penalty: float = 1.0,
+    step: float = 0.1,
+    scheme: Literal["euler", "heun", "rk4"] = "euler",
+    cap: float = 100.0,
+    compile: bool = False,
+    seed: int = 0,
+) -> Experiment:
+    """Particles that flow from a normal cloud to the data. Expect the shape of moons within seconds.
+
+    Every step's field is kept, so that new points can be carried along (`pushforward sample`, `pushforward transport`).
+
+    Args:
+        data: digits, toy:NAME or PATH[:key].
+        divergence: KL, REVERSE_KL, JS, LOGD, JEFFREYS, PEARSON, NEYMAN, HELLINGER, alpha(A) or package.module:NAME.
+        contrast: The critic's loss: logistic regression, or the f-GAN dual of the divergence.
+        steps: Steps of all particles.
+        particles: Number of particles.
+        batch: Rows of data that a critic sees in a step.
+        width: Units of a hidden layer of the critic.
+        depth: Hidden layers of the critic.
+        rate: Learning rate of the critic.
+        critic_steps: Critic updates for one step.
+        slope: Slope of the critic that is free, in scores per standardised data unit.
+        penalty: Weight on slopes beyond it.
+        step: Time of a step, in standardised data units per unit velocity.
+        scheme: euler, heun or rk4.
+        cap: Largest weight of a sample.
+        compile: Compile critic updates and move into one graph; pays from some thousands of steps on.
+        seed: Seed of the split, the critic, the batches and the first particles.
+    """
+    from pushforward.data import Noise
+    from pushforward.divergences import locate
+    from pushforward.dynamics import integrate
+    from pushforward.flows.critic import CriticFlow
+    from pushforward.methods.particles import Gaussian, Particles
+    from pushforward.nets import mlp
+    from pushforward.penalties import lipschitz
+    from pushforward.recipes import wiring
+    from pushforward.training.learner import Learner
+    from pushforward.training.schedule import cosine
+
+    wiring.positive(steps=steps, particles=particles, batch=batch, width=width, rate=rate, critic_steps=critic_steps,
+                    slope=slope, step=step, cap=cap)  # fmt: skip
+    psi = locate(divergence)
+    points = wiring.load(data, None, False, seed)
+    rng, source = Noise(seed), Gaussian(points.event)
+    with wiring.seeded(seed):
+        critic = Learner(mlp.critic(points.event, width=width, depth=depth), wiring.adam(rate, (0.5, 0.9)),
+                         schedule=cosine(steps * critic_steps, last=0.1))  # fmt: skip
+    flow = CriticFlow(critic, psi, wiring.contrast_of(contrast, psi),
+                      (partial(lipschitz, slope=slope, weight=penalty, rng=rng),) if penalty else (),
+                      steps=critic_steps, cap=cap)  # fmt: skip
+    method = Particles(flow, source(rng, particles), step, rng, scheme=getattr(integrate, scheme), source=source,
+                       record=True, compile=compile)  # fmt: skip
+    return wiring.experiment(method, points, batch=batch, steps=steps, seed=seed, threads=1)

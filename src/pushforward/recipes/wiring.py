@@ -1,0 +1,111 @@
+"""What recipes share: seeded nets, optimisers, penalties by name, and the number that picks the best checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from pushforward.data import Batches, Dataset, source
+from pushforward.data.dataset import Kind
+from pushforward.divergences import Divergence, dual, locate, logistic
+from pushforward.errors import UsageError
+from pushforward.metrics.digits8 import digits8
+from pushforward.metrics.features import Features
+from pushforward.metrics.frechet import frechet, moments
+from pushforward.metrics.transport import directions, sliced_wasserstein
+from pushforward.training.experiment import Experiment
+from pushforward.training.learner import MakeOptimiser
+from pushforward.types import Contrast, Method
+
+__all__ = ["adam", "contrast_of", "experiment", "judge", "load", "positive", "score_on", "seeded"]
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within: nets are initialised from this seed; torch's own generator is as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def adam(lr: float, betas: tuple[float, float] = (0.0, 0.99)) -> MakeOptimiser:
+    """Fused Adam with the short memory that a moving opponent wants."""
+    return partial(Adam, lr=lr, betas=betas, fused=True)
+
+
+def contrast_of(name: str, divergence: Divergence) -> Contrast:
+    """The critic's loss by name: "logistic", or "dual" for the f-GAN loss of the divergence."""
+    if name == "logistic":
+        return logistic
+    if name == "dual":
+        return dual(divergence)
+    raise UsageError(f"contrast {name!r}: use logistic or dual")
+
+
+def positive(**values: float) -> None:
+    """Check that options are above zero.
+
+    Raises:
+        UsageError: Naming the first that is not.
+    """
+    for name, value in values.items():
+        if not value > 0:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: give a number above 0")
+
+
+def score_on(data: Dataset, features: Features | None, seed: int, rows: int = 2000) -> Callable[[Tensor], float]:
+    """A number for the best checkpoint, lower is better, that sees training data only.
+
+    Fréchet distance in a feature space where there is one, else sliced W2 of the samples as they are.
+
+    Args:
+        data: The data set.
+        features: A feature space, or None.
+        seed: Seed of the rows and directions.
+        rows: Training rows that samples are compared with.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    real = data.train[torch.randperm(len(data.train), generator=generator)[:rows]]
+    if features is not None:
+        target = moments(features(real))
+        return lambda x: frechet(moments(features(x.cpu())), target)
+    flat = real.flatten(1)
+    along = directions(flat.shape[1], 64, seed)
+    return lambda x: sliced_wasserstein(x.cpu().flatten(1), flat, along)[0]
+
+
+def load(data: str, labels: str | None, conditional: bool, seed: int, *, kind: Kind | None = None,
+         side: int | None = None, channels: int | None = None, limit: int | None = None) -> Dataset:  # fmt: skip
+    """Load data for a recipe, and check that they are of its kind and have labels where it needs them.
+
+    Raises:
+        DataError: If the data are unfit.
+        UsageError: If they are of the other kind, or have no labels for a conditional model.
+    """
+    found = source.load(data, seed=seed, labels=labels, side=side, channels=channels, limit=limit)
+    if kind is not None and found.kind != kind:
+        other = "vgrow_images or gan_images" if found.kind == "images" else "toy_vgrow, toy_gan or toy_particles"
+        raise UsageError(f"--data {data}: holds {found.kind}, and this recipe takes {kind}; use {other}")
+    if (conditional or labels) and found.train_labels is None:
+        raise UsageError(f"--data {data}: no labels found; name them with --labels, or drop --conditional")
+    return found
+
+
+def judge(name: str, images: Dataset) -> Features | None:
+    """The feature network that judges images: `digits8` for digits, None for the pixels themselves."""
+    if name == "digits8" or (name == "auto" and images.name == "digits"):
+        return digits8()
+    return None
+
+
+def experiment(method: Method, data: Dataset, *, batch: int, steps: int, seed: int, conditional: bool = False,
+               features: Features | None = None, threads: int = 0) -> Experiment:  # fmt: skip
+    """Join a method with the stream of its data and the number that picks its best checkpoint."""
+    labels = data.train_labels if conditional else None
+    batches = Batches(data.train, batch, seed=seed) if labels is None else Batches(data.train, batch, seed=seed, labels=labels)
+    return Experiment(method, batches, data, steps, features, score_on(data, features, seed), conditional, threads)

@@ -1,0 +1,171 @@
+"""Checkpoints: two files that vouch for each other, written so that a crash leaves the old pair or the new one.
+
+    weights.safetensors   tensors of the model; its header holds the run, a digest of everything in the file, and the
+                          digest of its partner
+    resume.pt             optimisers, random states, position of the stream; read with `weights_only=True`
+
+A checkpoint is a folder. It is written beside its place, synced, and renamed into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as pack
+from torch import Tensor
+
+from pushforward.errors import DataError, TrainingError
+
+__all__ = ["Checkpoint", "exists", "load", "save", "write_atomically"]
+
+WEIGHTS, RESUME = "weights.safetensors", "resume.pt"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Attributes:
+        weights: Tensors by name.
+        resume: State of training; None if it was not asked for.
+        run: The run's description, as in run.json.
+    """
+
+    weights: dict[str, Tensor]
+    resume: dict[str, Any] | None
+    run: dict[str, Any]
+
+
+def save(folder: Path, weights: dict[str, Tensor], resume: dict[str, Any], run: dict[str, Any]) -> None:
+    """Write a checkpoint in place of the one that may be there.
+
+    Args:
+        folder: The checkpoint's folder, for example DIR/checkpoints/last.
+        weights: Contiguous tensors on the CPU, no two sharing memory.
+        resume: Tensors, numbers, strings, and lists and dictionaries of them.
+        run: JSON-able description of the run.
+
+    Raises:
+        TrainingError: If a weight is not finite; the checkpoint that was there stays.
+    """
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise TrainingError(f"tensor {name} is not finite, so no checkpoint was written; the one before is intact: "
+                                "continue from it with a smaller learning rate or step, or a stronger penalty")  # fmt: skip
+    buffer = io.BytesIO()
+    torch.save(resume, buffer)
+    header = {"run": json.dumps(run, sort_keys=True), "resume": hashlib.sha256(buffer.getvalue()).hexdigest()}
+    header["digest"] = _digest(weights, header)
+    fresh, old = _beside(folder, "new"), _beside(folder, "old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    _write(fresh / RESUME, buffer.getvalue())
+    _write(fresh / WEIGHTS, pack(weights, header))
+    _sync(fresh)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    _sync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a checkpoint; completes a replacement that a crash cut short."""
+    fresh, old = _beside(folder, "new"), _beside(folder, "old")
+    if not folder.exists() and old.exists():
+        (fresh if fresh.exists() else old).rename(folder)
+    return (folder / WEIGHTS).exists()
+
+
+def load(folder: Path, *, resume: bool = True) -> Checkpoint:
+    """Read and verify a checkpoint.
+
+    Args:
+        folder: The checkpoint's folder.
+        resume: Whether to read the state of training too.
+
+    Raises:
+        DataError: If a file is missing, damaged, or not the partner of the other.
+    """
+    if not exists(folder):
+        raise DataError(f"{folder}: no checkpoint here; train a run first, or name its folder (the one with run.json)")
+    path = folder / WEIGHTS
+    try:
+        with safe_open(path, "pt") as file:
+            header = dict(file.metadata() or {})
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    claimed = header.pop("digest", None)
+    if not {"run", "resume"} <= header.keys() or claimed != _digest(weights, header):
+        raise _damaged(path, "its contents do not match its digest")
+    return Checkpoint(weights, _load_resume(folder / RESUME, header["resume"]) if resume else None, json.loads(header["run"]))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a small text file in one step."""
+    fresh = path.with_name(f".{path.name}.new")
+    _write(fresh, text.encode())
+    os.replace(fresh, path)
+
+
+def _load_resume(path: Path, digest: str) -> dict[str, Any]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _damaged(path, str(error)) from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise _damaged(path, "it is not the partner of weights.safetensors")
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, zipfile.BadZipFile, EOFError) as error:
+        raise _damaged(path, str(error).splitlines()[0]) from error
+
+
+def _damaged(path: Path, why: str) -> DataError:
+    other = "checkpoints/best" if path.parent.name == "last" else "checkpoints/last"
+    return DataError(f"{path}: damaged ({' '.join(why.split())}); nothing was loaded from it; use {other}, or train again")
+
+
+def _digest(weights: dict[str, Tensor], header: dict[str, str]) -> str:
+    """SHA-256 over names, types, shapes and bytes of all tensors, and over the rest of the header."""
+    sha = hashlib.sha256(json.dumps({key: header[key] for key in ("resume", "run")}, sort_keys=True).encode())
+    for name in sorted(weights):
+        tensor = weights[name].contiguous()
+        sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        sha.update(tensor.view(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return sha.hexdigest()
+
+
+def _beside(folder: Path, what: str) -> Path:
+    return folder.with_name(f".{folder.name}.{what}")
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make renames in a folder durable, where the system allows folders to be synced."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,274 @@
+"""A run in a folder: its description, its log, its checkpoints, and how it starts, stops and continues.
+
+    DIR/run.json  log.jsonl  metrics.json  report.html  samples/  checkpoints/{last,best}/
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import distributed
+
+from pushforward.data.noise import Noise
+from pushforward.errors import DataError, UsageError
+from pushforward.training import checkpoint
+from pushforward.training.experiment import Experiment
+from pushforward.training.loop import train
+from pushforward.training.placement import Placement
+from pushforward.training.state import Placeable, load_state, place, resume_state, weights
+
+__all__ = ["Progress", "Run", "Status", "Stop", "open_run"]
+
+Status = Literal["running", "finished", "stopped", "interrupted", "failed"]
+JUDGED = 1000  # samples that choose the best checkpoint
+
+
+@dataclass
+class Stop:
+    """A wish to stop, set by a signal handler and obeyed between two steps.
+
+    Attributes:
+        signal: Number of the signal received, or 0.
+    """
+
+    signal: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the loop reports after a step.
+
+    Attributes:
+        step: Steps done.
+        steps: Steps in all.
+        seconds: Seconds of training so far, earlier sittings included.
+        numbers: The step's numbers.
+        event: What else happened: "" or "samples", "score", "best".
+    """
+
+    step: int
+    steps: int
+    seconds: float
+    numbers: dict[str, float]
+    event: str = ""
+
+
+@dataclass
+class Run:
+    """A run and its folder.
+
+    Attributes:
+        folder: Where everything is written.
+        description: The contents of run.json.
+        experiment: The wiring.
+        placement: Device, precision and rank.
+        every_log: Steps between two lines of the log, whose numbers are means over those steps.
+        every_samples: Steps between two looks at samples.
+        every_save: Steps between two checkpoints.
+    """
+
+    folder: Path
+    description: dict[str, Any]
+    experiment: Experiment
+    placement: Placement
+    every_log: int = 0
+    every_samples: int = 0
+    every_save: int = 0
+    _best: float = field(default=math.inf, init=False)
+    _seconds: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        steps = self.experiment.steps
+        self.every_log = self.every_log or max(1, steps // 400)
+        self.every_samples = self.every_samples or max(1, steps // 20)
+        self.every_save = self.every_save or max(1, steps // 20)
+        place(self.experiment.method, self.placement)
+        if isinstance(self.experiment.batches, Placeable):
+            self.experiment.batches.place(self.placement)
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.description["step"]
+
+    def resume(self) -> None:
+        """Continue from checkpoints/last; without one, start at the beginning.
+
+        Raises:
+            DataError: If the checkpoint is damaged, or the data are not those the run began with.
+        """
+        last = self.folder / "checkpoints" / "last"
+        if not checkpoint.exists(last):
+            _forget_after(self.folder / "log.jsonl", 0)
+            return
+        saved = checkpoint.load(last)
+        stored, present = saved.run["data"]["sha256"], self.description["data"]["sha256"]
+        if stored != present:
+            raise DataError(f"{self.description['data']['name']}: the data changed since the run began (digest {stored}, "
+                            f"now {present}); restore them, or start a new run")  # fmt: skip
+        state = saved.resume or {}
+        try:
+            load_state(self.experiment.method, saved.weights, state["method"])
+        except (ValueError, KeyError) as error:
+            raise DataError(f"{last}: does not fit this recipe and its arguments ({error}); start a new run") from error
+        self.experiment.batches.load_state_dict(state["batches"])
+        self._best, self._seconds = state["best"], state["seconds"]
+        self.description |= {"step": saved.run["step"], "best": saved.run["best"]}
+        _forget_after(self.folder / "log.jsonl", self.step)
+
+    def advance(self, stop: Stop, minutes: float | None = None) -> Iterator[Progress]:
+        """Train to the end, until asked to stop, or for so many minutes; every way out leaves a checkpoint.
+
+        Args:
+            stop: Looked at after every step.
+            minutes: Longest time of this sitting.
+
+        Raises:
+            TrainingError: If a number is not finite; checkpoints/last is then the last good one.
+        """
+        self.save("running") if self.step == 0 else None
+        begun, before, sums = time.monotonic(), self._seconds, _Means()
+        log = self.folder / "log.jsonl"
+        if self.step == 0:
+            self._look(0)
+        for step, numbers in train(self.experiment, self.step):
+            self.description["step"] = step
+            self._seconds = before + time.monotonic() - begun
+            sums.add(numbers)
+            event, done = "", step == self.experiment.steps
+            if step % self.every_log == 0 or done:
+                self._append(log, {"step": step, "seconds": round(self._seconds, 3)} | sums.take())
+            if step % self.every_samples == 0 or done:
+                event = self._look(step)
+            late = minutes is not None and time.monotonic() - begun >= 60 * minutes
+            halt = self._agree(bool(stop.signal) or late)
+            if done:
+                self.save("finished")
+            elif halt:
+                self.save("interrupted" if stop.signal else "stopped")
+            elif step % self.every_save == 0:
+                self.save("running")
+            yield Progress(step, self.experiment.steps, self._seconds, numbers, event)
+            if halt and not done:
+                return
+
+    def fail(self, why: str) -> None:
+        """Say in run.json that the run failed and why; the checkpoints stay as they are."""
+        self.description |= {"status": "failed", "why": why}
+        self._describe()
+
+    def save(self, status: Status, name: str = "last") -> None:
+        """Write a checkpoint and run.json, from the writing process only."""
+        if not self.placement.writes:
+            return
+        self.description |= {"status": status, "seconds": round(self._seconds, 3)}
+        state = {"method": resume_state(self.experiment.method), "batches": self.experiment.batches.state_dict(),
+                 "best": self._best, "seconds": self._seconds}  # fmt: skip
+        checkpoint.save(self.folder / "checkpoints" / name, weights(self.experiment.method), state, self.description)
+        self._describe()
+
+    def _describe(self) -> None:
+        if self.placement.writes:
+            checkpoint.write_atomically(self.folder / "run.json", json.dumps(self.description, indent=1) + "\n")
+
+    def _look(self, step: int) -> str:
+        """Draw samples, judge them, keep the best; never touches the random state of training."""
+        if not self.placement.writes:
+            return ""
+        experiment, rng = self.experiment, Noise(20_000 + self.description["seed"])
+        labels = None
+        if experiment.conditional and experiment.data.train_labels is not None:
+            known = experiment.data.train_labels
+            labels = known[torch.linspace(0, len(known) - 1, JUDGED).long()].sort().values
+        n = min(JUDGED, len(getattr(experiment.method, "particles", ())) or JUDGED)
+        x = experiment.method.sample(n, rng, labels)
+        if not bool(torch.isfinite(x).all()):
+            return ""
+        if write_samples := self.show:
+            write_samples(self.folder / "samples", step, x.cpu(), experiment.data)
+        if experiment.score is None or step == 0:
+            return "samples"
+        score = experiment.score(x)
+        self._append(self.folder / "log.jsonl", {"step": step, "score": score})
+        if not score < self._best:
+            return "score"
+        self._best, self.description["best"] = score, {"step": step, "score": score}
+        self.save("running", "best")
+        return "best"
+
+    show: Callable[..., None] | None = None
+
+    def _append(self, path: Path, line: dict[str, float]) -> None:
+        if self.placement.writes:
+            with open(path, "a") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def _agree(self, mine: bool) -> bool:
+        """Whether any process wants to stop, so that all of them do after the same step."""
+        if self.placement.world == 1:
+            return mine
+        wish = torch.tensor(float(mine), device=self.placement.device)
+        distributed.all_reduce(wish, distributed.ReduceOp.MAX)
+        return bool(wish)
+
+
+def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:
+    """The description of the run in a folder, or None if there is none yet.
+
+    Raises:
+        UsageError: If there is a run and it is not to be continued.
+        DataError: If run.json cannot be read.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"--run {folder}: is a file; name a folder")
+        return None
+    try:
+        description = json.loads(path.read_text())
+        description["recipe"], description["arguments"], description["step"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a description of a run ({error}); restore it or start a new run") from error
+    if not resume:
+        raise UsageError(f"--run {folder}: already holds a run at step {description['step']}; add --resume to continue it, "
+                         "or name another folder")  # fmt: skip
+    return description
+
+
+@dataclass
+class _Means:
+    """Running means of the numbers of several steps."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, numbers: dict[str, float]) -> None:
+        for name, value in numbers.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def take(self) -> dict[str, float]:
+        means = {name: total / self.counts[name] for name, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
+        return means
+
+
+def _forget_after(log: Path, step: int) -> None:
+    """Drop lines of the log beyond a step, and a last line that a crash cut short."""
+    if not log.exists():
+        return
+    kept = []
+    for line in log.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except (ValueError, KeyError, TypeError):
+            continue
+    checkpoint.write_atomically(log, "".join(f"{line}\n" for line in kept))

@@ -1,0 +1,124 @@
+"""The default evaluation: the right numbers for the kind of data, readable, seeded, and strict about its input."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from pushforward.errors import DataError, UsageError
+from pushforward.metrics import RAW, digits8, evaluate, to_json
+
+
+def normal(n, dim, seed, shift=0.0):
+    return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed)) + shift
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images = load_digits(return_X_y=True)[0].astype(np.float32) / 8 - 1
+    order = np.random.default_rng(0).permutation(len(images))
+    return torch.from_numpy(images[order]).reshape(-1, 1, 8, 8).split([600, 600, 597])
+
+
+def test_points_get_transport_and_mmd_and_modes_where_centres_are_known():
+    fake, real, train = normal(200, 2, 0), normal(220, 2, 1), normal(900, 2, 2)
+    assert list(evaluate(fake, real)) == ["mmd", "sliced_w2", "w2"]
+    found = evaluate(fake, real, train=train, centres=torch.zeros(1, 2), sigma=1.0)
+    assert {"modes_captured", "high_quality", "mode_kl"} < found.keys()
+    assert found["w2"].protocol["floor"] == "train 200 vs real 200, mean of 3"
+
+
+def test_good_points_pass_and_shifted_points_fail():
+    real, train = normal(400, 3, 1), normal(2000, 3, 2)
+    good, bad = (evaluate(normal(400, 3, 7, shift), real, train=train) for shift in (0.0, 0.5))
+    assert good["mmd"].p > 0.01
+    assert bad["mmd"].p == 1 / 201
+    for name in ("sliced_w2", "w2"):
+        assert good[name].value < 1.25 * good[name].floor
+        assert bad[name].value > 1.25 * bad[name].floor
+
+
+def test_images_get_numbers_named_after_the_feature_space(digits):
+    fake, real, train = digits
+    found = evaluate(fake, real, train=train)
+    space = digits8().id
+    assert list(found)[:3] == [f"FD@{space}", f"mmd@{space}", "sliced_w2"]
+    assert not any("fid" in name.lower() for name in found)
+    assert found[f"FD@{space}"].features == space
+    assert found["sliced_w2"].features == "raw"
+    assert found["classes_present"].value == 10
+    assert found["class_kl"].value < 5 * found["class_kl"].floor
+    assert found[f"FD@{space}"].value < 1.5 * found[f"FD@{space}"].floor
+
+
+def test_damaged_images_score_in_the_order_of_the_damage(digits):
+    fake, real, train = digits
+    noise = torch.randn(fake.shape, generator=torch.Generator().manual_seed(0))
+    name = f"FD@{digits8().id}"
+    ladder = [fake, (fake + 0.2 * noise).clamp(-1, 1), fake.roll(1, 3), fake[:1].expand_as(fake), noise.clamp(-1, 1)]
+    values = [evaluate(x, real, train=train, permutations=1)[name].value for x in ladder]
+    assert values[0] < values[1] < values[2] < min(values[3:])
+
+
+def test_raw_images_can_be_asked_for(digits):
+    fake, real, _ = digits
+    assert list(evaluate(fake, real, features=RAW, permutations=9)) == ["mmd", "sliced_w2"]
+
+
+def test_every_measure_carries_its_protocol_and_writes_strict_json(digits):
+    fake, real, _ = digits
+    points = (normal(100, 2, 0), normal(100, 2, 1))
+    measures = evaluate(fake, real, seed=3, split="valid") | evaluate(
+        *points, centres=torch.zeros(1, 2), sigma=1.0, seed=3, split="valid"
+    )
+    for measure in measures.values():
+        assert measure.protocol["split"] == "valid"
+        assert measure.protocol["seed"] == 3
+        assert measure.n_fake > 0
+        assert measure.floor is not None
+    parsed = json.loads(json.dumps(to_json(measures), allow_nan=False))["metrics"]
+    assert parsed.keys() == measures.keys()
+
+
+def test_a_seed_fixes_every_number_and_global_randomness_is_left_alone():
+    fake, real = normal(300, 2, 0), normal(300, 2, 1)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first = evaluate(fake, real, seed=5, max_n=100)
+    assert torch.equal(before, torch.get_rng_state())
+    assert first == evaluate(fake, real, seed=5, max_n=100)
+    assert first["w2"].value != evaluate(fake, real, seed=6, max_n=100)["w2"].value
+
+
+def test_own_metrics_take_the_place_of_the_default_ones():
+    def gap(q, p):
+        return float((q.mean(0) - p.mean(0)).norm())
+
+    found = evaluate(normal(50, 2, 0, 3.0), normal(60, 2, 1), metrics={"gap": gap})
+    assert list(found) == ["gap"]
+    assert found["gap"].value == pytest.approx(18**0.5, rel=0.1)
+    assert (found["gap"].n_fake, found["gap"].n_real) == (50, 60)
+
+
+@pytest.mark.parametrize(
+    ("fake", "real", "train", "words"),
+    [
+        (torch.zeros(5, 2), torch.zeros(5, 3), None, r"fake has event shape \(2,\), real \(3,\)"),
+        (torch.zeros(1, 2), torch.zeros(5, 2), None, r"fake has 1 sample\(s\)"),
+        (torch.zeros(5, 2), torch.zeros(1, 2), None, r"real has 1 sample\(s\)"),
+        (torch.full((5, 2), torch.nan), torch.zeros(5, 2), None, "fake has 5 of 5 samples with NaN"),
+        (torch.zeros(5, 2), torch.full((5, 2), torch.inf), None, "real has 5 of 5"),
+        (torch.zeros(5), torch.zeros(5), None, r"fake has shape \(5,\)"),
+        (torch.randn(5, 2), torch.randn(5, 2), torch.zeros(5, 3), "train has event shape"),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused_by_name(fake, real, train, words):
+    with pytest.raises(DataError, match=words):
+        evaluate(fake, real, train=train)
+
+
+def test_centres_without_sigma_are_refused():
+    with pytest.raises(UsageError, match="sigma"):
+        evaluate(normal(9, 2, 0), normal(9, 2, 1), centres=torch.zeros(1, 2))
