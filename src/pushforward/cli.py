@@ -24,7 +24,9 @@ Which = Literal["last", "best"]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 a run failed, 2 wrong usage, 3 bad data, 130 Ctrl-C, 143 SIGTERM."""
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")  # torch's threads must not spin: any other busy process would starve them
+    os.environ.setdefault(
+        "GOMP_SPINCOUNT", "0"
+    )  # torch's threads must not spin: any other busy process would starve them
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _dispatch(words)
@@ -53,8 +55,13 @@ def demo(*, run: Path | None = None, seed: int = 0, threads: int = 0, json: bool
 
     folder = run or _free("demo")
     words = ["demo", "--run", str(folder), "--seed", str(seed)]
-    code, summary = commands.train("vgrow_digits", _defaults("vgrow_digits") | {"seed": seed}, folder, threads=threads,
-                                   command=commands.command_line(words))  # fmt: skip
+    code, summary = commands.train(
+        "vgrow_digits",
+        _defaults("vgrow_digits") | {"seed": seed},
+        folder,
+        threads=threads,
+        command=commands.command_line(words),
+    )
     _answer(summary, json)
     return code
 
@@ -74,8 +81,18 @@ def recipes(*, json: bool = False) -> int:
     return 0
 
 
-def sample(run: Positional[Path], /, *, n: Annotated[int, arg(aliases=["-n"])] = 64, seed: int = 0, out: Path,
-           labels: str | None = None, checkpoint: Which = "last", trust: tuple[str, ...] = (), json: bool = False) -> int:  # fmt: skip
+def sample(
+    run: Positional[Path],
+    /,
+    *,
+    n: Annotated[int, arg(aliases=["-n"])] = 64,
+    seed: int = 0,
+    out: Path,
+    labels: str | None = None,
+    checkpoint: Which = "last",
+    trust: tuple[str, ...] = (),
+    json: bool = False,
+) -> int:
     """Draw samples from a run, in the units of its data.
 
     Args:
@@ -95,8 +112,16 @@ def sample(run: Positional[Path], /, *, n: Annotated[int, arg(aliases=["-n"])] =
     return 0
 
 
-def transport(run: Positional[Path], points: Positional[str], /, *, out: Path, checkpoint: Which = "last",
-              trust: tuple[str, ...] = (), json: bool = False) -> int:  # fmt: skip
+def transport(
+    run: Positional[Path],
+    points: Positional[str],
+    /,
+    *,
+    out: Path,
+    checkpoint: Which = "last",
+    trust: tuple[str, ...] = (),
+    json: bool = False,
+) -> int:
     """Carry new points along the fields that a particle run recorded.
 
     Args:
@@ -114,10 +139,19 @@ def transport(run: Positional[Path], points: Positional[str], /, *, out: Path, c
     return 0
 
 
-def evaluate(run: Positional[Path | None] = None, /, *, fake: str | None = None, real: str | None = None,
-             features: Literal["auto", "raw", "digits8"] = "auto", checkpoint: Which = "last",
-             n: Annotated[int | None, arg(aliases=["-n"])] = None, seed: int = 0, trust: tuple[str, ...] = (),
-             json: bool = False) -> int:  # fmt: skip
+def evaluate(
+    run: Positional[Path | None] = None,
+    /,
+    *,
+    fake: str | None = None,
+    real: str | None = None,
+    features: Literal["auto", "raw", "digits8"] = "auto",
+    checkpoint: Which = "last",
+    n: Annotated[int | None, arg(aliases=["-n"])] = None,
+    seed: int = 0,
+    trust: tuple[str, ...] = (),
+    json: bool = False,
+) -> int:
     """Measure a run against its held-out data, or any samples against any data, each number with its floor.
 
     Args:
@@ -215,9 +249,13 @@ def _dispatch(words: list[str]) -> int:
     if words[:1] == ["train"]:
         return _train(words[1:])
     code = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS, prog="pushforward", args=words or ["--help"], use_underscores=False, config=(tyro.conf.FlagCreatePairsOff,),
+        COMMANDS,
+        prog="pushforward",
+        args=words or ["--help"],
+        use_underscores=False,
+        config=(tyro.conf.FlagCreatePairsOff,),
         description="Generate and move data by gradient flow.\n" + EXAMPLES,
-    )  # fmt: skip
+    )
     return int(code)
 
 
@@ -226,16 +264,28 @@ def _train(words: list[str]) -> int:
     stored = _stored(words)
     commands = {name: _command(name, stored.get(name, {}), words) for name in RECIPES}
     code = tyro.extras.subcommand_cli_from_dict(
-        commands, prog="pushforward train", args=words or ["--help"], use_underscores=False,
+        commands,
+        prog="pushforward train",
+        args=words or ["--help"],
+        use_underscores=False,
         config=(tyro.conf.FlagCreatePairsOff,),
         description="Train a recipe in a folder, evaluate it and write its report.\n" + EXAMPLES,
-    )  # fmt: skip
+    )
     return int(code)
 
 
-def run_options(*, run: Path | None = None, resume: bool = False, device: str = "auto", precision: Literal["fp32", "bf16"] = "fp32",
-                threads: int = 0, minutes: float | None = None, save_every: int = 0, sample_every: int = 0,
-                json: bool = False) -> None:  # fmt: skip
+def run_options(
+    *,
+    run: Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    precision: Literal["fp32", "bf16"] = "fp32",
+    threads: int = 0,
+    minutes: float | None = None,
+    save_every: int = 0,
+    sample_every: int = 0,
+    json: bool = False,
+) -> None:
     """Options of every run.
 
     Args:
@@ -264,7 +314,9 @@ def _command(name: str, stored: dict[str, Any], words: list[str]) -> Callable[..
 
     together = [*of_recipe, *options.values()]
     command.__name__ = name
-    command.__doc__ = (inspect.getdoc(RECIPES[name]) or "") + "\n" + (inspect.getdoc(run_options) or "").split("Args:\n", 1)[1]
+    command.__doc__ = (
+        (inspect.getdoc(RECIPES[name]) or "") + "\n" + (inspect.getdoc(run_options) or "").split("Args:\n", 1)[1]
+    )
     command.__signature__ = inspect.Signature(together, return_annotation=int)  # pyright: ignore[reportFunctionMemberAccess]
     command.__annotations__ = {p.name: p.annotation for p in together} | {"return": int}
     return command

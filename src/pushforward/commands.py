@@ -36,15 +36,36 @@ from pushforward.training.placement import Placement, Precision
 from pushforward.training.run import Run, Stop, open_run
 from pushforward.training.state import load_state, place
 
-__all__ = ["command_line", "doctor", "evaluate_run", "evaluate_samples", "rebuild", "report", "sample", "show", "train",
-           "transport"]  # fmt: skip
+__all__ = [
+    "command_line",
+    "doctor",
+    "evaluate_run",
+    "evaluate_samples",
+    "rebuild",
+    "report",
+    "sample",
+    "show",
+    "train",
+    "transport",
+]
 
 say = Console(stderr=True, highlight=False)
 
 
-def train(recipe: str, arguments: dict[str, Any], folder: Path, *, resume: bool = False, device: str = "auto",
-          precision: Precision = "fp32", threads: int = 0, minutes: float | None = None, save_every: int = 0,
-          sample_every: int = 0, command: str = "") -> tuple[int, dict[str, Any]]:  # fmt: skip
+def train(
+    recipe: str,
+    arguments: dict[str, Any],
+    folder: Path,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    precision: Precision = "fp32",
+    threads: int = 0,
+    minutes: float | None = None,
+    save_every: int = 0,
+    sample_every: int = 0,
+    command: str = "",
+) -> tuple[int, dict[str, Any]]:
     """Train a recipe in a folder, then evaluate it and write its report.
 
     Returns:
@@ -64,8 +85,15 @@ def train(recipe: str, arguments: dict[str, Any], folder: Path, *, resume: bool 
     torch.set_num_threads(threads or experiment.threads or os.cpu_count() or 1)
     description = stored or _describe(recipe, arguments, experiment, placement, command)
     folder.mkdir(parents=True, exist_ok=True)
-    run = Run(folder, description, experiment, placement, every_samples=sample_every, every_save=save_every,
-              show=write_samples)  # fmt: skip
+    run = Run(
+        folder,
+        description,
+        experiment,
+        placement,
+        every_samples=sample_every,
+        every_save=save_every,
+        show=write_samples,
+    )
     if stored is not None:
         run.resume()
         _tell(placement, f"continuing {folder} at step {run.step} of {experiment.steps}")
@@ -77,10 +105,18 @@ def train(recipe: str, arguments: dict[str, Any], folder: Path, *, resume: bool 
             last = folder / "checkpoints" / "last"
             raise TrainingError(f"{error}; the last good checkpoint is {last}") from error
     if run.step < experiment.steps and not stop.signal:
-        _tell(placement, f"stopped at step {run.step} of {experiment.steps} after {minutes:g} minutes; learning rates had "
-                         "not finished their decay: continue with --resume, or plan with fewer --steps")  # fmt: skip
-    summary = {"run": str(folder), "step": run.step, "steps": experiment.steps, "seconds": run.description.get("seconds"),
-               "status": run.description["status"]}  # fmt: skip
+        _tell(
+            placement,
+            f"stopped at step {run.step} of {experiment.steps} after {minutes:g} minutes; learning rates had "
+            "not finished their decay: continue with --resume, or plan with fewer --steps",
+        )
+    summary = {
+        "run": str(folder),
+        "step": run.step,
+        "steps": experiment.steps,
+        "seconds": run.description.get("seconds"),
+        "status": run.description["status"],
+    }
     if stop.signal:
         _tell(placement, f"interrupted at step {run.step}; saved. Continue with: {description['command']} --resume")
         return 128 + stop.signal, summary
@@ -96,8 +132,16 @@ def train(recipe: str, arguments: dict[str, Any], folder: Path, *, resume: bool 
     return 0, summary
 
 
-def sample(folder: Path, n: int, seed: int, out: Path, *, which: str = "last", labels: str | None = None,
-           trust: Sequence[str] = ()) -> dict[str, Any]:  # fmt: skip
+def sample(
+    folder: Path,
+    n: int,
+    seed: int,
+    out: Path,
+    *,
+    which: str = "last",
+    labels: str | None = None,
+    trust: Sequence[str] = (),
+) -> dict[str, Any]:
     """Draw samples from a run and write them in data units.
 
     Args:
@@ -132,7 +176,9 @@ def sample(folder: Path, n: int, seed: int, out: Path, *, which: str = "last", l
     return {"out": str(out), "n": n, "seed": seed, "shape": list(x.shape)}
 
 
-def transport(folder: Path, points: str, out: Path, *, which: str = "last", trust: Sequence[str] = ()) -> dict[str, Any]:
+def transport(
+    folder: Path, points: str, out: Path, *, which: str = "last", trust: Sequence[str] = ()
+) -> dict[str, Any]:
     """Carry new points along the fields that a particle run recorded.
 
     Args:
@@ -151,20 +197,26 @@ def transport(folder: Path, points: str, out: Path, *, which: str = "last", trus
     experiment, description = rebuild(folder, which, trust)
     carry = getattr(experiment.method, "transport", None)
     if carry is None:
-        raise UsageError(f"{folder}: a run of {description['recipe']} has no recorded fields; transport takes a run of "
-                         "toy_particles")  # fmt: skip
+        raise UsageError(
+            f"{folder}: a run of {description['recipe']} has no recorded fields; transport takes a run of toy_particles"
+        )
     start, kind = source.read_array(points)
-    if kind != experiment.data.kind or tuple(start.shape[1:]) != tuple(experiment.data.decode(experiment.data.test[:1]).shape[1:]):
-        raise DataError(f"{points}: {kind} of shape {tuple(start.shape[1:])}, and the run moves {experiment.data.kind} of "
-                        f"shape {experiment.data.event}; give points like the training data")  # fmt: skip
+    if kind != experiment.data.kind or tuple(start.shape[1:]) != tuple(
+        experiment.data.decode(experiment.data.test[:1]).shape[1:]
+    ):
+        raise DataError(
+            f"{points}: {kind} of shape {tuple(start.shape[1:])}, and the run moves {experiment.data.kind} of "
+            f"shape {experiment.data.event}; give points like the training data"
+        )
     x = experiment.data.decode(carry(experiment.data.encode(start)))
     out.parent.mkdir(parents=True, exist_ok=True)
     _write_npz(out, {"x": x, "start": start})
     return {"out": str(out), "n": len(x), "shape": list(x.shape)}
 
 
-def evaluate_run(folder: Path, *, which: str = "last", seed: int = 0, n: int | None = None,
-                 trust: Sequence[str] = ()) -> dict[str, Measure]:  # fmt: skip
+def evaluate_run(
+    folder: Path, *, which: str = "last", seed: int = 0, n: int | None = None, trust: Sequence[str] = ()
+) -> dict[str, Measure]:
     """Measure a run's samples against its held-out data, and write metrics.json."""
     experiment, description = rebuild(folder, which, trust)
     return _measure_run(folder, which, experiment, description["step"], seed=seed, n=n)
@@ -181,8 +233,10 @@ def evaluate_samples(fake: str, real: str, *, features: str = "auto", seed: int 
     """
     (q, q_kind), (p, p_kind) = _read(fake, seed), _read(real, seed)
     if q_kind != p_kind or q.shape[1:] != p.shape[1:]:
-        raise DataError(f"{fake} holds {q_kind} of shape {tuple(q.shape[1:])} and {real} {p_kind} of shape "
-                        f"{tuple(p.shape[1:])}; only like can be compared with like")  # fmt: skip
+        raise DataError(
+            f"{fake} holds {q_kind} of shape {tuple(q.shape[1:])} and {real} {p_kind} of shape "
+            f"{tuple(p.shape[1:])}; only like can be compared with like"
+        )
     known = source.load(real, seed=seed).mixture if real.startswith("toy:") else None
     space = _features(features, q_kind, tuple(q.shape[1:]), digits=real == "digits")
     centres = {} if known is None else _centres(known)
@@ -207,14 +261,19 @@ def doctor() -> dict[str, Any]:
     from importlib.util import find_spec
     from shutil import which
 
-    cuda = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    cuda = (
+        [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    )
     return {
-        "versions": _versions() | {name: _version(name) for name in ("scipy", "scikit-learn", "safetensors", "pillow", "tyro")},
+        "versions": _versions()
+        | {name: _version(name) for name in ("scipy", "scikit-learn", "safetensors", "pillow", "tyro")},
         "system": platform.platform(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "devices": ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])],
-        "bf16 on cpu": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) if torch.backends.mkldnn.is_available() else False,
+        "bf16 on cpu": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        if torch.backends.mkldnn.is_available()
+        else False,
         "compile=True": "ready" if which(os.environ.get("CXX", "g++")) else "needs a C++ compiler: install g++",
         "parquet": "ready" if find_spec("pyarrow") else "pip install 'pushforward[tables]'",
     }
@@ -237,8 +296,9 @@ def rebuild(folder: Path, which: str = "last", trust: Sequence[str] = ()) -> tup
         raise DataError(f"{folder}: made by a recipe {recipe!r} that this version ({__version__}) does not have")
     outside = arguments.get("divergence", "")
     if ":" in outside and outside not in trust:
-        raise UsageError(f"{folder}: uses the divergence {outside} from outside this package; if you trust it, add "
-                         f"--trust {outside}")  # fmt: skip
+        raise UsageError(
+            f"{folder}: uses the divergence {outside} from outside this package; if you trust it, add --trust {outside}"
+        )
     experiment = RECIPES[recipe](**arguments)
     place(experiment.method, Placement())
     try:
@@ -248,15 +308,18 @@ def rebuild(folder: Path, which: str = "last", trust: Sequence[str] = ()) -> tup
     return experiment, saved.run
 
 
-def _measure_run(folder: Path, which: str, experiment: Experiment, step: int, *, seed: int = 0,
-                 n: int | None = None) -> dict[str, Measure]:  # fmt: skip
+def _measure_run(
+    folder: Path, which: str, experiment: Experiment, step: int, *, seed: int = 0, n: int | None = None
+) -> dict[str, Measure]:
     """As many fresh samples as there are held-out rows (or n), both in data units for points, measured and written."""
     data = experiment.data
     n = n or min(len(data.test), 10_000)
     if not getattr(experiment.method, "source", True):
         n = min(n, len(getattr(experiment.method, "particles", ())))
     x = experiment.method.sample(n, Noise(40_000 + seed), _labels(experiment, n, seed, None)).cpu()
-    split = f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
+    split = (
+        f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
+    )
     if data.kind == "points":
         fake, real, train = (torch.from_numpy(np.asarray(data.decode(part))) for part in (x, data.test, data.train))
     else:
@@ -325,20 +388,40 @@ def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     os.replace(fresh, path)
 
 
-def _describe(recipe: str, arguments: dict[str, Any], experiment: Experiment, placement: Placement,
-              command: str) -> dict[str, Any]:  # fmt: skip
+def _describe(
+    recipe: str, arguments: dict[str, Any], experiment: Experiment, placement: Placement, command: str
+) -> dict[str, Any]:
     """run.json at step 0."""
     data: Dataset = experiment.data
     split = data.split
     return {
-        "format": 1, "recipe": recipe, "arguments": arguments, "seed": arguments.get("seed", 0), "step": 0,
-        "steps": experiment.steps, "status": "running", "seconds": 0.0, "best": None,
-        "data": {"name": data.name, "kind": data.kind, "event": list(data.event), "n_train": split.n_train,
-                 "n_test": split.n_test, "seed": split.seed, "test_fraction": split.test_fraction, "sha256": split.sha256},
-        "device": str(placement.device), "precision": placement.precision, "threads": torch.get_num_threads(),
-        "world": placement.world, "versions": _versions(), "command": command,
+        "format": 1,
+        "recipe": recipe,
+        "arguments": arguments,
+        "seed": arguments.get("seed", 0),
+        "step": 0,
+        "steps": experiment.steps,
+        "status": "running",
+        "seconds": 0.0,
+        "best": None,
+        "data": {
+            "name": data.name,
+            "kind": data.kind,
+            "event": list(data.event),
+            "n_train": split.n_train,
+            "n_test": split.n_test,
+            "seed": split.seed,
+            "test_fraction": split.test_fraction,
+            "sha256": split.sha256,
+        },
+        "device": str(placement.device),
+        "precision": placement.precision,
+        "threads": torch.get_num_threads(),
+        "world": placement.world,
+        "versions": _versions(),
+        "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+    }
 
 
 def _same(stored: dict[str, Any], recipe: str, arguments: dict[str, Any]) -> None:
@@ -347,8 +430,10 @@ def _same(stored: dict[str, Any], recipe: str, arguments: dict[str, Any]) -> Non
         raise UsageError(f"this folder holds a run of {stored['recipe']}, not of {recipe}; name another folder")
     for name, value in arguments.items():
         if stored["arguments"].get(name, value) != value:
-            raise UsageError(f"--{name.replace('_', '-')} {value}: the run began with {stored['arguments'][name]}; a run is "
-                             "continued as it began, so drop the option or start a new run")  # fmt: skip
+            raise UsageError(
+                f"--{name.replace('_', '-')} {value}: the run began with {stored['arguments'][name]}; a run is "
+                "continued as it began, so drop the option or start a new run"
+            )
 
 
 @contextmanager
@@ -375,13 +460,22 @@ def _watch(run: Run, stop: Stop, minutes: float | None) -> None:
     if not (run.placement.writes and say.is_terminal):
         for progress in run.advance(stop, minutes):
             if run.placement.writes and (progress.step % max(1, progress.steps // 10) == 0):
-                say.print(f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s, {_short(progress.numbers)}")
+                say.print(
+                    f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s, {_short(progress.numbers)}"
+                )
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn(run.description["recipe"]), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-               TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[numbers]}"))  # fmt: skip
+    columns = (
+        TextColumn(run.description["recipe"]),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[numbers]}"),
+    )
     with Bar(*columns, console=say) as bar:
         task = bar.add_task("", total=run.experiment.steps, completed=run.step, numbers="")
         shown = 0.0
@@ -401,7 +495,12 @@ def _tell(placement: Placement, message: str) -> None:
 
 
 def _versions() -> dict[str, str]:
-    return {"pushforward": __version__, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+    return {
+        "pushforward": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
 
 
 def _version(name: str) -> str:
@@ -417,4 +516,6 @@ def command_line(arguments: Sequence[str]) -> str:
     """The command as one would type it again."""
     import shlex
 
-    return shlex.join([Path(sys.argv[0]).name if re.search(r"pushforward$", sys.argv[0]) else "pushforward", *arguments])
+    return shlex.join(
+        [Path(sys.argv[0]).name if re.search(r"pushforward$", sys.argv[0]) else "pushforward", *arguments]
+    )

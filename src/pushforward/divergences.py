@@ -21,8 +21,25 @@ from torch.nn.functional import logsigmoid, relu
 from pushforward.errors import UsageError
 from pushforward.types import Contrast, Scalar, Scores
 
-__all__ = ["HELLINGER", "JEFFREYS", "JS", "KL", "LOGD", "NEYMAN", "PEARSON", "REVERSE_KL", "TV", "Divergence", "alpha",
-           "dual", "locate", "logistic", "names", "potential", "weight"]  # fmt: skip
+__all__ = [
+    "HELLINGER",
+    "JEFFREYS",
+    "JS",
+    "KL",
+    "LOGD",
+    "NEYMAN",
+    "PEARSON",
+    "REVERSE_KL",
+    "TV",
+    "Divergence",
+    "alpha",
+    "dual",
+    "locate",
+    "logistic",
+    "names",
+    "potential",
+    "weight",
+]
 
 Function = Callable[[Tensor], Tensor]
 LOG2 = math.log(2.0)
@@ -103,12 +120,12 @@ def potential(divergence: Divergence, scores: Scores, cap: float = math.inf) -> 
 
 
 def logistic(q: Scores, p: Scores) -> Scalar:
-    """Balanced logistic loss, least at the log-ratio d = log p/q; 2 log 2 - loss is a lower bound of JS(q‖p) = 2 JSD."""
+    """Balanced logistic loss, least at the log-ratio d = log p/q; 2 log 2 - loss bounds JS(q‖p) = 2 JSD from below."""
     return softplus(q).mean() + softplus(-p).mean()
 
 
 def dual(divergence: Divergence, cap: float = 1e4) -> Contrast:
-    r"""The f-GAN critic loss :math:`\mathbb{E}_p f^*(\phi(V)) - \mathbb{E}_q \phi(V)`, least at V = log p/q for every f.
+    r"""The f-GAN critic loss :math:`\mathbb{E}_p f^*(\phi(V)) - \mathbb{E}_q \phi(V)`, least at V = log p/q for each f.
 
     Beyond the scores where a slope would pass the cap both terms go on as straight lines, so no score overflows.
 
@@ -121,8 +138,10 @@ def dual(divergence: Divergence, cap: float = 1e4) -> Contrast:
     """
     phi, value = divergence.critic_map, divergence.dual_value
     if phi is None or value is None:
-        raise UsageError(f"divergence {divergence.name} has no dual form: give it critic_map and dual_value, or use the "
-                         "logistic contrast")  # fmt: skip
+        raise UsageError(
+            f"divergence {divergence.name} has no dual form: give it critic_map and dual_value, or use the "
+            "logistic contrast"
+        )
 
     if divergence is TV or cap == math.inf:
         return lambda q, p: value(p).mean() - phi(q).mean()
@@ -143,7 +162,7 @@ def dual(divergence: Divergence, cap: float = 1e4) -> Contrast:
 
 
 def _beyond(scores: Scores, low: float, high: float) -> Scores:
-    """scores - scores.clamp(low, high), with a slope that is exactly zero inside, so that it never drowns a small one."""
+    """scores - scores.clamp(low, high), its slope inside exactly zero, so that it never drowns a small one."""
     return relu(scores - high) - relu(low - scores)
 
 
@@ -289,8 +308,10 @@ HELLINGER = Divergence(
 
 
 def _no_flow(d: Tensor) -> Tensor:
-    raise UsageError("total variation has no flow: its weight w(d) is zero almost everywhere, so nothing would move; "
-                     "use JS or HELLINGER, which are bounded as well, and TV only as a dual critic loss")  # fmt: skip
+    raise UsageError(
+        "total variation has no flow: its weight w(d) is zero almost everywhere, so nothing would move; "
+        "use JS or HELLINGER, which are bounded as well, and TV only as a dual critic loss"
+    )
 
 
 TV = Divergence(
@@ -382,8 +403,10 @@ def locate(name: str | Divergence, outside: bool = True) -> Divergence:
 
 def _imported(name: str, outside: bool) -> Divergence:
     if not outside:
-        raise UsageError(f"divergence {name!r} lives outside this package and a file must not make us import code; "
-                         f"name it yourself with --divergence {name}")  # fmt: skip
+        raise UsageError(
+            f"divergence {name!r} lives outside this package and a file must not make us import code; "
+            f"name it yourself with --divergence {name}"
+        )
     module, _, attribute = name.partition(":")
     try:
         found = getattr(import_module(module), attribute)

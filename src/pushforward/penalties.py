@@ -35,8 +35,9 @@ def _segments(q: Samples, p: Samples, rng: Randomness | None) -> Samples:
     return torch.lerp(q.detach(), p, u.view(-1, *[1] * (q.dim() - 1)))
 
 
-def gradient_penalty(critic: Critic, q: Samples, p: Samples, *, slope: float = 1.0, weight: float = 10.0,
-                     rng: Randomness | None = None) -> Scalar:  # fmt: skip
+def gradient_penalty(
+    critic: Critic, q: Samples, p: Samples, *, slope: float = 1.0, weight: float = 10.0, rng: Randomness | None = None
+) -> Scalar:
     r"""Two-sided penalty :math:`w\,\mathbb{E}_{\hat x}\,(\|\nabla d(\hat x)\| - L)^2` on segments between q and p.
 
     Args:
@@ -56,8 +57,9 @@ def gradient_penalty(critic: Critic, q: Samples, p: Samples, *, slope: float = 1
     return weight * ((_slopes_squared(critic, _segments(q, p, rng)) + TINY).sqrt() - slope).square().mean()
 
 
-def lipschitz(critic: Critic, q: Samples, p: Samples, *, slope: float = 1.0, weight: float = 10.0,
-              rng: Randomness | None = None) -> Scalar:  # fmt: skip
+def lipschitz(
+    critic: Critic, q: Samples, p: Samples, *, slope: float = 1.0, weight: float = 10.0, rng: Randomness | None = None
+) -> Scalar:
     r"""One-sided penalty :math:`w\,\mathbb{E}_{\hat x}\,(\|\nabla d(\hat x)\| - L)_+^2`; slopes below L are free.
 
     Args:

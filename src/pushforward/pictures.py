@@ -1,7 +1,7 @@
 """Pictures of samples: how a run leaves them in its folder, and how they are read back for a page.
 
-    samples/data.png  step-000100.png ...     images: a grid of 64
-    samples/data.npz  step-000100.npz ...     points: a float32 array x, (n, d), in data units
+samples/data.png  step-000100.png ...     images: a grid of 64
+samples/data.npz  step-000100.npz ...     points: a float32 array x, (n, d), in data units
 """
 
 from __future__ import annotations
@@ -25,8 +25,18 @@ if TYPE_CHECKING:
 
     from pushforward.data.dataset import Dataset
 
-__all__ = ["Film", "grid", "pack", "plane", "read_clouds", "read_grids", "replace_file", "scatter", "view",
-           "write_samples"]  # fmt: skip
+__all__ = [
+    "Film",
+    "grid",
+    "pack",
+    "plane",
+    "read_clouds",
+    "read_grids",
+    "replace_file",
+    "scatter",
+    "view",
+    "write_samples",
+]
 
 Points = NDArray[np.float64]
 T = TypeVar("T")
@@ -201,8 +211,17 @@ def _read(folder: Path, suffix: str, read: Callable[[Path], T]) -> Film[T]:
     def attempt(path: Path) -> list[T]:
         try:
             return [read(path)]
-        except (OSError, ValueError, KeyError, SyntaxError, EOFError, NotImplementedError, MemoryError,
-                zipfile.BadZipFile, Image.DecompressionBombError):  # fmt: skip
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            SyntaxError,
+            EOFError,
+            NotImplementedError,
+            MemoryError,
+            zipfile.BadZipFile,
+            Image.DecompressionBombError,
+        ):
             damaged.append(path.name)
             return []
 
@@ -267,8 +286,11 @@ def plane(real: Points | None, clouds: Sequence[Points]) -> tuple[Points | None,
     centre, axes = _axes(clouds[-1] if real is None else real)
     with np.errstate(all="ignore"):
         flat = [(points - centre) @ axes for points in clouds]
-        return (None if real is None else (real - centre) @ axes), flat, (
-            f"the first two principal directions of {columns} standardised columns")  # fmt: skip
+        return (
+            (None if real is None else (real - centre) @ axes),
+            flat,
+            (f"the first two principal directions of {columns} standardised columns"),
+        )
 
 
 def _axes(points: Points) -> tuple[Points, Points]:

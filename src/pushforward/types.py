@@ -9,10 +9,26 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, device
 
-__all__ = ["Batch", "Contrast", "Critic", "Flow", "Labels", "Logs", "Method", "Penalty", "Randomness", "Samples",
-           "Scalar", "Schedule", "Scores", "Velocity", "unpack"]  # fmt: skip
+__all__ = [
+    "Batch",
+    "Contrast",
+    "Critic",
+    "Flow",
+    "Labels",
+    "Logs",
+    "Method",
+    "Penalty",
+    "Place",
+    "Randomness",
+    "Samples",
+    "Scalar",
+    "Schedule",
+    "Scores",
+    "Velocity",
+    "unpack",
+]
 
 Samples: TypeAlias = Float[Tensor, "n *event"]
 Scores: TypeAlias = Float[Tensor, "n"]
@@ -47,6 +63,17 @@ class Flow(Protocol):
     def velocity(self, q: Samples, p: Samples) -> Velocity:
         """The velocity at q; a learned flow trains its critic on the way. Valid until the next call."""
         ...
+
+
+class Place(Protocol):
+    """Where work happens: see `pushforward.training.placement.Placement`."""
+
+    @property
+    def device(self) -> device: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def world(self) -> int: ...
 
 
 class Randomness(Protocol):

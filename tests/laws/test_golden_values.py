@@ -107,7 +107,12 @@ def test_dual_at_the_log_ratio_equals_the_divergence(divergence, pair):
     assert dual.item() == pytest.approx(primal.item(), rel=1e-12, abs=1e-12)
 
 
-PERTURBATIONS = {"constant": torch.ones_like, "linear": lambda x: x / 3, "wave": torch.sin, "bump": lambda x: 1 / (1 + x * x)}
+PERTURBATIONS = {
+    "constant": torch.ones_like,
+    "linear": lambda x: x / 3,
+    "wave": torch.sin,
+    "bump": lambda x: 1 / (1 + x * x),
+}
 
 
 @pytest.mark.parametrize("change", PERTURBATIONS.values(), ids=PERTURBATIONS)

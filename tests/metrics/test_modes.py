@@ -118,6 +118,11 @@ def test_class_floor_allows_for_shares_counted_in_data():
     assert abs(np.mean(values) - found[0].floor) < 3.5 * np.std(values, ddof=1) / 150**0.5
 
 
+def test_class_shares_add_half_a_count_so_that_none_is_zero():
+    x = torch.tensor([[-3.0], [-2.0], [0.0]])
+    torch.testing.assert_close(class_shares(x, sign_classes), torch.tensor([2.5, 1.5, 0.5]).double() / 4.5)
+
+
 def test_inputs_that_do_not_fit_are_refused():
     with pytest.raises(DataError, match="same units"):
         modes(torch.zeros(5, 3), GRID, SIGMA)

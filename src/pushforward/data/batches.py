@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import UsageError
-from pushforward.training.placement import Placement
+from pushforward.types import Place
 
 __all__ = ["Batches"]
 
@@ -126,7 +126,7 @@ class Batches(Generic[Batch], Iterator[Batch]):
         self.labels = None if self.labels is None else self.labels.to(device)
         return self
 
-    def place(self, placement: Placement) -> None:
+    def place(self, placement: Place) -> None:
         """Become the stream of one process among several, with the rows on its device.
 
         Raises:

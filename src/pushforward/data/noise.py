@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import UsageError
-from pushforward.training.placement import Placement
+from pushforward.types import Place
 
 __all__ = ["Noise"]
 
@@ -47,7 +47,7 @@ class Noise:
         """Seed, rank and device."""
         return f"Noise({self.seed}, rank={self.rank}, world={self.world}, device='{self.device}', dtype={self.dtype})"
 
-    def place(self, placement: Placement) -> None:
+    def place(self, placement: Place) -> None:
         """Become the source of one process among several, delivering to its device."""
         self.rank, self.world, self.device = placement.rank, placement.world, placement.device
 

@@ -33,8 +33,9 @@ def rk4(velocity: Velocity, x: Samples, t: float, dt: float) -> Samples:
     return x + dt / 6 * (a + 2 * (b + c) + d)
 
 
-def integrate(velocity: Velocity, x: Samples, *, until: float, steps: int, start: float = 0.0,
-              scheme: Integrator = euler) -> Samples:  # fmt: skip
+def integrate(
+    velocity: Velocity, x: Samples, *, until: float, steps: int, start: float = 0.0, scheme: Integrator = euler
+) -> Samples:
     """Follow a velocity from time `start` to `until` in equal steps.
 
     Args:

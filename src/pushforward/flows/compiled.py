@@ -91,15 +91,18 @@ class _Stride:
             self.flow.logs = dict(zip(("critic", "bound", "penalty"), numbers))
         return moved, self.flow.logs | {"speed": speed}
 
-    def _graph(self, penalised: Sequence[bool], q: Samples, p: Samples,
-               inputs: list[Tensor]) -> tuple[Graph, list[Draw]]:  # fmt: skip
+    def _graph(
+        self, penalised: Sequence[bool], q: Samples, p: Samples, inputs: list[Tensor]
+    ) -> tuple[Graph, list[Draw]]:
         """The compiled graph, and what has to be drawn before each of its calls, in order."""
         draws, drawn = _rehearsed(self.flow, q, p) if any(penalised) else ([], [])
         examples = [tensor.detach().clone() for tensor in inputs] + drawn * sum(penalised)
         traced = make_fx(partial(_step, self.flow, self.step, self.scheme, penalised))(*examples)
         if any(torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) for node in traced.graph.nodes):
-            raise UsageError("the critic or a penalty draws random numbers past any `rng`, so that no seed governs them: "
-                             "bind one, partial(lipschitz, rng=noise), or use compile=False")  # fmt: skip
+            raise UsageError(
+                "the critic or a penalty draws random numbers past any `rng`, so that no seed governs them: "
+                "bind one, partial(lipschitz, rng=noise), or use compile=False"
+            )
         options: dict[str, Any] = {"cpp_wrapper": q.device.type == "cpu"}  # kernels called from C++: 1.2 times as fast
         return torch.compile(traced, fullgraph=True, dynamic=False, options=options), draws * sum(penalised)
 
@@ -314,20 +317,26 @@ def _checked(flow: Flow) -> CriticFlow:
         raise UsageError(f"compile=True takes Adam or AdamW, not {type(optimiser).__name__}; use compile=False")
     groups = optimiser.param_groups
     if len(groups) > 1 or any(groups[0].get(option) for option in REFUSED):
-        raise UsageError(f"compile=True takes one parameter group and plain Adam; here are {len(groups)} groups, with "
-                         f"{', '.join(option for option in REFUSED if groups[0].get(option)) or 'no option'}; use "
-                         "compile=False")  # fmt: skip
+        raise UsageError(
+            f"compile=True takes one parameter group and plain Adam; here are {len(groups)} groups, with "
+            f"{', '.join(option for option in REFUSED if groups[0].get(option)) or 'no option'}; use "
+            "compile=False"
+        )
     if learner.placement.world > 1:
         raise UsageError(f"compile=True runs on one process, not {learner.placement.world}; use compile=False")
     if learner.placement.precision != "fp32":
         raise UsageError(f"compile=True does not go with --precision {learner.placement.precision}; use fp32")
     if learner.has_modes:
-        raise UsageError("compile=True takes no critic with batch norm, dropout or spectral norm; use compile=False, "
-                         "or a penalty (r1, lipschitz) in place of spectral norm")  # fmt: skip
+        raise UsageError(
+            "compile=True takes no critic with batch norm, dropout or spectral norm; use compile=False, "
+            "or a penalty (r1, lipschitz) in place of spectral norm"
+        )
     if len(kinds := {(parameter.dtype, parameter.device) for parameter in learner.net.parameters()}) != 1:
         raise UsageError(f"compile=True takes parameters of one type and device, not of {len(kinds)}; convert the net")
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     if shutil.which(compiler.split()[0]) is None and learner.placement.device.type == "cpu" and sys.platform != "win32":
-        raise UsageError(f"compile=True needs a C++ compiler and there is no {compiler}: install one, name yours in "
-                         "the environment variable CXX, or use compile=False")  # fmt: skip
+        raise UsageError(
+            f"compile=True needs a C++ compiler and there is no {compiler}: install one, name yours in "
+            "the environment variable CXX, or use compile=False"
+        )
     return flow

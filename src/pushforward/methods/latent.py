@@ -43,8 +43,9 @@ class Uniform:
 
 
 @torch.no_grad()
-def generate(generator: Learner, latent: Latent, n: int, rng: Randomness, labels: Labels | None = None,
-             block: int = 1000) -> Samples:  # fmt: skip
+def generate(
+    generator: Learner, latent: Latent, n: int, rng: Randomness, labels: Labels | None = None, block: int = 1000
+) -> Samples:
     """n samples of the generator's average, in evaluation mode, block by block.
 
     Args:

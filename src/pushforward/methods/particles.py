@@ -53,7 +53,7 @@ class Particles:
         project: Applied after each step, for example a clamp to the data's box.
         source: Law of the first particles, (rng, n) -> (n, *event); new points for `sample` come from it.
         record: Keep every step's field, so that `transport` can carry new points along.
-        compile: Compile critic updates, optimiser and move into one graph; for a `CriticFlow` with Adam, on one process.
+        compile: Compile critic updates, optimiser and move into one graph; for a `CriticFlow` with Adam.
         tape: The recorded fields, oldest first.
     """
 
@@ -133,6 +133,8 @@ class Particles:
         if self.source is not None and self.tape:
             return self.transport(self.source(rng, n))
         if n > len(self.particles):
-            raise UsageError(f"{n} samples wanted but there are {len(self.particles)} particles: record the fields "
-                             "(record=True, with a source), or take fewer")  # fmt: skip
+            raise UsageError(
+                f"{n} samples wanted but there are {len(self.particles)} particles: record the fields "
+                "(record=True, with a source), or take fewer"
+            )
         return self.particles[torch.argsort(rng.uniform(len(self.particles)))[:n].to(self.particles.device)]

@@ -176,5 +176,15 @@ def paper(generator: Learner, flow: CriticFlow, latent: Latent, rng: Randomness)
         latent: The published one is normal of size 128.
         rng: Where latents come from.
     """
-    return VGrow(generator, flow, latent, rng, pool=20, moves=20, fits=paper_fits(), step=0.5, project=clamp(-1, 1),
-                 eval_moves=True)  # fmt: skip
+    return VGrow(
+        generator,
+        flow,
+        latent,
+        rng,
+        pool=20,
+        moves=20,
+        fits=paper_fits(),
+        step=0.5,
+        project=clamp(-1, 1),
+        eval_moves=True,
+    )

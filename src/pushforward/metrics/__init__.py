@@ -9,6 +9,28 @@ from pushforward.metrics.modes import classes, modes
 from pushforward.metrics.result import Measure, table, to_json
 from pushforward.metrics.transport import sliced_w2, sliced_wasserstein, w2, wasserstein, wasserstein_1d
 
-__all__ = ["RAW", "Features", "Measure", "Metric", "Moments", "classes", "digits8", "evaluate", "frechet",
-           "frechet_distance", "frechet_floor", "mmd", "mmd_squared", "modes", "moments", "of_module", "sliced_w2",
-           "sliced_wasserstein", "table", "to_json", "w2", "wasserstein", "wasserstein_1d"]  # fmt: skip
+__all__ = [
+    "RAW",
+    "Features",
+    "Measure",
+    "Metric",
+    "Moments",
+    "classes",
+    "digits8",
+    "evaluate",
+    "frechet",
+    "frechet_distance",
+    "frechet_floor",
+    "mmd",
+    "mmd_squared",
+    "modes",
+    "moments",
+    "of_module",
+    "sliced_w2",
+    "sliced_wasserstein",
+    "table",
+    "to_json",
+    "w2",
+    "wasserstein",
+    "wasserstein_1d",
+]

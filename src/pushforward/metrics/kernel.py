@@ -99,9 +99,13 @@ def mmd(
     # Relabellings that tie up to rounding count as at least as large: the p-value can only grow.
     slack = 1e-12 * float(values.abs().max())
     protocol: dict[str, str | float | int] = {
-        "kernel": kernel.name, "bandwidth": kernel.bandwidth, "estimator": "unbiased", "permutations": permutations,
-        "seed": seed, "max_n": max_n,
-    }  # fmt: skip
+        "kernel": kernel.name,
+        "bandwidth": kernel.bandwidth,
+        "estimator": "unbiased",
+        "permutations": permutations,
+        "seed": seed,
+        "max_n": max_n,
+    }
     p_value = None
     if permutations > 0:
         p_value = (1 + int((null >= value - slack).sum())) / (permutations + 1)

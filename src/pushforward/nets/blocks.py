@@ -10,8 +10,16 @@ from torch import Tensor, nn
 
 from pushforward.errors import UsageError
 
-__all__ = ["CriticNet", "FourierFeatures", "GeneratorNet", "Norm", "PixelNorm", "image_shape", "initialise",
-           "normalisation"]  # fmt: skip
+__all__ = [
+    "CriticNet",
+    "FourierFeatures",
+    "GeneratorNet",
+    "Norm",
+    "PixelNorm",
+    "image_shape",
+    "initialise",
+    "normalisation",
+]
 
 Norm: TypeAlias = Literal["batch", "pixel", "none"]
 
@@ -118,8 +126,10 @@ def image_shape(side: int, channels: int) -> tuple[int, int]:
         UsageError: If the side is no power of two or the channels are not 1 to 4.
     """
     if side < 1 or side & (side - 1):
-        raise UsageError(f"side {side}: image nets need a power of two; load the images with --side "
-                         f"{2 ** round(math.log2(max(side, 1)))}")  # fmt: skip
+        raise UsageError(
+            f"side {side}: image nets need a power of two; load the images with --side "
+            f"{2 ** round(math.log2(max(side, 1)))}"
+        )
     if not 1 <= channels <= 4:
         raise UsageError(f"{channels} channels: image nets take 1 to 4")
     base = min(4, side)

@@ -9,6 +9,8 @@ References:
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import nn
 
 from pushforward.nets.blocks import CriticNet, GeneratorNet, Norm, image_shape, initialise, normalisation
@@ -16,8 +18,9 @@ from pushforward.nets.blocks import CriticNet, GeneratorNet, Norm, image_shape, 
 __all__ = ["critic", "generator"]
 
 
-def generator(side: int, channels: int = 1, *, latent: int = 128, width: int = 32, classes: int = 0,
-              norm: Norm = "batch") -> GeneratorNet:  # fmt: skip
+def generator(
+    side: int, channels: int = 1, *, latent: int = 128, width: int = 32, classes: int = 0, norm: Norm = "batch"
+) -> GeneratorNet:
     """Images (n, channels, side, side) in [-1, 1] from latents (n, latent).
 
     Args:
@@ -34,11 +37,18 @@ def generator(side: int, channels: int = 1, *, latent: int = 128, width: int = 3
     base, doublings = image_shape(side, channels)
     extra = min(classes, 32)
     widths = [width * min(2**k, 8) for k in range(doublings, -1, -1)]
-    layers: list[nn.Module] = [nn.Linear(latent + extra, widths[0] * base * base), nn.Unflatten(1, (widths[0], base, base)),
-                               normalisation(norm, widths[0]), nn.ReLU()]  # fmt: skip
-    for narrow_in, narrow_out in zip(widths, widths[1:]):
-        layers += [nn.ConvTranspose2d(narrow_in, narrow_out, 4, 2, 1, bias=norm != "batch"),
-                   normalisation(norm, narrow_out), nn.ReLU()]  # fmt: skip
+    layers: list[nn.Module] = [
+        nn.Linear(latent + extra, widths[0] * base * base),
+        nn.Unflatten(1, (widths[0], base, base)),
+        normalisation(norm, widths[0]),
+        nn.ReLU(),
+    ]
+    for narrow_in, narrow_out in pairwise(widths):
+        layers += [
+            nn.ConvTranspose2d(narrow_in, narrow_out, 4, 2, 1, bias=norm != "batch"),
+            normalisation(norm, narrow_out),
+            nn.ReLU(),
+        ]
     layers += [nn.Conv2d(widths[-1], channels, 3, 1, 1), nn.Tanh()]
     net = GeneratorNet(nn.Sequential(*layers), latent, classes, extra)
     initialise(net)
@@ -60,7 +70,7 @@ def critic(side: int, channels: int = 1, *, width: int = 32, classes: int = 0) -
     base, doublings = image_shape(side, channels)
     layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, 1, 1), nn.LeakyReLU(0.2)]
     widths = [width * min(2**k, 8) for k in range(doublings + 1)]
-    for narrow_in, narrow_out in zip(widths, widths[1:]):
+    for narrow_in, narrow_out in pairwise(widths):
         layers += [nn.Conv2d(narrow_in, narrow_out, 4, 2, 1), nn.LeakyReLU(0.2)]
     net = CriticNet(nn.Sequential(*layers, nn.Flatten()), widths[-1] * base * base, classes)
     initialise(net)

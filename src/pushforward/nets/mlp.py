@@ -12,8 +12,16 @@ from pushforward.nets.blocks import CriticNet, FourierFeatures, GeneratorNet
 __all__ = ["critic", "generator"]
 
 
-def generator(latent: int, event: int | tuple[int, ...], *, width: int = 128, depth: int = 3, classes: int = 0,
-              activation: Callable[[], nn.Module] = nn.ReLU, output: Callable[[], nn.Module] = nn.Identity) -> GeneratorNet:  # fmt: skip
+def generator(
+    latent: int,
+    event: int | tuple[int, ...],
+    *,
+    width: int = 128,
+    depth: int = 3,
+    classes: int = 0,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+    output: Callable[[], nn.Module] = nn.Identity,
+) -> GeneratorNet:
     """A perceptron z -> x with `depth` hidden layers.
 
     Args:
@@ -34,8 +42,16 @@ def generator(latent: int, event: int | tuple[int, ...], *, width: int = 128, de
     return GeneratorNet(body, latent, classes, extra)
 
 
-def critic(event: int | tuple[int, ...], *, width: int = 128, depth: int = 3, classes: int = 0,
-           activation: Callable[[], nn.Module] = nn.ReLU, fourier: int = 0, scale: float = 1.0) -> CriticNet:  # fmt: skip
+def critic(
+    event: int | tuple[int, ...],
+    *,
+    width: int = 128,
+    depth: int = 3,
+    classes: int = 0,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+    fourier: int = 0,
+    scale: float = 1.0,
+) -> CriticNet:
     """A perceptron x -> score with `depth` hidden layers.
 
     Args:

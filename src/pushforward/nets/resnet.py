@@ -19,8 +19,9 @@ from pushforward.nets.blocks import CriticNet, GeneratorNet, Norm, image_shape, 
 __all__ = ["critic", "generator"]
 
 
-def generator(side: int, channels: int = 1, *, latent: int = 128, width: int = 64, classes: int = 0,
-              norm: Norm = "batch") -> GeneratorNet:  # fmt: skip
+def generator(
+    side: int, channels: int = 1, *, latent: int = 128, width: int = 64, classes: int = 0, norm: Norm = "batch"
+) -> GeneratorNet:
     """Images (n, channels, side, side) in [-1, 1] from latents (n, latent).
 
     Args:

@@ -19,6 +19,5 @@ __all__ = ["RECIPES", "Recipe", "gan_images", "toy_gan", "toy_particles", "toy_v
 Recipe = Callable[..., "Experiment"]
 
 RECIPES: dict[str, Recipe] = {
-    recipe.__name__: recipe
-    for recipe in (toy_particles, toy_vgrow, toy_gan, vgrow_digits, vgrow_images, gan_images)
+    recipe.__name__: recipe for recipe in (toy_particles, toy_vgrow, toy_gan, vgrow_digits, vgrow_images, gan_images)
 }

@@ -61,13 +61,22 @@ def vgrow_digits(
     digits = wiring.load("digits", None, conditional, seed)
     classes = digits.n_classes if conditional else 0
     with wiring.seeded(seed):
-        generator = Learner(mlp.generator(latent, digits.event, width=width, depth=depth, classes=classes, output=nn.Tanh),
-                            wiring.adam(rate), ema=ema, schedule=cosine(steps))  # fmt: skip
-        critic = Learner(mlp.critic(digits.event, width=width, depth=depth, classes=classes, activation=partial(nn.LeakyReLU, 0.2)),
-                         wiring.adam(rate), schedule=cosine(steps))  # fmt: skip
+        generator = Learner(
+            mlp.generator(latent, digits.event, width=width, depth=depth, classes=classes, output=nn.Tanh),
+            wiring.adam(rate),
+            ema=ema,
+            schedule=cosine(steps),
+        )
+        critic = Learner(
+            mlp.critic(digits.event, width=width, depth=depth, classes=classes, activation=partial(nn.LeakyReLU, 0.2)),
+            wiring.adam(rate),
+            schedule=cosine(steps),
+        )
     flow = CriticFlow(critic, psi, penalties=(partial(both, weight=penalty),) if penalty else (), cap=cap)
     method = gan(generator, flow, Normal(latent), Noise(seed))
-    return wiring.experiment(method, digits, batch=batch, steps=steps, seed=seed, conditional=conditional, features=digits8())
+    return wiring.experiment(
+        method, digits, batch=batch, steps=steps, seed=seed, conditional=conditional, features=digits8()
+    )
 
 
 def vgrow_images(
@@ -98,7 +107,7 @@ def vgrow_images(
 
     The preset `gan` takes one move and one fit a step, with Adam and decaying rates. `paper` is the published code's
     outer loop: a pool of 20 batches, 20 moves of 0.5 kept in [-1, 1], 5 to 20 fits, RMSprop at 1e-4, spectral norm in
-    both nets and no penalty; the published run takes 10,000 such steps with `--net resnet --width 128`, which wants a GPU.
+    both nets and no penalty; the published run takes 10,000 such steps with `--net resnet --width 128` on a GPU.
 
     Args:
         data: digits, a folder of images, or PATH[:key].
@@ -131,7 +140,8 @@ def vgrow_images(
     from pushforward.methods import vgrow
     from pushforward.methods.latent import Normal
     from pushforward.nets import dcgan, resnet
-    from pushforward.penalties import both, spectral as normalised
+    from pushforward.penalties import both
+    from pushforward.penalties import spectral as normalised
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, step_decay
@@ -158,9 +168,18 @@ def vgrow_images(
         generator = Learner(g, wiring.adam(rate), ema=ema, schedule=cosine(steps))
         critic = Learner(d, wiring.adam(rate), schedule=cosine(steps))
         penalties = (partial(both, weight=penalty),) if penalty else ()
-        method = vgrow.gan(generator, CriticFlow(critic, psi, penalties=penalties, every=4, cap=cap), Normal(latent), Noise(seed))
-    return wiring.experiment(method, images, batch=batch, steps=steps, seed=seed, conditional=conditional,
-                             features=wiring.judge(features, images))  # fmt: skip
+        method = vgrow.gan(
+            generator, CriticFlow(critic, psi, penalties=penalties, every=4, cap=cap), Normal(latent), Noise(seed)
+        )
+    return wiring.experiment(
+        method,
+        images,
+        batch=batch,
+        steps=steps,
+        seed=seed,
+        conditional=conditional,
+        features=wiring.judge(features, images),
+    )
 
 
 def gan_images(
@@ -218,7 +237,8 @@ def gan_images(
     from pushforward.methods.gan import GAN
     from pushforward.methods.latent import Normal
     from pushforward.nets import dcgan, resnet
-    from pushforward.penalties import both, spectral as normalised
+    from pushforward.penalties import both
+    from pushforward.penalties import spectral as normalised
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
 
@@ -235,5 +255,12 @@ def gan_images(
     critic = Learner(normalised(d) if spectral else d, wiring.adam(rate, betas))
     flow = CriticFlow(critic, psi, penalties=(partial(both, weight=penalty),) if penalty else (), every=4, cap=cap)
     method = GAN(generator, flow, Normal(latent), Noise(seed), rounds=rounds)
-    return wiring.experiment(method, images, batch=batch, steps=steps, seed=seed, conditional=conditional,
-                             features=wiring.judge(features, images))  # fmt: skip
+    return wiring.experiment(
+        method,
+        images,
+        batch=batch,
+        steps=steps,
+        seed=seed,
+        conditional=conditional,
+        features=wiring.judge(features, images),
+    )

@@ -74,18 +74,43 @@ def toy_vgrow(
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
 
-    wiring.positive(steps=steps, batch=batch, latent=latent, width=width, rate=rate, pool=pool, moves=moves, fits=fits,
-                    step=step, penalty_end=penalty_end, cap=cap)  # fmt: skip
+    wiring.positive(
+        steps=steps,
+        batch=batch,
+        latent=latent,
+        width=width,
+        rate=rate,
+        pool=pool,
+        moves=moves,
+        fits=fits,
+        step=step,
+        penalty_end=penalty_end,
+        cap=cap,
+    )
     psi = locate(divergence)
     points = wiring.load(data, labels, conditional, seed)
     classes, updates = points.n_classes if conditional else 0, steps * moves
     with wiring.seeded(seed):
-        generator = Learner(mlp.generator(latent, points.event, width=width, depth=depth, classes=classes),
-                            wiring.adam(rate), ema=ema, schedule=cosine(steps * pool * fits))  # fmt: skip
-        critic = Learner(mlp.critic(points.event, width=width, depth=depth, classes=classes, activation=partial(nn.LeakyReLU, 0.2)),
-                         wiring.adam(rate), schedule=cosine(updates))  # fmt: skip
-    flow = CriticFlow(critic, psi, wiring.contrast_of(contrast, psi), (partial(both, weight=penalty),) if penalty else (),
-                      penalty_schedule=geometric(updates, penalty_end), every=4, cap=cap)  # fmt: skip
+        generator = Learner(
+            mlp.generator(latent, points.event, width=width, depth=depth, classes=classes),
+            wiring.adam(rate),
+            ema=ema,
+            schedule=cosine(steps * pool * fits),
+        )
+        critic = Learner(
+            mlp.critic(points.event, width=width, depth=depth, classes=classes, activation=partial(nn.LeakyReLU, 0.2)),
+            wiring.adam(rate),
+            schedule=cosine(updates),
+        )
+    flow = CriticFlow(
+        critic,
+        psi,
+        wiring.contrast_of(contrast, psi),
+        (partial(both, weight=penalty),) if penalty else (),
+        penalty_schedule=geometric(updates, penalty_end),
+        every=4,
+        cap=cap,
+    )
     method = VGrow(generator, flow, Normal(latent), Noise(seed), pool=pool, moves=moves, fits=fits, step=step)
     return wiring.experiment(method, points, batch=batch, steps=steps, seed=seed, conditional=conditional, threads=1)
 
@@ -149,12 +174,21 @@ def toy_gan(
     points = wiring.load(data, labels, conditional, seed)
     classes = points.n_classes if conditional else 0
     with wiring.seeded(seed):
-        generator = Learner(mlp.generator(latent, points.event, width=width, depth=depth, classes=classes),
-                            wiring.adam(rate), ema=ema)  # fmt: skip
-        critic = Learner(mlp.critic(points.event, width=width, depth=depth, classes=classes, activation=partial(nn.LeakyReLU, 0.2)),
-                         wiring.adam(rate))  # fmt: skip
-    flow = CriticFlow(critic, psi, wiring.contrast_of(contrast, psi), (partial(both, weight=penalty),) if penalty else (),
-                      every=4, cap=cap)  # fmt: skip
+        generator = Learner(
+            mlp.generator(latent, points.event, width=width, depth=depth, classes=classes), wiring.adam(rate), ema=ema
+        )
+        critic = Learner(
+            mlp.critic(points.event, width=width, depth=depth, classes=classes, activation=partial(nn.LeakyReLU, 0.2)),
+            wiring.adam(rate),
+        )
+    flow = CriticFlow(
+        critic,
+        psi,
+        wiring.contrast_of(contrast, psi),
+        (partial(both, weight=penalty),) if penalty else (),
+        every=4,
+        cap=cap,
+    )
     method = GAN(generator, flow, Normal(latent), Noise(seed), rounds=rounds)
     return wiring.experiment(method, points, batch=batch, steps=steps, seed=seed, conditional=conditional, threads=1)
 
@@ -213,17 +247,42 @@ def toy_particles(
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine
 
-    wiring.positive(steps=steps, particles=particles, batch=batch, width=width, rate=rate, critic_steps=critic_steps,
-                    slope=slope, step=step, cap=cap)  # fmt: skip
+    wiring.positive(
+        steps=steps,
+        particles=particles,
+        batch=batch,
+        width=width,
+        rate=rate,
+        critic_steps=critic_steps,
+        slope=slope,
+        step=step,
+        cap=cap,
+    )
     psi = locate(divergence)
     points = wiring.load(data, None, False, seed)
     rng, source = Noise(seed), Gaussian(points.event)
     with wiring.seeded(seed):
-        critic = Learner(mlp.critic(points.event, width=width, depth=depth), wiring.adam(rate, (0.5, 0.9)),
-                         schedule=cosine(steps * critic_steps, last=0.1))  # fmt: skip
-    flow = CriticFlow(critic, psi, wiring.contrast_of(contrast, psi),
-                      (partial(lipschitz, slope=slope, weight=penalty, rng=rng),) if penalty else (),
-                      steps=critic_steps, cap=cap)  # fmt: skip
-    method = Particles(flow, source(rng, particles), step, rng, scheme=getattr(integrate, scheme), source=source,
-                       record=True, compile=compile)  # fmt: skip
+        critic = Learner(
+            mlp.critic(points.event, width=width, depth=depth),
+            wiring.adam(rate, (0.5, 0.9)),
+            schedule=cosine(steps * critic_steps, last=0.1),
+        )
+    flow = CriticFlow(
+        critic,
+        psi,
+        wiring.contrast_of(contrast, psi),
+        (partial(lipschitz, slope=slope, weight=penalty, rng=rng),) if penalty else (),
+        steps=critic_steps,
+        cap=cap,
+    )
+    method = Particles(
+        flow,
+        source(rng, particles),
+        step,
+        rng,
+        scheme=getattr(integrate, scheme),
+        source=source,
+        record=True,
+        compile=compile,
+    )
     return wiring.experiment(method, points, batch=batch, steps=steps, seed=seed, threads=1)

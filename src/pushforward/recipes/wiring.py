@@ -12,7 +12,7 @@ from torch.optim import Adam
 
 from pushforward.data import Batches, Dataset, source
 from pushforward.data.dataset import Kind
-from pushforward.divergences import Divergence, dual, locate, logistic
+from pushforward.divergences import Divergence, dual, logistic
 from pushforward.errors import UsageError
 from pushforward.metrics.digits8 import digits8
 from pushforward.metrics.features import Features
@@ -79,8 +79,17 @@ def score_on(data: Dataset, features: Features | None, seed: int, rows: int = 20
     return lambda x: sliced_wasserstein(x.cpu().flatten(1), flat, along)[0]
 
 
-def load(data: str, labels: str | None, conditional: bool, seed: int, *, kind: Kind | None = None,
-         side: int | None = None, channels: int | None = None, limit: int | None = None) -> Dataset:  # fmt: skip
+def load(
+    data: str,
+    labels: str | None,
+    conditional: bool,
+    seed: int,
+    *,
+    kind: Kind | None = None,
+    side: int | None = None,
+    channels: int | None = None,
+    limit: int | None = None,
+) -> Dataset:
     """Load data for a recipe, and check that they are of its kind and have labels where it needs them.
 
     Raises:
@@ -103,9 +112,22 @@ def judge(name: str, images: Dataset) -> Features | None:
     return None
 
 
-def experiment(method: Method, data: Dataset, *, batch: int, steps: int, seed: int, conditional: bool = False,
-               features: Features | None = None, threads: int = 0) -> Experiment:  # fmt: skip
+def experiment(
+    method: Method,
+    data: Dataset,
+    *,
+    batch: int,
+    steps: int,
+    seed: int,
+    conditional: bool = False,
+    features: Features | None = None,
+    threads: int = 0,
+) -> Experiment:
     """Join a method with the stream of its data and the number that picks its best checkpoint."""
     labels = data.train_labels if conditional else None
-    batches = Batches(data.train, batch, seed=seed) if labels is None else Batches(data.train, batch, seed=seed, labels=labels)
+    batches = (
+        Batches(data.train, batch, seed=seed)
+        if labels is None
+        else Batches(data.train, batch, seed=seed, labels=labels)
+    )
     return Experiment(method, batches, data, steps, features, score_on(data, features, seed), conditional, threads)

@@ -61,8 +61,10 @@ def save(folder: Path, weights: dict[str, Tensor], resume: dict[str, Any], run: 
     """
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise TrainingError(f"tensor {name} is not finite, so no checkpoint was written; the one before is intact: "
-                                "continue from it with a smaller learning rate or step, or a stronger penalty")  # fmt: skip
+            raise TrainingError(
+                f"tensor {name} is not finite, so no checkpoint was written; the one before is intact: "
+                "continue from it with a smaller learning rate or step, or a stronger penalty"
+            )
     buffer = io.BytesIO()
     torch.save(resume, buffer)
     header = {"run": json.dumps(run, sort_keys=True), "resume": hashlib.sha256(buffer.getvalue()).hexdigest()}
@@ -111,7 +113,9 @@ def load(folder: Path, *, resume: bool = True) -> Checkpoint:
     claimed = header.pop("digest", None)
     if not {"run", "resume"} <= header.keys() or claimed != _digest(weights, header):
         raise _damaged(path, "its contents do not match its digest")
-    return Checkpoint(weights, _load_resume(folder / RESUME, header["resume"]) if resume else None, json.loads(header["run"]))
+    return Checkpoint(
+        weights, _load_resume(folder / RESUME, header["resume"]) if resume else None, json.loads(header["run"])
+    )
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -136,7 +140,9 @@ def _load_resume(path: Path, digest: str) -> dict[str, Any]:
 
 def _damaged(path: Path, why: str) -> DataError:
     other = "checkpoints/best" if path.parent.name == "last" else "checkpoints/last"
-    return DataError(f"{path}: damaged ({' '.join(why.split())}); nothing was loaded from it; use {other}, or train again")
+    return DataError(
+        f"{path}: damaged ({' '.join(why.split())}); nothing was loaded from it; use {other}, or train again"
+    )
 
 
 def _digest(weights: dict[str, Tensor], header: dict[str, str]) -> str:

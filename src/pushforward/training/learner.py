@@ -39,8 +39,15 @@ class Learner(nn.Module):
         clip: Largest norm of the gradient; None leaves it alone.
     """
 
-    def __init__(self, net: nn.Module, optimiser: MakeOptimiser, *, ema: float | None = None,
-                 schedule: Schedule = constant, clip: float | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        net: nn.Module,
+        optimiser: MakeOptimiser,
+        *,
+        ema: float | None = None,
+        schedule: Schedule = constant,
+        clip: float | None = None,
+    ) -> None:
         super().__init__()
         self.net = net
         self.average = deepcopy(net).requires_grad_(False).eval() if ema is not None else None
@@ -95,7 +102,7 @@ class Learner(nn.Module):
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Within: no gradient reaches the parameters, and modes (dropout, spectral iterations) are those of evaluation."""
+        """Within: no gradient reaches the parameters; dropout and spectral iterations are as in evaluation."""
         training = self.net.training
         if self.has_modes and training:
             self.net.eval()

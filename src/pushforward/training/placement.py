@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -27,7 +27,7 @@ class Placement:
         world: How many processes share the joint batch.
     """
 
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     precision: Precision = "fp32"
     rank: int = 0
     world: int = 1
@@ -64,8 +64,10 @@ def _device(name: str, local_rank: int | None) -> torch.device:
     except RuntimeError as error:
         raise UsageError(f"--device {name}: not a device name; use auto, cpu, cuda, cuda:1 or mps") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UsageError(f"--device {name}: this PyTorch ({torch.__version__}) sees no CUDA device; use --device cpu, or "
-                         "install a CUDA build")  # fmt: skip
+        raise UsageError(
+            f"--device {name}: this PyTorch ({torch.__version__}) sees no CUDA device; use --device cpu, or "
+            "install a CUDA build"
+        )
     if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
         raise UsageError(f"--device {name}: only {torch.cuda.device_count()} CUDA devices here")
     if device.type == "mps" and not torch.backends.mps.is_available():

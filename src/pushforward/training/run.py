@@ -1,6 +1,6 @@
 """A run in a folder: its description, its log, its checkpoints, and how it starts, stops and continues.
 
-    DIR/run.json  log.jsonl  metrics.json  report.html  samples/  checkpoints/{last,best}/
+DIR/run.json  log.jsonl  metrics.json  report.html  samples/  checkpoints/{last,best}/
 """
 
 from __future__ import annotations
@@ -111,8 +111,10 @@ class Run:
         saved = checkpoint.load(last)
         stored, present = saved.run["data"]["sha256"], self.description["data"]["sha256"]
         if stored != present:
-            raise DataError(f"{self.description['data']['name']}: the data changed since the run began (digest {stored}, "
-                            f"now {present}); restore them, or start a new run")  # fmt: skip
+            raise DataError(
+                f"{self.description['data']['name']}: the data changed since the run began (digest {stored}, "
+                f"now {present}); restore them, or start a new run"
+            )
         state = saved.resume or {}
         try:
             load_state(self.experiment.method, saved.weights, state["method"])
@@ -133,10 +135,10 @@ class Run:
         Raises:
             TrainingError: If a number is not finite; checkpoints/last is then the last good one.
         """
-        self.save("running") if self.step == 0 else None
         begun, before, sums = time.monotonic(), self._seconds, _Means()
         log = self.folder / "log.jsonl"
         if self.step == 0:
+            self.save("running")
             self._look(0)
         for step, numbers in train(self.experiment, self.step):
             self.description["step"] = step
@@ -169,8 +171,12 @@ class Run:
         if not self.placement.writes:
             return
         self.description |= {"status": status, "seconds": round(self._seconds, 3)}
-        state = {"method": resume_state(self.experiment.method), "batches": self.experiment.batches.state_dict(),
-                 "best": self._best, "seconds": self._seconds}  # fmt: skip
+        state = {
+            "method": resume_state(self.experiment.method),
+            "batches": self.experiment.batches.state_dict(),
+            "best": self._best,
+            "seconds": self._seconds,
+        }
         checkpoint.save(self.folder / "checkpoints" / name, weights(self.experiment.method), state, self.description)
         self._describe()
 
@@ -237,8 +243,10 @@ def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a description of a run ({error}); restore it or start a new run") from error
     if not resume:
-        raise UsageError(f"--run {folder}: already holds a run at step {description['step']}; add --resume to continue it, "
-                         "or name another folder")  # fmt: skip
+        raise UsageError(
+            f"--run {folder}: already holds a run at step {description['step']}; add --resume to continue it, "
+            "or name another folder"
+        )
     return description
 
 

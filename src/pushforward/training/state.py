@@ -32,7 +32,7 @@ class Placeable(Protocol):
 
 
 def parts(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
-    """Walk fields, lists, tuples, dictionaries and bound arguments; yield (dotted name, part) for each stateful part once.
+    """Walk fields, lists, tuples, dictionaries and bound arguments; yield (dotted name, stateful part), each once.
 
     A stateful part is a `Learner`, a tensor, or a `Resumable`. Callables other than `functools.partial` are opaque.
     """
