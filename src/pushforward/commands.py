@@ -334,8 +334,9 @@ def _measure_run(
 
 def _centres(mixture: Any) -> dict[str, Any]:
     """Centres, width and weights for mode counts, where the components are round and alike."""
-    sigma = mixture.sigma
-    return {} if sigma is None else {"centres": mixture.means, "sigma": sigma, "weights": mixture.weights}
+    sigma, dim = mixture.sigma, mixture.means.shape[1]
+    alike = torch.allclose(mixture.covariances, sigma**2 * torch.eye(dim, dtype=mixture.covariances.dtype))
+    return {"centres": mixture.means, "sigma": sigma, "weights": mixture.weights} if alike else {}
 
 
 def _features(name: str, kind: str, event: tuple[int, ...], *, digits: bool) -> Features:

@@ -309,14 +309,14 @@ def _axes(points: Points) -> tuple[Points, Points]:
 def _spread(points: Points) -> Points:
     """Give one column a second that is even in [0, 1] and does not follow the order of the rows."""
     heights = (np.arange(len(points)) * 0.6180339887498949) % 1.0
-    return np.column_stack([points[:, 0], heights])
+    return np.stack([points[:, 0], heights.astype(np.float64)], axis=1)
 
 
 def view(real: Points | None, clouds: Sequence[Points]) -> Points:
     """The part of the plane worth showing, rows low and high, (2, 2).
 
-    All of the data, and of the samples what lies between their 0.5 and 99.5 percentiles, as far as one width of the
-    data beyond it. Both axes have one scale unless one is more than three times as long as the other.
+    All of the data, and of the samples what lies between their 0.5 and 99.5 percentiles, as far as a third of the data's
+    width beyond it. Both axes have one scale unless one is more than three times as long as the other.
     """
     known = [points for points in map(_finite, [*([] if real is None else [real]), *clouds]) if len(points)]
     if not known:
@@ -325,8 +325,8 @@ def view(real: Points | None, clouds: Sequence[Points]) -> Points:
     low, high = anchor.min(0), anchor.max(0)
     span = np.where(high > low, high - low, 1.0)
     ends = np.array([np.percentile(points, (0.5, 99.5), axis=0) for points in known])
-    low = np.minimum(low, np.maximum(ends[:, 0].min(0), low - span)) - 0.05 * span
-    high = np.maximum(high, np.minimum(ends[:, 1].max(0), high + span)) + 0.05 * span
+    low = np.minimum(low, np.maximum(ends[:, 0].min(0), low - span / 3)) - 0.05 * span
+    high = np.maximum(high, np.minimum(ends[:, 1].max(0), high + span / 3)) + 0.05 * span
     sides = high - low
     if sides.max() <= 3 * sides.min():
         grow = (sides.max() - sides) / 2

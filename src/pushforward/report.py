@@ -225,7 +225,9 @@ def _read_run(folder: Path, label: str) -> _Run:
 def _read_info(path: Path) -> dict[str, Any]:
     try:
         info = json.loads(path.read_bytes())
-        info["recipe"], info["arguments"], info["step"]
+        missing = [key for key in ("recipe", "arguments", "step") if key not in info]
+        if missing or not isinstance(info, dict):
+            raise KeyError(", ".join(missing))
     except FileNotFoundError as error:
         raise DataError(
             f"{path}: there is no such file; name the folder of a run, the one that holds run.json"
@@ -461,9 +463,8 @@ def _samples(runs: Sequence[_Run]) -> str:
     clouds = any(run.clouds.frames for run in runs)
     lead = ("Samples move over held-out data, drawn in grey. " if clouds else "Samples beside held-out data. ") + (
         "Drag the slider to see them after other numbers of steps.")  # fmt: skip
-    kind = "stages one" if clouds and len(stages) == 1 else "stages"
     return (f'<section class="player"><h2>Samples and data</h2><p class="lead">{lead}</p>'
-            f'<div class="{kind}">{"".join(stages)}</div>{CONTROLS}</section>')  # fmt: skip
+            f'<div class="stages">{"".join(stages)}</div>{CONTROLS}</section>')  # fmt: skip
 
 
 def _caption(runs: Sequence[_Run], k: int) -> str:
@@ -503,24 +504,39 @@ def _clouds(runs: Sequence[_Run], group: Sequence[int]) -> list[str]:
         return []
     real = next((real for real, _, _ in flat.values() if real is not None), None)
     box = view(real, [frame for _, frames, _ in flat.values() for frame in frames])
-    return [_cloud(runs, k, real, frames, words, box) for k, (real, frames, words) in flat.items()]
+    stages = [_cloud(runs, k, own, frames, words, box) for k, (own, frames, words) in flat.items()]
+    return stages if real is None else [*stages, _data_cloud(real, box)]
 
 
 def _cloud(runs: Sequence[_Run], k: int, real: Points | None, frames: list[Points], words: str, box: Points) -> str:
-    steps, real = runs[k].clouds.steps, np.empty((0, 2)) if real is None else real
-    low, high = box.tolist()
-    stored = {"steps": steps, "low": low, "high": high, "data": b64encode(pack(real, box)).decode(),
-              "frames": [b64encode(pack(frame, box)).decode() for frame in frames]}  # fmt: skip
-    ranges = (
-        f"x from {_digits(low[0], 3)} to {_digits(high[0], 3)}, y from {_digits(low[1], 3)} to {_digits(high[1], 3)}"
-    )
+    steps, held = runs[k].clouds.steps, np.empty((0, 2)) if real is None else real
+    size = f"{len(frames[-1]):,}" + (f" over {len(held):,} held-out points" if len(held) else "")
+    still = _png_uri(scatter(frames[-1], held))
     return (
-        f'<figure class="stage r{k % 8}"><div class="pane cloud">'
-        f'<canvas hidden role="img" aria-label="Samples over data after the steps of the slider"></canvas>'
-        f'<script type="application/json">{json.dumps(stored).replace("<", chr(92) + "u003c")}</script>'
-        f'<noscript><img alt="Samples over data after step {steps[-1]:,}" src="{_png_uri(scatter(frames[-1], real))}">'
-        f"</noscript></div><figcaption>{_caption(runs, k)}: {len(frames[-1]):,} over {len(real):,} held-out points; "
-        f"{words}; {ranges}</figcaption></figure>"
+        f'<figure class="stage r{k % 8}">{_canvas(steps, frames, held, box, "Samples over data", still)}'
+        f"<figcaption>{_caption(runs, k)}: {size}; {words}</figcaption></figure>"
+    )
+
+
+def _data_cloud(real: Points, box: Points) -> str:
+    (left, bottom), (right, top) = ([_digits(value, 3) for value in corner] for corner in box.tolist())
+    still = _png_uri(scatter(np.empty((0, 2)), real))
+    return (
+        f'<figure class="stage">{_canvas([], [], real, box, "Held-out data", still)}<figcaption><b>Data</b>, held out '
+        f"from training; x from {left} to {right}, y from {bottom} to {top}</figcaption></figure>"
+    )
+
+
+def _canvas(steps: list[int], frames: list[Points], real: Points, box: Points, label: str, still: str) -> str:
+    """A canvas, the points it draws, and a picture for where no script runs."""
+    low, high = box.tolist()
+    packed = [b64encode(pack(frame, box)).decode() for frame in frames]
+    stored = {"steps": steps, "low": low, "high": high, "data": b64encode(pack(real, box)).decode(), "frames": packed}
+    content = json.dumps(stored).replace("<", "\\u003c")
+    return (
+        f'<div class="pane cloud"><canvas hidden role="img" aria-label="{label}"></canvas>'
+        f'<script type="application/json">{content}</script>'
+        f'<noscript><img alt="{label}" src="{still}"></noscript></div>'
     )
 
 
@@ -592,7 +608,10 @@ def _metric_row(name: str, record: dict[str, Any], heads: Sequence[str]) -> str:
     sizes = [_count(record.get("n_fake", 0)), _count(record["n_real"]) if record.get("n_real") else "known law"]
     cells = [f'<span class="big">{_value(record)}</span>', _short(record.get("floor")),
              f'<span class="mark {grade}">{words}</span>', _error(record), *sizes, _text(record.get("features", "raw"))]  # fmt: skip
-    row = "".join(f'<td data-label="{head}">{cell}</td>' for head, cell in zip(heads[1:], cells, strict=True))
+    row = "".join(
+        f'<td data-label="{head}"{" class=wide" if head in ("Reading", "Features") else ""}>{cell}</td>'
+        for head, cell in zip(heads[1:], cells, strict=True)
+    )
     return f'<tr><th scope="row">{_metric_name(name, record)}</th>{row}</tr>'
 
 
@@ -666,11 +685,11 @@ def _curves(runs: Sequence[_Run]) -> str:
     names += sorted({name for run in runs for name in run.curves} - TERMS.keys())
     if not names:
         return ""
-    legend = " ".join(_chip(k, run) + "&ensp;" for k, run in enumerate(runs)) if len(runs) > 1 else ""
+    legend = "".join(f"<span>{_chip(k, run)}</span>" for k, run in enumerate(runs)) if len(runs) > 1 else ""
     cards = "".join(_card(name, runs) for name in names)
     return (
         '<section><h2>Curves</h2><p class="lead">Each number is a mean over the steps since the one before. '
-        f'Healthy ranges are shaded; point at a curve to read it.</p><p>{legend}</p><div class="curves">{cards}</div></section>'
+        f'Healthy ranges are shaded; point at a curve to read it.</p><p class="legend">{legend}</p><div class="curves">{cards}</div></section>'
     )
 
 
@@ -763,7 +782,8 @@ def _axes(ends: tuple[float, float], axis: tuple[float, float], log: bool, acros
     levels = _ticks(*axis, 4)
     if log:
         whole = [float(k) for k in range(math.ceil(axis[0]), math.floor(axis[1]) + 1)]
-        levels = whole[:: max(1, -(-len(whole) // 5))]
+        halves = [k + math.log10(3) for k in range(math.floor(axis[0]), math.ceil(axis[1]))] if len(whole) < 3 else []
+        levels = whole[:: max(1, -(-len(whole) // 5))] + [level for level in halves if axis[0] <= level <= axis[1]]
     for level in levels:
         y, word = up(level), _digits(10.0**level if log else round(level, 12), 3)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'

@@ -197,8 +197,8 @@ class Run:
         x = experiment.method.sample(n, rng, labels)
         if not bool(torch.isfinite(x).all()):
             return ""
-        if write_samples := self.show:
-            write_samples(self.folder / "samples", step, x.cpu(), experiment.data)
+        if self.show is not None:
+            self.show(self.folder / "samples", step, x.cpu(), experiment.data)
         if experiment.score is None or step == 0:
             return "samples"
         score = experiment.score(x)
