@@ -43,7 +43,13 @@ def _vgrow(nets: Nets, ema: float | None) -> VGrow:
     generator, critic, _, latent = nets
     optimiser = partial(Adam, lr=RATE, betas=BETAS, fused=True)
     flow = CriticFlow(Learner(critic, optimiser))
-    return gan(Learner(generator, optimiser, ema=ema), flow, Normal(latent), Noise(SEED), step=STEP)
+    return gan(
+        Learner(generator, optimiser, ema=ema),
+        flow,
+        Normal(latent),
+        Noise(SEED, dtype=torch.get_default_dtype()),
+        step=STEP,
+    )
 
 
 def _side(name: str, method: Method, p: Tensor, tensors: Callable[[], list[Tensor]]) -> Side:
@@ -78,7 +84,7 @@ def _cloud() -> tuple[nn.Module, Tensor, Tensor]:
 def _particles(compiled: bool) -> Side:
     critic, x, p = _cloud()
     flow = CriticFlow(Learner(critic, partial(Adam, lr=RATE, fused=True)), steps=3)
-    method = Particles(flow, x, 0.01, Noise(SEED), compile=compiled)
+    method = Particles(flow, x, 0.01, Noise(SEED, dtype=torch.get_default_dtype()), compile=compiled)
     name = "Particles, compiled" if compiled else "Particles, eager"
     return _side(name, method, p, lambda: [method.particles, *critic.parameters()])
 

@@ -51,16 +51,17 @@ def demo(*, run: Path | None = None, seed: int = 0, threads: int = 0, json: bool
         threads: Threads; 0 for what suits the recipe.
         json: Print one JSON object.
     """
-    from pushforward import commands
 
     folder = run or _free("demo")
     words = ["demo", "--run", str(folder), "--seed", str(seed)]
-    code, summary = commands.train(
+    from pushforward.commands import console, training
+
+    code, summary = training.train(
         "vgrow_digits",
         _defaults("vgrow_digits") | {"seed": seed},
         folder,
         threads=threads,
-        command=commands.command_line(words),
+        command=console.command_line(words),
     )
     _answer(summary, json)
     return code
@@ -105,9 +106,10 @@ def sample(
         trust: Divergence from outside this package that may be imported, package.module:NAME.
         json: Print one JSON object.
     """
-    from pushforward import commands
 
-    done = commands.sample(run, n, seed, out, which=checkpoint, labels=labels, trust=trust)
+    from pushforward.commands import sampling
+
+    done = sampling.sample(run, n, seed, out, which=checkpoint, labels=labels, trust=trust)
     _answer(done, json, f"{done['n']} samples of shape {tuple(done['shape'][1:])}: {out}")
     return 0
 
@@ -132,9 +134,10 @@ def transport(
         trust: Divergence from outside this package that may be imported, package.module:NAME.
         json: Print one JSON object.
     """
-    from pushforward import commands
 
-    done = commands.transport(run, points, out, which=checkpoint, trust=trust)
+    from pushforward.commands import sampling
+
+    done = sampling.transport(run, points, out, which=checkpoint, trust=trust)
     _answer(done, json, f"{done['n']} points carried: {out}")
     return 0
 
@@ -167,19 +170,19 @@ def evaluate(
     """
     if (run is None) == (fake is None and real is None) or (fake is None) != (real is None):
         raise UsageError("evaluate: give the folder of a run, or both --fake A and --real B")
-    from pushforward import commands
+    from pushforward.commands import console, measuring
     from pushforward.metrics.result import table, to_json
 
     if run is not None:
-        measures = commands.evaluate_run(run, which=checkpoint, seed=seed, n=n, trust=trust)
+        measures = measuring.evaluate_run(run, which=checkpoint, seed=seed, n=n, trust=trust)
     else:
         assert fake is not None
         assert real is not None
-        measures = commands.evaluate_samples(fake, real, features=features, seed=seed)
+        measures = measuring.evaluate_samples(fake, real, features=features, seed=seed)
     if json:
         _answer(to_json(measures), True)
     else:
-        commands.show(table(measures))
+        console.show(table(measures))
     return 0
 
 
@@ -193,9 +196,10 @@ def report(runs: Positional[tuple[Path, ...]], /, *, out: Path | None = None, js
     """
     if not runs:
         raise UsageError("report: name at least one folder of a run")
-    from pushforward import commands
 
-    page = commands.report(runs, out)
+    from pushforward.commands import measuring
+
+    page = measuring.report(runs, out)
     _answer({"report": str(page)}, json, f"report: {page}")
     return 0
 
@@ -206,9 +210,10 @@ def doctor(*, json: bool = False) -> int:
     Args:
         json: Print one JSON object.
     """
-    from pushforward import commands
 
-    facts = commands.doctor()
+    from pushforward.commands import doctor as installation
+
+    facts = installation.doctor()
     if json:
         _answer(facts, True)
         return 0
@@ -328,14 +333,15 @@ def _hints(recipe: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _run(recipe: str, arguments: dict[str, Any], options: dict[str, Any], words: list[str]) -> int:
-    from pushforward import commands
 
     json, folder = options.pop("json"), options.pop("run") or _free(recipe)
     if "data" in arguments:
         arguments["data"] = _absolute(arguments["data"])
     line = [word for word in ("train", *words) if word != "--resume"]
     line = line if "--run" in line else [*line, "--run", str(folder)]
-    code, summary = commands.train(recipe, arguments, folder, command=commands.command_line(line), **options)
+    from pushforward.commands import console, training
+
+    code, summary = training.train(recipe, arguments, folder, command=console.command_line(line), **options)
     _answer(summary, json)
     return code
 

@@ -24,8 +24,12 @@ import numpy as np
 from pushforward import __version__
 from pushforward.errors import DataError, UsageError
 from pushforward.pictures import (
+    Curve,
     Film,
     Points,
+    Scale,
+    chart,
+    digits,
     pack,
     plane,
     read_clouds,
@@ -37,11 +41,9 @@ from pushforward.pictures import (
 
 __all__ = ["write_report"]
 
-Curve = list[tuple[float, float | None]]
 MONITOR = "monitor: score"  # not a term's name: the lines {"step", "score"} of the log
 LOG2 = math.log(2)
 LONGEST = 4000  # characters shown of one value
-DRAWN = 400  # points drawn of one curve, at most twice as many
 
 
 @dataclass(frozen=True)
@@ -50,26 +52,22 @@ class Term:
 
     Attributes:
         title: What it is called on the page.
-        reading: One sentence each: what it is, and what is healthy.
-        healthy: Range to shade, if there is one.
-        guides: Values that the picture shows in any case, as dotted lines.
-        log: Whether a logarithmic axis may be used.
+        reading: What it is and what is healthy, a sentence or two.
+        scale: How it is drawn.
     """
 
     title: str
     reading: str
-    healthy: tuple[float, float] | None = None
-    guides: tuple[float, ...] = ()
-    log: bool = True
+    scale: Scale = Scale()
 
 
 TERMS = {
     "bound": Term(
         "2 log 2 − critic’s loss",
-        "What a logistic critic can tell apart. Near 0 it cannot tell samples from data; near 2 log 2 ≈ 1.39 it tells them "
-        "apart perfectly, and under JS the gradient then vanishes. Healthy: above 0, below about 0.7, level or falling. "
-        "Below 0 the critic does worse than a coin.",
-        (0.0, LOG2), (0.0, 2 * LOG2), False),
+        "What a logistic critic can tell apart. Near 0 it cannot tell samples from data; near 2 log 2 ≈ 1.39 it tells "
+        "them apart perfectly, and under JS the gradient then vanishes. Healthy: above 0, below about 0.7, level or "
+        "falling. Below 0 the critic does worse than a coin.",
+        Scale((0.0, LOG2), (0.0, 2 * LOG2), log=False)),
     MONITOR: Term(
         "Score of samples",
         "Compares samples with training data, never with the held-out part; lower is better, and its lowest point, "
@@ -77,27 +75,27 @@ TERMS = {
         "steps made samples worse."),
     "speed": Term(
         "Speed ‖v‖",
-        "Root mean square velocity of the samples, in model units per unit of time. Healthy: falling as samples approach the "
-        "data; a sudden rise means that the critic became too steep."),
+        "Root mean square velocity of the samples, in model units per unit of time. Healthy: falling as samples "
+        "approach the data; a sudden rise means that the critic became too steep."),
     "weight": Term(
         "Mean weight w",
         "How much the divergence lets the average sample move; always 1 for KL. Healthy: about 0.1 to 10, level. "
         "Near 0 the samples stand still, far above 10 a few of them dominate.",
-        (0.1, 10.0)),
+        Scale((0.1, 10.0))),
     "capped": Term(
         "Capped share",
-        "Share of the samples whose weight reached the cap. Healthy: near 0, below 0.05; more means that the divergence asks "
-        "for larger moves than it gets.",
-        (0.0, 0.05), (0.0, 0.05), False),
+        "Share of the samples whose weight reached the cap. Healthy: near 0, below 0.05; more means that the "
+        "divergence asks for larger moves than it gets.",
+        Scale((0.0, 0.05), (0.0, 0.05), log=False)),
     "regression": Term(
         "Regression",
-        "Half the mean squared distance between the generator’s samples and where the flow wants them. Healthy: small and "
-        "falling; a rise means that the generator cannot keep up with the moves."),
+        "Half the mean squared distance between the generator’s samples and where the flow wants them. Healthy: small "
+        "and falling; a rise means that the generator cannot keep up with the moves."),
     "generator": Term(
         "Generator’s loss",
-        "Mean potential ψ(d) of the samples. It has no scale of its own and may rise while samples improve: compare it only "
-        "with itself. Healthy: level.",
-        log=False),
+        "Mean potential ψ(d) of the samples. It has no scale of its own and may rise while samples improve: compare it "
+        "only with itself. Healthy: level.",
+        Scale(log=False)),
     "penalty": Term(
         "Penalty",
         "What the critic pays for its slope. Healthy: small next to the critic’s loss; a rise means that the critic is "
@@ -106,12 +104,12 @@ TERMS = {
         "Critic’s loss",
         "The loss the critic descends, without penalty. A logistic critic that cannot tell samples from data pays "
         "2 log 2 ≈ 1.39, a perfect one 0. Healthy: above about 0.7, level or rising.",
-        (LOG2, 2 * LOG2), (2 * LOG2,), False),
+        Scale((LOG2, 2 * LOG2), (2 * LOG2,), log=False)),
     "score": Term(
         "Critic’s score of samples",
         "Mean log-ratio d = log p/q at the samples. Healthy: near 0, say −2 to 1; far below 0 the critic rejects "
         "samples easily.",
-        (-2.0, 1.0), (0.0,), False),
+        Scale((-2.0, 1.0), (0.0,), log=False)),
 }  # fmt: skip
 
 METRICS = {
@@ -316,20 +314,8 @@ def _short(value: object, digits: int = 4) -> str:
         return "–"
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         number = _number(value)
-        return "not finite" if number is None else _digits(number, digits)
+        return "not finite" if number is None else digits(number, digits)
     return _text(value)
-
-
-def _digits(x: float, digits: int = 4) -> str:
-    if x == 0 or 1e-4 <= abs(x) < 1000:
-        shown = f"{x:.{digits}g}"
-    elif 1000 <= abs(x) < 1e7:
-        shown = f"{x:,.0f}"
-    else:
-        mantissa, exponent = f"{x:.{digits - 1}e}".split("e")
-        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-        shown = f"{mantissa}e{int(exponent)}"
-    return shown.replace("-", "−")
 
 
 def _count(value: object) -> str:
@@ -418,7 +404,7 @@ def _status(info: dict[str, Any]) -> str:
 def _facts(run: _Run) -> str:
     info, best = run.info, _dict(run.info.get("best"))
     seconds, step = _number(info.get("seconds")), _number(info.get("step"))
-    pace = f"{_digits(step / seconds, 3)} steps a second" if seconds and step and seconds > 0 else ""
+    pace = f"{digits(step / seconds, 3)} steps a second" if seconds and step and seconds > 0 else ""
     facts = [("Training time", _duration(info.get("seconds")), pace)]
     if best:
         facts.append(("Best checkpoint", f"step {_count(best.get('step'))}", f"score {_short(best.get('score'))}"))
@@ -483,13 +469,15 @@ def _grids(runs: Sequence[_Run], group: Sequence[int]) -> list[str]:
             for j, (step, frame) in enumerate(zip(film.steps, film.frames, strict=True))
         )
         stages.append(
-            f'<figure class="stage r{k % 8}"><div class="pane" data-steps="{" ".join(map(str, film.steps))}">{pictures}</div>'
-            f"<figcaption>{_caption(runs, k)}, up to step {film.steps[-1]:,}</figcaption></figure>"
+            f'<figure class="stage r{k % 8}"><div class="pane" data-steps="{" ".join(map(str, film.steps))}">{pictures}'
+            f"</div><figcaption>{_caption(runs, k)}, up to step {film.steps[-1]:,}</figcaption></figure>"
         )
     data = next((runs[k].grids.data for k in group if runs[k].grids.data and not runs[k].clouds.frames), None)
     if stages and data:
-        stages.append(f'<figure class="stage"><div class="pane"><img alt="Grid of held-out data" src="{_png_uri(data)}"></div>'
-                      "<figcaption><b>Data</b>, held out from training</figcaption></figure>")  # fmt: skip
+        stages.append(
+            f'<figure class="stage"><div class="pane"><img alt="Grid of held-out data" src="{_png_uri(data)}"></div>'
+            "<figcaption><b>Data</b>, held out from training</figcaption></figure>"
+        )
     return stages
 
 
@@ -519,7 +507,7 @@ def _cloud(runs: Sequence[_Run], k: int, real: Points | None, frames: list[Point
 
 
 def _data_cloud(real: Points, box: Points) -> str:
-    (left, bottom), (right, top) = ([_digits(value, 3) for value in corner] for corner in box.tolist())
+    (left, bottom), (right, top) = ([digits(value, 3) for value in corner] for corner in box.tolist())
     still = _png_uri(scatter(np.empty((0, 2)), real))
     return (
         f'<figure class="stage">{_canvas([], [], real, box, "Held-out data", still)}<figcaption><b>Data</b>, held out '
@@ -543,8 +531,8 @@ def _canvas(steps: list[int], frames: list[Points], real: Points, box: Points, l
 # Metrics
 
 FLOOR = (
-    "The floor is what real data of the same sizes score against real data; for a count or a share it is what a perfect "
-    "sampler scores. A value means something only next to it."
+    "The floor is what real data of the same sizes score against real data; for a count or a share it is what a "
+    "perfect sampler scores. A value means something only next to it."
 )
 
 
@@ -563,7 +551,7 @@ def _reading(record: dict[str, Any]) -> tuple[str, str]:
     grade, words = _against_floor(value, floor, _number(record.get("se")) or 0.0, record.get("better") == "higher")
     if p is not None:
         apart = "told apart from data" if p < 0.05 else "not told apart from data"
-        words = f"{apart} (p {_digits(p, 2)})" + (f", {words}" if floor and floor > 0 else "")
+        words = f"{apart} (p {digits(p, 2)})" + (f", {words}" if floor and floor > 0 else "")
         grade = "" if p < 0.05 else "good"
     return grade, words
 
@@ -574,12 +562,12 @@ def _against_floor(value: float, floor: float | None, se: float, higher: bool) -
     if (value >= floor - 2 * se) if higher else (value <= floor + 2 * se or value <= 1.05 * floor):
         return "good", "as good as can be expected" if higher else "at the floor"
     if floor <= 0:
-        return "", f"{_digits(abs(value - floor), 2)} {'below' if higher else 'above'} the floor"
-    return "", f"{100 * value / floor:.3g} % of the floor" if higher else f"{_digits(value / floor, 2)} × the floor"
+        return "", f"{digits(abs(value - floor), 2)} {'below' if higher else 'above'} the floor"
+    return "", f"{100 * value / floor:.3g} % of the floor" if higher else f"{digits(value / floor, 2)} × the floor"
 
 
 def _metric_name(name: str, record: dict[str, Any]) -> str:
-    arrow = {"lower": " ↓", "higher": " ↑"}.get(str(record.get("better", "lower")), "")
+    arrow = {"lower": "\u00a0↓", "higher": "\u00a0↑"}.get(str(record.get("better", "lower")), "")
     words = METRICS.get(name.split("@")[0], "")
     return f"{_text(name)}{arrow}{f'<small>{words}</small>' if words else ''}"
 
@@ -598,16 +586,17 @@ def _metrics_of_one(run: _Run) -> str:
     rows = "".join(_metric_row(name, record, heads) for name, record in run.metrics.items())
     return (
         f'{title}<p class="lead">{FLOOR}{measured} ↓ lower is better, ↑ higher is better.</p>'
-        f'<div class="scroll"><table class="metrics"><thead><tr>{_cells("th", heads)}</tr></thead><tbody>{rows}</tbody></table>'
-        f"</div>{_protocols(run.metrics)}</section>"
+        f'<div class="scroll"><table class="metrics"><thead><tr>{_cells("th", heads)}</tr></thead><tbody>{rows}</tbody>'
+        f"</table></div>{_protocols(run.metrics)}</section>"
     )
 
 
 def _metric_row(name: str, record: dict[str, Any], heads: Sequence[str]) -> str:
     grade, words = _reading(record)
     sizes = [_count(record.get("n_fake", 0)), _count(record["n_real"]) if record.get("n_real") else "known law"]
-    cells = [f'<span class="big">{_value(record)}</span>', _short(record.get("floor")),
-             f'<span class="mark {grade}">{words}</span>', _error(record), *sizes, _text(record.get("features", "raw"))]  # fmt: skip
+    value, reading = f'<span class="big">{_value(record)}</span>', f'<span class="mark {grade}">{words}</span>'
+    features = _text(record.get("features", "raw"))
+    cells = [value, _short(record.get("floor")), reading, _error(record), *sizes, features]
     row = "".join(
         f'<td data-label="{head}"{" class=wide" if head in ("Reading", "Features") else ""}>{cell}</td>'
         for head, cell in zip(heads[1:], cells, strict=True)
@@ -668,16 +657,14 @@ def _side_cell(record: dict[str, Any] | None, best: float | None, better: object
         return '<td class="soft">–</td>'
     leads = best is not None and _number(record.get("value")) == best
     mark = f' <span class="mark good">{"highest" if better == "higher" else "lowest"}</span>' if leads else ""
-    error = _error(record)
-    lines = [f"floor {_short(record.get('floor'))}", _reading(record)[1], *([error] if error else [])]
+    error = [f"± {_short(record['se'], 2)}"] if record.get("se") is not None else []
+    lines = [f"floor {_short(record.get('floor'))}", *error, _reading(record)[1]]
     return (
         f'<td><span class="big">{_value(record)}</span>{mark}{"".join(f"<small>{line}</small>" for line in lines)}</td>'
     )
 
 
 # Curves
-
-WIDE, TALL, LEFT, RIGHT, TOP, BOTTOM = 360, 196, 46, 352, 8, 170
 
 
 def _curves(runs: Sequence[_Run]) -> str:
@@ -689,7 +676,8 @@ def _curves(runs: Sequence[_Run]) -> str:
     cards = "".join(_card(name, runs) for name in names)
     return (
         '<section><h2>Curves</h2><p class="lead">Each number is a mean over the steps since the one before. '
-        f'Healthy ranges are shaded; point at a curve to read it.</p><p class="legend">{legend}</p><div class="curves">{cards}</div></section>'
+        f'Healthy ranges are shaded; point at a curve to read it.</p><p class="legend">{legend}</p>'
+        f'<div class="curves">{cards}</div></section>'
     )
 
 
@@ -700,20 +688,29 @@ def _card(name: str, runs: Sequence[_Run]) -> str:
     gap = f" {lost:,} value{'s' * (lost > 1)} of it {'were' if lost > 1 else 'was'} not finite." if lost else ""
     last = [next((value for _, value in reversed(curve) if value is not None), None) for curve in lines.values()]
     readout = (
-        f"last {_short(last[0], 3)}" + _judged(last[0], term.healthy) if len(runs) == 1 and last[0] is not None else ""
+        f"last {_short(last[0], 3)}" + _judged(last[0], term.scale.healthy)
+        if len(runs) == 1 and last[0] is not None
+        else ""
     )
-    ring = {k: runs[k].info.get("best") for k in lines} if name == MONITOR else {}
+    rings = {k: ring for k in lines if (ring := _best(runs[k]))} if name == MONITOR else {}
+    label = _text(f"{term.title} over steps")
     return (
         f'<article class="curve"><header><h3>{_text(term.title)}</h3><span class="readout">{readout}</span></header>'
-        f"{_chart(lines, term, ring)}<p>{_text(term.reading)}{gap}</p></article>"
+        f"{chart(lines, label, term.scale, rings)}<p>{_text(term.reading)}{gap}</p></article>"
     )
+
+
+def _best(run: _Run) -> tuple[float, float] | None:
+    """Step and score of the best checkpoint."""
+    step, score = (_number(_dict(run.info.get("best")).get(key)) for key in ("step", "score"))
+    return None if step is None or score is None else (step, score)
 
 
 def _term(name: str, runs: Sequence[_Run]) -> Term:
     term = TERMS.get(name, Term(name, "A number that this method reports."))
     if name in ("bound", "critic") and not all(run.logistic for run in runs):
         return Term(term.title, "The critic’s loss is not the logistic one here, so this has no fixed scale: "
-                    "compare it only with itself.", log=False)  # fmt: skip
+                    "compare it only with itself.", Scale(log=False))  # fmt: skip
     return term
 
 
@@ -724,134 +721,32 @@ def _judged(value: float, healthy: tuple[float, float] | None) -> str:
     return ' · <span class="mark good">healthy</span>' if inside else ' · <span class="mark fair">outside</span>'
 
 
-def _chart(lines: dict[int, Curve], term: Term, ring: dict[int, Any]) -> str:
-    """An SVG of curves over steps, one for each run."""
-    values = [value for curve in lines.values() for _, value in curve if value is not None]
-    if not values:
-        return '<p class="soft">No finite value.</p>'
-    log = term.log and min(values) > 0 and max(values) > 100 * min(values)
-    steps = [step for curve in lines.values() for step, _ in curve]
-    ends = _range(min(steps), max(steps), 0.0)
-    levels = [math.log10(value) for value in values] if log else [*values, *term.guides]
-    axis = _range(min(levels), max(levels), 0.06)
-
-    def across(step: float) -> float:
-        return LEFT + (step - ends[0]) / (ends[1] - ends[0]) * (RIGHT - LEFT)
-
-    def up(level: float) -> float:
-        return BOTTOM - (level - axis[0]) / (axis[1] - axis[0]) * (BOTTOM - TOP)
-
-    def height(value: float) -> float:
-        return up(math.log10(max(value, 1e-300)) if log else value)
-
-    band = _band(term.healthy, height)
-    marks = "".join(f'<line class="guide" x1="{LEFT}" x2="{RIGHT}" y1="{height(y):.1f}" y2="{height(y):.1f}"/>'
-                    for y in term.guides if not log)  # fmt: skip
-    drawn = "".join(
-        f'<g class="r{k % 8}">{_polylines(k, curve, across, height)}{_ring(ring.get(k), across, height, ends)}</g>'
-        for k, curve in lines.items()
-    )
-    return (
-        f'<svg viewBox="0 0 {WIDE} {TALL}" role="img" aria-label="{_text(term.title)} over steps" '
-        f'data-box="{LEFT} {TOP} {RIGHT} {BOTTOM}" data-x="{ends[0]!r} {ends[1]!r}" data-y="{axis[0]!r} {axis[1]!r}"'
-        f"{' data-log' if log else ''}>{band}{_axes(ends, axis, log, across, up)}{marks}"
-        f'<line class="hair" y1="{TOP}" y2="{BOTTOM}"/>{drawn}</svg>'
-    )
-
-
-def _range(low: float, high: float, margin: float) -> tuple[float, float]:
-    """An interval of positive length around some values."""
-    low, high = float(low), float(high)
-    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-290):
-        room = abs(low) * 0.1 or 1.0
-        return low - room, high + room
-    return low - margin * (high - low), high + margin * (high - low)
-
-
-def _ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers in an interval, at most so many and one."""
-    raw = (high - low) / most
-    unit = 10.0 ** math.floor(math.log10(raw))
-    unit *= next(factor for factor in (1, 2, 5, 10, 20) if factor * unit >= raw * (1 - 1e-9))
-    first = math.ceil(low / unit - 1e-9)
-    return [k * unit for k in range(first, first + most + 2) if k * unit <= high + 1e-9 * unit]
-
-
-def _axes(ends: tuple[float, float], axis: tuple[float, float], log: bool, across: Any, up: Any) -> str:
-    parts = []
-    levels = _ticks(*axis, 4)
-    if log:
-        whole = [float(k) for k in range(math.ceil(axis[0]), math.floor(axis[1]) + 1)]
-        halves = [k + math.log10(3) for k in range(math.floor(axis[0]), math.ceil(axis[1]))] if len(whole) < 3 else []
-        levels = whole[:: max(1, -(-len(whole) // 5))] + [level for level in halves if axis[0] <= level <= axis[1]]
-    for level in levels:
-        y, word = up(level), _digits(10.0**level if log else round(level, 12), 3)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-                     f'<text x="{LEFT - 6}" y="{y + 3.8:.1f}" text-anchor="end">{word}</text>')  # fmt: skip
-    ticks = _ticks(*ends, 4)
-    for step in ticks:
-        anchor = "end" if across(step) > RIGHT - 14 else "middle"
-        parts.append(f'<text x="{across(step):.1f}" y="{BOTTOM + 16}" text-anchor="{anchor}">{_digits(step, 6)}</text>')
-    return "".join(parts)
-
-
-def _band(healthy: tuple[float, float] | None, height: Any) -> str:
-    if healthy is None:
-        return ""
-    top, bottom = (min(max(height(value), TOP), BOTTOM) for value in (healthy[1], healthy[0]))
-    return f'<rect class="band" x="{LEFT}" width="{RIGHT - LEFT}" y="{top:.1f}" height="{bottom - top:.1f}"/>'
-
-
-def _polylines(k: int, curve: Curve, across: Any, height: Any) -> str:
-    """A curve, broken where a number is not finite; a lone point becomes a dot."""
-    pieces: list[list[tuple[float, float]]] = [[]]
-    for step, value in _thinned(curve):
-        if value is None:
-            pieces.append([])
-        else:
-            pieces[-1].append((across(step), height(value)))
-    parts = []
-    for piece in filter(None, pieces):
-        points = " ".join(f"{x:.2f},{y:.2f}" for x, y in piece)
-        dot = f'<circle r="2" cx="{piece[0][0]:.2f}" cy="{piece[0][1]:.2f}"/>' if len(piece) == 1 else ""
-        parts.append(f'{dot}<polyline data-run="{k}" points="{points}"/>')
-    return "".join(parts)
-
-
-def _ring(best: object, across: Any, height: Any, ends: tuple[float, float]) -> str:
-    step, score = (_number(_dict(best).get(key)) for key in ("step", "score"))
-    if step is None or score is None or not ends[0] <= step <= ends[1]:
-        return ""
-    y = min(max(height(score), TOP), BOTTOM)
-    return f'<circle class="best" r="4" cx="{across(step):.2f}" cy="{y:.2f}"/>'
-
-
-def _thinned(curve: Curve) -> Curve:
-    """A long curve by the lowest and the highest point of each stretch, gaps kept."""
-    if len(curve) <= 2 * DRAWN:
-        return curve
-    size, kept = -(-len(curve) // DRAWN), []
-    for k in range(0, len(curve), size):
-        stretch = sorted(
-            enumerate(curve[k : k + size]), key=lambda item: math.inf if item[1][1] is None else item[1][1]
-        )
-        kept += [point for _, point in sorted((stretch[0], stretch[-1]))]
-    return kept
-
-
 # Set-up
+
+WORDS = {
+    "event": "shape of a sample",
+    "n_train": "training samples",
+    "n_test": "held-out samples",
+    "test_fraction": "held-out share",
+    "seed": "seed of the split",
+    "sha256": "digest",
+    "world": "processes",
+}
 
 
 def _setup(run: _Run) -> str:
     info, data = run.info, dict(run.data)
     event = data.get("event")
     data |= {"event": " × ".join(map(str, event))} if isinstance(event, list) else {}
+    data |= {"test_fraction": digits(share)} if (share := _number(data.get("test_fraction"))) is not None else {}
     machine = {key: info.get(key) for key in ("device", "precision", "threads", "world")}
-    words = {"n_train": "training samples", "n_test": "held-out samples", "seed": "seed of the split", "world": "processes",
-             "test_fraction": "held-out share", "sha256": "digest", "event": "shape of a sample"}  # fmt: skip
-    tables = [("Arguments", _dict(info.get("arguments"))), ("Data", data), ("Machine", machine),
-              ("Versions", _dict(info.get("versions")))]  # fmt: skip
-    shown = "".join(f"<div><h3>{title}</h3>{_table(content, words)}</div>" for title, content in tables)
+    tables = {
+        "Arguments": _dict(info.get("arguments")),
+        "Data": data,
+        "Machine": machine,
+        "Versions": _dict(info.get("versions")),
+    }
+    shown = "".join(f"<div><h3>{title}</h3>{_table(content)}</div>" for title, content in tables.items())
     return f'<section><h2>Set-up</h2>{_command(info)}<div class="two">{shown}</div></section>'
 
 
@@ -862,10 +757,10 @@ def _command(info: dict[str, Any]) -> str:
             '<button type="button" class="copy" hidden>Copy</button></div>')  # fmt: skip
 
 
-def _table(content: dict[str, Any], words: dict[str, str]) -> str:
+def _table(content: dict[str, Any]) -> str:
     if not content:
         return '<p class="soft">Not recorded.</p>'
-    rows = "".join(f"<tr><th scope=\"row\">{_text(words.get(key, key))}</th><td>{_setting(value)}</td></tr>"
+    rows = "".join(f"<tr><th scope=\"row\">{_text(WORDS.get(key, key))}</th><td>{_setting(value)}</td></tr>"
                    for key, value in content.items())  # fmt: skip
     return f'<table class="plain"><tbody>{rows}</tbody></table>'
 
@@ -888,7 +783,8 @@ def _setups(runs: Sequence[_Run]) -> str:
         body = "".join(
             f'<tr class="{kind}"><th scope="row">{name}</th>{_cells("td", rows[name])}</tr>' for name in chosen
         )
-        return f'<div class="scroll"><table class="side"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+        head = f"<thead><tr>{heads}</tr></thead>"
+        return f'<div class="scroll"><table class="side">{head}<tbody>{body}</tbody></table></div>'
 
     same = [name for name in names if name not in differs]
     return (

@@ -96,11 +96,11 @@ class _Stride:
     ) -> tuple[Graph, list[Draw]]:
         """The compiled graph, and what has to be drawn before each of its calls, in order."""
         draws, drawn = _rehearsed(self.flow, q, p) if any(penalised) else ([], [])
-        examples = [tensor.detach().clone() for tensor in inputs] + drawn * sum(penalised)
+        examples = [tensor.detach().clone() for tensor in inputs + drawn * sum(penalised)]
         traced = make_fx(partial(_step, self.flow, self.step, self.scheme, penalised))(*examples)
         if any(torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) for node in traced.graph.nodes):
             raise UsageError(
-                "the critic or a penalty draws random numbers past any `rng`, so that no seed governs them: "
+                "the critic or a penalty draws random numbers past any `rng`, so no seed governs them: "
                 "bind one, partial(lipschitz, rng=noise), or use compile=False"
             )
         options: dict[str, Any] = {"cpp_wrapper": q.device.type == "cpu"}  # kernels called from C++: 1.2 times as fast

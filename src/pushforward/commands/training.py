@@ -1,0 +1,214 @@
+"""train: a recipe in a folder, watched, stopped and continued."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+
+from pushforward.commands.console import say, show
+from pushforward.commands.doctor import versions
+from pushforward.commands.measuring import measure_run
+from pushforward.errors import TrainingError, UsageError
+from pushforward.metrics.result import table, to_json
+from pushforward.pictures import write_samples
+from pushforward.recipes import RECIPES
+from pushforward.report import write_report
+from pushforward.training.experiment import Experiment
+from pushforward.training.placement import Placement, Precision
+from pushforward.training.run import Run, Stop, open_run
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: str,
+    arguments: dict[str, Any],
+    folder: Path,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    precision: Precision = "fp32",
+    threads: int = 0,
+    minutes: float | None = None,
+    save_every: int = 0,
+    sample_every: int = 0,
+    command: str = "",
+) -> tuple[int, dict[str, Any]]:
+    """Train a recipe in a folder, then evaluate it and write its report.
+
+    Returns:
+        The exit code (0, or 130 and 143 after Ctrl-C and SIGTERM) and a summary.
+
+    Raises:
+        UsageError: If the folder holds a run and `resume` is not set, or the arguments are not those of that run.
+        DataError: If the data or a checkpoint are unfit.
+        TrainingError: If training fails; the last good checkpoint is intact.
+    """
+    stored = open_run(folder, resume=resume)
+    if stored is not None:
+        _same(stored, recipe, arguments)
+        threads = threads or stored["threads"]
+    placement = Placement.find(device, precision)
+    experiment = RECIPES[recipe](**arguments)
+    torch.set_num_threads(threads or experiment.threads or os.cpu_count() or 1)
+    description = stored or _describe(recipe, arguments, experiment, placement, command)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = Run(
+        folder,
+        description,
+        experiment,
+        placement,
+        every_samples=sample_every,
+        every_save=save_every,
+        show=write_samples,
+    )
+    if stored is not None:
+        run.resume()
+        _tell(placement, f"continuing {folder} at step {run.step} of {experiment.steps}")
+    with _stop_between_steps() as stop:
+        try:
+            _watch(run, stop, minutes)
+        except TrainingError as error:
+            run.fail(str(error))
+            last = folder / "checkpoints" / "last"
+            raise TrainingError(f"{error}; the last good checkpoint is {last}") from error
+    if run.step < experiment.steps and not stop.signal:
+        _tell(
+            placement,
+            f"stopped at step {run.step} of {experiment.steps} after {minutes:g} minutes; learning rates had "
+            "not finished their decay: continue with --resume, or plan with fewer --steps",
+        )
+    summary = {
+        "run": str(folder),
+        "step": run.step,
+        "steps": experiment.steps,
+        "seconds": run.description.get("seconds"),
+        "status": run.description["status"],
+    }
+    if stop.signal:
+        _tell(placement, f"interrupted at step {run.step}; saved. Continue with: {description['command']} --resume")
+        return 128 + stop.signal, summary
+    if placement.writes:
+        measures = measure_run(folder, "last", experiment, run.step)
+        page = write_report([folder])
+        show(table(measures))
+        say.print(f"trained {run.step} steps in {summary['seconds']:.0f} s; report: {page}", soft_wrap=True)
+        summary |= to_json(measures) | {"report": str(page)}
+    if distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
+    return 0, summary
+
+
+def _describe(
+    recipe: str, arguments: dict[str, Any], experiment: Experiment, placement: Placement, command: str
+) -> dict[str, Any]:
+    """run.json at step 0."""
+    data = experiment.data
+    split = data.split
+    return {
+        "format": 1,
+        "recipe": recipe,
+        "arguments": arguments,
+        "seed": arguments.get("seed", 0),
+        "step": 0,
+        "steps": experiment.steps,
+        "status": "running",
+        "seconds": 0.0,
+        "best": None,
+        "data": {
+            "name": data.name,
+            "kind": data.kind,
+            "event": list(data.event),
+            "n_train": split.n_train,
+            "n_test": split.n_test,
+            "seed": split.seed,
+            "test_fraction": split.test_fraction,
+            "sha256": split.sha256,
+        },
+        "device": str(placement.device),
+        "precision": placement.precision,
+        "threads": torch.get_num_threads(),
+        "world": placement.world,
+        "versions": versions(),
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _same(stored: dict[str, Any], recipe: str, arguments: dict[str, Any]) -> None:
+    """Refuse to continue a run as something else."""
+    if stored["recipe"] != recipe:
+        raise UsageError(f"this folder holds a run of {stored['recipe']}, not of {recipe}; name another folder")
+    for name, value in arguments.items():
+        if stored["arguments"].get(name, value) != value:
+            raise UsageError(
+                f"--{name.replace('_', '-')} {value}: the run began with {stored['arguments'][name]}; a run is "
+                "continued as it began, so drop the option or start a new run"
+            )
+
+
+@contextmanager
+def _stop_between_steps() -> Iterator[Stop]:
+    """Turn the first Ctrl-C or SIGTERM into a wish to stop; the second stops at once."""
+    stop = Stop()
+
+    def wish(number: int, frame: Any) -> None:
+        if stop.signal:
+            raise KeyboardInterrupt
+        stop.signal = number
+        say.print("stopping after this step; once more to stop at once")
+
+    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _watch(run: Run, stop: Stop, minutes: float | None) -> None:
+    """Run the loop under a progress bar, on a terminal, or in silence."""
+    if not (run.placement.writes and say.is_terminal):
+        for progress in run.advance(stop, minutes):
+            if run.placement.writes and (progress.step % max(1, progress.steps // 10) == 0):
+                say.print(
+                    f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s, {_short(progress.numbers)}"
+                )
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn(run.description["recipe"]),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[numbers]}"),
+    )
+    with Bar(*columns, console=say) as bar:
+        task = bar.add_task("", total=run.experiment.steps, completed=run.step, numbers="")
+        shown = 0.0
+        for progress in run.advance(stop, minutes):
+            if progress.seconds - shown > 0.2 or progress.step == progress.steps:
+                shown = progress.seconds
+                bar.update(task, completed=progress.step, numbers=_short(progress.numbers))
+
+
+def _short(numbers: dict[str, float]) -> str:
+    return " ".join(f"{name} {value:.3g}" for name, value in numbers.items() if name in ("bound", "speed", "score"))
+
+
+def _tell(placement: Placement, message: str) -> None:
+    if placement.writes:
+        say.print(message, soft_wrap=True)

@@ -1,0 +1,6 @@
+"""The face: generative models and moving clouds as scikit-learn estimators, fit / sample / transport / save / load."""
+
+from pushforward.estimators.generator import FlowGenerator
+from pushforward.estimators.particles import ParticleFlow
+
+__all__ = ["FlowGenerator", "ParticleFlow"]

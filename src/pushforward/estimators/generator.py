@@ -1,0 +1,327 @@
+"""`FlowGenerator`: a generator network learned by VGrow, for points, tables and small images, with or without classes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from functools import partial
+from numbers import Integral
+from typing import Literal, Self, overload
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils import Tags, check_consistent_length, check_random_state, check_scalar, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+from torch.optim import Adam
+
+from pushforward.data.batches import Batches
+from pushforward.data.noise import Noise
+from pushforward.divergences import Divergence
+from pushforward.estimators import store
+from pushforward.estimators.layout import Layout
+from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of
+from pushforward.estimators.unit import Array, Unit, columns, pixels
+from pushforward.flows.critic import CriticFlow
+from pushforward.methods.latent import Normal
+from pushforward.methods.vgrow import VGrow
+from pushforward.metrics.transport import directions, sliced_wasserstein
+from pushforward.nets.blocks import GeneratorNet
+from pushforward.penalties import both
+from pushforward.training.learner import Learner
+from pushforward.training.schedule import linear
+
+__all__ = ["FlowGenerator"]
+
+CALM = 1e-3  # what is left of the penalty's weight after the last step
+BLOCK = 1000  # samples in one pass
+
+
+class FlowGenerator(DensityMixin, BaseEstimator):
+    r"""A generator x = G(z) that follows the gradient flow of a divergence D(q‖p) from its samples q to the data p.
+
+    Each step draws a batch of samples, trains a critic d towards log p/q, moves the samples along
+    :math:`w(d)\,\nabla d`, and regresses the generator on where they went (VGrow). With one move and one fit, the
+    default, this is a GAN whose generator loss is the divergence's first variation. The critic carries the zero-centred
+    penalty :math:`\tfrac{w}{2}(\mathbb{E}_p + \mathbb{E}_q)\|\nabla d\|^2`, whose weight falls geometrically to a
+    thousandth; learning rates fall linearly to 0, and samples come from a running average of the generator.
+
+    Vectors (n, d) are standardised column by column and learned by perceptrons; a column that does not vary is returned
+    as it is. Arrays (n, side, side) or (n, channels, side, side) are taken for images, mapped to [-1, 1], and learned by
+    convolutions; the side must be a power of two. With labels the model is conditional.
+
+    Args:
+        divergence: A constant of `pushforward.divergences` or its name, `'alpha(1.5)'`, or `'package.module:NAME'`.
+        steps: Steps of training.
+        batch_size: Rows of a batch.
+        latent_dim: Size of z; None takes as many as a sample has numbers, but 8 to 128.
+        width: Units of a hidden layer, or channels of the largest map; None takes 128 for vectors, 32 for images.
+        depth: Hidden layers of the perceptrons; images need none to be named.
+        lr: Adam's learning rate at the first step; None takes 1e-3 for vectors, 2e-4 for images.
+        penalty: Weight of the critic's penalty at the first step; 0 for none.
+        moves: Moves of the samples in one step, with a fresh batch and an update of the critic each.
+        fits: Regressions of the generator in one step.
+        step: Length of a move, in standard units per unit velocity.
+        ema: Decay of the generator's running average.
+        cap: Largest weight w of a sample.
+        device: 'cpu', 'cuda', 'auto', or any name torch knows.
+        random_state: Seed of weights, latents and batches: a whole number, a `RandomState`, or None for numpy's own.
+        verbose: Whether to show a progress bar.
+
+    Attributes:
+        net_: The generator's running average, a torch module that maps z, and classes if any, to standard units.
+        layout_: Sizes of the nets.
+        unit_: The map between data units and standard units.
+        event_shape_: Shape of one sample.
+        classes_: The classes in sorted order, or None.
+        class_prior_: Their frequencies, or None.
+        n_features_in_: Number of columns d; of an image, the length of its first axis.
+        feature_names_in_: Names of the columns, where X had some.
+
+    Example:
+        >>> from sklearn.datasets import make_moons
+        >>> x, y = make_moons(500, noise=0.05, random_state=0)
+        >>> model = FlowGenerator(steps=20, random_state=0).fit(x, y)
+        >>> model.sample(3, random_state=0).shape, model.sample(3, y=1).shape
+        ((3, 2), (3, 2))
+
+    References:
+        Deep generative learning via variational gradient flow (Gao et al., 2019), arXiv:1901.08469.
+        Which training methods for GANs do actually converge? (Mescheder et al., 2018), arXiv:1801.04406.
+    """
+
+    net_: nn.Module
+    layout_: Layout
+    unit_: Unit
+    event_shape_: tuple[int, ...]
+    classes_: NDArray | None
+    class_prior_: Array | None
+    n_features_in_: int
+
+    def __init__(
+        self,
+        *,
+        divergence: str | Divergence = "KL",
+        steps: int = 4000,
+        batch_size: int = 128,
+        latent_dim: int | None = None,
+        width: int | None = None,
+        depth: int = 3,
+        lr: float | None = None,
+        penalty: float = 0.1,
+        moves: int = 1,
+        fits: int = 1,
+        step: float = 0.5,
+        ema: float = 0.999,
+        cap: float = 100.0,
+        device: str = "cpu",
+        random_state: Seed = None,
+        verbose: bool = False,
+    ) -> None:
+        self.divergence = divergence
+        self.steps = steps
+        self.batch_size = batch_size
+        self.latent_dim = latent_dim
+        self.width = width
+        self.depth = depth
+        self.lr = lr
+        self.penalty = penalty
+        self.moves = moves
+        self.fits = fits
+        self.step = step
+        self.ema = ema
+        self.cap = cap
+        self.device = device
+        self.random_state: Seed = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn may feed this estimator."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Learn to generate X, or X given its classes y.
+
+        Args:
+            X: Data, (n, d), (n, side, side) or (n, channels, side, side), at least two different samples.
+            y: Classes, (n,), numbers or text; None for a model without classes.
+
+        Raises:
+            ValueError: If the data or a parameter cannot be used.
+            TrainingError: If training diverges.
+        """
+        divergence = self._checked()
+        data, classes, codes, prior = self._validated(X, reset=True), None, None, None
+        if y is not None:
+            check_consistent_length(data, y)
+            y = column_or_1d(y, warn=True)
+            check_classification_targets(y)
+            classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+            prior = counts / len(codes)
+        layout = Layout.choose(data.shape[1:], latent=self.latent_dim, width=self.width, depth=self.depth,
+                               classes=0 if classes is None else len(classes))  # fmt: skip
+        unit = pixels(data) if layout.images else columns(data)
+        x = unit.encode(data).reshape(-1, *layout.event)
+        labels = None if codes is None else torch.from_numpy(codes)
+        self.net_ = self._learned(layout, divergence, x, labels)
+        self.layout_, self.unit_, self.event_shape_ = layout, unit, data.shape[1:]
+        self.classes_, self.class_prior_ = classes, prior
+        return self
+
+    @overload
+    def sample(self, n: int = 1, random_state: Seed = None, *, y: object = None,
+               return_labels: Literal[False] = False) -> Array: ...  # fmt: skip
+
+    @overload
+    def sample(self, n: int = 1, random_state: Seed = None, *, y: object = None,
+               return_labels: Literal[True]) -> tuple[Array, NDArray]: ...  # fmt: skip
+
+    def sample(self, n: int = 1, random_state: Seed = None, *, y: object = None,
+               return_labels: bool = False) -> Array | tuple[Array, NDArray]:  # fmt: skip
+        """Draw new samples.
+
+        Args:
+            n: Number of samples.
+            random_state: Seed of the draw; None for numpy's own.
+            y: One class for all samples, or one each, (n,); None draws classes by their frequencies in the data.
+            return_labels: Whether to return the classes too.
+
+        Returns:
+            Samples (n, *event) in data units, float64; with `return_labels` also their classes (n,).
+
+        Raises:
+            ValueError: If y holds an unknown class, or the model was fitted without classes.
+        """
+        check_is_fitted(self)
+        check_scalar(n, "n", Integral, min_val=1)
+        state = check_random_state(random_state)
+        if self.classes_ is None and y is None and not return_labels:
+            return self._drawn(n, None, noise(state))
+        prior = self.class_prior_
+        codes = state.choice(len(prior), n, p=prior) if y is None and prior is not None else self._codes(y, n)
+        x = self._drawn(n, codes, noise(state))
+        return (x, np.asarray(self.classes_)[codes]) if return_labels else x
+
+    def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
+        r"""Minus the sliced W2 distance between X and as many samples, in standard units: higher is better, 0 the best.
+
+        With y, and a model with classes, :math:`-(\sum_k \tfrac{n_k}{n} SW_2^2(q_k, p_k))^{1/2}` over the classes.
+        Directions and latents are fixed, so the score of a fitted model is a number, not a draw.
+
+        Args:
+            X: Data, (n, *event), in data units.
+            y: Their classes, (n,), or None.
+        """
+        check_is_fitted(self)
+        data = self._validated(X, reset=False)
+        known = None if self.classes_ is None else y
+        groups = np.zeros(len(data), int) if known is None else self._codes(known, len(data))
+        p = self.unit_.encode(data).flatten(1)
+        q = self.unit_.encode(self.sample(len(data), 0, y=known)).flatten(1)
+        along, total = directions(p.shape[1], 128, seed=0), 0.0
+        for group in np.unique(groups):
+            rows = torch.from_numpy(np.flatnonzero(groups == group))
+            total += len(rows) * sliced_wasserstein(q[rows], p[rows], along)[0] ** 2
+        return -((total / len(data)) ** 0.5)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one safetensors file, without pickle; a `RandomState` is stored as None.
+
+        Args:
+            path: The file, for example moons.safetensors; replaced if it is there.
+        """
+        check_is_fitted(self)
+        learned = {"event": self.event_shape_, "layout": asdict(self.layout_),
+                   "classes": None if self.classes_ is None else self.classes_.tolist(),
+                   "class_prior": None if self.class_prior_ is None else self.class_prior_.tolist()}  # fmt: skip
+        tensors = {f"net.{name}": tensor for name, tensor in self.net_.state_dict().items()}
+        store.write(path, self, learned, tensors | self.unit_.tensors())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, divergence: str | Divergence | None = None) -> Self:
+        """Read what `save` wrote; the same seed then samples the same points.
+
+        Args:
+            path: The file.
+            divergence: The divergence, where it lives outside this package: no file makes us import code.
+
+        Raises:
+            DataError: If the file is damaged, of another class, or names a divergence from outside.
+        """
+        params, learned, tensors = store.read(path, cls, divergence)
+        model = cls(**params)
+        store.restore(model, learned)
+        layout = learned["layout"]
+        model.layout_ = Layout(**(layout | {"event": tuple(layout["event"])}))
+        model.unit_, model.event_shape_ = Unit.of_tensors(tensors), tuple(learned["event"])
+        model.classes_ = None if learned["classes"] is None else np.array(learned["classes"])
+        model.class_prior_ = None if learned["class_prior"] is None else np.array(learned["class_prior"])
+        model.net_ = model.layout_.hollow()
+        store.fill(model.net_, {name.removeprefix("net."): tensor for name, tensor in tensors.items()}, path)
+        return model
+
+    def _learned(self, layout: Layout, divergence: Divergence, x: Samples, labels: Labels | None) -> nn.Module:
+        """Train nets of a layout on samples in model units, and return the generator's average."""
+        state, placement = check_random_state(self.random_state), find(self.device)
+        nets = build(lambda: (layout.generator(), layout.critic()), seed_of(state))
+        lr = (2e-4 if layout.images else 1e-3) if self.lr is None else self.lr
+        adam, updates = partial(Adam, lr=lr, betas=(0.0, 0.99), fused=True), self.steps * self.moves
+        generator = Learner(nets[0], adam, ema=self.ema, schedule=linear(self.steps * self.fits))
+        critic = Learner(nets[1], adam, schedule=linear(updates))
+        generator.place(placement)
+        critic.place(placement)
+        penalties = (partial(both, weight=self.penalty),) if self.penalty else ()
+        flow = CriticFlow(critic, divergence, penalties=penalties, cap=self.cap,
+                          penalty_schedule=lambda k: CALM ** min(k / updates, 1.0))  # fmt: skip
+        rng = Noise(seed_of(state), device=placement.device)
+        method = VGrow(generator, flow, Normal(layout.latent), rng, moves=self.moves, fits=self.fits, step=self.step)
+        size, seed = self.batch_size, seed_of(state)
+        batches = Batches(x, size, seed=seed) if labels is None else Batches(x, size, seed=seed, labels=labels)
+        follow(method.learn(batches.to(placement.device)), self.steps, self.verbose)
+        return generator.sampler.requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def _drawn(self, n: int, codes: NDArray | None, rng: Noise) -> Array:
+        """n samples in data units, with classes given by number, block by block."""
+        device = find(self.device).device
+        net, parts = self.net_.to(device), []
+        for z, k in zip(rng.normal(n, self.layout_.latent).split(BLOCK), range(0, n, BLOCK)):
+            labels = () if codes is None else (torch.from_numpy(codes[k : k + BLOCK]).to(device),)
+            parts.append(net(z.to(device), *labels).cpu())
+        return self.unit_.decode(torch.cat(parts).reshape(n, *self.event_shape_))
+
+    def _codes(self, y: object, n: int) -> NDArray:
+        """Numbers of the classes y, (n,)."""
+        if self.classes_ is None:
+            raise ValueError("this model was fitted without classes: fit(X, y) makes it conditional")
+        if np.shape(y) not in ((), (n,)):
+            raise ValueError(f"y has shape {np.shape(y)}: give one class, or {n} of them, one a sample")
+        values = np.broadcast_to(np.asarray(y), (n,))
+        codes = np.searchsorted(self.classes_, values).clip(max=len(self.classes_) - 1)
+        if strange := sorted(set(values[self.classes_[codes] != values].tolist())):
+            raise ValueError(f"class {strange[0]!r} is unknown: fit saw {', '.join(map(repr, self.classes_.tolist()))}")
+        return codes
+
+    def _validated(self, X: ArrayLike, *, reset: bool) -> Array:
+        """X as finite float64, (n, *event); once fitted, of the event shape seen then."""
+        x = validate_data(self, X, dtype=np.float64, allow_nd=True, ensure_min_samples=2 if reset else 1, reset=reset)
+        if not reset and x.shape[1:] != self.event_shape_:
+            raise ValueError(f"samples of shape {x.shape[1:]}, but fit saw {self.event_shape_}")
+        return x
+
+    def _checked(self) -> Divergence:
+        """The divergence, after a look at all parameters."""
+        for name in ("steps", "batch_size", "depth", "moves", "fits"):
+            check_scalar(getattr(self, name), name, Integral, min_val=1)
+        for name in ("latent_dim", "width"):
+            if getattr(self, name) is not None:
+                check_scalar(getattr(self, name), name, Integral, min_val=1)
+        for name in ("step", "cap") + (() if self.lr is None else ("lr",)):
+            check_scalar(getattr(self, name), name, Real, min_val=0, include_boundaries="neither")
+        check_scalar(self.penalty, "penalty", Real, min_val=0)
+        check_scalar(self.ema, "ema", Real, min_val=0, max_val=1, include_boundaries="left")
+        return locate(self.divergence)

@@ -1,0 +1,79 @@
+"""Which nets an array of samples calls for, from its shape alone: perceptrons for vectors, convolutions for images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from pushforward.nets import dcgan, mlp
+from pushforward.nets.blocks import CriticNet, GeneratorNet
+
+__all__ = ["Layout"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sizes of a generator and its critic.
+
+    Attributes:
+        event: Shape of one sample in the model: (d,) or (channels, side, side).
+        latent: Size of z.
+        width: Units of a hidden layer, or channels of the largest map.
+        depth: Hidden layers of the perceptrons.
+        classes: Number of classes; 0 for none.
+    """
+
+    event: tuple[int, ...]
+    latent: int
+    width: int
+    depth: int
+    classes: int
+
+    @staticmethod
+    def choose(event: Sequence[int], *, latent: int | None, width: int | None, depth: int, classes: int) -> Layout:
+        """Fill in what is None.
+
+        Raises:
+            ValueError: If the samples are neither vectors nor square images of a power-of-two side and 1 to 4 channels.
+        """
+        inside = (1, *event) if len(event) == 2 else tuple(event)
+        if len(inside) not in (1, 3):
+            raise ValueError(f"samples of shape {tuple(event)}: give vectors (n, d), images (n, side, side) or "
+                             "(n, channels, side, side), or flatten them to vectors")  # fmt: skip
+        if len(inside) == 3 and (inside[1] != inside[2] or inside[1] & (inside[1] - 1) or inside[0] > 4):
+            raise ValueError(f"images of shape {tuple(event)}: the side must be a power of two and the channels 1 to 4; "
+                             "crop, pad or resize them, or flatten them to vectors")  # fmt: skip
+        return Layout(
+            inside,
+            latent=min(max(math.prod(inside), 8), 128) if latent is None else int(latent),
+            width=(128 if len(inside) == 1 else 32) if width is None else int(width),
+            depth=int(depth),
+            classes=classes,
+        )
+
+    @property
+    def images(self) -> bool:
+        """Whether the samples are images."""
+        return len(self.event) == 3
+
+    def generator(self) -> GeneratorNet:
+        """A fresh net z -> x."""
+        if self.images:
+            channels, side, _ = self.event
+            return dcgan.generator(side, channels, latent=self.latent, width=self.width, classes=self.classes)
+        return mlp.generator(self.latent, self.event, width=self.width, depth=self.depth, classes=self.classes)
+
+    def critic(self) -> CriticNet:
+        """A fresh net x -> score."""
+        if self.images:
+            channels, side, _ = self.event
+            return dcgan.critic(side, channels, width=self.width, classes=self.classes)
+        return mlp.critic(self.event, width=self.width, depth=self.depth, classes=self.classes)
+
+    def hollow(self) -> GeneratorNet:
+        """The generator without memory for its weights, to be filled from a file."""
+        with torch.device("meta"):
+            return self.generator()

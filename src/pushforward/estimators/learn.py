@@ -1,0 +1,83 @@
+"""What the estimators' fits share: seeds without global state, and steps that are watched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+from pushforward.data.noise import Noise
+from pushforward.errors import TrainingError
+from pushforward.training.loop import REMEDIES
+from pushforward.training.placement import Placement
+from pushforward.types import Logs
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+__all__ = ["Seed", "build", "find", "follow", "noise", "seed_of"]
+
+Seed = int | np.random.RandomState | None
+Built = TypeVar("Built")
+LOOKS = 200  # times that the numbers are fetched from the device and shown in one fit
+
+
+def seed_of(random_state: Seed) -> int:
+    """One whole number below 2^31 out of anything that scikit-learn takes for a random state."""
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def noise(random_state: Seed) -> Noise:
+    """A stream of numbers of its own."""
+    return Noise(seed_of(random_state))
+
+
+def build(make: Callable[[], Built], seed: int) -> Built:
+    """Build nets with seeded weights and leave torch's own generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return make()
+
+
+def find(device: str) -> Placement:
+    """One process on a device; 'auto' picks cuda, then mps, then cpu."""
+    return Placement(Placement.find(device).device)
+
+
+def follow(steps: Iterator[Logs], count: int, verbose: bool) -> None:
+    """Take so many steps of a method, with a progress bar on request.
+
+    Args:
+        steps: What `Method.learn` returns.
+        count: Number of steps.
+        verbose: Whether to show the bar.
+
+    Raises:
+        TrainingError: If a number is no longer finite: names the step, the term and a remedy.
+    """
+    every = max(1, count // LOOKS)
+    with _bar() if verbose else nullcontext() as bar:
+        task = bar.add_task("", total=count) if bar else None
+        for k, logs in zip(range(1, count + 1), steps):
+            if k % every and k < count:
+                continue
+            numbers = dict(zip(logs, torch.stack([value.detach().float() for value in logs.values()]).tolist()))
+            for term, value in numbers.items():
+                if not math.isfinite(value):
+                    raise TrainingError(f"step {k}: {term} is {value}; {REMEDIES.get(term, 'lower lr')}")
+            if bar and task is not None:
+                shown = "  ".join(f"{term} {value:.3g}" for term, value in numbers.items())
+                bar.update(task, completed=k, description=shown)
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    shown: list[Any] = [BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}")]
+    return Progress(*shown, console=Console(stderr=True))

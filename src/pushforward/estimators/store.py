@@ -1,0 +1,142 @@
+"""Fitted estimators in one safetensors file: tensors, and a JSON header with what they mean. Nothing in it can run.
+
+The header carries a digest of everything else in the file; a file that does not match it is refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as pack
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from pushforward.divergences import Divergence, locate, names
+from pushforward.errors import DataError, UsageError
+from pushforward.training.checkpoint import _digest, _write
+
+__all__ = ["fill", "found", "name_of", "read", "restore", "write"]
+
+Plain = bool | int | float | str | None
+
+
+def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[str, Any],
+          tensors: dict[str, Tensor]) -> None:  # fmt: skip
+    """Write an estimator, replacing a file that may be there in one step.
+
+    Args:
+        path: The file, for example moons.safetensors.
+        estimator: Its class and parameters are stored; a `RandomState` is stored as None.
+        learned: JSON-able things that fit found out.
+        tensors: Learned tensors by name.
+    """
+    params = {key: _plain(value) for key, value in estimator.get_params(deep=False).items()}
+        columns = getattr(estimator, "feature_names_in_", None)
+    run = {
+        "estimator": type(estimator).__name__,
+        "params": params,
+        "n_features_in": int(getattr(estimator, "n_features_in_")),  # noqa: B009
+        "feature_names_in": None if columns is None else [str(name) for name in columns],
+        "learned": learned,
+    }
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    header = {"run": json.dumps(run, sort_keys=True), "resume": ""}
+    header["digest"] = _digest(tensors, header)
+    target = Path(path)
+    fresh = target.with_name(f".{target.name}.new")
+    _write(fresh, pack(tensors, header))
+    os.replace(fresh, target)
+
+
+def read(path: str | os.PathLike[str], kind: type[BaseEstimator],
+         divergence: str | Divergence | None) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]]:  # fmt: skip
+    """Read and verify a file.
+
+    Args:
+        path: The file.
+        kind: The class that is to be restored.
+        divergence: Takes the place of the stored one; needed where that lives outside this package.
+
+    Returns:
+        The constructor's parameters, what fit found out (with `n_features_in` and `feature_names_in`), and the tensors.
+
+    Raises:
+        DataError: If the file is missing, damaged, of another class, or names a divergence from outside.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            header = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable estimator ({' '.join(str(error).split())}); save it again") from error
+    claimed = header.pop("digest", None)
+    if header.keys() != {"run", "resume"} or claimed != _digest(tensors, header):
+        raise DataError(f"{path}: the contents do not match their digest, so nothing was loaded; save it again")
+    run = json.loads(header["run"])
+    if run.get("estimator") != kind.__name__:
+        raise DataError(f"{path}: holds a {run.get('estimator', 'training checkpoint')}, not a {kind.__name__}")
+    params = run["params"]
+    if strange := params.keys() - inspect.signature(kind).parameters.keys():
+        raise DataError(f"{path}: {kind.__name__} has no parameter {min(strange)!r}; update pushforward")
+    params["divergence"] = found(Path(path), params["divergence"], divergence)
+    learned = run["learned"] | {key: run[key] for key in ("n_features_in", "feature_names_in")}
+    return params, learned, tensors
+
+
+def restore(estimator: BaseEstimator, learned: dict[str, Any]) -> None:
+    """Set the attributes that scikit-learn's validation looks for."""
+    setattr(estimator, "n_features_in_", learned["n_features_in"])  # noqa: B010
+    if learned["feature_names_in"] is not None:
+        setattr(estimator, "feature_names_in_", np.array(learned["feature_names_in"], dtype=object))  # noqa: B010
+
+
+def fill(net: nn.Module, tensors: dict[str, Tensor], path: str | os.PathLike[str]) -> nn.Module:
+    """Give a net built on the meta device, which holds no memory, the tensors of a file.
+
+    Raises:
+        DataError: If they do not fit.
+    """
+    try:
+        net.load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
+        raise DataError(f"{path}: tensors and parameters disagree ({' '.join(str(error).split())})") from error
+    return net.requires_grad_(False).eval()
+
+
+def _plain(value: object) -> Plain:
+    if isinstance(value, np.random.RandomState):
+        return None
+    if isinstance(value, Divergence):
+        return name_of(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Plain):
+        return value
+    raise DataError(f"parameter {value!r} is a {type(value).__name__} and cannot be written as JSON")
+
+
+def name_of(divergence: str | Divergence) -> str:
+    """How a file calls a divergence: by the name this package finds it under, else marked as from outside."""
+    if isinstance(divergence, str):
+        return divergence
+    for name in (*names(), divergence.name):
+        try:
+            if locate(name, outside=False) == divergence:
+                return name
+        except UsageError:
+            continue
+    return f"outside:{divergence.name}"
+
+
+def found(path: Path, stored: str, given: str | Divergence | None) -> str | Divergence:
+    """The divergence given by the caller, or else the stored one if it names nothing outside this package."""
+    if given is None and ":" in stored:
+        raise DataError(f"{path}: its divergence {stored!r} lives outside this package, and a file must not make us import "
+                        "code: give it yourself, load(path, divergence=...)")  # fmt: skip
+    return stored if given is None else given
