@@ -110,10 +110,9 @@ def measure(case: str, contest: Contest, repeats: int = 15, slice_s: float = 0.2
     low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
     ours_ms, other_ms = (1e3 * statistics.median(column) for column in zip(*pairs, strict=True))
     dtype, threads = str(sides[0].tensors()[0].dtype).removeprefix("torch."), torch.get_num_threads()
-    return Result(
-        case, sides[0].name, sides[1].name, contest.batch, dtype, threads, ours_ms, other_ms, middle, low, high, first,
-        difference, repeats,
-    )  # fmt: skip
+    names = sides[0].name, sides[1].name
+    times = ours_ms, other_ms, middle, low, high, first
+    return Result(case, *names, contest.batch, dtype, threads, *times, repeats)
 
 
 def difference(contest: Contest, steps: int = 3) -> float:

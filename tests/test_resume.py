@@ -21,7 +21,9 @@ RECIPES = ["toy_vgrow", "toy_particles", "toy_gan"]
 
 def start(recipe: str, folder: Path, *more: str) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "pushforward.cli", "train", recipe, *ARGUMENTS, "--run", str(folder), *more]
-    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"NO_COLOR": "1"})
+    return subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | {"NO_COLOR": "1"}
+    )
 
 
 def finish(process: subprocess.Popen[bytes], code: int = 0) -> str:
@@ -68,7 +70,9 @@ def test_killed_at_random_moments_and_resumed_ends_bit_for_bit_the_same(tmp_path
         mine, run = final(folder)
         assert run["step"] == 400
         assert equal(mine, whole), f"cut {k}"
-        steps = [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines() if "seconds" in line]
+        steps = [
+            json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines() if "seconds" in line
+        ]
         assert steps == sorted(set(steps))
     assert kills >= 2
 

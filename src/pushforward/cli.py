@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import tyro
 from tyro.conf import Positional, arg
@@ -16,6 +16,9 @@ from tyro.conf import Positional, arg
 from pushforward import __version__
 from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.recipes import RECIPES
+
+if TYPE_CHECKING:
+    from pushforward.commands.training import Outcome
 
 __all__ = ["main"]
 
@@ -56,15 +59,14 @@ def demo(*, run: Path | None = None, seed: int = 0, threads: int = 0, json: bool
     words = ["demo", "--run", str(folder), "--seed", str(seed)]
     from pushforward.commands import console, training
 
-    code, summary = training.train(
+    outcome = training.train(
         "vgrow_digits",
         _defaults("vgrow_digits") | {"seed": seed},
         folder,
         threads=threads,
         command=console.command_line(words),
     )
-    _answer(summary, json)
-    return code
+    return _ended(outcome, json)
 
 
 def recipes(*, json: bool = False) -> int:
@@ -341,9 +343,23 @@ def _run(recipe: str, arguments: dict[str, Any], options: dict[str, Any], words:
     line = line if "--run" in line else [*line, "--run", str(folder)]
     from pushforward.commands import console, training
 
-    code, summary = training.train(recipe, arguments, folder, command=console.command_line(line), **options)
-    _answer(summary, json)
-    return code
+    outcome = training.train(recipe, arguments, folder, command=console.command_line(line), **options)
+    return _ended(outcome, json)
+
+
+def _ended(outcome: Outcome, as_json: bool) -> int:
+    """Say how training ended: one object, or the table of metrics and the path of the report."""
+    from pushforward.commands import console
+    from pushforward.metrics.result import table
+
+    if as_json and outcome.run.placement.writes:
+        _answer(outcome.summary(), True)
+    elif outcome.measures is not None:
+        console.show(table(outcome.measures))
+        print(
+            f"\ntrained {outcome.run.step} steps in {outcome.run.description['seconds']:.0f} s\nreport: {outcome.page}"
+        )
+    return outcome.code
 
 
 def _stored(words: list[str]) -> dict[str, dict[str, Any]]:

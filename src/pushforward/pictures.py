@@ -415,7 +415,8 @@ def chart(
     marks = "".join(f'<line class="guide" x1="{LEFT}" x2="{RIGHT}" y1="{height(y):.1f}" y2="{height(y):.1f}"/>'
                     for y in scale.guides if not log)  # fmt: skip
     drawn = "".join(
-        f'<g class="r{k % 8}">{_polylines(k, curve, across, height)}{_ring((rings or {}).get(k), across, height, ends)}</g>'
+        f'<g class="r{k % 8}">{_polylines(k, curve, across, height)}'
+        f"{_ring((rings or {}).get(k), across, height, ends)}</g>"
         for k, curve in lines.items()
     )
     return (
@@ -470,7 +471,7 @@ def _band(healthy: tuple[float, float] | None, height: Place) -> str:
 
 
 def _polylines(k: int, curve: Curve, across: Place, height: Place) -> str:
-    """A curve, broken where a number is not finite and with a moving mean where it has many points; lone points are dots."""
+    """A curve, broken where a number is not finite, with a moving mean if it has many points; lone points are dots."""
     pieces: list[list[tuple[float, float]]] = [[]]
     for step, value in _stretches(curve):
         if value is None:

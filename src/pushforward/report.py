@@ -58,7 +58,7 @@ class Term:
 
     title: str
     reading: str
-    scale: Scale = Scale()
+    scale: Scale = field(default_factory=Scale)
 
 
 TERMS = {
@@ -308,13 +308,13 @@ def _text(value: object) -> str:
     return html.escape(plain if len(plain) <= LONGEST else plain[:LONGEST] + " …")
 
 
-def _short(value: object, digits: int = 4) -> str:
+def _short(value: object, most: int = 4) -> str:
     """A number to a few digits, or what it is instead, escaped."""
     if value is None:
         return "–"
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         number = _number(value)
-        return "not finite" if number is None else digits(number, digits)
+        return "not finite" if number is None else digits(number, most)
     return _text(value)
 
 

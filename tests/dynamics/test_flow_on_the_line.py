@@ -7,7 +7,7 @@ from laws.family import CALM, NEYMAN, REVERSE_KL, WEIGHTS, Pair, alpha, each_smo
 
 from pushforward.dynamics.velocity import Ascent
 
-N, TIME, STRIDE = 40, 4.8, 4e-3
+N, TIME, STRIDE = 40, 4.8, 3e-3
 NORMAL = torch.distributions.Normal(real(0.0), real(1.0)).icdf((torch.arange(N, dtype=torch.float64) + 0.5) / N)
 START = CALM | dict.fromkeys((REVERSE_KL, NEYMAN, alpha(-1)), Pair(0.2, 0.9))  # their weight all but stops in B's tails
 

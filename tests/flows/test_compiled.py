@@ -1,4 +1,4 @@
-"""A compiled step is the eager step: same particles, critic, optimiser, average and logs, and the same after a resume."""
+"""A compiled step is the eager step: same particles, critic, optimiser, average, logs, also after a resume."""
 
 import os
 import shutil
@@ -65,7 +65,7 @@ def close(a: Particles, b: Particles, logs_a: list, logs_b: list, tolerance: flo
 
 CASES = {
     "everything": {
-        "flow": lambda: {"divergence": JEFFREYS, "cap": 2.0, "every": 3,
+        "flow": lambda: {"divergence": JEFFREYS, "cap": 2.0, "steps": 4, "every": 2,
                          "penalty_schedule": linear(30, 0.1)} | penalised(),
         "optimiser": AdamW, "adam": {"weight_decay": 0.1, "betas": (0.5, 0.9)}, "scheme": heun,
         "ema": 0.99, "clip": 0.5, "schedule": cosine(100),
@@ -94,6 +94,63 @@ def test_single_precision_differs_by_rounding_only_and_a_resumed_run_not_at_all(
     load_state(resumed, tensors, state)
     rest = [next(data) for _ in range(10)]
     second, again = run(ours, 10, iter(rest)), run(resumed, 10, iter(rest))
-    close(ours, eager, first + second, run(eager, 20, batches(torch.float32)), 1e-4)
+    near, data = run(eager, 20, batches(torch.float32)), batches(torch.float32)
+    close(ours, eager, first + second, near, 1e-4)
     close(ours, resumed, second, again, 0.0)
-    torch.testing.assert_close(ours.flow.critic.optimiser.state_dict(), resumed.flow.critic.optimiser.state_dict())
+    ours.compile = False
+    close(ours, eager, run(ours, 3, data), run(eager, 3, batches(torch.float32)), 1e-4)
+
+
+class Still:
+    """A flow without a critic."""
+
+    def velocity(self, q, p):
+        return lambda x, t=0.0: torch.zeros_like(x)
+
+
+def flow(optimiser=Adam, net=None, **options) -> CriticFlow:
+    return CriticFlow(Learner(net or mlp.critic(2, width=4), partial(optimiser, lr=1e-3, **options)))
+
+
+def placed(**options) -> CriticFlow:
+    there = flow()
+    there.critic.placement = Placement(**options)
+    return there
+
+
+REFUSED = {
+    "another flow": (Still, "takes a CriticFlow, not a Still"),
+    "another optimiser": (lambda: flow(SGD), "Adam or AdamW, not SGD"),
+    "amsgrad": (lambda: flow(amsgrad=True), "amsgrad"),
+    "spectral norm": (lambda: flow(net=spectral(mlp.critic(2, width=4))), "spectral norm"),
+    "dropout": (lambda: flow(net=nn.Sequential(nn.Linear(2, 1), nn.Dropout())), "dropout"),
+    "several processes": (lambda: placed(world=2), "one process, not 2"),
+    "bf16": (lambda: placed(precision="bf16"), "bf16"),
+}
+
+
+@compiles
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_compiled_is_named_with_a_remedy(case):
+    make, message = REFUSED[case]
+    with pytest.raises(UsageError, match=message) as refusal:
+        compiled_step(make(), 0.1)
+    assert "use" in str(refusal.value)
+
+
+def test_a_missing_compiler_is_named_with_a_remedy(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UsageError, match=r"no-such-compiler.*compile=False"):
+        compiled_step(flow(), 0.1)
+
+
+def test_a_penalty_with_unseeded_points_is_refused_before_anything_is_compiled():
+    unseeded = flow()
+    unseeded.penalties = (lipschitz,)
+    with pytest.raises(UsageError, match="rng=noise"):
+        compiled_step(unseeded, 0.1)(torch.randn(8, 2), torch.randn(8, 2))
+
+
+def test_particles_and_data_of_different_shapes_are_refused():
+    with pytest.raises(ValueError, match="they must be equal"):
+        compiled_step(flow(), 0.1)(torch.randn(8, 2), torch.randn(8, 3))

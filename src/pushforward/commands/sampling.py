@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from pushforward import __version__
 from pushforward.data import Noise, source
 from pushforward.errors import DataError, UsageError
-from pushforward.pictures import grid
 from pushforward.recipes import RECIPES
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
@@ -61,7 +61,7 @@ def sample(
         out.mkdir(parents=True, exist_ok=True)
         for k, image in enumerate(x):
             tag = "" if chosen is None else f"-class{int(chosen[k])}"
-            grid(image[None], columns=1, scale=1).save(out / f"{k:06d}{tag}.png")
+            Image.fromarray(image).save(out / f"{k:06d}{tag}.png")
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
         arrays = {"x": x} if chosen is None else {"x": x, "labels": chosen.numpy()}

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ from typing import Any
 import torch
 from torch import distributed
 
-from pushforward.commands.console import say, show
+from pushforward.commands.console import say
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
 from pushforward.errors import TrainingError, UsageError
-from pushforward.metrics.result import table, to_json
+from pushforward.metrics.result import Measure, to_json
 from pushforward.pictures import write_samples
 from pushforward.recipes import RECIPES
 from pushforward.report import write_report
@@ -25,7 +26,32 @@ from pushforward.training.experiment import Experiment
 from pushforward.training.placement import Placement, Precision
 from pushforward.training.run import Run, Stop, open_run
 
-__all__ = ["train"]
+__all__ = ["Outcome", "train"]
+
+
+@dataclass
+class Outcome:
+    """How a training command ended.
+
+    Attributes:
+        code: Exit code: 0, or 130 and 143 after Ctrl-C and SIGTERM.
+        run: The run.
+        measures: Its metrics; None where nothing was measured.
+        page: Its report.
+    """
+
+    code: int
+    run: Run
+    measures: dict[str, Measure] | None = None
+    page: Path | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """The same for machines."""
+        known = {key: self.run.description[key] for key in ("step", "steps", "seconds", "status")}
+        measured = {} if self.measures is None else to_json(self.measures)
+        return (
+            {"run": str(self.run.folder)} | known | measured | ({} if self.page is None else {"report": str(self.page)})
+        )
 
 
 def train(
@@ -41,11 +67,8 @@ def train(
     save_every: int = 0,
     sample_every: int = 0,
     command: str = "",
-) -> tuple[int, dict[str, Any]]:
+) -> Outcome:
     """Train a recipe in a folder, then evaluate it and write its report.
-
-    Returns:
-        The exit code (0, or 130 and 143 after Ctrl-C and SIGTERM) and a summary.
 
     Raises:
         UsageError: If the folder holds a run and `resume` is not set, or the arguments are not those of that run.
@@ -86,26 +109,16 @@ def train(
             f"stopped at step {run.step} of {experiment.steps} after {minutes:g} minutes; learning rates had "
             "not finished their decay: continue with --resume, or plan with fewer --steps",
         )
-    summary = {
-        "run": str(folder),
-        "step": run.step,
-        "steps": experiment.steps,
-        "seconds": run.description.get("seconds"),
-        "status": run.description["status"],
-    }
+    outcome = Outcome(128 + stop.signal if stop.signal else 0, run)
     if stop.signal:
         _tell(placement, f"interrupted at step {run.step}; saved. Continue with: {description['command']} --resume")
-        return 128 + stop.signal, summary
-    if placement.writes:
-        measures = measure_run(folder, "last", experiment, run.step)
-        page = write_report([folder])
-        show(table(measures))
-        say.print(f"trained {run.step} steps in {summary['seconds']:.0f} s; report: {page}", soft_wrap=True)
-        summary |= to_json(measures) | {"report": str(page)}
+    elif placement.writes:
+        outcome.measures = measure_run(folder, "last", experiment, run.step)
+        outcome.page = write_report([folder])
     if distributed.is_initialized():
         distributed.barrier()
         distributed.destroy_process_group()
-    return 0, summary
+    return outcome
 
 
 def _describe(

@@ -1,37 +1,38 @@
-"""`FlowGenerator`: a generator network learned by VGrow, for points, tables and small images, with or without classes."""
+"""`FlowGenerator`: a generator learned by VGrow, for points, tables and small images, with or without classes."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import asdict
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Literal, Self, overload
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_consistent_length, check_random_state, check_scalar, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 from torch.optim import Adam
 
 from pushforward.data.batches import Batches
 from pushforward.data.noise import Noise
-from pushforward.divergences import Divergence
+from pushforward.divergences import Divergence, locate
 from pushforward.estimators import store
 from pushforward.estimators.layout import Layout
-from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of
+from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
 from pushforward.estimators.unit import Array, Unit, columns, pixels
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.latent import Normal
 from pushforward.methods.vgrow import VGrow
 from pushforward.metrics.transport import directions, sliced_wasserstein
-from pushforward.nets.blocks import GeneratorNet
 from pushforward.penalties import both
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import linear
+from pushforward.types import Labels, Samples
 
 __all__ = ["FlowGenerator"]
 
@@ -39,7 +40,7 @@ CALM = 1e-3  # what is left of the penalty's weight after the last step
 BLOCK = 1000  # samples in one pass
 
 
-class FlowGenerator(DensityMixin, BaseEstimator):
+class FlowGenerator(BaseEstimator):
     r"""A generator x = G(z) that follows the gradient flow of a divergence D(q‖p) from its samples q to the data p.
 
     Each step draws a batch of samples, trains a critic d towards log p/q, moves the samples along
@@ -49,8 +50,8 @@ class FlowGenerator(DensityMixin, BaseEstimator):
     thousandth; learning rates fall linearly to 0, and samples come from a running average of the generator.
 
     Vectors (n, d) are standardised column by column and learned by perceptrons; a column that does not vary is returned
-    as it is. Arrays (n, side, side) or (n, channels, side, side) are taken for images, mapped to [-1, 1], and learned by
-    convolutions; the side must be a power of two. With labels the model is conditional.
+    as it is. Arrays (n, side, side) or (n, channels, side, side) are taken for images, mapped to [-1, 1], and learned
+    by convolutions; the side must be a power of two. With labels the model is conditional.
 
     Args:
         divergence: A constant of `pushforward.divergences` or its name, `'alpha(1.5)'`, or `'package.module:NAME'`.
@@ -140,6 +141,7 @@ class FlowGenerator(DensityMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         """What scikit-learn may feed this estimator."""
         tags = super().__sklearn_tags__()
+        tags.estimator_type = "density_estimator"
         tags.input_tags.three_d_array = True
         return tags
 
@@ -158,9 +160,9 @@ class FlowGenerator(DensityMixin, BaseEstimator):
         data, classes, codes, prior = self._validated(X, reset=True), None, None, None
         if y is not None:
             check_consistent_length(data, y)
-            y = column_or_1d(y, warn=True)
-            check_classification_targets(y)
-            classes, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+            labelled = np.asarray(column_or_1d(y, warn=True))
+            check_classification_targets(labelled)
+            classes, codes, counts = np.unique(labelled, return_inverse=True, return_counts=True)
             prior = counts / len(codes)
         layout = Layout.choose(data.shape[1:], latent=self.latent_dim, width=self.width, depth=self.depth,
                                classes=0 if classes is None else len(classes))  # fmt: skip
@@ -173,14 +175,14 @@ class FlowGenerator(DensityMixin, BaseEstimator):
         return self
 
     @overload
-    def sample(self, n: int = 1, random_state: Seed = None, *, y: object = None,
+    def sample(self, n: int = 1, random_state: Seed = None, *, y: ArrayLike | None = None,
                return_labels: Literal[False] = False) -> Array: ...  # fmt: skip
 
     @overload
-    def sample(self, n: int = 1, random_state: Seed = None, *, y: object = None,
+    def sample(self, n: int = 1, random_state: Seed = None, *, y: ArrayLike | None = None,
                return_labels: Literal[True]) -> tuple[Array, NDArray]: ...  # fmt: skip
 
-    def sample(self, n: int = 1, random_state: Seed = None, *, y: object = None,
+    def sample(self, n: int = 1, random_state: Seed = None, *, y: ArrayLike | None = None,
                return_labels: bool = False) -> Array | tuple[Array, NDArray]:  # fmt: skip
         """Draw new samples.
 
@@ -201,10 +203,10 @@ class FlowGenerator(DensityMixin, BaseEstimator):
         state = check_random_state(random_state)
         if self.classes_ is None and y is None and not return_labels:
             return self._drawn(n, None, noise(state))
-        prior = self.class_prior_
-        codes = state.choice(len(prior), n, p=prior) if y is None and prior is not None else self._codes(y, n)
+        classes = self._known()
+        codes = state.choice(len(classes), n, p=self.class_prior_) if y is None else self._codes(y, n)
         x = self._drawn(n, codes, noise(state))
-        return (x, np.asarray(self.classes_)[codes]) if return_labels else x
+        return (x, classes[codes]) if return_labels else x
 
     def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
         r"""Minus the sliced W2 distance between X and as many samples, in standard units: higher is better, 0 the best.
@@ -294,21 +296,25 @@ class FlowGenerator(DensityMixin, BaseEstimator):
             parts.append(net(z.to(device), *labels).cpu())
         return self.unit_.decode(torch.cat(parts).reshape(n, *self.event_shape_))
 
-    def _codes(self, y: object, n: int) -> NDArray:
+    def _codes(self, y: ArrayLike, n: int) -> NDArray:
         """Numbers of the classes y, (n,)."""
-        if self.classes_ is None:
-            raise ValueError("this model was fitted without classes: fit(X, y) makes it conditional")
         if np.shape(y) not in ((), (n,)):
             raise ValueError(f"y has shape {np.shape(y)}: give one class, or {n} of them, one a sample")
-        values = np.broadcast_to(np.asarray(y), (n,))
-        codes = np.searchsorted(self.classes_, values).clip(max=len(self.classes_) - 1)
-        if strange := sorted(set(values[self.classes_[codes] != values].tolist())):
-            raise ValueError(f"class {strange[0]!r} is unknown: fit saw {', '.join(map(repr, self.classes_.tolist()))}")
+        values, classes = np.broadcast_to(np.asarray(y), (n,)), self._known()
+        codes = np.searchsorted(classes, values).clip(max=len(classes) - 1)
+        if strange := values[classes[codes] != values].tolist():
+            raise ValueError(f"class {strange[0]!r} is unknown: fit saw {', '.join(map(repr, classes.tolist()))}")
         return codes
+
+    def _known(self) -> NDArray:
+        """The classes, of a model that has some."""
+        if self.classes_ is None:
+            raise ValueError("this model was fitted without classes: fit(X, y) makes it conditional")
+        return self.classes_
 
     def _validated(self, X: ArrayLike, *, reset: bool) -> Array:
         """X as finite float64, (n, *event); once fitted, of the event shape seen then."""
-        x = validate_data(self, X, dtype=np.float64, allow_nd=True, ensure_min_samples=2 if reset else 1, reset=reset)
+        x = validated(self, X, reset=reset, images=True)
         if not reset and x.shape[1:] != self.event_shape_:
             raise ValueError(f"samples of shape {x.shape[1:]}, but fit saw {self.event_shape_}")
         return x

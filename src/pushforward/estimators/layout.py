@@ -44,7 +44,7 @@ class Layout:
             raise ValueError(f"samples of shape {tuple(event)}: give vectors (n, d), images (n, side, side) or "
                              "(n, channels, side, side), or flatten them to vectors")  # fmt: skip
         if len(inside) == 3 and (inside[1] != inside[2] or inside[1] & (inside[1] - 1) or inside[0] > 4):
-            raise ValueError(f"images of shape {tuple(event)}: the side must be a power of two and the channels 1 to 4; "
+            raise ValueError(f"images of shape {tuple(event)}: the side must be a power of two, with 1 to 4 channels; "
                              "crop, pad or resize them, or flatten them to vectors")  # fmt: skip
         return Layout(
             inside,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import validate_data
 
 from pushforward.data.noise import Noise
 from pushforward.errors import TrainingError
+from pushforward.estimators.unit import Array
 from pushforward.training.loop import REMEDIES
 from pushforward.training.placement import Placement
 from pushforward.types import Logs
@@ -20,7 +23,7 @@ from pushforward.types import Logs
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["Seed", "build", "find", "follow", "noise", "seed_of"]
+__all__ = ["Seed", "build", "find", "follow", "noise", "seed_of", "validated"]
 
 Seed = int | np.random.RandomState | None
 Built = TypeVar("Built")
@@ -35,6 +38,19 @@ def seed_of(random_state: Seed) -> int:
 def noise(random_state: Seed) -> Noise:
     """A stream of numbers of its own."""
     return Noise(seed_of(random_state))
+
+
+def validated(estimator: BaseEstimator, X: Any, *, reset: bool = False, images: bool = False) -> Array:
+    """X as finite float64, (n, d) or, where images are welcome, (n, *event).
+
+    Args:
+        estimator: Whose columns X must have; with `reset` it learns them from X.
+        X: Any array-like.
+        reset: Whether this is the data that the estimator is fitted to; two rows are needed then.
+        images: Whether X may have more than two axes.
+    """
+    return cast(Array, validate_data(estimator, X, dtype=np.float64, allow_nd=images, reset=reset,
+                                     ensure_min_samples=2 if reset else 1))  # fmt: skip
 
 
 def build(make: Callable[[], Built], seed: int) -> Built:

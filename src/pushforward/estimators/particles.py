@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Adam
@@ -25,7 +25,7 @@ from pushforward.divergences import Divergence, locate
 from pushforward.dynamics.integrate import Integrator, euler, heun, rk4
 from pushforward.dynamics.velocity import Ascent
 from pushforward.estimators import store
-from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of
+from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
 from pushforward.estimators.unit import Array, Unit, columns
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles import Particles
@@ -180,8 +180,8 @@ class ParticleFlow(BaseEstimator):
             TrainingError: If the flow diverges.
         """
         divergence = self._checked()
-        p = validate_data(self, target, dtype=np.float64, ensure_min_samples=2)
-        start = None if source is None or np.ndim(source) == 1 else validate_data(self, source, dtype=np.float64, reset=False)
+        p = validated(self, target, reset=True)
+        start = None if source is None or np.ndim(source) == 1 else validated(self, source)
         unit = columns(p) if start is None else columns(p, start)
         state, placement = check_random_state(self.random_state), find(self.device)
         rng = Noise(seed_of(state), device=placement.device)
@@ -190,7 +190,8 @@ class ParticleFlow(BaseEstimator):
                          partial(Adam, lr=self.lr, betas=(0.0, 0.99), fused=True))  # fmt: skip
         critic.place(placement)
         penalty = partial(lipschitz, slope=self.slope, weight=self.penalty, rng=rng)
-        flow = CriticFlow(critic, divergence, penalties=(penalty,) if self.penalty else (), steps=self.critic_steps, cap=self.cap)
+        flow = CriticFlow(critic, divergence, penalties=(penalty,) if self.penalty else (), steps=self.critic_steps,
+                          cap=self.cap)  # fmt: skip
         count = min(len(p), MOST) if self.n_particles is None else self.n_particles
         first = rng.normal(count, p.shape[1]) if start is None else unit.encode(start).to(placement.device)
         method = Particles(flow, first, self.step, rng, SCHEMES[self.scheme], record=True, compile=self.compile)
@@ -198,7 +199,8 @@ class ParticleFlow(BaseEstimator):
         follow(method.learn(Batches(x, min(self.batch_size, len(x)), seed=seed_of(state))), self.steps, self.verbose)
         tape = {name: torch.stack([fields[name] for fields in method.tape]) for name in method.tape[0]}
         self.unit_, self.has_source_, self.particles_ = unit, start is not None, unit.decode(method.particles)
-        self.field_ = Field(critic.net.requires_grad_(False), tape, self.divergence, self.cap, self.step, self.scheme, layout)
+        net = critic.net.requires_grad_(False)
+        self.field_ = Field(net, tape, self.divergence, self.cap, self.step, self.scheme, layout)
         return self
 
     def transport(self, X: ArrayLike) -> Array:
@@ -211,8 +213,7 @@ class ParticleFlow(BaseEstimator):
             Where they end, (n, d), in data units.
         """
         check_is_fitted(self)
-        x = validate_data(self, X, dtype=np.float64, reset=False)
-        return self._carried(self.unit_.encode(x))
+        return self._carried(self.unit_.encode(validated(self, X)))
 
     def sample(self, n: int = 1, random_state: Seed = None) -> Array:
         """New points: fresh noise carried along, or, after a fit with a source, a random choice of the particles.
@@ -239,7 +240,7 @@ class ParticleFlow(BaseEstimator):
             y: Ignored.
         """
         check_is_fitted(self)
-        x = self.unit_.encode(validate_data(self, X, dtype=np.float64, reset=False))
+        x = self.unit_.encode(validated(self, X))
         return -sliced_wasserstein(self.unit_.encode(self.particles_), x, directions(x.shape[1], 128, seed=0))[0]
 
     def save(self, path: str | os.PathLike[str]) -> None:

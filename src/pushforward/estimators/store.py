@@ -37,7 +37,7 @@ def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[
         tensors: Learned tensors by name.
     """
     params = {key: _plain(value) for key, value in estimator.get_params(deep=False).items()}
-        columns = getattr(estimator, "feature_names_in_", None)
+    columns = getattr(estimator, "feature_names_in_", None)
     run = {
         "estimator": type(estimator).__name__,
         "params": params,
@@ -84,7 +84,7 @@ def read(path: str | os.PathLike[str], kind: type[BaseEstimator],
     params = run["params"]
     if strange := params.keys() - inspect.signature(kind).parameters.keys():
         raise DataError(f"{path}: {kind.__name__} has no parameter {min(strange)!r}; update pushforward")
-    params["divergence"] = found(Path(path), params["divergence"], divergence)
+    params["divergence"] = found(path, params["divergence"], divergence)
     learned = run["learned"] | {key: run[key] for key in ("n_features_in", "feature_names_in")}
     return params, learned, tensors
 
@@ -134,9 +134,9 @@ def name_of(divergence: str | Divergence) -> str:
     return f"outside:{divergence.name}"
 
 
-def found(path: Path, stored: str, given: str | Divergence | None) -> str | Divergence:
+def found(path: str | os.PathLike[str], stored: str, given: str | Divergence | None) -> str | Divergence:
     """The divergence given by the caller, or else the stored one if it names nothing outside this package."""
     if given is None and ":" in stored:
-        raise DataError(f"{path}: its divergence {stored!r} lives outside this package, and a file must not make us import "
-                        "code: give it yourself, load(path, divergence=...)")  # fmt: skip
+        raise DataError(f"{path}: its divergence {stored!r} lives outside this package, and a file must not make us "
+                        "import code: give it yourself, load(path, divergence=...)")  # fmt: skip
     return stored if given is None else given

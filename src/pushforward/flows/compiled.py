@@ -58,8 +58,7 @@ def compiled_step(flow: Flow, step: float, scheme: Integrator = euler) -> Stride
     Raises:
         UsageError: If the flow, its optimiser, its placement or this machine cannot do that.
     """
-    stride = _Stride(_checked(flow), step, scheme)
-    return stride.__call__
+    return _Stride(_checked(flow), step, scheme)
 
 
 @dataclass

@@ -78,8 +78,10 @@ class _Up(nn.Module):
     def __init__(self, width: int, norm: Norm) -> None:
         super().__init__()
         self.norm1, self.norm2 = normalisation(norm, width), normalisation(norm, width)
-        self.conv1, self.conv2 = nn.Conv2d(width, width, 3, 1, 1), nn.Conv2d(width, width, 3, 1, 1)
-        self.shortcut = nn.Conv2d(width, width, 1)
+        bias = norm != "batch"  # the next batch norm would take it out again
+        self.conv1 = nn.Conv2d(width, width, 3, 1, 1, bias=bias)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=bias)
+        self.shortcut = nn.Conv2d(width, width, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv1(interpolate(relu(self.norm1(x)), scale_factor=2))

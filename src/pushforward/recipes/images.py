@@ -87,6 +87,7 @@ def vgrow_images(
     side: int | None = None,
     channels: int | None = None,
     limit: int | None = None,
+    test_fraction: float | None = None,
     preset: Literal["gan", "paper"] = "gan",
     net: Literal["dcgan", "resnet"] = "dcgan",
     divergence: str = "KL",
@@ -116,6 +117,7 @@ def vgrow_images(
         side: Height and width, a power of two; chosen by the images if not given.
         channels: 1, 3 or 4; chosen by the images if not given.
         limit: Use at most so many images.
+        test_fraction: Share of the images held out; what the source says, or a tenth, if not given.
         preset: gan or paper.
         net: dcgan or resnet.
         divergence: KL, REVERSE_KL, JS, LOGD, JEFFREYS, PEARSON, NEYMAN, HELLINGER, alpha(A) or package.module:NAME.
@@ -148,7 +150,17 @@ def vgrow_images(
 
     wiring.positive(steps=steps, batch=batch, latent=latent, width=width, rate=rate, cap=cap)
     psi, published = locate(divergence), preset == "paper"
-    images = wiring.load(data, labels, conditional, seed, kind="images", side=side, channels=channels, limit=limit)
+    images = wiring.load(
+        data,
+        labels,
+        conditional,
+        seed,
+        kind="images",
+        side=side,
+        channels=channels,
+        limit=limit,
+        test_fraction=test_fraction,
+    )
     classes, (depth, height, _) = images.n_classes if conditional else 0, images.event
     nets = {"dcgan": dcgan, "resnet": resnet}[net]
     with wiring.seeded(seed):
@@ -190,6 +202,7 @@ def gan_images(
     side: int | None = None,
     channels: int | None = None,
     limit: int | None = None,
+    test_fraction: float | None = None,
     net: Literal["dcgan", "resnet"] = "dcgan",
     divergence: str = "LOGD",
     steps: int = 5_000,
@@ -215,6 +228,7 @@ def gan_images(
         side: Height and width, a power of two; chosen by the images if not given.
         channels: 1, 3 or 4; chosen by the images if not given.
         limit: Use at most so many images.
+        test_fraction: Share of the images held out; what the source says, or a tenth, if not given.
         net: dcgan or resnet.
         divergence: LOGD (log-D trick), JS (saturating), KL (linear), or any other as for vgrow_images.
         steps: Steps of training.
@@ -244,7 +258,17 @@ def gan_images(
 
     wiring.positive(steps=steps, batch=batch, latent=latent, width=width, rate=rate, rounds=rounds, cap=cap)
     psi = locate(divergence)
-    images = wiring.load(data, labels, conditional, seed, kind="images", side=side, channels=channels, limit=limit)
+    images = wiring.load(
+        data,
+        labels,
+        conditional,
+        seed,
+        kind="images",
+        side=side,
+        channels=channels,
+        limit=limit,
+        test_fraction=test_fraction,
+    )
     classes, (depth, height, _) = images.n_classes if conditional else 0, images.event
     nets = {"dcgan": dcgan, "resnet": resnet}[net]
     with wiring.seeded(seed):

@@ -16,6 +16,8 @@ def toy_vgrow(
     data: str = "toy:ring8",
     labels: str | None = None,
     conditional: bool = False,
+    limit: int | None = None,
+    test_fraction: float | None = None,
     divergence: str = "KL",
     contrast: Literal["logistic", "dual"] = "logistic",
     steps: int = 16_000,
@@ -43,6 +45,8 @@ def toy_vgrow(
         data: digits, toy:NAME or PATH[:key].
         labels: Name of an array or column with classes.
         conditional: Learn one law for each class.
+        limit: Use at most so many rows.
+        test_fraction: Share of the rows held out; what the source says, or a tenth, if not given.
         divergence: KL, REVERSE_KL, JS, LOGD, JEFFREYS, PEARSON, NEYMAN, HELLINGER, alpha(A) or package.module:NAME.
         contrast: The critic's loss: logistic regression, or the f-GAN dual of the divergence.
         steps: Steps of training.
@@ -88,7 +92,7 @@ def toy_vgrow(
         cap=cap,
     )
     psi = locate(divergence)
-    points = wiring.load(data, labels, conditional, seed)
+    points = wiring.load(data, labels, conditional, seed, limit=limit, test_fraction=test_fraction)
     classes, updates = points.n_classes if conditional else 0, steps * moves
     with wiring.seeded(seed):
         generator = Learner(
@@ -120,6 +124,8 @@ def toy_gan(
     data: str = "toy:ring8",
     labels: str | None = None,
     conditional: bool = False,
+    limit: int | None = None,
+    test_fraction: float | None = None,
     divergence: str = "JS",
     contrast: Literal["logistic", "dual"] = "logistic",
     steps: int = 16_000,
@@ -143,6 +149,8 @@ def toy_gan(
         data: digits, toy:NAME or PATH[:key].
         labels: Name of an array or column with classes.
         conditional: Learn one law for each class.
+        limit: Use at most so many rows.
+        test_fraction: Share of the rows held out; what the source says, or a tenth, if not given.
         divergence: JS (saturating), LOGD (log-D trick), KL (linear), or any other as for toy_vgrow.
         contrast: The critic's loss: logistic regression, or the f-GAN dual of the divergence.
         steps: Steps of training.
@@ -171,7 +179,7 @@ def toy_gan(
 
     wiring.positive(steps=steps, batch=batch, latent=latent, width=width, rate=rate, rounds=rounds, cap=cap)
     psi = locate(divergence)
-    points = wiring.load(data, labels, conditional, seed)
+    points = wiring.load(data, labels, conditional, seed, limit=limit, test_fraction=test_fraction)
     classes = points.n_classes if conditional else 0
     with wiring.seeded(seed):
         generator = Learner(
@@ -196,6 +204,8 @@ def toy_gan(
 def toy_particles(
     *,
     data: str = "toy:moons",
+    limit: int | None = None,
+    test_fraction: float | None = None,
     divergence: str = "KL",
     contrast: Literal["logistic", "dual"] = "logistic",
     steps: int = 600,
@@ -219,6 +229,8 @@ def toy_particles(
 
     Args:
         data: digits, toy:NAME or PATH[:key].
+        limit: Use at most so many rows.
+        test_fraction: Share of the rows held out; what the source says, or a tenth, if not given.
         divergence: KL, REVERSE_KL, JS, LOGD, JEFFREYS, PEARSON, NEYMAN, HELLINGER, alpha(A) or package.module:NAME.
         contrast: The critic's loss: logistic regression, or the f-GAN dual of the divergence.
         steps: Steps of all particles.
@@ -259,7 +271,7 @@ def toy_particles(
         cap=cap,
     )
     psi = locate(divergence)
-    points = wiring.load(data, None, False, seed)
+    points = wiring.load(data, None, False, seed, limit=limit, test_fraction=test_fraction)
     rng, source = Noise(seed), Gaussian(points.event)
     with wiring.seeded(seed):
         critic = Learner(

@@ -89,6 +89,7 @@ def load(
     side: int | None = None,
     channels: int | None = None,
     limit: int | None = None,
+    test_fraction: float | None = None,
 ) -> Dataset:
     """Load data for a recipe, and check that they are of its kind and have labels where it needs them.
 
@@ -96,7 +97,9 @@ def load(
         DataError: If the data are unfit.
         UsageError: If they are of the other kind, or have no labels for a conditional model.
     """
-    found = source.load(data, seed=seed, labels=labels, side=side, channels=channels, limit=limit)
+    found = source.load(
+        data, seed=seed, labels=labels, side=side, channels=channels, limit=limit, test_fraction=test_fraction
+    )
     if kind is not None and found.kind != kind:
         other = "vgrow_images or gan_images" if found.kind == "images" else "toy_vgrow, toy_gan or toy_particles"
         raise UsageError(f"--data {data}: holds {found.kind}, and this recipe takes {kind}; use {other}")

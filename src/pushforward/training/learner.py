@@ -106,12 +106,13 @@ class Learner(nn.Module):
         training = self.net.training
         if self.has_modes and training:
             self.net.eval()
-        for parameter in self._parameters_list:
+        learned = [parameter for parameter in self._parameters_list if parameter.requires_grad]
+        for parameter in learned:
             parameter.requires_grad_(False)
         try:
             yield
         finally:
-            for parameter in self._parameters_list:
+            for parameter in learned:
                 parameter.requires_grad_(True)
             if self.has_modes and training:
                 self.net.train()
