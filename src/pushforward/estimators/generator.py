@@ -37,6 +37,7 @@ from pushforward.types import Labels, Samples
 __all__ = ["FlowGenerator"]
 
 CALM = 1e-3  # what is left of the penalty's weight after the last step
+EVERY = 4  # updates of the critic from one look at its penalty to the next, which then counts so many times
 BLOCK = 1000  # samples in one pass
 
 
@@ -105,7 +106,7 @@ class FlowGenerator(BaseEstimator):
         self,
         *,
         divergence: str | Divergence = "KL",
-        steps: int = 4000,
+        steps: int = 5000,
         batch_size: int = 128,
         latent_dim: int | None = None,
         width: int | None = None,
@@ -277,7 +278,7 @@ class FlowGenerator(BaseEstimator):
         generator.place(placement)
         critic.place(placement)
         penalties = (partial(both, weight=self.penalty),) if self.penalty else ()
-        flow = CriticFlow(critic, divergence, penalties=penalties, cap=self.cap,
+        flow = CriticFlow(critic, divergence, penalties=penalties, every=EVERY, cap=self.cap,
                           penalty_schedule=lambda k: CALM ** min(k / updates, 1.0))  # fmt: skip
         rng = Noise(seed_of(state), device=placement.device)
         method = VGrow(generator, flow, Normal(layout.latent), rng, moves=self.moves, fits=self.fits, step=self.step)

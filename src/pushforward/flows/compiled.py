@@ -79,7 +79,7 @@ class _Stride:
         if self.memory is None or not self.memory.serves(learner):
             self.memory = _Memory.of(learner)
         rows, penalised = _plan(self.flow, self.memory)
-        inputs = [*self.memory.tensors, *learner.net.buffers(), q, p, rows]
+        inputs = [*self.memory.tensors, q, p, rows]
         key = q.shape, p.shape, q.dtype, q.device, penalised, _constants(learner.optimiser)
         if key not in self.graphs:
             self.graphs[key] = self._graph(penalised, q, p, inputs)
@@ -114,7 +114,7 @@ def _step(flow: CriticFlow, step: float, scheme: Integrator, penalised: Sequence
         step: Length of the step.
         scheme: The integrator.
         penalised: For each update, whether the penalties are added.
-        inputs: The memory's tensors, the net's buffers, q, p, the plan's rows, and the draws.
+        inputs: The memory's tensors, q, p, the plan's rows, and the draws.
 
     Returns:
         Moved particles, their speed, and the last update's loss, bound and, if it had one, penalty.
@@ -205,7 +205,8 @@ class _Memory:
         second: Second moments, (size,).
         counts: Updates done, one number for each parameter.
         average: The average's parameters, (size,), if there is an average.
-        moments: The first moments as the optimiser holds them, to tell whether it still does.
+        buffers: The net's buffers, as they are.
+        moments: Each parameter with the first moment that its optimiser holds, to tell whether it still does.
     """
 
     theta: Tensor
@@ -213,7 +214,8 @@ class _Memory:
     second: Tensor
     counts: Tensor
     average: list[Tensor]
-    moments: list[Tensor]
+    buffers: list[Tensor]
+    moments: Sequence[tuple[Tensor, Tensor]]
 
     @staticmethod
     def of(learner: Learner) -> _Memory:
@@ -233,18 +235,18 @@ class _Memory:
         if learner.average is not None:
             for parameter, piece in zip(learner.average.parameters(), _pieces(average[0], parameters)):
                 parameter.data = piece
-        return _Memory(theta, first, second, counts, average, moments)
+        held = list(zip(parameters, moments, strict=True))
+        return _Memory(theta, first, second, counts, average, list(learner.net.buffers()), held)
 
     @property
     def tensors(self) -> list[Tensor]:
         """All of it, in the order in which the graph takes it."""
-        return [self.theta, self.first, self.second, self.counts, *self.average]
+        return [self.theta, self.first, self.second, self.counts, *self.average, *self.buffers]
 
     def serves(self, learner: Learner) -> bool:
         """Whether net and optimiser still hold this memory: a loaded optimiser or another device ends that."""
-        held = (learner.optimiser.state.get(p, {}).get("exp_avg") for p in learner.net.parameters())
-        start = next(learner.net.parameters()).data_ptr()
-        return start == self.theta.data_ptr() and all(a is b for a, b in zip(held, self.moments))
+        state, start = learner.optimiser.state, self.moments[0][0].data_ptr()
+        return start == self.theta.data_ptr() and all(state[p].get("exp_avg") is moment for p, moment in self.moments)
 
 
 def _blank(parameter: Tensor) -> dict[str, Any]:
