@@ -12,20 +12,7 @@ from PIL import Image
 from pushforward.data import toy
 from pushforward.data.dataset import Dataset
 from pushforward.data.source import load
-from pushforward.pictures import (
-    GAP,
-    Curve,
-    Scale,
-    chart,
-    grid,
-    pack,
-    plane,
-    read_clouds,
-    read_grids,
-    scatter,
-    view,
-    write_samples,
-)
+from pushforward.pictures import GAP, grid, read_clouds, read_grids, scatter, view, write_samples
 
 
 @pytest.fixture(scope="module")
@@ -141,22 +128,6 @@ def test_a_long_film_is_thinned_evenly_and_keeps_its_end(tmp_path: Path):
     assert set(np.diff(steps)) <= {3, 4}
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
-def test_packed_points_are_read_back_to_half_a_level(scale):
-    x = scale * np.random.default_rng(0).normal(size=(500, 2))
-    box = view(x, [x])
-    low, high = box
-    levels = np.frombuffer(pack(x, box), "<i2").reshape(-1, 2)
-    unit = 2 * (high - low) / 32767
-    assert (np.abs((low + high) / 2 + levels * unit - x) <= 0.5001 * unit).all()
-
-
-def test_packing_marks_what_is_not_finite_and_keeps_outliers_outside_the_view():
-    box = np.array([[-1.0, -1.0], [1.0, 1.0]])
-    levels = np.frombuffer(pack(np.array([[np.nan, 0.0], [0.0, np.inf], [1e30, -1e30]]), box), "<i2").reshape(-1, 2)
-    np.testing.assert_array_equal(levels, [[-32768, -32768], [-32768, -32768], [32767, -32767]])
-
-
 def test_the_view_holds_all_data_with_one_scale_and_no_stray_sample():
     real = np.random.default_rng(0).uniform(-1, 1, (500, 2)) * (1.0, 0.6)
     low, high = view(real, [np.vstack([real, np.full((3, 2), 1e9)])])
@@ -173,27 +144,6 @@ def test_the_view_has_a_positive_size_whatever_the_points(points):
     assert len(scatter(points, points)) > 0
 
 
-def test_the_plane_of_many_columns_is_that_of_largest_variance():
-    rng = np.random.default_rng(0)
-    hidden = rng.normal(size=(2000, 2)) * (3.0, 2.0)
-    mixing = np.linalg.qr(rng.normal(size=(6, 6)))[0][:2]
-    real = hidden @ mixing + 0.01 * rng.normal(size=(2000, 6))
-    flat, (moved,), words = plane(real, [real + 1.0])
-    assert flat is not None
-    standard = (real - real.mean(0)) / real.std(0)
-    assert flat.var(0).sum() == pytest.approx(np.linalg.eigvalsh(np.cov(standard.T, bias=True))[-2:].sum())
-    assert np.ptp(moved - flat, axis=0) == pytest.approx([0, 0], abs=1e-9)
-    assert "6 standardised columns" in words
-
-
-@pytest.mark.parametrize("columns", [1, 2, 3])
-def test_any_number_of_columns_becomes_two(columns):
-    flat, frames, _ = plane(None, [np.ones((4, columns))])
-    assert flat is None
-    assert frames[0].shape == (4, 2)
-    assert np.isfinite(frames[0]).all()
-
-
 def test_a_scatter_plot_draws_samples_over_data():
     picture = np.asarray(Image.open(io.BytesIO(scatter(np.array([[0.0, 1.0]]), np.array([[0.0, 0.0], [1.0, 1.0]])))))
     assert picture.shape == (512, 512, 3)
@@ -202,45 +152,3 @@ def test_a_scatter_plot_draws_samples_over_data():
     assert where[1] < 256
     with pytest.raises(ValueError, match=r"\(3, 3\)"):
         scatter(np.zeros((3, 3)), np.zeros((3, 2)))
-
-
-def _read_back(svg: str) -> list[tuple[float, float]]:
-    """Points of the drawn curve in the units of its axes."""
-    left, top, right, bottom = map(float, re.findall(r'data-box="(.*?)"', svg)[0].split())
-    (x0, x1), (y0, y1) = (map(float, re.findall(rf'data-{axis}="(.*?)"', svg)[0].split()) for axis in "xy")
-    points = [pair.split(",") for pair in re.findall(r'data-run="0" points="(.*?)"', svg)[0].split()]
-    return [(x0 + (float(x) - left) / (right - left) * (x1 - x0), y0 + (bottom - float(y)) / (bottom - top) * (y1 - y0))
-            for x, y in points]  # fmt: skip
-
-
-@pytest.mark.parametrize("low", [-1e12, -3.0, 0.0, 1e-9])
-def test_a_curve_is_read_back_from_its_picture(low):
-    points = [(float(step), low + 1e-3 * abs(low) * step + step) for step in range(0, 100, 5)]
-    drawn = _read_back(chart({0: [*points]}, "a curve", Scale(log=False)))
-    assert np.abs(np.subtract(drawn, points) / np.ptp(points, axis=0)).max() < 1e-3
-
-
-def test_many_decades_get_a_logarithmic_axis():
-    curve: Curve = [(float(k), 10.0**-k) for k in range(8)]
-    svg = chart({0: curve}, "a curve", Scale())
-    assert "data-log" in svg
-    np.testing.assert_allclose([y for _, y in _read_back(svg)], -np.arange(8.0), atol=0.01)
-    assert "data-log" not in chart({0: curve}, "a curve", Scale(log=False))
-
-
-@pytest.mark.parametrize(
-    "values", [[0.0], [5.0, 5.0], [1e300, -1e300], [1e-300, 2e-300], [1.0, None, 2.0], [1e16, 1e16 + 2]], ids=str
-)
-def test_any_finite_values_can_be_drawn(values):
-    svg = chart({0: [(float(k), value) for k, value in enumerate(values)]}, "a curve", Scale((0.0, 1.0), (0.0,)))
-    assert not re.search(r"nan|inf", svg)
-    assert svg.count("<polyline") == 1 + values.count(None)
-    assert "No finite value" in chart({0: [(1.0, None)]}, "a curve", Scale())
-
-
-def test_a_long_curve_keeps_its_spikes():
-    curve: Curve = [(float(k), 0.0) for k in range(20_000)]
-    curve[12_345] = (12_345.0, 7.0)
-    drawn = _read_back(chart({0: curve}, "a curve", Scale()))
-    assert len(drawn) < 1000
-    assert max(y for _, y in drawn) == pytest.approx(7.0, abs=0.05)

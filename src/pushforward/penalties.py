@@ -30,7 +30,7 @@ def _segments(q: Samples, p: Samples, rng: Randomness | None) -> Samples:
         raise ValueError(f"q has event shape {tuple(q.shape[1:])} and p {tuple(p.shape[1:])}; they must be equal")
     n = min(len(q), len(p))
     if len(q) != len(p):
-        q, p = q[:: len(q) // n][:n], p[:: len(p) // n][:n]
+        q, p = (x[torch.arange(n, device=x.device) * len(x) // n] for x in (q, p))
     u = torch.rand(n, device=q.device, dtype=q.dtype) if rng is None else rng.uniform(n).to(q)
     return torch.lerp(q.detach(), p, u.view(-1, *[1] * (q.dim() - 1)))
 

@@ -195,7 +195,6 @@ def test_placing_a_method_keeps_its_tensors_and_its_place():
     assert equal(weights(method), before)
 
 
-@pytest.mark.xfail(reason="a tape's names hold dots, which assignment by path splits", raises=KeyError, strict=True)
 def test_placing_and_loading_work_on_particles_that_have_a_tape():
     one = particles(1)
     advance(one, stream(), 2)

@@ -60,7 +60,7 @@ class FlowGenerator(BaseEstimator):
         batch_size: Rows of a batch.
         latent_dim: Size of z; None takes as many as a sample has numbers, but 8 to 128.
         width: Units of a hidden layer, or channels of the largest map; None takes 128 for vectors, 32 for images.
-        depth: Hidden layers of the perceptrons; images need none to be named.
+        depth: Hidden layers of the perceptrons; not used for images, whose side decides.
         lr: Adam's learning rate at the first step; None takes 1e-3 for vectors, 2e-4 for images.
         penalty: Weight of the critic's penalty at the first step; 0 for none.
         moves: Moves of the samples in one step, with a fresh batch and an update of the critic each.

@@ -112,8 +112,8 @@ class CriticFlow:
         """The velocity at the time of a snapshot."""
 
         def critic(x: Samples) -> Scores:
-            with self.critic.frozen():
-                return functional_call(self.critic.net, state, (x,))
+            with self.critic.frozen(), self.critic.autocast():
+                return functional_call(self.critic.net, state, (x,)).to(x.dtype)
 
         return Ascent(critic, self.divergence, self.cap)
 

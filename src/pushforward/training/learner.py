@@ -59,7 +59,7 @@ class Learner(nn.Module):
         self._parameters_list: list[Tensor] = list(net.parameters())
         self._averaged_list: list[Tensor] = list(self.average.parameters()) if self.average is not None else []
         self.has_modes = any(isinstance(m, _MODAL) or "parametrizations" in m._modules for m in net.modules())
-        object.__setattr__(self, "_through", net)  # DDP wraps the net without owning it in the state
+        self._through: list[nn.Module] = [net]  # in a list, so that DistributedDataParallel is not part of the state
 
     @property
     def sampler(self) -> nn.Module:
@@ -80,7 +80,7 @@ class Learner(nn.Module):
             if ids:
                 self.net = nn.SyncBatchNorm.convert_sync_batchnorm(self.net)
             through = DistributedDataParallel(self.net, device_ids=ids, gradient_as_bucket_view=True)
-        object.__setattr__(self, "_through", through)
+        self._through = [through]
 
     def autocast(self) -> Any:
         """The precision of forward passes, as a context."""
@@ -91,7 +91,7 @@ class Learner(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """The pass that trains; answers in float32 or better."""
         with self.autocast():
-            out = self._through(*inputs)
+            out = self._through[0](*inputs)
         return out.float() if out.dtype == torch.bfloat16 else out
 
     def evaluate(self, *inputs: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import partial
@@ -123,32 +124,29 @@ def load_state(root: Any, tensors: dict[str, Tensor], state: dict[str, Any] | No
 
 
 def _load_tapes(root: Any, left: dict[str, Tensor]) -> None:
-    """Fill empty lists of tensor dictionaries (recorded fields) from names `list.k.key`."""
+    """Fill empty lists of tensor dictionaries (recorded fields) from names `list.k.key`, on the method's device."""
+    device = next((part.device for _, part in parts(root) if isinstance(part, Tensor)), torch.device("cpu"))
     for f in fields(root) if is_dataclass(root) else ():
         tape = getattr(root, f.name)
         if not (isinstance(tape, list) and not tape):
             continue
-        for name in [name for name in left if name.startswith(f"{f.name}.")]:
-            _, k, key = name.split(".", 2)
-            while len(tape) <= int(k):
-                tape.append({})
-            tape[int(k)][key] = left.pop(name)
+        entries = [(name, *name.split(".", 2)[1:]) for name in left if re.fullmatch(rf"{f.name}\.\d+\..+", name)]
+        tape += [{} for _ in {k for _, k, _ in entries}]
+        for name, k, key in entries:
+            if int(k) >= len(tape):
+                raise ValueError(f"tensor {name} follows a gap in the recorded fields")
+            tape[int(k)][key] = left.pop(name).to(device)
 
 
 def _assign(root: Any, name: str, value: Tensor) -> None:
+    """Put a tensor where its dotted name leads: into a field, a list, or a dictionary, whose keys may hold dots."""
     *path, last = name.split(".")
-    for key in path:
-        root = (
-            root[int(key)]
-            if isinstance(root, list | tuple)
-            else root[key]
-            if isinstance(root, dict)
-            else getattr(root, key)
-        )
-    with torch.no_grad():
-        if isinstance(root, dict):
-            root[last] = value
-        elif isinstance(root, list):
-            root[int(last)] = value
-        else:
-            setattr(root, last, value)
+    while path and not isinstance(root, dict):
+        key = path.pop(0)
+        root = root[int(key)] if isinstance(root, list | tuple) else getattr(root, key)
+    if isinstance(root, dict):
+        root[".".join([*path, last])] = value
+    elif isinstance(root, list):
+        root[int(last)] = value
+    else:
+        setattr(root, last, value)

@@ -1,0 +1,113 @@
+"""The page of one run: status and facts, samples, metrics, curves and the set-up in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pushforward.report.curves import curves
+from pushforward.report.metrics import FLOOR, error, heading, protocols, reading, value
+from pushforward.report.reading import Run
+from pushforward.report.samples import samples
+from pushforward.report.skeleton import cells, command, fill, name, notes, status
+from pushforward.report.values import count, digits, duration, mapping, number, short, text, when
+
+__all__ = ["page_of_one"]
+
+WORDS = {
+    "event": "shape of a sample",
+    "n_train": "training samples",
+    "n_test": "held-out samples",
+    "test_fraction": "held-out share",
+    "seed": "seed of the split",
+    "sha256": "digest",
+    "world": "processes",
+}
+
+
+def page_of_one(run: Run) -> str:
+    """The page of one run, as HTML."""
+    head = (
+        f'<p class="eyebrow">pushforward · report of a run</p><h1>{name(run)}</h1>'
+        f"{status(run.info)}{_facts(run)}{notes([run])}"
+    )
+    body = head + samples([run]) + _metrics(run) + curves([run]) + _setup(run)
+    return fill(f"{run.info['recipe']} on {run.data.get('name', 'unknown data')}", body)
+
+
+def _facts(run: Run) -> str:
+    info, best = run.info, mapping(run.info.get("best"))
+    seconds, step = number(info.get("seconds")), number(info.get("step"))
+    pace = f"{digits(step / seconds, 3)} steps a second" if seconds and step and seconds > 0 else ""
+    facts = [("Training time", duration(info.get("seconds")), pace)]
+    if best:
+        facts.append(("Best checkpoint", f"step {count(best.get('step'))}", f"score {short(best.get('score'))}"))
+    else:
+        facts.append(("Best checkpoint", "none", "no step was scored"))
+    for metric, record in list(run.metrics.items())[:1]:
+        facts.append((text(metric), value(record), reading(record)[1]))
+    facts.append(("Seed", text(info.get("seed")), f"started {when(info['created'])}" if "created" in info else ""))
+    items = "".join(
+        f"<div><dt>{title}</dt><dd>{fact}{f'<small>{more}</small>' if more else ''}</dd></div>"
+        for title, fact, more in facts
+    )
+    return f'<dl class="facts">{items}</dl>'
+
+
+def _metrics(run: Run) -> str:
+    title = '<section><h2 id="metrics">Metrics</h2>'
+    if not run.metrics:
+        return title + '<p class="lead">There are none yet: evaluate the run to fill this in.</p></section>'
+    measured = f" Measured on {text(run.measured)}." if run.measured else ""
+    heads = ("Metric", "Value", "Floor", "Reading", "± / p", "Samples", "Data", "Features")
+    rows = "".join(_metric(metric, record, heads) for metric, record in run.metrics.items())
+    return (
+        f'{title}<p class="lead">{FLOOR}{measured} ↓ lower is better, ↑ higher is better.</p>'
+        f'<div class="scroll"><table class="metrics"><thead><tr>{cells("th", heads)}</tr></thead><tbody>{rows}</tbody>'
+        f"</table></div>{protocols(run.metrics)}</section>"
+    )
+
+
+def _metric(metric: str, record: dict[str, Any], heads: Sequence[str]) -> str:
+    grade, words = reading(record)
+    p = [] if record.get("p") is None else [f"p {short(record['p'], 2)}"]
+    contents = [
+        f'<span class="big">{value(record)}</span>',
+        short(record.get("floor")),
+        f'<span class="mark {grade}">{words}</span>',
+        " · ".join(error(record) + p),
+        count(record.get("n_fake", 0)),
+        count(record["n_real"]) if record.get("n_real") else "known law",
+        text(record.get("features", "raw")),
+    ]
+    row = "".join(
+        f'<td data-label="{head}"{" class=wide" if head in ("Reading", "Features") else ""}>{content}</td>'
+        for head, content in zip(heads[1:], contents, strict=True)
+    )
+    return f'<tr><th scope="row">{heading(metric, record)}</th>{row}</tr>'
+
+
+def _setup(run: Run) -> str:
+    info, data = run.info, dict(run.data)
+    if isinstance(event := data.get("event"), list):
+        data["event"] = " × ".join(map(str, event))
+    if (share := number(data.get("test_fraction"))) is not None:
+        data["test_fraction"] = digits(share)
+    tables = {
+        "Arguments": mapping(info.get("arguments")),
+        "Data": data,
+        "Machine": {key: info.get(key) for key in ("device", "precision", "threads", "world")},
+        "Versions": mapping(info.get("versions")),
+    }
+    shown = "".join(f"<div><h3>{title}</h3>{_table(content)}</div>" for title, content in tables.items())
+    return f'<section><h2>Set-up</h2>{command(info)}<div class="two">{shown}</div></section>'
+
+
+def _table(content: dict[str, Any]) -> str:
+    if not content:
+        return '<p class="soft">Not recorded.</p>'
+    rows = "".join(
+        f'<tr><th scope="row">{text(WORDS.get(key, key))}</th><td>{count(setting)}</td></tr>'
+        for key, setting in content.items()
+    )
+    return f'<table class="plain"><tbody>{rows}</tbody></table>'

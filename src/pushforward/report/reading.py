@@ -1,0 +1,166 @@
+"""Reading a run folder, which may come from anybody: what is missing or damaged is noted, never fatal.
+
+Only run.json has to be there, for without it the folder is no run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pushforward.errors import DataError
+from pushforward.pictures import Film, Points, read_clouds, read_grids
+from pushforward.report.chart import Curve
+from pushforward.report.values import count, is_number, mapping, number
+
+__all__ = ["MONITOR", "Run", "labels", "read_run"]
+
+MONITOR = "monitor: score"  # not a term's name: the lines {"step", "score"} of the log
+
+
+@dataclass
+class Run:
+    """What a run folder holds, read with care.
+
+    Attributes:
+        label: Short name, unique on the page.
+        info: run.json.
+        curves: Numbers of the log by name; None where a number is not finite.
+        metrics: Records of metrics.json by name.
+        measured: What the metrics were measured on, in words.
+        grids: Grids of images.
+        clouds: Clouds of points.
+        notes: What is missing or damaged.
+    """
+
+    label: str
+    info: dict[str, Any]
+    curves: dict[str, Curve] = field(default_factory=dict)
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    measured: str = ""
+    grids: Film[bytes] = field(default_factory=Film[bytes])
+    clouds: Film[Points] = field(default_factory=Film[Points])
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What run.json says about the data."""
+        return mapping(self.info.get("data"))
+
+    @property
+    def digest(self) -> str:
+        """Digest of the data; runs compare only if it is the same."""
+        return str(self.data.get("sha256"))
+
+    @property
+    def logistic(self) -> bool:
+        """Whether the critic's loss is the logistic one, as far as the arguments tell."""
+        arguments = mapping(self.info.get("arguments"))
+        dual = str(arguments.get("divergence")).upper() in ("W1", "HINGE")
+        return not dual and arguments.get("contrast", "logistic") == "logistic"
+
+
+def labels(paths: Sequence[Path]) -> list[str]:
+    """The folders' names, with their parents' and a number as far as that is needed to tell them apart."""
+    full = [path.resolve() for path in paths]
+    names = [path.name or str(path) for path in full]
+    names = [f"{path.parent.name}/{name}" if names.count(name) > 1 else name for path, name in zip(full, names)]
+    return [f"{name} ({k + 1})" if names.count(name) > 1 else name for k, name in enumerate(names)]
+
+
+def read_run(folder: Path, label: str) -> Run:
+    """Read all of a run that a page shows.
+
+    Args:
+        folder: The run.
+        label: What the page calls it.
+
+    Raises:
+        DataError: If run.json is missing or damaged.
+    """
+    run = Run(label, _read_info(folder / "run.json"))
+    _read_log(folder / "log.jsonl", run)
+    _read_metrics(folder / "metrics.json", run)
+    _read_samples(folder / "samples", run)
+    return run
+
+
+def _read_info(path: Path) -> dict[str, Any]:
+    try:
+        info = json.loads(path.read_bytes())
+        missing = [key for key in ("recipe", "arguments", "step") if key not in info]
+        if missing or not isinstance(info, dict):
+            raise KeyError(", ".join(missing))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: there is no such file; name the folder of a run, the one that holds run.json"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(f"{path}: not a description of a run ({why}); restore it or start a new run") from error
+    return info
+
+
+def _read_log(path: Path, run: Run) -> None:
+    """Collect the curves; a line with nothing but step and score is the monitor's."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        run.notes.append("There is no log (log.jsonl), so there are no curves.")
+        return
+    bad = 0
+    for line in filter(bytes.strip, lines):
+        entry = _read_line(line)
+        step = number(entry.pop("step", None))
+        if step is None:
+            bad += 1
+            continue
+        monitor = entry.keys() == {"score"}
+        for key, value in entry.items():
+            if key != "seconds" and is_number(value):
+                run.curves.setdefault(MONITOR if monitor else key, []).append((step, number(value)))
+    for curve in run.curves.values():
+        curve.sort(key=lambda point: point[0])
+    if bad:
+        run.notes.append(
+            f"{bad} line{'s' * (bad > 1)} of log.jsonl could not be read and {'were' if bad > 1 else 'was'} left out."
+        )
+    if not run.curves:
+        run.notes.append("The log (log.jsonl) is empty, so there are no curves.")
+
+
+def _read_line(line: bytes) -> dict[str, Any]:
+    try:
+        return mapping(json.loads(line))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _read_metrics(path: Path, run: Run) -> None:
+    try:
+        stored = mapping(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        run.notes.append("The run was not evaluated (no metrics.json), so there are no metrics.")
+        return
+    except (OSError, ValueError, RecursionError):
+        run.notes.append("metrics.json is damaged and was left out; evaluate the run again.")
+        return
+    run.metrics = {name: mapping(record) for name, record in mapping(stored.get("metrics")).items()}
+    if not run.metrics:
+        run.notes.append("metrics.json holds no metrics.")
+    if "checkpoint" in stored:
+        step = f", step {count(stored['step'])}" if "step" in stored else ""
+        run.measured = f"the {stored['checkpoint']} checkpoint{step}"
+
+
+def _read_samples(folder: Path, run: Run) -> None:
+    run.grids, run.clouds = read_grids(folder), read_clouds(folder)
+    damaged = run.grids.damaged + run.clouds.damaged
+    run.notes += [f"samples/{name} could not be read and was left out." for name in damaged]
+    if not run.grids.frames and not run.clouds.frames:
+        run.notes.append("There are no samples to show: the folder samples/ holds none that can be read.")
+    elif (run.clouds if run.clouds.frames else run.grids).data is None:
+        run.notes.append("The held-out data are missing from samples/, so samples stand alone.")

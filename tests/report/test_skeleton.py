@@ -1,0 +1,67 @@
+"""A page loads nothing from outside and lets no run folder add an element to it."""
+
+import json
+import re
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from report.runs import EVIL, Page, clouds, make_run, poisoned
+
+from pushforward.report import write_report
+
+
+@pytest.fixture(params=["toy:ring8", "digits", "several"])
+def page(request: pytest.FixtureRequest, tmp_path: Path) -> Page:
+    if request.param == "several":
+        return Page(write_report([make_run(tmp_path / "a"), make_run(tmp_path / "b", "digits")]))
+    return Page(write_report([make_run(tmp_path / "run", request.param)]))
+
+
+def test_a_page_loads_nothing_from_outside(page: Page):
+    for _, attributes in page.tags:
+        for name in ("src", "href", "srcset", "action", "data", "poster", "style"):
+            assert (attributes.get(name) or "data:image/png;base64,").startswith("data:image/png;base64,")
+    assert not page.all("link")
+    assert not page.all("iframe")
+    assert not re.search(r"https?:|@import|url\(|fetch\(|XMLHttp|import\(", page.source)
+
+
+def test_the_policy_of_a_page_admits_its_own_style_and_script_only(page: Page):
+    (policy,) = (tag["content"] or "" for tag in page.all("meta", **{"http-equiv": "Content-Security-Policy"}))
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    for tag in ("style", "script"):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page.source, re.DOTALL)
+        assert f"{tag}-src 'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" in policy
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("stopped", "Stopped at step 80 of 200"), ("interrupted", "Interrupted at step 80 of 200"),
+     ("failed", "Failed at step 80 of 200: step 81: critic is nan"), ("running", "Running, or ended without a word"),
+     ("<b>odd", "Status unknown (<b>odd)"), (None, "Status unknown (none)"), (["x"], "Status unknown")],
+    ids=str,
+)  # fmt: skip
+def test_every_status_is_said_in_plain_words(tmp_path: Path, status: object, words: str):
+    run = make_run(tmp_path / "run", status=status, step=80, why="step 81: critic is nan")
+    assert words in Page(write_report([run])).text
+
+
+def test_nothing_in_a_run_folder_can_add_an_element_to_its_page(tmp_path: Path):
+    clean, dirty = make_run(tmp_path / "clean"), make_run(tmp_path / "a<script>alert(3)<")
+    for name in ("run.json", "metrics.json"):
+        (dirty / name).write_text(json.dumps(poisoned(json.loads((dirty / name).read_text()))))
+    with (dirty / "log.jsonl").open("a") as log:
+        log.write(json.dumps({"step": 3, EVIL: 1.0, "bound": EVIL}) + "\n")
+    for folders in ([dirty], [dirty, clean]):
+        page = Page(write_report(folders))
+        assert EVIL in "".join(page.words)
+        assert len(page.all("script")) == 1 + len(clouds(page))
+        assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+        assert not page.all("img", src="x")
+
+
+def test_words_that_no_encoding_takes_do_not_stop_the_page(tmp_path: Path):
+    run = make_run(tmp_path / "run", recipe="\ud800\x00", why="x" * 100_000)
+    assert len(Page(write_report([run])).text) < 50_000
