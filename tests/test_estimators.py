@@ -24,7 +24,7 @@ from pushforward.divergences import KL, TV, alpha
 from pushforward.errors import DataError, TrainingError
 from pushforward.estimators import generator as generator_module
 from pushforward.estimators import particles as particles_module
-from pushforward.training.checkpoint import _digest
+from pushforward.training.checkpoint import digest_of
 
 MINE = replace(KL, name="mine", variation=lambda d: -2 * d)  # no constant of the package: a divergence from outside
 
@@ -381,7 +381,7 @@ def rewritten(path, **params):
     run, tensors = json.loads(header["run"]), load_file(path)
     run["params"] |= params
     header = {"run": json.dumps(run), "resume": header["resume"]}
-    save_file(tensors, path, header | {"digest": _digest(tensors, header)})
+    save_file(tensors, path, header | {"digest": digest_of(tensors, header)})
 
 
 @pytest.mark.parametrize("make", SMALL)

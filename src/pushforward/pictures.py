@@ -102,6 +102,33 @@ def scatter(x: np.ndarray, real: np.ndarray, side: int = WIDTH) -> bytes:
     return _png(sheet.resize((side, side), Image.Resampling.LANCZOS))
 
 
+def view(real: Points | None, clouds: Sequence[Points]) -> Points:
+    """The part of the plane worth showing, rows low and high, (2, 2).
+
+    All of the data, and of the samples what lies between their 0.5 and 99.5 percentiles, as far as a third of the
+    data's width beyond it. Both axes have one scale unless one is more than three times as long as the other.
+    """
+    known = [points for points in map(_finite, [*([] if real is None else [real]), *clouds]) if len(points)]
+    if not known:
+        return np.array([[-1.0, -1.0], [1.0, 1.0]])
+    anchor = known[0] if real is not None else known[-1]
+    low, high = anchor.min(0), anchor.max(0)
+    span = np.where(high > low, high - low, 1.0)
+    ends = np.array([np.percentile(points, (0.5, 99.5), axis=0) for points in known])
+    low = np.minimum(low, np.maximum(ends[:, 0].min(0), low - span / 3)) - 0.05 * span
+    high = np.maximum(high, np.minimum(ends[:, 1].max(0), high + span / 3)) + 0.05 * span
+    sides = high - low
+    if sides.max() <= 3 * sides.min():
+        grow = (sides.max() - sides) / 2
+        low, high = low - grow, high + grow
+    return np.array([low, high], np.float64)
+
+
+def _finite(points: np.ndarray) -> Points:
+    known = np.asarray(points, np.float64)
+    return known[np.isfinite(known).all(1)]
+
+
 def write_samples(folder: Path, step: int, x: Tensor, data: Dataset) -> None:
     """Keep a look at samples after a step, and once, beside it, one at held-out data.
 
@@ -246,30 +273,3 @@ def _read_cloud(path: Path) -> Points:
     if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiu":
         raise ValueError(f"{path}: {x.dtype} of shape {x.shape}, not points")
     return x[_even(len(x), SHOWN["points"])].astype(np.float64)
-
-
-def view(real: Points | None, clouds: Sequence[Points]) -> Points:
-    """The part of the plane worth showing, rows low and high, (2, 2).
-
-    All of the data, and of the samples what lies between their 0.5 and 99.5 percentiles, as far as a third of the
-    data's width beyond it. Both axes have one scale unless one is more than three times as long as the other.
-    """
-    known = [points for points in map(_finite, [*([] if real is None else [real]), *clouds]) if len(points)]
-    if not known:
-        return np.array([[-1.0, -1.0], [1.0, 1.0]])
-    anchor = known[0] if real is not None else known[-1]
-    low, high = anchor.min(0), anchor.max(0)
-    span = np.where(high > low, high - low, 1.0)
-    ends = np.array([np.percentile(points, (0.5, 99.5), axis=0) for points in known])
-    low = np.minimum(low, np.maximum(ends[:, 0].min(0), low - span / 3)) - 0.05 * span
-    high = np.maximum(high, np.minimum(ends[:, 1].max(0), high + span / 3)) + 0.05 * span
-    sides = high - low
-    if sides.max() <= 3 * sides.min():
-        grow = (sides.max() - sides) / 2
-        low, high = low - grow, high + grow
-    return np.array([low, high], np.float64)
-
-
-def _finite(points: np.ndarray) -> Points:
-    known = np.asarray(points, np.float64)
-    return known[np.isfinite(known).all(1)]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from pushforward.divergences import Divergence, weight
-from pushforward.types import Critic, Labels, Samples, Scalar
+from pushforward.types import Critic, Labels, Logs, Samples, Scalar, Velocity
 
-__all__ = ["Ascent", "linear_critic", "quadratic_critic"]
+__all__ = ["Ascent", "linear_critic", "observed", "quadratic_critic"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,16 @@ class Ascent:
     def given(self, labels: Labels | None) -> Ascent:
         """The same field for points of other classes."""
         return replace(self, labels=labels)
+
+
+def observed(velocity: Velocity, x: Samples) -> tuple[Samples, Logs]:
+    """The velocity at x, with its root mean square and, for an `Ascent`, the mean weight and the share at the cap."""
+    if isinstance(velocity, Ascent):
+        v, weights, capped = velocity.with_weights(x)
+        logs = {"weight": weights.mean(), "capped": capped}
+    else:
+        v, logs = velocity(x), {}
+    return v, logs | {"speed": v.square().sum().div(len(v)).sqrt()}
 
 
 def linear_critic(slope: Tensor, offset: float = 0.0) -> Critic:

@@ -61,7 +61,7 @@ class FlowGenerator(BaseEstimator):
         latent_dim: Size of z; None takes as many as a sample has numbers, but 8 to 128.
         width: Units of a hidden layer, or channels of the largest map; None takes 128 for vectors, 32 for images.
         depth: Hidden layers of the perceptrons; not used for images, whose side decides.
-        lr: Adam's learning rate at the first step; None takes 1e-3 for vectors, 2e-4 for images.
+        lr: Adam's learning rate at the first step.
         penalty: Weight of the critic's penalty at the first step; 0 for none.
         moves: Moves of the samples in one step, with a fresh batch and an update of the critic each.
         fits: Regressions of the generator in one step.
@@ -111,7 +111,7 @@ class FlowGenerator(BaseEstimator):
         latent_dim: int | None = None,
         width: int | None = None,
         depth: int = 3,
-        lr: float | None = None,
+        lr: float = 1e-3,
         penalty: float = 0.1,
         moves: int = 1,
         fits: int = 1,
@@ -271,8 +271,7 @@ class FlowGenerator(BaseEstimator):
         """Train nets of a layout on samples in model units, and return the generator's average."""
         state, placement = check_random_state(self.random_state), find(self.device)
         nets = build(lambda: (layout.generator(), layout.critic()), seed_of(state))
-        lr = (2e-4 if layout.images else 1e-3) if self.lr is None else self.lr
-        adam, updates = partial(Adam, lr=lr, betas=(0.0, 0.99), fused=True), self.steps * self.moves
+        adam, updates = partial(Adam, lr=self.lr, betas=(0.0, 0.99), fused=True), self.steps * self.moves
         generator = Learner(nets[0], adam, ema=self.ema, schedule=linear(self.steps * self.fits))
         critic = Learner(nets[1], adam, schedule=linear(updates))
         generator.place(placement)
@@ -327,7 +326,7 @@ class FlowGenerator(BaseEstimator):
         for name in ("latent_dim", "width"):
             if getattr(self, name) is not None:
                 check_scalar(getattr(self, name), name, Integral, min_val=1)
-        for name in ("step", "cap") + (() if self.lr is None else ("lr",)):
+        for name in ("step", "lr", "cap"):
             check_scalar(getattr(self, name), name, Real, min_val=0, include_boundaries="neither")
         check_scalar(self.penalty, "penalty", Real, min_val=0)
         check_scalar(self.ema, "ema", Real, min_val=0, max_val=1, include_boundaries="left")

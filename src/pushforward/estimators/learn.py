@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -14,9 +13,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from pushforward.data.noise import Noise
-from pushforward.errors import TrainingError
 from pushforward.estimators.unit import Array
-from pushforward.training.loop import REMEDIES
+from pushforward.training.loop import checked
 from pushforward.training.placement import Placement
 from pushforward.types import Logs
 
@@ -82,10 +80,7 @@ def follow(steps: Iterator[Logs], count: int, verbose: bool) -> None:
         for k, logs in zip(range(1, count + 1), steps):
             if k % every and k < count:
                 continue
-            numbers = dict(zip(logs, torch.stack([value.detach().float() for value in logs.values()]).tolist()))
-            for term, value in numbers.items():
-                if not math.isfinite(value):
-                    raise TrainingError(f"step {k}: {term} is {value}; {REMEDIES.get(term, 'lower lr')}")
+            numbers = checked(logs, k)
             if bar and task is not None:
                 shown = "  ".join(f"{term} {value:.3g}" for term, value in numbers.items())
                 bar.update(task, completed=k, description=shown)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pushforward.divergences import Divergence, locate, names
 from pushforward.errors import DataError, UsageError
-from pushforward.training.checkpoint import _digest, _write
+from pushforward.training.checkpoint import digest_of, write_synced
 
 __all__ = ["fill", "found", "name_of", "read", "restore", "write"]
 
@@ -47,10 +47,10 @@ def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[
     }
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     header = {"run": json.dumps(run, sort_keys=True), "resume": ""}
-    header["digest"] = _digest(tensors, header)
+    header["digest"] = digest_of(tensors, header)
     target = Path(path)
     fresh = target.with_name(f".{target.name}.new")
-    _write(fresh, pack(tensors, header))
+    write_synced(fresh, pack(tensors, header))
     os.replace(fresh, target)
 
 
@@ -76,7 +76,7 @@ def read(path: str | os.PathLike[str], kind: type[BaseEstimator],
     except (SafetensorError, OSError, ValueError) as error:
         raise DataError(f"{path}: not a readable estimator ({' '.join(str(error).split())}); save it again") from error
     claimed = header.pop("digest", None)
-    if header.keys() != {"run", "resume"} or claimed != _digest(tensors, header):
+    if header.keys() != {"run", "resume"} or claimed != digest_of(tensors, header):
         raise DataError(f"{path}: the contents do not match their digest, so nothing was loaded; save it again")
     run = json.loads(header["run"])
     if run.get("estimator") != kind.__name__:

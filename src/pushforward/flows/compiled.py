@@ -10,11 +10,10 @@ become views into such tensors: optimisers, checkpoints and eager code go on rea
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +30,7 @@ from pushforward.dynamics.integrate import Integrator, euler
 from pushforward.dynamics.velocity import Ascent
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
+from pushforward.training.flat import Memory, pieces
 from pushforward.training.learner import Learner
 from pushforward.types import Critic, Flow, Logs, Penalty, Randomness, Samples
 
@@ -68,7 +68,7 @@ class _Stride:
     flow: CriticFlow
     step: float
     scheme: Integrator
-    memory: _Memory | None = None
+    memory: Memory | None = None
     graphs: dict[Any, tuple[Graph, list[Draw]]] = field(default_factory=dict)
 
     def __call__(self, q: Samples, p: Samples) -> tuple[Samples, Logs]:
@@ -77,7 +77,7 @@ class _Stride:
             raise ValueError(f"q has event shape {tuple(q.shape[1:])} and p {tuple(p.shape[1:])}; they must be equal")
         learner, q = self.flow.critic, q.detach()
         if self.memory is None or not self.memory.serves(learner):
-            self.memory = _Memory.of(learner)
+            self.memory = Memory.of(learner)
         rows, penalised = _plan(self.flow, self.memory)
         inputs = [*self.memory.tensors, q, p, rows]
         key = q.shape, p.shape, q.dtype, q.device, penalised, _constants(learner.optimiser)
@@ -87,7 +87,7 @@ class _Stride:
         with torch.no_grad():
             moved, speed, *numbers = graph(*inputs, *[draw() for draw in draws])
         if numbers:
-            self.flow.logs = dict(zip(("critic", "bound", "penalty"), numbers))
+            self.flow.log(*numbers)
         return moved, self.flow.logs | {"speed": speed}
 
     def _graph(
@@ -117,7 +117,7 @@ def _step(flow: CriticFlow, step: float, scheme: Integrator, penalised: Sequence
         inputs: The memory's tensors, q, p, the plan's rows, and the draws.
 
     Returns:
-        Moved particles, their speed, and the last update's loss, bound and, if it had one, penalty.
+        Moved particles, their speed, and the last update's loss and, if it had one, penalty.
     """
     learner, net, rest = flow.critic, flow.critic.net, iter(inputs)
     memory = [next(rest) for _ in range(4 if learner.average is None else 5)]
@@ -127,7 +127,7 @@ def _step(flow: CriticFlow, step: float, scheme: Integrator, penalised: Sequence
     names, parameters = zip(*net.named_parameters())
 
     def critic(theta: Tensor) -> Critic:
-        tensors = dict(zip(names, _pieces(theta, parameters))) | buffers
+        tensors = dict(zip(names, pieces(theta, parameters))) | buffers
         return lambda x: functional_call(net, tensors, (x,))
 
     state, logs = memory, []
@@ -136,7 +136,7 @@ def _step(flow: CriticFlow, step: float, scheme: Integrator, penalised: Sequence
             theta = state[0].detach().requires_grad_(True)
             scores = critic(theta)(torch.cat([q, p]))
             loss = flow.contrast(scores[: len(q)], scores[len(q) :])
-            logs = [loss.detach(), 2 * math.log(2) - loss.detach()]
+            logs = [loss.detach()]
             if with_penalties:
                 penalty = sum((penalty(critic(theta), q, p) for penalty in penalties), start=q.new_zeros(()))
                 logs.append(penalty.detach())
@@ -170,7 +170,7 @@ RATE, SCALE, KEEP, FACTOR, FOLLOW = range(5)
 """Columns of a plan: rate / (1 - beta1^k), sqrt(1 - beta2^k), 1 - rate * weight decay, penalties' factor, 1 - EMA."""
 
 
-def _plan(flow: CriticFlow, memory: _Memory) -> tuple[Tensor, tuple[bool, ...]]:
+def _plan(flow: CriticFlow, memory: Memory) -> tuple[Tensor, tuple[bool, ...]]:
     """The coefficients of the updates to come, (steps, 5), and which updates see the penalties; counts them as done.
 
     They are a tensor, so that a schedule does not compile anew.
@@ -193,74 +193,6 @@ def _constants(optimiser: Optimizer) -> tuple[tuple[float, float], float, float,
     (group,) = optimiser.param_groups
     decoupled = bool(group.get("decoupled_weight_decay", isinstance(optimiser, AdamW)))
     return tuple(group["betas"]), group["eps"], group["weight_decay"], decoupled
-
-
-@dataclass(frozen=True)
-class _Memory:
-    """A learner's parameters, Adam's moments and counts, and the average's parameters, each end to end in one tensor.
-
-    Attributes:
-        theta: Parameters, (size,).
-        first: First moments, (size,).
-        second: Second moments, (size,).
-        counts: Updates done, one number for each parameter.
-        average: The average's parameters, (size,), if there is an average.
-        buffers: The net's buffers, as they are.
-        moments: Each parameter with the first moment that its optimiser holds, to tell whether it still does.
-    """
-
-    theta: Tensor
-    first: Tensor
-    second: Tensor
-    counts: Tensor
-    average: list[Tensor]
-    buffers: list[Tensor]
-    moments: Sequence[tuple[Tensor, Tensor]]
-
-    @staticmethod
-    def of(learner: Learner) -> _Memory:
-        """Lay a learner out; its net, average and optimiser then hold views."""
-        parameters, state = list(learner.net.parameters()), learner.optimiser.state
-        blank = {parameter: state.get(parameter) or _blank(parameter) for parameter in parameters}
-        theta = _flat(parameters)
-        first, second = (_flat([blank[p][name] for p in parameters]) for name in ("exp_avg", "exp_avg_sq"))
-        counts = torch.tensor([float(blank[p]["step"]) for p in parameters], device=theta.device)
-        average = [] if learner.average is None else [_flat(learner.average.parameters())]
-        moments = _pieces(first, parameters)
-        for parameter, piece, m, v, count in zip(
-            parameters, _pieces(theta, parameters), moments, _pieces(second, parameters), counts
-        ):
-            parameter.data = piece
-            state[parameter] = {"step": count, "exp_avg": m, "exp_avg_sq": v}
-        if learner.average is not None:
-            for parameter, piece in zip(learner.average.parameters(), _pieces(average[0], parameters)):
-                parameter.data = piece
-        held = list(zip(parameters, moments, strict=True))
-        return _Memory(theta, first, second, counts, average, list(learner.net.buffers()), held)
-
-    @property
-    def tensors(self) -> list[Tensor]:
-        """All of it, in the order in which the graph takes it."""
-        return [self.theta, self.first, self.second, self.counts, *self.average, *self.buffers]
-
-    def serves(self, learner: Learner) -> bool:
-        """Whether net and optimiser still hold this memory: a loaded optimiser or another device ends that."""
-        state, start = learner.optimiser.state, self.moments[0][0].data_ptr()
-        return start == self.theta.data_ptr() and all(state[p].get("exp_avg") is moment for p, moment in self.moments)
-
-
-def _blank(parameter: Tensor) -> dict[str, Any]:
-    return {"step": 0.0, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
-
-
-def _flat(tensors: Iterable[Tensor]) -> Tensor:
-    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-
-
-def _pieces(flat: Tensor, like: Iterable[Tensor]) -> list[Tensor]:
-    """The inverse of `_flat`, as views."""
-    like = list(like)
-    return [piece.view(t.shape) for piece, t in zip(flat.split([t.numel() for t in like]), like)]
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from torch.nn.functional import one_hot
 
 from pushforward.divergences import KL, Divergence, logistic
 from pushforward.dynamics.velocity import Ascent
+from pushforward.errors import UsageError
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import constant
-from pushforward.types import Contrast, Critic, Labels, Logs, Penalty, Samples, Scalar, Schedule, Scores
+from pushforward.types import Contrast, Critic, Flow, Labels, Logs, Penalty, Samples, Scalar, Schedule, Scores
 
-__all__ = ["CriticFlow"]
+__all__ = ["CriticFlow", "conditional"]
 
 Pair = tuple[Labels, Labels]
 
@@ -76,12 +77,20 @@ class CriticFlow:
         joint = torch.cat([q, p])
         scores = self.critic(joint) if labels is None else self.critic(joint, torch.cat(labels))
         loss = self.contrast(scores[:n], scores[n:])
-        self.logs = {"critic": loss.detach(), "bound": 2 * math.log(2) - loss.detach()}
+        self.log(loss.detach())
         if factor := self.penalty_factor():
             penalty = self._penalty(q, p, labels)
-            self.logs["penalty"] = penalty.detach()
+            self.log(loss.detach(), penalty.detach())
             loss = loss + factor * penalty
         self.critic.descend(loss)
+
+    def log(self, loss: Scalar, penalty: Scalar | None = None) -> None:
+        """Keep the numbers of an update: the loss; for the logistic one its bound of JS(q‖p); the penalty if seen."""
+        self.logs = {"critic": loss}
+        if self.contrast is logistic:
+            self.logs["bound"] = 2 * math.log(2) - loss
+        if penalty is not None:
+            self.logs["penalty"] = penalty
 
     def penalty_factor(self) -> float:
         """What the next update multiplies the penalties by; 0 where it does not evaluate them."""
@@ -116,6 +125,17 @@ class CriticFlow:
                 return functional_call(self.critic.net, state, (x,)).to(x.dtype)
 
         return Ascent(critic, self.divergence, self.cap)
+
+
+def conditional(flow: Flow) -> CriticFlow:
+    """The flow, if it can take labels.
+
+    Raises:
+        UsageError: If it cannot.
+    """
+    if not isinstance(flow, CriticFlow):
+        raise UsageError(f"labels need a CriticFlow with a conditional critic; {type(flow).__name__} takes none")
+    return flow
 
 
 def _joint(net: nn.Module, q: Samples, p: Samples, labels: Pair) -> tuple[Critic, Samples, Samples]:

@@ -17,10 +17,11 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from pushforward.flows.critic import CriticFlow
+from pushforward.dynamics.velocity import observed
+from pushforward.flows.critic import conditional
 from pushforward.methods.latent import Latent, generate
 from pushforward.training.learner import Learner
-from pushforward.types import Batch, Labels, Logs, Randomness, Samples, Scalar, unpack
+from pushforward.types import Batch, Flow, Labels, Logs, Randomness, Samples, Scalar, unpack
 
 __all__ = ["VGrow", "clamp", "gan", "paper", "paper_fits", "regression"]
 
@@ -44,7 +45,7 @@ class VGrow:
 
     Attributes:
         generator: The generator and how it learns.
-        flow: The flow it follows.
+        flow: The flow it follows: anything with velocity(q, p); a `CriticFlow` where there are labels.
         latent: Law of z.
         rng: Where latents and the order of the pool come from.
         pool: Particles in a pool, as a multiple of the batch.
@@ -57,7 +58,7 @@ class VGrow:
     """
 
     generator: Learner
-    flow: CriticFlow
+    flow: Flow
     latent: Latent
     rng: Randomness
     pool: int = 1
@@ -106,21 +107,17 @@ class VGrow:
         return generator(z) if labels is None else generator(z, labels)
 
     def _move(self, pool: _Pool, p: Samples, labels: Labels | None) -> Logs:
-        """Train the critic on one particle of every column, then move all particles."""
+        """Show the flow one particle of every column, then move all particles."""
         q = pool.x[0] if self.pool == 1 else _pick(pool.x, self.rng.integers(self.pool, pool.x.shape[1]))
-        both = None if pool.labels is None or labels is None else (pool.labels, labels)
-        velocity = self.flow.velocity(q, p, both)
-        if pool.labels is not None:
-            velocity = velocity.given(pool.labels.repeat(self.pool))
+        if pool.labels is None or labels is None:
+            velocity = self.flow.velocity(q, p)
+        else:
+            velocity = conditional(self.flow).velocity(q, p, (pool.labels, labels)).given(pool.labels.repeat(self.pool))
         x = pool.x.flatten(0, 1)
-        v, weights, capped = velocity.with_weights(x)
+        v, logs = observed(velocity, x)
         moved = x + self.step * v
         pool.x = (moved if self.project is None else self.project(moved)).view_as(pool.x)
-        return self.flow.logs | {
-            "weight": weights.mean(),
-            "capped": capped,
-            "speed": v.square().sum().div(len(v)).sqrt(),
-        }
+        return getattr(self.flow, "logs", {}) | logs
 
     def _fit(self, pool: _Pool, fits: int) -> Scalar:
         """Passes over the pool, in minibatches of one particle from every column."""
@@ -153,7 +150,7 @@ def _pick(pool: Tensor, rows: Tensor) -> Tensor:
     return pool[rows.to(pool.device), torch.arange(pool.shape[1], device=pool.device)]
 
 
-def gan(generator: Learner, flow: CriticFlow, latent: Latent, rng: Randomness, *, step: float = 1.0) -> VGrow:
+def gan(generator: Learner, flow: Flow, latent: Latent, rng: Randomness, *, step: float = 1.0) -> VGrow:
     """One move and one fit: exactly a GAN whose generator loss is the mean of psi(d)."""
     return VGrow(generator, flow, latent, rng, step=step)
 
@@ -167,7 +164,7 @@ def paper_fits(milestones: tuple[int, ...] = (200, 1000, 1500)) -> Callable[[int
     return lambda k: 5 * (1 + sum(k >= milestone for milestone in milestones))
 
 
-def paper(generator: Learner, flow: CriticFlow, latent: Latent, rng: Randomness) -> VGrow:
+def paper(generator: Learner, flow: Flow, latent: Latent, rng: Randomness) -> VGrow:
     """The published code's outer loop: a pool of 20 batches, 20 moves of 0.5 kept in [-1, 1], 5 to 20 fits.
 
     Args:

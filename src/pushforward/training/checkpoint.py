@@ -27,7 +27,7 @@ from torch import Tensor
 
 from pushforward.errors import DataError, TrainingError
 
-__all__ = ["Checkpoint", "exists", "load", "save", "write_atomically"]
+__all__ = ["Checkpoint", "digest_of", "exists", "load", "save", "write_atomically", "write_synced"]
 
 WEIGHTS, RESUME = "weights.safetensors", "resume.pt"
 
@@ -68,13 +68,13 @@ def save(folder: Path, weights: dict[str, Tensor], resume: dict[str, Any], run: 
     buffer = io.BytesIO()
     torch.save(resume, buffer)
     header = {"run": json.dumps(run, sort_keys=True), "resume": hashlib.sha256(buffer.getvalue()).hexdigest()}
-    header["digest"] = _digest(weights, header)
+    header["digest"] = digest_of(weights, header)
     fresh, old = _beside(folder, "new"), _beside(folder, "old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     fresh.mkdir(parents=True)
-    _write(fresh / RESUME, buffer.getvalue())
-    _write(fresh / WEIGHTS, pack(weights, header))
+    write_synced(fresh / RESUME, buffer.getvalue())
+    write_synced(fresh / WEIGHTS, pack(weights, header))
     _sync(fresh)
     if folder.exists():
         folder.rename(old)
@@ -111,7 +111,7 @@ def load(folder: Path, *, resume: bool = True) -> Checkpoint:
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
     claimed = header.pop("digest", None)
-    if not {"run", "resume"} <= header.keys() or claimed != _digest(weights, header):
+    if not {"run", "resume"} <= header.keys() or claimed != digest_of(weights, header):
         raise _damaged(path, "its contents do not match its digest")
     return Checkpoint(
         weights, _load_resume(folder / RESUME, header["resume"]) if resume else None, json.loads(header["run"])
@@ -121,7 +121,7 @@ def load(folder: Path, *, resume: bool = True) -> Checkpoint:
 def write_atomically(path: Path, text: str) -> None:
     """Replace a small text file in one step."""
     fresh = path.with_name(f".{path.name}.new")
-    _write(fresh, text.encode())
+    write_synced(fresh, text.encode())
     os.replace(fresh, path)
 
 
@@ -145,7 +145,7 @@ def _damaged(path: Path, why: str) -> DataError:
     )
 
 
-def _digest(weights: dict[str, Tensor], header: dict[str, str]) -> str:
+def digest_of(weights: dict[str, Tensor], header: dict[str, str]) -> str:
     """SHA-256 over names, types, shapes and bytes of all tensors, and over the rest of the header."""
     sha = hashlib.sha256(json.dumps({key: header[key] for key in ("resume", "run")}, sort_keys=True).encode())
     for name in sorted(weights):
@@ -159,7 +159,7 @@ def _beside(folder: Path, what: str) -> Path:
     return folder.with_name(f".{folder.name}.{what}")
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_synced(path: Path, content: bytes) -> None:
     with open(path, "wb") as file:
         file.write(content)
         file.flush()

@@ -9,8 +9,9 @@ import torch
 
 from pushforward.errors import TrainingError
 from pushforward.training.experiment import Experiment
+from pushforward.types import Logs
 
-__all__ = ["REMEDIES", "train"]
+__all__ = ["REMEDIES", "checked", "train"]
 
 REMEDIES = {
     "critic": "lower the critic's learning rate, or add a gradient penalty",
@@ -30,11 +31,18 @@ def train(experiment: Experiment, start: int = 0) -> Iterator[tuple[int, dict[st
     """
     steps = experiment.method.learn(experiment.batches, start)
     for step in range(start + 1, experiment.steps + 1):
-        logs = next(steps)
-        values = torch.stack([value.detach().float() for value in logs.values()]).tolist()  # one synchronisation
-        numbers = dict(zip(logs, values, strict=True))
-        for term, value in numbers.items():
-            if not math.isfinite(value):
-                remedy = REMEDIES.get(term, "lower the learning rates")
-                raise TrainingError(f"step {step}: {term} is {value}; {remedy}")
-        yield step, numbers
+        yield step, checked(next(steps), step)
+
+
+def checked(logs: Logs, step: int) -> dict[str, float]:
+    """A step's numbers, fetched in one synchronisation.
+
+    Raises:
+        TrainingError: If one is not finite: names the step, the term and a remedy.
+    """
+    values = torch.stack([value.detach().float() for value in logs.values()]).tolist()
+    numbers = dict(zip(logs, values, strict=True))
+    for term, value in numbers.items():
+        if not math.isfinite(value):
+            raise TrainingError(f"step {step}: {term} is {value}; {REMEDIES.get(term, 'lower the learning rates')}")
+    return numbers
