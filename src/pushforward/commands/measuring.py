@@ -70,7 +70,9 @@ def measure_run(
     n = n or min(len(data.test), 10_000)
     if not getattr(experiment.method, "source", True):
         n = min(n, len(getattr(experiment.method, "particles", ())))
-    x = experiment.method.sample(n, Noise(40_000 + seed), labels_for(experiment, n, seed, None)).cpu()
+    draws = 1 if experiment.features is None else max(1, min(20, 12_000 // n))
+    count = draws * n
+    x = experiment.method.sample(count, Noise(40_000 + seed), labels_for(experiment, count, seed, None)).cpu()
     split = (
         f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
     )
@@ -80,7 +82,7 @@ def measure_run(
         fake, real, train = x, data.test, data.train
     centres = {} if data.mixture is None else _centres(data.mixture)
     features = experiment.features or RAW
-    measures = measure(fake, real, train=train, features=features, seed=seed, split=split, **centres)
+    measures = measure(fake, real, train=train, features=features, seed=seed, draws=draws, split=split, **centres)
     stored = to_json(measures) | {"checkpoint": which, "step": step, "seed": seed}
     checkpoint.write_atomically(folder / "metrics.json", json.dumps(stored, indent=1) + "\n")
     return measures

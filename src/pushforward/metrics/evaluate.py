@@ -36,6 +36,7 @@ def evaluate(
     seed: int = 0,
     permutations: int = 200,
     max_n: int = 2000,
+    draws: int = 1,
     split: str = "test",
 ) -> dict[str, Measure]:
     """Compare model samples with data.
@@ -45,7 +46,7 @@ def evaluate(
     feature space has a classifier. A number from a feature space is named after it: `FD@digits8-1a2b3c4d`.
 
     Args:
-        fake: Model samples, (n, *event), in the units of real.
+        fake: Model samples, (draws * n, *event), in the units of real.
         real: Held-out data, (m, *event).
         train: A second, independent sample of the data; the floors are measured with it.
         features: The feature space; where omitted, the bundled `digits8` for images and the raw values for the rest.
@@ -57,6 +58,8 @@ def evaluate(
         seed: Seed of every subset, direction and relabelling.
         permutations: Relabellings behind a p-value.
         max_n: Rows used where the cost is quadratic; exact W2, at cubic cost, uses half as many.
+        draws: Sets of n that fake holds; the Fréchet distance is a mean over them and class shares count them all,
+            the other numbers look at the first.
         split: What real is, for the record.
 
     Returns:
@@ -68,22 +71,23 @@ def evaluate(
     """
     if centres is not None and sigma is None:
         raise UsageError("centres given without sigma: pass the components' standard deviation too")
-    images = fake.ndim == 4
+    images, everything = fake.ndim == 4, fake
+    fake = fake[: len(fake) // draws]
     features = features or (digits8() if images else RAW)
-    q, p, t, known = fake, real, train, features
+    q, p, t, known = everything, real, train, features
     if metrics is not None or features.id != RAW.id:
         # Features are computed once for all that use them; raw values need no second copy.
-        (q, p, t), known = compare(fake, real, train, features), features.computed
+        (q, p, t), known = compare(everything, real, train, features), features.computed
     if metrics is not None:
         found = {name: _measured(metric(q, p), q, p, known) for name, metric in metrics.items()}
         return {name: _recorded(measure, split, seed) for name, measure in found.items()}
 
     measures: dict[str, Measure] = {}
     if features.id != RAW.id:
-        fitted = frechet_distance(q, p, known, train=t, small=True, seed=seed)
+        fitted = frechet_distance(q, p, known, train=t, small=True, draws=draws, seed=seed)
         measures[f"FD@{features.id}"] = fitted
     name = "mmd" if features.id == RAW.id else f"mmd@{features.id}"
-    measures[name] = mmd(q, p, known, permutations=permutations, max_n=max_n, seed=seed)
+    measures[name] = mmd(q[: len(fake)], p, known, permutations=permutations, max_n=max_n, seed=seed)
     measures["sliced_w2"] = sliced_w2(fake, real, train=train, seed=seed, max_n=5 * max_n)
     if not images:
         measures["w2"] = w2(fake, real, train=train, seed=seed, max_n=max(2, max_n // 2))
@@ -91,7 +95,7 @@ def evaluate(
         measures |= modes(fake, centres, sigma, weights)
     if features.classify is not None:
         shares = class_shares(real, features.classify)
-        measures |= classes(fake, features.classify, len(shares), shares, n_real=len(real), features=features.id)
+        measures |= classes(everything, features.classify, len(shares), shares, n_real=len(real), features=features.id)
     return {name: _recorded(measure, split, seed) for name, measure in measures.items()}
 
 

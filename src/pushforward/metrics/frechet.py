@@ -10,6 +10,7 @@ are real and non-negative, so no general matrix root and no added jitter is need
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
@@ -125,7 +126,8 @@ def frechet_distance(
     *,
     train: Tensor | None = None,
     small: bool = False,
-    repeats: int = 5,
+    repeats: int = 20,
+    draws: int = 1,
     seed: int = 0,
 ) -> Measure:
     """Fréchet distance with its floor and standard error.
@@ -134,18 +136,20 @@ def frechet_distance(
     large enough, else it is the closed form for a Gaussian with real's covariance; the protocol says which.
 
     Args:
-        fake: Model samples, (n, *event).
+        fake: Model samples, (draws * n, *event).
         real: Data samples, (m, *event), held out from training.
         features: The feature space; its identity belongs in the number's name.
         train: A second sample of the data, for the floor.
         small: Allow fewer rows than twice the number of features; the protocol then carries a note.
         repeats: Subsets averaged for the measured floor.
+        draws: Sets of n that fake holds, one after the other; the value is their mean distance, as the floor is a mean.
         seed: Seed of these subsets.
 
     Raises:
         DataError: If the samples do not fit together, or are fewer than twice the number of features.
     """
-    q, p, t = compare(fake, real, train, features)
+    sets, p, t = compare(fake, real, train, features)
+    q, *more = sets.chunk(draws)
     least, dim = min(len(q), len(p)), q.shape[1]
     protocol: dict[str, str | float | int] = {"covariance": "ddof 1", "dim": dim, "se": "first variation"}
     if least < 2 * dim:
@@ -163,8 +167,10 @@ def frechet_distance(
     else:
         floor = frechet_floor(reference.covariance, len(q), len(p))
         protocol["floor"] = "closed form, Gaussian of real's covariance"
-    value = frechet(moments(q), reference)
+    value = math.fsum(frechet(moments(one), reference) for one in (q, *more)) / draws
     error = frechet_se(q, p)
+    if draws > 1:
+        protocol["value"] = f"mean of {draws} sets of {len(q)}; the se is that of one"
     return Measure(value, floor, error, None, len(q), len(p), features.id, "lower", protocol)
 
 

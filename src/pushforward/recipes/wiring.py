@@ -17,6 +17,7 @@ from pushforward.errors import UsageError
 from pushforward.metrics.digits8 import digits8
 from pushforward.metrics.features import Features
 from pushforward.metrics.frechet import frechet, moments
+from pushforward.metrics.neighbours import chamfer
 from pushforward.metrics.transport import directions, sliced_wasserstein
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import MakeOptimiser
@@ -61,7 +62,7 @@ def positive(**values: float) -> None:
 def score_on(data: Dataset, features: Features | None, seed: int, rows: int = 2000) -> Callable[[Tensor], float]:
     """A number for the best checkpoint, lower is better, that sees training data only.
 
-    Fréchet distance in a feature space where there is one, else sliced W2 of the samples as they are.
+    Fréchet distance in a feature space where there is one; else the Chamfer distance of points, sliced W2 of images.
 
     Args:
         data: The data set.
@@ -74,6 +75,8 @@ def score_on(data: Dataset, features: Features | None, seed: int, rows: int = 20
     if features is not None:
         target = moments(features(real))
         return lambda x: frechet(moments(features(x.cpu())), target)
+    if data.kind == "points":
+        return lambda x: chamfer(x, real)
     flat = real.flatten(1)
     along = directions(flat.shape[1], 64, seed)
     return lambda x: sliced_wasserstein(x.cpu().flatten(1), flat, along)[0]

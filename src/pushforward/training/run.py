@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
+from pushforward.data.dataset import Dataset
 from pushforward.data.noise import Noise
 from pushforward.errors import DataError, UsageError
 from pushforward.training import checkpoint
@@ -72,6 +73,7 @@ class Run:
         every_log: Steps between two lines of the log, whose numbers are means over those steps.
         every_samples: Steps between two looks at samples.
         every_save: Steps between two checkpoints.
+        show: Writes a look at samples: (folder, step, samples in model units, data).
     """
 
     folder: Path
@@ -81,6 +83,7 @@ class Run:
     every_log: int = 0
     every_samples: int = 0
     every_save: int = 0
+    show: Callable[[Path, int, Tensor, Dataset], None] | None = None
     _best: float = field(default=math.inf, init=False)
     _seconds: float = field(default=0.0, init=False)
 
@@ -193,8 +196,8 @@ class Run:
         if experiment.conditional and experiment.data.train_labels is not None:
             known = experiment.data.train_labels
             labels = known[torch.linspace(0, len(known) - 1, JUDGED).long()].sort().values
-        n = min(JUDGED, len(getattr(experiment.method, "particles", ())) or JUDGED)
-        x = experiment.method.sample(n, rng, labels)
+        particles = getattr(experiment.method, "particles", None)  # the same ones at every look, to see them move
+        x = experiment.method.sample(JUDGED, rng, labels) if particles is None else particles[:JUDGED]
         if not bool(torch.isfinite(x).all()):
             return ""
         if self.show is not None:
@@ -208,8 +211,6 @@ class Run:
         self._best, self.description["best"] = score, {"step": step, "score": score}
         self.save("running", "best")
         return "best"
-
-    show: Callable[..., None] | None = None
 
     def _append(self, path: Path, line: dict[str, float]) -> None:
         if self.placement.writes:
@@ -239,8 +240,9 @@ def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:
         return None
     try:
         description = json.loads(path.read_text())
-        description["recipe"], description["arguments"], description["step"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not {"recipe", "arguments", "step", "data"} <= description.keys():
+            raise KeyError("it lacks recipe, arguments, step or data")
+    except (OSError, ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{path}: not a description of a run ({error}); restore it or start a new run") from error
     if not resume:
         raise UsageError(
