@@ -112,3 +112,14 @@ def test_too_few_rows_are_refused_with_the_remedy_or_noted():
     with pytest.raises(DataError, match="no rows"):
         moments([])
     assert math.isfinite(frechet_distance(fake, real, small=True).value)
+
+
+def test_distance_over_several_draws_is_the_mean_over_them():
+    generator = torch.Generator().manual_seed(3)
+    fake = 1.2 * torch.randn(300, 4, generator=generator)
+    real = torch.randn(100, 4, generator=generator)
+    single = [frechet_distance(part, real).value for part in fake.split(100)]
+    together = frechet_distance(fake, real, draws=3)
+    assert together.value == pytest.approx(sum(single) / 3, rel=1e-12)
+    assert together.n_fake == 100
+    assert max(single) - min(single) > 1e-3

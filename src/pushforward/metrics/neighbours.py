@@ -10,7 +10,7 @@ __all__ = ["chamfer"]
 
 
 def chamfer(q: Tensor, p: Tensor) -> float:
-    r"""Symmetric Chamfer distance :math:`\mathbb{E}_{x\sim q}\min_{y\in p}\|x-y\| + \mathbb{E}_{y\sim p}\min_{x\in q}\|x-y\|`.
+    r"""Symmetric Chamfer distance :math:`\mathbb{E}_q\min_{y\in p}\|x-y\| + \mathbb{E}_p\min_{x\in q}\|x-y\|`.
 
     The first term rises with samples far from all data, the second with data far from all samples. It falls with the
     sample sizes, and says little about how often a mode is visited.

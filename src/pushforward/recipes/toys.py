@@ -65,15 +65,12 @@ def toy_vgrow(
         ema: Decay of the generator's running average.
         seed: Seed of the split, the nets, the batches and the latents.
     """
-    from torch import nn
-
     from pushforward.data import Noise
     from pushforward.divergences import locate
     from pushforward.flows.critic import CriticFlow
     from pushforward.methods.latent import Normal
     from pushforward.methods.vgrow import VGrow
     from pushforward.nets import mlp
-    from pushforward.penalties import both
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
@@ -102,7 +99,7 @@ def toy_vgrow(
             schedule=cosine(steps * pool * fits),
         )
         critic = Learner(
-            mlp.critic(points.event, width=width, depth=depth, classes=classes, activation=partial(nn.LeakyReLU, 0.2)),
+            mlp.critic(points.event, width=width, depth=depth, classes=classes, activation=wiring.leaky),
             wiring.adam(rate),
             schedule=cosine(updates),
         )
@@ -110,7 +107,7 @@ def toy_vgrow(
         critic,
         psi,
         wiring.contrast_of(contrast, psi),
-        (partial(both, weight=penalty),) if penalty else (),
+        wiring.zero_centred(penalty),
         penalty_schedule=geometric(updates, penalty_end),
         every=4,
         cap=cap,
@@ -165,15 +162,12 @@ def toy_gan(
         ema: Decay of the generator's running average.
         seed: Seed of the split, the nets, the batches and the latents.
     """
-    from torch import nn
-
     from pushforward.data import Noise
     from pushforward.divergences import locate
     from pushforward.flows.critic import CriticFlow
     from pushforward.methods.gan import GAN
     from pushforward.methods.latent import Normal
     from pushforward.nets import mlp
-    from pushforward.penalties import both
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
 
@@ -186,14 +180,14 @@ def toy_gan(
             mlp.generator(latent, points.event, width=width, depth=depth, classes=classes), wiring.adam(rate), ema=ema
         )
         critic = Learner(
-            mlp.critic(points.event, width=width, depth=depth, classes=classes, activation=partial(nn.LeakyReLU, 0.2)),
+            mlp.critic(points.event, width=width, depth=depth, classes=classes, activation=wiring.leaky),
             wiring.adam(rate),
         )
     flow = CriticFlow(
         critic,
         psi,
         wiring.contrast_of(contrast, psi),
-        (partial(both, weight=penalty),) if penalty else (),
+        wiring.zero_centred(penalty),
         every=4,
         cap=cap,
     )

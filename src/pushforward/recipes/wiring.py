@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam
 
 from pushforward.data import Batches, Dataset, source
@@ -19,11 +19,23 @@ from pushforward.metrics.features import Features
 from pushforward.metrics.frechet import frechet, moments
 from pushforward.metrics.neighbours import chamfer
 from pushforward.metrics.transport import directions, sliced_wasserstein
+from pushforward.penalties import both
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import MakeOptimiser
-from pushforward.types import Contrast, Method
+from pushforward.types import Contrast, Method, Penalty
 
-__all__ = ["adam", "contrast_of", "experiment", "judge", "load", "positive", "score_on", "seeded"]
+__all__ = [
+    "adam",
+    "contrast_of",
+    "experiment",
+    "judge",
+    "leaky",
+    "load",
+    "positive",
+    "score_on",
+    "seeded",
+    "zero_centred",
+]
 
 
 @contextmanager
@@ -37,6 +49,16 @@ def seeded(seed: int) -> Iterator[None]:
 def adam(lr: float, betas: tuple[float, float] = (0.0, 0.99)) -> MakeOptimiser:
     """Fused Adam with the short memory that a moving opponent wants."""
     return partial(Adam, lr=lr, betas=betas, fused=True)
+
+
+def leaky() -> nn.Module:
+    """The activation of critics: a slope of 0.2 on the negative side."""
+    return nn.LeakyReLU(0.2)
+
+
+def zero_centred(weight: float) -> tuple[Penalty, ...]:
+    """A zero-centred gradient penalty on data and samples, or nothing for weight 0."""
+    return (partial(both, weight=weight),) if weight else ()
 
 
 def contrast_of(name: str, divergence: Divergence) -> Contrast:
