@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pushforward.divergences import potential
+from pushforward.divergences import potential, weight
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.latent import Latent, generate
 from pushforward.training.learner import Learner
@@ -49,7 +49,8 @@ class GAN:
             scores = self.flow.scores(x, labels)
             loss = potential(self.flow.divergence, scores, self.flow.cap).mean()
             self.generator.descend(loss)
-            yield self.flow.logs | {"generator": loss.detach(), "score": scores.detach().mean()}
+            weights, capped = weight(self.flow.divergence, scores.detach(), self.flow.cap)
+            yield self.flow.logs | {"generator": loss.detach(), "weight": weights.mean(), "capped": capped}
 
     def _round(self, batch: Batch) -> tuple[Samples, Labels | None]:
         """Show the flow a batch of fresh samples, and return them with their graph."""

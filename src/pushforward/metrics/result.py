@@ -65,16 +65,18 @@ def table(measures: Mapping[str, Measure]) -> Table:
     from rich.table import Table
 
     arrows = {"lower": "↓", "higher": "↑", "none": ""}
-    grid = Table("metric", box=None, pad_edge=False)
+    grid = Table(box=None, pad_edge=False)
+    grid.add_column("metric", no_wrap=True)
     for heading in ("value", "floor", "± / p", "n fake", "n real"):
-        grid.add_column(heading, justify="right")
-    grid.add_column("features")
+        grid.add_column(heading, justify="right", no_wrap=True)
+    grid.add_column("features", overflow="fold")
     for name, measure in measures.items():
         error = f"p {measure.p:.2g}" if measure.p is not None else "" if measure.se is None else f"± {measure.se:.2g}"
         floor = "" if measure.floor is None else f"{measure.floor:.4g}"
         sizes = (str(measure.n_fake), str(measure.n_real) if measure.n_real else "")
+        short = name.removesuffix(f"@{measure.features}")  # the last column says it
         grid.add_row(
-            f"{name} {arrows[measure.better]}".rstrip(), f"{measure.value:.4g}", floor, error, *sizes, measure.features
+            f"{short} {arrows[measure.better]}".rstrip(), f"{measure.value:.4g}", floor, error, *sizes, measure.features
         )
     return grid
 
