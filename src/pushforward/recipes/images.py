@@ -88,10 +88,10 @@ def vgrow_images(
     preset: Literal["gan", "paper"] = "gan",
     net: Literal["dcgan", "resnet"] = "dcgan",
     divergence: str = "KL",
-    steps: int = 6_500,
+    steps: int = 12_000,
     batch: int = 64,
     latent: int = 128,
-    width: int = 24,
+    width: int = 16,
     rate: float = 5e-4,
     penalty: float = 0.5,
     spectral: bool = False,
@@ -101,7 +101,7 @@ def vgrow_images(
     features: Literal["auto", "raw", "digits8"] = "auto",
     seed: int = 0,
 ) -> Experiment:
-    """VGrow on any images. Expect recognisable pictures after some ten minutes on two cores at 32 x 32, grey.
+    """VGrow on any images. Expect readable digits of MNIST after five minutes on two cores, clean ones after twenty.
 
     The preset `gan` takes one move and one fit a step, with Adam and decaying rates. `paper` is the published code's
     outer loop: a pool of 20 batches, 20 moves of 0.5 kept in [-1, 1], 5 to 20 fits, RMSprop at 1e-4, spectral norm in
