@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "GOMP_SPINCOUNT", "0"
     )  # torch's threads must not spin: any other busy process would starve them
     words = list(sys.argv[1:] if arguments is None else arguments)
+    words = words[words[:1] == ["--"] :]  # what torchrun may leave in front
     try:
         code = _dispatch(words)
     except (DataError, UsageError, TrainingError) as error:

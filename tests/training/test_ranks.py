@@ -1,5 +1,6 @@
 """Several processes do what one does with the joint batch, and only the first writes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -32,3 +33,22 @@ def test_two_ranks_equal_one_with_the_joint_batch(tmp_path, pool, moves, classes
     gap = max(float((one[name] - two[name]).abs().max()) for name in one)
     assert gap < 1e-6
     assert any(float(value.abs().max()) > 0.1 for value in one.values())
+
+
+@pytest.mark.slow
+def test_torchrun_runs_the_same_command_and_only_the_first_process_writes(tmp_path):
+    words = "train toy_vgrow --data toy:moons --steps 30 --batch 32 --width 16 --threads 1 --json --run".split()
+    # without the two dashes torchrun would take --run for an option of its own
+    front = "-m torch.distributed.run --standalone --nproc-per-node=2 -m -- pushforward.cli".split()
+    command = [sys.executable, *front, *words, str(tmp_path / "run")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)  # one object: the second process is silent
+    assert summary["status"] == "finished"
+    steps = [json.loads(line)["step"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert sorted(set(steps)) == list(range(1, 31))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["world"] == 2
+    again = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, check=False)
+    assert again.returncode != 0
+    assert "--resume" in again.stderr
