@@ -263,3 +263,134 @@ def test_minutes_stop_a_run_with_a_checkpoint(tmp_path, capsys):
     assert summary["status"] == "stopped"
     assert 0 < summary["step"] < 100_000
     assert "--resume" in err
+
+
+def table(path: Path, scale: float = 1.0, seed: int = 0) -> Path:
+    x = scale * np.random.default_rng(seed).normal(size=(60, 2))
+    path.write_text("a,b\n" + "\n".join(f"{u:.6f},{v:.6f}" for u, v in x) + "\n")
+    return path
+
+
+SMALL = ["train", "toy_vgrow", "--steps", "8", "--batch", "16", "--width", "8"]
+
+
+def test_changed_data_are_noticed_when_a_run_is_sampled_or_continued(tmp_path, capsys):
+    data, run = table(tmp_path / "d.csv"), tmp_path / "run"
+    assert call(capsys, *SMALL, "--data", data, "--run", run)[0] == 0
+    assert call(capsys, "sample", run, "-n", 4, "--out", tmp_path / "x.npz")[0] == 0
+    table(data, scale=1000.0)
+    for words in (
+        ["sample", run, "-n", 4, "--out", tmp_path / "x.npz"],
+        ["train", "toy_vgrow", "--run", run, "--resume"],
+    ):
+        code, _, err = call(capsys, *words)
+        assert code == 3
+        assert "data changed" in err
+    data.unlink()
+    code, _, err = call(capsys, "sample", run, "-n", 4, "--out", tmp_path / "x.npz")
+    assert code == 3
+    assert "shapes and units" in err
+
+
+def test_resume_takes_the_options_of_the_run_and_never_starts_a_new_one(tmp_path, capsys):
+    run = tmp_path / "run"
+    line = [
+        *SMALL,
+        "--data",
+        str(table(tmp_path / "d.csv")),
+        f"--run={run}",
+        "--precision",
+        "bf16",
+        "--save-every",
+        "3",
+    ]
+    assert call(capsys, *line)[0] == 0
+    assert call(capsys, "train", "toy_vgrow", f"--run={run}", "--resume")[0] == 0
+    described = json.loads((run / "run.json").read_text())
+    assert described["options"]["precision"] == "bf16"
+    assert described["options"]["save_every"] == 3
+    assert described["command"].count("--run") == 1
+    code, _, err = call(capsys, "train", "toy_vgrow", "--run", tmp_path / "typo", "--resume")
+    assert code == 2
+    assert "no such run" in err
+    assert not (tmp_path / "typo").exists()
+    assert call(capsys, "train", "toy_vgrow", "--resume")[0] == 2
+
+
+def test_continuing_a_strangers_run_imports_nothing_that_its_folder_names(runs, tmp_path, capsys, monkeypatch):
+    import shutil
+
+    (tmp_path / "not_to_be_imported.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    run = tmp_path / "run"
+    shutil.copytree(runs / "points", run)
+    described = json.loads((run / "run.json").read_text())
+    described["arguments"]["divergence"] = "not_to_be_imported:X"
+    (run / "run.json").write_text(json.dumps(described))
+    code, _, err = call(capsys, "train", "toy_vgrow", "--run", run, "--resume")
+    assert code == 2
+    assert "--divergence not_to_be_imported:X" in err
+    assert "not_to_be_imported" not in sys.modules
+
+
+def test_classes_keep_the_names_that_the_data_give_them(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "d.npz", x=rng.normal(size=(60, 2)), y=np.array(["cat", "dog", "eel"])[np.arange(60) % 3])
+    run, out = tmp_path / "run", tmp_path / "x.npz"
+    words = ["--data", f"{tmp_path / 'd.npz'}:x", "--labels", "y", "--conditional"]
+    assert call(capsys, *SMALL, *words, "--run", run)[0] == 0
+    assert call(capsys, "sample", run, "-n", 4, "--labels", "eel,cat", "--out", out)[0] == 0
+    assert list(np.load(out)["labels"]) == ["eel", "cat", "eel", "cat"]
+    code, _, err = call(capsys, "sample", run, "--labels", "fox", "--out", out)
+    assert code == 2
+    assert "cat, dog, eel" in err
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--depth=-1", "--ema=2", "--penalty=-1", "--threads=-2", "--seed=-1", "--minutes=-1", "--save-every=-1",
+     "--batch=100000000000", "--width=1000000", "--minutes=nan"],
+)  # fmt: skip
+def test_numbers_out_of_range_are_refused_before_any_work(option, tmp_path, capsys):
+    code, _, err = call(capsys, *SMALL, option, "--run", tmp_path / "run")
+    assert code == 2
+    assert option.split("=")[0] in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("change", [{"width": "8"}, {"width": 10**8}, {"steps": None}, {"divergence": 5}, {"new": 1}])
+def test_a_checkpoint_whose_description_makes_no_sense_is_refused(change, tmp_path, capsys):
+    from pushforward.training import checkpoint
+
+    run = tmp_path / "run"
+    call(capsys, *SMALL, "--run", run)
+    saved = checkpoint.load(run / "checkpoints" / "last")
+    described = saved.run | {"arguments": saved.run["arguments"] | change}
+    checkpoint.save(run / "checkpoints" / "last", saved.weights, saved.resume or {}, described)
+    code, _, err = call(capsys, "sample", run, "-n", 2, "--out", tmp_path / "x.npz")
+    assert code == 3
+    assert err.count("\n") == 1
+
+
+def test_places_that_cannot_be_written_end_in_one_line(runs, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for words in (
+        ["sample", runs / "points", "--out", tmp_path / "file" / "x.npz"],
+        [*SMALL, "--run", tmp_path / "file" / "run"],
+    ):
+        code, _, err = call(capsys, *words)
+        assert code == 2
+        assert err.startswith("error: ")
+    (tmp_path / "v1.0").mkdir()
+    assert call(capsys, "sample", runs / "digits", "-n", 2, "--out", tmp_path / "v1.0")[0] == 0
+    code, _, err = call(capsys, "sample", runs / "digits", "-n", 2, "--out", tmp_path / "v1.0")
+    assert code == 2
+    assert "new folder" in err
+
+
+def test_evaluate_can_change_the_network_that_judges(runs, capsys):
+    code, out, _ = call(capsys, "evaluate", runs / "digits", "--features", "raw", "-n", 50, "--json")
+    assert code == 0
+    assert not any("digits8" in name for name in json.loads(out)["metrics"])
+    assert call(capsys, "evaluate", runs / "points", "--features", "digits8")[0] == 2
+    assert call(capsys, "evaluate", "--fake", "toy:moons", "--real", "toy:moons", "-n", 5)[0] == 2

@@ -160,6 +160,7 @@ def test_a_crash_in_the_middle_of_a_replacement_leaves_a_whole_checkpoint(tmp_pa
         folder.rename(old)
     if cut == "before the clean-up":
         fresh.rename(folder)
+    checkpoint.repair(folder)
     step = checkpoint.load(folder).run["step"]
     assert step == (1 if cut == "before the first rename" else 2)
     checkpoint.save(folder, some(3), {"k": 3}, {"step": 3})

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional, arg
 
-from pushforward import __version__
+from pushforward import __version__, options
 from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.recipes import RECIPES
 
@@ -35,15 +34,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = _dispatch(words)
     except (DataError, UsageError, TrainingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = error.exit_code
+        code = _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         code = 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    except OSError as error:
+        if error.filename is None:
+            raise
+        code = _complain(f"{error.filename}: {error.strerror}; name a place that can be read or written", 2)
     sys.exit(code)
+
+
+def _complain(message: str, code: int) -> int:
+    """Print an error, once where several processes share a command."""
+    if os.environ.get("RANK", "0") == "0":
+        print(f"error: {message}", file=sys.stderr)
+    return code
 
 
 def demo(*, run: Path | None = None, seed: int = 0, threads: int = 0, json: bool = False) -> int:
@@ -55,19 +64,11 @@ def demo(*, run: Path | None = None, seed: int = 0, threads: int = 0, json: bool
         threads: Threads; 0 for what suits the recipe.
         json: Print one JSON object.
     """
-
-    folder = run or _free("demo")
-    words = ["demo", "--run", str(folder), "--seed", str(seed)]
-    from pushforward.commands import console, training
-
-    outcome = training.train(
-        "vgrow_digits",
-        _defaults("vgrow_digits") | {"seed": seed},
-        folder,
-        threads=threads,
-        command=console.command_line(words),
-    )
-    return _ended(outcome, json)
+    folder = run or options.free_folder("demo")
+    words = ["train", "vgrow_digits", "--seed", str(seed), "--run", str(folder)]
+    words += ["--threads", str(threads)] if threads else []
+    arguments = options.defaults("vgrow_digits") | {"seed": seed}
+    return _run(options.Training("vgrow_digits", arguments, folder, {"threads": threads}, json, words))
 
 
 def recipes(*, json: bool = False) -> int:
@@ -77,7 +78,7 @@ def recipes(*, json: bool = False) -> int:
         json: Print one JSON object with every option and its default.
     """
     if json:
-        _answer({name: _defaults(name) for name in RECIPES}, True)
+        _answer({name: options.defaults(name) for name in RECIPES}, True)
         return 0
     for name, recipe in RECIPES.items():
         print(f"{name:14} {(recipe.__doc__ or '').strip().splitlines()[0]}")
@@ -91,9 +92,10 @@ def sample(
     *,
     n: Annotated[int, arg(aliases=["-n"])] = 64,
     seed: int = 0,
-    out: Path,
+    out: str,
     labels: str | None = None,
     checkpoint: Which = "last",
+    device: str = "cpu",
     trust: tuple[str, ...] = (),
     json: bool = False,
 ) -> int:
@@ -104,15 +106,16 @@ def sample(
         n: Number of samples.
         seed: Seed of the latents.
         out: F.npz for array x (and labels), or a folder for PNG files.
-        labels: Classes wanted from a conditional run, for example 3 or 0,1,2.
+        labels: Classes wanted from a conditional run, by name, for example 3 or cat,dog.
         checkpoint: Which checkpoint.
+        device: auto, cpu, cuda, cuda:1, mps.
         trust: Divergence from outside this package that may be imported, package.module:NAME.
         json: Print one JSON object.
     """
 
     from pushforward.commands import sampling
 
-    done = sampling.sample(run, n, seed, out, which=checkpoint, labels=labels, trust=trust)
+    done = sampling.sample(run, n, seed, out, which=checkpoint, labels=labels, trust=trust, device=device)
     _answer(done, json, f"{done['n']} samples of shape {tuple(done['shape'][1:])}: {out}")
     return 0
 
@@ -124,6 +127,7 @@ def transport(
     *,
     out: Path,
     checkpoint: Which = "last",
+    device: str = "cpu",
     trust: tuple[str, ...] = (),
     json: bool = False,
 ) -> int:
@@ -134,13 +138,14 @@ def transport(
         points: File of points in data units, PATH[:key].
         out: F.npz; array x holds the points after, start before.
         checkpoint: Which checkpoint.
+        device: auto, cpu, cuda, cuda:1, mps.
         trust: Divergence from outside this package that may be imported, package.module:NAME.
         json: Print one JSON object.
     """
 
     from pushforward.commands import sampling
 
-    done = sampling.transport(run, points, out, which=checkpoint, trust=trust)
+    done = sampling.transport(run, points, out, which=checkpoint, trust=trust, device=device)
     _answer(done, json, f"{done['n']} points carried: {out}")
     return 0
 
@@ -153,6 +158,7 @@ def evaluate(
     real: str | None = None,
     features: Literal["auto", "raw", "digits8"] = "auto",
     checkpoint: Which = "last",
+    device: str = "cpu",
     n: Annotated[int | None, arg(aliases=["-n"])] = None,
     seed: int = 0,
     trust: tuple[str, ...] = (),
@@ -164,8 +170,9 @@ def evaluate(
         run: Folder of a run; or give --fake and --real.
         fake: Model samples: PATH[:key], digits or toy:NAME.
         real: Data to hold them against, likewise.
-        features: Feature network for images given as files.
+        features: Feature network for images; auto is what the run was judged by, and raw for files.
         checkpoint: Which checkpoint of the run.
+        device: auto, cpu, cuda, cuda:1, mps; where the generator runs.
         n: Samples drawn from the run; as many as there are held-out rows, at most 10000, if not given.
         seed: Seed of samples, subsets and permutations.
         trust: Divergence from outside this package that may be imported, package.module:NAME.
@@ -173,11 +180,15 @@ def evaluate(
     """
     if (run is None) == (fake is None and real is None) or (fake is None) != (real is None):
         raise UsageError("evaluate: give the folder of a run, or both --fake A and --real B")
+    if run is None and n is not None:
+        raise UsageError(f"-n {n}: goes with the folder of a run; files are compared as they are")
     from pushforward.commands import console, measuring
     from pushforward.metrics.result import table, to_json
 
     if run is not None:
-        measures = measuring.evaluate_run(run, which=checkpoint, seed=seed, n=n, trust=trust)
+        measures = measuring.evaluate_run(
+            run, which=checkpoint, features=features, seed=seed, n=n, trust=trust, device=device
+        )
     else:
         assert fake is not None
         assert real is not None
@@ -255,7 +266,8 @@ def _dispatch(words: list[str]) -> int:
         print(f"pushforward {__version__}")
         return 0
     if words[:1] == ["train"]:
-        return _train(words[1:])
+        about = "Train a recipe in a folder, evaluate it and write its report.\n" + EXAMPLES
+        return _run(options.read(words[1:], about))
     code = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
         prog="pushforward",
@@ -267,85 +279,12 @@ def _dispatch(words: list[str]) -> int:
     return int(code)
 
 
-def _train(words: list[str]) -> int:
-    """Read a recipe's options off its signature, with the options of every run beside them."""
-    stored = _stored(words)
-    commands = {name: _command(name, stored.get(name, {}), words) for name in RECIPES}
-    code = tyro.extras.subcommand_cli_from_dict(
-        commands,
-        prog="pushforward train",
-        args=words or ["--help"],
-        use_underscores=False,
-        config=(tyro.conf.FlagCreatePairsOff,),
-        description="Train a recipe in a folder, evaluate it and write its report.\n" + EXAMPLES,
-    )
-    return int(code)
-
-
-def run_options(
-    *,
-    run: Path | None = None,
-    resume: bool = False,
-    device: str = "auto",
-    precision: Literal["fp32", "bf16"] = "fp32",
-    threads: int = 0,
-    minutes: float | None = None,
-    save_every: int = 0,
-    sample_every: int = 0,
-    json: bool = False,
-) -> None:
-    """Options of every run.
-
-    Args:
-        run: Folder of the run; by default a new one under runs/.
-        resume: Continue the run in that folder; its options need not be repeated.
-        device: auto, cpu, cuda, cuda:1, mps.
-        precision: fp32, or bf16 for forward passes under autocast.
-        threads: Threads; 0 for what suits the recipe.
-        minutes: Stop after so many minutes of this sitting, with a checkpoint.
-        save_every: Steps between checkpoints; 0 for a twentieth of the run.
-        sample_every: Steps between looks at samples; 0 for a twentieth of the run.
-        json: Print one JSON object.
-    """
-
-
-def _command(name: str, stored: dict[str, Any], words: list[str]) -> Callable[..., int]:
-    """A recipe's options and a run's options as one function, for the parser to read."""
-    recipe = inspect.signature(RECIPES[name], eval_str=False).parameters
-    options = inspect.signature(run_options, eval_str=True).parameters
-    hints = _hints(RECIPES[name])
-    of_recipe = [p.replace(annotation=hints[p.name], default=stored.get(p.name, p.default)) for p in recipe.values()]
-
-    def command(**values: Any) -> int:
-        chosen = {key: values[key] for key in recipe}
-        return _run(name, chosen, {key: values[key] for key in options}, words)
-
-    together = [*of_recipe, *options.values()]
-    command.__name__ = name
-    command.__doc__ = (
-        (inspect.getdoc(RECIPES[name]) or "") + "\n" + (inspect.getdoc(run_options) or "").split("Args:\n", 1)[1]
-    )
-    command.__signature__ = inspect.Signature(together, return_annotation=int)  # pyright: ignore[reportFunctionMemberAccess]
-    command.__annotations__ = {p.name: p.annotation for p in together} | {"return": int}
-    return command
-
-
-def _hints(recipe: Callable[..., Any]) -> dict[str, Any]:
-    """Types of a recipe's options; the type of its answer would need torch."""
-    return get_type_hints(recipe, localns={"Experiment": object})
-
-
-def _run(recipe: str, arguments: dict[str, Any], options: dict[str, Any], words: list[str]) -> int:
-
-    json, folder = options.pop("json"), options.pop("run") or _free(recipe)
-    if "data" in arguments:
-        arguments["data"] = _absolute(arguments["data"])
-    line = [word for word in ("train", *words) if word != "--resume"]
-    line = line if "--run" in line else [*line, "--run", str(folder)]
+def _run(wanted: options.Training) -> int:
     from pushforward.commands import console, training
 
-    outcome = training.train(recipe, arguments, folder, command=console.command_line(line), **options)
-    return _ended(outcome, json)
+    line = console.command_line(wanted.words)
+    outcome = training.train(wanted.recipe, wanted.arguments, wanted.folder, command=line, **wanted.options)
+    return _ended(outcome, wanted.json)
 
 
 def _ended(outcome: Outcome, as_json: bool) -> int:
@@ -361,41 +300,6 @@ def _ended(outcome: Outcome, as_json: bool) -> int:
             f"\ntrained {outcome.run.step} steps in {outcome.run.description['seconds']:.0f} s\nreport: {outcome.page}"
         )
     return outcome.code
-
-
-def _stored(words: list[str]) -> dict[str, dict[str, Any]]:
-    """The arguments of the run that is to be continued, by recipe, to serve as its defaults."""
-    if "--resume" not in words or "--run" not in words[:-1]:
-        return {}
-    path = Path(words[words.index("--run") + 1]) / "run.json"
-    try:
-        description = json.loads(path.read_text())
-        return {description["recipe"]: dict(description["arguments"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}  # said properly when the run is opened
-
-
-def _absolute(data: str) -> str:
-    """A path in a form that still holds when the run is opened from another folder."""
-    if data == "digits" or data.startswith("toy:"):
-        return data
-    head, colon, key = data.rpartition(":")
-    for path, rest in ((data, ""), (head, f":{key}")):
-        if path and (colon or not rest) and Path(path).expanduser().exists():
-            return str(Path(path).expanduser().resolve()) + rest
-    return data
-
-
-def _free(name: str) -> Path:
-    """The first folder runs/NAME, runs/NAME-2, ... that is not there yet."""
-    k = 1
-    while (folder := Path("runs") / (name if k == 1 else f"{name}-{k}")).exists():
-        k += 1
-    return folder
-
-
-def _defaults(recipe: str) -> dict[str, Any]:
-    return {name: p.default for name, p in inspect.signature(RECIPES[recipe]).parameters.items()}
 
 
 def _answer(value: dict[str, Any], as_json: bool, otherwise: str = "") -> None:

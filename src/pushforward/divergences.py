@@ -310,7 +310,7 @@ HELLINGER = Divergence(
 def _no_flow(d: Tensor) -> Tensor:
     raise UsageError(
         "total variation has no flow: its weight w(d) is zero almost everywhere, so nothing would move; "
-        "use JS or HELLINGER, which are bounded as well, and TV only as a dual critic loss"
+        "use JS or HELLINGER, which are bounded as well (as a critic's loss there is dual(TV), in Python)"
     )
 
 
@@ -354,7 +354,7 @@ def _alpha(a: float) -> Divergence:
 
     bound = -1 / b if b < 0 else math.inf
     return Divergence(
-        f"alpha({a:g})",
+        f"alpha({a!r})",
         variation=lambda d: (-b * d).exp() / b,
         log_weight=lambda d: -b * d,
         f=lambda r: (r.pow(a) - 1 - a * (r - 1)) / (a * b),

@@ -106,22 +106,23 @@ def both(critic: Critic, q: Samples, p: Samples, *, weight: float = 1.0) -> Scal
     return weight / 2 * (slopes[: len(q)].mean() + slopes[len(q) :].mean())
 
 
-def spectral(net: nn.Module, slope: float = 1.0) -> nn.Module:
+def spectral(net: nn.Module, slope: float = 1.0, *, iterations: int = 1) -> nn.Module:
     r"""Give every linear and convolution layer the weight :math:`L\,W / \hat\sigma(W)`, and return the net.
 
-    The norm is followed by one power iteration a training pass. Convolution kernels are read as (out, in * k * k)
+    The norm is followed by power iterations in each training pass. Convolution kernels are read as (out, in * k * k)
     matrices, so this bounds a layer's slope only up to the overlap of its windows, and a residual net not at all.
 
     Args:
         net: Changed in place; call this after any weight initialisation.
         slope: Norm L of each layer.
+        iterations: Power iterations in a pass.
 
     References:
         Spectral normalization for generative adversarial networks (Miyato et al., 2018), arXiv:1802.05957.
     """
     for module in list(net.modules()):
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d):
-            parametrizations.spectral_norm(module)
+            parametrizations.spectral_norm(module, n_power_iterations=iterations)
             if slope != 1.0:
                 parametrize.register_parametrization(module, "weight", _Scale(slope), unsafe=True)
     return net

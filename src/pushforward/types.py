@@ -77,7 +77,7 @@ class Place(Protocol):
 
 
 class Randomness(Protocol):
-    """Seeded draws that agree between one process and many: see `pushforward.training.noise.Noise`."""
+    """Seeded draws that agree between one process and many: see `pushforward.data.noise.Noise`."""
 
     def normal(self, n: int, *event: int) -> Tensor: ...
     def uniform(self, n: int, *event: int) -> Tensor: ...

@@ -52,3 +52,19 @@ def test_torchrun_runs_the_same_command_and_only_the_first_process_writes(tmp_pa
     again = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, check=False)
     assert again.returncode != 0
     assert "--resume" in again.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_and_resume_together(tmp_path):
+    run, environment = tmp_path / "run", os.environ | {"OMP_NUM_THREADS": "1"}
+    front = "-m torch.distributed.run --standalone --nproc-per-node=2 -m -- pushforward.cli train toy_vgrow".split()
+    new = "--data toy:moons --steps 100000 --batch 32 --width 16 --threads 1 --minutes 0.03 --run".split()
+    steps = []
+    for words in ([*new, str(run)], ["--run", str(run), "--resume"], ["--run", str(run), "--resume"]):
+        command = [sys.executable, *front, *words, "--minutes", "0.03"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+        described = json.loads((run / "run.json").read_text())
+        assert described["status"] == "stopped"
+        steps.append(described["step"])
+    assert steps[0] < steps[1] < steps[2]

@@ -26,10 +26,32 @@ __all__ = ["evaluate_run", "evaluate_samples", "measure_run", "report"]
 
 
 def evaluate_run(
-    folder: Path, *, which: str = "last", seed: int = 0, n: int | None = None, trust: Sequence[str] = ()
+    folder: Path,
+    *,
+    which: str = "last",
+    features: str = "auto",
+    seed: int = 0,
+    n: int | None = None,
+    trust: Sequence[str] = (),
+    device: str = "cpu",
 ) -> dict[str, Measure]:
-    """Measure a run's samples against its held-out data, and write metrics.json."""
-    experiment, description = rebuild(folder, which, trust)
+    """Measure a run's samples against its held-out data, and write metrics.json.
+
+    Args:
+        folder: The run.
+        which: "last" or "best".
+        features: "auto" for what the run was judged by, "raw", or "digits8" for images of digits.
+        seed: Seed of samples, subsets, directions and permutations.
+        n: Number of samples; as many as there are held-out rows, at most 10,000, if None.
+        trust: Outside divergences that may be imported.
+        device: Where the generator runs.
+    """
+    if n is not None and n < 2:
+        raise UsageError(f"-n {n}: ask for at least 2 samples")
+    experiment, description = rebuild(folder, which, trust, device)
+    if features != "auto":
+        space = _features(features, experiment.data.kind, experiment.data.event, digits=False)
+        experiment.features = None if space is RAW else space
     return measure_run(folder, which, experiment, description["step"], seed=seed, n=n)
 
 
@@ -76,8 +98,10 @@ def measure_run(
     split = (
         f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
     )
-    if data.kind == "points":
+    if data.kind == "points" and not data.columns:
         fake, real, train = (torch.from_numpy(np.asarray(data.decode(part))) for part in (x, data.test, data.train))
+    elif data.kind == "points":
+        fake, real, train, split = x, data.test, data.train, f"{split}; every column in its standard deviations"
     else:
         fake, real, train = x, data.test, data.train
     centres = {} if data.mixture is None else _centres(data.mixture)

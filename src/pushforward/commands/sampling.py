@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from pushforward import __version__
-from pushforward.data import Noise, source
+from pushforward.data import Dataset, Noise, source
 from pushforward.errors import DataError, UsageError
 from pushforward.recipes import RECIPES
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.placement import Placement
+from pushforward.training.run import same_data
 from pushforward.training.state import load_state, place
 
 __all__ = ["labels_for", "rebuild", "sample", "transport"]
@@ -29,11 +30,12 @@ def sample(
     folder: Path,
     n: int,
     seed: int,
-    out: Path,
+    out: str,
     *,
     which: str = "last",
     labels: str | None = None,
     trust: Sequence[str] = (),
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Draw samples from a run and write them in data units.
 
@@ -43,34 +45,44 @@ def sample(
         seed: Seed of the latents.
         out: F.npz (array `x`, and `labels` if conditional), or a folder for PNG files, for images.
         which: "last" or "best".
-        labels: Classes wanted, "0,1,2" repeated in turn; drawn by their frequency in the data if None.
+        labels: Names of classes wanted, "a,b,c" repeated in turn; drawn by their frequency in the data if None.
         trust: Outside divergences that may be imported.
+        device: Where the generator runs.
     """
     if n < 1:
         raise UsageError(f"-n {n}: ask for at least 1 sample")
-    pictures = out.suffix == ""
-    if out.suffix not in ("", ".npz"):
+    path = Path(out)
+    pictures = out.endswith(("/", os.sep)) or path.is_dir() or path.suffix == ""
+    if not pictures and path.suffix != ".npz":
         raise UsageError(f"--out {out}: name a file that ends in .npz, or a folder for PNG files")
-    experiment, _ = rebuild(folder, which, trust)
+    experiment, _ = rebuild(folder, which, trust, device)
     if pictures and experiment.data.kind != "images":
         raise UsageError(f"--out {out}: this run's samples are points; name a file that ends in .npz")
+    if pictures and any(path.glob("*.png")):
+        raise UsageError(f"--out {out}: already holds PNG files; name a new folder, so that two draws do not mix")
     chosen = labels_for(experiment, n, seed, labels)
-    rng = Noise(seed)
-    x = experiment.data.decode(experiment.method.sample(n, rng, chosen))
+    x = experiment.data.decode(experiment.method.sample(n, Noise(seed), chosen))
+    names = None if chosen is None else _names(experiment.data)[chosen.numpy()]
     if pictures:
-        out.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
         for k, image in enumerate(x):
-            tag = "" if chosen is None else f"-class{int(chosen[k])}"
-            Image.fromarray(image).save(out / f"{k:06d}{tag}.png")
+            tag = "" if names is None else "-" + re.sub(r"[^\w.-]", "_", str(names[k]))
+            Image.fromarray(image).save(path / f"{k:06d}{tag}.png")
     else:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {"x": x} if chosen is None else {"x": x, "labels": chosen.numpy()}
-        _write_npz(out, arrays)
-    return {"out": str(out), "n": n, "seed": seed, "shape": list(x.shape)}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_npz(path, {"x": x} if names is None else {"x": x, "labels": names})
+    return {"out": out, "n": n, "seed": seed, "shape": list(x.shape)}
+
+
+def _names(data: Dataset) -> np.ndarray:
+    """What the data call their classes, (classes,): whole numbers where all are, else text."""
+    classes = data.classes or ()
+    numbers = all(re.fullmatch(r"-?\d{1,18}", name) for name in classes)
+    return np.array([int(name) for name in classes] if numbers else list(classes))
 
 
 def transport(
-    folder: Path, points: str, out: Path, *, which: str = "last", trust: Sequence[str] = ()
+    folder: Path, points: str, out: Path, *, which: str = "last", trust: Sequence[str] = (), device: str = "cpu"
 ) -> dict[str, Any]:
     """Carry new points along the fields that a particle run recorded.
 
@@ -80,6 +92,7 @@ def transport(
         out: F.npz; array `x` holds the points after, `start` before.
         which: "last" or "best".
         trust: Outside divergences that may be imported.
+        device: Where the fields are evaluated.
 
     Raises:
         UsageError: If the run recorded no fields.
@@ -87,7 +100,7 @@ def transport(
     """
     if out.suffix != ".npz":
         raise UsageError(f"--out {out}: name a file that ends in .npz")
-    experiment, description = rebuild(folder, which, trust)
+    experiment, description = rebuild(folder, which, trust, device)
     carry = getattr(experiment.method, "transport", None)
     if carry is None:
         raise UsageError(
@@ -107,33 +120,43 @@ def transport(
     return {"out": str(out), "n": len(x), "shape": list(x.shape)}
 
 
-def rebuild(folder: Path, which: str = "last", trust: Sequence[str] = ()) -> tuple[Experiment, dict[str, Any]]:
+def rebuild(
+    folder: Path, which: str = "last", trust: Sequence[str] = (), device: str = "cpu"
+) -> tuple[Experiment, dict[str, Any]]:
     """Call a run's recipe again with its stored arguments and load the tensors; nothing stored is ever executed.
 
     Raises:
         UsageError: If the run names an outside divergence that is not trusted.
-        DataError: If the checkpoint is missing, damaged or does not fit.
+        DataError: If the checkpoint is missing, damaged or does not fit, or the data are not those of the run.
     """
     if which not in ("last", "best"):
         raise UsageError(f"--checkpoint {which}: use last or best")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such run; name the folder given to train --run")
+    checkpoint.repair(folder / "checkpoints" / which)
     saved = checkpoint.load(folder / "checkpoints" / which, resume=False)
-    recipe, arguments = saved.run.get("recipe"), saved.run.get("arguments", {})
-    if recipe not in RECIPES or not set(arguments) <= set(inspect.signature(RECIPES[recipe]).parameters):
+    run = saved.run if isinstance(saved.run, dict) else {}
+    recipe, arguments = run.get("recipe"), run.get("arguments", {})
+    if recipe not in RECIPES or not isinstance(arguments, dict):
         raise DataError(f"{folder}: made by a recipe {recipe!r} that this version ({__version__}) does not have")
-    outside = arguments.get("divergence", "")
+    outside = str(arguments.get("divergence", ""))
     if ":" in outside and outside not in trust:
         raise UsageError(
             f"{folder}: uses the divergence {outside} from outside this package; if you trust it, add --trust {outside}"
         )
-    experiment = RECIPES[recipe](**arguments)
-    place(experiment.method, Placement())
+    try:
+        experiment = RECIPES[recipe](**arguments)
+        same_data(run, experiment.data)
+    except DataError as error:
+        raise DataError(f"{folder}: a run takes shapes and units from its data, but {error}") from error
+    except (UsageError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: its description cannot be used ({error}); train again") from error
+    place(experiment.method, Placement.find(device))
     try:
         load_state(experiment.method, saved.weights)
     except ValueError as error:
         raise DataError(f"{folder}: checkpoint {which} does not fit its recipe ({error}); train again") from error
-    return experiment, saved.run
+    return experiment, run
 
 
 def labels_for(experiment: Experiment, n: int, seed: int, wanted: str | None) -> Tensor | None:
@@ -145,13 +168,11 @@ def labels_for(experiment: Experiment, n: int, seed: int, wanted: str | None) ->
         return None
     if wanted is None:
         return known[Noise(30_000 + seed).integers(len(known), n)]
-    try:
-        classes = torch.tensor([int(part) for part in wanted.split(",")])
-    except ValueError as error:
-        raise UsageError(f"--labels {wanted}: give whole numbers, for example 3 or 0,1,2") from error
-    if int(classes.min()) < 0 or int(classes.max()) >= experiment.data.n_classes:
-        raise UsageError(f"--labels {wanted}: this run has classes 0 to {experiment.data.n_classes - 1}")
-    return classes.repeat(n // len(classes) + 1)[:n]
+    classes = experiment.data.classes or ()
+    if unknown := [name for name in wanted.split(",") if name.strip() not in classes]:
+        raise UsageError(f"--labels {unknown[0]}: this run has the classes {', '.join(classes[:20])}")
+    codes = torch.tensor([classes.index(name.strip()) for name in wanted.split(",")])
+    return codes.repeat(n // len(codes) + 1)[:n]
 
 
 def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -21,6 +21,7 @@ from pushforward.errors import TrainingError, UsageError
 from pushforward.metrics.result import Measure, to_json
 from pushforward.pictures import write_samples
 from pushforward.recipes import RECIPES
+from pushforward.recipes.checks import within
 from pushforward.report import write_report
 from pushforward.training.experiment import Experiment
 from pushforward.training.placement import Placement, Precision
@@ -75,50 +76,53 @@ def train(
         DataError: If the data or a checkpoint are unfit.
         TrainingError: If training fails; the last good checkpoint is intact.
     """
+    options = {"device": device, "precision": precision, "threads": threads, "save_every": save_every,
+               "sample_every": sample_every}  # fmt: skip
+    for name, value in (options | {"minutes": minutes}).items():
+        within(name, value)
     stored = open_run(folder, resume=resume)
     if stored is not None:
         _same(stored, recipe, arguments)
-        threads = threads or stored["threads"]
     placement = Placement.find(device, precision)
     experiment = RECIPES[recipe](**arguments)
-    torch.set_num_threads(threads or experiment.threads or os.cpu_count() or 1)
+    torch.set_num_threads(threads or experiment.threads or max(1, _cores() // placement.world))
     description = stored or _describe(recipe, arguments, experiment, placement, command)
-    folder.mkdir(parents=True, exist_ok=True)
-    run = Run(
-        folder,
-        description,
-        experiment,
-        placement,
-        every_samples=sample_every,
-        every_save=save_every,
-        show=write_samples,
-    )
+    description |= {"options": options}
+    if placement.writes:
+        folder.mkdir(parents=True, exist_ok=True)
+    run = Run(folder, description, experiment, placement, every_samples=sample_every, every_save=save_every,
+              show=write_samples)  # fmt: skip
     if stored is not None:
         run.resume()
         _tell(placement, f"continuing {folder} at step {run.step} of {experiment.steps}")
-    with _stop_between_steps() as stop:
+    with _stop_between_steps(placement) as stop:
         try:
             _watch(run, stop, minutes)
         except TrainingError as error:
             run.fail(str(error))
-            last = folder / "checkpoints" / "last"
-            raise TrainingError(f"{error}; the last good checkpoint is {last}") from error
-    if run.step < experiment.steps and not stop.signal:
+            raise TrainingError(f"{error}; the last good checkpoint is {folder / 'checkpoints' / 'last'}") from error
+    done = run.step == experiment.steps
+    outcome = Outcome(0 if done or not stop.signal else 128 + stop.signal, run)
+    if outcome.code:
+        _tell(placement, f"interrupted at step {run.step}; saved. Continue with: {description['command']} --resume")
+    elif not done:
         _tell(
             placement,
-            f"stopped at step {run.step} of {experiment.steps} after {minutes:g} minutes; learning rates had "
-            "not finished their decay: continue with --resume, or plan with fewer --steps",
+            f"stopped at step {run.step} of {experiment.steps} after {minutes or 0:g} minutes; schedules that end with the "
+            "last step were cut short: continue with --resume, or plan with fewer --steps",
         )
-    outcome = Outcome(128 + stop.signal if stop.signal else 0, run)
-    if stop.signal:
-        _tell(placement, f"interrupted at step {run.step}; saved. Continue with: {description['command']} --resume")
-    elif placement.writes:
+    if placement.writes and not outcome.code:
         outcome.measures = measure_run(folder, "last", experiment, run.step)
         outcome.page = write_report([folder])
     if distributed.is_initialized():
         distributed.barrier()
         distributed.destroy_process_group()
     return outcome
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _describe(
@@ -170,7 +174,7 @@ def _same(stored: dict[str, Any], recipe: str, arguments: dict[str, Any]) -> Non
 
 
 @contextmanager
-def _stop_between_steps() -> Iterator[Stop]:
+def _stop_between_steps(placement: Placement) -> Iterator[Stop]:
     """Turn the first Ctrl-C or SIGTERM into a wish to stop; the second stops at once."""
     stop = Stop()
 
@@ -178,7 +182,7 @@ def _stop_between_steps() -> Iterator[Stop]:
         if stop.signal:
             raise KeyboardInterrupt
         stop.signal = number
-        say.print("stopping after this step; once more to stop at once")
+        _tell(placement, "stopping after this step; once more to stop at once")
 
     before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

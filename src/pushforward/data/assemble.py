@@ -42,12 +42,12 @@ def assemble(
         train, held, labels_test = raw.x, raw.x_test, raw.labels_test
         rows, rows_test = np.arange(len(train)), None
         fraction = len(held) / (len(train) + len(held))
-        digest = fingerprint(train, held)
+        digest = fingerprint(train, held, *_labels(raw.labels, raw.labels_test))
     else:
         fraction = usual_fraction if test_fraction is None else test_fraction
         rows, rows_test = split(len(raw.x), seed, fraction, place=raw.place)
         train, held, labels_test = raw.x[rows], raw.x[rows_test], None
-        digest = fingerprint(raw.x)
+        digest = fingerprint(raw.x, *_labels(raw.labels))
     codes, codes_test, classes = None, None, None
     if raw.labels is not None:
         codes, codes_test, classes = numbered(raw.labels, labels_test, len(raw.x), raw.place)
@@ -70,6 +70,11 @@ def assemble(
         columns=raw.columns,
         classes=classes,
     )
+
+
+def _labels(*labels: np.ndarray | None) -> list[np.ndarray]:
+    """Labels as arrays whose bytes say what they are."""
+    return [np.asarray(one).astype(str) for one in labels if one is not None]
 
 
 def _affine(raw: Raw, train: np.ndarray, side: int | None, channels: int | None) -> Affine:

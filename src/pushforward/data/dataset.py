@@ -141,7 +141,7 @@ def fingerprint(*arrays: np.ndarray) -> str:
     """First 16 hexadecimal digits of the SHA-256 of the arrays' bytes, in C order."""
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -7,13 +7,13 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from pushforward.data.noise import Noise
 from pushforward.estimators.unit import Array
+from pushforward.nets.blocks import seeded
 from pushforward.training.loop import checked
 from pushforward.training.placement import Placement
 from pushforward.types import Logs
@@ -53,8 +53,7 @@ def validated(estimator: BaseEstimator, X: Any, *, reset: bool = False, images: 
 
 def build(make: Callable[[], Built], seed: int) -> Built:
     """Build nets with seeded weights and leave torch's own generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed):
         return make()
 
 

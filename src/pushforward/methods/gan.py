@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from pushforward.divergences import potential, weight
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.latent import Latent, generate
@@ -48,9 +50,13 @@ class GAN:
             x, labels = self._round(next(stream))
             scores = self.flow.scores(x, labels)
             loss = potential(self.flow.divergence, scores, self.flow.cap).mean()
+            slopes: list[Tensor] = []
+            x.register_hook(slopes.append)  # d loss / d x_i = -v_i / n
             self.generator.descend(loss)
+            speed = (len(x) * slopes[0].detach().square().sum()).sqrt()
             weights, capped = weight(self.flow.divergence, scores.detach(), self.flow.cap)
-            yield self.flow.logs | {"generator": loss.detach(), "weight": weights.mean(), "capped": capped}
+            numbers = {"generator": loss.detach(), "weight": weights.mean(), "capped": capped, "speed": speed}
+            yield self.flow.logs | numbers
 
     def _round(self, batch: Batch) -> tuple[Samples, Labels | None]:
         """Show the flow a batch of fresh samples, and return them with their graph."""

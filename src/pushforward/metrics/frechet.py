@@ -149,7 +149,9 @@ def frechet_distance(
         DataError: If the samples do not fit together, or are fewer than twice the number of features.
     """
     sets, p, t = compare(fake, real, train, features)
-    q, *more = sets.chunk(draws)
+    if draws < 1 or len(sets) % draws:
+        raise DataError(f"fake has {len(sets)} samples, not a multiple of {draws} draws: give whole sets")
+    q, *more = sets.split(len(sets) // draws)
     least, dim = min(len(q), len(p)), q.shape[1]
     protocol: dict[str, str | float | int] = {"covariance": "ddof 1", "dim": dim, "se": "first variation"}
     if least < 2 * dim:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
 import torch
@@ -19,6 +21,7 @@ __all__ = [
     "image_shape",
     "initialise",
     "normalisation",
+    "seeded",
 ]
 
 Norm: TypeAlias = Literal["batch", "pixel", "none"]
@@ -117,6 +120,14 @@ def normalisation(norm: Norm, channels: int) -> nn.Module:
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     return PixelNorm() if norm == "pixel" else nn.Identity()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within: nets are initialised from this seed; torch's own generators are as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 def image_shape(side: int, channels: int) -> tuple[int, int]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from pushforward.recipes.checks import recipe
+
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
 
 __all__ = ["gan_images", "vgrow_digits", "vgrow_images"]
 
 
+@recipe
 def vgrow_digits(
     *,
     divergence: str = "KL",
@@ -55,16 +58,15 @@ def vgrow_digits(
     from pushforward.methods.vgrow import gan
     from pushforward.metrics.digits8 import digits8
     from pushforward.nets import mlp
+    from pushforward.nets.blocks import seeded
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import linear
 
-    wiring.positive(steps=steps, batch=batch, latent=latent, width=width, critic_width=critic_width, rate=rate,
-                    critic_rate=critic_rate, cap=cap)  # fmt: skip
     psi = locate(divergence)
     digits = wiring.load("digits", None, conditional, seed)
     classes = digits.n_classes if conditional else 0
-    with wiring.seeded(seed):
+    with seeded(seed):
         g = mlp.generator(latent, digits.event, width=width, depth=depth, classes=classes, output=nn.Tanh)
         d = mlp.critic(digits.event, width=critic_width, depth=depth, classes=classes, activation=wiring.leaky)
     generator = Learner(g, wiring.adam(rate), ema=ema, schedule=linear(steps))
@@ -76,6 +78,7 @@ def vgrow_digits(
     )
 
 
+@recipe
 def vgrow_images(
     *,
     data: str = "digits",
@@ -139,12 +142,12 @@ def vgrow_images(
     from pushforward.methods import vgrow
     from pushforward.methods.latent import Normal
     from pushforward.nets import dcgan, resnet
+    from pushforward.nets.blocks import seeded
     from pushforward.penalties import spectral as normalised
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, step_decay
 
-    wiring.positive(steps=steps, batch=batch, latent=latent, width=width, rate=rate, cap=cap)
     psi, published = locate(divergence), preset == "paper"
     images = wiring.load(
         data,
@@ -159,13 +162,13 @@ def vgrow_images(
     )
     classes, (depth, height, _) = images.n_classes if conditional else 0, images.event
     nets = {"dcgan": dcgan, "resnet": resnet}[net]
-    with wiring.seeded(seed):
+    with seeded(seed):
         g = nets.generator(height, depth, latent=latent, width=width, classes=classes, norm=norm)
         d = nets.critic(height, depth, width=width, classes=classes)
         if published:
-            normalised(g)
+            normalised(g, iterations=5)
         if published or spectral:
-            normalised(d)
+            normalised(d, iterations=5 if published else 1)
     if published:
         fits = vgrow.paper_fits()
         halved = step_decay(tuple(20 * sum(fits(k) for k in range(loop)) for loop in (400, 800)))
@@ -192,6 +195,7 @@ def vgrow_images(
     )
 
 
+@recipe
 def gan_images(
     *,
     data: str = "digits",
@@ -249,11 +253,11 @@ def gan_images(
     from pushforward.methods.gan import GAN
     from pushforward.methods.latent import Normal
     from pushforward.nets import dcgan, resnet
+    from pushforward.nets.blocks import seeded
     from pushforward.penalties import spectral as normalised
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
 
-    wiring.positive(steps=steps, batch=batch, latent=latent, width=width, rate=rate, rounds=rounds, cap=cap)
     psi = locate(divergence)
     images = wiring.load(
         data,
@@ -268,12 +272,14 @@ def gan_images(
     )
     classes, (depth, height, _) = images.n_classes if conditional else 0, images.event
     nets = {"dcgan": dcgan, "resnet": resnet}[net]
-    with wiring.seeded(seed):
+    with seeded(seed):
         g = nets.generator(height, depth, latent=latent, width=width, classes=classes, norm=norm)
         d = nets.critic(height, depth, width=width, classes=classes)
+        if spectral:
+            normalised(d)
     betas = (0.5, 0.999)
     generator = Learner(g, wiring.adam(rate, betas), ema=ema)
-    critic = Learner(normalised(d) if spectral else d, wiring.adam(rate, betas))
+    critic = Learner(d, wiring.adam(rate, betas))
     flow = CriticFlow(critic, psi, penalties=wiring.zero_centred(penalty), every=4, cap=cap)
     method = GAN(generator, flow, Normal(latent), Noise(seed), rounds=rounds)
     return wiring.experiment(

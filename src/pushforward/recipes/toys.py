@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from pushforward.recipes.checks import recipe
+
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
 
 __all__ = ["toy_gan", "toy_particles", "toy_vgrow"]
 
 
+@recipe
 def toy_vgrow(
     *,
     data: str = "toy:ring8",
@@ -71,27 +74,15 @@ def toy_vgrow(
     from pushforward.methods.latent import Normal
     from pushforward.methods.vgrow import VGrow
     from pushforward.nets import mlp
+    from pushforward.nets.blocks import seeded
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
 
-    wiring.positive(
-        steps=steps,
-        batch=batch,
-        latent=latent,
-        width=width,
-        rate=rate,
-        pool=pool,
-        moves=moves,
-        fits=fits,
-        step=step,
-        penalty_end=penalty_end,
-        cap=cap,
-    )
     psi = locate(divergence)
     points = wiring.load(data, labels, conditional, seed, limit=limit, test_fraction=test_fraction)
     classes, updates = points.n_classes if conditional else 0, steps * moves
-    with wiring.seeded(seed):
+    with seeded(seed):
         generator = Learner(
             mlp.generator(latent, points.event, width=width, depth=depth, classes=classes),
             wiring.adam(rate),
@@ -116,6 +107,7 @@ def toy_vgrow(
     return wiring.experiment(method, points, batch=batch, steps=steps, seed=seed, conditional=conditional, threads=1)
 
 
+@recipe
 def toy_gan(
     *,
     data: str = "toy:ring8",
@@ -125,8 +117,8 @@ def toy_gan(
     test_fraction: float | None = None,
     divergence: str = "JS",
     contrast: Literal["logistic", "dual"] = "logistic",
-    steps: int = 16_000,
-    batch: int = 128,
+    steps: int = 12_000,
+    batch: int = 192,
     latent: int = 2,
     width: int = 128,
     depth: int = 3,
@@ -168,14 +160,14 @@ def toy_gan(
     from pushforward.methods.gan import GAN
     from pushforward.methods.latent import Normal
     from pushforward.nets import mlp
+    from pushforward.nets.blocks import seeded
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
 
-    wiring.positive(steps=steps, batch=batch, latent=latent, width=width, rate=rate, rounds=rounds, cap=cap)
     psi = locate(divergence)
     points = wiring.load(data, labels, conditional, seed, limit=limit, test_fraction=test_fraction)
     classes = points.n_classes if conditional else 0
-    with wiring.seeded(seed):
+    with seeded(seed):
         generator = Learner(
             mlp.generator(latent, points.event, width=width, depth=depth, classes=classes), wiring.adam(rate), ema=ema
         )
@@ -195,6 +187,7 @@ def toy_gan(
     return wiring.experiment(method, points, batch=batch, steps=steps, seed=seed, conditional=conditional, threads=1)
 
 
+@recipe
 def toy_particles(
     *,
     data: str = "toy:moons",
@@ -248,26 +241,16 @@ def toy_particles(
     from pushforward.flows.critic import CriticFlow
     from pushforward.methods.particles import Gaussian, Particles
     from pushforward.nets import mlp
+    from pushforward.nets.blocks import seeded
     from pushforward.penalties import lipschitz
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine
 
-    wiring.positive(
-        steps=steps,
-        particles=particles,
-        batch=batch,
-        width=width,
-        rate=rate,
-        critic_steps=critic_steps,
-        slope=slope,
-        step=step,
-        cap=cap,
-    )
     psi = locate(divergence)
     points = wiring.load(data, None, False, seed, limit=limit, test_fraction=test_fraction)
     rng, source = Noise(seed), Gaussian(points.event)
-    with wiring.seeded(seed):
+    with seeded(seed):
         critic = Learner(
             mlp.critic(points.event, width=width, depth=depth),
             wiring.adam(rate, (0.5, 0.9)),

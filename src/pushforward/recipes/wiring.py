@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -31,19 +30,9 @@ __all__ = [
     "judge",
     "leaky",
     "load",
-    "positive",
     "score_on",
-    "seeded",
     "zero_centred",
 ]
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Within: nets are initialised from this seed; torch's own generator is as before afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 def adam(lr: float, betas: tuple[float, float] = (0.0, 0.99)) -> MakeOptimiser:
@@ -68,17 +57,6 @@ def contrast_of(name: str, divergence: Divergence) -> Contrast:
     if name == "dual":
         return dual(divergence)
     raise UsageError(f"contrast {name!r}: use logistic or dual")
-
-
-def positive(**values: float) -> None:
-    """Check that options are above zero.
-
-    Raises:
-        UsageError: Naming the first that is not.
-    """
-    for name, value in values.items():
-        if not value > 0:
-            raise UsageError(f"--{name.replace('_', '-')} {value}: give a number above 0")
 
 
 def score_on(data: Dataset, features: Features | None, seed: int, rows: int = 2000) -> Callable[[Tensor], float]:

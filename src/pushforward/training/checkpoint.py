@@ -27,7 +27,7 @@ from torch import Tensor
 
 from pushforward.errors import DataError, TrainingError
 
-__all__ = ["Checkpoint", "digest_of", "exists", "load", "save", "write_atomically", "write_synced"]
+__all__ = ["Checkpoint", "digest_of", "exists", "load", "repair", "save", "write_atomically", "write_synced"]
 
 WEIGHTS, RESUME = "weights.safetensors", "resume.pt"
 
@@ -84,11 +84,15 @@ def save(folder: Path, weights: dict[str, Tensor], resume: dict[str, Any], run: 
 
 
 def exists(folder: Path) -> bool:
-    """Whether there is a checkpoint; completes a replacement that a crash cut short."""
+    """Whether there is a checkpoint."""
+    return (folder / WEIGHTS).exists()
+
+
+def repair(folder: Path) -> None:
+    """Complete a replacement that a crash cut short; one process only may do this."""
     fresh, old = _beside(folder, "new"), _beside(folder, "old")
     if not folder.exists() and old.exists():
         (fresh if fresh.exists() else old).rename(folder)
-    return (folder / WEIGHTS).exists()
 
 
 def load(folder: Path, *, resume: bool = True) -> Checkpoint:
@@ -139,7 +143,7 @@ def _load_resume(path: Path, digest: str) -> dict[str, Any]:
 
 
 def _damaged(path: Path, why: str) -> DataError:
-    other = "checkpoints/best" if path.parent.name == "last" else "checkpoints/last"
+    other = "--checkpoint best" if path.parent.name == "last" else "--checkpoint last"
     return DataError(
         f"{path}: damaged ({' '.join(why.split())}); nothing was loaded from it; use {other}, or train again"
     )

@@ -25,7 +25,7 @@ from pushforward.training.loop import train
 from pushforward.training.placement import Placement
 from pushforward.training.state import Placeable, load_state, place, resume_state, weights
 
-__all__ = ["Progress", "Run", "Status", "Stop", "open_run"]
+__all__ = ["Progress", "Run", "Status", "Stop", "open_run", "same_data"]
 
 Status = Literal["running", "finished", "stopped", "interrupted", "failed"]
 JUDGED = 1000  # samples that choose the best checkpoint
@@ -51,14 +51,12 @@ class Progress:
         steps: Steps in all.
         seconds: Seconds of training so far, earlier sittings included.
         numbers: The step's numbers.
-        event: What else happened: "" or "samples", "score", "best".
     """
 
     step: int
     steps: int
     seconds: float
     numbers: dict[str, float]
-    event: str = ""
 
 
 @dataclass
@@ -108,16 +106,14 @@ class Run:
             DataError: If the checkpoint is damaged, or the data are not those the run began with.
         """
         last = self.folder / "checkpoints" / "last"
+        if self.placement.writes:
+            checkpoint.repair(last)
+        self._wait()
         if not checkpoint.exists(last):
-            _forget_after(self.folder / "log.jsonl", 0)
+            self._forget_after(0)
             return
         saved = checkpoint.load(last)
-        stored, present = saved.run["data"]["sha256"], self.description["data"]["sha256"]
-        if stored != present:
-            raise DataError(
-                f"{self.description['data']['name']}: the data changed since the run began (digest {stored}, "
-                f"now {present}); restore them, or start a new run"
-            )
+        same_data(saved.run, self.experiment.data)
         state = saved.resume or {}
         try:
             load_state(self.experiment.method, saved.weights, state["method"])
@@ -126,7 +122,8 @@ class Run:
         self.experiment.batches.load_state_dict(state["batches"])
         self._best, self._seconds = state["best"], state["seconds"]
         self.description |= {"step": saved.run["step"], "best": saved.run["best"]}
-        _forget_after(self.folder / "log.jsonl", self.step)
+        self.description.pop("why", None)
+        self._forget_after(self.step)
 
     def advance(self, stop: Stop, minutes: float | None = None) -> Iterator[Progress]:
         """Train to the end, until asked to stop, or for so many minutes; every way out leaves a checkpoint.
@@ -147,20 +144,20 @@ class Run:
             self.description["step"] = step
             self._seconds = before + time.monotonic() - begun
             sums.add(numbers)
-            event, done = "", step == self.experiment.steps
-            if step % self.every_log == 0 or done:
+            done = step == self.experiment.steps
+            late = minutes is not None and time.monotonic() - begun >= 60 * minutes
+            stop.signal, halt = self._agree(stop.signal, late)
+            if step % self.every_log == 0 or done or halt:
                 self._append(log, {"step": step, "seconds": round(self._seconds, 3)} | sums.take())
             if step % self.every_samples == 0 or done:
-                event = self._look(step)
-            late = minutes is not None and time.monotonic() - begun >= 60 * minutes
-            halt = self._agree(bool(stop.signal) or late)
+                self._look(step)
             if done:
                 self.save("finished")
             elif halt:
                 self.save("interrupted" if stop.signal else "stopped")
             elif step % self.every_save == 0:
                 self.save("running")
-            yield Progress(step, self.experiment.steps, self._seconds, numbers, event)
+            yield Progress(step, self.experiment.steps, self._seconds, numbers)
             if halt and not done:
                 return
 
@@ -187,10 +184,10 @@ class Run:
         if self.placement.writes:
             checkpoint.write_atomically(self.folder / "run.json", json.dumps(self.description, indent=1) + "\n")
 
-    def _look(self, step: int) -> str:
+    def _look(self, step: int) -> None:
         """Draw samples, judge them, keep the best; never touches the random state of training."""
         if not self.placement.writes:
-            return ""
+            return
         experiment, rng = self.experiment, Noise(20_000 + self.description["seed"])
         labels = None
         if experiment.conditional and experiment.data.train_labels is not None:
@@ -199,31 +196,62 @@ class Run:
         particles = getattr(experiment.method, "particles", None)  # the same ones at every look, to see them move
         x = experiment.method.sample(JUDGED, rng, labels) if particles is None else particles[:JUDGED]
         if not bool(torch.isfinite(x).all()):
-            return ""
+            return
         if self.show is not None:
             self.show(self.folder / "samples", step, x.cpu(), experiment.data)
         if experiment.score is None or step == 0:
-            return "samples"
+            return
         score = experiment.score(x)
         self._append(self.folder / "log.jsonl", {"step": step, "score": score})
-        if not score < self._best:
-            return "score"
-        self._best, self.description["best"] = score, {"step": step, "score": score}
-        self.save("running", "best")
-        return "best"
+        if score < self._best:
+            self._best, self.description["best"] = score, {"step": step, "score": score}
+            self.save("running", "best")
 
     def _append(self, path: Path, line: dict[str, float]) -> None:
         if self.placement.writes:
             with open(path, "a") as file:
                 file.write(json.dumps(line) + "\n")
 
-    def _agree(self, mine: bool) -> bool:
-        """Whether any process wants to stop, so that all of them do after the same step."""
-        if self.placement.world == 1:
-            return mine
-        wish = torch.tensor(float(mine), device=self.placement.device)
-        distributed.all_reduce(wish, distributed.ReduceOp.MAX)
-        return bool(wish)
+    def _agree(self, signal: int, late: bool) -> tuple[int, bool]:
+        """The signal any process got, and whether to stop, so that all of them do so after the same step."""
+        if self.placement.world > 1:
+            wishes = torch.tensor([float(signal), float(late)], device=self.placement.device)
+            distributed.all_reduce(wishes, distributed.ReduceOp.MAX)
+            signal, late = int(wishes[0]), bool(wishes[1])
+        return signal, bool(signal) or late
+
+    def _wait(self) -> None:
+        """Until all processes have come this far."""
+        if self.placement.world > 1:
+            distributed.barrier()
+
+    def _forget_after(self, step: int) -> None:
+        """Drop lines of the log beyond a step, and a last line that a crash cut short."""
+        log = self.folder / "log.jsonl"
+        if not self.placement.writes or not log.exists():
+            return
+        kept = []
+        for line in log.read_text().splitlines():
+            try:
+                if json.loads(line)["step"] <= step:
+                    kept.append(line)
+            except (ValueError, KeyError, TypeError):
+                continue
+        checkpoint.write_atomically(log, "".join(f"{line}\n" for line in kept))
+
+
+def same_data(run: dict[str, Any], data: Dataset) -> None:
+    """Check that data are those a run began with.
+
+    Raises:
+        DataError: If their digest is another.
+    """
+    stored, present = run["data"]["sha256"], data.split.sha256
+    if stored != present:
+        raise DataError(
+            f"{data.name}: the data changed since the run began (digest {stored}, now {present}); restore them, or "
+            "start a new run"
+        )
 
 
 def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:
@@ -240,8 +268,8 @@ def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:
         return None
     try:
         description = json.loads(path.read_text())
-        if not {"recipe", "arguments", "step", "data"} <= description.keys():
-            raise KeyError("it lacks recipe, arguments, step or data")
+        if not {"recipe", "arguments", "step", "data", "options"} <= description.keys():
+            raise KeyError("it lacks recipe, arguments, step, data or options")
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise DataError(f"{path}: not a description of a run ({error}); restore it or start a new run") from error
     if not resume:
@@ -268,17 +296,3 @@ class _Means:
         means = {name: total / self.counts[name] for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
         return means
-
-
-def _forget_after(log: Path, step: int) -> None:
-    """Drop lines of the log beyond a step, and a last line that a crash cut short."""
-    if not log.exists():
-        return
-    kept = []
-    for line in log.read_text().splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except (ValueError, KeyError, TypeError):
-            continue
-    checkpoint.write_atomically(log, "".join(f"{line}\n" for line in kept))

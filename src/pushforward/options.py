@@ -1,0 +1,181 @@
+"""The options of `train`: a recipe's off its signature, a run's off `run_options`, a stored run's as defaults."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from pushforward.errors import UsageError
+from pushforward.recipes import RECIPES
+from pushforward.recipes.checks import hints
+
+__all__ = ["Training", "defaults", "free_folder", "read"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a `train` command asks for.
+
+    Attributes:
+        recipe: Name of the recipe.
+        arguments: Its keyword arguments.
+        folder: Folder of the run.
+        options: The run's other options, as `pushforward.commands.training.train` takes them.
+        json: Whether to print one JSON object.
+        words: The command, so that it can be given again.
+    """
+
+    recipe: str
+    arguments: dict[str, Any]
+    folder: Path
+    options: dict[str, Any]
+    json: bool
+    words: list[str]
+
+
+def read(words: Sequence[str], description: str) -> Training:
+    """Read the words after `train`; ends the program for --help and for words that mean nothing.
+
+    Args:
+        words: Command line words.
+        description: What --help says first.
+
+    Raises:
+        UsageError: If a run is to be continued that is not there, or that names code of its own.
+    """
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    stored = _stored(words)
+    commands = {name: _reader(name, stored, words) for name in RECIPES}
+    return tyro.extras.subcommand_cli_from_dict(
+        commands,
+        prog="pushforward train",
+        args=words or ["--help"],
+        use_underscores=False,
+        config=(tyro.conf.FlagCreatePairsOff,),
+        description=description,
+    )
+
+
+def run_options(
+    *,
+    run: Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    precision: Literal["fp32", "bf16"] = "fp32",
+    threads: int = 0,
+    minutes: float | None = None,
+    save_every: int = 0,
+    sample_every: int = 0,
+    json: bool = False,
+) -> None:
+    """Options of every run.
+
+    Args:
+        run: Folder of the run; by default a new one under runs/.
+        resume: Continue the run in that folder; its options need not be repeated.
+        device: auto, cpu, cuda, cuda:1, mps.
+        precision: fp32, or bf16 for forward passes under autocast.
+        threads: Threads; 0 for what suits the recipe.
+        minutes: Stop after so many minutes of this sitting, with a checkpoint.
+        save_every: Steps between checkpoints; 0 for a twentieth of the run.
+        sample_every: Steps between looks at samples; 0 for a twentieth of the run.
+        json: Print one JSON object.
+    """
+
+
+def _reader(name: str, stored: dict[str, Any], words: list[str]) -> Callable[..., Training]:
+    """A recipe's options and a run's options as one function, for the parser to read."""
+    types, mine = hints(RECIPES[name]), stored if stored.get("recipe") == name else {}
+    of_recipe = [
+        p.replace(annotation=types[p.name], default=mine.get("arguments", {}).get(p.name, p.default))
+        for p in inspect.signature(RECIPES[name]).parameters.values()
+    ]
+    of_run = [
+        p.replace(default=mine.get("options", {}).get(p.name, p.default))
+        for p in inspect.signature(run_options, eval_str=True).parameters.values()
+    ]
+
+    def command(**values: Any) -> Training:
+        arguments = {p.name: values[p.name] for p in of_recipe}
+        options = {p.name: values[p.name] for p in of_run}
+        as_json, folder = options.pop("json"), options.pop("run") or free_folder(name)
+        if "data" in arguments:
+            arguments["data"] = _absolute(arguments["data"])
+        line = ["train", *(word for word in words if word != "--resume")]
+        line += [] if "--run" in line else ["--run", str(folder)]
+        return Training(name, arguments, folder, options, as_json, line)
+
+    together = [*of_recipe, *of_run]
+    command.__name__ = name
+    command.__doc__ = (
+        (inspect.getdoc(RECIPES[name]) or "") + "\n" + (inspect.getdoc(run_options) or "").split("Args:\n", 1)[1]
+    )
+    signature = inspect.Signature(together, return_annotation=Training)
+    command.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
+    command.__annotations__ = {p.name: p.annotation for p in together} | {"return": Training}
+    return command
+
+
+def _stored(words: list[str]) -> dict[str, Any]:
+    """The description of the run that is to be continued, to serve as defaults; nothing for a new run.
+
+    Raises:
+        UsageError: If there is no such run, or it names a divergence outside this package that the user did not name.
+    """
+    if "--resume" not in words or "--help" in words:
+        return {}
+    if "--run" not in words[:-1]:
+        raise UsageError("--resume: name the run to continue with --run DIR")
+    folder = Path(words[words.index("--run") + 1])
+    if not folder.is_dir():
+        raise UsageError(f"--run {folder}: no such run to continue; check the name, or drop --resume to start one")
+    try:
+        found = json.loads((folder / "run.json").read_text())
+        stored = {key: found[key] for key in ("recipe", "arguments", "options")}
+        divergence = str(dict(stored["arguments"]).get("divergence", ""))
+        dict(stored["options"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # said properly when the run is opened
+    if ":" in divergence and divergence not in words:
+        raise UsageError(
+            f"--run {folder}: uses the divergence {divergence} from outside this package; a run folder is no reason to "
+            f"import it, so name it yourself: --divergence {divergence}"
+        )
+    return stored
+
+
+def _absolute(data: str) -> str:
+    """A path in a form that still holds when the run is opened from another folder."""
+    if data == "digits" or data.startswith("toy:"):
+        return data
+    head, colon, key = data.rpartition(":")
+    for path, rest in ((data, ""), (head, f":{key}")):
+        if path and (colon or not rest) and Path(path).expanduser().exists():
+            return str(Path(path).expanduser().resolve()) + rest
+    return data
+
+
+def free_folder(name: str) -> Path:
+    """The first folder runs/NAME, runs/NAME-2, ... that is not there yet.
+
+    Raises:
+        UsageError: Under torchrun, where several processes would choose apart.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("--run: name the folder of the run, so that all processes share it")
+    k = 1
+    while (folder := Path("runs") / (name if k == 1 else f"{name}-{k}")).exists():
+        k += 1
+    return folder
+
+
+def defaults(recipe: str) -> dict[str, Any]:
+    """A recipe's options and their defaults."""
+    return {name: p.default for name, p in inspect.signature(RECIPES[recipe]).parameters.items()}
