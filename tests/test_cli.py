@@ -394,3 +394,30 @@ def test_evaluate_can_change_the_network_that_judges(runs, capsys):
     assert not any("digits8" in name for name in json.loads(out)["metrics"])
     assert call(capsys, "evaluate", runs / "points", "--features", "digits8")[0] == 2
     assert call(capsys, "evaluate", "--fake", "toy:moons", "--real", "toy:moons", "-n", 5)[0] == 2
+
+
+def test_a_toy_run_is_measured_in_the_units_of_its_mixture_and_a_table_in_standard_deviations(runs, tmp_path, capsys):
+    from pushforward.commands.measuring import measure_run
+    from pushforward.commands.sampling import rebuild
+
+    class Oracle:
+        """A method that answers with training rows."""
+
+        def __init__(self, x: torch.Tensor) -> None:
+            self.x = x
+
+        def sample(self, n, rng=None, labels=None):
+            return self.x[:n]
+
+    experiment, _ = rebuild(runs / "points")
+    experiment.method = Oracle(experiment.data.train)
+    ring = bad_inputs.load("toy:ring8", limit=4000)
+    experiment.data, experiment.method = ring, Oracle(ring.train)
+    found = measure_run(tmp_path, "last", experiment, 1, n=2000)
+    assert found["modes_captured_20"].value == 8
+    assert found["high_quality"].value == pytest.approx(0.9889, abs=0.01)
+    x = np.random.default_rng(0).normal(size=(400, 2)) * [1.0, 1e6]
+    np.savetxt(tmp_path / "wide.csv", x, delimiter=",", header="a,b", comments="")
+    wide = bad_inputs.load(str(tmp_path / "wide.csv"))
+    experiment.data, experiment.method = wide, Oracle(wide.train)
+    assert measure_run(tmp_path, "last", experiment, 1)["sliced_w2"].value < 1

@@ -98,7 +98,7 @@ def measure_run(
     split = (
         f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
     )
-    if data.kind == "points" and not data.columns:
+    if data.kind == "points" and data.name.startswith("toy:"):
         fake, real, train = (torch.from_numpy(np.asarray(data.decode(part))) for part in (x, data.test, data.train))
     elif data.kind == "points":
         fake, real, train, split = x, data.test, data.train, f"{split}; every column in its standard deviations"

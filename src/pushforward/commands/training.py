@@ -108,8 +108,8 @@ def train(
     elif not done:
         _tell(
             placement,
-            f"stopped at step {run.step} of {experiment.steps} after {minutes or 0:g} minutes; schedules that end with the "
-            "last step were cut short: continue with --resume, or plan with fewer --steps",
+            f"stopped at step {run.step} of {experiment.steps} after {minutes or 0:g} minutes; schedules that end with "
+            "the last step were cut short: continue with --resume, or plan with fewer --steps",
         )
     if placement.writes and not outcome.code:
         outcome.measures = measure_run(folder, "last", experiment, run.step)

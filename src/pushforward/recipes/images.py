@@ -18,8 +18,8 @@ def vgrow_digits(
     *,
     divergence: str = "KL",
     conditional: bool = False,
-    steps: int = 6_500,
-    batch: int = 128,
+    steps: int = 5_000,
+    batch: int = 192,
     latent: int = 32,
     width: int = 512,
     critic_width: int = 256,
@@ -74,7 +74,7 @@ def vgrow_digits(
     flow = CriticFlow(critic, psi, penalties=wiring.zero_centred(penalty), every=2, cap=cap)
     method = gan(generator, flow, Normal(latent), Noise(seed))
     return wiring.experiment(
-        method, digits, batch=batch, steps=steps, seed=seed, conditional=conditional, features=digits8()
+        method, digits, batch=batch, steps=steps, seed=seed, conditional=conditional, features=digits8(), threads=1
     )
 
 

@@ -117,22 +117,23 @@ def toy_gan(
     test_fraction: float | None = None,
     divergence: str = "JS",
     contrast: Literal["logistic", "dual"] = "logistic",
-    steps: int = 12_000,
+    steps: int = 4_000,
     batch: int = 192,
     latent: int = 2,
     width: int = 128,
     depth: int = 3,
     rate: float = 1e-3,
     penalty: float = 0.0,
-    rounds: int = 1,
+    rounds: int = 5,
     cap: float = 100.0,
     ema: float = 0.999,
     seed: int = 0,
 ) -> Experiment:
     """A plain GAN on points, for comparison. With JS, the saturating loss, expect vanishing gradients on ring8.
 
-    The critic soon tells samples from data; then the weight w = D of the saturating loss is near zero just where
-    samples are wrong. `--divergence LOGD` is the log-D trick, KL the linear loss: the same line of code.
+    The critic, five updates ahead of the generator, soon tells samples from data; then the weight w = D of the
+    saturating loss is near zero just where samples are wrong, and they stand still. `--divergence LOGD` is the log-D
+    trick, KL the linear loss: the same line of code. `--rounds 1 --steps 12000` keeps the critic weak enough for JS.
 
     Args:
         data: digits, toy:NAME or PATH[:key].
