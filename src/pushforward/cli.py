@@ -254,7 +254,7 @@ EXAMPLES = """
 examples:
   pushforward demo
   pushforward train toy_vgrow --data toy:grid25 --run runs/grid
-  pushforward train vgrow_images --data mnist.npz:x_train --minutes 20 --run runs/mnist
+  pushforward train vgrow_images --data mnist.npz:x_train --features digits8 --run runs/mnist
   pushforward sample runs/grid -n 1000 --seed 1 --out samples.npz
   pushforward evaluate --fake samples.npz:x --real toy:grid25 --json
   pushforward report runs/grid runs/mnist
