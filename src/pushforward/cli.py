@@ -26,9 +26,7 @@ Which = Literal["last", "best"]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 a run failed, 2 wrong usage, 3 bad data, 130 Ctrl-C, 143 SIGTERM."""
-    os.environ.setdefault(
-        "GOMP_SPINCOUNT", "0"
-    )  # torch's threads must not spin: any other busy process would starve them
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # else idle threads of torch spin, and starve a busy machine
     words = list(sys.argv[1:] if arguments is None else arguments)
     words = words[words[:1] == ["--"] :]  # what torchrun may leave in front
     try:

@@ -85,7 +85,8 @@ def train(
         _same(stored, recipe, arguments)
     placement = Placement.find(device, precision)
     experiment = RECIPES[recipe](**arguments)
-    torch.set_num_threads(threads or experiment.threads or max(1, _cores() // placement.world))
+    cores = max(1, _cores() // placement.world)
+    torch.set_num_threads(threads or min(experiment.threads or cores, cores))
     description = stored or _describe(recipe, arguments, experiment, placement, command)
     description |= {"options": options}
     if placement.writes:

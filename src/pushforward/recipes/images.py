@@ -18,7 +18,7 @@ def vgrow_digits(
     *,
     divergence: str = "KL",
     conditional: bool = False,
-    steps: int = 5_000,
+    steps: int = 6_000,
     batch: int = 192,
     latent: int = 32,
     width: int = 512,
@@ -74,7 +74,7 @@ def vgrow_digits(
     flow = CriticFlow(critic, psi, penalties=wiring.zero_centred(penalty), every=2, cap=cap)
     method = gan(generator, flow, Normal(latent), Noise(seed))
     return wiring.experiment(
-        method, digits, batch=batch, steps=steps, seed=seed, conditional=conditional, features=digits8(), threads=1
+        method, digits, batch=batch, steps=steps, seed=seed, conditional=conditional, features=digits8(), threads=2
     )
 
 
