@@ -354,7 +354,7 @@ def _alpha(a: float) -> Divergence:
 
     bound = -1 / b if b < 0 else math.inf
     return Divergence(
-        f"alpha({a!r})",
+        f"alpha({a:g})" if float(f"{a:g}") == a else f"alpha({a!r})",
         variation=lambda d: (-b * d).exp() / b,
         log_weight=lambda d: -b * d,
         f=lambda r: (r.pow(a) - 1 - a * (r - 1)) / (a * b),

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import distributed
 from torch.optim import Adam
 
 from pushforward.data import Batches, Noise
@@ -37,6 +38,9 @@ def main(out: Path, pool: int, moves: int, classes: int) -> None:
         next(steps)
     if placement.writes:
         torch.save(weights(method), out)
+    if placement.world > 1:
+        distributed.barrier()
+        distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
