@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from torch import Tensor
 from pushforward import __version__
 from pushforward.data import Dataset, Noise, source
 from pushforward.errors import DataError, UsageError
+from pushforward.pictures import replace_file
 from pushforward.recipes import RECIPES
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
@@ -176,7 +178,6 @@ def labels_for(experiment: Experiment, n: int, seed: int, wanted: str | None) ->
 
 
 def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    fresh = path.with_name(f".{path.name}")
-    with open(fresh, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-    os.replace(fresh, path)
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+    replace_file(path, content.getvalue())

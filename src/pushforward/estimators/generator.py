@@ -31,7 +31,7 @@ from pushforward.methods.vgrow import VGrow
 from pushforward.metrics.transport import directions, sliced_wasserstein
 from pushforward.penalties import both
 from pushforward.training.learner import Learner
-from pushforward.training.schedule import linear
+from pushforward.training.schedule import geometric, linear
 from pushforward.types import Labels, Samples
 
 __all__ = ["FlowGenerator"]
@@ -278,7 +278,7 @@ class FlowGenerator(BaseEstimator):
         critic.place(placement)
         penalties = (partial(both, weight=self.penalty),) if self.penalty else ()
         flow = CriticFlow(critic, divergence, penalties=penalties, every=EVERY, cap=self.cap,
-                          penalty_schedule=lambda k: CALM ** min(k / updates, 1.0))  # fmt: skip
+                          penalty_schedule=geometric(updates, CALM))  # fmt: skip
         rng = Noise(seed_of(state), device=placement.device)
         method = VGrow(generator, flow, Normal(layout.latent), rng, moves=self.moves, fits=self.fits, step=self.step)
         size, seed = self.batch_size, seed_of(state)
