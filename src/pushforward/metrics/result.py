@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from torch import Tensor
 
 __all__ = ["Measure", "Plain", "table", "to_json"]
 
@@ -31,6 +32,8 @@ class Measure:
             spaces do not compare.
         better: Which direction is good.
         protocol: Everything else that changes the number: split, seed, kernel, conventions.
+        detail: What a picture of it needs, by name: the relabelled values of a test, the counts of classes. It goes
+            into no record.
     """
 
     value: float
@@ -42,6 +45,7 @@ class Measure:
     features: str = "raw"
     better: Literal["lower", "higher", "none"] = "lower"
     protocol: dict[str, str | float | int] = field(default_factory=dict[str, "str | float | int"])
+    detail: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"], compare=False, repr=False)
 
     def as_dict(self) -> dict[str, Plain]:
         """Plain values for JSON: value, floor, se and/or p, n_fake, n_real, features first; non-finite becomes None."""
