@@ -1,17 +1,19 @@
-"""One measured number with what is needed to read it: floor, error, sizes, features and protocol."""
+"""Measured numbers with what is needed to read them: floor, error, sizes, features and protocol."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, final
+
+from pushforward.errors import DataError
 
 if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor
 
-__all__ = ["Measure", "Plain", "table", "to_json"]
+__all__ = ["Measure", "Plain", "Report", "compare_scores", "holm", "table", "to_json"]
 
 Plain = str | float | int | None | dict[str, str | float | int | None]
 
@@ -57,6 +59,103 @@ class Measure:
         record |= {"n_fake": self.n_fake, "n_real": self.n_real, "features": self.features, "better": self.better}
         record["protocol"] = {key: _finite(value) for key, value in self.protocol.items()}
         return record
+
+
+@final
+@dataclass(frozen=True)
+class Report(Mapping[str, Measure]):
+    """What an evaluation found: measures by name, in the order of reading, and what must be known about them.
+
+    It is a mapping: `report["mmd"].p`, `for name, measure in report.items()`.
+
+    Attributes:
+        measures: Name -> measure.
+        notes: What was done to the samples before they were measured, in plain words.
+        warnings: What should stop a reader: copies of the training set, files that differ in compression.
+    """
+
+    measures: dict[str, Measure]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Measure:
+        """One measure, by its full name."""
+        return self.measures[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Names, in the order of reading."""
+        return iter(self.measures)
+
+    def __len__(self) -> int:
+        """Number of measures."""
+        return len(self.measures)
+
+    @property
+    def verdict(self) -> str:
+        """Whether any test tells the samples from the data at 5 %, all p-values together, in one sentence."""
+        known = {name: measure.p for name, measure in self.items() if measure.p is not None}
+        if not known:
+            return "No test was made: the numbers stand next to their floors."
+        adjusted = dict(zip(known, holm(list(known.values()))))
+        found = [f"{name} (p {known[name]:.2g})" for name in known if adjusted[name] < 0.05]
+        tests = f"{len(known)} test{'s' if len(known) > 1 else ''}"
+        if found:
+            return f"Samples and data differ: {', '.join(found)}; {tests}, level 5 % after Holm."
+        smallest = min(known.values())
+        return f"Not told apart: {tests}, smallest p {smallest:.2g}, level 5 % after Holm."
+
+    def as_dict(self) -> dict[str, Any]:
+        """`{"verdict", "warnings", "notes", "metrics": {name: record}}`, ready for `json.dumps(..., allow_nan=False)`."""
+        said = {"verdict": self.verdict, "warnings": list(self.warnings), "notes": list(self.notes)}
+        return said | to_json(self)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """p-values adjusted so that the chance of any false alarm among them stays at the level.
+
+    Args:
+        values: p-values, in any order.
+
+    References:
+        A simple sequentially rejective multiple test procedure (Holm, 1979).
+    """
+    order = sorted(range(len(values)), key=values.__getitem__)
+    adjusted, highest = [0.0] * len(values), 0.0
+    for rank, k in enumerate(order):
+        highest = max(highest, min(1.0, (len(values) - rank) * values[k]))
+        adjusted[k] = highest
+    return adjusted
+
+
+def compare_scores(first: Measure, second: Measure) -> tuple[float, float | None]:
+    """The difference of two scores of one metric, first - second, and its standard error where both have one.
+
+    Args:
+        first: A measure.
+        second: The same metric of another model.
+
+    Raises:
+        DataError: If they were not measured alike: other features, other sample sizes where these shift the value,
+            other data or another protocol.
+    """
+    reason = _unlike(first, second)
+    if reason:
+        raise DataError(f"these scores do not compare: {reason}; measure both in the same way")
+    se = None if first.se is None or second.se is None else math.hypot(first.se, second.se)
+    return first.value - second.value, se
+
+
+def _unlike(a: Measure, b: Measure) -> str | None:
+    """Why two measures do not compare, or None."""
+    if a.features != b.features:
+        return f"features {a.features} and {b.features}"
+    if a.floor != 0 and (a.n_fake, a.n_real) != (b.n_fake, b.n_real):  # an unbiased estimate does not depend on sizes
+        return f"{a.n_fake} against {a.n_real} samples and {b.n_fake} against {b.n_real}"
+    drawn = {"seed", "floor", "se", "note", "null_95", "permutations"}  # they change the reading, not the estimand
+    for key in (a.protocol.keys() | b.protocol.keys()) - drawn:
+        if a.protocol.get(key) != b.protocol.get(key):
+            return f"{key} {a.protocol.get(key)} and {b.protocol.get(key)}"
+    return None
 
 
 def to_json(measures: Mapping[str, Measure]) -> dict[str, dict[str, dict[str, Plain]]]:

@@ -1,0 +1,100 @@
+"""Gates: conditions under which an evaluation counts as failed, for scripts that must stop on a bad model.
+
+    p < 0.01            any test, all p-values corrected together (Holm)
+    mmd.p < 0.01        the p-value of one
+    recall < 0.5        a value
+    FD > 1.5*floor      a value against its floor
+
+A name may leave out the feature space behind its @.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pushforward.errors import UsageError
+from pushforward.metrics.result import Measure, holm
+
+__all__ = ["Gate", "parse_gate"]
+
+
+COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+GRAMMAR = re.compile(
+    r"\s*(?P<name>[^\s<>=]+?)(?:\.(?P<field>value|p|floor|se))?\s*(?P<sign><=|>=|<|>)\s*"
+    r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?\s*(?P<times>\*)?\s*(?P<floor>floor)?\s*"
+)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition that must not hold.
+
+    Attributes:
+        text: As it was written.
+        name: Metric, without or with its feature space; "p" for all tests together.
+        field: What is looked at.
+        sign: One of <, <=, >, >=.
+        limit: The number.
+        of_floor: Whether the limit is a multiple of the metric's floor.
+    """
+
+    text: str
+    name: str
+    field: str
+    sign: str
+    limit: float
+    of_floor: bool
+
+    def check(self, measures: Mapping[str, Measure]) -> str | None:
+        """Why the gate fails, in words, or None where it passes. A value that is not finite fails.
+
+        Raises:
+            UsageError: If no such metric was measured, or it has no such field.
+        """
+        if self.name == "p":
+            values = [measure.p for measure in measures.values() if measure.p is not None]
+            if not values:
+                raise UsageError(f"gate {self.text!r}: no test with a p-value was made: add one, as mmd or c2st")
+            return self._compare(min(holm(values)), self.limit, f"smallest of {len(values)} p after Holm")
+        found = [name for name in measures if self.name in (name, name.split("@")[0])]
+        if not found:
+            close = difflib.get_close_matches(self.name, [name.split("@")[0] for name in measures], n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise UsageError(f"gate {self.text!r}: {self.name} was not measured: {hint}there are {', '.join(measures)}")
+        for name in found:
+            measure = measures[name]
+            value: float | None = getattr(measure, self.field)
+            if value is None or (self.of_floor and measure.floor is None):
+                lacks = "floor" if value is not None else self.field
+                raise UsageError(f"gate {self.text!r}: {name} has no {lacks}: gate its value, or another metric")
+            limit = self.limit * (measure.floor or 0.0) if self.of_floor else self.limit
+            words = self._compare(value, limit, name if self.field == "value" else f"{name}.{self.field}")
+            if words:
+                return words
+        return None
+
+    def _compare(self, value: float, limit: float, what: str) -> str | None:
+        if not math.isfinite(value):
+            return f"{what} is not finite"
+        floor = f" = {self.limit:g} x floor" if self.of_floor else ""
+        return f"{what} = {value:.4g} {self.sign} {limit:.4g}{floor}" if COMPARISONS[self.sign](value, limit) else None
+
+
+def parse_gate(text: str) -> Gate:
+    """Read a gate such as 'p<0.01', 'recall<0.5' or 'FD>1.5*floor'.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    match = GRAMMAR.fullmatch(text)
+    number, times, floor = match.group("number", "times", "floor") if match else (None, None, None)
+    complete = (number and times and floor) or (number and not times and not floor) or (floor and not number)
+    if not match or not complete or (times and not number):
+        raise UsageError(f"gate {text!r}: write NAME<NUMBER, as 'p<0.01', 'mmd.p<0.01', 'recall<0.5', 'FD>1.5*floor'")
+    field = match["field"] or ("p" if match["name"] == "p" else "value")
+    return Gate(text, match["name"], field, match["sign"], float(number or 1), bool(floor))
