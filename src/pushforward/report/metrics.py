@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pushforward.report.values import digits, mapping, number, short, text
+from pushforward.report.values import count, digits, mapping, number, short, text
 
-__all__ = ["FLOOR", "METRICS", "error", "heading", "protocols", "reading", "value"]
+__all__ = ["FLOOR", "METRICS", "error", "heading", "protocols", "reading", "rows", "value"]
 
 FLOOR = (
     "The floor is what real data of the same sizes score against real data; for a count or a share it is what a "
@@ -15,7 +16,26 @@ FLOOR = (
 
 METRICS = {
     "FD": "Fréchet distance: Gaussians fitted to features of samples and of data, compared",
+    "FID": "Fréchet distance in the features of the Inception network of 2015",
+    "FD_limit": "The same, extrapolated to infinitely many samples",
+    "FID_limit": "The same, extrapolated to infinitely many samples",
+    "kid": "Kernel distance with a cubic kernel; unbiased, so its floor is 0",
+    "IS": "Inception-style score: sure of each sample's class, unsure of the next",
     "mmd": "Kernel distance (MMD²); its p-value asks whether samples and data follow one law",
+    "mmd_deep": "Kernel distance with a kernel learned on one half, tested on the other",
+    "energy": "Energy distance; its p-value asks whether samples and data follow one law",
+    "c2st": "Accuracy of a classifier on held-out samples and data; a half is chance",
+    "sliced_test": "Wasserstein distance over directions, as a test",
+    "precision": "Share of samples that lie among data",
+    "recall": "Share of data that lie among samples",
+    "density": "How deep samples lie among data; 1 for a perfect sampler",
+    "coverage": "Share of data with a sample nearby",
+    "w1": "Exact Wasserstein-1 distance",
+    "sinkhorn": "Sinkhorn divergence: transport cost with blur, without its bias",
+    "authenticity": "Share of samples that are no near copy of a training row",
+    "copying": "How much closer to the training set samples lie than held-out data do, in standard deviations",
+    "train_gap": "Distance to the training set minus distance to held-out data; below 0 means copying",
+    "duplicates": "Share of samples that repeat another sample",
     "sliced_w2": "Wasserstein-2 distance, averaged over directions",
     "w2": "Exact Wasserstein-2 distance",
     "modes_captured": "Modes with at least one good sample",
@@ -27,6 +47,36 @@ METRICS = {
     "smallest_class_share": "Share of the rarest class",
     "class_kl": "How far the shares of the classes are off, in nats",
 }
+
+
+def rows(metrics: Mapping[str, dict[str, Any]]) -> str:
+    """The metrics as a table, one row each, and how they were measured, to unfold."""
+    heads = ("Metric", "Value", "Floor", "Reading", "± / p", "Samples", "Data", "Features")
+    head = "".join(f"<th>{words}</th>" for words in heads)
+    body = "".join(_row(name, record, heads) for name, record in metrics.items())
+    return (
+        f'<div class="scroll"><table class="metrics"><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
+        f"</table></div>{protocols(metrics)}"
+    )
+
+
+def _row(name: str, record: dict[str, Any], heads: Sequence[str]) -> str:
+    grade, words = reading(record)
+    p = [] if record.get("p") is None else [f"p {short(record['p'], 2)}"]
+    contents = [
+        f'<span class="big">{value(record)}</span>',
+        short(record.get("floor")),
+        f'<span class="mark {grade}">{words}</span>',
+        " · ".join(error(record) + p),
+        count(record.get("n_fake", 0)),
+        count(record["n_real"]) if record.get("n_real") else "known law",
+        text(record.get("features", "raw")),
+    ]
+    row = "".join(
+        f'<td data-label="{head}"{" class=wide" if head in ("Reading", "Features") else ""}>{content}</td>'
+        for head, content in zip(heads[1:], contents, strict=True)
+    )
+    return f'<tr><th scope="row">{heading(name, record)}</th>{row}</tr>'
 
 
 def heading(name: str, record: dict[str, Any]) -> str:
@@ -73,7 +123,7 @@ def _against_floor(known: float, floor: float | None, se: float, higher: bool) -
     return "", f"{100 * known / floor:.3g} % of the floor" if higher else f"{digits(known / floor, 2)} × the floor"
 
 
-def protocols(metrics: dict[str, dict[str, Any]]) -> str:
+def protocols(metrics: Mapping[str, dict[str, Any]]) -> str:
     """How each metric was measured, to unfold."""
     items = ""
     for name, record in metrics.items():

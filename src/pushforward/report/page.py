@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from pushforward.report.curves import curves
-from pushforward.report.metrics import FLOOR, error, heading, protocols, reading, value
+from pushforward.report.metrics import FLOOR, reading, rows, value
 from pushforward.report.reading import Run
 from pushforward.report.samples import samples
-from pushforward.report.skeleton import cells, command, fill, name, notes, status
+from pushforward.report.skeleton import command, fill, name, notes, status
 from pushforward.report.values import count, digits, duration, mapping, number, short, text, when
 
 __all__ = ["page_of_one"]
@@ -59,32 +58,10 @@ def _metrics(run: Run) -> str:
     if not run.metrics:
         return title + '<p class="lead">There are none yet: evaluate the run to fill this in.</p></section>'
     measured = f" Measured on {text(run.measured)}." if run.measured else ""
-    heads = ("Metric", "Value", "Floor", "Reading", "± / p", "Samples", "Data", "Features")
-    rows = "".join(_metric(metric, record, heads) for metric, record in run.metrics.items())
     return (
         f'{title}<p class="lead">{FLOOR}{measured} ↓ lower is better, ↑ higher is better.</p>'
-        f'<div class="scroll"><table class="metrics"><thead><tr>{cells("th", heads)}</tr></thead><tbody>{rows}</tbody>'
-        f"</table></div>{protocols(run.metrics)}</section>"
+        f"{rows(run.metrics)}</section>"
     )
-
-
-def _metric(metric: str, record: dict[str, Any], heads: Sequence[str]) -> str:
-    grade, words = reading(record)
-    p = [] if record.get("p") is None else [f"p {short(record['p'], 2)}"]
-    contents = [
-        f'<span class="big">{value(record)}</span>',
-        short(record.get("floor")),
-        f'<span class="mark {grade}">{words}</span>',
-        " · ".join(error(record) + p),
-        count(record.get("n_fake", 0)),
-        count(record["n_real"]) if record.get("n_real") else "known law",
-        text(record.get("features", "raw")),
-    ]
-    row = "".join(
-        f'<td data-label="{head}"{" class=wide" if head in ("Reading", "Features") else ""}>{content}</td>'
-        for head, content in zip(heads[1:], contents, strict=True)
-    )
-    return f'<tr><th scope="row">{heading(metric, record)}</th>{row}</tr>'
 
 
 def _setup(run: Run) -> str:

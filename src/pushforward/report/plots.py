@@ -1,0 +1,123 @@
+"""Small pictures of an evaluation as SVG files: histograms, quantiles against quantiles, shares of classes.
+
+They have no background and mid-grey words, so that they read on light and on dark pages.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["bars", "histogram", "quantiles"]
+
+Array = NDArray[np.float64]
+
+WORDS, LINE, COLOURS = "#7b848a", "#9aa3a9", ("#12807a", "#c2510c", "#7b848a")
+
+
+def histogram(groups: Mapping[str, Array], words: str, mark: float | None = None, log: bool = False) -> bytes:
+    """Histograms on shared bins, one outline a group, and a line at one value.
+
+    Args:
+        groups: Name -> values; those that are not finite are left out.
+        words: What the values are.
+        mark: Value to mark, or None.
+        log: Whether bins are even in the logarithm; for positive values.
+    """
+    known = {name: x[np.isfinite(x) & ((x > 0) | (not log))] for name, x in groups.items()}
+    pool = np.concatenate([*known.values(), [] if mark is None else [mark]])
+    if not len(pool):
+        pool = np.array([1.0])
+    low, high = float(pool.min()), float(pool.max())
+    high = high if high > low else low + (abs(low) or 1.0)
+    edges = np.geomspace(low, high, 41) if log else np.linspace(low, high, 41)
+
+    def draw(axes: Axes) -> None:
+        for (name, values), colour in zip(known.items(), COLOURS):
+            heights = np.histogram(values, edges)[0] / max(1, len(values))
+            axes.stairs(heights, edges, fill=True, color=colour, alpha=0.35, label=name)
+            axes.stairs(heights, edges, color=colour, linewidth=1.2)
+        if mark is not None:
+            axes.axvline(mark, color=COLOURS[1], linewidth=2, label="samples")
+        if log:
+            axes.set_xscale("log")
+        axes.set_yticks([])
+        axes.set_xlabel(words)
+        axes.legend(frameon=False, labelcolor=WORDS)
+
+    return _svg(draw)
+
+
+def quantiles(fake: Array, real: Array, names: Sequence[str]) -> bytes:
+    """Quantiles of samples against those of data, one colour a column; on the diagonal they agree.
+
+    Args:
+        fake: Quantiles, (levels, d).
+        real: The data's at the same levels, (levels, d).
+        names: Names of the columns, (d,).
+    """
+
+    def draw(axes: Axes) -> None:
+        for k in range(min(3, fake.shape[1])):
+            axes.plot(real[:, k], fake[:, k], ".-", color=COLOURS[k], markersize=4, linewidth=1, label=names[k])
+        low, high = float(real.min()), float(real.max())
+        axes.plot([low, high], [low, high], color=LINE, linewidth=1, linestyle=":")
+        axes.set_xlabel("quantiles of data")
+        axes.set_ylabel("of samples")
+        if len(names) > 1:
+            axes.legend(frameon=False, labelcolor=WORDS)
+
+    return _svg(draw)
+
+
+def bars(fake: Array, real: Array, names: Sequence[str], words: str) -> bytes:
+    """Shares of samples as bars, shares of data as marks.
+
+    Args:
+        fake: Shares, (k,).
+        real: Shares, (k,).
+        names: What they are shares of, (k,).
+        words: A name for all of them.
+    """
+
+    def draw(axes: Axes) -> None:
+        at = np.arange(len(fake))
+        axes.bar(at, fake, color=COLOURS[0], alpha=0.6, label="samples")
+        axes.plot(at, real, "_", color=COLOURS[1], markersize=max(4, 200 / len(at)), markeredgewidth=2, label="data")
+        if len(at) <= 30:
+            axes.set_xticks(at, names)
+        axes.set_xlabel(words)
+        axes.set_ylabel("share")
+        axes.legend(frameon=False, labelcolor=WORDS)
+
+    return _svg(draw)
+
+
+def _svg(draw: Callable[[Axes], None]) -> bytes:
+    """A figure on an Agg-free canvas: no window, no global state."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({"svg.hashsalt": "pushforward", "font.size": 9, "font.family": "sans-serif"}):
+        figure = Figure(figsize=(4.2, 2.6), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.patch.set_alpha(0)
+        axes.spines[["top", "right"]].set_visible(False)
+        for spine in axes.spines.values():
+            spine.set_color(LINE)
+        axes.tick_params(colors=WORDS)
+        axes.xaxis.label.set_color(WORDS)
+        axes.yaxis.label.set_color(WORDS)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    return buffer.getvalue()
