@@ -53,15 +53,40 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
-def demo(*, run: Path | None = None, seed: int = 0, threads: int = 0, json: bool = False) -> int:
-    """Learn handwritten digits by variational gradient flow, measure them, and write a page about it: about a minute.
+def demo(
+    what: Positional[Literal["digits", "likelihood", "covering"]] = "digits",
+    /,
+    *,
+    run: Path | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+    threads: int = 0,
+    json: bool = False,
+) -> int:
+    """Show what it is about: digits trains, measures and writes a page, in about a minute; the others draw a picture.
 
     Args:
-        run: Folder of the run; by default a new one under runs/.
+        what: digits, learned by variational gradient flow; likelihood, why it says little about samples and samples
+            little about it; covering, which modes forward KL, reverse KL and JS keep.
+        run: Folder of the run of digits; by default a new one under runs/.
+        out: Picture of the others, .png, .svg or .pdf; by default named after them.
         seed: Seed of everything.
         threads: Threads; 0 for what suits the recipe.
         json: Print one JSON object.
     """
+    if what != "digits":
+        if run is not None:
+            raise UsageError(f"--run {run}: goes with demo digits; demo {what} draws a picture, --out FILE.png")
+        from pushforward import demos
+
+        picture = out or Path(f"{what}.png")
+        numbers = demos.paradox(picture, seed) if what == "likelihood" else demos.covering(picture)
+        width = max(map(len, numbers))
+        lines = "\n".join(f"{name:{width}} {value:.4g}" for name, value in numbers.items())
+        _answer({"picture": str(picture), "numbers": numbers}, json, f"{lines}\npicture: {picture}")
+        return 0
+    if out is not None:
+        raise UsageError(f"--out {out}: goes with demo likelihood and demo covering; demo digits writes --run FOLDER")
     folder = run or options.free_folder("demo")
     words = ["train", "vgrow_digits", "--seed", str(seed), "--run", str(folder)]
     words += ["--threads", str(threads)] if threads else []

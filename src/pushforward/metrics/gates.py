@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pushforward.errors import UsageError
-from pushforward.metrics.result import Measure, holm
+from pushforward.metrics.result import Measure, holm, test_values
 
 __all__ = ["Gate", "parse_gate"]
 
@@ -57,7 +57,7 @@ class Gate:
             UsageError: If no such metric was measured, or it has no such field.
         """
         if self.name == "p":
-            values = [measure.p for measure in measures.values() if measure.p is not None]
+            values = list(test_values(measures).values())
             if not values:
                 raise UsageError(f"gate {self.text!r}: no test with a p-value was made: add one, as mmd or c2st")
             return self._compare(min(holm(values)), self.limit, f"smallest of {len(values)} p after Holm")

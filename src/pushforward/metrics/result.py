@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor
 
-__all__ = ["Measure", "Plain", "Report", "compare_scores", "holm", "table", "to_json"]
+__all__ = ["Measure", "Plain", "Report", "compare_scores", "holm", "table", "test_values", "to_json"]
 
 Plain = str | float | int | None | dict[str, str | float | int | None]
 
@@ -93,7 +93,7 @@ class Report(Mapping[str, Measure]):
     @property
     def verdict(self) -> str:
         """Whether any test tells the samples from the data at 5 %, all p-values together, in one sentence."""
-        known = {name: measure.p for name, measure in self.items() if measure.p is not None}
+        known = test_values(self)
         if not known:
             return "No test was made: the numbers stand next to their floors."
         adjusted = dict(zip(known, holm(list(known.values()))))
@@ -105,9 +105,18 @@ class Report(Mapping[str, Measure]):
         return f"Not told apart: {tests}, smallest p {smallest:.2g}, level 5 % after Holm."
 
     def as_dict(self) -> dict[str, Any]:
-        """`{"verdict", "warnings", "notes", "metrics": {name: record}}`, ready for `json.dumps(..., allow_nan=False)`."""
+        """`{"verdict", "warnings", "notes", "metrics": {name: record}}`, with no NaN or infinity in it."""
         said = {"verdict": self.verdict, "warnings": list(self.warnings), "notes": list(self.notes)}
         return said | to_json(self)
+
+
+def test_values(measures: Mapping[str, Measure]) -> dict[str, float]:
+    """p-values of the tests of one law by name; a measure whose protocol names another hypothesis is left out."""
+    return {
+        name: measure.p
+        for name, measure in measures.items()
+        if measure.p is not None and "hypothesis" not in measure.protocol
+    }
 
 
 def holm(values: Sequence[float]) -> list[float]:

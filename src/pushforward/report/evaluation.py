@@ -140,8 +140,8 @@ def _drawn(name: str, measure: Measure, shown: Shown) -> Iterable[str]:
     if "null" in parts:
         words = f"Where the value would fall if samples and data followed one law (p {short(measure.p, 2)})"
         yield _figure(name, histogram({"relabelled": parts["null"]}, name, measure.value), words)
-    if {"fake_distances", "real_distances"} <= parts.keys():
-        groups = {"samples": parts["fake_distances"], "held-out data": parts["real_distances"]}
+    if {"fake", "real", "suspects"} <= parts.keys():
+        groups = {"samples": parts["fake"], "held-out data": parts["real"]}
         words = "Distances to the nearest training row; copies pile up on the left"
         yield _figure(name, histogram(groups, "distance to the nearest training row", log=True), words)
     if {"fake_shares", "real_shares"} <= parts.keys():

@@ -35,6 +35,7 @@ METRICS = {
     "authenticity": "Share of samples that are no near copy of a training row",
     "copying": "How much closer to the training set samples lie than held-out data do, in standard deviations",
     "train_gap": "Distance to the training set minus distance to held-out data; below 0 means copying",
+    "near_copies": "Share of samples nearer to a training row than all but 1 % of held-out data are",
     "duplicates": "Share of samples that repeat another sample",
     "sliced_w2": "Wasserstein-2 distance, averaged over directions",
     "w2": "Exact Wasserstein-2 distance",
@@ -107,6 +108,8 @@ def reading(record: dict[str, Any]) -> tuple[str, str]:
     grade, words = _against_floor(known, floor, number(record.get("se")) or 0.0, record.get("better") == "higher")
     if p is None:
         return grade, words
+    if "hypothesis" in mapping(record.get("protocol")):
+        return ("bad", f"copies (p {digits(p, 2)})") if p < 0.01 else ("good", f"no sign of copying (p {digits(p, 2)})")
     more = f", {words}" if floor and floor > 0 else ""
     if p < 0.05:
         return "", f"told apart from data (p {digits(p, 2)}){more}"

@@ -1,0 +1,60 @@
+"""How an evaluation is watched: what a long part will cost, said before it starts, and a bar while it runs."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self, final
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pushforward.commands.console import say
+
+__all__ = ["Watching"]
+
+LONG = 10.0  # seconds from which on a part's cost is told
+
+
+@final
+class Watching:
+    """A bar on standard error for each part of an evaluation; on no terminal, only the costs of long parts.
+
+    Args:
+        quiet: Say nothing; for every process but the first.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self.quiet = quiet
+        self.bar = Progress(*columns, console=say, transient=True, disable=quiet or not say.is_terminal)
+        self.task = self.bar.add_task("reading", total=1.0, start=False)
+
+    def __enter__(self) -> Self:
+        """Start the bar."""
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the bar away."""
+        self.bar.stop()
+
+    def begin(self, name: str, seconds: float) -> None:
+        """A part begins; about so many seconds are expected."""
+        self.bar.reset(self.task, description=name, total=1.0)
+        if seconds >= LONG and not self.quiet:
+            say.print(f"{name}: about {_span(seconds)}; use fewer rows with --max-n, or name other --metrics")
+
+    def tick(self, fraction: float) -> None:
+        """So much of the part is done."""
+        self.bar.update(self.task, completed=fraction)
+
+
+def _span(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )

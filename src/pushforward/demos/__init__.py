@@ -1,0 +1,6 @@
+"""Pictures of what a number can and cannot see; each returns the numbers it shows."""
+
+from pushforward.demos.covering import covering
+from pushforward.demos.paradox import paradox
+
+__all__ = ["covering", "paradox"]
