@@ -6,14 +6,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["FlowGenerator", "ParticleFlow", "__version__"]
+__all__ = ["FlowGenerator", "ParticleFlow", "__version__", "evaluate"]
 
 if TYPE_CHECKING:
     from pushforward.estimators import FlowGenerator, ParticleFlow
+    from pushforward.evaluation import evaluate
+
+_HOMES = {
+    "FlowGenerator": "pushforward.estimators",
+    "ParticleFlow": "pushforward.estimators",
+    "evaluate": "pushforward.evaluation",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Load the estimators, and with them torch, only when somebody asks for one."""
-    if name in ("FlowGenerator", "ParticleFlow"):
-        return getattr(import_module("pushforward.estimators"), name)
+    """Load a name of the face, and with it torch, only when somebody asks for it."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'pushforward' has no attribute {name!r}")

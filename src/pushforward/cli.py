@@ -179,47 +179,104 @@ def evaluate(
     *,
     fake: str | None = None,
     real: str | None = None,
-    features: Literal["auto", "raw", "digits8"] = "auto",
+    train: str | None = None,
+    features: str = "auto",
+    metrics: str = "default",
+    fail_if: tuple[str, ...] = (),
+    page: Path | None = None,
     checkpoint: Which = "last",
     device: str = "cpu",
     n: Annotated[int | None, arg(aliases=["-n"])] = None,
+    max_n: int = 2000,
+    permutations: int = 200,
+    memory: str = "64MB",
     seed: int = 0,
     trust: tuple[str, ...] = (),
     json: bool = False,
 ) -> int:
     """Measure a run against its held-out data, or any samples against any data, each number with its floor.
 
+    Exit code 0; 1 where a gate of --fail-if fails; 2 wrong usage; 3 data that cannot be compared.
+
     Args:
         run: Folder of a run; or give --fake and --real.
-        fake: Model samples: PATH[:key], digits or toy:NAME.
+        fake: Model samples: a folder of images, PATH[:key] of .npy .npz .csv .parquet .h5ad, digits or toy:NAME.
         real: Data to hold them against, likewise.
-        features: Feature network for images; auto is what the run was judged by, and raw for files.
+        train: What the model learned from, likewise; tells whether it copies.
+        features: auto, raw, pixels, scaled, pca:K, random:K, digits8, mnist_lenet, fashion_lenet, cifar_resnet,
+            inception:FILE or a network's FILE; auto is what the run was judged by.
+        metrics: Parts by name, as mmd,c2st,fd,kid,manifold,tails; default, tests, all; --metrics list lists them.
+        fail_if: Gates, as 'p<0.01' 'recall<0.5' 'FD>1.5*floor' 'mmd.p<0.05'.
+        page: Write a page with pictures here.
         checkpoint: Which checkpoint of the run.
         device: auto, cpu, cuda, cuda:1, mps; where the generator runs.
         n: Samples drawn from the run; as many as there are held-out rows, at most 10000, if not given.
+        max_n: Rows used of each sample where the cost is quadratic.
+        permutations: Relabellings behind a p-value; its smallest value is 1/(permutations + 1).
+        memory: Memory that the temporaries of one block may take, as 64MB or 1GB.
         seed: Seed of samples, subsets and permutations.
-        trust: Divergence from outside this package that may be imported, package.module:NAME.
+        trust: What from outside may be run: TorchScript FILE, package.module:NAME of a network or a divergence.
         json: Print one JSON object.
     """
+    if metrics == "list":
+        return _list_parts(json)
     if (run is None) == (fake is None and real is None) or (fake is None) != (real is None):
         raise UsageError("evaluate: give the folder of a run, or both --fake A and --real B")
     if run is None and n is not None:
         raise UsageError(f"-n {n}: goes with the folder of a run; files are compared as they are")
+    if run is not None and train is not None:
+        raise UsageError(f"--train {train}: goes with --fake and --real; a run knows its training set")
+    settings = options.evaluation(seed, permutations, max_n, memory)
     from pushforward.commands import console, measuring
-    from pushforward.metrics.result import table, to_json
 
     if run is not None:
-        measures = measuring.evaluate_run(
-            run, which=checkpoint, features=features, seed=seed, n=n, trust=trust, device=device
+        done = measuring.evaluate_run(
+            run,
+            which=checkpoint,
+            features=features,
+            metrics=metrics,
+            gates=fail_if,
+            settings=settings,
+            n=n,
+            trust=trust,
+            device=device,
+            page=page,
+            command=console.command_line(sys.argv[1:]),
         )
     else:
         assert fake is not None
         assert real is not None
-        measures = measuring.evaluate_samples(fake, real, features=features, seed=seed)
+        done = measuring.evaluate_samples(
+            fake,
+            real,
+            train,
+            features=features,
+            metrics=metrics,
+            gates=fail_if,
+            settings=settings,
+            trust=trust,
+            page=page,
+            command=console.command_line(sys.argv[1:]),
+        )
+    if not done.speaks:
+        return 0
     if json:
-        _answer(to_json(measures), True)
+        _answer(done.summary(), True)
     else:
-        console.show(table(measures))
+        console.show_report(done.report, done.failed)
+    return 1 if done.failed else 0
+
+
+def _list_parts(as_json: bool) -> int:
+    """The parts of an evaluation, one a line."""
+    from pushforward.metrics.suite import PARTS
+
+    if as_json:
+        _answer({name: part.about for name, part in PARTS.items()}, True)
+        return 0
+    for name, part in PARTS.items():
+        needs = f" (needs {', '.join(sorted(part.needs))})" if part.needs else ""
+        print(f"{name:12} {part.about}{needs}")
     return 0
 
 
@@ -279,7 +336,8 @@ examples:
   pushforward train toy_vgrow --data toy:grid25 --run runs/grid
   pushforward train vgrow_images --data mnist.npz:x_train --features digits8 --run runs/mnist
   pushforward sample runs/grid -n 1000 --seed 1 --out samples.npz
-  pushforward evaluate --fake samples.npz:x --real toy:grid25 --json
+  pushforward evaluate --fake samples/ --real photos/ --train photos_train/ --features cifar_resnet --page page.html
+  pushforward evaluate --fake synthetic.csv --real held_out.csv --fail-if 'p<0.01' 'recall<0.5'
   pushforward report runs/grid runs/mnist
 """
 

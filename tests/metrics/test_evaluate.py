@@ -1,6 +1,7 @@
 """The default evaluation: the right numbers for the kind of data, readable, seeded, and strict about its input."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from sklearn.datasets import load_digits
 
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics import RAW, digits8, evaluate, to_json
+from pushforward.metrics.networks import pca
+from pushforward.metrics.suite import PARTS
 
 
 def normal(n, dim, seed, shift=0.0):
@@ -24,9 +27,10 @@ def digits():
 
 def test_points_get_transport_and_mmd_and_modes_where_centres_are_known():
     fake, real, train = normal(200, 2, 0), normal(220, 2, 1), normal(900, 2, 2)
-    assert list(evaluate(fake, real)) == ["mmd", "sliced_w2", "w2"]
+    tests_and_scores = ["mmd", "c2st", "precision", "recall", "density", "coverage", "sliced_w2", "w2"]
+    assert list(evaluate(fake, real)) == tests_and_scores
     found = evaluate(fake, real, train=train, centres=torch.zeros(1, 2), sigma=1.0)
-    assert {"modes_captured", "high_quality", "mode_kl"} < found.keys()
+    assert {"modes_captured", "high_quality", "mode_kl", "authenticity", "copying"} < found.keys()
     assert found["w2"].protocol["floor"] == "train 200 vs real 200, mean of 3"
 
 
@@ -44,7 +48,8 @@ def test_images_get_numbers_named_after_the_feature_space(digits):
     fake, real, train = digits
     found = evaluate(fake, real, train=train)
     space = digits8().id
-    assert list(found)[:3] == [f"FD@{space}", f"mmd@{space}", "sliced_w2"]
+    assert list(found)[:2] == [f"FD@{space}", f"mmd@{space}"]
+    assert f"c2st@{space}" in found
     assert not any("fid" in name.lower() for name in found)
     assert found[f"FD@{space}"].features == space
     assert found["sliced_w2"].features == "raw"
@@ -64,15 +69,14 @@ def test_damaged_images_score_in_the_order_of_the_damage(digits):
 
 def test_raw_images_can_be_asked_for(digits):
     fake, real, _ = digits
-    assert list(evaluate(fake, real, features=RAW, permutations=9)) == ["mmd", "sliced_w2"]
+    assert "mmd" in evaluate(fake, real, features=RAW, permutations=19)
 
 
 def test_every_measure_carries_its_protocol_and_writes_strict_json(digits):
     fake, real, _ = digits
     points = (normal(100, 2, 0), normal(100, 2, 1))
-    measures = evaluate(fake, real, seed=3, split="valid") | evaluate(
-        *points, centres=torch.zeros(1, 2), sigma=1.0, seed=3, split="valid"
-    )
+    marked = {"seed": 3, "split": "valid"}
+    measures = {**evaluate(fake, real, **marked), **evaluate(*points, centres=torch.zeros(1, 2), sigma=1.0, **marked)}
     for measure in measures.values():
         assert measure.protocol["split"] == "valid"
         assert measure.protocol["seed"] == 3
@@ -98,6 +102,7 @@ def test_own_metrics_take_the_place_of_the_default_ones():
 
     found = evaluate(normal(50, 2, 0, 3.0), normal(60, 2, 1), metrics={"gap": gap})
     assert list(found) == ["gap"]
+    assert found.verdict.startswith("No test")
     assert found["gap"].value == pytest.approx(18**0.5, rel=0.1)
     assert (found["gap"].n_fake, found["gap"].n_real) == (50, 60)
 
@@ -122,3 +127,83 @@ def test_samples_that_do_not_fit_are_refused_by_name(fake, real, train, words):
 def test_centres_without_sigma_are_refused():
     with pytest.raises(UsageError, match="sigma"):
         evaluate(normal(9, 2, 0), normal(9, 2, 1), centres=torch.zeros(1, 2))
+
+
+def test_every_part_runs_gives_what_it_promises_and_ticks_up_to_one(digits):
+    fake, real, train = (x[:300] for x in digits)
+    colours = (fake.repeat(1, 3, 1, 1), real.repeat(1, 3, 1, 1), train.repeat(1, 3, 1, 1))
+    points = [normal(300, 2, seed) for seed in range(3)]
+
+    class Log:
+        def __init__(self):
+            self.begun, self.seconds, self.fractions = [], [], []
+
+        def begin(self, name, seconds):
+            self.begun.append(name)
+            self.seconds.append(seconds)
+
+        def tick(self, fraction):
+            self.fractions.append(fraction)
+
+    for name, part in PARTS.items():
+        known = {"centres": torch.zeros(1, 2), "sigma": 1.0} if "centres" in part.needs else {}
+        kind = "points" if part.needs & {"centres", "points"} else "colours" if "colours" in part.needs else "grey"
+        q, p, t = {"points": points, "colours": colours, "grey": (fake, real, train)}[kind]
+        log = Log()
+        options = {"metrics": [part], "permutations": 19, "max_n": 100, "watch": log}
+        if "colours" in part.needs:
+            options["features"] = digits8()
+        found = evaluate(q, p, train=t, **options, **known)
+        short = {measure.split("@")[0].split("[")[0] for measure in found}
+        assert short <= {*part.gives}, name
+        assert short, name
+        assert log.begun == [name]
+        assert log.seconds[0] >= 0
+        assert all(0 <= fraction <= 1 + 1e-9 for fraction in log.fractions), name
+
+
+def test_a_part_that_lacks_something_is_refused_by_name(digits):
+    with pytest.raises(UsageError, match="memorisation needs the training set"):
+        evaluate(normal(50, 2, 0), normal(50, 2, 1), metrics=[PARTS["memorisation"]])
+    with pytest.raises(UsageError, match="score needs a classifier"):
+        evaluate(normal(50, 2, 0), normal(50, 2, 1), metrics=[PARTS["score"]])
+
+
+def test_copies_of_the_training_set_are_warned_of_while_the_kernel_test_passes_them(digits):
+    _, real, train = digits
+    noise = torch.randn(train.shape, generator=torch.Generator().manual_seed(0))
+    copied = evaluate((train + 1e-3 * noise).clamp(-1, 1), real, train=train)
+    space = digits8().id
+    assert copied[f"copying@{space}"].value < -10
+    assert copied[f"mmd@{space}"].p > 0.05
+    assert "copies" in copied.warnings[0]
+    assert copied["copying@" + space].protocol["hypothesis"] == "does not copy"
+    assert "copying" not in copied.verdict
+
+
+def test_a_fresh_sample_is_not_called_a_copy():
+    found = evaluate(normal(500, 4, 0), normal(500, 4, 1), train=normal(500, 4, 2))
+    assert found.warnings == ()
+    assert abs(found["copying"].value) < 4
+
+
+def test_tests_in_a_space_fitted_to_real_use_one_fitted_to_all():
+    """With as many features as rows, a space whitened by real alone makes real rows look alike: the level is lost."""
+    false_alarms = {"real": 0, "all": 0}
+    for seed in range(40):
+        fake, real = normal(30, 20, 2 * seed), normal(30, 20, 2 * seed + 1)
+        own, pooled = pca(real, 20, whiten=True), pca(torch.cat([fake, real]), 20, whiten=True)
+        one = evaluate(fake, real, features=own, metrics=[PARTS["mmd"]], permutations=99)
+        two = evaluate(fake, real, features=own, blind=pooled, metrics=[PARTS["mmd"]], permutations=99)
+        false_alarms["real"] += next(iter(one.values())).p <= 0.05
+        false_alarms["all"] += next(iter(two.values())).p <= 0.05
+    assert false_alarms["real"] > 20
+    assert false_alarms["all"] <= 7  # binomial(40, .05) exceeds it once in three hundred
+
+
+def test_features_too_large_to_keep_give_the_same_numbers(digits, monkeypatch):
+    fake, real, train = (x[:200] for x in digits)
+    parts = [PARTS[name] for name in ("fd", "mmd", "c2st", "manifold", "kid", "memorisation")]
+    kept = evaluate(fake, real, train=train, metrics=parts)
+    monkeypatch.setattr(sys.modules["pushforward.metrics.evaluate"], "KEPT", 1)
+    assert evaluate(fake, real, train=train, metrics=parts) == kept

@@ -48,7 +48,7 @@ def test_a_failed_gate_names_value_and_limit():
 
 @pytest.mark.parametrize("text", ["", "p", "p<", "<0.1", "p=0.1", "p<0.1*", "p<*floor", "p<0.1floor", "p<abc", "a b<1"])
 def test_what_is_no_gate_is_refused_with_an_example(text):
-    with pytest.raises(UsageError, match="p<0.01"):
+    with pytest.raises(UsageError, match=r"p<0\.01"):
         parse_gate(text)
 
 

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from pushforward.errors import DataError
-from pushforward.metrics.modes import class_shares, classes, modes
+from pushforward.metrics.modes import class_shares, classes, expected_modes, modes, probabilities
 
 SIGMA = 0.05
 GRID = torch.cartesian_prod(torch.arange(-4.0, 5, 2), torch.arange(-4.0, 5, 2)).double()
@@ -41,6 +41,23 @@ def test_kl_of_perfect_samplers_averages_to_its_floor_and_its_p_value_is_uniform
     assert found[0].floor == pytest.approx(7 / 2000)
     assert abs(np.mean(values) - found[0].floor) < 3.5 * np.std(values, ddof=1) / 200**0.5
     assert stats.kstest([measure.p for measure in found], "uniform").pvalue > 0.01
+
+
+@pytest.mark.parametrize(("dim", "inside"), [(1, 0.99730), (2, 0.98889), (16, 0.0866)])
+def test_share_within_three_sigma_is_that_of_the_chi_square_law(dim, inside):
+    centres = torch.stack([torch.zeros(dim), torch.full((dim,), 9.0)]).double()
+    quality = modes(oracle(4000, 0, centres=centres), centres, SIGMA, radius=3.0)["high_quality"]
+    assert quality.floor == pytest.approx(stats.chi2.cdf(9, dim), rel=1e-10)
+    assert quality.floor == pytest.approx(inside, abs=5e-5)
+    assert abs(quality.value - inside) < 3.5 * (inside * (1 - inside) / 4000) ** 0.5
+
+
+def test_expected_number_of_modes_is_the_coupon_formula():
+    for n in (1, 10, 300):
+        assert expected_modes(1, n, probabilities(None, 40)) == pytest.approx(40 * (1 - (1 - 1 / 40) ** n), rel=1e-12)
+    assert expected_modes(20, 10, probabilities(None, 40)) == 0
+    twenty = stats.binom.sf(19, 300, probabilities([1.0, 3.0], 2)).sum()
+    assert expected_modes(20, 300, probabilities([1.0, 3.0], 2)) == pytest.approx(twenty, rel=1e-12)
 
 
 def test_one_mode_sampler_is_caught():

@@ -1,15 +1,18 @@
 """Transport distances: shifts, the line, unequal sizes, invariances, floors."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from pushforward.errors import DataError
+from pushforward.errors import DataError, UsageError
 from pushforward.metrics.transport import (
     directions,
     sliced_w2,
     sliced_wasserstein,
+    w1,
     w2,
     wasserstein,
     wasserstein_1d,
@@ -36,9 +39,41 @@ def test_exact_distance_of_a_stretch_is_that_of_the_gradient_map():
     assert wasserstein(shuffled(3 * x), x) == pytest.approx(2 * x.square().sum(1).mean().sqrt().item(), rel=1e-12)
 
 
-def test_exact_distance_needs_equal_sizes():
-    with pytest.raises(DataError, match="10 rows, p 12"):
+def test_exact_distance_of_order_one_is_the_earth_movers():
+    x, shift = normal(60, 3, 0), torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
+    for order in (1, 1.5, 2, 3):
+        assert wasserstein(shuffled(x) + shift, x, order=order) == pytest.approx(shift.norm().item(), rel=1e-12)
+    q, p = torch.tensor([[0.0], [2.0], [3.0]]), torch.tensor([[1.0], [2.0], [5.0]])
+    assert wasserstein(q, p, order=1) == pytest.approx((1 + 0 + 2) / 3)
+    assert w1(q, p).value == pytest.approx((1 + 0 + 2) / 3)
+    assert w2(q, p).value == pytest.approx((5 / 3) ** 0.5)
+
+
+def test_distance_rises_with_its_order():
+    x, y = normal(50, 2, 0), normal(50, 2, 1, 2.0)
+    values = [wasserstein(x, y, order=order) for order in (1, 1.5, 2, 4)]
+    assert values == sorted(values)
+    assert values[0] < 0.95 * values[-1]
+
+
+def test_unequal_sizes_without_pot_are_refused_with_a_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ot", None)
+    with pytest.raises(DataError, match=r"q has 10 rows, p 12.*draw equally many, or install POT"):
         wasserstein(normal(10, 2, 0), normal(12, 2, 1))
+    assert w2(normal(10, 2, 0), normal(12, 2, 1)).n_real == 10
+
+
+def test_orders_below_one_are_refused():
+    for distance in (wasserstein, wasserstein_1d):
+        with pytest.raises(UsageError, match=r"order is 0\.5"):
+            distance(normal(3, 1, 0), normal(3, 1, 1), order=0.5)
+
+
+@pytest.mark.parametrize(("n", "m"), [(40, 40), (13, 29)])
+def test_distance_of_order_one_on_the_line_is_that_of_scipy(n, m):
+    x, y = normal(n, 1, 0), normal(m, 1, 1, 2.0, 1.0)
+    wanted = stats.wasserstein_distance(x[:, 0].numpy(), y[:, 0].numpy())
+    assert wasserstein_1d(x, y, order=1) == pytest.approx(wanted, rel=1e-12)
 
 
 def test_distance_on_the_line_is_the_assignment():
@@ -98,7 +133,7 @@ def test_order_of_the_rows_does_not_matter():
     assert sliced_wasserstein(shuffled(x), y, along) == pytest.approx(sliced_wasserstein(x, y, along), rel=1e-12)
 
 
-@pytest.mark.parametrize("metric", [w2, sliced_w2], ids=["w2", "sliced_w2"])
+@pytest.mark.parametrize("metric", [w1, w2, sliced_w2], ids=["w1", "w2", "sliced_w2"])
 def test_value_of_a_perfect_sampler_is_near_the_measured_floor_and_a_bad_one_is_far(metric):
     real, train = normal(300, 2, 1), normal(3000, 2, 2)
     good = [metric(normal(300, 2, 100 + i), real, train=train, repeats=6) for i in range(8)]
@@ -128,3 +163,9 @@ def test_large_samples_are_cut_to_the_limit():
     assert (measure.n_fake, measure.n_real, measure.protocol["max_n"]) == (50, 50, 50)
     sliced = sliced_w2(normal(300, 2, 0), normal(200, 2, 1), max_n=250)
     assert (sliced.n_fake, sliced.n_real) == (250, 200)
+
+
+def test_progress_is_told_after_each_assignment():
+    done = []
+    w2(normal(30, 2, 0), normal(60, 2, 1), repeats=3, tick=done.append)
+    assert done == [0.25, 0.5, 0.75, 1.0]

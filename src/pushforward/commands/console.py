@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-__all__ = ["command_line", "say", "show"]
+if TYPE_CHECKING:
+    from pushforward.metrics.result import Report
+
+__all__ = ["command_line", "say", "show", "show_report"]
 
 say = Console(stderr=True, highlight=False)
 
 
+WIDE = 140  # columns of a table that goes into a file or a pipe
+
+
 def show(rows: Any) -> None:
     """Print a table on standard output."""
-    Console(highlight=False).print(rows, soft_wrap=True)
+    out = Console(highlight=False)
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = WIDE
+    out.print(rows, soft_wrap=True)
+
+
+def show_report(report: Report, failed: Sequence[str] = ()) -> None:
+    """Print an evaluation: its table, how each number was had, the verdict, and what must be known."""
+    from pushforward.metrics.result import table
+
+    out = Console(highlight=False)
+    show(table(report))
+    out.print()
+    for name, measure in report.items():
+        known = {key: value for key, value in measure.protocol.items() if key not in ("split", "seed")}
+        words = ", ".join(f"{k} {v:.6g}" if isinstance(v, float) else f"{k} {v}" for k, v in known.items())
+        out.print(f"{name}: {words}", style="dim", soft_wrap=True, markup=False)
+    splits = dict.fromkeys(str(measure.protocol["split"]) for measure in report.values() if "split" in measure.protocol)
+    seeds = ", ".join(dict.fromkeys(str(measure.protocol.get("seed", 0)) for measure in report.values()))
+    for words in (f"compared: {'; '.join(splits)}; seed {seeds}", *(f"note: {note}" for note in report.notes)):
+        out.print(words, style="dim", soft_wrap=True, markup=False)
+    out.print(f"\n{report.verdict}", soft_wrap=True, markup=False)
+    for warning in report.warnings:
+        out.print(f"warning: {warning}", style="bold yellow", soft_wrap=True, markup=False)
+    for words in failed:
+        out.print(f"gate failed: {words}", style="bold red", soft_wrap=True, markup=False)
 
 
 def command_line(arguments: Sequence[str]) -> str:

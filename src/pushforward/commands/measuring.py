@@ -4,25 +4,52 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pushforward.commands.sampling import labels_for, rebuild
-from pushforward.data import Noise, source
+from pushforward.commands.watching import Watching
+from pushforward.data import Noise
+from pushforward.data.pairs import Pair, read_pair
 from pushforward.errors import DataError, UsageError
-from pushforward.metrics.digits8 import digits8
-from pushforward.metrics.evaluate import evaluate as measure
-from pushforward.metrics.features import RAW, Features
-from pushforward.metrics.result import Measure, to_json
+from pushforward.evaluation import Chosen, Settings, measure_pair, parts, space
+from pushforward.metrics.features import RAW
+from pushforward.metrics.gates import Gate, parse_gate
+from pushforward.metrics.result import Report
+from pushforward.metrics.suite import Part
 from pushforward.report import write_report
+from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
+from pushforward.training.placement import Placement
 
-__all__ = ["evaluate_run", "evaluate_samples", "measure_run", "report"]
+__all__ = ["Evaluated", "evaluate_run", "evaluate_samples", "measure_run", "report"]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What `evaluate` found.
+
+    Attributes:
+        report: The measures, the verdict, notes and warnings.
+        failed: Gates that failed, in words.
+        page: The page that was written, or None.
+        speaks: Whether this process answers the user: the first of several.
+    """
+
+    report: Report
+    failed: tuple[str, ...] = ()
+    page: Path | None = None
+    speaks: bool = True
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        page = {} if self.page is None else {"page": str(self.page)}
+        return self.report.as_dict() | {"failed": list(self.failed)} | page
 
 
 def evaluate_run(
@@ -30,50 +57,87 @@ def evaluate_run(
     *,
     which: str = "last",
     features: str = "auto",
-    seed: int = 0,
+    metrics: str = "default",
+    gates: Sequence[str] = (),
+    settings: Settings | None = None,
     n: int | None = None,
     trust: Sequence[str] = (),
     device: str = "cpu",
-) -> dict[str, Measure]:
+    page: Path | None = None,
+    command: str = "",
+) -> Evaluated:
     """Measure a run's samples against its held-out data, and write metrics.json.
 
     Args:
         folder: The run.
         which: "last" or "best".
-        features: "auto" for what the run was judged by, "raw", or "digits8" for images of digits.
-        seed: Seed of samples, subsets, directions and permutations.
+        features: "auto" for what the run was judged by, or a feature space by name or file.
+        metrics: Names of parts.
+        gates: Conditions that make it fail, as 'p<0.01'.
+        settings: Seed, sizes and memory.
         n: Number of samples; as many as there are held-out rows, at most 10,000, if None.
-        trust: Outside divergences that may be imported.
+        trust: Outside divergences, networks and TorchScript files that may be run.
         device: Where the generator runs.
+        page: Where to write a page.
+        command: The command, for the page.
     """
     if n is not None and n < 2:
         raise UsageError(f"-n {n}: ask for at least 2 samples")
+    settings, known = settings or Settings(), [parse_gate(gate) for gate in gates]
     experiment, description = rebuild(folder, which, trust, device)
-    if features != "auto":
-        space = _features(features, experiment.data.kind, experiment.data.event, digits=False)
-        experiment.features = None if space is RAW else space
-    return measure_run(folder, which, experiment, description["step"], seed=seed, n=n)
+    pair, split, draws = _drawn(experiment, settings.seed, n)
+    if features == "auto":
+        chosen = Chosen(experiment.features or RAW)
+    else:
+        chosen = space(features, pair, trust=trust)
+        draws = 1 if chosen.features.id == RAW.id else draws
+    wanted = parts(metrics, pair, chosen.features)
+    _expected(known, wanted)
+    with Watching() as watch:
+        found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)
+    _store(folder, found, which, description["step"], settings.seed)
+    return _judged(found, pair, known, split, page, command)
 
 
-def evaluate_samples(fake: str, real: str, *, features: str = "auto", seed: int = 0) -> dict[str, Measure]:
-    """Measure one file of samples against another, both in data units.
+def evaluate_samples(
+    fake: str,
+    real: str,
+    train: str | None = None,
+    *,
+    features: str = "auto",
+    metrics: str = "default",
+    gates: Sequence[str] = (),
+    settings: Settings | None = None,
+    trust: Sequence[str] = (),
+    page: Path | None = None,
+    command: str = "",
+) -> Evaluated:
+    """Measure one source of samples against another, both in data units; under torchrun, ranks share the work.
 
     Args:
-        fake: Model samples, PATH[:key], digits or toy:NAME.
+        fake: Model samples: a folder of images, PATH[:key], digits or toy:NAME.
         real: Data, likewise.
-        features: "auto", "raw", or "digits8" for images of digits.
-        seed: Seed of subsets, directions and permutations.
+        train: What the model learned from, likewise, or None.
+        features: A feature space by name or file.
+        metrics: Names of parts.
+        gates: Conditions that make it fail, as 'p<0.01'.
+        settings: Seed, sizes and memory.
+        trust: Networks and TorchScript files that may be run.
+        page: Where to write a page.
+        command: The command, for the page.
     """
-    (q, q_kind), (p, p_kind) = _read(fake, seed), _read(real, seed)
-    if q_kind != p_kind or q.shape[1:] != p.shape[1:]:
-        raise DataError(
-            f"{fake} holds {q_kind} of shape {tuple(q.shape[1:])} and {real} {p_kind} of shape "
-            f"{tuple(p.shape[1:])}; only like can be compared with like"
-        )
-    known = source.load(real, seed=seed).mixture if real.startswith("toy:") else None
-    space = _features(features, q_kind, tuple(q.shape[1:]), digits=real == "digits")
-    centres = {} if known is None else _centres(known)
-    return measure(q, p, features=space, seed=seed, split=f"{fake} against {real}", **centres)
+    settings, known = settings or Settings(), [parse_gate(gate) for gate in gates]
+    placement = Placement.find("cpu")
+    pair = read_pair(fake, real, train, seed=settings.seed)
+    chosen, title = space(features, pair, trust=trust), f"{fake} against {real}"
+    wanted = parts(metrics, pair, chosen.features)
+    _expected(known, wanted)
+    with Watching(quiet=not placement.writes) as watch:
+        found = measure_pair(pair, chosen, wanted, settings, title=title, watch=watch, together=placement.world > 1)
+    if not placement.writes:
+        failed = tuple(words for gate in known if (words := gate.check(found)))
+        return Evaluated(found, failed, speaks=False)
+    return _judged(found, pair, known, title, page, command)
 
 
 def report(folders: Sequence[Path], out: Path | None = None) -> Path:
@@ -86,8 +150,16 @@ def report(folders: Sequence[Path], out: Path | None = None) -> Path:
 
 def measure_run(
     folder: Path, which: str, experiment: Experiment, step: int, *, seed: int = 0, n: int | None = None
-) -> dict[str, Measure]:
+) -> Report:
     """As many fresh samples as there are held-out rows (or n), both in data units for points, measured and written."""
+    pair, split, draws = _drawn(experiment, seed, n)
+    found = measure_pair(pair, Chosen(experiment.features or RAW), None, Settings(seed), title=split, draws=draws)
+    _store(folder, found, which, step, seed)
+    return found
+
+
+def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, int]:
+    """Samples of a run beside its data, what they are in words, and how many sets of samples there are."""
     data = experiment.data
     n = n or min(len(data.test), 10_000)
     if not getattr(experiment.method, "source", True):
@@ -98,47 +170,28 @@ def measure_run(
     split = (
         f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
     )
+    fake, real, train = x, data.test, data.train
     if data.kind == "points" and data.name.startswith("toy:"):
         fake, real, train = (torch.from_numpy(np.asarray(data.decode(part))) for part in (x, data.test, data.train))
     elif data.kind == "points":
-        fake, real, train, split = x, data.test, data.train, f"{split}; every column in its standard deviations"
-    else:
-        fake, real, train = x, data.test, data.train
-    centres = {} if data.mixture is None else _centres(data.mixture)
-    features = experiment.features or RAW
-    measures = measure(fake, real, train=train, features=features, seed=seed, draws=draws, split=split, **centres)
-    stored = to_json(measures) | {"checkpoint": which, "step": step, "seed": seed}
+        split = f"{split}; every column in its standard deviations"
+    return Pair(fake, real, train, data.kind, (), False, (), data.mixture), split, draws
+
+
+def _store(folder: Path, found: Report, which: str, step: int, seed: int) -> None:
+    stored = found.as_dict() | {"checkpoint": which, "step": step, "seed": seed}
     checkpoint.write_atomically(folder / "metrics.json", json.dumps(stored, indent=1) + "\n")
-    return measures
 
 
-def _centres(mixture: Any) -> dict[str, Any]:
-    """Centres, width and weights for mode counts, where the components are round and alike."""
-    sigma, dim = mixture.sigma, mixture.means.shape[1]
-    alike = torch.allclose(mixture.covariances, sigma**2 * torch.eye(dim, dtype=mixture.covariances.dtype))
-    return {"centres": mixture.means, "sigma": sigma, "weights": mixture.weights} if alike else {}
+def _expected(gates: Sequence[Gate], wanted: Sequence[Part]) -> None:
+    for gate in gates:
+        gate.expect([name for part in wanted for name in part.gives])
 
 
-def _features(name: str, kind: str, event: tuple[int, ...], *, digits: bool) -> Features:
-    if name == "auto":
-        name = "digits8" if kind == "images" and digits else "raw"
-    if name == "raw":
-        return RAW
-    if name != "digits8":
-        raise UsageError(f"--features {name}: use auto, raw or digits8")
-    if kind != "images":
-        raise UsageError(f"--features digits8: the samples are points of shape {event}, not images; use raw")
-    return digits8()
-
-
-def _read(spec: str, seed: int) -> tuple[Tensor, str]:
-    """Samples in the unit they are compared in: points as they are, images in [-1, 1] with channels first."""
-    if spec == "digits" or spec.startswith("toy:"):
-        data = source.load(spec, seed=seed)
-        x = data.test if data.kind == "images" else torch.from_numpy(np.asarray(data.decode(data.test)))
-        return x, data.kind
-    x, kind = source.read_array(spec)
-    if kind == "points":
-        return torch.from_numpy(np.asarray(x, np.float64)), kind
-    x = x[..., None] if x.ndim == 3 else x
-    return torch.from_numpy(x.astype(np.float32)).permute(0, 3, 1, 2) / 127.5 - 1, kind
+def _judged(found: Report, pair: Pair, gates: Sequence[Gate], title: str, page: Path | None, command: str) -> Evaluated:
+    """Hold the gates against what was found, and write the page."""
+    failed = tuple(words for gate in gates if (words := gate.check(found)))
+    if page is not None:
+        shown = Shown(pair.fake, pair.real, pair.train, pair.names, title, command, failed)
+        page = write_evaluation(found, shown, page)
+    return Evaluated(found, failed, page)

@@ -18,7 +18,7 @@ from pushforward.commands.console import say
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
 from pushforward.errors import TrainingError, UsageError
-from pushforward.metrics.result import Measure, to_json
+from pushforward.metrics.result import Report
 from pushforward.pictures import write_samples
 from pushforward.recipes import RECIPES
 from pushforward.recipes.checks import within
@@ -43,13 +43,13 @@ class Outcome:
 
     code: int
     run: Run
-    measures: dict[str, Measure] | None = None
+    measures: Report | None = None
     page: Path | None = None
 
     def summary(self) -> dict[str, Any]:
         """The same for machines."""
         known = {key: self.run.description[key] for key in ("step", "steps", "seconds", "status")}
-        measured = {} if self.measures is None else to_json(self.measures)
+        measured = {} if self.measures is None else self.measures.as_dict()
         return (
             {"run": str(self.run.folder)} | known | measured | ({} if self.page is None else {"report": str(self.page)})
         )

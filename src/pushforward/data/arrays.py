@@ -10,13 +10,15 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.lib import format as npy_format
 
-from pushforward.data.raw import brief, budget, numeric
+from pushforward.data.raw import brief, budget, numeric, refuse
 from pushforward.errors import DataError
 
-__all__ = ["names", "npy", "npz", "pick"]
+__all__ = ["LARGE", "mapped", "names", "npy", "npz", "pick"]
 
 MAGIC = b"\x93NUMPY"
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)  # NotImplementedError is a RuntimeError
+LARGE = 1 << 28  # bytes of float64 from which an array keeps its own type, and from which .npy files are mapped
+BLOCK = 1 << 24  # bytes read at a time
 FRESH = "save it again with numpy.save or numpy.savez"
 
 
@@ -28,6 +30,34 @@ def npy(path: Path) -> np.ndarray:
     """
     with path.open("rb") as file:
         return _read(file, path.stat().st_size, str(path))
+
+
+def mapped(path: Path) -> np.ndarray:
+    """The array of an .npy file; large points are mapped, so that rows come into memory only where they are used.
+
+    The mapping is copy-on-write: the file never changes. That all numbers are finite is checked by reading the file
+    once, in blocks. Small arrays, images and types other than native floating point are read as by `npy`.
+
+    Raises:
+        DataError: If the file is damaged or of no plain type, or a number of a mapped array is not finite.
+    """
+    with path.open("rb") as file:
+        shape, fortran, dtype = _header(file, str(path))
+        plain = dtype.kind == "f" and dtype.isnative and dtype.itemsize <= 8
+        if not plain or len(shape) > 2 or 8 * math.prod(shape) <= LARGE:
+            return npy(path)
+        _complete(shape, dtype, path.stat().st_size - file.tell(), str(path))
+        start, done, bad, first = file.tell(), 0, 0, 0
+        while len(block := np.fromfile(file, dtype, min(BLOCK // dtype.itemsize, math.prod(shape) - done))):
+            wrong = ~np.isfinite(block)
+            if wrong.any():
+                first, bad = first if bad else done + int(wrong.argmax()), bad + int(wrong.sum())
+            done += len(block)
+    order = "F" if fortran else "C"
+    x = np.memmap(path, dtype, "c", start, shape, order)
+    if bad:
+        refuse(x, tuple(int(i) for i in np.unravel_index(first, shape, order)), bad, str(path))
+    return x
 
 
 def names(path: Path) -> list[str]:
@@ -123,11 +153,7 @@ def _read(file: BinaryIO, size: int, place: str) -> np.ndarray:
     shape, fortran, dtype = _header(file, place)
     if dtype.kind != "U":
         numeric(dtype, place)
-    need, there = math.prod(shape) * dtype.itemsize, size - file.tell()
-    if need > there:
-        raise DataError(
-            f"{place}: truncated, shape {shape} of {dtype} takes {need} bytes and only {there} are there: {FRESH}"
-        )
+    need = _complete(shape, dtype, size - file.tell(), place)
     if need > budget():
         raise DataError(
             f"{place}: shape {shape} of {dtype} takes {need / 2**30:.1f} GiB, {budget() / 2**30:.1f} GiB are allowed: "
@@ -138,6 +164,15 @@ def _read(file: BinaryIO, size: int, place: str) -> np.ndarray:
         raise DataError(f"{place}: truncated, the data end before the {need} bytes that are declared: {FRESH}")
     array = np.frombuffer(data, dtype=dtype)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+
+
+def _complete(shape: tuple[int, ...], dtype: np.dtype, there: int, place: str) -> int:
+    need = math.prod(shape) * dtype.itemsize
+    if need > there:
+        raise DataError(
+            f"{place}: truncated, shape {shape} of {dtype} takes {need} bytes and only {there} are there: {FRESH}"
+        )
+    return need
 
 
 def _fill(file: BinaryIO, data: bytearray) -> int:

@@ -17,7 +17,7 @@ from pushforward.data.pixels import CHANNELS, inner_side, model_side, recognise
 from pushforward.data.raw import Raw, brief, budget, chosen, enough
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["SUFFIXES", "digits", "folder", "idx", "is_idx"]
+__all__ = ["BROKEN", "SUFFIXES", "digits", "folder", "idx", "idx_array", "is_idx", "listed", "opened", "picture"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MAX_PIXELS = 64_000_000  # of one picture; larger ones are refused by their header
@@ -81,9 +81,7 @@ def folder(
     """
     if channels is not None and channels not in CHANNELS:
         raise UsageError(f"channels {channels}: give 1 (grey), 3 (RGB) or 4 (RGBA)")
-    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and f.name[0] != "." and f.is_file())
-    if not files:
-        raise DataError(f"{path}: the folder holds no images: put {', '.join(s[1:] for s in SUFFIXES)} files into it")
+    files = listed(path)
     parts = [f.relative_to(path).parts for f in files]
     names = np.array([part[0] for part in parts])
     labelled = all(len(part) > 1 for part in parts) and len(set(names)) > 1
@@ -99,13 +97,30 @@ def folder(
             f"{path}: {len(files)} images of side {square} need {need / 2**30:.1f} GiB of memory, "
             f"{budget() / 2**30:.1f} GiB are allowed: give a smaller side or a limit"
         )
-    x = np.stack([_picture(f, inner, channels or 3) for f in files])
+    x = np.stack([picture(f, inner, channels or 3) for f in files])
     if channels is None and all((image == image[..., :1]).all() for image in x):
         x = x[..., :1]
     return Raw(str(path), "images", x, labels=names[keep] if labelled else None)
 
 
-def _open(file: Path) -> Image.Image:
+def listed(path: Path) -> list[Path]:
+    """The pictures below a folder, in the order of their names.
+
+    Raises:
+        DataError: If there are none.
+    """
+    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and f.name[0] != "." and f.is_file())
+    if not files:
+        raise DataError(f"{path}: the folder holds no images: put {', '.join(s[1:] for s in SUFFIXES)} files into it")
+    return files
+
+
+def opened(file: Path) -> Image.Image:
+    """A picture of which only the header has been read.
+
+    Raises:
+        DataError: If the file is no picture, or one that is too large.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -126,14 +141,18 @@ def _too_large(file: Path, size: str = "") -> str:
 
 
 def _short_side(file: Path) -> int:
-    with _open(file) as image:
+    with opened(file) as image:
         return min(image.size)
 
 
-def _picture(file: Path, side: int, channels: int) -> np.ndarray:
-    """One picture as uint8 (side, side, channels)."""
+def picture(file: Path, side: int, channels: int) -> np.ndarray:
+    """One picture as uint8 (side, side, channels): turned as its tag says, cut to its central square and resized.
+
+    Raises:
+        DataError: If the file is damaged or truncated.
+    """
     try:
-        with _open(file) as image:
+        with opened(file) as image:
             mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
             whole = _eight_bit(ImageOps.exif_transpose(image), mode, file)
     except BROKEN as error:

@@ -7,9 +7,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pushforward.data.conventions import convention, levels
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["Pixels", "inner_side", "model_side", "recognise", "squared", "with_channels"]
+__all__ = ["Pixels", "channels_last", "inner_side", "model_side", "recognise", "squared", "with_channels"]
 
 CHANNELS = (1, 3, 4)
 PAD = 1.25  # sides up to this factor below a power of two are padded, others are resized
@@ -121,24 +122,28 @@ def recognise(x: np.ndarray, place: str) -> np.ndarray:
     """Bring an array of images to (n, h, w, c) and to levels from 0 to 255.
 
     Layout: (n, h, w) is grey; in four dimensions the axis of length 1, 3 or 4 holds the channels, and if both the
-    second and the last qualify, the one that leaves square images. Range: uint8 and other whole numbers from 0 to 255
-    are levels, booleans are black and white; numbers with a fraction lie in [0, 1], or in [-1, 1] if some are negative,
-    or in 0..255 if the largest is at least 128.
+    second and the last qualify, the one that leaves square images. Range: see `conventions.convention`.
 
     Args:
         x: Three or four dimensions, of a numeric type and finite.
         place: The file, for messages.
 
     Returns:
-        (n, h, w, c), uint8 for whole numbers, float32 for others.
+        (n, h, w, c), uint8 for whole numbers up to 255, float32 for others.
 
     Raises:
         DataError: If the layout or the range is ambiguous.
     """
-    return _levels(_channels_last(x, place), place)
+    x = channels_last(x, place)
+    return levels(x, convention(x, place))
 
 
-def _channels_last(x: np.ndarray, place: str) -> np.ndarray:
+def channels_last(x: np.ndarray, place: str) -> np.ndarray:
+    """Bring images to (n, h, w, c).
+
+    Raises:
+        DataError: If the shape does not tell where the channels are.
+    """
     if x.ndim == 3:
         return x[..., None]
     first, last = x.shape[1] in CHANNELS, x.shape[3] in CHANNELS
@@ -150,26 +155,3 @@ def _channels_last(x: np.ndarray, place: str) -> np.ndarray:
             "save images as (n, height, width, channels) with 1, 3 or 4 channels"
         )
     return np.moveaxis(x, 1, -1) if first else x
-
-
-def _levels(x: np.ndarray, place: str) -> np.ndarray:
-    if x.dtype == np.bool_:
-        return x.astype(np.uint8) * 255
-    low, high = float(x.min()), float(x.max())
-    if x.dtype.kind in "iu":
-        if low < 0 or high > 255:
-            raise DataError(f"{place}: whole numbers from {low:g} to {high:g} are no pixels: save uint8 from 0 to 255")
-        if low < high <= 1:
-            raise DataError(
-                f"{place}: whole numbers 0 and 1 may be a mask or a dark image: save booleans, or multiply by 255"
-            )
-        return x.astype(np.uint8)
-    if high <= 1.001 and low >= -1.001:
-        unit = x.astype(np.float32)
-        return np.clip(unit * 255 if low >= -1e-3 else (unit + 1) * 127.5, 0, 255)
-    if low >= -0.5 and 128 <= high <= 255.5:
-        return np.clip(x.astype(np.float32), 0, 255)
-    raise DataError(
-        f"{place}: numbers from {low:g} to {high:g} fit none of the ranges of pixels: "
-        "rescale to [0, 1] or [-1, 1], or to 0..255 as uint8"
-    )

@@ -2,13 +2,14 @@
 
 import os
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 
 from pushforward.data.dataset import MIN_ROWS, Kind
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["Raw", "brief", "budget", "chosen", "enough", "finite", "numeric"]
+__all__ = ["Raw", "brief", "budget", "chosen", "enough", "finite", "numeric", "refuse"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +74,16 @@ def finite(x: np.ndarray, place: str, columns: tuple[str, ...] = ()) -> None:
             return
     bad = np.argwhere(~np.isfinite(x))
     if len(bad):
-        index = tuple(int(i) for i in bad[0])
-        where = f"row {index[0]}, column {columns[index[1]]!r}" if columns else f"index {index}"
-        raise DataError(
-            f"{place}: {where} is {x[index]} ({len(bad)} of {x.size} values are not finite): "
-            "remove these rows or fill the values"
-        )
+        refuse(x, tuple(int(i) for i in bad[0]), len(bad), place, columns)
+
+
+def refuse(x: np.ndarray, index: tuple[int, ...], bad: int, place: str, columns: tuple[str, ...] = ()) -> NoReturn:
+    """Raise for an array of which `bad` values, the first of them at an index, are not finite."""
+    where = f"row {index[0]}, column {columns[index[1]]!r}" if columns else f"index {index}"
+    raise DataError(
+        f"{place}: {where} is {x[index]} ({bad} of {x.size} values are not finite): "
+        "remove these rows or fill the values"
+    )
 
 
 def enough(n: int, place: str, least: int = MIN_ROWS, what: str = "row") -> None:

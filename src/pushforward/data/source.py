@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pushforward.data import arrays, images, tables, toy
+from pushforward.data import arrays, expression, images, tables, toy
 from pushforward.data.assemble import assemble
 from pushforward.data.dataset import Dataset, Kind
 from pushforward.data.pixels import inner_side, model_side, recognise, squared, with_channels
@@ -16,7 +16,8 @@ __all__ = ["load", "parse", "read_array"]
 
 TEXT = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
-READABLE = "a folder of images, .npz, .npy, .csv, .tsv, .txt, .parquet or IDX (ubyte)"
+FILES = (".npz", ".npy", ".h5ad", *TEXT, *PARQUET)  # endings that no folder has
+READABLE = "a folder of images, .npz, .npy, .csv, .tsv, .txt, .parquet, .h5ad or IDX (ubyte)"
 
 
 def load(
@@ -33,8 +34,9 @@ def load(
 
     Args:
         spec: 'digits'; 'toy:NAME'; or a path. After a colon, the path is followed by the name of an array (.npz) or by
-            the names of columns, 'a,b,c' (.csv, .parquet). Arrays of one or two dimensions are points, of three or
-            four images. 'x_train' brings 'y_train', 'x_test' and 'y_test' of the same file along.
+            the names of columns, 'a,b,c' (.csv, .parquet), or by a layer or an embedding (.h5ad). Arrays of one or two
+            dimensions are points, of three or four images. 'x_train' brings 'y_train', 'x_test' and 'y_test' of the
+            same file along.
         seed: Seed of the split and of the rows that a limit keeps.
         test_fraction: Share to hold out; by default a third for digits, a tenth for others, and the source's own test
             set where it brings one.
@@ -61,7 +63,7 @@ def load(
             raise UsageError(f"{name}: these are points, not images: leave out the side and the channels")
         return _toy(name, seed, test_fraction, limit)
     path, key = parse(name)
-    raw = _limited(_read(path, key, labels, side, channels, limit, seed), limit, seed)
+    raw = _limited(read(path, key, labels, side, channels, limit, seed), limit, seed)
     return assemble(raw, name, seed=seed, test_fraction=test_fraction, side=side, channels=channels)
 
 
@@ -81,7 +83,7 @@ def read_array(spec: str, *, side: int | None = None, channels: int | None = Non
         UsageError: If an option is out of range or does not apply.
     """
     path, key = parse(spec.strip())
-    raw = _read(path, key, None, side, channels, None, 0)
+    raw = read(path, key, side=side, channels=channels)
     enough(len(raw.x), raw.place, 2)
     if raw.kind == "points":
         if side is not None or channels is not None:
@@ -148,19 +150,19 @@ def _toy(name: str, seed: int, test_fraction: float | None, limit: int | None) -
     return toy.load(name[4:], seed=seed, n_train=n - n_test, n_test=n_test)
 
 
-def _read(
+def read(
     path: Path,
     key: str | None,
-    labels: str | None,
-    side: int | None,
-    channels: int | None,
-    limit: int | None,
-    seed: int,
+    labels: str | None = None,
+    side: int | None = None,
+    channels: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
 ) -> Raw:
     """Rows in data units, with the limit applied only where reading all would be slow."""
     suffix = path.suffix.lower()
     if path.is_dir():
-        if suffix in (".npz", ".npy", *TEXT, *PARQUET):
+        if suffix in FILES:
             raise DataError(f"{path}: this is a folder, not a {suffix} file: check the path")
         _no_key(path, key)
         raw = images.folder(path, side=side, channels=channels, limit=limit, seed=seed)
@@ -175,6 +177,10 @@ def _read(
         return raw if not beside or labels is None else _with(raw, _other_labels(labels))
     if suffix == ".npz":
         return _npz(path, key, labels)
+    if suffix == ".h5ad":
+        cells = expression.read(path, key)
+        raw = Raw(cells.place, "points", np.asarray(cells.take(None), np.float64), columns=cells.names)
+        return raw if labels is None else _with(raw, _other_labels(labels))
     if suffix == ".npy":
         _no_key(path, key)
         raw = _classify(arrays.npy(path), str(path))

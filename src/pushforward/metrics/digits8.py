@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
-from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pushforward.errors import DataError
 from pushforward.metrics.features import Features
+from pushforward.metrics.weights import check_images, read, restore, space
 
 __all__ = ["SHA256", "WEIGHTS", "Digits8", "digits8", "to_8x8"]
 
@@ -60,11 +58,7 @@ def to_8x8(x: Tensor) -> Tensor:
     Raises:
         DataError: If the shape is another, or values lie outside [-1.05, 1.05].
     """
-    if x.ndim != 4 or x.shape[1] not in (1, 3) or x.shape[2] != x.shape[3]:
-        raise DataError(f"digits8 got shape {tuple(x.shape)}: give square images as (n, 1 or 3, side, side)")
-    low, high = float(x.min()), float(x.max())
-    if not -1.05 <= low <= high <= 1.05:
-        raise DataError(f"digits8 got values in [{low:.4g}, {high:.4g}]: give model units, [-1, 1], not 0..1 or 0..255")
+    check_images("digits8", x)
     x = x.mean(1, keepdim=True)
     side = x.shape[-1]
     if side % 8 == 0:
@@ -82,17 +76,8 @@ def digits8(weights: Path = WEIGHTS, *, device: torch.device | str = "cpu") -> F
     Raises:
         DataError: If the file is missing or is not the one that this version was released with.
     """
-    if not weights.is_file():
-        raise DataError(f"{weights} is missing: reinstall the package")
-    content = weights.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != SHA256:
-        raise DataError(f"{weights} has SHA-256 {digest[:8]}..., wanted {SHA256[:8]}...: reinstall the package")
+    content, digest = read(weights, SHA256)
     network = Digits8()
-    network.load_state_dict(load(content))
-    network = network.to(device).eval().requires_grad_(False)
-
-    def small(x: Tensor) -> Tensor:
-        return to_8x8(x.to(device, torch.float32))
-
-    return Features("digits8", digest, 64, lambda x: network.features(small(x)), classify=lambda x: network(small(x)))
+    restore(network, content, weights)
+    network.to(device)
+    return space("digits8", digest, 64, to_8x8, network.features, network, device)

@@ -1,26 +1,43 @@
-"""The default evaluation: the few numbers that tell a good sample from a bad one, each with its floor."""
+"""The evaluation: the parts asked for, run on one pair of samples, with costs told and warnings given."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from pushforward.errors import UsageError
+from pushforward.metrics import ranks
 from pushforward.metrics.digits8 import digits8
 from pushforward.metrics.features import RAW, Features
-from pushforward.metrics.frechet import frechet_distance
-from pushforward.metrics.kernel import mmd
-from pushforward.metrics.modes import class_shares, classes, modes
-from pushforward.metrics.reference import compare
-from pushforward.metrics.result import Measure
-from pushforward.metrics.transport import sliced_w2, w2
+from pushforward.metrics.memorisation import copies
+from pushforward.metrics.reference import check_compared, compare
+from pushforward.metrics.result import Measure, Report
+from pushforward.metrics.suite import DEFAULT_IMAGES, DEFAULT_POINTS, Comparison, Part
 
-__all__ = ["Metric", "evaluate"]
+__all__ = ["Metric", "Watch", "evaluate"]
 
 Metric = Callable[[Tensor, Tensor], Measure | float]
 """(fake features (n, d), real features (m, d)) -> a number, with or without its reading."""
+
+SPEED = 2e10  # floating-point operations a second that an estimate of time assumes for a core
+KEPT = 2**30  # bytes of features that are computed once and kept; above, every part computes those it uses
+
+
+class Watch(Protocol):
+    """Is told how an evaluation goes."""
+
+    def begin(self, name: str, seconds: float) -> None:
+        """A part begins; about so many seconds are expected."""
+        ...
+
+    def tick(self, fraction: float) -> None:
+        """So much of the part is done, in [0, 1]."""
+        ...
 
 
 def evaluate(
@@ -29,81 +46,109 @@ def evaluate(
     *,
     train: Tensor | None = None,
     features: Features | None = None,
+    blind: Features | None = None,
+    metrics: Sequence[Part] | Mapping[str, Metric] | None = None,
     centres: Tensor | None = None,
     sigma: float | None = None,
     weights: Tensor | Sequence[float] | None = None,
-    metrics: Mapping[str, Metric] | None = None,
+    names: Sequence[str] = (),
     seed: int = 0,
     permutations: int = 200,
     max_n: int = 2000,
     draws: int = 1,
     split: str = "test",
-) -> dict[str, Measure]:
+    notes: Sequence[str] = (),
+    budget: int = 2**26,
+    watch: Watch | None = None,
+    together: bool = False,
+) -> Report:
     """Compare model samples with data.
-
-    Points (n, d) get sliced W2, exact W2 and MMD, and the mode counts where centres are known. Images (n, c, s, s)
-    get the Fréchet distance and MMD in a feature space, sliced W2 of the pixels, and the class shares where the
-    feature space has a classifier. A number from a feature space is named after it: `FD@digits8-1a2b3c4d`.
 
     Args:
         fake: Model samples, (draws * n, *event), in the units of real.
         real: Held-out data, (m, *event).
-        train: A second, independent sample of the data; the floors are measured with it.
-        features: The feature space; where omitted, the bundled `digits8` for images and the raw values for the rest.
-            Use your own for images that are not digits.
+        train: A second, independent sample of the data, for floors; what the model learned from, for memorisation.
+        features: The feature space; where omitted, the bundled `digits8` for grey 8x8 images and the raw values for
+            the rest.
+        blind: Where `features` was fitted to real, the space for tests, fitted to all rows alike; see `Comparison`.
+        metrics: Parts of `metrics.suite`, or your own functions by name; where omitted, `suite.DEFAULT_IMAGES` or
+            `suite.DEFAULT_POINTS`, less those that lack something.
         centres: Means of a mixture's components, (k, d).
         sigma: Their standard deviation, in data units; needed with centres.
         weights: Their probabilities, (k,); equal where omitted.
-        metrics: Your own set instead of the default one: name -> function of (fake features, real features).
+        names: Names of the columns of points, for metrics that look at each.
         seed: Seed of every subset, direction and relabelling.
         permutations: Relabellings behind a p-value.
         max_n: Rows used where the cost is quadratic; exact W2, at cubic cost, uses half as many.
-        draws: Sets of n that fake holds; the Fréchet distance is a mean over them and class shares count them all,
-            the other numbers look at the first.
+        draws: Sets of n that fake holds; Fréchet distance and class shares use them all, other numbers the first.
         split: What real is, for the record.
-
-    Returns:
-        Name -> measure, in a sensible order of reading.
+        notes: What was done to the samples before, for the record.
+        budget: Bytes that the temporaries of one block may take.
+        watch: Is told how it goes.
+        together: All ranks of the process group call this with the same samples, share the work, and all get the
+            report that one process would make. Gather shards first, with `ranks.gather`.
 
     Raises:
         DataError: If the samples do not fit together, hold too few rows or are not finite.
-        UsageError: If centres come without sigma.
+        UsageError: If centres come without sigma, or a part asked for lacks what it needs.
     """
     if centres is not None and sigma is None:
         raise UsageError("centres given without sigma: pass the components' standard deviation too")
-    images, everything = fake.ndim == 4, fake
-    fake = fake[: len(fake) // draws]
-    features = features or (digits8() if images else RAW)
-    q, p, t, known = everything, real, train, features
-    if metrics is not None or features.id != RAW.id:
-        # Features are computed once for all that use them; raw values need no second copy.
-        (q, p, t), known = compare(everything, real, train, features), features.computed
-    if metrics is not None:
-        found = {name: _measured(metric(q, p), q, p, known) for name, metric in metrics.items()}
-        return {name: _recorded(measure, split, seed) for name, measure in found.items()}
+    features = features or (digits8() if fake.shape[1:] == (1, 8, 8) else RAW)
+    if draws < 1 or len(fake) % draws:
+        raise UsageError(f"fake has {len(fake)} samples, not a multiple of {draws} draws: give whole sets")
+    if isinstance(metrics, Mapping):
+        metrics = [_own(name, function) for name, function in metrics.items()]
+    c = Comparison(
+        fake, real, train, fake, real, train, space=features, known=features, blind=blind, draws=draws, centres=centres,
+        sigma=sigma, weights=weights, names=tuple(names), seed=seed, permutations=permutations, max_n=max_n,
+        budget=budget, tick=None if watch is None else watch.tick,
+    )  # fmt: skip
+    check_compared(fake, real, train)
+    usual = DEFAULT_IMAGES if c.images else DEFAULT_POINTS
+    parts = [part for part in usual if part.lacks(c) is None] if metrics is None else list(metrics)
+    for part in parts:
+        if words := part.lacks(c):
+            raise UsageError(words)
+    c = _computed(c, together)
 
-    measures: dict[str, Measure] = {}
-    if features.id != RAW.id:
-        fitted = frechet_distance(q, p, known, train=t, small=True, draws=draws, seed=seed)
-        measures[f"FD@{features.id}"] = fitted
-    name = "mmd" if features.id == RAW.id else f"mmd@{features.id}"
-    measures[name] = mmd(q[: len(fake)], p, known, permutations=permutations, max_n=max_n, seed=seed)
-    measures["sliced_w2"] = sliced_w2(fake, real, train=train, seed=seed, max_n=5 * max_n)
-    if not images:
-        measures["w2"] = w2(fake, real, train=train, seed=seed, max_n=max(2, max_n // 2))
-    if centres is not None and sigma is not None:
-        measures |= modes(fake, centres, sigma, weights)
-    if features.classify is not None:
-        shares = class_shares(real, features.classify)
-        measures |= classes(everything, features.classify, len(shares), shares, n_real=len(real), features=features.id)
-    return {name: _recorded(measure, split, seed) for name, measure in measures.items()}
+    rank, world = ranks.place() if together else (0, 1)
+    found: dict[str, Measure] = {}
+    for k, part in list(enumerate(parts))[rank::world]:
+        if watch is not None:
+            watch.begin(part.name, part.cost(c) / (SPEED * torch.get_num_threads()))
+        answer = part.run(c)
+        found |= {f"{k:03d}.{i:03d} {name}": measure for i, (name, measure) in enumerate(answer.items())}
+    if together:
+        found = ranks.gather_measures(found)
+    measures = {key.split(" ", 1)[1]: _recorded(found[key], split, seed) for key in sorted(found)}
+    warning = copies({name.split("@")[0]: measure for name, measure in measures.items()})
+    return Report(measures, tuple(notes), () if warning is None else (warning,))
 
 
-def _measured(value: Measure | float, q: Tensor, p: Tensor, features: Features) -> Measure:
-    """A bare number with its sizes."""
-    if isinstance(value, Measure):
-        return value
-    return Measure(float(value), n_fake=len(q), n_real=len(p), features=features.id, better="none")
+def _computed(c: Comparison, together: bool) -> Comparison:
+    """With the features of all samples, computed once for all parts, where they fit into memory."""
+    if c.space.id == RAW.id:
+        return c  # raw values need no second copy
+    rows = len(c.fake) + len(c.real) + (0 if c.train is None else len(c.train))
+    if 8 * rows * (c.space.dim or c.real[0].numel()) > KEPT:
+        return c
+    compute = functools.partial(ranks.together, c.space) if together else c.space
+    q, p, t = compare(c.fake, c.real, c.train, compute)
+    return replace(c, q=q, p=p, t=t, known=c.space.computed)
+
+
+def _own(name: str, function: Metric) -> Part:
+    """A user's function as a part."""
+
+    def run(c: Comparison) -> Mapping[str, Measure]:
+        q, p = (c.q, c.p) if c.known is not c.space else (c.space(c.q), c.space(c.p))
+        value = function(q, p)
+        if not isinstance(value, Measure):
+            value = Measure(float(value), n_fake=len(q), n_real=len(p), features=c.space.id, better="none")
+        return {name: value}
+
+    return Part(name, "your own", run, lambda c: 0.0, (name,))
 
 
 def _recorded(measure: Measure, split: str, seed: int) -> Measure:

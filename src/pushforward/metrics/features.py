@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -50,9 +50,30 @@ class Features:
         Raises:
             DataError: If the function does not answer with `dim` finite features a row.
         """
-        values = blocked(self.function, x, block)
-        if values.ndim != 2 or len(values) != len(x) or (self.dim is not None and values.shape[1] != self.dim):
-            wanted = (len(x), self.dim or "d")
+        return self._checked(blocked(self.function, x, block), len(x))
+
+    def stream(self, x: Tensor, block: int = 1024, rows: Tensor | None = None) -> Iterator[Tensor]:
+        """Features of x, block by block, for statistics that need no more than one block at a time.
+
+        Between two blocks nothing is held, no gradient mode is changed and no module is left in evaluation mode.
+
+        Args:
+            x: Samples, (n, *event); may be mapped from a file.
+            block: Rows computed at a time.
+            rows: Indices of the rows to read, in this order; all where omitted.
+
+        Yields:
+            (b, dim), float64, on the CPU.
+
+        Raises:
+            DataError: If the function does not answer with `dim` finite features a row.
+        """
+        for part in x.split(block) if rows is None else (x[some.to(x.device)] for some in rows.split(block)):
+            yield self._checked(blocked(self.function, part, block), len(part))
+
+    def _checked(self, values: Tensor, rows: int) -> Tensor:
+        if values.ndim != 2 or len(values) != rows or (self.dim is not None and values.shape[1] != self.dim):
+            wanted = (rows, self.dim or "d")
             raise DataError(f"features {self.id} gave shape {tuple(values.shape)}, wanted {wanted}: check the function")
         if not values.isfinite().all():
             raise DataError(f"features {self.id} are not finite: check the range of the samples")

@@ -3,70 +3,38 @@ r"""Fréchet distance of two Gaussians fitted to features.
 .. math::
     F = \|m_q - m_p\|^2 + \operatorname{tr} C_q + \operatorname{tr} C_p - 2 \operatorname{tr} (C_q C_p)^{1/2}
 
-Everything is float64; the cross term is the sum of roots of the eigenvalues of :math:`C_q^{1/2} C_p C_q^{1/2}`, which
+Everything is float64; the cross term is the sum of roots of the eigenvalues of :math:`C_p^{1/2} C_q C_p^{1/2}`, which
 are real and non-negative, so no general matrix root and no added jitter is needed. F is biased upwards by about
-:math:`d^2 / 2 (1/n + 1/m)`: read it next to its floor.
+:math:`d^2 / 2 (1/n + 1/m)`: read it next to its floor, or extrapolate it (`frechet_limit`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import reduce
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pushforward.errors import DataError
 from pushforward.metrics.features import RAW, Features
-from pushforward.metrics.reference import compare, real_floor
+from pushforward.metrics.moments import Moments, moments, ticking
+from pushforward.metrics.reference import check_compared, subset
 from pushforward.metrics.result import Measure
 
-__all__ = ["Moments", "frechet", "frechet_distance", "frechet_floor", "frechet_se", "moments"]
+__all__ = ["Moments", "frechet", "frechet_distance", "frechet_floor", "frechet_rows", "frechet_se", "moments"]
 
+_ERROR_ROWS = 2**12
+"""Rows of each sample behind a standard error: 4096 give it to one or two per cent."""
 
-@dataclass(frozen=True)
-class Moments:
-    """Sufficient statistics of features; `a + b` are those of both samples together, to rounding.
+_FLOOR_VALUES = 2**26
+"""Numbers (rows times features) that the repeats of a measured floor read together; one repeat is made in any case."""
 
-    Attributes:
-        n: Number of rows.
-        mean: (d,), float64.
-        scatter: Sum of outer products of deviations from the mean, (d, d), float64.
-    """
-
-    n: int
-    mean: Tensor
-    scatter: Tensor
-
-    @property
-    def covariance(self) -> Tensor:
-        """Unbiased covariance, scatter / (n - 1), (d, d)."""
-        if self.n < 2:
-            raise DataError(f"a covariance of {self.n} row(s) does not exist: give at least 2")
-        return self.scatter / (self.n - 1)
-
-    def __add__(self, other: Moments) -> Moments:
-        """Merge two samples' moments (Chan, Golub & LeVeque, 1983)."""
-        n = self.n + other.n
-        step = other.mean - self.mean
-        scatter = self.scatter + other.scatter + torch.outer(step, step) * (self.n * other.n / n)
-        return Moments(n, self.mean + step * (other.n / n), scatter)
-
-
-def moments(features: Tensor | Iterable[Tensor]) -> Moments:
-    """Moments of features (n, d), or of a stream of such blocks.
-
-    Raises:
-        DataError: If the stream holds no rows.
-    """
-    blocks = [features] if isinstance(features, Tensor) else features
-    parts = (_block_moments(block.double()) for block in blocks if len(block))
-    first = next(parts, None)
-    if first is None:
-        raise DataError("no rows to take moments of: the stream of features is empty")
-    return reduce(Moments.__add__, parts, first)
+_HELD_VALUES = 2**24
+"""Numbers of features kept for a second reading, 128 MiB; more are computed again."""
 
 
 def frechet(q: Moments, p: Moments) -> float:
@@ -80,10 +48,19 @@ def frechet(q: Moments, p: Moments) -> float:
         The Fréchet distance between multivariate normal distributions (Dowson & Landau, 1982);
         GANs trained by a two time-scale update rule (Heusel et al., 2017), arXiv:1706.08500.
     """
-    root = _root(q.covariance)
-    cross = torch.linalg.eigvalsh(_symmetric(root @ p.covariance @ root)).clamp_min(0).sqrt().sum()
-    shift = (q.mean - p.mean).square().sum()
-    return max(0.0, float(shift + q.covariance.trace() + p.covariance.trace() - 2 * cross))
+    return _Gaussian.of(p).distance(q)
+
+
+def frechet_rows(q: Tensor, p: Tensor) -> float:
+    r"""The same number from feature rows without a (d, d) matrix: for fewer rows than features.
+
+    With centred rows X and Y the cross term is the nuclear norm of :math:`X Y^\top / \sqrt{(n-1)(m-1)}`.
+
+    Args:
+        q: Model features, (n, d).
+        p: Data features, (m, d).
+    """
+    return _Rows(p.double()).measure([q.double()])[0]
 
 
 def frechet_floor(covariance: Tensor, n: int, m: int) -> float:
@@ -98,10 +75,7 @@ def frechet_floor(covariance: Tensor, n: int, m: int) -> float:
         n: Size of the first sample.
         m: Size of the second.
     """
-    values = torch.linalg.eigvalsh(_symmetric(covariance.double())).clamp_min(0)
-    sums = values[:, None] + values
-    pairs = torch.where(sums > 0, values[:, None] * values / sums.where(sums > 0, 1.0), 0.0).sum()
-    return (1 / n + 1 / m) * float(values.sum() + 0.5 * (pairs + 0.5 * values.sum()))
+    return _floor(torch.linalg.eigvalsh(_symmetric(covariance.double())).clamp_min(0), n, m)
 
 
 def frechet_se(q: Tensor, p: Tensor) -> float:
@@ -115,8 +89,7 @@ def frechet_se(q: Tensor, p: Tensor) -> float:
         q: Model features, (n, d).
         p: Data features, (m, d).
     """
-    q, p = q.double(), p.double()
-    return float((_influence(q, p).var() / len(q) + _influence(p, q).var() / len(p)).sqrt())
+    return _Gaussian.of(moments(p)).error(moments(q), q, p)
 
 
 def frechet_distance(
@@ -129,8 +102,9 @@ def frechet_distance(
     repeats: int = 20,
     draws: int = 1,
     seed: int = 0,
+    tick: Callable[[float], None] | None = None,
 ) -> Measure:
-    """Fréchet distance with its floor and standard error.
+    """Fréchet distance with its floor and standard error; samples are read in blocks and may be mapped from files.
 
     The floor is measured (subsets of `train`, as many as there are fakes, against `real`) where `train` is given and
     large enough, else it is the closed form for a Gaussian with real's covariance; the protocol says which.
@@ -141,65 +115,172 @@ def frechet_distance(
         features: The feature space; its identity belongs in the number's name.
         train: A second sample of the data, for the floor.
         small: Allow fewer rows than twice the number of features; the protocol then carries a note.
-        repeats: Subsets averaged for the measured floor.
+        repeats: Subsets averaged for the measured floor; fewer where they are large, since they scatter less.
         draws: Sets of n that fake holds, one after the other; the value is their mean distance, as the floor is a mean.
-        seed: Seed of these subsets.
+        seed: Seed of these subsets, and of the rows behind the error.
+        tick: Called with the share of rows read so far.
 
     Raises:
         DataError: If the samples do not fit together, or are fewer than twice the number of features.
     """
-    sets, p, t = compare(fake, real, train, features)
-    if draws < 1 or len(sets) % draws:
-        raise DataError(f"fake has {len(sets)} samples, not a multiple of {draws} draws: give whole sets")
-    q, *more = sets.split(len(sets) // draws)
-    least, dim = min(len(q), len(p)), q.shape[1]
-    protocol: dict[str, str | float | int] = {"covariance": "ddof 1", "dim": dim, "se": "first variation"}
-    if least < 2 * dim:
-        name = "fake" if len(q) <= len(p) else "real"
+    check_compared(fake, real, train)
+    if draws < 1 or len(fake) % draws:
+        raise DataError(f"fake has {len(fake)} samples, not a multiple of {draws} draws: give whole sets")
+    n, m, dim = len(fake) // draws, len(real), features(real[:1]).shape[1]
+    protocol: dict[str, str | float | int] = {"covariance": "ddof 1", "dim": dim}
+    if min(n, m) < 2 * dim:
+        name = "fake" if n <= m else "real"
         remedy = f"give at least {2 * dim}, use the unbiased mmd, or pass small=True and read it against its floor"
         if not small:
-            raise DataError(f"{name} has {least} samples for {dim} features: {remedy}")
-        protocol["note"] = f"{least} samples for {dim} features: covariance poorly known, read against the floor"
-    reference = moments(p)
-    if t is not None and len(t) >= len(q):
-        floor, how = real_floor(
-            lambda a, b: frechet(moments(a), moments(b)), p, t, (len(q), len(p)), repeats=repeats, seed=seed
-        )
-        protocol |= {"floor": how, "seed": seed}
+            raise DataError(f"{name} has {min(n, m)} samples for {dim} features: {remedy}")
+        protocol["note"] = f"{min(n, m)} samples for {dim} features: covariance poorly known, read against the floor"
+    if train is None or len(train) < n:
+        train, repeats = None, 0
     else:
-        floor = frechet_floor(reference.covariance, len(q), len(p))
-        protocol["floor"] = "closed form, Gaussian of real's covariance"
-    value = math.fsum(frechet(moments(one), reference) for one in (q, *more)) / draws
-    error = frechet_se(q, p)
+        repeats = min(repeats, max(1, _FLOOR_VALUES // (n * dim))) if n < len(train) else 1
+
+    read = ticking(tick, len(fake) + m + repeats * n)
+    sets, data = [_held(part, features, dim) for part in fake.split(n)], _held(real, features, dim)
+    stream = read(data.stream())
+    fit = _Rows(torch.cat(list(stream))) if max(n, m) < dim else _Gaussian.of(moments(stream))
+    (first, error), *others = (fit.measure(read(part.stream())) for part in sets)
+    value = math.fsum([first, *(distance for distance, _ in others)]) / draws
+
+    if train is None:
+        floor, how = _floor(fit.spectrum, n, m), "closed form, Gaussian of real's covariance"
+    else:
+        more, rng = _held(train, features, dim), np.random.default_rng(seed)
+        orders = (torch.from_numpy(np.sort(rng.permutation(len(train))[:n])) for _ in range(repeats))
+        floor = math.fsum(fit.measure(read(more.stream(order)))[0] for order in orders) / repeats
+        how = f"train {n} vs real {m}, mean of {repeats}"
+    rng = np.random.default_rng(seed)
+    used = [part.features(subset(part.x, _ERROR_ROWS, rng)) for part in (sets[0], data)]
+    rows = "all rows" if max(n, m) <= _ERROR_ROWS else f"{_ERROR_ROWS} rows of each"
+    protocol |= {"floor": how, "se": f"first variation, {rows}", "seed": seed}
     if draws > 1:
-        protocol["value"] = f"mean of {draws} sets of {len(q)}; the se is that of one"
-    return Measure(value, floor, error, None, len(q), len(p), features.id, "lower", protocol)
+        protocol["value"] = f"mean of {draws} sets of {n}; the se is that of one"
+    return Measure(value, floor, error(*used), None, n, m, features.id, "lower", protocol)
 
 
-def _block_moments(block: Tensor) -> Moments:
-    mean = block.mean(0)
-    deviations = block - mean
-    return Moments(len(block), mean, deviations.T @ deviations)
+_Error = Callable[[Tensor, Tensor], float]
+"""(rows of q, rows of p) -> standard error of their samples' distance."""
+
+
+class _Fit(Protocol):
+    """What is known of the data once for many distances to it."""
+
+    @property
+    def spectrum(self) -> Tensor:
+        """Eigenvalues of the covariance."""
+        ...
+
+    def measure(self, blocks: Iterable[Tensor]) -> tuple[float, _Error]:
+        """Distance of a sample, given as blocks of features, and its error."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Gaussian:
+    """The data as moments and the eigenvalues and -vectors of their covariance."""
+
+    p: Moments
+    spectrum: Tensor
+    vectors: Tensor
+
+    @staticmethod
+    def of(p: Moments) -> _Gaussian:
+        values, vectors = torch.linalg.eigh(_symmetric(p.covariance))
+        return _Gaussian(p, values.clamp_min(0), vectors)
+
+    def measure(self, blocks: Iterable[Tensor]) -> tuple[float, _Error]:
+        q = moments(blocks)
+        return self.distance(q), lambda x, y: self.error(q, x, y)
+
+    def distance(self, q: Moments) -> float:
+        cross = torch.linalg.eigvalsh(self._middle(q)).clamp_min(0).sqrt().sum()
+        shift = (q.mean - self.p.mean).square().sum()
+        return max(0.0, float(shift + q.covariance.trace() + self.p.covariance.trace() - 2 * cross))
+
+    def error(self, q: Moments, x: Tensor, y: Tensor) -> float:
+        # With F F' = C_p, F' C_q F = W M W' and G inverse to F', the optimal maps are T_q = F W M^(-1/2) W' F' and
+        # T_p = G W M^(1/2) W' G': their quadratic forms are squared lengths.
+        values, vectors = torch.linalg.eigh(self._middle(q))
+        values = values.clamp_min(0)
+        to_p = (self.vectors * self.spectrum.sqrt()) @ (vectors * _inverse(values, 0.25))
+        to_q = (self.vectors * _inverse(self.spectrum, 0.5)) @ (vectors * values.pow(0.25))
+        noise_q = _variation(x, q.mean, self.p.mean, to_p).var() / q.n
+        noise_p = _variation(y, self.p.mean, q.mean, to_q).var() / self.p.n
+        return float((noise_q + noise_p).sqrt())
+
+    def _middle(self, q: Moments) -> Tensor:
+        """A matrix with the eigenvalues of the product of the covariances, symmetric."""
+        root = self.vectors * self.spectrum.sqrt()
+        return _symmetric(root.T @ q.covariance @ root)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The data as rows of features, fewer than there are features: all in (n, m), nothing in (d, d)."""
+
+    p: Tensor
+
+    @property
+    def spectrum(self) -> Tensor:
+        return torch.linalg.svdvals(self.p - self.p.mean(0)).square() / (len(self.p) - 1)
+
+    def measure(self, blocks: Iterable[Tensor]) -> tuple[float, _Error]:
+        q, p = torch.cat(list(blocks)), self.p
+        x, y, shift = q - q.mean(0), p - p.mean(0), q.mean(0) - p.mean(0)
+        n, m = len(q), len(p)
+        left, values, right = torch.linalg.svd(x @ y.T / ((n - 1) * (m - 1)) ** 0.5, full_matrices=False)
+        lengths_x, lengths_y = x.square().sum(1), y.square().sum(1)
+        traces = lengths_x.sum() / (n - 1) + lengths_y.sum() / (m - 1)
+        # The optimal map's quadratic form at a row is that row's share of the nuclear norm.
+        along_x = 2 * x @ shift + lengths_x - (n - 1) * left.square() @ values
+        along_y = -2 * y @ shift + lengths_y - (m - 1) * right.T.square() @ values
+        error = float((along_x.var() / n + along_y.var() / m).sqrt())
+        return max(0.0, float(shift.square().sum() + traces - 2 * values.sum())), lambda _x, _y: error
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Samples and the feature space that they are still to be mapped to."""
+
+    x: Tensor
+    features: Features
+
+    def stream(self, rows: Tensor | None = None) -> Iterable[Tensor]:
+        return self.features.stream(self.x, rows=rows)
+
+
+def _held(x: Tensor, features: Features, dim: int) -> _Sample:
+    """Samples mapped to features at once where these are few, so that a network runs once."""
+    if features.function is RAW.function or len(x) * dim > _HELD_VALUES:
+        return _Sample(x, features)
+    return _Sample(features(x), features.computed)
+
+
+def _floor(values: Tensor, n: int, m: int) -> float:
+    sums = values[:, None] + values
+    pairs = torch.where(sums > 0, values[:, None] * values / sums.where(sums > 0, 1.0), 0.0).sum()
+    return (1 / n + 1 / m) * float(values.sum() + 0.5 * (pairs + 0.5 * values.sum()))
 
 
 def _symmetric(matrix: Tensor) -> Tensor:
     return (matrix + matrix.T) / 2
 
 
-def _root(matrix: Tensor, *, inverse: bool = False) -> Tensor:
-    """Root of a positive semi-definite matrix, or the pseudo-inverse of that root."""
-    values, vectors = torch.linalg.eigh(_symmetric(matrix))
-    roots = values.clamp_min(0).sqrt()
-    if inverse:
-        kept = values > values.max().clamp_min(0) * len(values) * torch.finfo(values.dtype).eps
-        roots = torch.where(kept, 1 / roots.where(kept, 1.0), 0.0)
-    return (vectors * roots) @ vectors.T
+def _inverse(values: Tensor, power: float) -> Tensor:
+    """Eigenvalues to a negative power; those that are zero up to rounding stay zero."""
+    kept = values > values.max() * len(values) * torch.finfo(values.dtype).eps
+    return torch.where(kept, values.where(kept, 1.0).pow(-power), 0.0)
 
 
-def _influence(x: Tensor, y: Tensor) -> Tensor:
-    """First variation of F with respect to the law of x, at the rows of x, (n,)."""
-    a, b = moments(x), moments(y)
-    root, inverse = _root(a.covariance), _root(a.covariance, inverse=True)
-    carry = inverse @ _root(root @ b.covariance @ root) @ inverse
-    deviations = x - a.mean
-    return 2 * deviations @ (a.mean - b.mean) + (deviations * (deviations - deviations @ carry)).sum(1)
+def _variation(x: Tensor, mean: Tensor, other: Tensor, root: Tensor) -> Tensor:
+    """First variation of F with respect to the law of x, at the rows of x, (n,); root @ root.T is the optimal map."""
+    parts = []
+    for part in x.split(_ERROR_ROWS):
+        deviations = part.double() - mean
+        squares = deviations.square().sum(1) - (deviations @ root).square().sum(1)
+        parts.append(2 * deviations @ (mean - other) + squares)
+    return torch.cat(parts)

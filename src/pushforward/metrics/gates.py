@@ -14,7 +14,7 @@ import difflib
 import math
 import operator
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pushforward.errors import UsageError
@@ -50,6 +50,20 @@ class Gate:
     limit: float
     of_floor: bool
 
+    def expect(self, names: Sequence[str]) -> None:
+        """Refuse a gate on what will not be measured, before any work.
+
+        Args:
+            names: What will be measured, without feature spaces and columns.
+
+        Raises:
+            UsageError: If the gate's metric is not among them.
+        """
+        if self.name != "p" and not {self.name, *_short(self.name)} & {*names}:
+            close = difflib.get_close_matches(self.name, names, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise UsageError(f"gate {self.text!r}: {self.name} is not measured: {hint}there are {', '.join(names)}")
+
     def check(self, measures: Mapping[str, Measure]) -> str | None:
         """Why the gate fails, in words, or None where it passes. A value that is not finite fails.
 
@@ -61,11 +75,9 @@ class Gate:
             if not values:
                 raise UsageError(f"gate {self.text!r}: no test with a p-value was made: add one, as mmd or c2st")
             return self._compare(min(holm(values)), self.limit, f"smallest of {len(values)} p after Holm")
-        found = [name for name in measures if self.name in (name, name.split("@")[0])]
+        found = [name for name in measures if self.name in (name, *_short(name))]
         if not found:
-            close = difflib.get_close_matches(self.name, [name.split("@")[0] for name in measures], n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            raise UsageError(f"gate {self.text!r}: {self.name} was not measured: {hint}there are {', '.join(measures)}")
+            self.expect([short for name in measures for short in _short(name)])
         for name in found:
             measure = measures[name]
             value: float | None = getattr(measure, self.field)
@@ -83,6 +95,12 @@ class Gate:
             return f"{what} is not finite"
         floor = f" = {self.limit:g} x floor" if self.of_floor else ""
         return f"{what} = {value:.4g} {self.sign} {limit:.4g}{floor}" if COMPARISONS[self.sign](value, limit) else None
+
+
+def _short(name: str) -> tuple[str, str]:
+    """A name without its feature space, and also without its column."""
+    short = name.split("@")[0]
+    return short, short.split("[")[0]
 
 
 def parse_gate(text: str) -> Gate:

@@ -1,26 +1,37 @@
-r"""Maximum mean discrepancy between samples, and the exact permutation test that goes with it.
+r"""Maximum mean discrepancy between samples, and the exact permutation tests that go with it.
 
 .. math::
     \mathrm{MMD}^2(q, p) = \mathbb{E}\,k(x, x') + \mathbb{E}\,k(y, y') - 2\,\mathbb{E}\,k(x, y), \qquad
     x, x' \sim q, \; y, y' \sim p
+
+With :math:`k(x, y) = -\|x - y\|` it is the energy distance.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.geometry.kernels import Kernel, column_blocks, median_bandwidth, multiscale, rbf
+from pushforward.errors import UsageError
+from pushforward.geometry.kernels import Kernel, energy, median_bandwidth, multiscale, rbf, squared_distances
 from pushforward.metrics.features import RAW, Features
+from pushforward.metrics.permutation import halves, permutation_measure, relabellings
+from pushforward.metrics.quadratic import Matrices, relabelled_mmd, row_sums, signal_to_noise
 from pushforward.metrics.reference import compare, subset
 from pushforward.metrics.result import Measure
 
-__all__ = ["mmd", "mmd_permutations", "mmd_squared"]
+__all__ = ["energy_distance", "mmd", "mmd_permutations", "mmd_squared"]
+
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Multiples of the median distance: the lengths that are averaged, chosen from, or maximised over."""
 
 
 def mmd_squared(q: Tensor, p: Tensor, kernel: Kernel, *, biased: bool = False, budget: int = 2**26) -> float:
-    """MMD² in float64, block by block.
+    """MMD² in float64, tile by tile.
 
     Args:
         q: Model samples, (n, *event), n >= 2.
@@ -28,34 +39,35 @@ def mmd_squared(q: Tensor, p: Tensor, kernel: Kernel, *, biased: bool = False, b
         kernel: A radial kernel.
         biased: Include the diagonals (V-statistic, never negative) instead of leaving them out (U-statistic, mean
             zero where q = p, may be negative).
-        budget: Bytes that the temporaries of one block may take.
+        budget: Bytes that the temporaries of one tile may take.
     """
-    labels = torch.zeros(1, len(q) + len(p), dtype=torch.float64)
-    labels[:, : len(q)] = 1
-    return float(_mmd_squared(torch.cat([_rows(q), _rows(p)]), labels, kernel, biased, budget))
+    return float(mmd_permutations(q, p, kernel, 0, biased=biased, budget=budget))
 
 
 def mmd_permutations(
-    q: Tensor, p: Tensor, kernel: Kernel, permutations: int, *, seed: int = 0, budget: int = 2**26
+    q: Tensor,
+    p: Tensor,
+    kernel: Kernel,
+    permutations: int,
+    *,
+    biased: bool = False,
+    seed: int = 0,
+    budget: int = 2**26,
 ) -> Tensor:
-    """Unbiased MMD² of the samples (first entry) and of random relabellings of their pool, (permutations + 1,).
-
-    One pass over one kernel matrix serves all relabellings, as products with their 0/1 rows:
-    O((n + m)² (d + permutations)).
+    """MMD² of the samples (first entry) and of random relabellings of their pool, (permutations + 1,).
 
     Args:
         q: Model samples, (n, *event).
         p: Data samples, (m, *event).
         kernel: Fixed in advance, or chosen without looking at which sample a point came from.
         permutations: Number of relabellings.
+        biased: See `mmd_squared`.
         seed: Seed of the relabellings.
-        budget: Bytes that the temporaries of one block may take.
+        budget: Bytes that the temporaries of one tile may take.
     """
-    n, total = len(q), len(q) + len(p)
-    order = np.random.default_rng(seed).random((permutations + 1, total)).argsort(1)[:, :n]
-    order[0] = np.arange(n)
-    labels = torch.zeros(permutations + 1, total, dtype=torch.float64).scatter_(1, torch.from_numpy(order), 1.0)
-    return _mmd_squared(torch.cat([_rows(q), _rows(p)]), labels, kernel, False, budget)
+    labels = relabellings(len(q), len(p), permutations, seed=seed)
+    pool = torch.cat([x.detach().flatten(1).double().cpu() for x in (q, p)])
+    return relabelled_mmd(pool, labels, _radial([kernel]), biased=biased, budget=budget)[0][0]
 
 
 def mmd(
@@ -64,71 +76,144 @@ def mmd(
     features: Features = RAW,
     *,
     kernel: Kernel | None = None,
+    family: Callable[[float], Kernel] = rbf,
+    bandwidth: Literal["pooled", "split", "aggregated"] = "pooled",
+    biased: bool = False,
     permutations: int = 200,
     max_n: int = 2000,
     seed: int = 0,
     budget: int = 2**26,
+    tick: Callable[[float], None] | None = None,
 ) -> Measure:
-    r"""Unbiased MMD² with its permutation p-value :math:`(1 + \#\{T_b \ge T_0\}) / (B + 1)`.
+    r"""MMD² with its permutation p-value :math:`(1 + \#\{T_b \ge T_0\}) / (B + 1)`, exact for independent samples.
 
-    Its floor is 0, the mean of the unbiased estimate for equal laws; `protocol["null_95"]` is the 95 % quantile of
-    the relabelled values. The p-value is exact for independent samples.
+    A kernel's length is known up to a factor of a few: 1/4 to 4 times the median distance of the pooled sample. To
+    try all of these on the rows tested and report the best would double the rate of false alarms. Three ways that
+    keep it:
+
+    - "pooled": the mean of the kernels at these lengths. All rows are tested.
+    - "split": the one length with the largest `signal_to_noise` on half of the rows, tested on the other half.
+    - "aggregated": the largest over the lengths of MMD² in standard deviations from the mean, both over all
+      labellings; every relabelling chooses its own length. All rows are tested; the value is that maximum.
+
+    The floor is 0 for the unbiased estimate, whose mean it is for equal laws, else the mean of the relabelled values;
+    `protocol["null_95"]` is their 95 % quantile and `detail["null"]` holds them.
 
     Args:
         fake: Model samples, (n, *event).
         real: Data samples, (m, *event).
         features: The feature space.
-        kernel: A radial kernel; where omitted, the mean of Gaussian kernels at 1/4 to 4 times the median distance of
-            the pooled sample.
+        kernel: A radial kernel, fixed in advance; its length is then not chosen at all.
+        family: Constructor of a kernel from its length, such as `geometry.imq`.
+        bandwidth: How the length is chosen.
+        biased: V-statistic instead of U-statistic; see `mmd_squared`.
         permutations: Relabellings B.
         max_n: Rows used of each; more are subsampled.
         seed: Seed of subsets and relabellings.
-        budget: Bytes that the temporaries of one block may take.
+        budget: Bytes that the temporaries of one tile may take.
+        tick: Told the fraction done.
+
+    Raises:
+        DataError: If the samples do not fit together.
+        UsageError: If a kernel is given together with a choice of its length.
+
+    References:
+        A kernel two-sample test (Gretton et al., 2012); MMD aggregated two-sample test (Schrab et al., 2023),
+        arXiv:2110.15073, for the maximum over lengths.
+    """
+    if kernel is not None and bandwidth != "pooled":
+        raise UsageError(f"bandwidth is {bandwidth!r} beside a kernel of set length: give its family instead")
+    if bandwidth == "aggregated" and permutations < 1:
+        raise UsageError("bandwidth is 'aggregated' without relabellings, which give its unit: set permutations")
+    q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
+    rng = np.random.default_rng(seed)
+    p = subset(p, max_n, rng)
+    protocol: dict[str, str | float | int] = {"choice": "fixed" if kernel else bandwidth}
+    if bandwidth == "split":
+        (q_other, q), (p_other, p) = halves(q, rng), halves(p, rng)
+        kernels = [_most_telling(_at_lengths(family, q_other, p_other, seed), q_other, p_other, budget)]
+        protocol["chosen_on"] = f"{len(q_other)} and {len(p_other)} other rows"
+    elif bandwidth == "aggregated":
+        kernels = _at_lengths(family, q, p, seed)
+    else:
+        kernels = [kernel or multiscale(family, median_bandwidth(q, p, seed=seed), FACTORS)]
+    labels = relabellings(len(q), len(p), permutations, seed=seed)
+    many, rounding = relabelled_mmd(
+        torch.cat([q, p]), labels, _radial(kernels), biased=biased, budget=budget, tick=tick
+    )
+    values, error, best = many[0], float(rounding[0]), kernels[0]
+    if bandwidth == "aggregated":
+        spread = (many - many.mean(1, keepdim=True)) / many.std(1, keepdim=True).clamp_min(1e-300)
+        values, error, best = spread.amax(0), 0.0, kernels[int(spread[:, 0].argmax())]
+        protocol["value"] = "largest MMD² over lengths, in standard deviations over all labellings"
+    protocol |= {"kernel": best.name, "bandwidth": best.bandwidth, "estimator": "biased" if biased else "unbiased"}
+    protocol |= {"seed": seed, "max_n": max_n}
+    floor = None if biased or bandwidth == "aggregated" else 0.0
+    return permutation_measure(values, (len(q), len(p)), features.id, protocol, floor=floor, rounding=error)
+
+
+def energy_distance(
+    fake: Tensor,
+    real: Tensor,
+    features: Features = RAW,
+    *,
+    permutations: int = 200,
+    max_n: int = 2000,
+    seed: int = 0,
+    budget: int = 2**26,
+    tick: Callable[[float], None] | None = None,
+) -> Measure:
+    r"""Unbiased energy distance with its exact permutation p-value; no length to choose.
+
+    .. math:: E = 2\,\mathbb{E}\|x - y\| - \mathbb{E}\|x - x'\| - \mathbb{E}\|y - y'\|
+
+    It is in data units and not a square root, with means over different points only, so its floor is 0 and it may be
+    negative; `scipy.stats.energy_distance` is the root of the version with equal points, on the line.
+
+    Args:
+        fake: Model samples, (n, *event).
+        real: Data samples, (m, *event).
+        features: The feature space.
+        permutations: Relabellings B.
+        max_n: Rows used of each; more are subsampled.
+        seed: Seed of subsets and relabellings.
+        budget: Bytes that the temporaries of one tile may take.
+        tick: Told the fraction done.
 
     Raises:
         DataError: If the samples do not fit together.
 
     References:
-        A kernel two-sample test (Gretton et al., 2012).
+        Energy statistics (Székely & Rizzo, 2013).
     """
-    q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
-    p = subset(p, max_n, np.random.default_rng(seed))
-    kernel = kernel or multiscale(rbf, median_bandwidth(q, p, seed=seed))
-    values = mmd_permutations(q, p, kernel, permutations, seed=seed, budget=budget)
-    value, null = float(values[0]), values[1:]
-    # Relabellings that tie up to rounding count as at least as large: the p-value can only grow.
-    slack = 1e-12 * float(values.abs().max())
-    protocol: dict[str, str | float | int] = {
-        "kernel": kernel.name,
-        "bandwidth": kernel.bandwidth,
-        "estimator": "unbiased",
-        "permutations": permutations,
-        "seed": seed,
-        "max_n": max_n,
-    }
-    p_value = None
-    if permutations > 0:
-        p_value = (1 + int((null >= value - slack).sum())) / (permutations + 1)
-        protocol["null_95"] = float(null.quantile(0.95))
-    return Measure(value, 0.0, None, p_value, len(q), len(p), features.id, "lower", protocol)
+    return mmd(
+        fake, real, features, kernel=energy(),
+        permutations=permutations, max_n=max_n, seed=seed, budget=budget, tick=tick,
+    )  # fmt: skip
 
 
-def _rows(x: Tensor) -> Tensor:
-    return x.detach().flatten(1).double().cpu()
+def _radial(kernels: Sequence[Kernel]) -> Matrices:
+    """Matrices of radial kernels, from one matrix of distances."""
+
+    def matrices(x: Tensor, y: Tensor) -> Iterator[Tensor]:
+        squared = squared_distances(x, y)
+        return (kernel.profile(squared) for kernel in kernels)
+
+    return matrices
 
 
-def _mmd_squared(pool: Tensor, labels: Tensor, kernel: Kernel, biased: bool, budget: int) -> Tensor:
-    """MMD² for each row of 0/1 labels (B, N), where 1 means q."""
-    within_q, row_sums = labels.new_zeros(len(labels)), labels.new_empty(labels.shape[1])
-    diagonal = float(kernel.profile(pool.new_zeros(())))
-    for part, block in column_blocks(kernel, pool, pool, budget=budget):
-        block.diagonal(-part.start).fill_(diagonal)
-        within_q += ((labels @ block) * labels[:, part]).sum(1)
-        row_sums[part] = block.sum(0)
-    n, m = labels.sum(1), (1 - labels).sum(1)
-    cross = labels @ row_sums - within_q
-    within_p = row_sums.sum() - within_q - 2 * cross
-    if biased:
-        return within_q / n**2 + within_p / m**2 - 2 * cross / (n * m)
-    within_q, within_p = within_q - n * diagonal, within_p - m * diagonal
-    return within_q / (n * (n - 1)) + within_p / (m * (m - 1)) - 2 * cross / (n * m)
+def _at_lengths(family: Callable[[float], Kernel], q: Tensor, p: Tensor, seed: int) -> list[Kernel]:
+    centre = median_bandwidth(q, p, seed=seed)
+    return [family(factor * centre) for factor in FACTORS]
+
+
+def _most_telling(kernels: Sequence[Kernel], q: Tensor, p: Tensor, budget: int) -> Kernel:
+    """The kernel with the largest signal to noise on equally many rows of q and p."""
+    n = min(len(q), len(p))
+    q, p, matrices = q[:n], p[:n], _radial(kernels)
+    both, xx, yy = (row_sums(rows, matrices, len(kernels), budget) for rows in (torch.cat([q, p]), q, p))
+    found = [
+        signal_to_noise(xx[k], yy[k], both[k, :n] - xx[k], both[k, n:] - yy[k], float(kernel(q[:1], q[:1])))
+        for k, kernel in enumerate(kernels)
+    ]
+    return kernels[int(torch.stack(found).argmax())]

@@ -15,7 +15,7 @@ from pushforward.metrics.features import blocked
 from pushforward.metrics.reference import check_samples
 from pushforward.metrics.result import Measure
 
-__all__ = ["class_shares", "classes", "modes"]
+__all__ = ["class_shares", "classes", "expected_modes", "labels_of", "modes", "probabilities"]
 
 Array = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ def modes(
     if not sigma > 0:
         raise DataError(f"sigma is {sigma}: give the components' standard deviation in data units")
     n, dim = len(fake), fake.shape[1]
-    shares = _shares(weights, len(centres))
+    shares = probabilities(weights, len(centres))
     near = radius or (3.0 if dim <= 2 else float(chdtri(dim, chdtrc(1, 9.0)) ** 0.5))
     wide = near * 4 / 3 if radius else (4.0 if dim <= 2 else float(chdtri(dim, chdtrc(1, 16.0)) ** 0.5))
 
@@ -72,8 +72,8 @@ def modes(
     protocol: dict[str, str | float | int] = {"modes": len(centres), "sigma": sigma, "radius_sigma": near}
 
     return {
-        "modes_captured": _exact(float((good >= 1).sum()), _expected(1, n, shares * hold), n, protocol),
-        "modes_captured_20": _exact(float((good >= 20).sum()), _expected(20, n, shares * hold), n, protocol),
+        "modes_captured": _exact(float((good >= 1).sum()), expected_modes(1, n, shares * hold), n, protocol),
+        "modes_captured_20": _exact(float((good >= 20).sum()), expected_modes(20, n, shares * hold), n, protocol),
         "high_quality": _share(distance < near, hold, protocol),
         "high_quality_4": _share(distance < wide, hold_wide, protocol | {"radius_sigma": wide}),
         "mode_kl": _kl(np.bincount(assigned, minlength=len(centres)), shares, protocol),
@@ -107,14 +107,16 @@ def classes(
         DataError: If the classifier answers with other classes, or a weight is not positive.
     """
     check_samples("fake", fake, least=1)
-    n, shares = len(fake), _shares(weights, n_classes)
+    n, shares = len(fake), probabilities(weights, n_classes)
     counts = _count(blocked(classify, fake), n, n_classes)
     protocol: dict[str, str | float | int] = {"classes": n_classes}
     draws = np.random.default_rng(0).multinomial(n, shares, size=1000).min(1) / n
     smallest = float(counts.min() / n)
     error = (smallest * (1 - smallest) / n) ** 0.5
     return {
-        "classes_present": _exact(float((counts > 0).sum()), _expected(1, n, shares), n, protocol, n_real, features),
+        "classes_present": _exact(
+            float((counts > 0).sum()), expected_modes(1, n, shares), n, protocol, n_real, features
+        ),
         "smallest_class_share": Measure(
             smallest, float(draws.mean()), error, None, n, n_real, features, "higher", protocol | {"se": "binomial"}
         ),
@@ -135,17 +137,30 @@ def class_shares(x: Tensor, classify: Callable[[Tensor], Tensor], n_classes: int
     return torch.from_numpy(counts / counts.sum())
 
 
-def _count(answer: Tensor, n: int, n_classes: int) -> NDArray[np.int64]:
-    """Number of samples in each class, from logits or labels."""
+def labels_of(answer: Tensor, n: int, n_classes: int) -> NDArray[np.int64]:
+    """Classes named by a classifier, (n,).
+
+    Args:
+        answer: Logits (n, n_classes), or labels (n,).
+        n: Number of samples it was given.
+        n_classes: Number of classes K.
+
+    Raises:
+        DataError: If it answers for other samples, or with other classes.
+    """
     width = n_classes if answer.ndim == 1 else answer.shape[1]
     labels = (answer if answer.ndim == 1 else answer.argmax(1)).long().numpy()
     if width != n_classes or len(labels) != n or labels.min() < 0 or labels.max() >= n_classes:
         raise DataError(f"classify gave shape {tuple(answer.shape)} for {n} samples: wanted {n_classes} classes")
-    return np.bincount(labels, minlength=n_classes)
+    return labels
 
 
-def _shares(weights: Tensor | Sequence[float] | None, count: int) -> Array:
-    """Weights as probabilities."""
+def probabilities(weights: Tensor | Sequence[float] | None, count: int) -> Array:
+    """Weights of modes as probabilities, (count,); equal ones where there are none.
+
+    Raises:
+        DataError: If there are not as many, or one is not positive.
+    """
     if weights is None:
         return np.full(count, 1 / count)
     values = torch.as_tensor(weights).detach().double().cpu().numpy()
@@ -154,9 +169,14 @@ def _shares(weights: Tensor | Sequence[float] | None, count: int) -> Array:
     return values / values.sum()
 
 
-def _expected(least: int, n: int, shares: Array) -> float:
-    """Expected number of modes with at least `least` of n samples, given the chance of each."""
+def expected_modes(least: int, n: int, shares: Array) -> float:
+    """Expected number of modes with at least `least` of n samples, given the chance of each, (K,)."""
     return float(bdtrc(least - 1, n, shares).sum()) if n >= least else 0.0
+
+
+def _count(answer: Tensor, n: int, n_classes: int) -> NDArray[np.int64]:
+    """Number of samples in each class, from logits or labels."""
+    return np.bincount(labels_of(answer, n, n_classes), minlength=n_classes)
 
 
 def _exact(
@@ -187,4 +207,5 @@ def _kl(
     noise = 1 / n + (1 / n_real if n_real else 0.0)
     p_value = float(chdtrc(k - 1, 2 * value / noise)) if k > 1 else 1.0
     protocol = protocol | {"p": "G-test", "se": "first order"}
-    return Measure(value, (k - 1) / 2 * noise, error, p_value, n, n_real, features, "lower", protocol)
+    detail = {"fake_shares": torch.from_numpy(frequencies), "real_shares": torch.from_numpy(shares)}
+    return Measure(value, (k - 1) / 2 * noise, error, p_value, n, n_real, features, "lower", protocol, detail)

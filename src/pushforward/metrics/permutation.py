@@ -10,15 +10,16 @@ Rows that depend on each other (a Markov chain, a time series) break the promise
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.errors import UsageError
+from pushforward.errors import DataError, UsageError
+from pushforward.metrics.result import Measure
 
-__all__ = ["p_value", "permutation_values", "relabellings"]
+__all__ = ["halves", "label_sums", "p_value", "permutation_measure", "permutation_values", "relabellings"]
 
 
 def relabellings(n: int, m: int, permutations: int, *, seed: int = 0) -> Tensor:
@@ -38,7 +39,8 @@ def relabellings(n: int, m: int, permutations: int, *, seed: int = 0) -> Tensor:
     """
     if permutations < 0:
         raise UsageError(f"permutations is {permutations}: give 0 for no p-value, or at least 19")
-    rng = np.random.default_rng(seed)
+    # A stream of its own: the same seed draws subsets, splits and directions, which must not be tied to the labels.
+    rng = np.random.default_rng([seed, 1])
     labels = np.zeros((permutations + 1, n + m), bool)
     labels[:, :n] = True
     rng.permuted(labels[1:], axis=1, out=labels[1:])
@@ -62,15 +64,74 @@ def permutation_values(
     return torch.tensor([statistic(pool[line], pool[~line]) for line in labels], dtype=torch.float64)
 
 
-def p_value(values: Tensor) -> float | None:
+def label_sums(labels: Tensor, values: Tensor, *, budget: int = 2**26) -> Tensor:
+    """Sum over the rows of q of a number per row, for each labelling; (B + 1,), float64.
+
+    Args:
+        labels: (B + 1, N), bool; see `relabellings`.
+        values: One number a row of the pool, (N,), float64.
+        budget: Bytes that the temporaries of one block may take.
+    """
+    lines = max(1, budget // (8 * max(1, labels.shape[1])))
+    return torch.cat([part.double() @ values for part in labels.split(lines)])
+
+
+def halves(x: Tensor, rng: np.random.Generator, share: float = 0.5) -> tuple[Tensor, Tensor]:
+    """Two disjoint random parts of the rows: a share of them to tune a test on, the rest to test on.
+
+    Args:
+        x: Samples, (n, *event).
+        rng: Draws the parts.
+        share: Share of the first.
+
+    Raises:
+        DataError: If a part would have fewer than two rows.
+    """
+    cut = round(share * len(x))
+    if not 2 <= cut <= len(x) - 2:
+        raise DataError(f"{len(x)} rows do not give two parts of 2 rows or more at share {share:g}: draw more")
+    order = torch.from_numpy(rng.permutation(len(x))).to(x.device)
+    return x[order[:cut]], x[order[cut:]]
+
+
+def p_value(values: Tensor, rounding: float = 0.0) -> float | None:
     """p-value of the first entry among all, (1 + #) / (B + 1); None where there is no other.
 
     Values that tie up to rounding count as at least as large: the p-value can only grow.
 
     Args:
         values: The statistic seen, then the relabelled ones, (B + 1,).
+        rounding: Error of a value that is a small difference of large numbers; 1e-12 of the largest value at least.
     """
     if len(values) < 2:
         return None
-    slack = 1e-12 * float(values.abs().max())
+    slack = max(rounding, 1e-12 * float(values.abs().max()))
     return (1 + int((values[1:] >= values[0] - slack).sum())) / len(values)
+
+
+def permutation_measure(
+    values: Tensor,
+    sizes: tuple[int, int],
+    features: str,
+    protocol: Mapping[str, str | float | int],
+    *,
+    floor: float | None = None,
+    rounding: float = 0.0,
+) -> Measure:
+    """The measure of a test whose value is its statistic.
+
+    Args:
+        values: The statistic seen, then the relabelled ones, (B + 1,).
+        sizes: Rows tested of fake and of real.
+        features: Identity of the feature space.
+        protocol: What else changes the number; the number of relabellings and their 95 % quantile are added.
+        floor: The value expected of equal laws; where it is not known, the mean of the relabelled values.
+        rounding: See `p_value`.
+    """
+    null, words = values[1:], {**protocol, "permutations": len(values) - 1}
+    if len(null):
+        words["null_95"] = float(null.quantile(0.95))
+    if floor is None and len(null):
+        floor, words["floor"] = float(null.mean()), "mean of the relabelled values"
+    p = p_value(values, rounding)
+    return Measure(float(values[0]), floor, None, p, *sizes, features, "lower", words, {"null": null})

@@ -78,8 +78,8 @@ def merge(sums: S, tensors: Callable[[S], Sequence[Tensor]], build: Callable[[Se
         >>> import torch
         >>> from pushforward.metrics.frechet import Moments, moments
         >>> own = moments(torch.eye(3))
-        >>> together = merge(own, lambda m: (torch.tensor(m.n), m.mean, m.scatter), lambda t: Moments(int(t[0]), *t[1:]))
-        >>> together.n
+        >>> parts = lambda m: (torch.tensor(m.n), m.mean, m.scatter)
+        >>> merge(own, parts, lambda t: Moments(int(t[0]), t[1], t[2])).n
         3
     """
     _, world = place()
@@ -123,7 +123,7 @@ def gather_measures(own: Mapping[str, Measure]) -> dict[str, Measure]:
     if world == 1:
         return dict(own)
     words = {name: _without_detail(measure) for name, measure in own.items()}
-    detail = {f"{k}/{key}": t.contiguous() for k, m in enumerate(own.values()) for key, t in m.detail.items()}
+    detail = {f"{k}/{key}": t.clone().contiguous() for k, m in enumerate(own.values()) for key, t in m.detail.items()}
     found: dict[str, Measure] = {}
     texts, tensors = _gather_bytes(json.dumps(words).encode()), _gather_bytes(save(detail))
     for text, content in zip(texts, tensors):

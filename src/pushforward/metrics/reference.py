@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import DataError
-from pushforward.metrics.features import Features
 
-__all__ = ["check_samples", "compare", "real_floor", "subset"]
+__all__ = ["check_compared", "check_samples", "compare", "real_floor", "subset"]
+
+_VALUES = 2**20
+"""Numbers looked at in one go where a sample is checked."""
 
 
 def check_samples(name: str, x: Tensor, least: int = 2) -> None:
@@ -29,16 +31,41 @@ def check_samples(name: str, x: Tensor, least: int = 2) -> None:
         raise DataError(f"{name} has shape {tuple(x.shape)}: give samples as (n, *event), e.g. {name}[:, None]")
     if len(x) < least:
         raise DataError(f"{name} has {len(x)} sample(s), at least {least} are needed: draw more")
-    if not x.isfinite().all():
-        bad = int((~x.flatten(1).isfinite().all(1)).sum())
+    # Blocks, because the truth values of a whole large sample would take a quarter of its memory.
+    rows = max(1, _VALUES * len(x) // max(1, x.numel()))
+    if not all(bool(part.isfinite().all()) for part in x.split(rows)):
+        bad = sum(int((~part.flatten(1).isfinite().all(1)).sum()) for part in x.split(rows))
         raise DataError(f"{name} has {bad} of {len(x)} samples with NaN or infinity: drop them, or see why it diverged")
+
+
+def check_compared(fake: Tensor, real: Tensor, train: Tensor | None = None) -> None:
+    """Refuse samples that cannot be compared with each other.
+
+    Args:
+        fake: Model samples, (n, *event).
+        real: Data samples, (m, *event).
+        train: A second, independent sample of the data, (k, *event), or None.
+
+    Raises:
+        DataError: If a sample is too small, not finite, or of another event shape than the rest.
+    """
+    check_samples("fake", fake)
+    check_samples("real", real)
+    if fake.shape[1:] != real.shape[1:]:
+        shapes = f"fake has event shape {tuple(fake.shape[1:])}, real {tuple(real.shape[1:])}"
+        raise DataError(f"{shapes}: decode or reshape fake to the shape of real")
+    if train is not None:
+        check_samples("train", train)
+        if train.shape[1:] != real.shape[1:]:
+            shapes = f"train has event shape {tuple(train.shape[1:])}, real {tuple(real.shape[1:])}"
+            raise DataError(f"{shapes}: give both splits in the same units and shape")
 
 
 def compare(
     fake: Tensor,
     real: Tensor,
     train: Tensor | None,
-    features: Features,
+    features: Callable[[Tensor], Tensor],
     *,
     max_n: int | None = None,
     seed: int = 0,
@@ -60,16 +87,7 @@ def compare(
     Raises:
         DataError: If a sample is too small, not finite, or of another event shape than the rest.
     """
-    check_samples("fake", fake)
-    check_samples("real", real)
-    if fake.shape[1:] != real.shape[1:]:
-        shapes = f"fake has event shape {tuple(fake.shape[1:])}, real {tuple(real.shape[1:])}"
-        raise DataError(f"{shapes}: decode or reshape fake to the shape of real")
-    if train is not None:
-        check_samples("train", train)
-        if train.shape[1:] != real.shape[1:]:
-            shapes = f"train has event shape {tuple(train.shape[1:])}, real {tuple(real.shape[1:])}"
-            raise DataError(f"{shapes}: give both splits in the same units and shape")
+    check_compared(fake, real, train)
     if max_n is not None:
         rng = np.random.default_rng(seed)
         fake, real = subset(fake, max_n, rng), subset(real, 2 * max_n, rng)

@@ -174,6 +174,7 @@ def to_json(measures: Mapping[str, Measure]) -> dict[str, dict[str, dict[str, Pl
 
 def table(measures: Mapping[str, Measure]) -> Table:
     """A table for the terminal: one row a metric, each value next to its floor and its error or p-value."""
+    from rich.markup import escape
     from rich.table import Table
 
     arrows = {"lower": "↓", "higher": "↑", "none": ""}
@@ -188,7 +189,12 @@ def table(measures: Mapping[str, Measure]) -> Table:
         sizes = (str(measure.n_fake), str(measure.n_real) if measure.n_real else "")
         short = name.removesuffix(f"@{measure.features}")  # the last column says it
         grid.add_row(
-            f"{short} {arrows[measure.better]}".rstrip(), f"{measure.value:.4g}", floor, error, *sizes, measure.features
+            escape(f"{short} {arrows[measure.better]}".rstrip()),
+            f"{measure.value:.4g}",
+            floor,
+            error,
+            *sizes,
+            measure.features,
         )
     return grid
 

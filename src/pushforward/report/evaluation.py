@@ -137,21 +137,26 @@ def _pictures(report: Report, shown: Shown) -> str:
 
 def _drawn(name: str, measure: Measure, shown: Shown) -> Iterable[str]:
     parts = {key: np.asarray(x, np.float64) for key, x in measure.detail.items()}
-    if "null" in parts:
-        words = f"Where the value would fall if samples and data followed one law (p {short(measure.p, 2)})"
-        yield _figure(name, histogram({"relabelled": parts["null"]}, name, measure.value), words)
+    if "null" in parts and len(parts["null"]):
+        seen = float(parts["statistic"]) if "statistic" in parts else measure.value
+        law = (
+            "the model knew the law alone" if "hypothesis" in measure.protocol else "samples and data followed one law"
+        )
+        words = f"Where {measure.protocol.get('statistic', 'the value')} would fall if {law} (p {short(measure.p, 2)})"
+        yield _figure(name, histogram({"relabelled": parts["null"]}, name.split("@")[0], seen), words)
     if {"fake", "real", "suspects"} <= parts.keys():
         groups = {"samples": parts["fake"], "held-out data": parts["real"]}
         words = "Distances to the nearest training row; copies pile up on the left"
         yield _figure(name, histogram(groups, "distance to the nearest training row", log=True), words)
     if {"fake_shares", "real_shares"} <= parts.keys():
         names = [str(k) for k in range(len(parts["fake_shares"]))]
-        words = "Classes that the classifier sees"
-        yield _figure(name, bars(parts["fake_shares"], parts["real_shares"], names, "class"), words)
-    if {"fake_quantiles", "real_quantiles"} <= parts.keys():
-        columns = shown.names or tuple(f"column {k}" for k in range(parts["fake_quantiles"].shape[1]))
+        kind = "mode" if name.startswith("mode") else "class"
+        words = f"Where the samples are, {kind} by {kind}"
+        yield _figure(name, bars(parts["fake_shares"], parts["real_shares"], names, kind), words)
+    if {"levels", "fake", "real"} <= parts.keys():
+        columns = [*shown.names, *(f"column {k}" for k in range(parts["fake"].shape[1]))][: parts["fake"].shape[1]]
         words = "On the dotted line samples and data have equal tails"
-        yield _figure(name, quantiles(parts["fake_quantiles"], parts["real_quantiles"], columns), words)
+        yield _figure(name, quantiles(parts["fake"], parts["real"], columns), words)
     if {"suspects", "nearest"} <= parts.keys() and shown.fake.ndim == 4 and shown.train is not None:
         suspects, nearest = parts["suspects"].astype(int)[:8], parts["nearest"].astype(int)[:8]
         pairs = np.concatenate([_levels(shown.fake[suspects]), _levels(shown.train[nearest])])

@@ -36,6 +36,10 @@ METRICS = {
     "copying": "How much closer to the training set samples lie than held-out data do, in standard deviations",
     "train_gap": "Distance to the training set minus distance to held-out data; below 0 means copying",
     "near_copies": "Share of samples nearer to a training row than all but 1 % of held-out data are",
+    "hill": "Hill's tail index: smaller means heavier tails; next to the data's",
+    "tail_ratio": "Largest log-ratio of extreme quantiles; 0.7 means one sample reaches twice as far",
+    "stacked_modes": "Modes of stacked digits captured, of 1,000",
+    "stacked_kl": "How far the shares of these modes are off, in nats",
     "duplicates": "Share of samples that repeat another sample",
     "sliced_w2": "Wasserstein-2 distance, averaged over directions",
     "w2": "Exact Wasserstein-2 distance",
@@ -83,8 +87,9 @@ def _row(name: str, record: dict[str, Any], heads: Sequence[str]) -> str:
 def heading(name: str, record: dict[str, Any]) -> str:
     """A metric's name, which way is better, and what it measures."""
     arrow = {"lower": "\u00a0↓", "higher": "\u00a0↑"}.get(str(record.get("better", "lower")), "")
-    words = METRICS.get(name.split("@")[0], "")
-    return f"{text(name)}{arrow}{f'<small>{words}</small>' if words else ''}"
+    short_name = name.removesuffix(f"@{record.get('features')}")  # a column of its own says it
+    words = METRICS.get(name.split("@")[0].split("[")[0], "")
+    return f"{text(short_name)}{arrow}{f'<small>{words}</small>' if words else ''}"
 
 
 def value(record: dict[str, Any]) -> str:

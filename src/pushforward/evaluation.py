@@ -1,0 +1,287 @@
+"""Samples from anywhere against data from anywhere: read, checked, measured, written up.
+
+report = evaluate("samples/", "photos/")                  # two folders of images
+report = evaluate(model_frame, data_frame)                # two tables
+report = evaluate(fake, real, train, features=space, metrics="mmd,c2st,memorisation", page="page.html")
+print(report.verdict, report["mmd"].p)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pushforward.data.pairs import Pair, as_pair, read_pair
+from pushforward.errors import UsageError
+from pushforward.metrics.digits8 import digits8
+from pushforward.metrics.evaluate import Metric, Watch
+from pushforward.metrics.evaluate import evaluate as measure
+from pushforward.metrics.features import RAW, Features, fingerprint
+from pushforward.metrics.networks import (
+    cifar_resnet,
+    fashion_lenet,
+    fit_scale,
+    load_network,
+    mnist_lenet,
+    pca,
+    pixels,
+    random_features,
+    scaled,
+)
+from pushforward.metrics.result import Report
+from pushforward.metrics.suite import DEFAULT_IMAGES, DEFAULT_POINTS, PARTS, TESTS, Part
+from pushforward.report.evaluation import Shown, write_evaluation
+
+__all__ = ["SPACES", "Chosen", "Settings", "evaluate", "measure_pair", "parts", "space"]
+
+NETWORKS: dict[str, Callable[[], Features]] = {
+    "digits8": digits8,
+    "mnist_lenet": mnist_lenet,
+    "fashion_lenet": fashion_lenet,
+    "cifar_resnet": cifar_resnet,
+}
+SPACES = ("auto", "raw", "pixels", "scaled", "pca", "random", *NETWORKS)
+"""Feature spaces that have a name; "pca:K" and "random:K" set the number of features. Others are given as a FILE."""
+
+
+def evaluate(
+    fake: Any,
+    real: Any,
+    train: Any = None,
+    *,
+    features: Features | str = "auto",
+    metrics: Sequence[Part] | Mapping[str, Metric] | str | None = None,
+    seed: int = 0,
+    permutations: int = 200,
+    max_n: int = 2000,
+    memory: int = 2**26,
+    page: Path | str | None = None,
+    trust: Sequence[str] = (),
+    watch: Watch | None = None,
+) -> Report:
+    """Compare a model's samples with data: two-sample tests, sample quality and, with the training set, memorisation.
+
+    Args:
+        fake: Model samples: an array or tensor, a data frame, an AnnData object; or a path (a string with an optional
+            :key), as on the command line. Images are (n, c, h, w) tensors in [-1, 1], or arrays (n, h, w[, c]).
+        real: Held-out data of the same kind.
+        train: What the model learned from; without it nothing is said about memorisation.
+        features: A feature space, or the name of one: "auto", "raw", "scaled", "pca:50", "random:64", "digits8",
+            "mnist_lenet", "fashion_lenet", "cifar_resnet", "inception:FILE", or a network's FILE. "auto" compares
+            tables in standard deviations, the bundled digits by `digits8`, and everything else as it is.
+        metrics: Parts of `metrics.suite`, or their names ("mmd,c2st,manifold", "tests", "all"), or your own functions
+            by name; what suits the samples where omitted.
+        seed: Seed of every subset, direction and relabelling.
+        permutations: Relabellings behind a p-value.
+        max_n: Rows used where the cost is quadratic.
+        memory: Bytes that the temporaries of one block may take.
+        page: Where to write a page with pictures; none where omitted.
+        trust: TorchScript files or package.module:NAME that may be run.
+        watch: Is told how it goes.
+
+    Raises:
+        DataError: If the samples cannot be read or compared; the message says why, and the remedy.
+        UsageError: If an option does not apply.
+    """
+    files = [isinstance(x, str | Path) for x in (fake, real, train) if x is not None]
+    if any(files) and not all(files):
+        raise UsageError("fake, real and train mix paths and arrays: give all as paths, or all as arrays")
+    if all(files):
+        pair = read_pair(str(fake), str(real), None if train is None else str(train), seed=seed)
+    else:
+        pair = as_pair(fake, real, train)
+    title = f"{fake} against {real}" if all(files) else "samples against data"
+    chosen = space(features, pair, trust=trust) if isinstance(features, str) else Chosen(features)
+    settings = Settings(seed, permutations, max_n, memory)
+    if isinstance(metrics, str):
+        metrics = parts(metrics, pair, chosen.features)
+    report = measure_pair(pair, chosen, metrics, settings, title=title, watch=watch)
+    if page is not None:
+        write_evaluation(report, Shown(pair.fake, pair.real, pair.train, pair.names, title), Path(page))
+    return report
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an evaluation is made.
+
+    Attributes:
+        seed: Seed of everything.
+        permutations: Relabellings behind a p-value.
+        max_n: Rows used where the cost is quadratic.
+        memory: Bytes that the temporaries of one block may take.
+    """
+
+    seed: int = 0
+    permutations: int = 200
+    max_n: int = 2000
+    memory: int = 2**26
+
+
+def measure_pair(
+    pair: Pair,
+    chosen: Chosen,
+    metrics: Sequence[Part] | Mapping[str, Metric] | None,
+    settings: Settings,
+    *,
+    title: str,
+    draws: int = 1,
+    watch: Watch | None = None,
+    together: bool = False,
+) -> Report:
+    """Measure what has been read; see `evaluate`.
+
+    Args:
+        pair: The samples.
+        chosen: The feature space.
+        metrics: The parts; what suits the samples where None.
+        settings: Seed, sizes and memory.
+        title: What was compared, for the record.
+        draws: Sets of samples that fake holds.
+        watch: Is told how it goes.
+        together: All ranks of the process group share the work.
+    """
+    notes = (*pair.notes, *chosen.notes)
+    report = measure(
+        pair.fake, pair.real, train=pair.train, features=chosen.features, blind=chosen.blind, metrics=metrics,
+        **_centres(pair), names=pair.names, seed=settings.seed, permutations=settings.permutations,
+        max_n=settings.max_n, draws=draws, split=title, budget=settings.memory, watch=watch, together=together,
+        notes=[note for note in notes if not note.startswith(DOUBT)],
+    )  # fmt: skip
+    doubts = [note.removeprefix(DOUBT) for note in notes if note.startswith(DOUBT)]
+    return replace(report, warnings=(*doubts, *report.warnings))
+
+
+DOUBT = "warning: "
+
+
+def _centres(pair: Pair) -> dict[str, Any]:
+    """Centres, width and weights for mode counts, where the components are round and alike."""
+    if pair.mixture is None:
+        return {}
+    known, dim = pair.mixture, pair.mixture.means.shape[1]
+    alike = torch.allclose(known.covariances, known.sigma**2 * torch.eye(dim, dtype=known.covariances.dtype))
+    return {"centres": known.means, "sigma": known.sigma, "weights": known.weights} if alike else {}
+
+
+def parts(names: str, pair: Pair, features: Features) -> list[Part]:
+    """Parts of an evaluation by their names: "mmd,c2st", "default", "tests", "all", and sums such as "default,kid".
+
+    Args:
+        names: The names; "default" and "all" take what suits the samples.
+        pair: The samples.
+        features: The feature space.
+
+    Raises:
+        UsageError: If there is no such part.
+    """
+    images = pair.kind == "images"
+    there = {"train"} if pair.train is not None else set[str]()
+    there |= set() if images else {"points"}
+    there |= {"colours"} if images and pair.fake.shape[1] == 3 else set()
+    there |= {"centres"} if _centres(pair) else set()
+    there |= {"classifier"} if features.classify is not None else set()
+    fitting = [part for part in PARTS.values() if part.needs <= there]
+    groups: dict[str, Sequence[Part]] = {
+        "tests": TESTS,
+        "default": [part for part in (DEFAULT_IMAGES if images else DEFAULT_POINTS) if part in fitting],
+        "all": fitting,
+    }
+    chosen: dict[str, Part] = {}
+    for name in (word.strip() for word in names.split(",")):
+        if name not in PARTS and name not in groups:
+            close = difflib.get_close_matches(name, [*PARTS, *groups], n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise UsageError(f"metrics {name!r}: {hint}there are {', '.join(PARTS)}; and default, tests, all")
+        chosen |= {part.name: part for part in groups[name]} if name in groups else {name: PARTS[name]}
+    return list(chosen.values())
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A feature space that was chosen for a pair of samples.
+
+    Attributes:
+        features: The space, for scores; fitted to real where it is fitted.
+        blind: Where it is fitted, the same kind fitted to all rows alike, for tests, which keep their level only so.
+        notes: What should be known about the choice.
+    """
+
+    features: Features
+    blind: Features | None = None
+    notes: tuple[str, ...] = ()
+
+
+def space(name: str, pair: Pair, *, trust: Sequence[str] = ()) -> Chosen:
+    """A feature space by its name.
+
+    Args:
+        name: One of `SPACES`, "pca:K", "random:K", "inception:FILE", or a network's FILE.
+        pair: The samples; some spaces are fitted to them.
+        trust: TorchScript files or package.module:NAME that may be run.
+
+    Raises:
+        UsageError: If there is no such space, or it does not suit the samples.
+        DataError: If a file is missing or damaged.
+    """
+    images, event = pair.kind == "images", tuple(pair.real.shape[1:])
+    head, _, tail = name.partition(":")
+    if name == "auto":
+        return _usual(pair)
+    if name == "raw":
+        return Chosen(RAW)
+    if name == "scaled" or (head in ("pca", "random") and (not tail or tail.isdigit())):
+        return _fitted(head, int(tail or 0), pair)
+    if name in NETWORKS or name == "pixels":
+        if not images:
+            raise UsageError(f"features {name}: the samples are points of shape {event}, not images; use raw or scaled")
+        return Chosen(NETWORKS[name]() if name in NETWORKS else pixels)
+    file = tail if head == "inception" and tail else name
+    known = (".safetensors", ".pth", ".pt", ".ts", ".torchscript")
+    if ":" not in file and not file.endswith(known) and not Path(file).exists():
+        close = difflib.get_close_matches(name, SPACES, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UsageError(f"features {name!r}: {hint}use {', '.join(SPACES)}, or a network's FILE")
+    return Chosen(load_network(file, event=event, trust=file in trust))
+
+
+def _usual(pair: Pair) -> Chosen:
+    """What is compared where nobody chose: tables in standard deviations, small digits by their network."""
+    if pair.kind == "images":
+        if tuple(pair.real.shape[1:]) == (1, 8, 8):
+            return Chosen(digits8())
+        words = "compared by their pixels: name a feature network to compare what is in the images"
+        return Chosen(RAW, None, (words,))
+    return _fitted("scaled", 0, pair) if pair.table else Chosen(RAW)
+
+
+def _fitted(kind: str, k: int, pair: Pair) -> Chosen:
+    """A space fitted to real for scores, and to all rows for tests."""
+    pool = torch.cat([pair.fake, pair.real])
+    if kind == "scaled":
+        words = "columns are compared in standard deviations of real, for the tests in those of all rows"
+        return Chosen(_scaled(pair.real, pair), _scaled(pool, pair), (words,))
+    if kind == "random":
+        event = tuple(pair.real.shape[1:])
+        spaces = [random_features(event, k or 128, reference=x) for x in (pair.real, pool)]
+    else:
+        most = min(len(pair.real) - 1, pair.real[0].numel())
+        spaces = [
+            pca(x, k or min(50, most), features=_scaled(x, pair) if pair.table else RAW) for x in (pair.real, pool)
+        ]
+    words = f"{spaces[0].id} was fitted to real, {spaces[1].id} for the tests to all rows alike"
+    return Chosen(spaces[0], spaces[1], (words,))
+
+
+def _scaled(reference: Tensor, pair: Pair) -> Features:
+    """Every column in the reference's standard deviations; levels of a category keep their distance of 1."""
+    if pair.scale is None:
+        return scaled(reference)
+    divisor = torch.where(pair.scale == 1, 1.0, fit_scale(reference.flatten(1)).spread)
+    return Features("scaled", fingerprint({"scale": divisor}), len(divisor), lambda x: x.double() / divisor)

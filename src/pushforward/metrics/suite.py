@@ -1,0 +1,391 @@
+"""The parts an evaluation is made of: each turns one comparison of samples into measures, at a cost told in advance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from pushforward.metrics.class_score import class_score
+from pushforward.metrics.classifier import Classifier, boosting, c2st, logistic, nearest, network
+from pushforward.metrics.deep_kernel import deep_kernel_test
+from pushforward.metrics.features import RAW, Features
+from pushforward.metrics.frechet import frechet_distance
+from pushforward.metrics.frechet_limit import frechet_limit
+from pushforward.metrics.kernel import energy_distance, mmd
+from pushforward.metrics.kid import kid
+from pushforward.metrics.manifold import manifold
+from pushforward.metrics.memorisation import memorisation
+from pushforward.metrics.modes import class_shares, classes, modes
+from pushforward.metrics.networks.inception import is_true_inception
+from pushforward.metrics.result import Measure
+from pushforward.metrics.sinkhorn import sinkhorn
+from pushforward.metrics.sliced_test import sliced_test
+from pushforward.metrics.stacked import stacked_modes
+from pushforward.metrics.tails import tails
+from pushforward.metrics.transport import sliced_w2, w1, w2
+
+__all__ = ["DEFAULT_IMAGES", "DEFAULT_POINTS", "PARTS", "TESTS", "Comparison", "Part"]
+
+Found = Mapping[str, Measure]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sets of samples, ready to be measured.
+
+    Attributes:
+        fake: Model samples, (draws * n, *event).
+        real: Held-out data, (m, *event).
+        train: A second, independent sample of the data, or None; what the model learned from.
+        q: Features of fake; fake itself for raw values.
+        p: Features of real.
+        t: Features of train.
+        space: The feature space; its identity belongs in the names.
+        known: The space of q, p and t: `space`, already computed.
+        blind: Where `space` was fitted to real, the same kind of space fitted to all rows, without a look at which
+            sample a row is from: tests in a space that knows real's rows would not keep their level. Else None.
+        draws: Sets of n that fake holds, one after the other; most parts look at the first.
+        centres: Means of a mixture's components (k, d), their `sigma` and `weights`, where they are known.
+        sigma: See centres.
+        weights: See centres.
+        names: Names of the columns of points, (d,), or ().
+        seed: Seed of every subset, direction and relabelling.
+        permutations: Relabellings behind a p-value.
+        max_n: Rows used where the cost is quadratic.
+        budget: Bytes that temporaries may take.
+        tick: Told the fraction done of a part.
+    """
+
+    fake: Tensor
+    real: Tensor
+    train: Tensor | None
+    q: Tensor
+    p: Tensor
+    t: Tensor | None
+    space: Features = RAW
+    known: Features = RAW
+    blind: Features | None = None
+    draws: int = 1
+    centres: Tensor | None = None
+    sigma: float | None = None
+    weights: Tensor | Sequence[float] | None = None
+    names: tuple[str, ...] = ()
+    seed: int = 0
+    permutations: int = 200
+    max_n: int = 2000
+    budget: int = 2**26
+    tick: Callable[[float], None] | None = None
+
+    @property
+    def images(self) -> bool:
+        """Whether samples are images, (n, c, h, w)."""
+        return self.fake.ndim == 4
+
+    @property
+    def one(self) -> Tensor:
+        """Features of the first set of fakes."""
+        return self.q[: len(self.q) // self.draws]
+
+    @property
+    def tested(self) -> tuple[Tensor, Tensor, Features]:
+        """What tests look at: fake and real, and the space they are in."""
+        if self.blind is None:
+            return self.one, self.p, self.known
+        return self.fake[: len(self.fake) // self.draws], self.real, self.blind
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """n, m and the number of features, for an estimate of cost."""
+        return len(self.q) // self.draws, len(self.p), self.known.dim or self.p[0].numel()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of an evaluation.
+
+    Attributes:
+        name: What it is asked for by.
+        about: One line: what it says.
+        run: Measures by name; a name from a feature space gets the space's identity behind an @.
+        cost: Floating-point operations expected.
+        gives: Names of the measures, without a feature space behind an @ or a column in brackets.
+        needs: What must be there: "train", "classifier", "centres", "colours", "points".
+    """
+
+    name: str
+    about: str
+    run: Callable[[Comparison], Found]
+    cost: Callable[[Comparison], float]
+    gives: tuple[str, ...] = ()
+    needs: frozenset[str] = frozenset()
+
+    def lacks(self, c: Comparison) -> str | None:
+        """What is missing for this part, with the remedy, or None."""
+        there = {
+            "train": (c.train is not None, "the training set: give train"),
+            "classifier": (c.space.classify is not None, f"a classifier: features {c.space.id} have none"),
+            "centres": (c.centres is not None and c.sigma is not None, "the centres of a mixture and its sigma"),
+            "points": (c.fake.ndim == 2, "points, (n, d)"),
+            "colours": (c.images and c.fake.shape[1] == 3, "images of three channels"),
+        }
+        missing = [words for need, (given, words) in there.items() if need in self.needs and not given]
+        return f"{self.name} needs {missing[0]}" if missing else None
+
+
+def _named(found: Found) -> Found:
+    """Names with the identity of the feature space behind an @, but for raw values."""
+    return {name if m.features == RAW.id else f"{name}@{m.features}": m for name, m in found.items()}
+
+
+def _rows(c: Comparison) -> tuple[int, int, int]:
+    """Rows that a part of quadratic cost uses of each, and the number of features."""
+    n, m, d = c.sizes
+    return min(n, c.max_n), min(m, c.max_n), d
+
+
+def _test_cost(c: Comparison) -> float:
+    n, m, d = _rows(c)
+    return (n + m) ** 2 * (2.0 * d + 2.0 * c.permutations)
+
+
+def _pair_cost(c: Comparison) -> float:
+    n, m, d = _rows(c)
+    return 2.0 * (n + m) ** 2 * d
+
+
+def _moment_cost(c: Comparison) -> float:
+    n, m, d = c.sizes
+    return 4.0 * (n * c.draws + m) * d**2 + 60.0 * c.draws * d**3
+
+
+def _training_cost(c: Comparison) -> float:
+    n, m, _ = _rows(c)
+    return 200.0 * (n + m) ** 2 * 60.0
+
+
+def _sort_cost(c: Comparison) -> float:
+    n, m, d = c.sizes
+    return 128.0 * (min(n, 5 * c.max_n) + min(m, 10 * c.max_n)) * (2.0 * d + 400.0)
+
+
+def _assignment_cost(c: Comparison) -> float:
+    return 4 * 2.0 * _half(c) ** 3  # the pair, and three pairs of real samples for the floor
+
+
+def _copy_cost(c: Comparison) -> float:
+    n, m, d = c.sizes
+    return 0.0 if c.train is None else 2.0 * (2 * n + m) * len(c.train) * d
+
+
+def _fit_cost(c: Comparison) -> float:
+    n, m, d = c.sizes
+    return 2e5 * (min(n, 5 * c.max_n) + min(m, 5 * c.max_n)) * d**0.5
+
+
+def _limit_cost(c: Comparison) -> float:
+    return _moment_cost(c) + 15 * 60.0 * c.sizes[2] ** 3
+
+
+def _kid_cost(c: Comparison) -> float:
+    n, m, d = c.sizes
+    return (min(n, 5 * c.max_n) + min(m, 5 * c.max_n)) ** 2 * (2.0 * d + 20.0)
+
+
+def _sinkhorn_cost(c: Comparison) -> float:
+    return 4e3 * _half(c) ** 2 * 30.0
+
+
+def _linear_cost(c: Comparison) -> float:
+    n, m, d = c.sizes
+    return 100.0 * (n + m) * d
+
+
+def _half(c: Comparison) -> int:
+    return max(2, c.max_n // 2)
+
+
+def _first(c: Comparison) -> Tensor:
+    """The first set of fakes, as they are."""
+    return c.fake[: len(c.fake) // c.draws]
+
+
+def _mmd(c: Comparison) -> Found:
+    found = mmd(*c.tested, permutations=c.permutations, max_n=c.max_n, seed=c.seed, budget=c.budget,
+                tick=c.tick)  # fmt: skip
+    return _named({"mmd": found})
+
+
+def _energy(c: Comparison) -> Found:
+    found = energy_distance(*c.tested, permutations=c.permutations, max_n=c.max_n, seed=c.seed,
+                            budget=c.budget, tick=c.tick)  # fmt: skip
+    return _named({"energy": found})
+
+
+def _sliced_test(c: Comparison) -> Found:
+    found = sliced_test(*c.tested, permutations=c.permutations, max_n=c.max_n, seed=c.seed,
+                        budget=c.budget, tick=c.tick)  # fmt: skip
+    return _named({"sliced_test": found})
+
+
+def _c2st(classifier: Callable[[int], Classifier], name: str) -> Callable[[Comparison], Found]:
+    def run(c: Comparison) -> Found:
+        found = c2st(*c.tested, classifier=classifier, permutations=c.permutations,
+                     max_n=5 * c.max_n, seed=c.seed)  # fmt: skip
+        return _named({name: found})
+
+    return run
+
+
+def _deep(c: Comparison) -> Found:
+    found = deep_kernel_test(*c.tested, permutations=c.permutations, max_n=c.max_n, seed=c.seed,
+                             budget=c.budget, tick=c.tick)  # fmt: skip
+    return _named({"mmd_deep": found})
+
+
+def _frechet_name(c: Comparison) -> str:
+    return "FID" if is_true_inception(c.space) else "FD"
+
+
+def _fd(c: Comparison) -> Found:
+    found = frechet_distance(c.q, c.p, c.known, train=c.t, small=True, draws=c.draws, seed=c.seed, tick=c.tick)
+    return {f"{_frechet_name(c)}@{c.space.id}": found}
+
+
+def _fd_limit(c: Comparison) -> Found:
+    found = frechet_limit(c.q, c.p, c.known, seed=c.seed, tick=c.tick)
+    return {f"{_frechet_name(c)}_limit@{c.space.id}": found}
+
+
+def _kid(c: Comparison) -> Found:
+    found = kid(c.one, c.p, c.known, max_n=5 * c.max_n, seed=c.seed, budget=c.budget, tick=c.tick)
+    return {f"kid@{c.space.id}": found}
+
+
+def _score(c: Comparison) -> Found:
+    return {f"IS@{c.space.id}": class_score(_first(c), c.space, real=c.real, seed=c.seed)}
+
+
+def _manifold(c: Comparison) -> Found:
+    return _named(manifold(c.one, c.p, c.known, train=c.t, max_n=5 * c.max_n, seed=c.seed, budget=c.budget,
+                              tick=c.tick))  # fmt: skip
+
+
+def _sliced(c: Comparison) -> Found:
+    # Of images the pixels are compared: features have the other distances.
+    if c.images:
+        return {"sliced_w2": sliced_w2(_first(c), c.real, train=c.train, seed=c.seed, max_n=5 * c.max_n)}
+    return _named({"sliced_w2": sliced_w2(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=5 * c.max_n)})
+
+
+def _w1(c: Comparison) -> Found:
+    return _named({"w1": w1(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=_half(c), tick=c.tick)})
+
+
+def _w2(c: Comparison) -> Found:
+    return _named({"w2": w2(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=_half(c), tick=c.tick)})
+
+
+def _sinkhorn(c: Comparison) -> Found:
+    found = sinkhorn(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=_half(c), budget=c.budget, tick=c.tick)
+    return _named({"sinkhorn": found})
+
+
+def _modes(c: Comparison) -> Found:
+    assert c.centres is not None
+    assert c.sigma is not None
+    return modes(_first(c), c.centres, c.sigma, c.weights)
+
+
+def _classes(c: Comparison) -> Found:
+    assert c.space.classify is not None
+    shares = class_shares(c.real, c.space.classify)
+    return classes(c.fake, c.space.classify, len(shares), shares, n_real=len(c.real), features=c.space.id)
+
+
+def _stacked(c: Comparison) -> Found:
+    assert c.space.classify is not None
+    return stacked_modes(c.fake, c.space.classify, features=c.space.id)
+
+
+def _tails(c: Comparison) -> Found:
+    return tails(_first(c), c.real, names=c.names or None, permutations=c.permutations, seed=c.seed, budget=c.budget,
+                 tick=c.tick)  # fmt: skip
+
+
+def _memorisation(c: Comparison) -> Found:
+    assert c.t is not None
+    found = memorisation(c.one, c.p, c.t, c.known, max_n=5 * c.max_n, permutations=c.permutations, seed=c.seed,
+                         budget=c.budget, tick=c.tick)  # fmt: skip
+    # Their p-values ask whether the model copies, not whether it follows the law of the data.
+    said = {k: replace(m, protocol=m.protocol | {"hypothesis": "does not copy"}) for k, m in found.items()}
+    return _named(said)
+
+
+def _part(
+    name: str,
+    about: str,
+    run: Callable[[Comparison], Found],
+    cost: Callable[[Comparison], float],
+    *needs: str,
+    gives: tuple[str, ...] = (),
+) -> Part:
+    return Part(name, about, run, cost, gives or (name,), frozenset(needs))
+
+
+_MODES = ("modes_captured", "modes_captured_20", "high_quality", "high_quality_4", "mode_kl")
+_CLASSES = ("classes_present", "smallest_class_share", "class_kl")
+_COPIES = ("authenticity", "copying", "near_copies", "train_gap", "duplicates")
+_MANIFOLD = ("precision", "recall", "density", "coverage")
+_STACKED = ("stacked_modes", "stacked_kl")
+
+PARTS: dict[str, Part] = {
+    part.name: part
+    for part in (
+        _part("mmd", "kernel two-sample test, Gaussian kernels at five lengths", _mmd, _test_cost),
+        _part("energy", "energy-distance test", _energy, _test_cost),
+        _part("sliced_test", "sliced Wasserstein test", _sliced_test, _sort_cost),
+        _part("c2st", "classifier test, logistic regression", _c2st(logistic, "c2st"), _linear_cost),
+        _part("c2st_knn", "classifier test, nearest neighbours", _c2st(nearest, "c2st_knn"), _pair_cost),
+        _part("c2st_net", "classifier test, small network", _c2st(network, "c2st_net"), _fit_cost),
+        _part("c2st_trees", "classifier test, boosted trees", _c2st(boosting, "c2st_trees"), _fit_cost),
+        _part("deep", "kernel test with a kernel learned on one half", _deep, _training_cost, gives=("mmd_deep",)),
+        _part("fd", "Fréchet distance of features", _fd, _moment_cost, gives=("FD", "FID")),
+        _part(
+            "limit",
+            "Fréchet distance extrapolated to infinitely many samples",
+            _fd_limit,
+            _limit_cost,
+            gives=("FD_limit", "FID_limit"),
+        ),
+        _part("kid", "unbiased kernel distance with a cubic kernel", _kid, _kid_cost),
+        _part("score", "Inception-style score of a classifier", _score, _linear_cost, "classifier", gives=("IS",)),
+        _part("manifold", "precision, recall, density, coverage", _manifold, _kid_cost, gives=_MANIFOLD),
+        _part("sliced_w2", "sliced Wasserstein-2 distance", _sliced, _sort_cost),
+        _part("w1", "exact Wasserstein-1 distance", _w1, _assignment_cost),
+        _part("w2", "exact Wasserstein-2 distance", _w2, _assignment_cost),
+        _part("sinkhorn", "Sinkhorn divergence", _sinkhorn, _sinkhorn_cost),
+        _part("modes", "modes of a known mixture", _modes, _linear_cost, "centres", gives=_MODES),
+        _part("classes", "shares of classes", _classes, _linear_cost, "classifier", gives=_CLASSES),
+        _part("stacked", "modes of stacked digits", _stacked, _linear_cost, "classifier", "colours", gives=_STACKED),
+        _part(
+            "tails", "tail index and extreme quantiles", _tails, _linear_cost, "points", gives=("hill", "tail_ratio")
+        ),
+        _part("memorisation", "copies of the training set", _memorisation, _copy_cost, "train", gives=_COPIES),
+    )
+}
+"""Every part, by what it is asked for."""
+
+_TESTS = ("mmd", "energy", "sliced_test", "c2st", "c2st_knn", "c2st_net", "c2st_trees", "deep")
+
+TESTS = tuple(PARTS[name] for name in _TESTS)
+"""The two-sample tests, cheapest first."""
+
+_COMMON = ("mmd", "c2st", "manifold", "sliced_w2")
+
+DEFAULT_POINTS = tuple(PARTS[name] for name in (*_COMMON, "w2", "modes", "memorisation"))
+"""What points are measured by where nothing else is asked for."""
+
+DEFAULT_IMAGES = tuple(PARTS[name] for name in ("fd", *_COMMON, "classes", "memorisation"))
+"""What images are measured by where nothing else is asked for."""
