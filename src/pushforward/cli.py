@@ -188,7 +188,7 @@ def evaluate(
     device: str = "cpu",
     n: Annotated[int | None, arg(aliases=["-n"])] = None,
     max_n: int = 2000,
-    permutations: int = 200,
+    permutations: int = 999,
     memory: str = "64MB",
     seed: int = 0,
     trust: tuple[str, ...] = (),

@@ -58,7 +58,7 @@ def evaluate(
     features: Features | str = "auto",
     metrics: Sequence[Part] | Mapping[str, Metric] | str | None = None,
     seed: int = 0,
-    permutations: int = 200,
+    permutations: int = 999,
     max_n: int = 2000,
     memory: int = 2**26,
     page: Path | str | None = None,
@@ -119,7 +119,7 @@ class Settings:
     """
 
     seed: int = 0
-    permutations: int = 200
+    permutations: int = 999
     max_n: int = 2000
     memory: int = 2**26
 

@@ -1,6 +1,7 @@
 """Measures on as many processes as there are; the first writes what it found."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def network() -> nn.Module:
 
 def main(out: Path) -> None:
     torch.set_num_threads(1)
-    if "RANK" in __import__("os").environ:
+    if "RANK" in os.environ:
         distributed.init_process_group("gloo")
     rank, world = ranks.place()
     fake, real, train = samples(2500, 0, 0.2), samples(2300, 1), samples(4000, 2)
@@ -44,6 +45,9 @@ def main(out: Path) -> None:
         detail = {name: {k: v.double().sum().item() for k, v in m.detail.items()} for name, m in found.items()}
         sums = [whole.n, whole.mean.tolist(), whole.scatter.tolist()]
         out.write_text(json.dumps({"metrics": record, "detail": detail, "moments": sums, "names": list(found)}))
+    if world > 1:
+        distributed.barrier()
+        distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -61,6 +61,28 @@ def test_a_gate_on_what_was_not_measured_is_refused(gate, words):
         parse_gate(gate).check(MEASURES)
 
 
+@pytest.mark.parametrize(
+    ("gate", "tests", "permutations", "remedy"),
+    [
+        ("p<0.01", 4, 200, "--permutations 400"),
+        ("p<0.01", 4, 399, "--permutations 400"),
+        ("mmd.p<0.001", 4, 200, "--permutations 1000"),
+        ("p<=0.001", 1, 200, "--permutations 1000"),
+        ("p<0", 1, 200, "above 0"),
+    ],
+)
+def test_a_gate_that_could_never_fail_is_refused_with_the_remedy(gate, tests, permutations, remedy):
+    with pytest.raises(UsageError, match=f"could never fail.*{remedy}"):
+        parse_gate(gate).expect(["mmd", "c2st"], tests, permutations)
+
+
+def test_a_gate_that_can_fail_is_accepted_at_the_smallest_number_of_permutations():
+    parse_gate("p<0.01").expect(["mmd"], 4, 400)
+    parse_gate("p<=0.01").expect(["mmd"], 4, 399)
+    parse_gate("mmd.p<0.01").expect(["mmd"], 4, 100)
+    parse_gate("recall<0.5").expect(["recall"], 0, 0)
+
+
 def test_p_without_any_test_is_refused():
     with pytest.raises(UsageError, match="no test"):
         parse_gate("p<0.1").check({"FD": MEASURES["recall"]})

@@ -34,7 +34,7 @@ def doctor() -> dict[str, Any]:
         else False,
         "compile=True": "ready" if which(os.environ.get("CXX", "g++")) else "needs a C++ compiler: install g++",
         "parquet": "ready" if find_spec("pyarrow") else "pip install 'pushforward[tables]'",
-        "h5ad": "ready" if find_spec("anndata") else "pip install 'pushforward[omics]'",
+        "h5ad": "ready" if find_spec("h5py") else "pip install 'pushforward[omics]'",
         "exact transport of unequal sizes": "ready" if find_spec("ot") else "pip install 'pushforward[ot]'",
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import distributed
 
 from pushforward.commands.sampling import labels_for, rebuild
 from pushforward.commands.watching import Watching
@@ -20,7 +21,7 @@ from pushforward.evaluation import Chosen, Settings, measure_pair, parts, space
 from pushforward.metrics.features import RAW
 from pushforward.metrics.gates import Gate, parse_gate
 from pushforward.metrics.result import Report
-from pushforward.metrics.suite import Part
+from pushforward.metrics.suite import TESTS, Part
 from pushforward.report import write_report
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.training import checkpoint
@@ -92,7 +93,7 @@ def evaluate_run(
         chosen = space(features, pair, trust=trust)
         draws = 1 if chosen.features.id == RAW.id else draws
     wanted = parts(metrics, pair, chosen.features)
-    _expected(known, wanted)
+    _expected(known, wanted, settings.permutations)
     with Watching() as watch:
         found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)
     _store(folder, found, which, description["step"], settings.seed)
@@ -131,9 +132,12 @@ def evaluate_samples(
     pair = read_pair(fake, real, train, seed=settings.seed)
     chosen, title = space(features, pair, trust=trust), f"{fake} against {real}"
     wanted = parts(metrics, pair, chosen.features)
-    _expected(known, wanted)
+    _expected(known, wanted, settings.permutations)
     with Watching(quiet=not placement.writes) as watch:
         found = measure_pair(pair, chosen, wanted, settings, title=title, watch=watch, together=placement.world > 1)
+    if placement.world > 1:
+        distributed.barrier()
+        distributed.destroy_process_group()
     if not placement.writes:
         failed = tuple(words for gate in known if (words := gate.check(found)))
         return Evaluated(found, failed, speaks=False)
@@ -183,9 +187,11 @@ def _store(folder: Path, found: Report, which: str, step: int, seed: int) -> Non
     checkpoint.write_atomically(folder / "metrics.json", json.dumps(stored, indent=1) + "\n")
 
 
-def _expected(gates: Sequence[Gate], wanted: Sequence[Part]) -> None:
+def _expected(gates: Sequence[Gate], wanted: Sequence[Part], permutations: int) -> None:
+    """Refuse gates that make no sense, before any work."""
+    tests = sum(part in TESTS for part in wanted)
     for gate in gates:
-        gate.expect([name for part in wanted for name in part.gives])
+        gate.expect([name for part in wanted for name in part.gives], tests, permutations)
 
 
 def _judged(found: Report, pair: Pair, gates: Sequence[Gate], title: str, page: Path | None, command: str) -> Evaluated:

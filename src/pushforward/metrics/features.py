@@ -89,7 +89,8 @@ def blocked(function: Callable[[Tensor], Tensor], x: Tensor, block: int = 1024) 
     """Apply a function to x block by block, without gradients and with a module in evaluation mode.
 
     Args:
-        function: (b, *event) -> (b, ...), row by row; a module gets its training flag back afterwards.
+        function: (b, *event) -> (b, ...), row by row; a module gets rows of its own type, on its own device, and its
+            training flag back afterwards.
         x: Samples, (n, *event).
         block: Rows b computed at a time.
 
@@ -97,14 +98,19 @@ def blocked(function: Callable[[Tensor], Tensor], x: Tensor, block: int = 1024) 
         All rows together, float64, on the CPU.
     """
     training = isinstance(function, nn.Module) and function.training
+    home = next(function.parameters(), None) if isinstance(function, nn.Module) else None
     if isinstance(function, nn.Module):
         function.eval()
     try:
         with torch.no_grad():
-            return torch.cat([function(part).double().cpu() for part in x.split(block)])
+            return torch.cat([function(_at_home(part, home)).double().cpu() for part in x.split(block)])
     finally:
         if isinstance(function, nn.Module):
             function.train(training)
+
+
+def _at_home(x: Tensor, home: Tensor | None) -> Tensor:
+    return x if home is None or not home.is_floating_point() else x.to(home.device, home.dtype)
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:

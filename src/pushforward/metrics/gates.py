@@ -50,15 +50,27 @@ class Gate:
     limit: float
     of_floor: bool
 
-    def expect(self, names: Sequence[str]) -> None:
-        """Refuse a gate on what will not be measured, before any work.
+    def expect(self, names: Sequence[str], tests: int = 1, permutations: int = 0) -> None:
+        """Refuse a gate on what will not be measured, or that could never fail, before any work.
 
         Args:
             names: What will be measured, without feature spaces and columns.
+            tests: Number of permutation tests among them.
+            permutations: Relabellings B of each; the smallest p-value is 1 / (B + 1), and Holm multiplies it.
 
         Raises:
-            UsageError: If the gate's metric is not among them.
+            UsageError: If the gate's metric is not among them, or its limit lies below any p-value.
         """
+        several = tests if self.name == "p" else 1
+        if self.field == "p" and self.sign in ("<", "<=") and 0 < permutations and several:
+            smallest = several / (permutations + 1)
+            if smallest > self.limit or (smallest == self.limit and self.sign == "<"):
+                wanted = math.ceil(several / self.limit) if self.limit > 0 else 0
+                remedy = f"use --permutations {wanted} or more" if wanted else "give a limit above 0"
+                of = (
+                    f"{several} tests of {permutations} permutations" if several > 1 else f"{permutations} permutations"
+                )
+                raise UsageError(f"gate {self.text!r} could never fail: {of} give p = {smallest:.2g} at best: {remedy}")
         if self.name != "p" and not {self.name, *_short(self.name)} & {*names}:
             close = difflib.get_close_matches(self.name, names, n=1)
             hint = f"did you mean {close[0]}? " if close else ""

@@ -45,7 +45,7 @@ def polynomial_mmd(
         coef: Constant c.
         budget: Bytes that the temporaries of one tile may take.
     """
-    return _mmd(*_prepared(q, p, degree, gamma, coef), budget)
+    return _mmd(*_prepared(q, p, RAW, degree, gamma, coef), budget)
 
 
 def kid(
@@ -89,8 +89,8 @@ def kid(
     """
     check_compared(fake, real)
     rng = np.random.default_rng(seed)
-    q, p = features(subset(fake, max_n, rng)), features(subset(real, max_n, rng))
-    x, y = _prepared(q, p, degree, gamma, coef)
+    q, p = subset(fake, max_n, rng), subset(real, max_n, rng)
+    x, y = _prepared(q, p, features, degree, gamma, coef)
     value, error = _statistics(x, y, budget, tick)
     protocol = x.protocol | {"estimator": "unbiased, all pairs", "se": "over draws of both samples"}
     protocol |= {"max_n": max_n, "seed": seed}
@@ -142,7 +142,7 @@ def kid_subsets(
     if min(len(fake), len(real)) < size:
         sizes = f"fake has {len(fake)} samples, real {len(real)}"
         raise DataError(f"{sizes}: draw {size} of each, or pass a smaller size")
-    x, y = _prepared(features(fake), features(real), degree, gamma, coef)
+    x, y = _prepared(fake, real, features, degree, gamma, coef)
     rng, values = np.random.default_rng(seed), np.empty(subsets)
     for index in range(subsets):
         rows = [rng.permutation(len(side.z))[:size] for side in (x, y)]
@@ -184,31 +184,52 @@ class _Points:
         return values
 
 
-def _prepared(q: Tensor, p: Tensor, degree: int, gamma: float | None, coef: float) -> tuple[_Points, _Points]:
-    x, y = (part.detach().flatten(1).double().cpu().numpy() for part in (q, p))
+def _prepared(
+    q: Tensor, p: Tensor, features: Features, degree: int, gamma: float | None, coef: float
+) -> tuple[_Points, _Points]:
+    sides = [_rows(features, part.detach()) for part in (q, p)]
+    single = all(side.dtype == np.float32 for side in sides)
+    x, y = sides if single else (side.astype(np.float64, copy=False) for side in sides)
     factor = 1 / x.shape[1] if gamma is None else gamma
     if degree < 1 or int(degree) != degree or not factor > 0:
         raise UsageError(f"degree is {degree}, gamma {factor}: give a positive whole exponent and a positive factor")
-    single = all(bool((part.astype(np.float32) == part).all()) for side in (x, y) for part in _blocks(side))
-    kind, centre = np.float32 if single else np.float64, y.mean(0)
+    centre = y.mean(0, dtype=np.float64)
     protocol: dict[str, str | float | int] = {
         "kernel": f"({factor:.6g} x.y + {coef:g})^{degree}",
         "products": "float32 about the mean" if single else "float64",
     }
 
-    def points(rows: Array) -> _Points:
-        z, start = np.empty(rows.shape, kind), 0
-        for part in _blocks(rows):
-            z[start : start + len(part)] = (part - centre) * factor**0.5
-            start += len(part)
-        return _Points(z, factor * (rows @ centre - centre @ centre / 2) + coef / 2, degree, protocol)
+    def points(rows: NDArray[np.floating]) -> _Points:
+        a = np.empty(len(rows))
+        for part, rest in _blocks(rows, a):
+            wide = part.astype(np.float64)
+            rest[:] = factor * (wide @ centre - centre @ centre / 2) + coef / 2
+            part[:] = (wide - centre) * factor**0.5
+        return _Points(rows, a, degree, protocol)
 
     return points(x), points(y)
 
 
-def _blocks(rows: Array) -> Iterator[Array]:
+def _rows(features: Features, x: Tensor) -> NDArray[np.floating]:
+    """A copy of all features, (n, d): float32 where that holds them exactly, else float64."""
+    rows, start = np.empty((0, 0), np.float32), 0
+    for block in features.stream(x):
+        part = block.numpy()
+        if start == 0:
+            rows = np.empty((len(x), part.shape[1]), np.float32)
+        if rows.dtype == np.float32 and not (part.astype(np.float32) == part).all():
+            wide = np.empty(rows.shape)
+            wide[:start] = rows[:start]
+            rows = wide
+        rows[start : start + len(part)] = part
+        start += len(part)
+    return rows
+
+
+def _blocks(rows: NDArray[np.floating], beside: Array) -> Iterator[tuple[NDArray[np.floating], Array]]:
+    """Views of a few rows of both at a time."""
     width = max(1, 2**18 // rows.shape[1])
-    return (rows[start : start + width] for start in range(0, len(rows), width))
+    return ((rows[i : i + width], beside[i : i + width]) for i in range(0, len(rows), width))
 
 
 def _slices(n: int, budget: int) -> list[slice]:

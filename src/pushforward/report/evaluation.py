@@ -138,7 +138,7 @@ def _pictures(report: Report, shown: Shown) -> str:
 def _drawn(name: str, measure: Measure, shown: Shown) -> Iterable[str]:
     parts = {key: np.asarray(x, np.float64) for key, x in measure.detail.items()}
     if "null" in parts and len(parts["null"]):
-        seen = float(parts["statistic"]) if "statistic" in parts else measure.value
+        seen = parts["statistic"].item() if "statistic" in parts else measure.value
         law = (
             "the model knew the law alone" if "hypothesis" in measure.protocol else "samples and data followed one law"
         )

@@ -1,0 +1,207 @@
+"""Samples from anywhere against data from anywhere: one command, one verdict, one page, one exit code."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from pushforward import cli, evaluate
+from pushforward.data.pairs import as_pair, read_pair
+from pushforward.errors import DataError, UsageError
+from pushforward.evaluation import Settings, measure_pair, parts, space
+from pushforward.metrics import PARTS, RAW, compare_scores, digits8, of_module
+from pushforward.metrics.suite import DEFAULT_POINTS
+
+
+def call(capsys, *words):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["evaluate", *map(str, words)])
+    out, err = capsys.readouterr()
+    return stop.value.code, out, err
+
+
+def normal(n, dim, seed, shift=0.0):
+    return np.random.default_rng(seed).normal(shift, 1, (n, dim))
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Two samples of one law, one that is shifted, and a training set with copies of it."""
+    names = {"good": normal(400, 3, 6), "real": normal(400, 3, 7), "bad": normal(400, 3, 8, 0.5)}
+    names["train"] = normal(600, 3, 3)
+    names["copies"] = names["train"][:400] + 1e-4 * normal(400, 3, 4)
+    for name, x in names.items():
+        np.save(tmp_path / f"{name}.npy", x)
+    return tmp_path
+
+
+def test_one_law_passes_a_gate_and_another_fails_it(files, capsys):
+    words = ["--real", files / "real.npy", "--fail-if", "p<0.01", "--json", "--metrics", "mmd,energy,sliced_test,c2st"]
+    code, out, _ = call(capsys, "--fake", files / "good.npy", *words)
+    good = json.loads(out)
+    assert (code, good["failed"]) == (0, [])
+    assert good["verdict"].startswith("Not told apart")
+    code, out, _ = call(capsys, "--fake", files / "bad.npy", *words)
+    bad = json.loads(out)
+    assert code == 1
+    assert bad["failed"][0].startswith("smallest of 4 p after Holm")
+    assert list(bad["metrics"]) == ["mmd", "energy", "sliced_test", "c2st"]
+
+
+def test_copies_are_warned_of_and_can_be_gated(files, capsys):
+    words = ["--real", files / "real.npy", "--train", files / "train.npy"]
+    code, out, _ = call(capsys, "--fake", files / "copies.npy", *words, "--fail-if", "copying<-4", "p<0.001")
+    assert code == 1
+    assert "warning: The model copies" in out
+    assert "gate failed: copying" in out
+    assert "smallest of" not in out
+    assert call(capsys, "--fake", files / "good.npy", *words, "--fail-if", "copying<-4")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--metrics", "mdm"], "did you mean mmd"),
+        (["--metrics", "memorisation"], "needs the training set"),
+        (["--metrics", "score"], "needs a classifier"),
+        (["--fail-if", "recal<1"], "did you mean recall"),
+        (["--fail-if", "p=1"], "write NAME<NUMBER"),
+        (["--features", "scaledd"], "did you mean scaled"),
+        (["--features", "mnist_lenet"], "not images"),
+        (["--max-n", "1"], "--max-n 1"),
+        (["--permutations", "5"], "--permutations 5"),
+        (["--memory", "12"], "--memory 12"),
+        (["--memory", "much"], "--memory much"),
+    ],
+)
+def test_wrong_usage_is_refused_before_any_work(files, capsys, words, said, monkeypatch):
+    monkeypatch.setattr("pushforward.evaluation.measure", lambda *a, **k: pytest.fail("measured"))
+    if "needs" in said:
+        monkeypatch.undo()  # what a part needs is known where it is measured, before the first part runs
+    code, out, err = call(capsys, "--fake", files / "good.npy", "--real", files / "real.npy", *words)
+    assert code == 2
+    assert said in err
+    assert out == ""
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_page_shows_verdict_samples_numbers_and_command(files, capsys):
+    page = files / "pages" / "page.html"
+    words = ["--real", files / "real.npy", "--train", files / "train.npy", "--page", page, "--metrics", "default,tails"]
+    assert call(capsys, "--fake", files / "copies.npy", *words)[0] == 0
+    text = page.read_text()
+    for wanted in ("The model copies", "coverage", "Samples and data", "Behind the numbers", "data:image/svg+xml"):
+        assert wanted in text
+    assert "<script src" not in text
+    assert "http" not in text.split("</style>")[1].replace("http://www.w3.org", "")
+
+
+def test_images_on_a_page_stand_beside_their_nearest_training_images(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for name in ("fake", "real", "train"):
+        (tmp_path / name).mkdir()
+        for k in range(40):
+            Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(tmp_path / name / f"{k}.png")
+    page = tmp_path / "page.html"
+    where = [word for name in ("fake", "real", "train") for word in (f"--{name}", tmp_path / name)]
+    assert call(capsys, *where, "--page", page, "--permutations", 19)[0] == 0
+    assert "their nearest training images" in page.read_text()
+
+
+def test_parts_are_listed_with_what_they_need(capsys):
+    code, out, _ = call(capsys, "--metrics", "list")
+    assert code == 0
+    assert all(name in out for name in PARTS)
+
+
+def test_arrays_tensors_and_frames_give_the_same_numbers(files):
+    pandas = pytest.importorskip("pandas")
+    q, p = np.load(files / "good.npy"), np.load(files / "real.npy")
+    options = {"metrics": "mmd,sliced_w2", "features": "raw"}
+    expected = evaluate(str(files / "good.npy"), files / "real.npy", **options)
+    frames = [pandas.DataFrame(x, columns=list("abc")) for x in (q, p)]
+    for pair in ((q, p), (torch.from_numpy(q), torch.from_numpy(p)), frames):
+        found = evaluate(*pair, **options)
+        assert [m.value for m in found.values()] == [m.value for m in expected.values()]
+        assert [m.p for m in found.values()] == [m.p for m in expected.values()]
+
+
+def test_paths_and_arrays_are_not_mixed(files):
+    with pytest.raises(UsageError, match="mix paths and arrays"):
+        evaluate(np.zeros((5, 2)), str(files / "real.npy"))
+
+
+def test_own_functions_and_own_networks_are_measures_like_any_other():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh())
+    mine = of_module("mine", net, 4)
+    found = evaluate(
+        normal(80, 3, 0), normal(90, 3, 1), features=mine, metrics={"gap": lambda q, p: float(q.sum() - p.sum())}
+    )
+    assert found["gap"].features == mine.id
+    report = evaluate(normal(80, 3, 0), normal(90, 3, 1), features=mine, metrics=[PARTS["fd"]])
+    assert list(report) == [f"FD@{mine.id}"]
+
+
+def test_scores_of_unlike_spaces_refuse_to_be_compared():
+    q, p = normal(200, 3, 0), normal(200, 3, 1)
+    raw, other = (evaluate(q, p, features=name, metrics="fd") for name in ("raw", "scaled"))
+    (a,), (b,) = raw.values(), other.values()
+    with pytest.raises(DataError, match="features raw and scaled"):
+        compare_scores(a, b)
+    (c,) = evaluate(normal(200, 3, 5), p, features="raw", metrics="fd").values()
+    assert compare_scores(a, c)[0] == pytest.approx(a.value - c.value)
+    (d,) = evaluate(normal(100, 3, 5), p, features="raw", metrics="fd").values()
+    with pytest.raises(DataError, match="200 against 200 samples and 100"):
+        compare_scores(a, d)
+
+
+def test_unbiased_estimates_of_unlike_sizes_compare():
+    p = normal(200, 3, 1)
+    a, b = (next(iter(evaluate(normal(n, 3, 5), p, features="raw", metrics="kid").values())) for n in (100, 150))
+    difference, error = compare_scores(a, b)
+    assert abs(difference) < 5 * error
+
+
+def test_tables_are_compared_in_standard_deviations_and_tests_know_no_labels(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        rows = [
+            f"{x:.3f},{y:.6f},{c}"
+            for x, y, c in zip(rng.normal(0, 1e4, 200), rng.normal(0, 1e-3, 200), rng.choice(["u", "v"], 200))
+        ]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["income,rate,kind", *rows]) + "\n")
+    pair = read_pair(str(tmp_path / "a.csv"), str(tmp_path / "b.csv"))
+    chosen = space("auto", pair)
+    assert chosen.features.name == "scaled"
+    assert chosen.blind is not None
+    values = chosen.features(pair.real)
+    assert values.std(0)[:2].tolist() == pytest.approx([1, 1], rel=1e-6)
+    swapped = type(pair)(pair.real, pair.fake, None, pair.kind, pair.names, True, (), None, pair.scale)
+    other = space("auto", swapped)
+    assert other.blind is not None
+    assert torch.allclose(chosen.blind(pair.real), other.blind(pair.real), rtol=1e-6)
+    level = torch.cdist(values[:, 2:], values[:, 2:]).unique()
+    assert level.tolist() == pytest.approx([0, 1], abs=1e-7)
+
+
+def test_default_means_the_same_by_name_and_by_silence(files):
+    pair = read_pair(str(files / "good.npy"), str(files / "real.npy"), str(files / "train.npy"))
+    named = parts("default", pair, RAW)
+    assert named == [part for part in DEFAULT_POINTS if "centres" not in part.needs]
+    silent = measure_pair(pair, space("auto", pair), None, Settings(permutations=19, max_n=50), title="x")
+    spoken = measure_pair(pair, space("auto", pair), named, Settings(permutations=19, max_n=50), title="x")
+    assert silent == spoken
+
+
+def test_small_digits_are_judged_by_the_network_that_reads_them():
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8)).astype(np.uint8)
+    assert space("auto", as_pair(images, images[::-1].copy())).features.id == digits8().id
+    larger = np.zeros((30, 16, 16), np.uint8)
+    larger[::2] = 255
+    chosen = space("auto", as_pair(larger, larger.copy()))
+    assert chosen.features is RAW
+    assert "pixels" in chosen.notes[0]
