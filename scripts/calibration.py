@@ -180,7 +180,7 @@ def picture(found: dict[str, dict[str, list[float]]], out: Path, repeats: int) -
     panels[0].annotate("5 %", (1.0, 0.055), color="0.4", fontsize=8, ha="right")
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside right center", frameon=False, fontsize=9)
-    figure.savefig(out, dpi=110)
+    figure.savefig(out, dpi=100)
 
 
 def main(words: Sequence[str] | None = None) -> None:

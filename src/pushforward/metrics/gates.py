@@ -62,7 +62,7 @@ class Gate:
             UsageError: If the gate's metric is not among them, or its limit lies below any p-value.
         """
         several = tests if self.name == "p" else 1
-        if self.field == "p" and self.sign in ("<", "<=") and 0 < permutations and several:
+        if self.field == "p" and self.sign in ("<", "<=") and permutations > 0 and several:
             smallest = several / (permutations + 1)
             if smallest > self.limit or (smallest == self.limit and self.sign == "<"):
                 wanted = math.ceil(several / self.limit) if self.limit > 0 else 0
