@@ -377,6 +377,9 @@ def _ended(outcome: Outcome, as_json: bool) -> int:
         _answer(outcome.summary(), True)
     elif outcome.measures is not None:
         console.show(table(outcome.measures))
+        print(f"\n{outcome.measures.verdict}")
+        for warning in outcome.measures.warnings:
+            console.say.print(f"warning: {warning}", style="bold yellow", markup=False)
         print(
             f"\ntrained {outcome.run.step} steps in {outcome.run.description['seconds']:.0f} s\nreport: {outcome.page}"
         )

@@ -14,7 +14,7 @@ from pushforward.metrics.features import RAW, Features
 from pushforward.metrics.frechet import frechet_distance
 from pushforward.metrics.frechet_limit import frechet_limit
 from pushforward.metrics.kernel import energy_distance, mmd
-from pushforward.metrics.kid import kid
+from pushforward.metrics.kid import kid, kid_subsets
 from pushforward.metrics.manifold import manifold
 from pushforward.metrics.memorisation import memorisation
 from pushforward.metrics.modes import class_shares, classes, modes
@@ -193,6 +193,11 @@ def _kid_cost(c: Comparison) -> float:
     return (min(n, 5 * c.max_n) + min(m, 5 * c.max_n)) ** 2 * (2.0 * d + 20.0)
 
 
+def _subset_cost(c: Comparison) -> float:
+    n, m, d = c.sizes
+    return 100 * (3.0 * min(n, m, 1000) ** 2) * (2.0 * d + 20.0)
+
+
 def _sinkhorn_cost(c: Comparison) -> float:
     return 4e3 * _half(c) ** 2 * 30.0
 
@@ -261,6 +266,12 @@ def _fd_limit(c: Comparison) -> Found:
 def _kid(c: Comparison) -> Found:
     found = kid(c.one, c.p, c.known, max_n=5 * c.max_n, seed=c.seed, budget=c.budget, tick=c.tick)
     return {f"kid@{c.space.id}": found}
+
+
+def _kid_subsets(c: Comparison) -> Found:
+    size = min(1000, len(c.one), len(c.p))
+    found = kid_subsets(c.one, c.p, c.known, size=size, seed=c.seed, budget=c.budget, tick=c.tick)
+    return {f"kid_subsets@{c.space.id}": found}
 
 
 def _score(c: Comparison) -> Found:
@@ -360,6 +371,7 @@ PARTS: dict[str, Part] = {
             gives=("FD_limit", "FID_limit"),
         ),
         _part("kid", "unbiased kernel distance with a cubic kernel", _kid, _kid_cost),
+        _part("kid_subsets", "the same by the published convention, 100 subsets", _kid_subsets, _subset_cost),
         _part("score", "Inception-style score of a classifier", _score, _linear_cost, "classifier", gives=("IS",)),
         _part("manifold", "precision, recall, density, coverage", _manifold, _kid_cost, gives=_MANIFOLD),
         _part("sliced_w2", "sliced Wasserstein-2 distance", _sliced, _sort_cost),

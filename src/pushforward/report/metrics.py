@@ -20,6 +20,7 @@ METRICS = {
     "FD_limit": "The same, extrapolated to infinitely many samples",
     "FID_limit": "The same, extrapolated to infinitely many samples",
     "kid": "Kernel distance with a cubic kernel; unbiased, so its floor is 0",
+    "kid_subsets": "The same, as a mean over random subsets",
     "IS": "Inception-style score: sure of each sample's class, unsure of the next",
     "mmd": "Kernel distance (MMD²); its p-value asks whether samples and data follow one law",
     "mmd_deep": "Kernel distance with a kernel learned on one half, tested on the other",
