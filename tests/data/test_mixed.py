@@ -94,19 +94,49 @@ def test_chosen_columns_are_compared_and_the_rest_left_out(tmp_path):
     assert torch.equal(pair.fake, pair.real)
 
 
-def test_levels_that_real_never_has_share_one_level_of_their_own(tmp_path):
+def test_levels_that_real_never_has_are_levels_like_the_others(tmp_path):
     towns = TOWN.copy()
     towns[:7], towns[7:10] = "rome", "oslo"
     fake = csv(tmp_path / "fake.csv", age=AGE, pay=PAY, town=towns, member=MEMBER)
     pair = read_pair(fake, real(tmp_path))
-    other = pair.names.index("town=(other)")
-    np.testing.assert_allclose(pair.fake[:, other], (np.arange(N) < 10) * math.sqrt(0.5))
-    assert not pair.real[:, other].any()
-    note = "column town: 10 of 200 fake rows (5.0 %) hold 2 values that real never has, 'rome', 'oslo', counted as"
-    assert any(text.startswith(note) for text in pair.notes)
-    torch.testing.assert_close(
-        torch.cdist(pair.fake[:1, 2:6], pair.real[:1, 2:6]), torch.ones(1, 1, dtype=torch.float64)
-    )
+    rome, oslo = pair.names.index("town=rome"), pair.names.index("town=oslo")
+    np.testing.assert_allclose(pair.fake[:, rome], (np.arange(N) < 7) * math.sqrt(0.5))
+    assert not pair.real[:, [rome, oslo]].any()
+    note = "column town: 10 of 200 fake rows (5.0 %) hold 2 values that real never has, 'rome', 'oslo'"
+    assert note in pair.notes
+    hot = [j for j, name in enumerate(pair.names) if name.startswith("town=")]
+    between = torch.cdist(pair.fake[:1, hot], torch.cat([pair.real[:1, hot], pair.fake[7:8, hot]]))
+    torch.testing.assert_close(between, torch.ones(1, 2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("strange", [0, 5000])
+def test_the_code_of_a_word_does_not_depend_on_the_set_that_its_row_is_in(strange):
+    rng = np.random.default_rng(0)
+    common = [f"w{k}" for k in rng.integers(90, size=4000)]
+    fake, data = common[:2000] + [f"x{k}" for k in rng.integers(strange, size=min(strange, 2000))], common[2000:]
+    hot, names, _ = encoded({"fake": fake, "real": data}, "kind", "real")
+    swap = 500  # of these rows the labels change
+    other = {"fake": data[:swap] + fake[swap:], "real": fake[:swap] + data[swap:]}
+    again, same, _ = encoded(other, "kind", "real")
+    assert names == same
+    assert len(names) == (301 if strange else 90)
+    np.testing.assert_array_equal(again["real"][:swap], hot["fake"][:swap])
+    np.testing.assert_array_equal(again["fake"][:swap], hot["real"][:swap])
+    np.testing.assert_array_equal(again["fake"][swap:], hot["fake"][swap:])
+
+
+@pytest.mark.parametrize("levels", [40, 95])
+def test_rare_words_of_one_law_do_not_tell_two_samples_apart(levels):
+    from pushforward.metrics import mmd
+
+    values = []
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        words = {role: [f"w{k}" for k in rng.integers(levels, size=80)] for role in ("fake", "real")}
+        hot, _, _ = encoded(words, "kind", "real")
+        fake, data = (torch.from_numpy(hot[role]) for role in ("fake", "real"))
+        values.append(mmd(fake, data, permutations=19, seed=seed).p)
+    assert sum(value <= 0.05 for value in values) <= 13  # of Binomial(120, 1/20) more than this has chance 0.002
 
 
 def test_levels_of_a_second_sample_of_the_data_are_known():

@@ -351,3 +351,10 @@ def test_too_many_images_for_the_memory_are_refused_before_they_are_decoded(tmp_
     monkeypatch.setattr(album, "budget", lambda: 100)
     with pytest.raises(DataError, match=r"6 images of side 8 need .*smaller side"):
         read_pair(pictures(tmp_path / "q"), pictures(tmp_path / "p"))
+
+
+def test_a_constant_column_has_no_scale_that_the_others_could_be_unlike():
+    rng = np.random.default_rng(0)
+    x, y = (np.column_stack([rng.normal(size=(100, 2)), np.full(100, 0.1)]) for _ in range(2))
+    assert not any("standard deviations" in note for note in as_pair(x, y).notes)
+    assert any("standard deviations" in note for note in as_pair(x * [1, 1000, 1], y * [1, 1000, 1]).notes)

@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics import RAW, digits8, evaluate, to_json
+from pushforward.metrics.features import Features
 from pushforward.metrics.networks import pca
 from pushforward.metrics.suite import PARTS
 
@@ -124,6 +125,12 @@ def test_samples_that_do_not_fit_are_refused_by_name(fake, real, train, words):
         evaluate(fake, real, train=train)
 
 
+@pytest.mark.parametrize("wrong", [{"max_n": 1}, {"seed": -1}])
+def test_settings_that_no_statistic_can_use_are_refused(wrong):
+    with pytest.raises(UsageError, match="use at least 4 rows and a seed of 0 or more"):
+        evaluate(torch.zeros(20, 2), torch.ones(20, 2), **wrong)
+
+
 def test_centres_without_sigma_are_refused():
     with pytest.raises(UsageError, match="sigma"):
         evaluate(normal(9, 2, 0), normal(9, 2, 1), centres=torch.zeros(1, 2))
@@ -199,6 +206,27 @@ def test_tests_in_a_space_fitted_to_real_use_one_fitted_to_all():
         false_alarms["all"] += next(iter(two.values())).p <= 0.05
     assert false_alarms["real"] > 20
     assert false_alarms["all"] <= 7  # binomial(40, .05) exceeds it once in three hundred
+
+
+def test_a_fresh_sample_is_not_called_a_copy_in_a_space_fitted_to_real():
+    fake, real, train = (torch.from_numpy(np.random.default_rng(i).normal(size=(200, 300))) for i in range(3))
+    fitted = {"features": pca(real, 30), "blind": pca(torch.cat([fake, real, train]), 30)}
+    found = evaluate(fake, real, train=train, metrics=[PARTS["memorisation"]], permutations=39, **fitted)
+    measures = {name.split("@")[0]: measure for name, measure in found.items()}
+    assert found.warnings == ()
+    assert abs(measures["copying"].value) < 4
+    assert measures["train_gap"].p > 1 / 40
+
+
+def test_stacked_digits_of_unequal_shares_are_not_called_different_from_themselves():
+    def classify(x):
+        return torch.nn.functional.one_hot((x[:, 0, 0, 0] * 10).long(), 10).double()
+
+    rng, law = np.random.default_rng(0), np.arange(1, 11) / 55
+    fake, real = (torch.from_numpy(rng.choice(10, size=(4000, 3, 1, 1), p=law) / 10 + 0.05) for _ in range(2))
+    net = Features("net", "ab" * 32, 3, lambda x: x.flatten(1), classify)
+    found = evaluate(fake, real, features=net, metrics=[PARTS["stacked"]])
+    assert found.verdict.startswith("No test was made")
 
 
 def test_features_too_large_to_keep_give_the_same_numbers(digits, monkeypatch):

@@ -168,3 +168,14 @@ def test_too_few_points_for_a_kth_neighbour_are_refused():
     with pytest.raises(DataError, match="event shape"):
         manifold(normal(20, 2, 0), normal(20, 3, 1))
     assert manifold(normal(20, 2, 0), normal(9, 2, 1))["recall"].floor is None  # halves of 4 have no 5th neighbour
+
+
+def test_floors_of_discrete_data_are_measured_or_not_given():
+    fake, real, train = (torch.from_numpy(np.random.default_rng(i).poisson(2, (400, 2))).double() for i in range(3))
+    alone, beside = manifold(fake, real), manifold(fake, real, train=train)
+    for name in ("density", "coverage"):
+        assert alone[name].floor is None
+        assert abs(beside[name].value - beside[name].floor) < 5 * beside[name].se
+    assert beside["density"].floor > 2  # a continuous law has 1
+    smooth = manifold(*(torch.from_numpy(np.random.default_rng(i).normal(size=(60, 2))) for i in range(2)))
+    assert smooth["density"].floor == 1

@@ -150,6 +150,14 @@ def test_collapse_shows_as_duplicates():
     assert copies(found) is None
 
 
+def test_duplicates_do_not_depend_on_the_order_in_which_samples_are_stored():
+    rng = np.random.default_rng(5)
+    tight, wide = rng.normal(size=(200, 2)) * 1e-4, rng.normal(size=(1800, 2))
+    fake, p, train = (torch.from_numpy(x) for x in (np.r_[tight, wide], *rng.normal(size=(2, 200, 2))))
+    value = memorisation(fake, p, train, permutations=0)["duplicates"].value  # a tenth of the fakes lie close together
+    assert abs(value - 0.1) < 4 * (0.1 * 0.9 / 200) ** 0.5 + 0.05
+
+
 def test_unit_and_order_do_not_matter():
     train, real, fake = normal(80, 3, 0), normal(70, 3, 1), normal(60, 3, 2)
     once, again = memorisation(fake, real, train), memorisation(3 * shuffled(fake), 3 * real, 3 * shuffled(train))

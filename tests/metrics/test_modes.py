@@ -149,3 +149,14 @@ def test_inputs_that_do_not_fit_are_refused():
         modes(torch.zeros(5, 2), GRID, SIGMA, [1.0, 0.0])
     with pytest.raises(DataError, match="wanted 4 classes"):
         classes(torch.zeros(5, 1), sign_classes, 4)
+
+
+def test_the_p_value_of_mode_shares_keeps_its_level_where_modes_hold_two_samples_each():
+    centres = 100 * torch.arange(25.0)[:, None]
+    values = []
+    for seed in range(400):
+        fake = centres[torch.from_numpy(np.random.default_rng(seed).integers(25, size=50))]
+        values.append(modes(fake, centres, 1.0)["mode_kl"].p)
+    rejected = sum(value <= 0.05 for value in values)
+    assert rejected <= 36  # of Binomial(400, 1/20) more than this has chance 1e-3; chi-squared rejects 46
+    assert modes(centres[:1].expand(50, 1), centres, 1.0)["mode_kl"].p == 1 / 1000

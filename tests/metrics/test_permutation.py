@@ -1,5 +1,7 @@
 """The permutation engine: labels, exact p-values for any statistic, ties."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from pushforward.metrics.permutation import (
     permutation_values,
     relabellings,
 )
+from pushforward.metrics.result import Measure, Report
 
 
 def test_every_labelling_has_n_of_q_and_the_first_is_the_one_seen():
@@ -113,3 +116,33 @@ def test_a_test_of_unknown_floor_gets_the_mean_of_its_relabelled_values():
     assert measure.detail["null"].tolist() == [1.0, 2.0, 6.0]
     assert permutation_measure(values, (5, 6), "raw", {}, floor=0.0).floor == 0.0
     assert permutation_measure(values[:1], (5, 6), "raw", {}).floor is None
+
+
+def test_a_verdict_of_too_few_relabellings_says_so():
+    seen = [Measure(1.0, 0.0, p=0.05, protocol={"permutations": 19}) for _ in range(2)]
+    assert Report({"a": seen[0], "b": seen[1]}).verdict.endswith("cannot fall below 1/20: use 40 permutations or more.")
+    more = Measure(1.0, 0.0, p=0.05, protocol={"permutations": 99})
+    assert Report({"a": more, "b": more}).verdict == "Not told apart: 2 tests, smallest p 0.05, level 5 % after Holm."
+    assert "differ: a (p 0.025)" in Report({"a": replace(seen[0], p=1 / 40, protocol={"permutations": 39})}).verdict
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_statistic_that_is_not_finite_is_refused_and_never_significant(broken):
+    for values in ([broken, 1.0, 2.0], [1.0, broken, 2.0]):
+        with pytest.raises(DataError, match="not finite"):
+            p_value(torch.tensor(values, dtype=torch.float64))
+
+
+def test_samples_too_large_for_their_squares_are_refused_and_not_told_apart():
+    from pushforward.metrics import mmd
+
+    q, p = (torch.from_numpy(np.random.default_rng(i).normal(size=(20, 2)) * 1e200) for i in range(2))
+    with pytest.raises(DataError):
+        mmd(q, p, permutations=19)
+
+
+def test_fewer_than_two_rows_are_refused():
+    from pushforward.metrics import energy_distance
+
+    with pytest.raises(UsageError, match="max_n is 1"):
+        energy_distance(torch.zeros(5, 1), torch.ones(5, 1), max_n=1)

@@ -10,6 +10,7 @@ import torch
 from scipy import stats
 
 from pushforward.errors import DataError, UsageError
+from pushforward.metrics.result import Report
 from pushforward.metrics.tails import hill, tail_values, tails
 
 DATA = Path(os.environ.get("PUSHFORWARD_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -55,6 +56,13 @@ def test_folding_centres_and_joins_both_tails():
     assert tail_values(x, "upper").tolist() == x.tolist()
     assert tail_values(x, "lower").tolist() == (-x).tolist()
     assert tail_values(x, centre=torch.zeros(2)).tolist() == x.abs().tolist()
+
+
+def test_the_verdict_rests_on_the_exact_test_of_the_tails_alone():
+    counts = [torch.from_numpy(np.random.default_rng(i).poisson(3.0, size=(1000, 20))).double() for i in range(2)]
+    found = tails(*counts, permutations=19)
+    assert any(measure.p is not None for name, measure in found.items() if name.startswith("hill"))
+    assert "1 test," in Report(found).verdict
 
 
 def test_tails_of_a_perfect_sampler_are_not_told_from_the_data():

@@ -57,7 +57,8 @@ def unlike(real: np.ndarray) -> list[str]:
         return []
     with np.errstate(over="ignore", invalid="ignore"):
         widths = real.std(0)
-    widths = widths[np.isfinite(widths) & (widths > 0)]
+    # A column of one repeated number has a spread at the level of its rounding, not always zero.
+    widths = widths[np.isfinite(widths) & (real.min(0) < real.max(0))]
     if len(widths) < 2 or widths.max() < UNLIKE * widths.min():
         return []
     spread = f"standard deviations from {widths.min():.3g} to {widths.max():.3g}"

@@ -119,8 +119,10 @@ def c2st(
     right = _right(scores[:t], scores[t:])
     accuracy = right / (2 * t)
     labels = relabellings(t, t, permutations, seed=seed)
-    # Centred, so that equal scores make no difference at all.
-    sums = label_sums(labels, scores - scores.mean(), budget=budget)
+    # Votes of neighbours tie. A lot for each row, drawn without a look at its label, breaks the ties and keeps p uniform.
+    # Equal scores for all rows stay equal: then there is no difference at all.
+    lots = torch.from_numpy(rng.random(2 * t)) * (1e-9 if bool((scores != scores[0]).any()) else 0.0)
+    sums = label_sums(labels, scores - scores.mean() + lots - lots.mean(), budget=budget)
     differences = 2 * sums / t
     protocol: dict[str, str | float | int] = {
         "classifier": _name(classifier, fitted),

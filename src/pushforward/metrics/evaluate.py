@@ -90,10 +90,12 @@ def evaluate(
 
     Raises:
         DataError: If the samples do not fit together, hold too few rows or are not finite.
-        UsageError: If centres come without sigma, or a part asked for lacks what it needs.
+        UsageError: If centres come without sigma, a part asked for lacks what it needs, or max_n or seed is too small.
     """
     if centres is not None and sigma is None:
         raise UsageError("centres given without sigma: pass the components' standard deviation too")
+    if max_n < 4 or seed < 0:
+        raise UsageError(f"max_n is {max_n}, seed {seed}: use at least 4 rows and a seed of 0 or more")
     features = features or (digits8() if fake.shape[1:] == (1, 8, 8) else RAW)
     if draws < 1 or len(fake) % draws:
         raise UsageError(f"fake has {len(fake)} samples, not a multiple of {draws} draws: give whole sets")

@@ -53,9 +53,11 @@ def manifold(
 ) -> dict[str, Measure]:
     """Precision, recall, density and coverage, each with what real data score.
 
-    Density has the floor 1 and coverage that of `null_coverage`, whatever the law. Those of precision and recall
-    depend on law and sizes, so they are measured: subsets of `train` against the data, or without it one half of the
-    data against the other, which is for smaller samples (the protocol gives their sizes). The errors are the spread
+    Density has the floor 1 and coverage that of `null_coverage`, whatever the law, if it is continuous; on discrete
+    data, whose distances tie, both are higher and measured where `train` is as large as fake, else not known. Those
+    of precision and recall depend on law and sizes, so they are measured: subsets of `train` against the data, or
+    without it one half of the data against the other, which is for smaller samples (the protocol gives their sizes).
+    The errors are the spread
     over points, times the root of 1/n + 1/m since both samples move the balls; they lean to the large side.
 
     Args:
@@ -112,11 +114,16 @@ def manifold(
         {"around_real": found.around_real, "rows": rows_p},
     )
     covered = found.coverage
+    deep, wide, known = (1.0, "exact"), (null_coverage(n, m, k), "closed form"), train is not None and len(train) >= n
+    if _tied(reach) and floors and known:
+        deep, wide = ((math.fsum(x) / len(floors), how) for x in zip(*((f.density, f.coverage) for f in floors)))
+    elif _tied(reach):
+        deep = wide = (None, "not known: distances tie, give a training set as large as fake")
     return {
         "precision": share(found.precision, [floor.precision for floor in floors], fakes),
         "recall": share(found.recall, [floor.recall for floor in floors], {"reached": found.reached, "rows": rows_p}),
-        "density": measure(found.density, 1.0, "exact", float(found.around_fakes.std()) / k, fakes),
-        "coverage": measure(covered, null_coverage(n, m, k), "closed form", (covered * (1 - covered)) ** 0.5, data),
+        "density": measure(found.density, *deep, float(found.around_fakes.std()) / k, fakes),
+        "coverage": measure(covered, *wide, (covered * (1 - covered)) ** 0.5, data),
     }
 
 
@@ -146,6 +153,11 @@ def _share(tick: Callable[[float], None] | None, total: float) -> Callable[[int]
             tick(min(1.0, done / total))
 
     return step
+
+
+def _tied(reach: Tensor) -> bool:
+    """Whether radii recur as on a grid; those of a continuous law are shared by two points at most."""
+    return len((reach / reach.max().clamp_min(1e-300)).round(decimals=9).unique()) < len(reach) / 4
 
 
 def _real_covers(

@@ -105,7 +105,7 @@ def memorisation(
         "copying": replace(_copying(to_train, held, features.id, words), detail=detail),
         "near_copies": _near_copies(to_train, held, features.id, words),
         "train_gap": replace(gap, features=features.id, protocol=words | gap.protocol),
-        "duplicates": _duplicates(q, p, near, features.id, words, budget, _part(tick, 0.95, 1)),
+        "duplicates": _duplicates(q, p, near, rng, features.id, words, budget, _part(tick, 0.95, 1)),
     }
 
 
@@ -250,13 +250,15 @@ def _duplicates(
     q: Array,
     p: Array,
     near: float,
+    rng: np.random.Generator,
     features: str,
     words: Words,
     budget: int,
     tick: Callable[[float], None] | None,
 ) -> Measure:
+    # Drawn, not cut off: stored class by class, the first rows of a large sample are nearer to each other than all are.
     n = min(len(q), len(p))
-    q, p = q[:n], p[:n]
+    q, p = (x if len(x) == n else x[rng.permutation(len(x))[:n]] for x in (q, p))
     within_q, _ = _first(nearest(q, q, own=np.arange(n), budget=budget))
     within_p, _ = _first(nearest(p, p, own=np.arange(n), budget=budget, tick=tick))
     close = near * float(np.median(within_p))

@@ -97,14 +97,20 @@ def halves(x: Tensor, rng: np.random.Generator, share: float = 0.5) -> tuple[Ten
 def p_value(values: Tensor, rounding: float = 0.0) -> float | None:
     """p-value of the first entry among all, (1 + #) / (B + 1); None where there is no other.
 
-    Values that tie up to rounding count as at least as large: the p-value can only grow.
+    Values that tie up to rounding count as at least as large: the p-value can only grow. What is not a number would
+    compare as smaller than anything, so it is refused.
 
     Args:
         values: The statistic seen, then the relabelled ones, (B + 1,).
         rounding: Error of a value that is a small difference of large numbers; 1e-12 of the largest value at least.
+
+    Raises:
+        DataError: If a value is not finite.
     """
     if len(values) < 2:
         return None
+    if not bool(values.isfinite().all()):
+        raise DataError("a test's statistic is not finite: the samples are too large to compare, rescale them")
     slack = max(rounding, 1e-12 * float(values.abs().max()))
     return (1 + int((values[1:] >= values[0] - slack).sum())) / len(values)
 

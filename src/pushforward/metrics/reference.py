@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.errors import DataError
+from pushforward.errors import DataError, UsageError
 
 __all__ = ["check_compared", "check_samples", "compare", "real_floor", "subset"]
 
@@ -86,9 +86,12 @@ def compare(
 
     Raises:
         DataError: If a sample is too small, not finite, or of another event shape than the rest.
+        UsageError: If fewer than two rows are to be kept.
     """
     check_compared(fake, real, train)
     if max_n is not None:
+        if max_n < 2:
+            raise UsageError(f"max_n is {max_n}: use at least 2 rows; 2000 is usual")
         rng = np.random.default_rng(seed)
         fake, real = subset(fake, max_n, rng), subset(real, 2 * max_n, rng)
         train = None if train is None else subset(train, 4 * max_n, rng)

@@ -101,8 +101,9 @@ class Report(Mapping[str, Measure]):
         tests = f"{len(known)} test{'s' if len(known) > 1 else ''}"
         if found:
             return f"Samples and data differ: {', '.join(found)}; {tests}, level 5 % after Holm."
-        smallest = min(known.values())
-        return f"Not told apart: {tests}, smallest p {smallest:.2g}, level 5 % after Holm."
+        best = min(known, key=known.__getitem__)
+        few = _too_few(self[best], len(known))
+        return f"Not told apart: {tests}, smallest p {known[best]:.2g}, level 5 % after Holm{few}."
 
     def as_dict(self) -> dict[str, Any]:
         """`{"verdict", "warnings", "notes", "metrics": {name: record}}`, with no NaN or infinity in it."""
@@ -197,6 +198,14 @@ def table(measures: Mapping[str, Measure]) -> Table:
             measure.features,
         )
     return grid
+
+
+def _too_few(measure: Measure, tests: int) -> str:
+    """A word of caution where every relabelling lies below the value seen, and still they are too few to tell."""
+    drawn = measure.protocol.get("permutations")
+    if not isinstance(drawn, int) or measure.p is None or measure.p * (drawn + 1) > 1.5:
+        return ""
+    return f"; p cannot fall below 1/{drawn + 1}: use {20 * tests} permutations or more"
 
 
 def _finite(value: str | float | int | None) -> str | float | int | None:

@@ -157,7 +157,8 @@ def _pair_cost(c: Comparison) -> float:
 
 def _moment_cost(c: Comparison) -> float:
     n, m, d = c.sizes
-    return 4.0 * (n * c.draws + m) * d**2 + 60.0 * c.draws * d**3
+    side = min(d, max(n, m))  # of fewer rows than features no (d, d) matrix is made
+    return 4.0 * (n * c.draws + m) * d * side + 60.0 * c.draws * side**3
 
 
 def _training_cost(c: Comparison) -> float:
@@ -317,7 +318,8 @@ def _classes(c: Comparison) -> Found:
 
 def _stacked(c: Comparison) -> Found:
     assert c.space.classify is not None
-    return stacked_modes(c.fake, c.space.classify, features=c.space.id)
+    # No p-value: that of the uniform law says nothing of data whose digits are not equally frequent.
+    return stacked_modes(c.fake, c.space.classify, features=c.space.id, draws=0)
 
 
 def _tails(c: Comparison) -> Found:
@@ -327,7 +329,11 @@ def _tails(c: Comparison) -> Found:
 
 def _memorisation(c: Comparison) -> Found:
     assert c.t is not None
-    found = memorisation(c.one, c.p, c.t, c.known, max_n=5 * c.max_n, permutations=c.permutations, seed=c.seed,
+    assert c.train is not None
+    # Like a test: a space that knows real's rows spreads them out, and all else would seem nearer to the training set.
+    q, p, space = c.tested
+    t = c.t if c.blind is None else c.train
+    found = memorisation(q, p, t, space, max_n=5 * c.max_n, permutations=c.permutations, seed=c.seed,
                          budget=c.budget, tick=c.tick)  # fmt: skip
     # Their p-values ask whether the model copies, not whether it follows the law of the data.
     said = {k: replace(m, protocol=m.protocol | {"hypothesis": "does not copy"}) for k, m in found.items()}

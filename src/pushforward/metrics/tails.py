@@ -175,6 +175,8 @@ def _index(q: Tensor, p: Tensor, share: float, features: str, protocol: dict[str
     if np.isfinite(spread):
         p_value = float(2 * norm.sf(abs(np.log(value / floor)) / spread))
     words = protocol | {"floor": f"real, ± {floor_error:.2g}", "se": "index / root k", "p": "two-sided, of the log"}
+    # Asymptotic, for one column and a continuous law: no test of one law that stands beside exact ones.
+    words["hypothesis"] = "equal tail indices"
     curve = [(part, *(_quiet(x, part)[0] for x in (q, p))) for part in _CURVE]
     detail = {name: torch.tensor(x, dtype=torch.float64) for name, x in zip(("shares", "fake", "real"), zip(*curve))}
     return Measure(value, floor, error, p_value, len(q), len(p), features, "none", words, detail)
