@@ -206,7 +206,7 @@ def evaluate(
         features: auto, raw, pixels, scaled, pca:K, random:K, digits8, mnist_lenet, fashion_lenet, cifar_resnet,
             inception:FILE or a network's FILE; auto is what the run was judged by.
         metrics: Parts by name, as mmd,c2st,fd,kid,manifold,tails; default, tests, all; --metrics list lists them.
-        fail_if: Gates, as 'p<0.01' 'recall<0.5' 'FD>1.5*floor' 'mmd.p<0.05'.
+        fail_if: Gates, as 'p<0.01' 'recall<0.5' 'FD>1.5*floor' 'mmd.p<0.05' copies.
         page: Write a page with pictures here.
         checkpoint: Which checkpoint of the run.
         device: auto, cpu, cuda, cuda:1, mps; where the generator runs.

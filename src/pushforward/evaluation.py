@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pushforward.data.pairs import Pair, as_pair, read_pair
 from pushforward.errors import UsageError
 from pushforward.metrics.digits8 import digits8
-from pushforward.metrics.evaluate import Metric, Watch
+from pushforward.metrics.evaluate import Metric, Watch, own_part
 from pushforward.metrics.evaluate import evaluate as measure
-from pushforward.metrics.features import RAW, Features, fingerprint
+from pushforward.metrics.features import RAW, Features, fingerprint, of_module
 from pushforward.metrics.networks import (
     cifar_resnet,
     fashion_lenet,
@@ -55,8 +55,8 @@ def evaluate(
     real: Any,
     train: Any = None,
     *,
-    features: Features | str = "auto",
-    metrics: Sequence[Part] | Mapping[str, Metric] | str | None = None,
+    features: Features | nn.Module | Callable[[Tensor], Tensor] | str | None = "auto",
+    metrics: str | Sequence[str | Part | Metric] | Mapping[str, Metric] | None = None,
     seed: int = 0,
     permutations: int = 999,
     max_n: int = 2000,
@@ -74,9 +74,11 @@ def evaluate(
         train: What the model learned from; without it nothing is said about memorisation.
         features: A feature space, or the name of one: "auto", "raw", "scaled", "pca:50", "random:64", "digits8",
             "mnist_lenet", "fashion_lenet", "cifar_resnet", "inception:FILE", or a network's FILE. "auto" compares
-            tables in standard deviations, the bundled digits by `digits8`, and everything else as it is.
-        metrics: Parts of `metrics.suite`, or their names ("mmd,c2st,manifold", "tests", "all"), or your own functions
-            by name; what suits the samples where omitted.
+            tables in standard deviations, the bundled digits by `digits8`, and everything else as it is. Or a network
+            or function of yours, (n, *event) -> (n, dim).
+        metrics: Names of parts ("mmd,c2st,manifold", "default", "tests", "all"), parts of `metrics.suite`, functions of
+            yours (fake features, real features) -> number, or a list of any of these; what suits the samples where
+            omitted.
         seed: Seed of every subset, direction and relabelling.
         permutations: Relabellings behind a p-value.
         max_n: Rows used where the cost is quadratic.
@@ -97,14 +99,38 @@ def evaluate(
     else:
         pair = as_pair(fake, real, train)
     title = f"{fake} against {real}" if all(files) else "samples against data"
-    chosen = space(features, pair, trust=trust) if isinstance(features, str) else Chosen(features)
+    named = features is None or isinstance(features, str)
+    chosen = space(features or "auto", pair, trust=trust) if named else Chosen(_own_space(features))
     settings = Settings(seed, permutations, max_n, memory)
-    if isinstance(metrics, str):
-        metrics = parts(metrics, pair, chosen.features)
+    if metrics is not None and not isinstance(metrics, Mapping):
+        listed = [metrics] if isinstance(metrics, str) or callable(metrics) else metrics
+        metrics = [part for one in listed for part in _meant(one, pair, chosen.features)]
     report = measure_pair(pair, chosen, metrics, settings, title=title, watch=watch)
     if page is not None:
         write_evaluation(report, Shown(pair.fake, pair.real, pair.train, pair.names, title), Path(page))
     return report
+
+
+def _own_space(features: Features | nn.Module | Callable[[Tensor], Tensor]) -> Features:
+    """A user's network or function as a feature space."""
+    if isinstance(features, Features):
+        return features
+    if isinstance(features, nn.Module):
+        return of_module(type(features).__name__, features)
+    if not callable(features):
+        raise UsageError(f"features is {features!r:.60}: give a name, a Features, or a function of (n, *event)")
+    return Features(getattr(features, "__name__", type(features).__name__), "", None, features)
+
+
+def _meant(one: str | Part | Metric, pair: Pair, features: Features) -> list[Part]:
+    """The parts that one entry of a list of metrics stands for."""
+    if isinstance(one, str):
+        return parts(one, pair, features)
+    if isinstance(one, Part):
+        return [one]
+    if not callable(one):
+        raise UsageError(f"metrics holds {one!r:.60}: give names, parts, or functions (fake, real) -> number")
+    return [own_part(getattr(one, "__name__", type(one).__name__), one)]
 
 
 @dataclass(frozen=True)
@@ -149,7 +175,7 @@ def measure_pair(
     """
     notes = (*pair.notes, *chosen.notes)
     report = measure(
-        pair.fake, pair.real, train=pair.train, features=chosen.features, blind=chosen.blind, metrics=metrics,
+        pair.fake, pair.real, train=pair.train, features=chosen.features, metrics=metrics,
         **_centres(pair), names=pair.names, seed=settings.seed, permutations=settings.permutations,
         max_n=settings.max_n, draws=draws, split=title, budget=settings.memory, watch=watch, together=together,
         notes=[note for note in notes if not note.startswith(DOUBT)],
@@ -194,7 +220,8 @@ def parts(names: str, pair: Pair, features: Features) -> list[Part]:
         "all": fitting,
     }
     chosen: dict[str, Part] = {}
-    for name in (word.strip() for word in names.split(",")):
+    aliases = {given.lower(): part.name for part in PARTS.values() for given in part.gives} | {n: n for n in PARTS}
+    for name in (aliases.get(word.strip().lower(), word.strip().lower()) for word in names.split(",")):
         if name not in PARTS and name not in groups:
             close = difflib.get_close_matches(name, [*PARTS, *groups], n=1)
             hint = f"did you mean {close[0]}? " if close else ""
@@ -208,13 +235,11 @@ class Chosen:
     """A feature space that was chosen for a pair of samples.
 
     Attributes:
-        features: The space, for scores; fitted to real where it is fitted.
-        blind: Where it is fitted, the same kind fitted to all rows alike, for tests, which keep their level only so.
+        features: The space.
         notes: What should be known about the choice.
     """
 
     features: Features
-    blind: Features | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -236,18 +261,22 @@ def space(name: str, pair: Pair, *, trust: Sequence[str] = ()) -> Chosen:
         return _usual(pair)
     if name == "raw":
         return Chosen(RAW)
-    if name == "scaled" or (head in ("pca", "random") and (not tail or tail.isdigit())):
+    if name == "scaled" or head in ("pca", "random"):
+        if tail and not (tail.isdigit() and int(tail) > 0):
+            raise UsageError(f"features {name}: give a number of features from 1 on, as {head}:50")
         return _fitted(head, int(tail or 0), pair)
     if name in NETWORKS or name == "pixels":
         if not images:
             raise UsageError(f"features {name}: the samples are points of shape {event}, not images; use raw or scaled")
         return Chosen(NETWORKS[name]() if name in NETWORKS else pixels)
+    if name == "inception":
+        raise UsageError("features inception: its weights are a file of yours; use inception:FILE")
     file = tail if head == "inception" and tail else name
     known = (".safetensors", ".pth", ".pt", ".ts", ".torchscript")
     if ":" not in file and not file.endswith(known) and not Path(file).exists():
         close = difflib.get_close_matches(name, SPACES, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError(f"features {name!r}: {hint}use {', '.join(SPACES)}, or a network's FILE")
+        raise UsageError(f"features {name!r}: {hint}use {', '.join(SPACES)}, inception:FILE, or a network's FILE")
     return Chosen(load_network(file, event=event, trust=file in trust))
 
 
@@ -256,27 +285,27 @@ def _usual(pair: Pair) -> Chosen:
     if pair.kind == "images":
         if tuple(pair.real.shape[1:]) == (1, 8, 8):
             return Chosen(digits8())
-        words = "compared by their pixels: name a feature network to compare what is in the images"
-        return Chosen(RAW, None, (words,))
+        return Chosen(RAW, ("compared by their pixels: name a feature network to compare what is in the images",))
     return _fitted("scaled", 0, pair) if pair.table else Chosen(RAW)
 
 
 def _fitted(kind: str, k: int, pair: Pair) -> Chosen:
-    """A space fitted to real for scores, and to all rows for tests."""
-    pool = torch.cat([pair.fake, pair.real])
+    """A space fitted to all rows alike.
+
+    A space knows the rows that it was fitted to. Fitted to real alone it would tell two samples of one law apart, and
+    fitted to train alone it would set the training set apart from both.
+    """
+    pool = torch.cat([x for x in (pair.fake, pair.real, pair.train) if x is not None])
     if kind == "scaled":
-        words = "columns are compared in standard deviations of real, for the tests in those of all rows"
-        return Chosen(_scaled(pair.real, pair), _scaled(pool, pair), (words,))
-    if kind == "random":
-        event = tuple(pair.real.shape[1:])
-        spaces = [random_features(event, k or 128, reference=x) for x in (pair.real, pool)]
+        features = _scaled(pool, pair)
+    elif kind == "random":
+        features = random_features(tuple(pair.real.shape[1:]), k or 128, reference=pool)
     else:
-        most = min(len(pair.real) - 1, pair.real[0].numel())
-        spaces = [
-            pca(x, k or min(50, most), features=_scaled(x, pair) if pair.table else RAW) for x in (pair.real, pool)
-        ]
-    words = f"{spaces[0].id} was fitted to real, {spaces[1].id} for the tests to all rows alike"
-    return Chosen(spaces[0], spaces[1], (words,))
+        most = min(len(pool) - 1, pool[0].numel())
+        features = pca(pool, k or min(50, most), features=_scaled(pool, pair) if pair.table else RAW)
+    return Chosen(
+        features, (f"{features.id} was fitted to all rows alike: its scores belong to this comparison alone",)
+    )
 
 
 def _scaled(reference: Tensor, pair: Pair) -> Features:

@@ -199,6 +199,8 @@ def evaluation(seed: int, permutations: int, max_n: int, memory: str) -> Setting
     """
     from pushforward.evaluation import Settings
 
+    if seed < 0:
+        raise UsageError(f"--seed {seed}: give 0 or more")
     if max_n < 4:
         raise UsageError(f"--max-n {max_n}: use at least 4 rows; 2000 is usual")
     if permutations != 0 and permutations < 19:

@@ -194,24 +194,24 @@ def test_a_fresh_sample_is_not_called_a_copy():
     assert abs(found["copying"].value) < 4
 
 
-def test_tests_in_a_space_fitted_to_real_use_one_fitted_to_all():
+def test_a_space_fitted_to_real_alone_tells_equal_laws_apart_and_one_fitted_to_all_does_not():
     """With as many features as rows, a space whitened by real alone makes real rows look alike: the level is lost."""
     false_alarms = {"real": 0, "all": 0}
     for seed in range(40):
         fake, real = normal(30, 20, 2 * seed), normal(30, 20, 2 * seed + 1)
-        own, pooled = pca(real, 20, whiten=True), pca(torch.cat([fake, real]), 20, whiten=True)
-        one = evaluate(fake, real, features=own, metrics=[PARTS["mmd"]], permutations=99)
-        two = evaluate(fake, real, features=own, blind=pooled, metrics=[PARTS["mmd"]], permutations=99)
-        false_alarms["real"] += next(iter(one.values())).p <= 0.05
-        false_alarms["all"] += next(iter(two.values())).p <= 0.05
+        for name, reference in {"real": real, "all": torch.cat([fake, real])}.items():
+            space = pca(reference, 20, whiten=True)
+            found = evaluate(fake, real, features=space, metrics=[PARTS["mmd"]], permutations=99)
+            false_alarms[name] += next(iter(found.values())).p <= 0.05
     assert false_alarms["real"] > 20
     assert false_alarms["all"] <= 7  # binomial(40, .05) exceeds it once in three hundred
 
 
-def test_a_fresh_sample_is_not_called_a_copy_in_a_space_fitted_to_real():
+def test_a_fresh_sample_is_not_called_a_copy_in_a_space_fitted_to_all_rows():
     fake, real, train = (torch.from_numpy(np.random.default_rng(i).normal(size=(200, 300))) for i in range(3))
-    fitted = {"features": pca(real, 30), "blind": pca(torch.cat([fake, real, train]), 30)}
-    found = evaluate(fake, real, train=train, metrics=[PARTS["memorisation"]], permutations=39, **fitted)
+    fitted = pca(torch.cat([fake, real, train]), 30)
+    parts = [PARTS["memorisation"]]
+    found = evaluate(fake, real, train=train, features=fitted, metrics=parts, permutations=39)
     measures = {name.split("@")[0]: measure for name, measure in found.items()}
     assert found.warnings == ()
     assert abs(measures["copying"].value) < 4
@@ -227,6 +227,20 @@ def test_stacked_digits_of_unequal_shares_are_not_called_different_from_themselv
     net = Features("net", "ab" * 32, 3, lambda x: x.flatten(1), classify)
     found = evaluate(fake, real, features=net, metrics=[PARTS["stacked"]])
     assert found.verdict.startswith("No test was made")
+
+
+def test_a_part_that_cannot_be_measured_is_left_out_with_its_reason():
+    same = torch.ones(50, 2)
+    found = evaluate(same, same.clone(), metrics=[PARTS["mmd"], PARTS["manifold"]])
+    assert "precision" in found
+    assert found.warnings[0].startswith("mmd left out: all 100 points coincide")
+    with pytest.raises(DataError, match="mmd left out: all 100 points coincide"):
+        evaluate(same, same.clone(), metrics=[PARTS["mmd"]])
+
+
+def test_a_metric_of_ones_own_that_answers_with_no_number_is_refused_by_name():
+    with pytest.raises(UsageError, match="metric gap: it gave 'much'"):
+        evaluate(normal(50, 2, 0), normal(50, 2, 1), metrics={"gap": lambda q, p: "much"})
 
 
 def test_features_too_large_to_keep_give_the_same_numbers(digits, monkeypatch):

@@ -1,6 +1,7 @@
 """Fréchet distance: closed forms, invariances, exact merging, floor and error against Monte Carlo."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -132,20 +133,80 @@ def test_standard_error_is_the_spread_over_draws():
     assert claimed == pytest.approx(spread, rel=0.17)  # three standard deviations of a spread from 200 draws
 
 
+def contaminated(n, dim, rng):
+    return torch.from_numpy(rng.normal(size=(n, dim)) * np.where(rng.random((n, 1)) < 0.05, 8, 1))
+
+
+@pytest.mark.parametrize(("n", "m"), [(500, 500), (150, 900), (900, 300)])
+def test_floor_from_halves_of_gaussian_data_is_the_closed_form(n, m):
+    found = [frechet_distance(normal(n, 5, 2 * i), normal(m, 5, 2 * i + 1)) for i in range(40)]
+    floors = np.array([one.floor for one in found])
+    # To first order in 1/n; the second is about dim / n of it.
+    assert (
+        abs(floors.mean() / frechet_floor(torch.eye(5), n, m) - 1) < 3 * floors.std() / 40**0.5 / floors.mean() + 0.03
+    )
+    assert "real" in str(found[0].protocol["floor"])
+
+
+@pytest.mark.parametrize(("n", "m"), [(600, 600), (200, 900)])
+def test_floor_from_halves_of_data_with_strays_is_what_fresh_pairs_score(n, m):
+    rng = np.random.default_rng(0)
+    found = [frechet_distance(contaminated(n, 6, rng), contaminated(m, 6, rng)) for _ in range(60)]
+    fresh = np.mean([one.value for one in found])
+    assert np.mean([one.floor for one in found]) == pytest.approx(fresh, rel=0.3)
+    assert frechet_floor(torch.cov(contaminated(100_000, 6, rng).T), n, m) < fresh / 2
+
+
+def test_floor_from_halves_is_the_mean_over_disjoint_parts_scaled_to_the_sizes():
+    fake, real = normal(500, 3, 0), normal(101, 3, 1)
+    found, rng = frechet_distance(fake, real, repeats=4, seed=7), np.random.default_rng(7)
+    orders = [torch.from_numpy(rng.permutation(101)) for _ in range(4)]
+    parts = [frechet(moments(real[order[:50]]), moments(real[order[50:]])) for order in orders]
+    wanted = np.mean(parts) * (1 / 500 + 1 / 101) / (1 / 50 + 1 / 51)
+    assert found.floor == pytest.approx(wanted, rel=1e-9)
+    assert found.value == pytest.approx(frechet(moments(fake), moments(real)), rel=1e-9)
+    assert found.protocol["floor"] == "halves of real, 50 vs 51, mean of 4, scaled to 500 vs 101"
+    few = frechet_distance(fake[:20], real).protocol["floor"]
+    assert str(few).startswith("parts of real, 20 vs 81, ")
+    assert "closed form" in str(frechet_distance(fake, real[:11]).protocol["floor"])
+
+
+def test_one_reading_of_real_gives_value_and_floor():
+    spy, fake, real = Spy(), normal(50, 40, 0), normal(170, 40, 1)
+    ticks = []
+    found = frechet_distance(fake, real, of_module("spy", spy, 40), small=True, repeats=1, tick=ticks.append)
+    assert "mean of 1" in str(found.protocol["floor"])
+    assert sum(spy.seen) == 50 + 170 + 1
+    assert ticks == sorted(ticks)
+    assert ticks[-1] == 1.0
+
+
+@pytest.mark.parametrize("size", [1e80, 1e200])
+def test_values_whose_powers_overflow_are_refused_with_the_remedy(size):
+    fake, real = normal(50, 2, 0), normal(50, 2, 1)
+    largest = float((size * real).abs().max())
+    with pytest.raises(DataError, match=re.escape(f"real holds values up to {largest:.3g}") + ".*rescale"):
+        frechet_distance(fake, size * real)
+    with pytest.raises(DataError, match="fake holds values up to"):
+        frechet_distance(size * fake, real)
+    assert math.isfinite(frechet_distance(1e60 * fake, 1e60 * real).se)
+
+
 def test_measured_floor_uses_as_many_train_rows_as_there_are_fakes():
     fake, real, train = normal(300, 4, 0, 1.0, 2.0), normal(400, 4, 1), normal(3000, 4, 2)
     measured = frechet_distance(fake, real, train=train, repeats=20)
-    closed = frechet_distance(fake, real)
+    halves = frechet_distance(fake, real)
     assert measured.protocol["floor"] == "train 300 vs real 400, mean of 20"
-    assert "closed form" in str(closed.protocol["floor"])
-    assert measured.value == closed.value == pytest.approx(16, rel=0.15)
-    assert closed.floor == pytest.approx(frechet_floor(torch.eye(4), 300, 400), rel=0.2)
-    assert measured.floor == pytest.approx(closed.floor, rel=1.0)
+    assert halves.protocol["floor"] == "halves of real, 200 vs 200, mean of 20, scaled to 300 vs 400"
+    assert measured.value == pytest.approx(halves.value, rel=1e-12)
+    assert measured.value == pytest.approx(16, rel=0.15)
+    assert halves.floor == pytest.approx(frechet_floor(torch.eye(4), 300, 400), rel=0.4)
+    assert measured.floor == pytest.approx(halves.floor, rel=1.0)
     exact = frechet_distance(fake, real, train=train[:300])
     assert exact.floor == pytest.approx(frechet(moments(train[:300]), moments(real)), rel=1e-9)
     assert exact.protocol["floor"] == "train 300 vs real 400, mean of 1"
     short = frechet_distance(fake, real, train=train[:200])
-    assert "closed form" in str(short.protocol["floor"])
+    assert short.protocol["floor"] == halves.protocol["floor"]
 
 
 def test_too_few_rows_are_refused_with_the_remedy_or_noted():

@@ -170,12 +170,42 @@ def test_too_few_points_for_a_kth_neighbour_are_refused():
     assert manifold(normal(20, 2, 0), normal(9, 2, 1))["recall"].floor is None  # halves of 4 have no 5th neighbour
 
 
-def test_floors_of_discrete_data_are_measured_or_not_given():
-    fake, real, train = (torch.from_numpy(np.random.default_rng(i).poisson(2, (400, 2))).double() for i in range(3))
-    alone, beside = manifold(fake, real), manifold(fake, real, train=train)
+def counts(n, rng):
+    return rng.poisson(2, (n, 2))
+
+
+def lattice(n, rng):
+    return rng.poisson(3, (n, 6))
+
+
+def zeros(n, rng):
+    return np.where(rng.random((n, 1)) < 0.3, 0.0, rng.normal(size=(n, 3)))
+
+
+@pytest.mark.parametrize("law", [counts, lattice, zeros])
+@pytest.mark.parametrize(("n", "m"), [(300, 300), (150, 400)])
+def test_floors_of_tied_data_are_what_two_samples_of_one_law_score(law, n, m):
+    rng, found = np.random.default_rng(0), []
+    for _ in range(30):
+        q, p = (torch.from_numpy(law(size, rng)).double() for size in (n, m))
+        found.append(manifold(q, p, repeats=0))
+    assert {one["density"].protocol["floor"] for one in found} == {f"measured, real {m} in its own balls"}
+    for name, off in (("density", 0.05), ("coverage", 0.02)):
+        values, floors = (np.array([getattr(one[name], key) for one in found]) for key in ("value", "floor"))
+        assert values.mean() == pytest.approx(floors.mean(), rel=off)
+        assert np.mean(np.abs(values / floors - 1) < 0.15) >= 0.9
+    assert np.mean([one["density"].floor for one in found]) > 1.15  # a continuous law has 1
+    assert np.mean([one["coverage"].floor for one in found]) > null_coverage(n, m, 5) + 0.01
+
+
+def test_a_repeated_row_turns_to_measured_floors_and_barely_moves_them():
+    fake, real = normal(200, 3, 0), normal(300, 3, 1)
+    plain = manifold(fake, real, repeats=0)
+    assert (plain["density"].floor, plain["density"].protocol["floor"]) == (1.0, "exact")
+    real[1] = real[0]
+    one = manifold(fake, real, repeats=0)
     for name in ("density", "coverage"):
-        assert alone[name].floor is None
-        assert abs(beside[name].value - beside[name].floor) < 5 * beside[name].se
-    assert beside["density"].floor > 2  # a continuous law has 1
-    smooth = manifold(*(torch.from_numpy(np.random.default_rng(i).normal(size=(60, 2))) for i in range(2)))
-    assert smooth["density"].floor == 1
+        assert str(one[name].protocol["floor"]).startswith("measured")
+        assert one[name].floor == pytest.approx(plain[name].floor, rel=1e-9)
+    real[2:9] = real[0]
+    assert manifold(fake, real, repeats=0)["density"].floor > 1.01

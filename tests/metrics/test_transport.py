@@ -148,7 +148,7 @@ def test_floor_without_a_second_sample_cuts_real_in_two_and_says_so():
     assert w2(fake, real[:200]).protocol["floor"] == "real 100 vs real 100, mean of 3"
     assert w2(fake, real).protocol["floor"] == "real 200 vs real 200, mean of 3"
     assert w2(fake, real[:200]).floor > 1.1 * w2(fake, real).floor > 0
-    assert sliced_w2(fake, real).protocol["floor"] == "real 200 vs real 800, mean of 3, scaled to 200 vs 1000"
+    assert sliced_w2(fake, real).protocol["floor"] == "real 200 vs real 800, mean of 10, scaled to 200 vs 1000"
 
 
 def test_sliced_floor_from_halves_is_scaled_to_the_sizes_compared():
@@ -169,3 +169,40 @@ def test_progress_is_told_after_each_assignment():
     done = []
     w2(normal(30, 2, 0), normal(60, 2, 1), repeats=3, tick=done.append)
     assert done == [0.25, 0.5, 0.75, 1.0]
+
+
+def student(n, dim, rng):
+    return torch.from_numpy(rng.standard_t(3, (n, dim)))
+
+
+def gaussian(n, dim, rng):
+    return torch.from_numpy(rng.normal(size=(n, dim)))
+
+
+@pytest.mark.parametrize(("draw", "dim"), [(student, 1), (gaussian, 3)], ids=["heavy-1d", "normal-3d"])
+@pytest.mark.parametrize("known", [0, 400], ids=["halves", "train"])
+def test_sliced_value_of_a_perfect_sampler_is_within_three_errors_of_the_floor(draw, dim, known):
+    rng, off = np.random.default_rng(0), []
+    for seed in range(100):
+        train = draw(known, dim, rng) if known else None
+        found = sliced_w2(draw(300, dim, rng), draw(300, dim, rng), train=train, projections=32, seed=seed)
+        off.append((found.value - found.floor) / found.se)
+    assert np.mean(np.abs(off) <= 3) >= 0.9
+    assert np.std(off) > 0.3  # nor is the error so large that nothing could be seen
+
+
+def test_sliced_error_away_from_the_floor_is_the_spread_over_draws():
+    rng = np.random.default_rng(0)
+    found = [sliced_w2(1.3 * gaussian(400, 3, rng), gaussian(300, 3, rng), projections=200) for _ in range(80)]
+    spread = np.std([one.value for one in found], ddof=1)
+    assert np.mean([one.se for one in found]) == pytest.approx(spread, rel=0.3)
+
+
+def test_sliced_distance_on_the_line_needs_one_direction():
+    x, y = normal(30, 1, 0), normal(41, 1, 1, 2.0)
+    found = sliced_w2(x, y)
+    assert found.protocol["projections"] == 1
+    assert found.protocol["se"] == "directions and samples"
+    assert found.value == pytest.approx(wasserstein_1d(x, y), rel=1e-12)
+    assert found.se > 0.01
+    assert sliced_w2(3 * x, 3 * y).se == pytest.approx(3 * found.se, rel=1e-9)

@@ -85,6 +85,8 @@ def evaluate_run(
     if n is not None and n < 2:
         raise UsageError(f"-n {n}: ask for at least 2 samples")
     settings, known = settings or Settings(), [parse_gate(gate) for gate in gates]
+    if page is not None and page.suffix not in (".html", ".htm"):
+        raise UsageError(f"--page {page}: a page is one HTML file; use {page.with_suffix('.html')}")
     experiment, description = rebuild(folder, which, trust, device)
     pair, split, draws = _drawn(experiment, settings.seed, n)
     if features == "auto":
@@ -128,6 +130,8 @@ def evaluate_samples(
         command: The command, for the page.
     """
     settings, known = settings or Settings(), [parse_gate(gate) for gate in gates]
+    if page is not None and page.suffix not in (".html", ".htm"):
+        raise UsageError(f"--page {page}: a page is one HTML file; use {page.with_suffix('.html')}")
     placement = Placement.find("cpu")
     pair = read_pair(fake, real, train, seed=settings.seed)
     chosen, title = space(features, pair, trust=trust), f"{fake} against {real}"

@@ -43,7 +43,7 @@ class Watching:
         """A part begins; about so many seconds are expected."""
         self.bar.reset(self.task, description=name, total=1.0)
         if seconds >= LONG and not self.quiet:
-            say.print(f"{name}: about {_span(seconds)}; use fewer rows with --max-n, or name other --metrics")
+            say.print(f"{name}: about {_span(seconds)}; to leave it out, name other --metrics")
 
     def tick(self, fraction: float) -> None:
         """So much of the part is done."""

@@ -14,12 +14,21 @@ __all__ = ["coarse", "constant", "scales", "unlike"]
 UNLIKE = 100.0  # ratio of standard deviations from which columns without names get a note
 FEW = 50  # columns that may be measurements of different things; more are genes, pixels or features
 EACH = 6  # columns that get a note of their own
+ENOUGH = 50  # rows of fake from which whole numbers only are no accident
+CHANCE = 1e-6  # of so many whole numbers, up to which they are none either
 
 
 def coarse(
-    fake: np.ndarray, found: Sequence[Grid | None], names: Sequence[str], what: str, categorical: np.ndarray
+    fake: np.ndarray,
+    found: Sequence[Grid | None],
+    names: Sequence[str],
+    what: str,
+    categorical: np.ndarray,
+    real: np.ndarray | None = None,
 ) -> list[str]:
     """A note on columns that hold whole numbers in fake only, (n, d): rounding alone tells the sets apart.
+
+    A few rows, or those of a column that is nearly whole in real, may hold whole numbers only by chance.
 
     Args:
         fake: Samples, (n, d).
@@ -27,9 +36,13 @@ def coarse(
         names: Names of the columns.
         what: "column" or "gene".
         categorical: Columns that stand for levels of a category, (d,).
+        real: The data, (m, d), whose share of whole numbers tells the chance; without it none is taken to be whole.
     """
+    if len(fake) < ENOUGH:
+        return []
     skip = [j for j, grid in enumerate(found) if grid is not None or categorical[j]]
-    own = [name for name, grid in zip(names, grids(fake, skip=skip), strict=True) if grid and grid.levels is None]
+    whole = [j for j, grid in enumerate(grids(fake, skip=skip)) if grid and grid.levels is None]
+    own = [names[j] for j in whole if real is None or _share(real[:, j]) ** len(fake) < CHANCE]
     if not own:
         return []
     which = f"{what} {', '.join(own)}" if len(own) <= EACH else f"{len(own):,} of {len(names):,} {what}s"
@@ -81,3 +94,8 @@ def scales(fake: np.ndarray, real: np.ndarray, names: Sequence[str], categorical
     still = real.min(0) == real.max(0)
     widths = np.where(still, np.where(np.isfinite(others) & (others > 0), others, 1.0), widths)
     return np.where(categorical, 1.0, widths)
+
+
+def _share(x: np.ndarray) -> float:
+    """Share of whole numbers in a column, (n,)."""
+    return float((x == np.rint(x)).mean())

@@ -7,24 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.errors import UsageError
+from pushforward.errors import DataError, UsageError
 from pushforward.metrics import ranks
 from pushforward.metrics.digits8 import digits8
 from pushforward.metrics.features import RAW, Features
 from pushforward.metrics.memorisation import copies
 from pushforward.metrics.reference import check_compared, compare
-from pushforward.metrics.result import Measure, Report
+from pushforward.metrics.result import Measure, Report, plain
 from pushforward.metrics.suite import DEFAULT_IMAGES, DEFAULT_POINTS, Comparison, Part
 
-__all__ = ["Metric", "Watch", "evaluate"]
+__all__ = ["Metric", "Watch", "evaluate", "own_part"]
 
 Metric = Callable[[Tensor, Tensor], Measure | float]
 """(fake features (n, d), real features (m, d)) -> a number, with or without its reading."""
 
-SPEED = 2e10  # floating-point operations a second that an estimate of time assumes for a core
+OVERFLOWS = (OverflowError, FloatingPointError, np.linalg.LinAlgError, torch.linalg.LinAlgError)  # pyright: ignore[reportPrivateImportUsage]
+
+SPEED = 5e10  # floating-point operations a second that an estimate of time assumes for a core
 KEPT = 2**30  # bytes of features that are computed once and kept; above, every part computes those it uses
 
 
@@ -46,7 +49,6 @@ def evaluate(
     *,
     train: Tensor | None = None,
     features: Features | None = None,
-    blind: Features | None = None,
     metrics: Sequence[Part] | Mapping[str, Metric] | None = None,
     centres: Tensor | None = None,
     sigma: float | None = None,
@@ -70,7 +72,6 @@ def evaluate(
         train: A second, independent sample of the data, for floors; what the model learned from, for memorisation.
         features: The feature space; where omitted, the bundled `digits8` for grey 8x8 images and the raw values for
             the rest.
-        blind: Where `features` was fitted to real, the space for tests, fitted to all rows alike; see `Comparison`.
         metrics: Parts of `metrics.suite`, or your own functions by name; where omitted, `suite.DEFAULT_IMAGES` or
             `suite.DEFAULT_POINTS`, less those that lack something.
         centres: Means of a mixture's components, (k, d).
@@ -89,7 +90,8 @@ def evaluate(
             report that one process would make. Gather shards first, with `ranks.gather`.
 
     Raises:
-        DataError: If the samples do not fit together, hold too few rows or are not finite.
+        DataError: If the samples do not fit together, hold too few rows or are not finite; or if no part can be
+            measured. Where some can, the others are named among the warnings.
         UsageError: If centres come without sigma, a part asked for lacks what it needs, or max_n or seed is too small.
     """
     if centres is not None and sigma is None:
@@ -100,9 +102,9 @@ def evaluate(
     if draws < 1 or len(fake) % draws:
         raise UsageError(f"fake has {len(fake)} samples, not a multiple of {draws} draws: give whole sets")
     if isinstance(metrics, Mapping):
-        metrics = [_own(name, function) for name, function in metrics.items()]
+        metrics = [own_part(name, function) for name, function in metrics.items()]
     c = Comparison(
-        fake, real, train, fake, real, train, space=features, known=features, blind=blind, draws=draws, centres=centres,
+        fake, real, train, fake, real, train, space=features, known=features, draws=draws, centres=centres,
         sigma=sigma, weights=weights, names=tuple(names), seed=seed, permutations=permutations, max_n=max_n,
         budget=budget, tick=None if watch is None else watch.tick,
     )  # fmt: skip
@@ -116,16 +118,32 @@ def evaluate(
 
     rank, world = ranks.place() if together else (0, 1)
     found: dict[str, Measure] = {}
+    failures: dict[str, str] = {}
     for k, part in list(enumerate(parts))[rank::world]:
         if watch is not None:
             watch.begin(part.name, part.cost(c) / (SPEED * torch.get_num_threads()))
-        answer = part.run(c)
+        try:
+            answer = part.run(c)
+        except (DataError, *OVERFLOWS) as error:
+            failures[f"{k:03d}"] = f"{part.name} left out: {_reason(error, c)}"
+            continue
         found |= {f"{k:03d}.{i:03d} {name}": measure for i, (name, measure) in enumerate(answer.items())}
     if together:
-        found = ranks.gather_measures(found)
+        found, failures = ranks.gather_measures(found), ranks.gather_words(failures)
+    if failures and not found:
+        raise DataError(failures[min(failures)])
     measures = {key.split(" ", 1)[1]: _recorded(found[key], split, seed) for key in sorted(found)}
-    warning = copies({name.split("@")[0]: measure for name, measure in measures.items()})
-    return Report(measures, tuple(notes), () if warning is None else (warning,))
+    warning = copies(plain(measures))
+    warnings = [failures[key] for key in sorted(failures)] + ([] if warning is None else [warning])
+    return Report(measures, tuple(notes), tuple(warnings))
+
+
+def _reason(error: Exception, c: Comparison) -> str:
+    """Why a part could not be measured, in words."""
+    if isinstance(error, DataError):
+        return str(error)
+    largest = max(float(x.abs().max()) for x in (c.fake, c.real))
+    return f"numbers as large as {largest:.2g} overflow: rescale the samples"
 
 
 def _computed(c: Comparison, together: bool) -> Comparison:
@@ -140,14 +158,18 @@ def _computed(c: Comparison, together: bool) -> Comparison:
     return replace(c, q=q, p=p, t=t, known=c.space.computed)
 
 
-def _own(name: str, function: Metric) -> Part:
-    """A user's function as a part."""
+def own_part(name: str, function: Metric) -> Part:
+    """A function of yours as a part, under a name."""
 
     def run(c: Comparison) -> Mapping[str, Measure]:
         q, p = (c.q, c.p) if c.known is not c.space else (c.space(c.q), c.space(c.p))
         value = function(q, p)
         if not isinstance(value, Measure):
-            value = Measure(float(value), n_fake=len(q), n_real=len(p), features=c.space.id, better="none")
+            try:
+                value = float(value)
+            except (TypeError, ValueError) as error:
+                raise UsageError(f"metric {name}: it gave {value!r:.60}: answer with a number or a Measure") from error
+            value = Measure(value, n_fake=len(q), n_real=len(p), features=c.space.id, better="none")
         return {name: value}
 
     return Part(name, "your own", run, lambda c: 0.0, (name,))

@@ -123,13 +123,15 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def of_module(name: str, module: nn.Module, dim: int, classify: Callable[[Tensor], Tensor] | None = None) -> Features:
+def of_module(
+    name: str, module: nn.Module, dim: int | None = None, classify: Callable[[Tensor], Tensor] | None = None
+) -> Features:
     """A feature space from your own network, identified by its weights.
 
     Args:
         name: What to call it.
         module: (n, *event) -> (n, dim).
-        dim: Number of features.
+        dim: Number of features, checked where it is given.
         classify: (n, *event) -> logits (n, K), or None.
     """
     return Features(name, fingerprint(module.state_dict()), dim, module, classify)

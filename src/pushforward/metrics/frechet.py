@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pushforward.errors import DataError
 from pushforward.metrics.features import RAW, Features
+from pushforward.metrics.held import HELD_VALUES, held, split_rows
 from pushforward.metrics.moments import Moments, moments, ticking
 from pushforward.metrics.reference import check_compared, subset
 from pushforward.metrics.result import Measure
@@ -32,9 +33,6 @@ _ERROR_ROWS = 2**12
 
 _FLOOR_VALUES = 2**26
 """Numbers (rows times features) that the repeats of a measured floor read together; one repeat is made in any case."""
-
-_HELD_VALUES = 2**24
-"""Numbers of features kept for a second reading, 128 MiB; more are computed again."""
 
 
 def frechet(q: Moments, p: Moments) -> float:
@@ -107,7 +105,9 @@ def frechet_distance(
     """Fréchet distance with its floor and standard error; samples are read in blocks and may be mapped from files.
 
     The floor is measured (subsets of `train`, as many as there are fakes, against `real`) where `train` is given and
-    large enough, else it is the closed form for a Gaussian with real's covariance; the protocol says which.
+    large enough, else between random halves of real and scaled to n and m, at which it falls like 1/n + 1/m; where
+    real has fewer than four rows a feature it is the closed form for a Gaussian with real's covariance, too low for
+    heavy tails. The protocol says which.
 
     Args:
         fake: Model samples, (draws * n, *event).
@@ -115,13 +115,13 @@ def frechet_distance(
         features: The feature space; its identity belongs in the number's name.
         train: A second sample of the data, for the floor.
         small: Allow fewer rows than twice the number of features; the protocol then carries a note.
-        repeats: Subsets averaged for the measured floor; fewer where they are large, since they scatter less.
+        repeats: Subsets averaged for the measured floor; fewer where they are costly.
         draws: Sets of n that fake holds, one after the other; the value is their mean distance, as the floor is a mean.
         seed: Seed of these subsets, and of the rows behind the error.
         tick: Called with the share of rows read so far.
 
     Raises:
-        DataError: If the samples do not fit together, or are fewer than twice the number of features.
+        DataError: If the samples do not fit together, are fewer than twice the number of features, or overflow.
     """
     check_compared(fake, real, train)
     if draws < 1 or len(fake) % draws:
@@ -134,25 +134,44 @@ def frechet_distance(
         if not small:
             raise DataError(f"{name} has {min(n, m)} samples for {dim} features: {remedy}")
         protocol["note"] = f"{min(n, m)} samples for {dim} features: covariance poorly known, read against the floor"
-    if train is None or len(train) < n:
-        train, repeats = None, 0
-    else:
+    known, rng = train is not None and len(train) >= n, np.random.default_rng(seed)
+    halves, a = not known and m >= max(8, 4 * dim), min(n, m // 2)
+    if train is not None and known:
         repeats = min(repeats, max(1, _FLOOR_VALUES // (n * dim))) if n < len(train) else 1
+    elif halves:  # each also takes the eigenvalues of two matrices
+        repeats = max(1, min(repeats if m * dim <= HELD_VALUES else 1, _FLOOR_VALUES // (m * dim + 64 * dim**2)))
 
-    read = ticking(tick, len(fake) + m + repeats * n)
-    sets, data = [_held(part, features, dim) for part in fake.split(n)], _held(real, features, dim)
-    stream = read(data.stream())
-    fit = _Rows(torch.cat(list(stream))) if max(n, m) < dim else _Gaussian.of(moments(stream))
+    read = ticking(tick, len(fake) + (repeats * m if halves else m + known * repeats * n))
+    sets = [held("fake", part, features, dim) for part in fake.split(n)]
+    data, parts = held("real", real, features, dim), list[float]()
+
+    def halved() -> Moments:
+        """Moments of real, from one reading of two parts whose distance is kept."""
+        q, p = (moments(read(data.stream(rows))) for rows in split_rows(m, a, rng))
+        parts.append(frechet(q, p))
+        return q + p
+
+    if halves:
+        fit = _Gaussian.of(halved())
+    else:
+        stream = read(data.stream())
+        fit = _Rows(torch.cat(list(stream))) if max(n, m) < dim else _Gaussian.of(moments(stream))
     (first, error), *others = (fit.measure(read(part.stream())) for part in sets)
     value = math.fsum([first, *(distance for distance, _ in others)]) / draws
 
-    if train is None:
-        floor, how = _floor(fit.spectrum, n, m), "closed form, Gaussian of real's covariance"
-    else:
-        more, rng = _held(train, features, dim), np.random.default_rng(seed)
-        orders = (torch.from_numpy(np.sort(rng.permutation(len(train))[:n])) for _ in range(repeats))
+    if train is not None and known:
+        more = held("train", train, features, dim)
+        orders = (split_rows(len(train), n, rng)[0] for _ in range(repeats))
         floor = math.fsum(fit.measure(read(more.stream(order)))[0] for order in orders) / repeats
         how = f"train {n} vs real {m}, mean of {repeats}"
+    elif halves:
+        while len(parts) < repeats:
+            halved()
+        floor = math.fsum(parts) / repeats * (1 / n + 1 / m) / (1 / a + 1 / (m - a))
+        kind = "halves" if a == m // 2 else "parts"
+        how = f"{kind} of real, {a} vs {m - a}, mean of {repeats}, scaled to {n} vs {m}"
+    else:
+        floor, how = _floor(fit.spectrum, n, m), "closed form, Gaussian of real's covariance"
     rng = np.random.default_rng(seed)
     used = [part.features(subset(part.x, _ERROR_ROWS, rng)) for part in (sets[0], data)]
     rows = "all rows" if max(n, m) <= _ERROR_ROWS else f"{_ERROR_ROWS} rows of each"
@@ -240,24 +259,6 @@ class _Rows:
         along_y = -2 * y @ shift + lengths_y - (m - 1) * right.T.square() @ values
         error = float((along_x.var() / n + along_y.var() / m).sqrt())
         return max(0.0, float(shift.square().sum() + traces - 2 * values.sum())), lambda _x, _y: error
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """Samples and the feature space that they are still to be mapped to."""
-
-    x: Tensor
-    features: Features
-
-    def stream(self, rows: Tensor | None = None) -> Iterable[Tensor]:
-        return self.features.stream(self.x, rows=rows)
-
-
-def _held(x: Tensor, features: Features, dim: int) -> _Sample:
-    """Samples mapped to features at once where these are few, so that a network runs once."""
-    if features.function is RAW.function or len(x) * dim > _HELD_VALUES:
-        return _Sample(x, features)
-    return _Sample(features(x), features.computed)
 
 
 def _floor(values: Tensor, n: int, m: int) -> float:

@@ -1,6 +1,7 @@
 """Gates: conditions under which an evaluation counts as failed, for scripts that must stop on a bad model.
 
-    p < 0.01            any test, all p-values corrected together (Holm)
+    p < 0.01            any test of one law, all p-values corrected together (Holm)
+    copies              the model copies its training data
     mmd.p < 0.01        the p-value of one
     recall < 0.5        a value
     FD > 1.5*floor      a value against its floor
@@ -18,7 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pushforward.errors import UsageError
-from pushforward.metrics.result import Measure, holm, test_values
+from pushforward.metrics.memorisation import copies
+from pushforward.metrics.result import Measure, holm, plain, test_values
 
 __all__ = ["Gate", "parse_gate"]
 
@@ -71,7 +73,11 @@ class Gate:
                     f"{several} tests of {permutations} permutations" if several > 1 else f"{permutations} permutations"
                 )
                 raise UsageError(f"gate {self.text!r} could never fail: {of} give p = {smallest:.2g} at best: {remedy}")
-        if self.name != "p" and not {self.name, *_short(self.name)} & {*names}:
+        if self.name == "copies":
+            if "copying" not in names:
+                raise UsageError(f"gate {self.text!r}: memorisation is not measured: give the training set, --train")
+            return
+        if self.name != "p" and not {*map(str.lower, (self.name, *_short(self.name)))} & {*map(str.lower, names)}:
             close = difflib.get_close_matches(self.name, names, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
             raise UsageError(f"gate {self.text!r}: {self.name} is not measured: {hint}there are {', '.join(names)}")
@@ -87,7 +93,9 @@ class Gate:
             if not values:
                 raise UsageError(f"gate {self.text!r}: no test with a p-value was made: add one, as mmd or c2st")
             return self._compare(min(holm(values)), self.limit, f"smallest of {len(values)} p after Holm")
-        found = [name for name in measures if self.name in (name, *_short(name))]
+        if self.name == "copies":
+            return "the model copies its training data" if copies(plain(measures)) else None
+        found = [name for name in measures if self.name.lower() in (name.lower(), *map(str.lower, _short(name)))]
         if not found:
             self.expect([short for name in measures for short in _short(name)])
         for name in found:
@@ -116,15 +124,17 @@ def _short(name: str) -> tuple[str, str]:
 
 
 def parse_gate(text: str) -> Gate:
-    """Read a gate such as 'p<0.01', 'recall<0.5' or 'FD>1.5*floor'.
+    """Read a gate such as 'p<0.01', 'recall<0.5', 'FD>1.5*floor' or 'copies'.
 
     Raises:
         UsageError: If it is none.
     """
+    if text.strip() == "copies":
+        return Gate(text, "copies", "value", "", 0.0, False)
     match = GRAMMAR.fullmatch(text)
     number, times, floor = match.group("number", "times", "floor") if match else (None, None, None)
     complete = (number and times and floor) or (number and not times and not floor) or (floor and not number)
     if not match or not complete or (times and not number):
-        raise UsageError(f"gate {text!r}: write NAME<NUMBER, as 'p<0.01', 'mmd.p<0.01', 'recall<0.5', 'FD>1.5*floor'")
+        raise UsageError(f"gate {text!r}: write NAME<NUMBER, as 'p<0.01', 'recall<0.5', 'FD>1.5*floor', or copies")
     field = match["field"] or ("p" if match["name"] == "p" else "value")
     return Gate(text, match["name"], field, match["sign"], float(number or 1), bool(floor))

@@ -53,12 +53,13 @@ def manifold(
 ) -> dict[str, Measure]:
     """Precision, recall, density and coverage, each with what real data score.
 
-    Density has the floor 1 and coverage that of `null_coverage`, whatever the law, if it is continuous; on discrete
-    data, whose distances tie, both are higher and measured where `train` is as large as fake, else not known. Those
-    of precision and recall depend on law and sizes, so they are measured: subsets of `train` against the data, or
-    without it one half of the data against the other, which is for smaller samples (the protocol gives their sizes).
-    The errors are the spread
-    over points, times the root of 1/n + 1/m since both samples move the balls; they lean to the large side.
+    Density has the floor 1 and coverage that of `null_coverage`, whatever the law, if it is continuous. Where rows
+    or distances of the data recur, closed balls hold more than k neighbours and both floors are higher: with
+    :math:`C_i` other data in the ball about datum i they are the means of :math:`C_i / k` and of `null_coverage` with
+    :math:`C_i` in the place of k. Those of precision and recall depend on law and sizes, so they are measured:
+    subsets of `train` against the data, or without it one half of the data against the other, which is for smaller
+    samples (the protocol gives their sizes). The errors are the spread over points, times the root of 1/n + 1/m since
+    both samples move the balls; they lean to the large side.
 
     Args:
         fake: Model samples, (n, *event).
@@ -114,11 +115,12 @@ def manifold(
         {"around_real": found.around_real, "rows": rows_p},
     )
     covered = found.coverage
-    deep, wide, known = (1.0, "exact"), (null_coverage(n, m, k), "closed form"), train is not None and len(train) >= n
-    if _tied(reach) and floors and known:
-        deep, wide = ((math.fsum(x) / len(floors), how) for x in zip(*((f.density, f.coverage) for f in floors)))
-    elif _tied(reach):
-        deep = wide = (None, "not known: distances tie, give a training set as large as fake")
+    deep, wide = (1.0, "exact"), (null_coverage(n, m, k), "closed form")
+    if _tied(p, reach):
+        # A fresh point of a datum's law is one more candidate for its neighbours, exchangeable with the other data: it
+        # lies in the ball as often as they do, C / m of the time where the ball holds C of them.
+        others = cover(p, p, reach, reach, k, budget=budget).around_real - 1
+        deep, wide = ((x, f"measured, real {m} in its own balls") for x in _measured(others, n, m, k))
     return {
         "precision": share(found.precision, [floor.precision for floor in floors], fakes),
         "recall": share(found.recall, [floor.recall for floor in floors], {"reached": found.reached, "rows": rows_p}),
@@ -155,9 +157,18 @@ def _share(tick: Callable[[float], None] | None, total: float) -> Callable[[int]
     return step
 
 
-def _tied(reach: Tensor) -> bool:
-    """Whether radii recur as on a grid; those of a continuous law are shared by two points at most."""
-    return len((reach / reach.max().clamp_min(1e-300)).round(decimals=9).unique()) < len(reach) / 4
+def _tied(p: Tensor, reach: Tensor) -> bool:
+    """Whether rows recur, or radii as on a grid; those of a continuous law are shared by two points at most."""
+    rows = (p + 0.0).numpy()  # -0 and 0 are one value
+    if bool((reach == 0).any()) or len({hash(row.tobytes()) for row in rows}) < len(p):
+        return True
+    return len((reach / reach.max()).round(decimals=9).unique()) < len(reach) / 4
+
+
+def _measured(others: Tensor, n: int, m: int, k: int) -> tuple[float, float]:
+    """Floors of density and coverage, from the number of other data in the ball about each."""
+    held, times = np.unique(others.numpy().astype(int), return_counts=True)
+    return float(others.mean()) / k, float(times @ [null_coverage(n, m, c) for c in held.tolist()]) / m
 
 
 def _real_covers(

@@ -18,7 +18,7 @@ from torch import Tensor, distributed
 from pushforward.metrics.features import Features
 from pushforward.metrics.result import Measure
 
-__all__ = ["Mergeable", "gather", "gather_measures", "merge", "place", "together"]
+__all__ = ["Mergeable", "gather", "gather_measures", "gather_words", "merge", "place", "together"]
 
 
 class Mergeable(Protocol):
@@ -132,6 +132,14 @@ def gather_measures(own: Mapping[str, Measure]) -> dict[str, Measure]:
             mine = {key.split("/", 1)[1]: t for key, t in pictures.items() if key.startswith(f"{k}/")}
             found[name] = Measure(**record, detail=mine)
     return found
+
+
+def gather_words(own: Mapping[str, str]) -> dict[str, str]:
+    """Every rank's words by key, in one dictionary on every rank."""
+    _, world = place()
+    if world == 1:
+        return dict(own)
+    return {k: v for text in _gather_bytes(json.dumps(dict(own)).encode()) for k, v in json.loads(text).items()}
 
 
 def _without_detail(measure: Measure) -> dict[str, Any]:

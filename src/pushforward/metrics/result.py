@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor
 
-__all__ = ["Measure", "Plain", "Report", "compare_scores", "holm", "table", "test_values", "to_json"]
+__all__ = ["Measure", "Plain", "Report", "compare_scores", "holm", "plain", "table", "test_values", "to_json"]
 
 Plain = str | float | int | None | dict[str, str | float | int | None]
 
@@ -105,6 +105,16 @@ class Report(Mapping[str, Measure]):
         few = _too_few(self[best], len(known))
         return f"Not told apart: {tests}, smallest p {known[best]:.2g}, level 5 % after Holm{few}."
 
+    def __str__(self) -> str:
+        """The table, the verdict, notes and warnings, as words."""
+        from rich.console import Console
+
+        console = Console(width=140, color_system=None)
+        with console.capture() as caught:
+            console.print(table(self))
+        said = [f"note: {note}" for note in self.notes] + [f"warning: {warning}" for warning in self.warnings]
+        return "\n".join([caught.get().rstrip(), "", self.verdict, *said])
+
     def as_dict(self) -> dict[str, Any]:
         """`{"verdict", "warnings", "notes", "metrics": {name: record}}`, with no NaN or infinity in it."""
         said = {"verdict": self.verdict, "warnings": list(self.warnings), "notes": list(self.notes)}
@@ -118,6 +128,11 @@ def test_values(measures: Mapping[str, Measure]) -> dict[str, float]:
         for name, measure in measures.items()
         if measure.p is not None and "hypothesis" not in measure.protocol
     }
+
+
+def plain(measures: Mapping[str, Measure]) -> dict[str, Measure]:
+    """Measures by their names without the feature space behind an @; of several spaces the last stays."""
+    return {name.split("@")[0]: measure for name, measure in measures.items()}
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -44,8 +44,6 @@ class Comparison:
         t: Features of train.
         space: The feature space; its identity belongs in the names.
         known: The space of q, p and t: `space`, already computed.
-        blind: Where `space` was fitted to real, the same kind of space fitted to all rows, without a look at which
-            sample a row is from: tests in a space that knows real's rows would not keep their level. Else None.
         draws: Sets of n that fake holds, one after the other; most parts look at the first.
         centres: Means of a mixture's components (k, d), their `sigma` and `weights`, where they are known.
         sigma: See centres.
@@ -66,7 +64,6 @@ class Comparison:
     t: Tensor | None
     space: Features = RAW
     known: Features = RAW
-    blind: Features | None = None
     draws: int = 1
     centres: Tensor | None = None
     sigma: float | None = None
@@ -87,13 +84,6 @@ class Comparison:
     def one(self) -> Tensor:
         """Features of the first set of fakes."""
         return self.q[: len(self.q) // self.draws]
-
-    @property
-    def tested(self) -> tuple[Tensor, Tensor, Features]:
-        """What tests look at: fake and real, and the space they are in."""
-        if self.blind is None:
-            return self.one, self.p, self.known
-        return self.fake[: len(self.fake) // self.draws], self.real, self.blind
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -157,8 +147,8 @@ def _pair_cost(c: Comparison) -> float:
 
 def _moment_cost(c: Comparison) -> float:
     n, m, d = c.sizes
-    side = min(d, max(n, m))  # of fewer rows than features no (d, d) matrix is made
-    return 4.0 * (n * c.draws + m) * d * side + 60.0 * c.draws * side**3
+    rank = min(d, max(n, m))
+    return 4.0 * (n * c.draws + m) * d * rank + 30.0 * c.draws * rank**3
 
 
 def _training_cost(c: Comparison) -> float:
@@ -218,26 +208,26 @@ def _first(c: Comparison) -> Tensor:
 
 
 def _mmd(c: Comparison) -> Found:
-    found = mmd(*c.tested, permutations=c.permutations, max_n=c.max_n, seed=c.seed, budget=c.budget,
+    found = mmd(c.one, c.p, c.known, permutations=c.permutations, max_n=c.max_n, seed=c.seed, budget=c.budget,
                 tick=c.tick)  # fmt: skip
     return _named({"mmd": found})
 
 
 def _energy(c: Comparison) -> Found:
-    found = energy_distance(*c.tested, permutations=c.permutations, max_n=c.max_n, seed=c.seed,
+    found = energy_distance(c.one, c.p, c.known, permutations=c.permutations, max_n=c.max_n, seed=c.seed,
                             budget=c.budget, tick=c.tick)  # fmt: skip
     return _named({"energy": found})
 
 
 def _sliced_test(c: Comparison) -> Found:
-    found = sliced_test(*c.tested, permutations=c.permutations, max_n=c.max_n, seed=c.seed,
+    found = sliced_test(c.one, c.p, c.known, permutations=c.permutations, max_n=c.max_n, seed=c.seed,
                         budget=c.budget, tick=c.tick)  # fmt: skip
     return _named({"sliced_test": found})
 
 
 def _c2st(classifier: Callable[[int], Classifier], name: str) -> Callable[[Comparison], Found]:
     def run(c: Comparison) -> Found:
-        found = c2st(*c.tested, classifier=classifier, permutations=c.permutations,
+        found = c2st(c.one, c.p, c.known, classifier=classifier, permutations=c.permutations,
                      max_n=5 * c.max_n, seed=c.seed)  # fmt: skip
         return _named({name: found})
 
@@ -245,7 +235,7 @@ def _c2st(classifier: Callable[[int], Classifier], name: str) -> Callable[[Compa
 
 
 def _deep(c: Comparison) -> Found:
-    found = deep_kernel_test(*c.tested, permutations=c.permutations, max_n=c.max_n, seed=c.seed,
+    found = deep_kernel_test(c.one, c.p, c.known, permutations=c.permutations, max_n=c.max_n, seed=c.seed,
                              budget=c.budget, tick=c.tick)  # fmt: skip
     return _named({"mmd_deep": found})
 
@@ -329,11 +319,7 @@ def _tails(c: Comparison) -> Found:
 
 def _memorisation(c: Comparison) -> Found:
     assert c.t is not None
-    assert c.train is not None
-    # Like a test: a space that knows real's rows spreads them out, and all else would seem nearer to the training set.
-    q, p, space = c.tested
-    t = c.t if c.blind is None else c.train
-    found = memorisation(q, p, t, space, max_n=5 * c.max_n, permutations=c.permutations, seed=c.seed,
+    found = memorisation(c.one, c.p, c.t, c.known, max_n=5 * c.max_n, permutations=c.permutations, seed=c.seed,
                          budget=c.budget, tick=c.tick)  # fmt: skip
     # Their p-values ask whether the model copies, not whether it follows the law of the data.
     said = {k: replace(m, protocol=m.protocol | {"hypothesis": "does not copy"}) for k, m in found.items()}

@@ -114,8 +114,9 @@ def tails(
 
     Returns:
         `hill[name]` for each column (`hill` for one without a name), and `hill[norm]` for the lengths of rows of more
-        than one column (columns in large units rule these): the index of fake, next to that of real, with Hill's
-        error and the two-sided p-value of equal indices; not a number where a tail reaches zero. The detail holds both
+        than one column (columns in large units rule these): the index of fake with Hill's error, next to that of real;
+        not a number where a tail reaches zero, infinite where it is one value, and left out where neither sample has
+        a finite one. It is no test: rounding and bounds move an index by more than its error. The detail holds both
         indices over a range of shares, (`shares`, `fake`, `real`).
         `tail_ratio`: the largest |log| of a ratio of quantiles, over all of these and over tails of 10 % down to ten
         rows; 0.7 means that somewhere out there one sample reaches twice as far. The floor is the mean, the p-value
@@ -144,7 +145,9 @@ def tails(
     measures: dict[str, Measure] = {}
     for k, name in enumerate(known):
         key = "hill" if names is None and len(labels) == 1 else f"hill[{name}]"
-        measures[key] = _index(own[0][:, k], own[1][:, k], share, features.id, protocol)
+        index = _index(own[0][:, k], own[1][:, k], share, features.id, protocol)
+        if index is not None:
+            measures[key] = index
     pool = _columns(tail_values(torch.cat([q, p]), side), len(columns))
     levels = np.geomspace(0.1, _LEAST / least, 12)
     lines = relabellings(len(q), len(p), permutations, seed=seed).numpy()
@@ -167,19 +170,15 @@ def _columns(x: Tensor, count: int) -> Tensor:
     return x if x.shape[1] == 1 else torch.cat([x[:, :count], x.norm(dim=1, keepdim=True)], 1)
 
 
-def _index(q: Tensor, p: Tensor, share: float, features: str, protocol: dict[str, str | float | int]) -> Measure:
-    from scipy.stats import norm
-
+def _index(q: Tensor, p: Tensor, share: float, features: str, protocol: dict[str, str | float | int]) -> Measure | None:
+    """Index of q next to that of p; None where neither has one, as the levels of a category have none."""
     (value, error), (floor, floor_error) = (_quiet(x, share) for x in (q, p))
-    p_value, spread = None, np.hypot(error / value, floor_error / floor)
-    if np.isfinite(spread):
-        p_value = float(2 * norm.sf(abs(np.log(value / floor)) / spread))
-    words = protocol | {"floor": f"real, ± {floor_error:.2g}", "se": "index / root k", "p": "two-sided, of the log"}
-    # Asymptotic, for one column and a continuous law: no test of one law that stands beside exact ones.
-    words["hypothesis"] = "equal tail indices"
+    if not np.isfinite([value, floor]).any():
+        return None
+    words = protocol | {"floor": f"real, ± {floor_error:.2g}", "se": "index / root k"}
     curve = [(part, *(_quiet(x, part)[0] for x in (q, p))) for part in _CURVE]
     detail = {name: torch.tensor(x, dtype=torch.float64) for name, x in zip(("shares", "fake", "real"), zip(*curve))}
-    return Measure(value, floor, error, p_value, len(q), len(p), features, "none", words, detail)
+    return Measure(value, floor, error, None, len(q), len(p), features, "none", words, detail)
 
 
 def _quiet(x: Tensor, share: float) -> tuple[float, float]:

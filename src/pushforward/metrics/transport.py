@@ -144,38 +144,53 @@ def sliced_w2(
     train: Tensor | None = None,
     projections: int = 128,
     max_n: int = 10_000,
-    repeats: int = 3,
+    repeats: int = 10,
     seed: int = 0,
 ) -> Measure:
-    """Sliced W2 with the floor of real against real; its error is that of the finite number of directions.
+    """Sliced W2 with the floor of real against real.
+
+    Its error joins three: that of the finite number of directions, the spread of real against real, by which a
+    perfect sampler's value scatters, and the first variation over draws of both samples, which rules where the
+    sampler is far off or single rows are.
 
     Args:
         fake: Model samples, (n, *event).
         real: Data samples, (m, *event).
         features: The feature space.
         train: A second sample of the data, for the floor; without it real is cut in two.
-        projections: Number of random directions.
+        projections: Number of random directions; one serves on the line.
         max_n: Rows used of each; more are subsampled.
-        repeats: Subsets averaged for the floor.
+        repeats: Subsets averaged for the floor, and behind the spread.
         seed: Seed of directions and subsets.
 
     Raises:
         DataError: If the samples do not fit together.
     """
     q, p, t = compare(fake, real, train, features, max_n=max_n, seed=seed)
-    along = directions(q.shape[1], projections, seed)
+    along = directions(q.shape[1], projections if q.shape[1] > 1 else 1, seed)
     q, p, t = q @ along, p @ along, None if t is None else t @ along
     used, n = subset(p, max_n, np.random.default_rng(seed)), len(q)
-    value, error = _sliced(q, used)
+    (value, error), drawn = _sliced(q, used), list[float]()
 
     def distance(a: Tensor, b: Tensor) -> float:
-        return _sliced(a, b)[0]
+        drawn.append(_sliced(a, b)[0])
+        return drawn[-1]
 
     # On the line W2 of two samples of one law falls like the root of their sizes.
-    floor, how = real_floor(distance, p, t, (n, len(used)), repeats=repeats, seed=seed, rate=0.5)
-    protocol: dict[str, str | float | int] = {"seed": seed, "projections": projections, "max_n": max_n}
-    protocol |= {"floor": how, "se": "over directions"}
-    return Measure(value, floor, error, None, n, len(used), features.id, "lower", protocol)
+    sizes = (n, len(used))
+    mean, how = real_floor(distance, p, t, sizes, repeats=repeats, seed=seed, rate=0.5)
+    floor = mean
+    if t is not None:  # subsets of train share rows, and real's are always the same: they scatter too little
+        drawn.clear()
+        mean, _ = real_floor(distance, torch.cat([p, t]), None, sizes, repeats=repeats, seed=seed, rate=0.5)
+    unscaled = float(np.mean(drawn))
+    spread = float(np.std(drawn, ddof=1)) * mean / unscaled if len(drawn) > 1 and unscaled > 0 else 0.0
+    protocol: dict[str, str | float | int] = {"seed": seed, "projections": along.shape[1], "max_n": max_n}
+    protocol |= {"floor": how, "se": "directions and samples"}
+    noise = _noise(_array(q), _array(used)) / (2 * value) if value > 0 else 0.0
+    return Measure(
+        value, floor, float(np.linalg.norm([error, spread, noise])), None, n, len(used), features.id, "lower", protocol
+    )
 
 
 def _array(x: Tensor) -> Array:
@@ -237,6 +252,24 @@ def _sliced(q: Tensor, p: Tensor) -> tuple[float, float]:
     if len(squares) < 2 or value == 0:
         return value, 0.0
     return value, float(squares.std(ddof=1) / len(squares) ** 0.5) / (2 * value)
+
+
+def _noise(q: Array, p: Array) -> float:
+    r"""Standard error of the square of sliced W2 over draws of projections q (n, L) and p (m, L).
+
+    Along a direction the first variation at x is the potential :math:`\phi' = 2 (x - T(x))` with T the monotone map.
+    """
+
+    def potential(x: Array, y: Array) -> Array:
+        order = x.argsort(axis=0)
+        x, middles = np.take_along_axis(x, order, 0), (2 * np.arange(len(x)) + 1) * len(y) // (2 * len(x))
+        slopes = x - np.sort(y, axis=0)[middles]
+        rises = np.cumsum((slopes[1:] + slopes[:-1]) * np.diff(x, axis=0), axis=0)
+        values = np.zeros_like(x)
+        np.put_along_axis(values, order[1:], rises, 0)
+        return values.mean(1)
+
+    return float(np.hypot(potential(q, p).std() / len(q) ** 0.5, potential(p, q).std() / len(p) ** 0.5))
 
 
 def _powers_by_column(q: Array, p: Array, order: float) -> Array:

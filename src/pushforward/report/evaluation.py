@@ -140,7 +140,9 @@ def _drawn(name: str, measure: Measure, shown: Shown) -> Iterable[str]:
     if "null" in parts and len(parts["null"]):
         seen = parts["statistic"].item() if "statistic" in parts else measure.value
         law = (
-            "the model knew the law alone" if "hypothesis" in measure.protocol else "samples and data followed one law"
+            "the model knew the law alone"
+            if measure.protocol.get("hypothesis") == "does not copy"
+            else "samples and data followed one law"
         )
         words = f"Where {measure.protocol.get('statistic', 'the value')} would fall if {law} (p {short(measure.p, 2)})"
         yield _figure(name, histogram({"relabelled": parts["null"]}, name.split("@")[0], seen), words)

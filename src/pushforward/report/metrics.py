@@ -109,12 +109,13 @@ def reading(record: dict[str, Any]) -> tuple[str, str]:
     known, floor, p = (number(record.get(key)) for key in ("value", "floor", "p"))
     if known is None:
         return "bad", "not finite: something went wrong"
-    if record.get("better") == "none":
+    of_copying = mapping(record.get("protocol")).get("hypothesis") == "does not copy"
+    if record.get("better") == "none" and (p is None or not of_copying):
         return "", "for the record"
     grade, words = _against_floor(known, floor, number(record.get("se")) or 0.0, record.get("better") == "higher")
     if p is None:
         return grade, words
-    if "hypothesis" in mapping(record.get("protocol")):
+    if of_copying:
         return ("bad", f"copies (p {digits(p, 2)})") if p < 0.01 else ("good", f"no sign of copying (p {digits(p, 2)})")
     more = f", {words}" if floor and floor > 0 else ""
     if p < 0.05:

@@ -158,7 +158,7 @@ def _rows(network: Callable[[Tensor], object], place: object, device: torch.devi
 def _probed(features: Features, event: tuple[int, ...]) -> Features:
     try:
         dim = features(torch.zeros(2, *event)).shape[1]
-    except RuntimeError as error:
+    except Exception as error:
         said = str(error).strip().splitlines()[-1]
         raise DataError(f"{features.id} fails on samples of shape {event} ({said}): check what it takes") from error
     return Features(features.name, features.sha, dim, features.function, features.classify)
