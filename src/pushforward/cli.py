@@ -43,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.filename is None:
             raise
         code = _complain(f"{error.filename}: {error.strerror}; name a place that can be read or written", 2)
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        # Threads of a process group may abort an interpreter that takes its time to end.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

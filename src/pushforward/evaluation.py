@@ -99,8 +99,10 @@ def evaluate(
     else:
         pair = as_pair(fake, real, train)
     title = f"{fake} against {real}" if all(files) else "samples against data"
-    named = features is None or isinstance(features, str)
-    chosen = space(features or "auto", pair, trust=trust) if named else Chosen(_own_space(features))
+    if features is None or isinstance(features, str):
+        chosen = space(features or "auto", pair, trust=trust)
+    else:
+        chosen = Chosen(_own_space(features))
     settings = Settings(seed, permutations, max_n, memory)
     if metrics is not None and not isinstance(metrics, Mapping):
         listed = [metrics] if isinstance(metrics, str) or callable(metrics) else metrics
@@ -303,9 +305,7 @@ def _fitted(kind: str, k: int, pair: Pair) -> Chosen:
     else:
         most = min(len(pool) - 1, pool[0].numel())
         features = pca(pool, k or min(50, most), features=_scaled(pool, pair) if pair.table else RAW)
-    return Chosen(
-        features, (f"{features.id} was fitted to all rows alike: its scores belong to this comparison alone",)
-    )
+    return Chosen(features, (f"{features.id} was fitted to all rows alike; its scores belong to this comparison",))
 
 
 def _scaled(reference: Tensor, pair: Pair) -> Features:
