@@ -193,9 +193,9 @@ def test_sliced_value_of_a_perfect_sampler_is_within_three_errors_of_the_floor(d
 
 def test_sliced_error_away_from_the_floor_is_the_spread_over_draws():
     rng = np.random.default_rng(0)
-    found = [sliced_w2(1.3 * gaussian(400, 3, rng), gaussian(300, 3, rng), projections=200) for _ in range(80)]
+    found = [sliced_w2(2 * gaussian(400, 3, rng), gaussian(300, 3, rng), projections=100) for _ in range(150)]
     spread = np.std([one.value for one in found], ddof=1)
-    assert np.mean([one.se for one in found]) == pytest.approx(spread, rel=0.3)
+    assert np.mean([one.se for one in found]) == pytest.approx(spread, rel=0.2)
 
 
 def test_sliced_distance_on_the_line_needs_one_direction():

@@ -157,7 +157,7 @@ def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str], mixtu
     notes += more
     if rounded and mapped and more:
         notes.append("fake: mapped from its file and too large to be rounded here: save it rounded")
-    notes += remarks.coarse(x["fake"], levels, names, real.what, found.categorical)
+    notes += remarks.coarse(x["fake"], levels, names, real.what, found.categorical, x["real"])
     scale = None
     if small:
         notes += remarks.constant(x["fake"], x["real"], names, real.what, found.categorical)
