@@ -329,7 +329,7 @@ def test_bad_input_is_refused_in_one_line_that_names_file_place_and_remedy(name,
         (torch.tensor([[1.0, 2, 3], [4, float("inf"), 6]]), DataError, "row 1 holds NaN or infinity"),
         (torch.zeros(4, 2), DataError, r"\(2,\) and real of shape \(3,\)"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_bad_objects_are_refused_in_one_line(x, error, words):
     other = torch.zeros(4, 3) if isinstance(x, torch.Tensor) else POINTS
