@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from pushforward.metrics.class_score import class_score
 from pushforward.metrics.classifier import Classifier, boosting, c2st, logistic, nearest, network
+from pushforward.metrics.comparison import (
+    Comparison,
+    assignment_cost,
+    copy_cost,
+    fit_cost,
+    half,
+    kid_cost,
+    limit_cost,
+    linear_cost,
+    moment_cost,
+    pair_cost,
+    sinkhorn_cost,
+    sort_cost,
+    subset_cost,
+    test_cost,
+    training_cost,
+)
 from pushforward.metrics.deep_kernel import deep_kernel_test
-from pushforward.metrics.features import RAW, Features
+from pushforward.metrics.features import RAW
 from pushforward.metrics.frechet import frechet_distance
 from pushforward.metrics.frechet_limit import frechet_limit
 from pushforward.metrics.kernel import energy_distance, mmd
@@ -29,66 +46,6 @@ from pushforward.metrics.transport import sliced_w2, w1, w2
 __all__ = ["DEFAULT_IMAGES", "DEFAULT_POINTS", "PARTS", "TESTS", "Comparison", "Part"]
 
 Found = Mapping[str, Measure]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two sets of samples, ready to be measured.
-
-    Attributes:
-        fake: Model samples, (draws * n, *event).
-        real: Held-out data, (m, *event).
-        train: A second, independent sample of the data, or None; what the model learned from.
-        q: Features of fake; fake itself for raw values.
-        p: Features of real.
-        t: Features of train.
-        space: The feature space; its identity belongs in the names.
-        known: The space of q, p and t: `space`, already computed.
-        draws: Sets of n that fake holds, one after the other; most parts look at the first.
-        centres: Means of a mixture's components (k, d), their `sigma` and `weights`, where they are known.
-        sigma: See centres.
-        weights: See centres.
-        names: Names of the columns of points, (d,), or ().
-        seed: Seed of every subset, direction and relabelling.
-        permutations: Relabellings behind a p-value.
-        max_n: Rows used where the cost is quadratic.
-        budget: Bytes that temporaries may take.
-        tick: Told the fraction done of a part.
-    """
-
-    fake: Tensor
-    real: Tensor
-    train: Tensor | None
-    q: Tensor
-    p: Tensor
-    t: Tensor | None
-    space: Features = RAW
-    known: Features = RAW
-    draws: int = 1
-    centres: Tensor | None = None
-    sigma: float | None = None
-    weights: Tensor | Sequence[float] | None = None
-    names: tuple[str, ...] = ()
-    seed: int = 0
-    permutations: int = 200
-    max_n: int = 2000
-    budget: int = 2**26
-    tick: Callable[[float], None] | None = None
-
-    @property
-    def images(self) -> bool:
-        """Whether samples are images, (n, c, h, w)."""
-        return self.fake.ndim == 4
-
-    @property
-    def one(self) -> Tensor:
-        """Features of the first set of fakes."""
-        return self.q[: len(self.q) // self.draws]
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        """n, m and the number of features, for an estimate of cost."""
-        return len(self.q) // self.draws, len(self.p), self.known.dim or self.p[0].numel()
 
 
 @dataclass(frozen=True)
@@ -127,79 +84,6 @@ class Part:
 def _named(found: Found) -> Found:
     """Names with the identity of the feature space behind an @, but for raw values."""
     return {name if m.features == RAW.id else f"{name}@{m.features}": m for name, m in found.items()}
-
-
-def _rows(c: Comparison) -> tuple[int, int, int]:
-    """Rows that a part of quadratic cost uses of each, and the number of features."""
-    n, m, d = c.sizes
-    return min(n, c.max_n), min(m, c.max_n), d
-
-
-def _test_cost(c: Comparison) -> float:
-    n, m, d = _rows(c)
-    return (n + m) ** 2 * (2.0 * d + 2.0 * c.permutations)
-
-
-def _pair_cost(c: Comparison) -> float:
-    n, m, d = _rows(c)
-    return 2.0 * (n + m) ** 2 * d
-
-
-def _moment_cost(c: Comparison) -> float:
-    n, m, d = c.sizes
-    rank = min(d, max(n, m))
-    return 4.0 * (n * c.draws + m) * d * rank + 30.0 * c.draws * rank**3
-
-
-def _training_cost(c: Comparison) -> float:
-    n, m, _ = _rows(c)
-    return 200.0 * (n + m) ** 2 * 60.0
-
-
-def _sort_cost(c: Comparison) -> float:
-    n, m, d = c.sizes
-    return 128.0 * (min(n, 5 * c.max_n) + min(m, 10 * c.max_n)) * (2.0 * d + 400.0)
-
-
-def _assignment_cost(c: Comparison) -> float:
-    return 4 * 2.0 * _half(c) ** 3  # the pair, and three pairs of real samples for the floor
-
-
-def _copy_cost(c: Comparison) -> float:
-    n, m, d = c.sizes
-    return 0.0 if c.train is None else 2.0 * (2 * n + m) * len(c.train) * d
-
-
-def _fit_cost(c: Comparison) -> float:
-    n, m, d = c.sizes
-    return 2e5 * (min(n, 5 * c.max_n) + min(m, 5 * c.max_n)) * d**0.5
-
-
-def _limit_cost(c: Comparison) -> float:
-    return _moment_cost(c) + 15 * 60.0 * c.sizes[2] ** 3
-
-
-def _kid_cost(c: Comparison) -> float:
-    n, m, d = c.sizes
-    return (min(n, 5 * c.max_n) + min(m, 5 * c.max_n)) ** 2 * (2.0 * d + 20.0)
-
-
-def _subset_cost(c: Comparison) -> float:
-    n, m, d = c.sizes
-    return 100 * (3.0 * min(n, m, 1000) ** 2) * (2.0 * d + 20.0)
-
-
-def _sinkhorn_cost(c: Comparison) -> float:
-    return 4e3 * _half(c) ** 2 * 30.0
-
-
-def _linear_cost(c: Comparison) -> float:
-    n, m, d = c.sizes
-    return 100.0 * (n + m) * d
-
-
-def _half(c: Comparison) -> int:
-    return max(2, c.max_n // 2)
 
 
 def _first(c: Comparison) -> Tensor:
@@ -282,15 +166,15 @@ def _sliced(c: Comparison) -> Found:
 
 
 def _w1(c: Comparison) -> Found:
-    return _named({"w1": w1(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=_half(c), tick=c.tick)})
+    return _named({"w1": w1(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=half(c), tick=c.tick)})
 
 
 def _w2(c: Comparison) -> Found:
-    return _named({"w2": w2(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=_half(c), tick=c.tick)})
+    return _named({"w2": w2(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=half(c), tick=c.tick)})
 
 
 def _sinkhorn(c: Comparison) -> Found:
-    found = sinkhorn(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=_half(c), budget=c.budget, tick=c.tick)
+    found = sinkhorn(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=half(c), budget=c.budget, tick=c.tick)
     return _named({"sinkhorn": found})
 
 
@@ -346,37 +230,35 @@ _STACKED = ("stacked_modes", "stacked_kl")
 PARTS: dict[str, Part] = {
     part.name: part
     for part in (
-        _part("mmd", "kernel two-sample test, Gaussian kernels at five lengths", _mmd, _test_cost),
-        _part("energy", "energy-distance test", _energy, _test_cost),
-        _part("sliced_test", "sliced Wasserstein test", _sliced_test, _sort_cost),
-        _part("c2st", "classifier test, logistic regression", _c2st(logistic, "c2st"), _linear_cost),
-        _part("c2st_knn", "classifier test, nearest neighbours", _c2st(nearest, "c2st_knn"), _pair_cost),
-        _part("c2st_net", "classifier test, small network", _c2st(network, "c2st_net"), _fit_cost),
-        _part("c2st_trees", "classifier test, boosted trees", _c2st(boosting, "c2st_trees"), _fit_cost),
-        _part("deep", "kernel test with a kernel learned on one half", _deep, _training_cost, gives=("mmd_deep",)),
-        _part("fd", "Fréchet distance of features", _fd, _moment_cost, gives=("FD", "FID")),
+        _part("mmd", "kernel two-sample test, Gaussian kernels at five lengths", _mmd, test_cost),
+        _part("energy", "energy-distance test", _energy, test_cost),
+        _part("sliced_test", "sliced Wasserstein test", _sliced_test, sort_cost),
+        _part("c2st", "classifier test, logistic regression", _c2st(logistic, "c2st"), linear_cost),
+        _part("c2st_knn", "classifier test, nearest neighbours", _c2st(nearest, "c2st_knn"), pair_cost),
+        _part("c2st_net", "classifier test, small network", _c2st(network, "c2st_net"), fit_cost),
+        _part("c2st_trees", "classifier test, boosted trees", _c2st(boosting, "c2st_trees"), fit_cost),
+        _part("deep", "kernel test with a kernel learned on one half", _deep, training_cost, gives=("mmd_deep",)),
+        _part("fd", "Fréchet distance of features", _fd, moment_cost, gives=("FD", "FID")),
         _part(
             "limit",
             "Fréchet distance extrapolated to infinitely many samples",
             _fd_limit,
-            _limit_cost,
+            limit_cost,
             gives=("FD_limit", "FID_limit"),
         ),
-        _part("kid", "unbiased kernel distance with a cubic kernel", _kid, _kid_cost),
-        _part("kid_subsets", "the same by the published convention, 100 subsets", _kid_subsets, _subset_cost),
-        _part("score", "Inception-style score of a classifier", _score, _linear_cost, "classifier", gives=("IS",)),
-        _part("manifold", "precision, recall, density, coverage", _manifold, _kid_cost, gives=_MANIFOLD),
-        _part("sliced_w2", "sliced Wasserstein-2 distance", _sliced, _sort_cost),
-        _part("w1", "exact Wasserstein-1 distance", _w1, _assignment_cost),
-        _part("w2", "exact Wasserstein-2 distance", _w2, _assignment_cost),
-        _part("sinkhorn", "Sinkhorn divergence", _sinkhorn, _sinkhorn_cost),
-        _part("modes", "modes of a known mixture", _modes, _linear_cost, "centres", gives=_MODES),
-        _part("classes", "shares of classes", _classes, _linear_cost, "classifier", gives=_CLASSES),
-        _part("stacked", "modes of stacked digits", _stacked, _linear_cost, "classifier", "colours", gives=_STACKED),
-        _part(
-            "tails", "tail index and extreme quantiles", _tails, _linear_cost, "points", gives=("hill", "tail_ratio")
-        ),
-        _part("memorisation", "copies of the training set", _memorisation, _copy_cost, "train", gives=_COPIES),
+        _part("kid", "unbiased kernel distance with a cubic kernel", _kid, kid_cost),
+        _part("kid_subsets", "the same by the published convention, 100 subsets", _kid_subsets, subset_cost),
+        _part("score", "Inception-style score of a classifier", _score, linear_cost, "classifier", gives=("IS",)),
+        _part("manifold", "precision, recall, density, coverage", _manifold, kid_cost, gives=_MANIFOLD),
+        _part("sliced_w2", "sliced Wasserstein-2 distance", _sliced, sort_cost),
+        _part("w1", "exact Wasserstein-1 distance", _w1, assignment_cost),
+        _part("w2", "exact Wasserstein-2 distance", _w2, assignment_cost),
+        _part("sinkhorn", "Sinkhorn divergence", _sinkhorn, sinkhorn_cost),
+        _part("modes", "modes of a known mixture", _modes, linear_cost, "centres", gives=_MODES),
+        _part("classes", "shares of classes", _classes, linear_cost, "classifier", gives=_CLASSES),
+        _part("stacked", "modes of stacked digits", _stacked, linear_cost, "classifier", "colours", gives=_STACKED),
+        _part("tails", "tail index and extreme quantiles", _tails, linear_cost, "points", gives=("hill", "tail_ratio")),
+        _part("memorisation", "copies of the training set", _memorisation, copy_cost, "train", gives=_COPIES),
     )
 }
 """Every part, by what it is asked for."""

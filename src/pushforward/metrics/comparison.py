@@ -1,0 +1,176 @@
+"""What an evaluation compares, and what each look at it will cost in floating-point operations, to first order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pushforward.metrics.features import RAW, Features
+
+__all__ = [
+    "Comparison",
+    "assignment_cost",
+    "copy_cost",
+    "fit_cost",
+    "half",
+    "kid_cost",
+    "limit_cost",
+    "linear_cost",
+    "moment_cost",
+    "pair_cost",
+    "rows",
+    "sinkhorn_cost",
+    "sort_cost",
+    "subset_cost",
+    "test_cost",
+    "training_cost",
+]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sets of samples, ready to be measured.
+
+    Attributes:
+        fake: Model samples, (draws * n, *event).
+        real: Held-out data, (m, *event).
+        train: A second, independent sample of the data, or None; what the model learned from.
+        q: Features of fake; fake itself for raw values.
+        p: Features of real.
+        t: Features of train.
+        space: The feature space; its identity belongs in the names.
+        known: The space of q, p and t: `space`, already computed.
+        draws: Sets of n that fake holds, one after the other; most parts look at the first.
+        centres: Means of a mixture's components (k, d), their `sigma` and `weights`, where they are known.
+        sigma: See centres.
+        weights: See centres.
+        names: Names of the columns of points, (d,), or ().
+        seed: Seed of every subset, direction and relabelling.
+        permutations: Relabellings behind a p-value.
+        max_n: Rows used where the cost is quadratic.
+        budget: Bytes that temporaries may take.
+        tick: Told the fraction done of a part.
+    """
+
+    fake: Tensor
+    real: Tensor
+    train: Tensor | None
+    q: Tensor
+    p: Tensor
+    t: Tensor | None
+    space: Features = RAW
+    known: Features = RAW
+    draws: int = 1
+    centres: Tensor | None = None
+    sigma: float | None = None
+    weights: Tensor | Sequence[float] | None = None
+    names: tuple[str, ...] = ()
+    seed: int = 0
+    permutations: int = 200
+    max_n: int = 2000
+    budget: int = 2**26
+    tick: Callable[[float], None] | None = None
+
+    @property
+    def images(self) -> bool:
+        """Whether samples are images, (n, c, h, w)."""
+        return self.fake.ndim == 4
+
+    @property
+    def one(self) -> Tensor:
+        """Features of the first set of fakes."""
+        return self.q[: len(self.q) // self.draws]
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """n, m and the number of features, for an estimate of cost."""
+        return len(self.q) // self.draws, len(self.p), self.known.dim or self.p[0].numel()
+
+
+def rows(c: Comparison) -> tuple[int, int, int]:
+    """Rows that a part of quadratic cost uses of each, and the number of features."""
+    n, m, d = c.sizes
+    return min(n, c.max_n), min(m, c.max_n), d
+
+
+def test_cost(c: Comparison) -> float:
+    """A kernel matrix, and its products with all labellings."""
+    n, m, d = rows(c)
+    return (n + m) ** 2 * (2.0 * d + 2.0 * c.permutations)
+
+
+def pair_cost(c: Comparison) -> float:
+    """All distances."""
+    n, m, d = rows(c)
+    return 2.0 * (n + m) ** 2 * d
+
+
+def moment_cost(c: Comparison) -> float:
+    """Covariances and their roots; with fewer rows than features, of the rows."""
+    n, m, d = c.sizes
+    rank = min(d, max(n, m))
+    return 4.0 * (n * c.draws + m) * d * rank + 30.0 * c.draws * rank**3
+
+
+def training_cost(c: Comparison) -> float:
+    """Steps of a kernel that is learned."""
+    n, m, _ = rows(c)
+    return 200.0 * (n + m) ** 2 * 60.0
+
+
+def sort_cost(c: Comparison) -> float:
+    """Projections, and sorting them."""
+    n, m, d = c.sizes
+    return 128.0 * (min(n, 5 * c.max_n) + min(m, 10 * c.max_n)) * (2.0 * d + 400.0)
+
+
+def assignment_cost(c: Comparison) -> float:
+    """Exact transport, with three pairs of real samples for the floor."""
+    return 4 * 2.0 * half(c) ** 3
+
+
+def copy_cost(c: Comparison) -> float:
+    """Nearest training rows."""
+    n, m, d = c.sizes
+    return 0.0 if c.train is None else 2.0 * (2 * n + m) * len(c.train) * d
+
+
+def fit_cost(c: Comparison) -> float:
+    """Fitting a classifier."""
+    n, m, d = c.sizes
+    return 2e5 * (min(n, 5 * c.max_n) + min(m, 5 * c.max_n)) * d**0.5
+
+
+def limit_cost(c: Comparison) -> float:
+    """Fifteen Fréchet distances of nested subsets."""
+    return moment_cost(c) + 15 * 60.0 * c.sizes[2] ** 3
+
+
+def kid_cost(c: Comparison) -> float:
+    """All inner products."""
+    n, m, d = c.sizes
+    return (min(n, 5 * c.max_n) + min(m, 5 * c.max_n)) ** 2 * (2.0 * d + 20.0)
+
+
+def subset_cost(c: Comparison) -> float:
+    """Inner products of a hundred subsets."""
+    n, m, d = c.sizes
+    return 100 * (3.0 * min(n, m, 1000) ** 2) * (2.0 * d + 20.0)
+
+
+def sinkhorn_cost(c: Comparison) -> float:
+    """Updates of the potentials."""
+    return 4e3 * half(c) ** 2 * 30.0
+
+
+def linear_cost(c: Comparison) -> float:
+    """One look at each row."""
+    n, m, d = c.sizes
+    return 100.0 * (n + m) * d
+
+
+def half(c: Comparison) -> int:
+    """Rows where the cost is cubic."""
+    return max(2, c.max_n // 2)
