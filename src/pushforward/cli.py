@@ -43,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.filename is None:
             raise
         code = _complain(f"{error.filename}: {error.strerror}; name a place that can be read or written", 2)
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        # Threads of a process group may abort an interpreter that takes its time to end.
+    if code == 0 and os.environ.get("WORLD_SIZE", "1") != "1":
+        # Threads of a process group may abort an interpreter that takes its time to end. After an error nobody hurries:
+        # the first process that fails has the others stopped, and one of them has the message.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
