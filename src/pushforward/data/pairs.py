@@ -40,12 +40,12 @@ class Pair:
         train: A second sample of the data, likewise, or None.
         kind: "points" or "images".
         names: Names of the columns or genes, or empty.
-        table: Whether the columns are on unlike scales; compare them divided by `scale` then.
+        table: Whether the columns are on unlike scales; compare them in standard deviations then.
         notes: What was done and what should be known, in plain words; what puts the comparison in doubt begins with
             "warning: ".
         mixture: The density that the real samples were drawn from, where it is known.
-        scale: Of a table, the divisor of each column, (d,) float64: the standard deviation of real, and 1 for the
-            levels of a category, whose distance of 1 is meant in standard deviations. Else None.
+        scale: Of a table, the standard deviation of each column of real, (d,) float64, and 1 for the levels of a
+            category, which marks them: their distance of 1 is meant in standard deviations. Else None.
     """
 
     fake: Tensor

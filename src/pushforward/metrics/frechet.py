@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -183,19 +182,6 @@ def frechet_distance(
 
 _Error = Callable[[Tensor, Tensor], float]
 """(rows of q, rows of p) -> standard error of their samples' distance."""
-
-
-class _Fit(Protocol):
-    """What is known of the data once for many distances to it."""
-
-    @property
-    def spectrum(self) -> Tensor:
-        """Eigenvalues of the covariance."""
-        ...
-
-    def measure(self, blocks: Iterable[Tensor]) -> tuple[float, _Error]:
-        """Distance of a sample, given as blocks of features, and its error."""
-        ...
 
 
 @dataclass(frozen=True)
