@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_the_error_falls_with_the_order_of_the_scheme(order):
         abs(float(integrate(velocity, start, until=1.0, steps=n, scheme=AdamsBashforth(order))) - math.exp(-1))
         for n in (40, 80, 160)
     ]
-    rates = [math.log2(a / b) for a, b in zip(errors, errors[1:])]
+    rates = [math.log2(a / b) for a, b in pairwise(errors)]
     assert all(rate == pytest.approx(order, abs=0.35) for rate in rates), rates
 
 
