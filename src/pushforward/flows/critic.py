@@ -142,9 +142,9 @@ class CriticFlow:
     def replay(self, state: dict[str, Tensor]) -> Ascent:
         """The velocity at the time of a snapshot."""
 
-        def critic(x: Samples) -> Scores:
+        def critic(x: Samples, *labels: Labels) -> Scores:
             with self.critic.frozen(), self.critic.autocast():
-                return functional_call(self.critic.net, state, (x,)).to(x.dtype)
+                return functional_call(self.critic.net, state, (x, *labels)).to(x.dtype)
 
         return Ascent(critic, self.divergence, self.cap)
 
