@@ -31,7 +31,8 @@ class CriticFlow:
     Attributes:
         critic: The critic and how it learns.
         divergence: Which f-divergence the velocity lowers.
-        contrast: The critic's loss on (scores of q, scores of p): `logistic`, or `dual(divergence)`.
+        contrast: The critic's loss on (scores of q, scores of p): `logistic`, or `dual(divergence)`. If none is given,
+            that of the divergence, or else `logistic`.
         penalties: Added to the loss; they see the net itself, in full precision.
         penalty_schedule: Updates done -> factor on the penalties.
         every: Penalties are evaluated at every so many updates, and count that many times then.
@@ -47,7 +48,7 @@ class CriticFlow:
 
     critic: Learner
     divergence: Divergence = KL
-    contrast: Contrast = logistic
+    contrast: Contrast | None = None
     penalties: Sequence[Penalty] = ()
     penalty_schedule: Schedule = constant
     every: int = 1
@@ -57,6 +58,11 @@ class CriticFlow:
 
     def __post_init__(self) -> None:
         self.divergence.log_weight(torch.zeros(1))
+
+    @property
+    def objective(self) -> Contrast:
+        """The contrast that the critic descends."""
+        return self.contrast or self.divergence.contrast or logistic
 
     def velocity(self, q: Samples, p: Samples, labels: Pair | None = None) -> Ascent:
         """Train the critic on (q, p) and answer with the velocity of the critic as it now is.
@@ -87,13 +93,18 @@ class CriticFlow:
 
     def loss(self, q: Scores, p: Scores) -> Scalar:
         """The contrast of the scores, all processes' where several share the samples."""
-        return self.contrast(sharing.all_scores(q), sharing.all_scores(p))
+        return self.objective(sharing.all_scores(q), sharing.all_scores(p))
 
     def log(self, loss: Scalar, penalty: Scalar | None = None) -> None:
-        """Keep the numbers of an update: the loss; for the logistic one its bound of JS(q‖p); the penalty if seen."""
+        """Keep the numbers of an update: the loss, what it bounds from below, and the penalty if seen.
+
+        That is "bound", of JS(q‖p), for the logistic loss, and "divergence" for the divergence's own contrast.
+        """
         self.logs = {"critic": loss}
-        if self.contrast is logistic:
+        if self.objective is logistic:
             self.logs["bound"] = 2 * math.log(2) - loss
+        elif self.objective is self.divergence.contrast:
+            self.logs["divergence"] = -loss
         if penalty is not None:
             self.logs["penalty"] = penalty
 
@@ -107,7 +118,7 @@ class CriticFlow:
             labels: Classes of q (n,) and of p (m,), for a conditional critic.
         """
         scores = [self.scores(x, None if labels is None else labels[k]) for k, x in enumerate((q, p))]
-        return (2 * math.log(2) if self.contrast is logistic else 0.0) - self.loss(*scores)
+        return (2 * math.log(2) if self.objective is logistic else 0.0) - self.loss(*scores)
 
     @property
     def classes(self) -> int:
