@@ -143,7 +143,7 @@ def _step(flow: CriticFlow, step: float, scheme: Integrator, penalised: Sequence
                 loss = loss + row[FACTOR] * penalty
             (slope,) = torch.autograd.grad(loss, theta)
         state = _adam(learner, state, slope, row)
-    moved = scheme(Ascent(critic(state[0]), flow.divergence, flow.cap), q, 0.0, step)
+    moved = scheme(Ascent(critic(state[0]), flow.divergence, flow.cap, limit=flow.limit), q, 0.0, step)
     speed = ((moved - q) / step).square().sum().div(len(moved)).sqrt()
     for old, new in zip(memory, state, strict=True):
         old.copy_(new)
