@@ -2,8 +2,8 @@ r"""Critics of the Dudley metric: :math:`\|d\|_\infty + \mathrm{Lip}(d) \le 1`, 
 
 .. math:: d(x) = (1 - c)\,\sigma\Bigl(\frac{c\,g(x)}{1 - c}\Bigr), \qquad \sigma(u) = \frac{u}{(1 + |u|^s)^{1/s}}
 
-sigma has slope at most 1 and stays inside (-1, 1), so d has slope at most c and stays within 1 - c. With the contrast of
-`pushforward.divergences.W1` the critic climbs to the metric, which is finite in any tails: no pair is further than 2.
+sigma has slope at most 1 and stays inside (-1, 1), so d has slope at most c and stays within 1 - c. With the contrast
+of `pushforward.divergences.W1` the critic climbs to the metric, which no tails make infinite: no pair is 2 apart.
 """
 
 from __future__ import annotations
@@ -50,8 +50,6 @@ class Dudley(nn.Module):
         """Scores (n,) of points (n, *event)."""
         bound = (-self.logit).sigmoid()
         u = self.share * self.critic(x, *labels) / bound
-        # both terms of the root divided by the larger one, so that no power overflows
-        top = u.abs().clamp(min=1.0)
-        return bound * (u / top) / ((1 / top).pow(self.sharpness) + (u / top).abs().pow(self.sharpness)).pow(
-            1 / self.sharpness
-        )
+        top = u.detach().abs().clamp(min=1.0)  # divides both terms of the root, so that no power overflows
+        v, power = u / top, self.sharpness
+        return bound * v / (v.abs().pow(power) + top.pow(-power)).pow(1 / power)

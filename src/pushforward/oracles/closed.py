@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
 from scipy.stats import norm, wasserstein_distance
 from torch import Tensor
 
@@ -44,9 +45,7 @@ def dirac_gaussian(point: float, mean: float = 0.0, std: float = 1.0, slope: flo
         slope: Largest slope L.
     """
     a, c = (point - mean) / std, slope * std
-    left, right = norm.logcdf(a - c) - c * a, norm.logcdf(-a - c) + c * a
-    top = max(left, right)
-    return -(c * c / 2 + top + math.log(math.exp(left - top) + math.exp(right - top)))
+    return -float(c * c / 2 + np.logaddexp(norm.logcdf(a - c) - c * a, norm.logcdf(-a - c) + c * a))
 
 
 @dataclass(frozen=True)
