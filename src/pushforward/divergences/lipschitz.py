@@ -160,6 +160,8 @@ def lipschitz_dual(divergence: Divergence) -> Divergence:
     Minus the least contrast is the divergence, and minus the contrast of any critic in the class bounds it from below.
     f, f' and the conjugate stay those of the given one; one that has its contrast already is returned as it is.
 
+    Mass of q where p has none counts as infinitely far in D_f, so between samples even total variation may pass 1.
+
     Args:
         divergence: An f-divergence with a conjugate.
 
