@@ -43,6 +43,10 @@ def test_sums_and_slopes_in_blocks_equal_the_dense_matrix_and_its_gradient(kerne
     (slope,) = torch.autograd.grad(sums.sum(), free)
     torch.testing.assert_close(kernel.combine(x, z, weights), sums.detach(), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(kernel.slope(x, z, weights), slope, rtol=1e-9, atol=1e-10)
+    for k in (0, 22):
+        other = z.clone().requires_grad_(True)
+        (each,) = torch.autograd.grad(kernel(x[k : k + 1], other).sum(), other)
+        torch.testing.assert_close(kernel.repulsion(x, z, weights)[k], weights @ each, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("kernel", [*RADIAL, Linear(0.5)], ids=name)

@@ -36,6 +36,10 @@ class Linear:
         """Gradient of a sum, the same everywhere; see `KernelSums`."""
         return (weights @ z.flatten(1)).view(1, *x.shape[1:]).expand_as(x)
 
+    def repulsion(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        """Sum of gradients in the other argument, along x itself; see `KernelSums`."""
+        return x * weights.sum()
+
 
 @dataclass(eq=False)
 class RandomFeatures:
@@ -65,6 +69,10 @@ class RandomFeatures:
         (a, b), (c, d) = self._waves(x), self._waves(z)
         waves = a * (weights @ d) - b * (weights @ c)
         return (waves @ self.frequencies.to(x)).div_(len(self.frequencies)).view_as(x)
+
+    def repulsion(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        """Minus the slope; see `KernelSums`."""
+        return -self.slope(x, z, weights)
 
     def _waves(self, x: Tensor) -> tuple[Tensor, Tensor]:
         angles = x.flatten(1) @ self.frequencies.to(x).T
@@ -119,6 +127,10 @@ class SlicedEnergy:
         _, below, up_to, level = self._below(x, z, weights)
         slopes = weights.sum() - level[:, :, 0].gather(1, below) - level[:, :, 0].gather(1, up_to)
         return (slopes.T @ self.along.to(x)).mul_(self._unit() / len(self.along)).view_as(x)
+
+    def repulsion(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        """Minus the slope; see `KernelSums`."""
+        return -self.slope(x, z, weights)
 
     def _unit(self) -> float:
         """The length of a vector over its mean length on a line."""

@@ -44,6 +44,10 @@ class KernelSums(Protocol):
         """The gradient of h at x, (n, *event), for weights (m,)."""
         ...
 
+    def repulsion(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        r"""The sum of gradients in the other argument, :math:`\sum_j w_j \nabla_{z_j} k(x, z_j)`, (n, *event)."""
+        ...
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -87,6 +91,10 @@ class Kernel:
         for rows, squared in row_blocks(x, z):
             torch.matmul(derivative(squared, 1), joint, out=total[rows])
         return ((x.flatten(1) - centre) * total[:, :1] - total[:, 1:]).mul_(2).view_as(x)
+
+    def repulsion(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        """Minus the slope; see `KernelSums`."""
+        return -self.slope(x, z, weights)
 
     def derived(self) -> Callable[[Tensor, int], Tensor]:
         """The derivative.
