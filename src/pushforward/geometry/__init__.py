@@ -1,6 +1,13 @@
 """Kernels and distances between sets of points."""
 
-from pushforward.geometry.features import Linear, RandomFeatures, SlicedEnergy, random_features, sliced_energy
+from pushforward.geometry.features import (
+    Linear,
+    RandomFeatures,
+    SlicedEnergy,
+    directions,
+    random_features,
+    sliced_energy,
+)
 from pushforward.geometry.kernels import (
     Kernel,
     KernelSums,
@@ -22,6 +29,7 @@ __all__ = [
     "RandomFeatures",
     "SlicedEnergy",
     "column_blocks",
+    "directions",
     "energy",
     "gram",
     "imq",
