@@ -66,7 +66,7 @@ def test_a_warm_start_finds_the_same_potentials_in_fewer_updates():
     anew = potentials(x + 1e-4, y, 0.05, tolerance=1e-4)
     assert warm.iterations < 0.2 * anew.iterations
     assert warm.value == pytest.approx(anew.value, rel=1e-6)
-    torch.testing.assert_close(warm.f - warm.f.mean(), anew.f - anew.f.mean(), rtol=0, atol=1e-4)
+    torch.testing.assert_close(warm.f - warm.f.mean(), anew.f - anew.f.mean(), rtol=0, atol=1e-3)
     itself = potentials(x, None, 0.05, tolerance=1e-9)
     again = potentials(x, None, 0.05, tolerance=1e-9, start=itself.f)
     assert again.iterations <= 2
