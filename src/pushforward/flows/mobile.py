@@ -78,7 +78,7 @@ class Pullback:
         return self._pulled(self.flow.velocity(self._decoded(q), p, **labels))
 
     def _pulled(self, velocity: Velocity) -> Velocity:
-        return lambda z, t=0.0: pull(self.decode, z, velocity(self._decoded(z), t))
+        return lambda x, t=0.0: pull(self.decode, x, velocity(self._decoded(x), t))
 
     @torch.no_grad()
     def _decoded(self, z: Tensor) -> Samples:

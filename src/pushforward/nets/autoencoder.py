@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from pushforward.errors import UsageError
@@ -18,22 +19,52 @@ __all__ = ["AutoencoderNet", "convolutional", "perceptron"]
 
 
 class AutoencoderNet(nn.Module):
-    """An encoder and a decoder, and D(E(x)) as the pass that trains both.
+    r"""An encoder and a decoder whose codes are centred and of unit size: :math:`z = (E(x) - c) / s`.
+
+    c is the running mean of E(x), and s the one scale that gives z mean variance 1, so that a step and a slope mean the
+    same in every code. Both follow the passes in training mode and are fixed otherwise.
 
     Args:
-        encoder: Maps (n, *event) to codes (n, code).
-        decoder: Maps codes (n, code) to (n, *event).
+        encoder: Maps (n, *event) to (n, code).
+        decoder: Maps (n, code) to (n, *event).
         code: Size of z.
+        memory: Largest number of recent passes that c and s remember.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, code: int) -> None:
-        super().__init__()
-        self.encoder, self.decoder, self.code = encoder, decoder, code
+    centre: Tensor
+    variance: Tensor
+    passes: Tensor
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes (n, code) and reconstructions (n, *event)."""
-        z = self.encoder(x)
-        return z, self.decoder(z)
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, code: int, memory: int = 100) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.code, self.memory = encoder, decoder, code, memory
+        self.register_buffer("centre", torch.zeros(code))
+        self.register_buffer("variance", torch.ones(()))
+        self.register_buffer("passes", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstructions D(E(x)), (n, *event): the pass that trains both sides."""
+        raw = self.encoder(x)
+        if self.training:
+            self._follow(raw.detach().to(self.centre))
+        return self.decoder(raw)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes (n, code) of samples (n, *event)."""
+        return (self.encoder(x) - self.centre) * self.variance.rsqrt()
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Samples (n, *event) of codes (n, code)."""
+        return self.decoder(self.centre + z * self.variance.sqrt())
+
+    @torch.no_grad()
+    def _follow(self, raw: Tensor) -> None:
+        self.passes += 1
+        new = self.passes.reciprocal().clamp_min(1 / self.memory)
+        step = raw.mean(0) - self.centre
+        spread = (raw - self.centre).square().mean(0) - new * step.square()  # about the new centre, as in Welford's sum
+        self.variance.lerp_(spread.mean().clamp_min(1e-12), new)
+        self.centre += new * step
 
 
 def perceptron(
