@@ -126,16 +126,24 @@ def load_state(root: Any, tensors: dict[str, Tensor], state: dict[str, Any] | No
 def _load_tapes(root: Any, left: dict[str, Tensor]) -> None:
     """Fill empty lists of tensor dictionaries (recorded fields) from names `list.k.key`, on the method's device."""
     device = next((part.device for _, part in parts(root) if isinstance(part, Tensor)), torch.device("cpu"))
-    for f in fields(root) if is_dataclass(root) else ():
-        tape = getattr(root, f.name)
-        if not (isinstance(tape, list) and not tape):
-            continue
-        entries = [(name, *name.split(".", 2)[1:]) for name in left if re.fullmatch(rf"{f.name}\.\d+\..+", name)]
+    for place, tape in _empty_lists(root):
+        taped = re.compile(rf"{re.escape(place)}\.(\d+)\.(.+)")
+        entries = [(name, found[1], found[2]) for name in left if (found := taped.fullmatch(name))]
         tape += [{} for _ in {k for _, k, _ in entries}]
         for name, k, key in entries:
             if int(k) >= len(tape):
                 raise ValueError(f"tensor {name} follows a gap in the recorded fields")
             tape[int(k)][key] = left.pop(name).to(device)
+
+
+def _empty_lists(root: Any, place: str = "") -> Iterator[tuple[str, list[Any]]]:
+    """Fields that are empty lists, with their dotted names, in a dataclass and in those among its fields."""
+    for f in fields(root) if is_dataclass(root) else ():
+        value, name = getattr(root, f.name), f"{place}.{f.name}" if place else f.name
+        if isinstance(value, list) and not value:
+            yield name, value
+        elif is_dataclass(value) and not isinstance(value, type):
+            yield from _empty_lists(value, name)
 
 
 def _assign(root: Any, name: str, value: Tensor) -> None:
