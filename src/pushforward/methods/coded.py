@@ -22,6 +22,8 @@ from torch import Tensor
 
 from pushforward.codecs import Codec
 from pushforward.errors import UsageError
+from pushforward.training import sharing
+from pushforward.training.state import Shared
 from pushforward.types import Batch, Labels, Logs, Method, Randomness, Samples, unpack
 
 __all__ = ["Coded", "Learned", "Mover", "Transporter"]
@@ -40,7 +42,7 @@ class Learned(Codec, Protocol):
 class Transporter(Protocol):
     """A method that can carry new points along."""
 
-    def transport(self, x: Samples) -> Samples: ...
+    def transport(self, x: Samples, labels: Labels | None = None) -> Samples: ...
 
 
 @runtime_checkable
@@ -111,15 +113,37 @@ class Coded:
         """n samples (n, *event): codes from the method, decoded."""
         return self.decode(self.method.sample(n, rng, labels))
 
-    def transport(self, x: Samples) -> Samples:
-        """Carry new points (m, *event) along: encoded, moved by the method, decoded. What their codes lose is lost.
+    def transport(self, x: Samples, labels: Labels | None = None) -> Samples:
+        """Carry new points along: encoded, moved by the method, decoded. What their codes lose is lost.
+
+        Args:
+            x: Where the points start, (m, *event).
+            labels: Their classes (m,), where the method has some.
 
         Raises:
             UsageError: If the method cannot carry points.
         """
         if not isinstance(self.method, Transporter):
             raise UsageError(f"{type(self.method).__name__} carries no new points; use Particles with record=True")
-        return self.decode(self.method.transport(self.encode(x)))
+        return self.decode(self.method.transport(self.encode(x), labels))
+
+    @property
+    def stopped(self) -> str:
+        """Why the method ended, if it ended by itself."""
+        return getattr(self.method, "stopped", "")
+
+    def shard(self) -> None:
+        """Keep this process's share of the particles, where several processes share the work."""
+        if isinstance(self.method, Shared):
+            self.method.shard()
+            self.source = None if self.source is None else sharing.own_rows(self.source)
+
+    def gathered(self) -> dict[str, Tensor]:
+        """All processes' particles, and where they start, by name."""
+        if not isinstance(self.method, Shared):
+            return {}
+        source = {} if self.source is None else {"source": sharing.all_rows(self.source)}
+        return source | {f"method.{name}": value for name, value in self.method.gathered().items()}
 
     def encode(self, x: Samples) -> Tensor:
         """Codes of samples, block by block, without a graph."""

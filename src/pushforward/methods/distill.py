@@ -74,7 +74,7 @@ class Distilled:
         if self.teacher is not None and start < self.lessons:
             yield from islice(self.teacher.learn(batches, start), self.lessons - start)
         if isinstance(self.teacher, Transporter) and start <= self.lessons:
-            self.ends = self.teacher.transport(self.starts)
+            self.ends = self.teacher.transport(self.starts, self.labels)
         while True:
             yield {"regression": self._fit()}
 
@@ -98,7 +98,9 @@ class Distilled:
         return generate(self.generator, lambda rng, n: x, len(x), self.rng, labels)
 
 
-def pairs(teacher: Transporter, source: Latent, rng: Randomness, n: int) -> tuple[Tensor, Samples]:
+def pairs(
+    teacher: Transporter, source: Latent, rng: Randomness, n: int, labels: Labels | None = None
+) -> tuple[Tensor, Samples]:
     """n new source points and where a flow that has learned carries them: as many pairs as one likes.
 
     Args:
@@ -106,7 +108,8 @@ def pairs(teacher: Transporter, source: Latent, rng: Randomness, n: int) -> tupl
         source: Law of the points the particles started from.
         rng: Where the points come from.
         n: Number of pairs.
+        labels: Classes (n,) of the points, where the teacher has some.
     """
     starts = source(rng, n)
     with torch.no_grad():
-        return starts, teacher.transport(starts)
+        return starts, teacher.transport(starts, labels)
