@@ -158,7 +158,8 @@ def lipschitz_dual(divergence: Divergence) -> Divergence:
     r"""The divergence over the critics of a class: contrast :math:`\mathbb{E}_q d + \Lambda_p(-d)`, velocity grad d.
 
     Minus the least contrast is the divergence, and minus the contrast of any critic in the class bounds it from below.
-    f, f' and the conjugate stay those of the given one; one that has its contrast already is returned as it is.
+    f, f' and the conjugate stay those of the given one; one that has its contrast already is returned as it is. Mass of q
+    where p has none counts as infinitely far in D_f, so that samples may have a total variation above 1.
 
     Args:
         divergence: An f-divergence with a conjugate.
