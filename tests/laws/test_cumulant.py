@@ -292,9 +292,9 @@ def small() -> Learner:
 
 
 def test_flow_takes_the_contrast_of_its_divergence_unless_it_is_given_one():
-    assert CriticFlow(small(), KL).loss is logistic
-    assert CriticFlow(small(), KL_LIP).loss is KL_LIP.contrast
-    assert CriticFlow(small(), KL_LIP, contrast=logistic).loss is logistic
+    assert CriticFlow(small(), KL).objective is logistic
+    assert CriticFlow(small(), KL_LIP).objective is KL_LIP.contrast
+    assert CriticFlow(small(), KL_LIP, contrast=logistic).objective is logistic
 
 
 def test_logs_tell_what_the_loss_bounds():

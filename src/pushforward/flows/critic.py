@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import one_hot
 
-from pushforward.divergences import KL, Divergence, logistic
+from pushforward.divergences import KL, Divergence, logistic, tilt
 from pushforward.dynamics.velocity import Ascent
 from pushforward.errors import UsageError
+from pushforward.nets.lipschitz import certificate
 from pushforward.training import sharing
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import constant
@@ -55,6 +56,7 @@ class CriticFlow:
     steps: int = 1
     cap: float = 100.0
     logs: Logs = field(default_factory=dict, repr=False)
+    certified: bool = field(default=True, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.divergence.log_weight(torch.zeros(1))
@@ -119,6 +121,32 @@ class CriticFlow:
         """
         scores = [self.scores(x, None if labels is None else labels[k]) for k, x in enumerate((q, p))]
         return (2 * math.log(2) if self.objective is logistic else 0.0) - self.loss(*scores)
+
+    def diagnose(self, q: Samples, p: Samples, labels: Pair | None = None) -> Logs:
+        """What the critic is like between q and p.
+
+        Args:
+            q: Model samples, (n, *event).
+            p: Data samples, (m, *event).
+            labels: Classes of q (n,) and of p (m,), for a conditional critic.
+
+        Returns:
+            `slope`, the largest |grad d| seen at q and p; `certificate`, a rigorous bound of it, where the net's layers
+            are known; `ess`, the effective number of data that mass is carried to, for a dual divergence.
+        """
+        x = torch.cat([q, p]).detach().requires_grad_(True)
+        with torch.enable_grad():
+            scores = self.scores(x, None if labels is None else torch.cat(labels))
+            (slope,) = torch.autograd.grad(scores.sum(), x)
+        logs = {"slope": slope.flatten(1).square().sum(1).max().sqrt()}
+        if self.certified:
+            try:
+                logs["certificate"] = x.new_tensor(certificate(self.critic.net))
+            except UsageError:
+                self.certified = False  # a layer without a known norm
+        if self.objective is self.divergence.contrast and self.divergence.conjugate is not None:
+            logs["ess"] = 1 / tilt(self.divergence, -scores.detach()[len(q) :]).square().sum()
+        return logs
 
     @property
     def classes(self) -> int:
