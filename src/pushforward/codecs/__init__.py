@@ -3,7 +3,7 @@
 from pushforward.codecs.autoencoder import Autoencoder, bernoulli, squared
 from pushforward.codecs.codec import Codec, parse
 from pushforward.codecs.pca import PCA
-from pushforward.codecs.processing import DataProcessing, data_processing, reconstruction
+from pushforward.codecs.processing import DataProcessing, certified, data_processing, reconstruction
 
 __all__ = [
     "PCA",
@@ -11,6 +11,7 @@ __all__ = [
     "Codec",
     "DataProcessing",
     "bernoulli",
+    "certified",
     "data_processing",
     "parse",
     "reconstruction",

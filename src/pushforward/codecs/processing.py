@@ -23,13 +23,28 @@ import torch
 from torch import Tensor
 
 from pushforward.codecs.codec import Codec
+from pushforward.divergences import KL_LIP, Divergence
 from pushforward.dynamics.mobility import lipschitz_constant
+from pushforward.oracles import cloud
 from pushforward.types import Randomness, Samples
 
-__all__ = ["DataProcessing", "Regularised", "data_processing", "reconstruction", "steepness"]
+__all__ = ["DataProcessing", "Regularised", "certified", "data_processing", "reconstruction", "steepness"]
 
 Regularised: TypeAlias = Callable[[Samples, Samples, float], float]
 """(q, p, L) -> D^L(q‖p), a Lipschitz-regularised divergence of two samples (or W1 times L)."""
+
+
+def certified(divergence: Divergence) -> Regularised:
+    """The Lipschitz-regularised value of a divergence by convex optimisation, in the middle of its two bounds.
+
+    Its memory is O(nm), and its time seconds for a few hundred samples.
+    """
+
+    def value(q: Samples, p: Samples, slope: float) -> float:
+        bracket = cloud(divergence, q, p, slope)
+        return (bracket.lower + bracket.upper) / 2
+
+    return value
 
 
 @torch.no_grad()
@@ -111,7 +126,13 @@ class DataProcessing:
 
 @torch.no_grad()
 def data_processing(
-    codec: Codec, codes: Tensor, p: Samples, divergence: Regularised, rng: Randomness, *, slope: float = 1.0
+    codec: Codec,
+    codes: Tensor,
+    p: Samples,
+    rng: Randomness,
+    *,
+    slope: float = 1.0,
+    divergence: Regularised = certified(KL_LIP),  # noqa: B008
 ) -> DataProcessing:
     """Both sides of the data-processing inequality for particles in code space, and the reconstruction term.
 
@@ -119,9 +140,10 @@ def data_processing(
         codec: The codec.
         codes: Particles' codes, (n, *code).
         p: Data, (m, *event).
-        divergence: (q, p, L) -> D^L(q‖p), exact or nearly: a critic's estimate from below may break the inequality.
         rng: Where the search for the steepest slope starts.
         slope: L, in score units per data unit.
+        divergence: (q, p, L) -> D^L(q‖p), exact or nearly: a critic's estimate from below may break the inequality.
+            By default that of KL, for which a few hundred samples are enough work.
     """
     targets = codec.encode(p)
     steep, exact = steepness(codec, torch.cat([codes, targets]), rng)
