@@ -11,6 +11,9 @@ from torch.optim import Adam
 
 from pushforward.codecs import PCA, Autoencoder, Codec, bernoulli, squared
 from pushforward.data.batches import Batches
+from pushforward.data.noise import Noise
+from pushforward.dynamics.mobility import lipschitz_constant
+from pushforward.errors import UsageError
 from pushforward.nets import autoencoder
 from pushforward.nets.blocks import seeded
 from pushforward.training.learner import Learner
@@ -52,6 +55,22 @@ def test_a_curve_is_coded_by_one_number_that_a_line_cannot():
     z = codec.encode(x)
     assert float(z.mean().detach()) == pytest.approx(0.0, abs=0.05)
     assert float(z.square().mean().detach()) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("output", [nn.Identity, nn.Tanh])
+def test_no_slope_is_steeper_than_the_certificate_and_a_linear_decoder_reaches_it(output):
+    codec = build(5, 3, width=16, depth=2, output=output)
+    fit(codec, 3 * torch.randn(100, 5), 20)
+    z = torch.randn(200, 3)
+    assert lipschitz_constant(codec.decode, z, Noise(0)) <= codec.certificate()
+    linear = build(5, 3, depth=0)
+    fit(linear, 3 * torch.randn(100, 5), 20)
+    assert linear.certificate() == pytest.approx(
+        lipschitz_constant(linear.decode, z, Noise(0), iterations=300), rel=1e-4
+    )
+    images = Autoencoder(Learner(autoencoder.convolutional((1, 8, 8), 3), Adam), rows=1)
+    with pytest.raises(UsageError, match="ConvTranspose2d"):
+        images.certificate()
 
 
 def test_cross_entropy_is_least_at_the_data_and_the_same_in_every_box():

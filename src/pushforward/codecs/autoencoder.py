@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
 from pushforward.nets.autoencoder import AutoencoderNet
+from pushforward.nets.lipschitz import certificate
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Logs, Samples, Scalar, unpack
 
@@ -82,6 +83,15 @@ class Autoencoder:
     def decode(self, z: Tensor) -> Samples:
         """Samples (n, *event) of codes (n, k)."""
         return self._through(self._net.decode, z)
+
+    def certificate(self) -> float:
+        """A bound of the decoder's Lipschitz constant from above: the product of its layers' norms, often far too large.
+
+        Raises:
+            UsageError: If the decoder has layers whose norm is not known, as transposed convolutions.
+        """
+        body = getattr(self._net.decoder, "body", self._net.decoder)
+        return certificate(body) * float(self._net.variance.sqrt())
 
     @property
     def _net(self) -> AutoencoderNet:

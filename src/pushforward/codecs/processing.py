@@ -15,6 +15,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -22,9 +23,11 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from pushforward.codecs.autoencoder import Autoencoder
 from pushforward.codecs.codec import Codec
 from pushforward.divergences import KL_LIP, Divergence
 from pushforward.dynamics.mobility import lipschitz_constant
+from pushforward.errors import UsageError
 from pushforward.oracles import cloud
 from pushforward.types import Randomness, Samples
 
@@ -88,6 +91,7 @@ class DataProcessing:
         slope: L, in score units per data unit.
         steepness: a_D, in data units per code unit.
         exact: Whether a_D is exact; otherwise it was estimated from below.
+        ceiling: A bound of a_D from above; infinite where none is known.
         decoded: Left side, D^L of decoded particles from reconstructed data.
         bound: Right side, D^{a_D L} of particles' codes from data's codes.
         direct: D^L of decoded particles from the data themselves; the inequality says nothing about it.
@@ -98,6 +102,7 @@ class DataProcessing:
     slope: float
     steepness: float
     exact: bool
+    ceiling: float
     decoded: float
     bound: float
     direct: float
@@ -114,7 +119,8 @@ class DataProcessing:
         return "\n".join(
             (
                 f"codec           {self.budget}",
-                f"decoder         a_D {'=' if self.exact else '>='} {self.steepness:.4g}",
+                f"decoder         a_D {'=' if self.exact else '>='} {self.steepness:.4g}"
+                + ("" if self.exact else f", at most {self.ceiling:.4g}"),
                 f"in code space   D at slope a_D L = {self.steepness * self.slope:.4g}:  {self.bound:.4g}",
                 f"decoded         D at slope L = {self.slope:.4g} from D(E(data)):  {self.decoded:.4g}"
                 f"  {'<=' if self.holds else '> !'} {self.bound:.4g}",
@@ -152,9 +158,19 @@ def data_processing(
         slope=slope,
         steepness=steep,
         exact=exact,
+        ceiling=steep if exact else _ceiling(codec),
         decoded=float(divergence(moved, codec.decode(targets), slope)),
         bound=float(divergence(codes, targets, steep * slope)),
         direct=float(divergence(moved, p, slope)),
         reconstruction=reconstruction(codec, p),
         budget=codec.budget,
     )
+
+
+def _ceiling(codec: Codec) -> float:
+    if not isinstance(codec, Autoencoder):
+        return math.inf
+    try:
+        return codec.certificate()
+    except UsageError:
+        return math.inf
