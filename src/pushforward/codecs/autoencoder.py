@@ -85,7 +85,7 @@ class Autoencoder:
         return self._through(self._net.decode, z)
 
     def certificate(self) -> float:
-        """A bound of the decoder's Lipschitz constant from above: the product of its layers' norms, often far too large.
+        """A bound of the decoder's Lipschitz constant from above, the product of its layers' norms, often too large.
 
         Raises:
             UsageError: If the decoder has layers whose norm is not known, as transposed convolutions.
