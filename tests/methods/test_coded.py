@@ -67,6 +67,16 @@ def test_particles_see_codes_and_show_decoded_points():
     assert isinstance(method, Method)
 
 
+def test_what_is_decoded_is_projected_and_codes_are_not():
+    codec = PCA.fit(DATA, 2)
+    particles = Particles(flow(2), torch.randn(20, 2), step=0.3, rng=Noise(0), record=True, source=Normal(2))
+    method = Coded(codec, particles, project=lambda x: x.clamp(-0.5, 0.5))
+    run(method, 2)
+    for x in (method.particles, method.sample(20, Noise(0)), method.transport(DATA)):
+        assert x.abs().max() == 0.5
+    assert particles.particles.abs().max() > 0.5
+
+
 def test_on_the_plane_of_the_data_a_linear_code_changes_nothing_for_a_flow_that_commutes_with_it():
     x = DATA[:20] + BASIS.T[0]
     coded = Coded(PCA.fit(DATA, 2), Particles(Decay(), torch.zeros(20, 2), step=0.3, rng=Noise(0)), source=x)
@@ -177,7 +187,9 @@ def test_stopping_and_continuing_is_the_same_as_not_stopping(k, distil):
 
 
 def test_every_part_is_found_under_its_place():
-    found = dict(parts(learning(0))).keys()
+    method = learning(0)
+    found = dict(parts(method)).keys()
+    assert method.gathered().keys() <= found
     assert {"codec.learner", "method.flow.critic", "method.particles", "method.rng", "lessons", "source"} <= found
 
 

@@ -64,6 +64,7 @@ class Coded:
         source: Points (n, *event) that the particles start at; they are encoded when the codec has learned.
         encoded: Whether the method takes encoded batches. With False it gets the data as they are: for particles whose
             flow decodes them, as `Pullback` does.
+        project: Applied to what is decoded, for example a clamp to the box that images live in.
 
     Raises:
         UsageError: If the codec is to learn but cannot, or a source is given to a method without particles.
@@ -75,6 +76,7 @@ class Coded:
     lessons: Iterator[Batch] | None = None
     source: Samples | None = None
     encoded: bool = True
+    project: Callable[[Samples], Samples] | None = None
 
     def __post_init__(self) -> None:
         if self.warmup and not isinstance(self.codec, Learned):
@@ -150,8 +152,9 @@ class Coded:
         return _by_blocks(self.codec.encode, x)
 
     def decode(self, z: Tensor) -> Samples:
-        """Samples of codes, block by block, without a graph."""
-        return _by_blocks(self.codec.decode, z)
+        """Samples of codes, block by block, without a graph, and projected."""
+        x = _by_blocks(self.codec.decode, z)
+        return x if self.project is None else self.project(x)
 
 
 @torch.no_grad()

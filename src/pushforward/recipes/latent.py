@@ -83,6 +83,7 @@ def latent_particles(
     from pushforward.methods.coded import Coded
     from pushforward.methods.distill import Distilled
     from pushforward.methods.latent import Normal
+    from pushforward.methods.vgrow import clamp
     from pushforward.nets import lipschitz, mlp
     from pushforward.nets.blocks import seeded
     from pushforward.recipes import coding, wiring
@@ -140,7 +141,7 @@ def latent_particles(
             lessons=steps,
         )
     return wiring.experiment(
-        Coded(coder, method, learning, lessons),
+        Coded(coder, method, learning, lessons, project=clamp(-1, 1) if seen.kind == "images" else None),
         seen,
         batch=batch,
         steps=learning + steps + distil_steps,
@@ -321,5 +322,5 @@ def digit_to_digit(
             critic = lipschitz.critic(size, width=width, depth=depth, slope=slope)
         flow = coding.flow_of(critic, divergence, calls=steps + warmup, updates=critic_steps, rate=rate)
         moved = moving(flow, torch.zeros(len(start), size))
-        method = Coded(coder, moved, learning, lessons, source=start)
+        method = Coded(coder, moved, learning, lessons, source=start, project=clamp(-1, 1))
     return wiring.experiment(method, new, batch=batch, steps=learning + steps, seed=seed, threads=1)
