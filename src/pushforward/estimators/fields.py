@@ -96,8 +96,8 @@ class Field:
     Attributes:
         flow: A flow of the caller's that reads the tensors; None for a critic.
         net: The critic's architecture, where it is one; its own weights are not used.
-        states: Tensors of the field at each recorded step, by name, each (steps, *shape); those of further stages, which
-            only the first steps of a scheme may have, are shorter.
+        states: Tensors of the field at each recorded step, by name, each (steps, *shape); those of further stages,
+            which only the first steps of a scheme may have, are shorter.
         divergence: What the velocity lowered, or its name.
         cap: Largest weight of a point.
         limit: Largest speed of a point.
