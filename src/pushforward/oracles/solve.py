@@ -100,7 +100,8 @@ def cloud(
         q.double().flatten(1), p.double().flatten(1), compute_mode="donot_use_mm_for_euclid_dist"
     )
     phi, bounds, f = cost.new_zeros(len(p)), [], divergence.f
-    for temperature in cost.mean().clamp(min=1e-300) * cost.new_tensor(temperatures):
+    for relative in temperatures:
+        temperature = relative * cost.mean().clamp(min=1e-300)
 
         def objective(phi: Tensor, temperature: Tensor = temperature) -> tuple[Tensor, Tensor]:
             value, weights = _with_slope(divergence, phi)
@@ -108,7 +109,7 @@ def cloud(
             soft = -temperature * energy.logsumexp(1).mean()
             return soft - value, energy.softmax(1).mean(0) - weights
 
-        phi = _climb(objective, phi, precision=1e-8)
+        phi = _climb(objective, phi, precision=1e-6 * relative)
         lower = (cost + phi).amin(1).mean() - cumulant(divergence, phi)
         plan = (-(cost + phi) / temperature).softmax(1)
         upper = math.inf if f is None else f(len(p) * plan.mean(0)).mean() + (plan * cost).sum(1).mean()
@@ -126,8 +127,11 @@ def _with_slope(divergence: Divergence, phi: Tensor) -> tuple[Tensor, Tensor]:
     return value.detach(), weights
 
 
-def _climb(objective: Objective, start: Tensor, bound: float | None = None, precision: float = 1e-10) -> Tensor:
-    """The maximum of a concave function, each coordinate between -bound and bound, by L-BFGS-B."""
+def _climb(objective: Objective, start: Tensor, bound: float = math.inf, precision: float = 1e-15) -> Tensor:
+    """The maximum of a concave function, each coordinate between -bound and bound, by L-BFGS-B.
+
+    It starts again where it stopped, as long as that gains more than `precision`: kinks stop it early.
+    """
     if not len(start):
         return start
 
@@ -135,7 +139,9 @@ def _climb(objective: Objective, start: Tensor, bound: float | None = None, prec
         value, rise = objective(torch.from_numpy(x.copy()))
         return -value.item(), -rise.numpy()
 
-    box = None if bound is None else [(-bound, bound)] * len(start)
-    options = {"maxiter": 20_000, "maxfun": 40_000, "maxcor": 30, "ftol": 1e-5 * precision, "gtol": precision}
-    found = minimize(negated, start.numpy(), jac=True, method="L-BFGS-B", bounds=box, options=options)
-    return torch.from_numpy(found.x)
+    options = {"maxiter": 20_000, "maxfun": 40_000, "maxcor": 30, "ftol": precision, "gtol": 1e-10}
+    x, value, gain = start.numpy(), negated(start.numpy())[0], math.inf
+    while gain > 10 * precision * max(1.0, abs(value)):
+        found = minimize(negated, x, jac=True, method="L-BFGS-B", bounds=[(-bound, bound)] * len(x), options=options)
+        x, value, gain = found.x, found.fun, value - found.fun
+    return torch.from_numpy(x)
