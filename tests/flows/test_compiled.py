@@ -65,7 +65,7 @@ def close(a: Particles, b: Particles, logs_a: list, logs_b: list, tolerance: flo
 
 CASES = {
     "everything": {
-        "flow": lambda: {"divergence": JEFFREYS, "cap": 2.0, "steps": 4, "every": 2,
+        "flow": lambda: {"divergence": JEFFREYS, "cap": 2.0, "limit": 0.5, "steps": 4, "every": 2,
                          "penalty_schedule": linear(30, 0.1)} | penalised(),
         "optimiser": AdamW, "adam": {"weight_decay": 0.1, "betas": (0.5, 0.9)}, "scheme": heun,
         "ema": 0.99, "clip": 0.5, "schedule": cosine(100),

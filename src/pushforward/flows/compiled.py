@@ -78,7 +78,7 @@ class Stride:
     ) -> tuple[Samples, Velocity]:
         """Train on particles q and a batch of data; the velocity at points x, and the field itself."""
         (v,) = self._call(None, q, batch, x, 0.0, labels_q, labels)
-        return v, Ascent(self.flow.scores, self.flow.divergence, self.flow.cap, labels)
+        return v, Ascent(self.flow.scores, self.flow.divergence, self.flow.cap, labels, self.flow.limit)
 
     def move(
         self,
@@ -199,7 +199,7 @@ def _step(
                 loss = loss + row[FACTOR] * penalty
             (slope,) = torch.autograd.grad(loss, theta)
         state = _adam(learner, state, slope, row)
-    ascent = Ascent(critic(state[0]), flow.divergence, flow.cap, labels[2] if labels else None)
+    ascent = Ascent(critic(state[0]), flow.divergence, flow.cap, labels[2] if labels else None, flow.limit)
     if scheme is None:
         results = [ascent(x)]
     else:

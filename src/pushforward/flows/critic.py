@@ -39,6 +39,7 @@ class CriticFlow:
         every: Penalties are evaluated at every so many updates, and count that many times then.
         steps: Updates of the critic in one call.
         cap: Largest weight of a sample.
+        limit: Largest speed of a sample, for a critic whose slope is bounded by a penalty alone.
 
     Raises:
         UsageError: If the divergence has no flow (total variation).
@@ -55,6 +56,7 @@ class CriticFlow:
     every: int = 1
     steps: int = 1
     cap: float = 100.0
+    limit: float = math.inf
     logs: Logs = field(default_factory=dict, repr=False)
     certified: bool = field(default=True, init=False, repr=False)
 
@@ -76,7 +78,7 @@ class CriticFlow:
         """
         for _ in range(self.steps):
             self.learn(q, p, labels)
-        return Ascent(self.scores, self.divergence, self.cap, None if labels is None else labels[0])
+        return Ascent(self.scores, self.divergence, self.cap, None if labels is None else labels[0], self.limit)
 
     def learn(self, q: Samples, p: Samples, labels: Pair | None = None) -> None:
         """One update of the critic; leaves its numbers in `logs`."""
@@ -185,7 +187,7 @@ class CriticFlow:
             with self.critic.frozen(), self.critic.autocast():
                 return functional_call(self.critic.net, state, (x, *labels)).to(x.dtype)
 
-        return Ascent(critic, self.divergence, self.cap)
+        return Ascent(critic, self.divergence, self.cap, limit=self.limit)
 
 
 def conditional(flow: Flow) -> CriticFlow:

@@ -189,10 +189,11 @@ def image_critic(
 ) -> LipschitzNet:
     r"""Strided convolutions x -> score for images of any side, with a slope of at most L in the mode "spectral".
 
-    Convolutions 4 x 4 of stride 2 halve the side down to 4 or less and double the channels up to 8 times the width; a
-    dense layer gives the scores. In the mode "spectral" a kernel is divided by the norm of the operator it is on maps
-    of its side, zeros at the edges, not by that of the kernel laid out as a matrix, which is no bound where windows
-    overlap. "reference" and "none" are as in `critic`; "reference" bounds no slope here.
+    Convolutions 4 x 4 of stride 2 halve the side down to 7 or less and double the channels up to 8 times the width;
+    there follows a dense layer of 4 times the width, and the scores. In the mode "spectral" a kernel is divided by the
+    norm of the operator it is on maps of its side, zeros at the edges, not by that of the kernel laid out as a matrix,
+    which is no bound where windows overlap. "reference" and "none" are as in `critic`;
+    "reference" bounds no slope here.
 
     Args:
         side: Height and width of an image, 2 or more.
@@ -212,11 +213,12 @@ def image_critic(
         raise UsageError(f"side {side}: images need 2 pixels a side or more; take critic for vectors")
     activation = _activation(activation, mode, width, slope)
     body, inputs, outputs = nn.Sequential(), channels, width
-    while side > 4 or not body:
+    while side > 7 or not body:
         layer = Convolution(inputs, outputs, side)
         body.extend([layer, activation()])
         side, inputs, outputs = layer.out, outputs, min(2 * outputs, 8 * width)
-    return LipschitzNet(body.append(nn.Flatten()), inputs * side * side, slope, mode, classes)
+    body.extend([nn.Flatten(), nn.Linear(inputs * side * side, 4 * width), activation()])
+    return LipschitzNet(body, 4 * width, slope, mode, classes)
 
 
 def _activation(given: Callable[[], nn.Module] | None, mode: Mode, width: int, slope: float) -> Callable[[], nn.Module]:

@@ -134,9 +134,9 @@ def _root(gram: Tensor, squarings: int, product: Callable[[Tensor, Tensor], Tens
             even, power = product(even, even), 2 * power
         square = (log_size + _size(even).log() / power).exp()
         odd = product(odd, even) if squarings else even
-        square = square * (1 + 2 * gram.shape[2] * torch.finfo(gram.dtype).eps)
+        square = square * (1 + 2 * (4 + gram.shape[2]) * torch.finfo(gram.dtype).eps)
         slope = odd * (square / (odd * gram).sum((1, 2), keepdim=True).clamp(min=torch.finfo(gram.dtype).tiny))
-    return (slope * gram).sum((1, 2)).sqrt()
+    return (slope * gram).sum((1, 2)).clamp(min=torch.finfo(gram.dtype).tiny).sqrt()
 
 
 def _size(gram: Tensor) -> Tensor:
@@ -149,8 +149,9 @@ def frequencies(side: int, kernel: int, stride: int, padding: int) -> Tensor:
 
     The map lies inside a torus of side N >= side + padding, a multiple of the stride, on which no window that reaches
     the map from one edge reaches it from the other; so the convolution is a part of the one on the torus, and its norm
-    is at most the torus' norm. The stride splits torus and kernel into stride^2 interleaved channels of M = N / stride
-    and q = ceil(kernel / stride) points a side, on which it is an ordinary circular convolution.
+    is at most the torus' norm; what the zeros at the edges take away from it falls with the side squared. The stride
+    splits torus and kernel into stride^2 interleaved channels of M = N / stride and q = ceil(kernel / stride) points a
+    side, on which it is an ordinary circular convolution.
 
     Args:
         side: Height and width of the map.
