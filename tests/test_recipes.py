@@ -16,6 +16,11 @@ VARIANTS = [(name, {}) for name in RECIPES] + [
     ("vgrow_images", {"preset": "paper", "net": "resnet"}),
     ("vgrow_images", {"conditional": True, "net": "resnet", "norm": "pixel"}),
     ("vgrow_digits", {"conditional": True}),
+    ("toy_latent", {"codec": "pca:2", "compare": "data"}),
+    ("latent_particles", {"codec": "autoencoder:4", "net": "convolutional", "codec_rows": 64, "limit": 50}),
+    ("latent_particles", {"conditional": True, "distil_steps": 5}),
+    ("digit_to_digit", {"codec": "none"}),
+    ("digit_to_digit", {"codec": "autoencoder:4", "source": "5", "target": "8"}),
     ("toy_vgrow", {"contrast": "dual", "divergence": "HELLINGER", "pool": 2, "moves": 2, "fits": 2}),
 ]
 
