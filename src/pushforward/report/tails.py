@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 SHARE = 0.05  # of the rows, that the slopes are fitted to
 HEAVY = 4.0  # index below which a tail is called heavy; five per cent of a normal's rows have about 6
+DRAWN = 300  # points of a curve at most, evenly on the logarithmic axis
 COLUMNS = 2  # columns shown, besides the lengths of rows
 
 
@@ -41,6 +42,8 @@ def draw_survival(axes: Axes, groups: Mapping[str, Array], share: float = SHARE)
     """
     for (name, values), colour in zip(groups.items(), COLOURS):
         x, beyond = survival(values[np.isfinite(values)])
+        thin = np.unique(np.geomspace(1, len(x), DRAWN).astype(int)) - 1
+        x, beyond = x[thin], beyond[thin]
         shown = x > max(0.0, 0.05 * float(np.median(values)))
         label = name
         try:
@@ -53,8 +56,7 @@ def draw_survival(axes: Axes, groups: Mapping[str, Array], share: float = SHARE)
             ends = np.array([np.sort(values)[::-1][k], x[0]])
             axes.plot(ends, k / len(values) * (ends / ends[0]) ** -index, color=colour, linewidth=1, linestyle="--")
         axes.plot(x[shown], beyond[shown], ".", color=colour, markersize=3, label=label)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    _logarithmic(axes)
     axes.set_ylabel("share beyond")
     axes.legend(frameon=False, labelcolor=WORDS, fontsize="small", loc="lower left")
 
@@ -74,8 +76,7 @@ def draw_quantiles(axes: Axes, found: Quantiles) -> None:
     axes.plot(found.real, found.fake, ".-", color=COLOURS[0], markersize=4, linewidth=1)
     inner = float(np.interp(0.25, found.levels, found.real) - np.interp(0.75, found.levels, found.real))
     if seen.min() > 0 and seen.max() > 30 * seen.min():
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+        _logarithmic(axes)
     elif inner > 0 and np.ptp(seen) > 100 * inner:
         axes.set_xscale("symlog", linthresh=inner)
         axes.set_yscale("symlog", linthresh=inner)
@@ -88,6 +89,15 @@ def draw_quantiles(axes: Axes, found: Quantiles) -> None:
         axes.set_ylim(seen.min() - room, seen.max() + room)
         return
     axes.set_ylim(*_room(float(seen.min()), float(seen.max()), inner))
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Two logarithmic axes with plain numbers, which take a tenth of the time of typeset ones."""
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(lambda value, _: "")
 
 
 def _room(low: float, high: float, inner: float) -> tuple[float, float]:
