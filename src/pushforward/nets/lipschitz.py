@@ -45,8 +45,8 @@ class Convolution(nn.Conv2d):
         self, inputs: int, outputs: int, side: int, *, kernel: int = 4, stride: int = 2, padding: int = 1
     ) -> None:
         super().__init__(inputs, outputs, kernel, stride, padding)
-        waves = frequencies(side, kernel, stride, padding).to(self.weight.dtype)
-        self.register_buffer("waves", waves, persistent=False)
+        self.geometry = side, kernel, stride, padding
+        self.register_buffer("waves", frequencies(*self.geometry).to(self.weight.dtype), persistent=False)
         self.step, self.edge = stride, padding
         self.out = (side + 2 * padding - kernel) // stride + 1
 
@@ -271,7 +271,7 @@ def _certificate(net: nn.Module) -> float:
 
 def _norm(layer: nn.Module, weight: Tensor) -> float:
     if isinstance(layer, Convolution):
-        real, imaginary = spectrum(weight, layer.waves.double(), layer.step)
+        real, imaginary = spectrum(weight, frequencies(*layer.geometry).to(weight.device), layer.step)
         weight = torch.complex(real, imaginary)
     return torch.linalg.matrix_norm(weight, 2).max().item()
 
