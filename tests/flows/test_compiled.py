@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
 from pushforward.data.noise import Noise
-from pushforward.divergences import JEFFREYS, KL, KL_LIP, dual
+from pushforward.divergences import JEFFREYS, KL, KL_LIP, alpha_lip, dual
 from pushforward.dynamics.integrate import euler, heun, rk4
 from pushforward.errors import UsageError
 from pushforward.flows.compiled import Stride
@@ -74,6 +74,8 @@ CASES = {
     },
     "plain": {},
     "dual contrast": {"flow": {"contrast": dual(KL)}},
+    "contrast of the divergence": {"flow": {"divergence": KL_LIP}},
+    "contrast with a search in it": {"flow": {"divergence": alpha_lip(2), "steps": 1}},
     "r1, r2 and both": {"flow": {"penalties": (r1, r2, both), "steps": 2}},
     "rk4 and decay": {"scheme": rk4, "adam": {"weight_decay": 0.1, "fused": True}, "flow": {"steps": 1}},
 }  # fmt: skip
@@ -83,7 +85,9 @@ CASES = {
 @pytest.mark.parametrize("case", [c if c == "everything" else pytest.param(c, marks=pytest.mark.slow) for c in CASES])
 def test_twenty_compiled_steps_are_twenty_eager_steps(case):
     ours, eager = (particles(compiled, **CASES[case]) for compiled in (True, False))
-    close(ours, eager, run(ours, 20, batches()), run(eager, 20, batches()), 1e-10)
+    # a contrast that no constant changes leaves the last bias to rounding, which Adam enlarges
+    tolerance = 1e-7 if "divergence" in case or "search" in case else 1e-10
+    close(ours, eager, run(ours, 20, batches()), run(eager, 20, batches()), tolerance)
 
 
 @compiles
