@@ -27,7 +27,7 @@ class MMDFlow:
     """Samples that repel each other and are attracted by the data, by the forces of a kernel.
 
     Nothing is trained; processes that share the samples feel all of them. Time is O(n (n + m)) and memory O(n + m) with
-    a `Kernel`; with `RandomFeatures` and with `SlicedEnergy` time, too, grows like n + m. Gaussian kernels hardly act on
+    a `Kernel`; with `RandomFeatures` and `SlicedEnergy` time, too, grows like n + m. Gaussian kernels hardly act on
     samples further off than a few lengths, and the flow may stop short of p; noise, several lengths (`multiscale`) or
     the energy kernel help.
 
