@@ -79,7 +79,7 @@ def test_what_is_decoded_is_projected_and_codes_are_not():
 
 def test_on_the_plane_of_the_data_a_linear_code_changes_nothing_for_a_flow_that_commutes_with_it():
     x = DATA[:20] + BASIS.T[0]
-    coded = Coded(PCA.fit(DATA, 2), Particles(Decay(), torch.zeros(20, 2), step=0.3, rng=Noise(0)), source=x)
+    coded = Coded(PCA.fit(DATA, 2), Particles(Decay(), torch.zeros(20, 2), step=0.3, rng=Noise(0)), starts=x)
     plain = Particles(Decay(), x, step=0.3, rng=Noise(0))
     run(coded, 4)
     run(plain, 4)
@@ -89,7 +89,7 @@ def test_on_the_plane_of_the_data_a_linear_code_changes_nothing_for_a_flow_that_
 def test_transport_takes_points_in_data_space_to_where_the_particles_went():
     codec = PCA.fit(DATA, 2, unit=True)
     particles = Particles(flow(2), torch.zeros(20, 2), step=0.3, rng=Noise(0), record=True)
-    method = Coded(codec, particles, source=DATA[:20] + 1)
+    method = Coded(codec, particles, starts=DATA[:20] + 1)
     run(method, 5)
     torch.testing.assert_close(method.transport(DATA[:20] + 1), method.particles)
     with pytest.raises(UsageError, match="carries no new points"):
@@ -131,7 +131,7 @@ def learning(seed: int, distil: bool = False) -> Coded:
     with seeded(seed):
         codec = Autoencoder(Learner(autoencoder.perceptron(6, 2, width=8, depth=1), partial(Adam, lr=1e-2)), rows=50)
         method: Any = Particles(flow(2), torch.zeros(12, 2), step=0.2, rng=Noise(seed), record=True)
-        source = DATA[:12] + 2
+        starts = DATA[:12] + 2
         if distil:
             method.particles = method.particles + torch.randn(12, 2)
             generator = Learner(mlp.generator(2, 2, width=8, depth=1), partial(Adam, lr=1e-2), ema=0.9)
@@ -139,7 +139,7 @@ def learning(seed: int, distil: bool = False) -> Coded:
             method = Distilled(
                 generator, starts, starts, Normal(2), Noise(seed + 1), batch=8, teacher=method, lessons=3
             )
-    return Coded(codec, method, warmup=4, lessons=Batches(DATA, 16, seed=5), source=None if distil else source)
+    return Coded(codec, method, warmup=4, lessons=Batches(DATA, 16, seed=5), starts=None if distil else starts)
 
 
 def test_a_codec_learns_first_on_lessons_of_its_own_and_then_stands_still():
@@ -174,7 +174,7 @@ def test_stopping_and_continuing_is_the_same_as_not_stopping(k, distil):
     buffer.seek(0)
     kept = torch.load(buffer, weights_only=True)
     second, position = learning(7, distil), Batches(DATA, 10, seed=3)
-    second.source = first.source
+    second.starts = first.starts
     load_state(second, kept["w"], kept["r"])
     place(second, Placement())
     position.load_state_dict(kept["p"])
@@ -186,11 +186,20 @@ def test_stopping_and_continuing_is_the_same_as_not_stopping(k, distil):
     assert position.state_dict() == stream.state_dict()
 
 
+def test_whether_new_samples_can_be_drawn_is_what_the_method_says():
+    method = learning(0)
+    assert method.source is None
+    method.method.source = Normal(2)
+    assert method.source == Normal(2)
+    generator = gan(Learner(mlp.generator(2, 2), Adam), flow(2), Normal(2), Noise(0))
+    assert not hasattr(Coded(PCA.fit(DATA, 2), generator), "source")
+
+
 def test_every_part_is_found_under_its_place():
     method = learning(0)
     found = dict(parts(method)).keys()
     assert method.gathered().keys() <= found
-    assert {"codec.learner", "method.flow.critic", "method.particles", "method.rng", "lessons", "source"} <= found
+    assert {"codec.learner", "method.flow.critic", "method.particles", "method.rng", "lessons", "starts"} <= found
 
 
 def test_what_cannot_be_is_named():
@@ -198,7 +207,7 @@ def test_what_cannot_be_is_named():
     with pytest.raises(UsageError, match="warmup=5: a PCA does not learn"):
         Coded(PCA.fit(DATA, 2), particles, warmup=5)
     generator = gan(Learner(mlp.generator(2, 2), Adam), flow(2), Normal(2), Noise(0))
-    with pytest.raises(UsageError, match="a source needs a method with particles; VGrow has none"):
-        Coded(PCA.fit(DATA, 2), generator, source=DATA)
+    with pytest.raises(UsageError, match="starts need a method with particles; VGrow has none"):
+        Coded(PCA.fit(DATA, 2), generator, starts=DATA)
     with pytest.raises(AttributeError, match="VGrow has no particles"):
         Coded(PCA.fit(DATA, 2), generator).particles  # noqa: B018

@@ -86,6 +86,26 @@ class PCA:
             rows=n,
         )
 
+    @classmethod
+    def hollow(cls, numbers: int, size: int, rows: int) -> PCA:
+        """A codec of vectors, of the right shapes and without contents, for tensors out of a file.
+
+        Args:
+            numbers: Numbers of a sample, d.
+            size: Numbers of a code, k.
+            rows: Rows that the contents were made from.
+        """
+        return cls(
+            torch.zeros(numbers),
+            torch.zeros(size, numbers),
+            torch.ones(numbers),
+            torch.ones(()),
+            torch.zeros(size),
+            torch.zeros(()),
+            event=(numbers,),
+            rows=rows,
+        )
+
     @property
     def budget(self) -> str:
         """The number of rows the components were computed from."""

@@ -61,28 +61,28 @@ class Coded:
         method: What runs on codes: particles, a generator of codes, a distilled flow.
         warmup: Steps in which the codec learns, before the method's first.
         lessons: What the codec learns from, where that is not the method's batches: a stream that knows its position.
-        source: Points (n, *event) that the particles start at; they are encoded when the codec has learned.
+        starts: Points (n, *event) that the particles start at; they are encoded when the codec has learned.
         encoded: Whether the method takes encoded batches. With False it gets the data as they are: for particles whose
             flow decodes them, as `Pullback` does.
         project: Applied to what is decoded, for example a clamp to the box that images live in.
 
     Raises:
-        UsageError: If the codec is to learn but cannot, or a source is given to a method without particles.
+        UsageError: If the codec is to learn but cannot, or starts are given to a method without particles.
     """
 
     codec: Codec
     method: Method
     warmup: int = 0
     lessons: Iterator[Batch] | None = None
-    source: Samples | None = None
+    starts: Samples | None = None
     encoded: bool = True
     project: Callable[[Samples], Samples] | None = None
 
     def __post_init__(self) -> None:
         if self.warmup and not isinstance(self.codec, Learned):
             raise UsageError(f"warmup={self.warmup}: a {type(self.codec).__name__} does not learn; use warmup=0")
-        if self.source is not None and not isinstance(self.method, Mover):
-            raise UsageError(f"a source needs a method with particles; {type(self.method).__name__} has none")
+        if self.starts is not None and not isinstance(self.method, Mover):
+            raise UsageError(f"starts need a method with particles; {type(self.method).__name__} has none")
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
         """Steps of the codec, then steps of the method on codes, one for each yield.
@@ -95,8 +95,8 @@ class Coded:
         if start < self.warmup and isinstance(self.codec, Learned):
             lessons = stream if self.lessons is None else self.lessons
             yield from islice(self.codec.learn(lessons, start), self.warmup - start)
-        if start <= self.warmup and self.source is not None and isinstance(self.method, Mover):
-            self.method.particles = self.encode(self.source)
+        if start <= self.warmup and self.starts is not None and isinstance(self.method, Mover):
+            self.method.particles = self.encode(self.starts)
         yield from self.method.learn(map(self._coded, stream) if self.encoded else stream, max(0, start - self.warmup))
 
     def _coded(self, batch: Batch) -> Batch:
@@ -130,6 +130,11 @@ class Coded:
         return self.decode(self.method.transport(self.encode(x), labels))
 
     @property
+    def source(self) -> object:
+        """Law of new codes, None where samples are the method's own particles; missing where the method has no such."""
+        return getattr(self.method, "source")  # noqa: B009
+
+    @property
     def stopped(self) -> str:
         """Why the method ended, if it ended by itself."""
         return getattr(self.method, "stopped", "")
@@ -138,14 +143,14 @@ class Coded:
         """Keep this process's share of the particles, where several processes share the work."""
         if isinstance(self.method, Shared):
             self.method.shard()
-            self.source = None if self.source is None else sharing.own_rows(self.source)
+            self.starts = None if self.starts is None else sharing.own_rows(self.starts)
 
     def gathered(self) -> dict[str, Tensor]:
         """All processes' particles, and where they start, by name."""
         if not isinstance(self.method, Shared):
             return {}
-        source = {} if self.source is None else {"source": sharing.all_rows(self.source)}
-        return source | {f"method.{name}": value for name, value in self.method.gathered().items()}
+        starts = {} if self.starts is None else {"starts": sharing.all_rows(self.starts)}
+        return starts | {f"method.{name}": value for name, value in self.method.gathered().items()}
 
     def encode(self, x: Samples) -> Tensor:
         """Codes of samples, block by block, without a graph."""

@@ -322,5 +322,5 @@ def digit_to_digit(
             critic = lipschitz.critic(size, width=width, depth=depth, slope=slope)
         flow = coding.flow_of(critic, divergence, calls=steps + warmup, updates=critic_steps, rate=rate)
         moved = moving(flow, torch.zeros(len(start), size))
-        method = Coded(coder, moved, learning, lessons, source=start, project=clamp(-1, 1))
+        method = Coded(coder, moved, learning, lessons, starts=start, project=clamp(-1, 1))
     return wiring.experiment(method, new, batch=batch, steps=learning + steps, seed=seed, threads=1)
