@@ -23,6 +23,8 @@ VARIANTS = [(name, {}) for name in RECIPES] + [
     ("digit_to_digit", {"codec": "autoencoder:4", "source": "5", "target": "8"}),
     ("toy_particles", {"critic": "penalty", "scheme": "ab3", "data": "toy:four_modes", "conditional": True}),
     ("toy_particles", {"divergence": "alpha_lip(2)", "refit": True, "scheme": "heun"}),
+    *[("flow_particles", {"flow": flow}) for flow in ("sliced", "mmd", "energy", "kale", "kernel_gpa", "svgd", "ksd")],
+    *[("flow_particles", {"flow": flow}) for flow in ("langevin", "metropolis")],
     ("toy_vgrow", {"contrast": "dual", "divergence": "HELLINGER", "pool": 2, "moves": 2, "fits": 2}),
 ]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pushforward.recipes.images import gan_images, vgrow_digits, vgrow_images
 from pushforward.recipes.latent import digit_to_digit, latent_particles, toy_latent
 from pushforward.recipes.particles import four_modes, gaussian_particles, sierpinski, swiss_roll, toy_particles
+from pushforward.recipes.peers import flow_particles
 from pushforward.recipes.tails import heavy_tails
 from pushforward.recipes.toys import toy_gan, toy_vgrow
 
@@ -21,6 +22,7 @@ __all__ = [
     "RECIPES",
     "Recipe",
     "digit_to_digit",
+    "flow_particles",
     "four_modes",
     "gan_images",
     "gaussian_particles",
@@ -46,6 +48,7 @@ RECIPES: dict[str, Recipe] = {
         four_modes,
         swiss_roll,
         sierpinski,
+        flow_particles,
         toy_vgrow,
         toy_gan,
         toy_latent,
