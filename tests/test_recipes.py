@@ -5,6 +5,7 @@ import inspect
 import pytest
 import torch
 
+from pushforward.divergences import KL_LIP, W1, logistic
 from pushforward.errors import UsageError
 from pushforward.recipes import RECIPES
 from pushforward.recipes.checks import RANGES, hints
@@ -40,6 +41,13 @@ def test_a_step_is_a_function_of_the_seed_and_of_nothing_else(name, options):
     same, other = built(name, options, 3), built(name, options, 4)
     assert all(torch.equal(one[key], same[key]) for key in one)
     assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_divergence_with_a_contrast_of_its_own_is_learned_by_it():
+    for name, own in (("KL_LIP", KL_LIP), ("W1", W1)):
+        assert RECIPES["toy_particles"](divergence=name).method.flow.loss is own.contrast
+        assert RECIPES["toy_particles"](divergence=name, contrast="dual").method.flow.loss is own.contrast
+    assert RECIPES["toy_particles"](divergence="KL").method.flow.loss is logistic
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from pushforward.data.noise import Noise
+from pushforward.divergences import KL, PEARSON
 from pushforward.dynamics.integrate import integrate, rk4
 from pushforward.flows.jko import GaussianJKO
+from pushforward.flows.kale import kale
+from pushforward.flows.kernel_gpa import KernelGPA
 from pushforward.flows.mmd import MMDFlow
 from pushforward.flows.sinkhorn import SinkhornFlow
 from pushforward.flows.sliced import SlicedFlow
@@ -45,6 +48,9 @@ FLOWS = {
     "MMD sliced energy": lambda: MMDFlow(sliced_energy(DIM, 40, noise())),
     "Sinkhorn": lambda: SinkhornFlow(0.4, tolerance=1e-12, iterations=5000),
     "sliced": lambda: SlicedFlow(noise(), along=directions(DIM, 30, noise())),
+    "KALE": lambda: kale(rbf(1.3), 0.05, tolerance=1e-12),
+    "GPA KL": lambda: KernelGPA(KL, imq(1.0), 0.05, tolerance=1e-12),
+    "GPA Pearson": lambda: KernelGPA(PEARSON, energy(), 0.2, tolerance=1e-12),
     "KSD rbf": lambda: KSDFlow(bent_score, rbf(1.2)),
     "KSD imq": lambda: KSDFlow(bent_score, imq(1.0)),
 }
@@ -69,7 +75,7 @@ def test_velocity_is_minus_n_times_the_gradient_of_the_value(name):
     v = flow.velocity(q, p)(q)
     for seed in range(3):
         # The energy has kinks where two points meet: on lines they are many, in space rounding blurs them.
-        u, h = noise(10 + seed).normal(*q.shape), 1e-7 if "sliced energy" in name else 1e-5
+        u, h = noise(10 + seed).normal(*q.shape), 1e-7 if "sliced" in name else 1e-4
         slope = (flow.value(q + h * u, p) - flow.value(q - h * u, p)) / (2 * h)
         torch.testing.assert_close(slope, -(v * u).sum(1).mean(), rtol=1e-4, atol=0)
 
@@ -122,13 +128,17 @@ def test_velocity_points_from_q_to_p_between_shifted_gaussians(name):
     shift = torch.tensor([1.0, -0.5, 0.7], dtype=torch.float64)
     q, p = draw + MEAN - shift, noise(1).normal(600, DIM) @ torch.linalg.cholesky(COVARIANCE).T + MEAN
     mean = REPLAYED[name]().velocity(q, p)(q).mean(0)
-    if name.startswith(("Stein", "MMD rbf", "MMD imq", "MMD energy", "MMD Riesz", "MMD median", "MMD random")):
+    if name.startswith(
+        ("Stein", "MMD rbf", "MMD imq", "MMD energy", "MMD Riesz", "MMD median", "MMD random", "KALE", "GPA")
+    ):
         assert torch.cosine_similarity(mean, shift, dim=0) > 0.85  # forces depend on shape; only their sign is sure
     else:
         assert torch.cosine_similarity(mean, shift, dim=0) > 0.97
 
 
-@pytest.mark.parametrize("name", ["MMD rbf", "MMD median", "MMD energy", "MMD Riesz", "MMD linear", "Sinkhorn"])
+@pytest.mark.parametrize(
+    "name", ["MMD rbf", "MMD median", "MMD energy", "MMD linear", "Sinkhorn", "KALE", "GPA Pearson"]
+)
 def test_rotating_and_moving_everything_rotates_the_velocity(name):
     q, p = pair()
     turn, _ = torch.linalg.qr(noise(3).normal(DIM, DIM))
@@ -137,7 +147,7 @@ def test_rotating_and_moving_everything_rotates_the_velocity(name):
     torch.testing.assert_close(turned, still @ turn, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ["MMD rbf", "MMD energy", "Sinkhorn", "sliced", "MMD sliced energy"])
+@pytest.mark.parametrize("name", ["MMD rbf", "MMD energy", "Sinkhorn", "sliced", "MMD sliced energy", "KALE", "GPA KL"])
 def test_nothing_moves_where_q_is_p(name):
     q, _ = pair()
     assert FLOWS[name]().velocity(q, q.clone())(q).abs().max() < 1e-9

@@ -100,7 +100,7 @@ def test_huber_is_what_the_line_finds_between_quantiles(gap, slack):
     assert found.lower == pytest.approx(Translation(gap).divergence, abs=slack)
 
 
-@pytest.mark.parametrize(("std", "slope"), [(1.0, 1.0), (0.7, 3.0), (2.0, 0.5)])
+@pytest.mark.parametrize(("std", "slope"), [(1.0, 1.0), (0.7, 3.0), (2.0, 0.5), (2.0, math.inf)])
 def test_flow_between_gaussians_slides_at_its_speed_and_loses_twice_its_kinetic_energy(std, slope):
     start, h = Translation(5.0, std, slope), 1e-5
     for time in (0.0, 0.5, 2.0, 8.0, 30.0):

@@ -161,6 +161,7 @@ def lipschitz_dual(divergence: Divergence) -> Divergence:
     f, f' and the conjugate stay those of the given one; one that has its contrast already is returned as it is.
 
     Mass of q where p has none counts as infinitely far in D_f, so between samples even total variation may pass 1.
+    Lambda is concave in p and no mean over it: batches, and ranks with a batch each, overrate the divergence.
 
     Args:
         divergence: An f-divergence with a conjugate.

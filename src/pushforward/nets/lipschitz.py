@@ -18,6 +18,7 @@ from torch.nn.functional import conv2d, linear, one_hot
 from pushforward.errors import UsageError
 from pushforward.nets.activations import GroupSort, slope_of
 from pushforward.nets.blocks import CriticNet
+from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.norms import convolution_bound, frequencies, matrix_bound, orthonormal, spectrum, together
 from pushforward.types import Critic, Labels, Samples, Scalar
 
@@ -236,10 +237,12 @@ def certificate(net: nn.Module) -> float:
     """An upper bound of a net's slope everywhere: the product of its layers' norms and its activations' slopes.
 
     Norms are of the weights as they act, by singular values in double precision; a convolution's is that on its torus.
-    A head with several scores counts with its longest row, the slope of one score.
+    A head with several scores counts with its longest row, the slope of one score; an ensemble with the mean of its
+    members, a bound of the slope of their mean score.
 
     Args:
-        net: A `LipschitzNet`, an unconditional `CriticNet`, or an `nn.Sequential` of linear layers and activations.
+        net: A `LipschitzNet`, an unconditional `CriticNet`, or an `nn.Sequential` of linear layers and activations, or
+            an `Ensemble` of such.
 
     Raises:
         UsageError: If a part of the net is of another kind.
@@ -249,6 +252,8 @@ def certificate(net: nn.Module) -> float:
 
 
 def _certificate(net: nn.Module) -> float:
+    if isinstance(net, Ensemble):
+        return sum(_certificate(member) for member in net.members()) / net.size
     if isinstance(net, LipschitzNet):
         *weights, last = (weight.double() for weight in net.weights())
         norms = (_norm(layer, weight) for layer, weight in zip(net.layers(), weights))

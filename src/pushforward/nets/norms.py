@@ -69,8 +69,6 @@ def orthonormal(stack: Tensor, *, iterations: int = 12) -> Tensor:
 class _Iterated(torch.autograd.Function):
     """The iteration with its derivative by hand: a third of the calls that autograd makes of it."""
 
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(w: Tensor, iterations: int) -> tuple[Tensor, ...]:
         """The last iterate, then all Gram matrices and earlier iterates in turn, without the first."""
@@ -85,6 +83,14 @@ class _Iterated(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: tuple[Tensor, ...]) -> None:
         ctx.save_for_backward(inputs[0], *output[1:])
         ctx.mark_non_differentiable(*output[1:])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, None], *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """Stacks of stacks are one long stack."""
+        w, iterations = args
+        stacks = w.movedim(in_dims[0] or 0, 0)
+        out = _Iterated.apply(stacks.flatten(0, 1), iterations)
+        return tuple(part.unflatten(0, stacks.shape[:2]) for part in out), (0,) * len(out)
 
     @staticmethod
     @once_differentiable

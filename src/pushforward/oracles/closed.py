@@ -57,7 +57,7 @@ class Translation:
     Attributes:
         gap: Distance of the means, |delta|.
         std: Standard deviation s of both, the same along every axis.
-        slope: Largest slope L.
+        slope: Largest slope L, +inf for no limit.
     """
 
     gap: float
@@ -81,10 +81,8 @@ class Translation:
 
     def after(self, time: float) -> Translation:
         """The pair after a time of the exact flow: a straight descent at speed L, then decay as e^{-t / s^2}."""
-        corner = self.slope * self.std**2
-        straight = min(max(self.gap - corner, 0.0) / self.slope, time)
-        start = self.gap - self.slope * straight
-        return replace(self, gap=start * math.exp(-(time - straight) / self.std**2))
+        way = min(max(self.gap - self.slope * self.std**2, 0.0), self.slope * time)
+        return replace(self, gap=(self.gap - way) * math.exp(-(time - way / self.slope) / self.std**2))
 
     def step(self, length: float) -> Translation:
         """The pair after one explicit Euler step; below L s^2 the gap falls by the factor |1 - length / s^2|."""

@@ -94,14 +94,16 @@ def cloud(
         q: Model samples, (n, *event).
         p: Data samples, (m, *event).
         slope: Largest slope L, per data unit.
-        temperatures: Of the soft minimum, in units of the mean cost, falling; the gap is a few times the last of them.
+        temperatures: Of the soft minimum, in units of the median cost, falling; the gap is about the last.
     """
     cost = slope * torch.cdist(
         q.double().flatten(1), p.double().flatten(1), compute_mode="donot_use_mm_for_euclid_dist"
     )
+    apart = cost[cost > 0]
+    unit = apart.median() if len(apart) else cost.new_ones(())
     phi, bounds, f = cost.new_zeros(len(p)), [], divergence.f
     for relative in temperatures:
-        temperature = relative * cost.mean().clamp(min=1e-300)
+        temperature = relative * unit
 
         def objective(phi: Tensor, temperature: Tensor = temperature) -> tuple[Tensor, Tensor]:
             value, weights = _with_slope(divergence, phi)
