@@ -29,6 +29,7 @@ def load(
     side: int | None = None,
     channels: int | None = None,
     limit: int | None = None,
+    heavy: bool = False,
 ) -> Dataset:
     """Load, check, split and scale a data set.
 
@@ -44,6 +45,7 @@ def load(
         side: Side of images, a power of two; chosen by their size when None.
         channels: Channels of images, 1, 3 or 4; chosen by their content when None.
         limit: Use at most so many rows.
+        heavy: Centre and scale a file's points by their quartiles, not by mean and standard deviation: for heavy tails.
 
     Raises:
         DataError: If the data are missing, damaged or unfit; the message names file, place and remedy.
@@ -64,7 +66,7 @@ def load(
         return _toy(name, seed, test_fraction, limit)
     path, key = parse(name)
     raw = _limited(read(path, key, labels, side, channels, limit, seed), limit, seed)
-    return assemble(raw, name, seed=seed, test_fraction=test_fraction, side=side, channels=channels)
+    return assemble(raw, name, seed=seed, test_fraction=test_fraction, side=side, channels=channels, heavy=heavy)
 
 
 def read_array(spec: str, *, side: int | None = None, channels: int | None = None) -> tuple[np.ndarray, Kind]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pushforward.recipes.images import gan_images, vgrow_digits, vgrow_images
 from pushforward.recipes.latent import digit_to_digit, latent_particles, toy_latent
+from pushforward.recipes.tails import heavy_tails
 from pushforward.recipes.toys import toy_gan, toy_particles, toy_vgrow
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = [
     "Recipe",
     "digit_to_digit",
     "gan_images",
+    "heavy_tails",
     "latent_particles",
     "toy_gan",
     "toy_latent",
@@ -38,6 +40,7 @@ RECIPES: dict[str, Recipe] = {
         toy_vgrow,
         toy_gan,
         toy_latent,
+        heavy_tails,
         vgrow_digits,
         vgrow_images,
         gan_images,

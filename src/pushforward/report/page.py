@@ -9,6 +9,7 @@ from pushforward.report.metrics import FLOOR, reading, rows, value
 from pushforward.report.reading import Run
 from pushforward.report.samples import samples
 from pushforward.report.skeleton import command, fill, name, notes, status
+from pushforward.report.tails import tails
 from pushforward.report.values import count, digits, duration, mapping, number, short, text, when
 
 __all__ = ["page_of_one"]
@@ -30,7 +31,7 @@ def page_of_one(run: Run) -> str:
         f'<p class="eyebrow">pushforward · report of a run</p><h1>{name(run)}</h1>'
         f"{status(run.info)}{_facts(run)}{notes([run])}"
     )
-    body = head + samples([run]) + _metrics(run) + curves([run]) + _setup(run)
+    body = head + samples([run]) + tails(run) + _metrics(run) + curves([run]) + _setup(run)
     return fill(f"{run.info['recipe']} on {run.data.get('name', 'unknown data')}", body)
 
 
