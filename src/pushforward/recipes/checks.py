@@ -27,7 +27,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "codec_steps": (1, 10**9),
     "codec_rows": (2, 10**9),
     "distil_steps": (0, 10**9),
-    "warmup": (0, 10**6),
     "dim": (1, 10**5),
     "noise": (0, math.inf),
     "depth": (0, 32),
