@@ -45,13 +45,21 @@ class _Classed(Protocol):
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Standard normal points of a given shape: the usual source."""
+    """Normal points of a given shape, alike in every coordinate: the usual source.
+
+    Attributes:
+        event: Shape of one point.
+        mean: Their mean.
+        deviation: Their standard deviation.
+    """
 
     event: tuple[int, ...]
+    mean: float = 0.0
+    deviation: float = 1.0
 
     def __call__(self, rng: Randomness, n: int) -> Samples:
         """Points, (n, *event)."""
-        return rng.normal(n, *self.event)
+        return self.mean + self.deviation * rng.normal(n, *self.event)
 
 
 @dataclass
@@ -216,6 +224,7 @@ class Particles:
             logs |= self.flow.diagnose(q, p) if pair is None else conditional(self.flow).diagnose(q, p, pair)
         if self.held is not None and isinstance(self.flow, _Valued):
             held, labels_held = unpack(self.held())
+            held = held.to(q)
             both = (labels_q, labels_held) if labels_q is not None and labels_held is not None else None
             logs["held"] = self.flow.value(q, held) if both is None else conditional(self.flow).value(q, held, both)
         return logs

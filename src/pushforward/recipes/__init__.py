@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from pushforward.recipes.images import gan_images, vgrow_digits, vgrow_images
 from pushforward.recipes.latent import digit_to_digit, latent_particles, toy_latent
+from pushforward.recipes.particles import four_modes, gaussian_particles, sierpinski, swiss_roll, toy_particles
 from pushforward.recipes.tails import heavy_tails
-from pushforward.recipes.toys import toy_gan, toy_particles, toy_vgrow
+from pushforward.recipes.toys import toy_gan, toy_vgrow
 
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
@@ -20,9 +21,13 @@ __all__ = [
     "RECIPES",
     "Recipe",
     "digit_to_digit",
+    "four_modes",
     "gan_images",
+    "gaussian_particles",
     "heavy_tails",
     "latent_particles",
+    "sierpinski",
+    "swiss_roll",
     "toy_gan",
     "toy_latent",
     "toy_particles",
@@ -37,6 +42,10 @@ RECIPES: dict[str, Recipe] = {
     recipe.__name__: recipe
     for recipe in (
         toy_particles,
+        gaussian_particles,
+        four_modes,
+        swiss_roll,
+        sierpinski,
         toy_vgrow,
         toy_gan,
         toy_latent,
