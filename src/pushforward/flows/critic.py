@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -241,14 +242,14 @@ def pooled(scores: Tensor) -> Scores:
 
 
 def conditional(flow: Flow) -> CriticFlow:
-    """The flow, if it can take labels.
+    """The flow, if it can take labels: a `CriticFlow`, or one that wraps it and passes them on.
 
     Raises:
         UsageError: If it cannot.
     """
-    if not isinstance(flow, CriticFlow):
+    if not hasattr(flow, "classes"):
         raise UsageError(f"labels need a CriticFlow with a conditional critic; {type(flow).__name__} takes none")
-    return flow
+    return cast(CriticFlow, flow)
 
 
 def joint(net: Critic, classes: int, q: Samples, p: Samples, labels: Pair) -> tuple[Critic, Samples, Samples]:
