@@ -72,14 +72,15 @@ TERMS = {
     "path": Term(
         "Length of the way",
         "Mean length of the samples’ ways so far, in model units. Healthy: levelling off near the distance to the "
-        "data. A way that goes on growing is spent on detours: noise of the critic or steps that are too long."),
+        "data. A way that goes on growing is spent on detours: noise of the critic or steps that are too long.",
+        Scale(log=False)),
     "residual": Term(
         "Residual of the dissipation identity",
         "|D(0) − D(t) − ∫2 KE| / D(0): along an exact gradient flow what the divergence lost is what was dissipated. "
         "Healthy: below about 0.1. Large means that the velocity is not the gradient of what is measured: the critic "
         "lags behind or began unlearned (more updates, a warm-up), or steps are too long. Small proves "
         "nothing about the critic’s own optimum.",
-        Scale((0.0, 0.1), (0.0, 0.1), log=False)),
+        Scale((0.0, 0.1), (0.1,))),
     "bound": Term(
         "2 log 2 − critic’s loss",
         "What a logistic critic can tell apart. Near 0 it cannot tell samples from data; near 2 log 2 ≈ 1.39 it tells "

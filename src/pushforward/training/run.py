@@ -148,6 +148,8 @@ class Run:
         begun, before, sums = time.monotonic(), self._seconds, _Means()
         log = self.folder / "log.jsonl"
         if self.finished and self.step:
+            self.description["status"] = "finished"  # a crash may have come before run.json said so
+            self._describe()
             return
         if self.step == 0:
             self.save("running")
