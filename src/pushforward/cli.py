@@ -155,27 +155,29 @@ def transport(
     /,
     *,
     out: Path,
+    labels: str | None = None,
     checkpoint: Which = "last",
     device: str = "cpu",
     trust: tuple[str, ...] = (),
     json: bool = False,
 ) -> int:
-    """Carry new points along the fields that a particle run recorded.
+    """Carry new points along the fields that a run recorded, and say how far from held-out data they end.
 
     Args:
-        run: Folder of a toy_particles run.
+        run: Folder of a run of particles, or of anything else that carries points.
         points: File of points in data units, PATH[:key].
-        out: F.npz; array x holds the points after, start before.
+        out: F.npz; array x holds the points after, start before, labels their classes if they have some.
+        labels: Classes of the points: one for all, a column or array of the same file, or PATH[:key] of another.
         checkpoint: Which checkpoint.
         device: auto, cpu, cuda, cuda:1, mps.
         trust: Divergence from outside this package that may be imported, package.module:NAME.
         json: Print one JSON object.
     """
 
-    from pushforward.commands import sampling
+    from pushforward.commands import carrying
 
-    done = sampling.transport(run, points, out, which=checkpoint, trust=trust, device=device)
-    _answer(done, json, f"{done['n']} points carried: {out}")
+    done = carrying.transport(run, points, out, labels=labels, which=checkpoint, trust=trust, device=device)
+    _answer(done, json, carrying.words(done))
     return 0
 
 

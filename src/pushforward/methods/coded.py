@@ -12,7 +12,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, runtime_checkable
@@ -130,6 +130,16 @@ class Coded:
         if not isinstance(self.method, Mover):
             raise AttributeError(f"{type(self.method).__name__} has no particles")
         return self.decode(self.method.particles)
+
+    @property
+    def labels(self) -> Labels | None:
+        """Classes of the particles, where they have some."""
+        return getattr(self.method, "labels", None)
+
+    @property
+    def tape(self) -> Sequence[object]:
+        """The fields that were recorded."""
+        return getattr(self.method, "tape", ())
 
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event): codes from the method, decoded."""
