@@ -147,14 +147,15 @@ class CriticFlow:
         with torch.enable_grad():
             scores = self.scores(x, None if labels is None else torch.cat(labels))
             (slope,) = torch.autograd.grad(scores.sum(), x)
-        logs = {"slope": slope.flatten(1).square().sum(1).max().sqrt()}
+        logs = {"slope": sharing.largest(slope.flatten(1).square().sum(1).max().sqrt())}
         if self.certified:
             try:
                 logs["certificate"] = x.new_tensor(certificate(self.critic.net))
             except UsageError:
                 self.certified = False  # a layer without a known norm
         if self.objective is self.divergence.contrast and self.divergence.conjugate is not None:
-            logs["ess"] = 1 / tilt(self.divergence, -scores.detach()[len(q) :]).square().sum()
+            data = sharing.all_scores(scores.detach()[len(q) :])
+            logs["ess"] = 1 / tilt(self.divergence, -data).square().sum()
         return logs
 
     @property

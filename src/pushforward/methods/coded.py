@@ -175,12 +175,10 @@ class Coded:
             self.method.shard()
             self.starts = None if self.starts is None else sharing.own_rows(self.starts)
 
-    def gathered(self) -> dict[str, Tensor]:
-        """All processes' particles, and where they start, by name."""
-        if not isinstance(self.method, Shared):
-            return {}
-        starts = {} if self.starts is None else {"starts": sharing.all_rows(self.starts)}
-        return starts | {f"method.{name}": value for name, value in self.method.gathered().items()}
+    def shared(self, name: str) -> bool:
+        """Whether the tensor of this dotted name has a row for each particle, or for each of their starts."""
+        within = name.removeprefix("method.")
+        return isinstance(self.method, Shared) and (name == "starts" or (within != name and self.method.shared(within)))
 
     def encode(self, x: Samples) -> Tensor:
         """Codes of samples, block by block, without a graph."""
