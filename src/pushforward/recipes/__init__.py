@@ -8,16 +8,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pushforward.recipes.few import few_gan, few_particles, few_wgan_gp
 from pushforward.recipes.images import gan_images, vgrow_digits, vgrow_images
 from pushforward.recipes.toys import toy_gan, toy_particles, toy_vgrow
 
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
 
-__all__ = ["RECIPES", "Recipe", "gan_images", "toy_gan", "toy_particles", "toy_vgrow", "vgrow_digits", "vgrow_images"]
+__all__ = [
+    "RECIPES",
+    "Recipe",
+    "few_gan",
+    "few_particles",
+    "few_wgan_gp",
+    "gan_images",
+    "toy_gan",
+    "toy_particles",
+    "toy_vgrow",
+    "vgrow_digits",
+    "vgrow_images",
+]
 
 Recipe = Callable[..., "Experiment"]
 
 RECIPES: dict[str, Recipe] = {
-    recipe.__name__: recipe for recipe in (toy_particles, toy_vgrow, toy_gan, vgrow_digits, vgrow_images, gan_images)
+    recipe.__name__: recipe
+    for recipe in (
+        toy_particles,
+        toy_vgrow,
+        toy_gan,
+        vgrow_digits,
+        vgrow_images,
+        gan_images,
+        few_particles,
+        few_gan,
+        few_wgan_gp,
+    )
 }

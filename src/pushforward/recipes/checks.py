@@ -31,6 +31,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "rate": (1e-12, math.inf),
     "critic_rate": (1e-12, math.inf),
     "step": (1e-12, math.inf),
+    "warmup": (0, 10**6),
     "slope": (0, math.inf),
     "penalty": (0, math.inf),
     "penalty_end": (1e-12, math.inf),
