@@ -113,6 +113,8 @@ FORM = "{:32} {:>4} {:>6} {:>6} {:>6} {:>6} {:>8} {:>10} {:>7} {:>6}"
 
 def built(name: str, path: Path, seed: int, **options: int) -> Experiment:
     """The recipe on the 200 images."""
+    if name == "particles":
+        options |= {"particles": SAMPLES, "record": 0}  # samples are the particles themselves
     return RECIPES[METHODS[name]](data=f"{path}:x_train", labels="y_train", limit=IMAGES, seed=seed, **options)
 
 

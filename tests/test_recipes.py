@@ -5,6 +5,7 @@ import inspect
 import pytest
 import torch
 
+from pushforward.divergences import KL_LIP, W1, logistic
 from pushforward.errors import UsageError
 from pushforward.recipes import RECIPES
 from pushforward.recipes.checks import RANGES, hints
@@ -15,6 +16,11 @@ VARIANTS = [(name, {}) for name in RECIPES] + [
     ("vgrow_images", {"preset": "paper", "net": "resnet"}),
     ("vgrow_images", {"conditional": True, "net": "resnet", "norm": "pixel"}),
     ("vgrow_digits", {"conditional": True}),
+    ("toy_latent", {"codec": "pca:2", "compare": "data"}),
+    ("latent_particles", {"codec": "autoencoder:4", "net": "convolutional", "codec_rows": 64, "limit": 50}),
+    ("latent_particles", {"conditional": True, "distil_steps": 5}),
+    ("digit_to_digit", {"codec": "none"}),
+    ("digit_to_digit", {"codec": "autoencoder:4", "source": "5", "target": "8"}),
     ("toy_vgrow", {"contrast": "dual", "divergence": "HELLINGER", "pool": 2, "moves": 2, "fits": 2}),
 ]
 
@@ -35,6 +41,13 @@ def test_a_step_is_a_function_of_the_seed_and_of_nothing_else(name, options):
     same, other = built(name, options, 3), built(name, options, 4)
     assert all(torch.equal(one[key], same[key]) for key in one)
     assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_divergence_with_a_contrast_of_its_own_is_learned_by_it():
+    for name, own in (("KL_LIP", KL_LIP), ("W1", W1)):
+        assert RECIPES["toy_particles"](divergence=name).method.flow.loss is own.contrast
+        assert RECIPES["toy_particles"](divergence=name, contrast="dual").method.flow.loss is own.contrast
+    assert RECIPES["toy_particles"](divergence="KL").method.flow.loss is logistic
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from report.runs import Page, make_run
 
 from pushforward.report import write_report
@@ -22,8 +23,9 @@ def test_every_curve_has_a_picture_and_says_how_to_read_it(tmp_path: Path):
     assert page.source.count('<svg viewBox="0 0 360') == len(TERMS) + 1
 
 
-def test_the_loss_of_a_dual_critic_is_not_read_as_a_logistic_one(tmp_path: Path):
-    text = Page(write_report([make_run(tmp_path / "run", arguments={"divergence": "W1"})])).text
+@pytest.mark.parametrize("divergence", ["W1", "kl_lip", "alpha_lip(2)", "Lipschitz KL"])
+def test_the_loss_of_a_dual_critic_is_not_read_as_a_logistic_one(tmp_path: Path, divergence: str):
+    text = Page(write_report([make_run(tmp_path / "run", arguments={"divergence": divergence})])).text
     assert "not the logistic one" in text
     assert TERMS["bound"].reading not in text
 

@@ -20,6 +20,7 @@ __all__ = [
     "circles",
     "gaussian",
     "gaussians2",
+    "gaussians4",
     "grid25",
     "load",
     "mixture2",
@@ -37,6 +38,7 @@ NAMES = (
     "grid25",
     "gaussian",
     "gaussians2",
+    "gaussians4",
     "mixture2",
     "mixture_skewed",
     "moons",
@@ -59,6 +61,9 @@ gaussian = Mixture.of([[1.0, -0.5]], covariances=[[[1.0, 0.6], [0.6, 0.8]]])
 
 # Two round Gaussians of equal weight, four standard deviations apart.
 gaussians2 = Mixture.of([[-1.0, 0.0], [1.0, 0.0]], sigma=0.5)
+
+# Four round Gaussians at the corners of a square, eight standard deviations apart.
+gaussians4 = Mixture.of([[x, y] for x in (0.0, 4.0) for y in (0.0, 4.0)], sigma=0.5)
 
 # Two Gaussians with opposite correlations.
 mixture2 = Mixture.of(

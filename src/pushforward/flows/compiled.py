@@ -29,7 +29,7 @@ from torch.optim import Adam, AdamW, Optimizer
 from pushforward.dynamics.integrate import Integrator, euler, heun, rk4
 from pushforward.dynamics.velocity import Ascent
 from pushforward.errors import UsageError
-from pushforward.flows.critic import CriticFlow, joint
+from pushforward.flows.critic import CriticFlow, pooled
 from pushforward.training.flat import Memory, pieces
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Critic, Flow, Labels, Penalty, Randomness, Samples, Velocity, unpack
@@ -78,7 +78,7 @@ class Stride:
     ) -> tuple[Samples, Velocity]:
         """Train on particles q and a batch of data; the velocity at points x, and the field itself."""
         (v,) = self._call(None, q, batch, x, 0.0, labels_q, labels)
-        return v, Ascent(self.flow.scores, self.flow.divergence, self.flow.cap, labels)
+        return v, Ascent(self.flow.scores, self.flow.divergence, self.flow.cap, labels, self.flow.limit)
 
     def move(
         self,
@@ -182,24 +182,26 @@ def _step(
 
     def critic(theta: Tensor) -> Critic:
         tensors = dict(zip(names, pieces(theta, parameters))) | buffers
-        return lambda *given: functional_call(net, tensors, given)
+        return lambda *given, **options: functional_call(net, tensors, given, options)
 
     state, logs = memory, []
     for row, with_penalties in zip(rows, penalised, strict=True):
         with torch.enable_grad():
             theta = state[0].detach().requires_grad_(True)
             scores = critic(theta)(torch.cat([q, p]), *([torch.cat(pair)] if pair else []))
-            loss = flow.loss(scores[: len(q)], scores[len(q) :])
+            loss = flow.loss(scores[..., : len(q)], scores[..., len(q) :])
             logs = [loss.detach()]
             if with_penalties:
-                seen = critic(theta), q, p
-                seen = seen if pair is None else joint(seen[0], flow.classes, q, p, pair)
-                penalty = sum((penalty(*seen) for penalty in penalties), start=q.new_zeros(()))
+                seen = flow.penalised(critic(theta), q, p, pair)
+                penalty = flow.members * sum((penalty(*seen) for penalty in penalties), start=q.new_zeros(()))
                 logs.append(penalty.detach())
                 loss = loss + row[FACTOR] * penalty
             (slope,) = torch.autograd.grad(loss, theta)
         state = _adam(learner, state, slope, row)
-    ascent = Ascent(critic(state[0]), flow.divergence, flow.cap, labels[2] if labels else None)
+    learned = critic(state[0])
+    ascent = Ascent(
+        lambda *given: pooled(learned(*given)), flow.divergence, flow.cap, labels[2] if labels else None, flow.limit
+    )
     if scheme is None:
         results = [ascent(x)]
     else:
@@ -298,9 +300,7 @@ def _rehearsed(flow: CriticFlow, q: Samples, p: Samples, labels: Sequence[Labels
         drawn.append(deepcopy(draw)())
         return drawn[-1]
 
-    seen: tuple[Critic, Samples, Samples] = flow.critic.net, q, p
-    if labels:
-        seen = joint(flow.critic.net, flow.classes, q, p, (labels[0], labels[1]))
+    seen = flow.penalised(flow.critic.net, q, p, (labels[0], labels[1]) if labels else None)
     for penalty in flow.penalties:
         _rebound(penalty, serve)(*seen)
     return draws, drawn

@@ -69,8 +69,6 @@ def orthonormal(stack: Tensor, *, iterations: int = 12) -> Tensor:
 class _Iterated(torch.autograd.Function):
     """The iteration with its derivative by hand: a third of the calls that autograd makes of it."""
 
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(w: Tensor, iterations: int) -> tuple[Tensor, ...]:
         """The last iterate, then all Gram matrices and earlier iterates in turn, without the first."""
@@ -85,6 +83,14 @@ class _Iterated(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: tuple[Tensor, ...]) -> None:
         ctx.save_for_backward(inputs[0], *output[1:])
         ctx.mark_non_differentiable(*output[1:])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, None], *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """Stacks of stacks are one long stack."""
+        w, iterations = args
+        stacks = w.movedim(in_dims[0] or 0, 0)
+        out = _Iterated.apply(stacks.flatten(0, 1), iterations)
+        return tuple(part.unflatten(0, stacks.shape[:2]) for part in out), (0,) * len(out)
 
     @staticmethod
     @once_differentiable
@@ -134,9 +140,9 @@ def _root(gram: Tensor, squarings: int, product: Callable[[Tensor, Tensor], Tens
             even, power = product(even, even), 2 * power
         square = (log_size + _size(even).log() / power).exp()
         odd = product(odd, even) if squarings else even
-        square = square * (1 + 2 * gram.shape[2] * torch.finfo(gram.dtype).eps)
+        square = square * (1 + 2 * (4 + gram.shape[2]) * torch.finfo(gram.dtype).eps)
         slope = odd * (square / (odd * gram).sum((1, 2), keepdim=True).clamp(min=torch.finfo(gram.dtype).tiny))
-    return (slope * gram).sum((1, 2)).sqrt()
+    return (slope * gram).sum((1, 2)).clamp(min=torch.finfo(gram.dtype).tiny).sqrt()
 
 
 def _size(gram: Tensor) -> Tensor:
@@ -149,8 +155,9 @@ def frequencies(side: int, kernel: int, stride: int, padding: int) -> Tensor:
 
     The map lies inside a torus of side N >= side + padding, a multiple of the stride, on which no window that reaches
     the map from one edge reaches it from the other; so the convolution is a part of the one on the torus, and its norm
-    is at most the torus' norm. The stride splits torus and kernel into stride^2 interleaved channels of M = N / stride
-    and q = ceil(kernel / stride) points a side, on which it is an ordinary circular convolution.
+    is at most the torus' norm; what the zeros at the edges take away from it falls with the side squared. The stride
+    splits torus and kernel into stride^2 interleaved channels of M = N / stride and q = ceil(kernel / stride) points a
+    side, on which it is an ordinary circular convolution.
 
     Args:
         side: Height and width of the map.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pushforward.recipes.few import few_gan, few_particles, few_wgan_gp
 from pushforward.recipes.images import gan_images, vgrow_digits, vgrow_images
+from pushforward.recipes.latent import digit_to_digit, latent_particles, toy_latent
 from pushforward.recipes.toys import toy_gan, toy_particles, toy_vgrow
 
 if TYPE_CHECKING:
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 __all__ = [
     "RECIPES",
     "Recipe",
+    "digit_to_digit",
     "few_gan",
     "few_particles",
     "few_wgan_gp",
     "gan_images",
+    "latent_particles",
     "toy_gan",
+    "toy_latent",
     "toy_particles",
     "toy_vgrow",
     "vgrow_digits",
@@ -37,9 +41,12 @@ RECIPES: dict[str, Recipe] = {
         toy_particles,
         toy_vgrow,
         toy_gan,
+        toy_latent,
         vgrow_digits,
         vgrow_images,
         gan_images,
+        latent_particles,
+        digit_to_digit,
         few_particles,
         few_gan,
         few_wgan_gp,

@@ -50,6 +50,7 @@ def few_particles(
     penalty: float = 10.0,
     step: float = 1.0,
     warmup: int = 20,
+    record: int = 5,
     features: Literal["auto", "raw", "digits8"] = "auto",
     seed: int = 0,
 ) -> Experiment:
@@ -79,6 +80,8 @@ def few_particles(
         penalty: Weight on slopes beyond it, in units of 1 / L^2.
         step: Time of the first steps; a particle goes L times this far in one.
         warmup: Calls of the critic before anything moves.
+        record: Steps between two fields that are kept, so that samples are new points carried along them; 0 keeps none,
+            and samples are the particles.
         features: Network that judges the samples: digits8 for digits, raw for pixels, auto for digits8 on digits only.
         seed: Seed of the choice of images, the nets, the batches and the first particles.
     """
@@ -96,12 +99,15 @@ def few_particles(
                          test_fraction=test_fraction)  # fmt: skip
     critic = _critic(images, conditional, width, depth, rate, cosine(steps * critic_steps, last=0.1), seed)
     flow = CriticFlow(critic, psi, penalties=_held(lipschitz, slope, penalty, rng), steps=critic_steps)
+    start = partial(wiring.spread, images.train)
     method = Particles(
         flow,
-        wiring.spread(images.train, particles, rng),
+        start(rng, particles),
         step,
         rng,
         project=clamp(-1, 1),
+        source=start if record else None,
+        record=record,
         warmup=warmup,
         schedule=cosine(steps, last=0.05, hold=0.3),
         labels=wiring.shares(images.train_labels, particles) if conditional else None,

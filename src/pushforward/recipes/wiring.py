@@ -147,7 +147,7 @@ def shares(labels: Tensor | None, n: int) -> Tensor:
     return labels.sort().values[torch.arange(n) * len(labels) // n]
 
 
-def spread(x: Samples, n: int, rng: Randomness) -> Samples:
+def spread(x: Samples, rng: Randomness, n: int) -> Samples:
     """Points (n, *event) of the normal law with mean and covariance of images x, (m, *event), put into [-1, 1].
 
     They lie where images do, so that nothing has to be carried out of the hundreds of pixels that are always black.
