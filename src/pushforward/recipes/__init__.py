@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pushforward.recipes.few import few_gan, few_particles, few_wgan_gp
 from pushforward.recipes.images import gan_images, vgrow_digits, vgrow_images
 from pushforward.recipes.latent import digit_to_digit, latent_particles, toy_latent
 from pushforward.recipes.particles import four_modes, gaussian_particles, sierpinski, swiss_roll, toy_particles
@@ -22,6 +23,9 @@ __all__ = [
     "RECIPES",
     "Recipe",
     "digit_to_digit",
+    "few_gan",
+    "few_particles",
+    "few_wgan_gp",
     "flow_particles",
     "four_modes",
     "gan_images",
@@ -58,5 +62,8 @@ RECIPES: dict[str, Recipe] = {
         gan_images,
         latent_particles,
         digit_to_digit,
+        few_particles,
+        few_gan,
+        few_wgan_gp,
     )
 }
