@@ -135,7 +135,7 @@ def _step(flow: CriticFlow, step: float, scheme: Integrator, penalised: Sequence
         with torch.enable_grad():
             theta = state[0].detach().requires_grad_(True)
             scores = critic(theta)(torch.cat([q, p]))
-            loss = flow.contrast(scores[: len(q)], scores[len(q) :])
+            loss = flow.loss(scores[: len(q)], scores[len(q) :])
             logs = [loss.detach()]
             if with_penalties:
                 penalty = sum((penalty(critic(theta), q, p) for penalty in penalties), start=q.new_zeros(()))

@@ -30,7 +30,8 @@ class CriticFlow:
     Attributes:
         critic: The critic and how it learns.
         divergence: Which f-divergence the velocity lowers.
-        contrast: The critic's loss on (scores of q, scores of p): `logistic`, or `dual(divergence)`.
+        contrast: The critic's loss on (scores of q, scores of p): `logistic`, or `dual(divergence)`. If none is given,
+            that of the divergence, or else `logistic`.
         penalties: Added to the loss; they see the net itself, in full precision.
         penalty_schedule: Updates done -> factor on the penalties.
         every: Penalties are evaluated at every so many updates, and count that many times then.
@@ -46,7 +47,7 @@ class CriticFlow:
 
     critic: Learner
     divergence: Divergence = KL
-    contrast: Contrast = logistic
+    contrast: Contrast | None = None
     penalties: Sequence[Penalty] = ()
     penalty_schedule: Schedule = constant
     every: int = 1
@@ -56,6 +57,11 @@ class CriticFlow:
 
     def __post_init__(self) -> None:
         self.divergence.log_weight(torch.zeros(1))
+
+    @property
+    def loss(self) -> Contrast:
+        """The contrast the critic descends."""
+        return self.contrast or self.divergence.contrast or logistic
 
     def velocity(self, q: Samples, p: Samples, labels: Pair | None = None) -> Ascent:
         """Train the critic on (q, p) and answer with the velocity of the critic as it now is.
@@ -76,7 +82,7 @@ class CriticFlow:
         q, n = q.detach(), len(q)
         joint = torch.cat([q, p])
         scores = self.critic(joint) if labels is None else self.critic(joint, torch.cat(labels))
-        loss = self.contrast(scores[:n], scores[n:])
+        loss = self.loss(scores[:n], scores[n:])
         self.log(loss.detach())
         if factor := self.penalty_factor():
             penalty = self._penalty(q, p, labels)
@@ -85,10 +91,15 @@ class CriticFlow:
         self.critic.descend(loss)
 
     def log(self, loss: Scalar, penalty: Scalar | None = None) -> None:
-        """Keep the numbers of an update: the loss; for the logistic one its bound of JS(q‖p); the penalty if seen."""
+        """Keep the numbers of an update: the loss, what it bounds from below, and the penalty if seen.
+
+        That is "bound", of JS(q‖p), for the logistic loss, and "divergence" for the divergence's own contrast.
+        """
         self.logs = {"critic": loss}
-        if self.contrast is logistic:
+        if self.loss is logistic:
             self.logs["bound"] = 2 * math.log(2) - loss
+        elif self.loss is self.divergence.contrast:
+            self.logs["divergence"] = -loss
         if penalty is not None:
             self.logs["penalty"] = penalty
 

@@ -51,9 +51,9 @@ def zero_centred(weight: float) -> tuple[Penalty, ...]:
 
 
 def contrast_of(name: str, divergence: Divergence) -> Contrast:
-    """The critic's loss by name: "logistic", or "dual" for the f-GAN loss of the divergence."""
+    """The critic's loss by name: "logistic", which gives way to a contrast of the divergence's own, or "dual"."""
     if name == "logistic":
-        return logistic
+        return divergence.contrast or logistic
     if name == "dual":
         return dual(divergence)
     raise UsageError(f"contrast {name!r}: use logistic or dual")

@@ -59,7 +59,8 @@ class Run:
     def logistic(self) -> bool:
         """Whether the critic's loss is the logistic one, as far as the arguments tell."""
         arguments = mapping(self.info.get("arguments"))
-        dual = str(arguments.get("divergence")).upper() in ("W1", "HINGE")
+        name = str(arguments.get("divergence")).upper()
+        dual = name in ("W1", "HINGE") or "LIP" in name
         return not dual and arguments.get("contrast", "logistic") == "logistic"
 
 

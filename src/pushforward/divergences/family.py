@@ -8,18 +8,16 @@ moves samples up the log-ratio, they differ only in how fast each sample goes.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 
 import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid, relu
+from torch.nn.functional import logsigmoid
 
 from pushforward.errors import UsageError
-from pushforward.types import Contrast, Scalar, Scores
+from pushforward.types import Contrast
 
 __all__ = [
     "HELLINGER",
@@ -33,12 +31,6 @@ __all__ = [
     "TV",
     "Divergence",
     "alpha",
-    "dual",
-    "locate",
-    "logistic",
-    "names",
-    "potential",
-    "weight",
 ]
 
 Function = Callable[[Tensor], Tensor]
@@ -68,6 +60,8 @@ class Divergence:
         domain: Supremum of the t where f*(t) is finite.
         critic_map: phi(V) = f'(e^{-V}), from a log-ratio V to the dual critic T; lies in the domain for every V.
         dual_value: f*(phi(V)), in closed form.
+        conjugate_slope: (f*)'(t), the ratio r at which f' is t; 0 below the range of f', +inf past the domain.
+        contrast: The critic's loss where it is not the logistic one; then minus its least value is the divergence.
 
     References:
         Deep generative learning via variational gradient flow (Gao et al., 2019), arXiv:1901.08469.
@@ -84,109 +78,11 @@ class Divergence:
     domain: float = math.inf
     critic_map: Function | None = None
     dual_value: Function | None = None
+    conjugate_slope: Function | None = None
+    contrast: Contrast | None = None
 
     def __str__(self) -> str:
         return self.name
-
-
-def weight(divergence: Divergence, scores: Scores, cap: float = math.inf) -> tuple[Tensor, Scalar]:
-    """The capped weight w(d) = exp(min(log w(d), log cap)) and the share of samples at the cap.
-
-    Args:
-        divergence: Supplies log w.
-        scores: Log-ratios d, (n,).
-        cap: Largest weight allowed.
-    """
-    log_w, log_cap = divergence.log_weight(scores), math.log(cap)
-    if log_cap == math.inf:
-        return log_w.exp(), scores.new_zeros(())
-    return log_w.clamp(max=log_cap).exp(), (log_w > log_cap).to(scores.dtype).mean()
-
-
-def potential(divergence: Divergence, scores: Scores, cap: float = math.inf) -> Scores:
-    """psi(d) continued by straight lines where its slope would pass the cap, so that -d/dd equals the capped weight.
-
-    Its mean over samples G(z) is the generator loss of the divergence: JS saturating, LOGD the log-D trick, KL linear.
-
-    Args:
-        divergence: Supplies psi.
-        scores: Log-ratios d, (n,).
-        cap: Largest slope allowed, the same number as in `weight`.
-    """
-    if cap == math.inf:
-        return divergence.variation(scores)
-    low, high = _where(divergence.log_weight, math.log(cap))
-    return divergence.variation(scores.clamp(low, high)) - cap * _beyond(scores, low, high)
-
-
-def logistic(q: Scores, p: Scores) -> Scalar:
-    """Balanced logistic loss, least at the log-ratio d = log p/q; 2 log 2 - loss bounds JS(q‖p) = 2 JSD from below."""
-    return softplus(q).mean() + softplus(-p).mean()
-
-
-def dual(divergence: Divergence, cap: float = 1e4) -> Contrast:
-    r"""The f-GAN critic loss :math:`\mathbb{E}_p f^*(\phi(V)) - \mathbb{E}_q \phi(V)`, least at V = log p/q for each f.
-
-    Beyond the scores where a slope would pass the cap both terms go on as straight lines, so no score overflows.
-
-    Args:
-        divergence: Supplies phi and f* at phi.
-        cap: Largest slope allowed.
-
-    Raises:
-        UsageError: If the divergence has no dual form.
-    """
-    phi, value = divergence.critic_map, divergence.dual_value
-    if phi is None or value is None:
-        raise UsageError(
-            f"divergence {divergence.name} has no dual form: give it critic_map and dual_value, or use the "
-            "logistic contrast"
-        )
-
-    if divergence is TV or cap == math.inf:
-        return lambda q, p: value(p).mean() - phi(q).mean()
-
-    def slopes(d: Tensor) -> Tensor:
-        return divergence.log_weight(d) + (-d).clamp(min=0)
-
-    low, high = _where(slopes, math.log(cap))
-
-    def contrast(q: Scores, p: Scores) -> Scalar:
-        q_in, p_in = q.clamp(low, high), p.clamp(low, high)
-        q_slope = divergence.log_weight(q_in).exp().detach()
-        p_slope = (divergence.log_weight(p_in) - p_in).exp().detach()
-        on_p, on_q = value(p_in) - p_slope * _beyond(p, low, high), phi(q_in) - q_slope * _beyond(q, low, high)
-        return on_p.mean() - on_q.mean()
-
-    return contrast
-
-
-def _beyond(scores: Scores, low: float, high: float) -> Scores:
-    """scores - scores.clamp(low, high), its slope inside exactly zero, so that it never drowns a small one."""
-    return relu(scores - high) - relu(low - scores)
-
-
-@cache
-def _where(log_slope: Function, log_cap: float, reach: float = 1e5) -> tuple[float, float]:
-    """The interval where a log-slope without an inner maximum stays under a cap, by bisection to float64.
-
-    It is looked for around 0, else at the far ends; a slope that passes the cap everywhere answers with [0, 0].
-    """
-
-    def under(d: float) -> bool:
-        return float(log_slope(torch.tensor(d, dtype=torch.float64))) <= log_cap
-
-    def edge(end: float) -> float:
-        if under(end):
-            return math.copysign(math.inf, end)
-        inside, outside = start, end
-        for _ in range(100):
-            middle = (inside + outside) / 2
-            inside, outside = (middle, outside) if under(middle) else (inside, middle)
-        return inside
-
-    start = next((d for d in (0.0, -reach, reach) if under(d)), 0.0)
-    return edge(-reach), edge(reach)
 
 
 def _below(bound: float, function: Function, closed: bool = False) -> Function:
@@ -223,6 +119,7 @@ KL = Divergence(
     conjugate=torch.expm1,
     critic_map=lambda v: -v,
     dual_value=lambda v: torch.expm1(-v),
+    conjugate_slope=torch.exp,
 )
 REVERSE_KL = Divergence(
     "reverse KL",
@@ -235,6 +132,7 @@ REVERSE_KL = Divergence(
     domain=1.0,
     critic_map=lambda v: -torch.expm1(v),
     dual_value=lambda v: -v,
+    conjugate_slope=_below(1.0, lambda t: 1 / (1 - t)),
 )
 JS = Divergence(
     "JS",
@@ -247,6 +145,7 @@ JS = Divergence(
     domain=LOG2,
     critic_map=lambda v: LOG2 - softplus(v),
     dual_value=lambda v: softplus(-v) - LOG2,
+    conjugate_slope=_below(LOG2, lambda t: t.exp() / (2 - t.exp())),
 )
 LOGD = Divergence(
     "logD",
@@ -258,6 +157,7 @@ LOGD = Divergence(
     conjugate=lambda t: torch.where(t >= -LOG2, 2 * t.clamp(min=-LOG2).exp() - 2 - t, LOG2 - 1),
     critic_map=lambda v: softplus(-v) - LOG2,
     dual_value=lambda v: torch.expm1(-v) - softplus(-v) + LOG2,
+    conjugate_slope=lambda t: (2 * t.exp() - 1).clamp(min=0),
 )
 JEFFREYS = Divergence(
     "Jeffreys",
@@ -269,6 +169,7 @@ JEFFREYS = Divergence(
     conjugate=_jeffreys_conjugate,
     critic_map=lambda v: -v - torch.expm1(v),
     dual_value=lambda v: torch.expm1(-v) - v,
+    conjugate_slope=lambda t: (-_lambert(1 - t)).exp(),
 )
 PEARSON = Divergence(
     "Pearson",
@@ -280,6 +181,7 @@ PEARSON = Divergence(
     conjugate=lambda t: torch.where(t >= -2, t + t.square() / 4, -1.0),
     critic_map=lambda v: 2 * torch.expm1(-v),
     dual_value=lambda v: torch.expm1(-2 * v),
+    conjugate_slope=lambda t: (1 + t / 2).clamp(min=0),
 )
 NEYMAN = Divergence(
     "Neyman",
@@ -292,6 +194,7 @@ NEYMAN = Divergence(
     domain=1.0,
     critic_map=lambda v: -torch.expm1(2 * v),
     dual_value=lambda v: -2 * torch.expm1(v),
+    conjugate_slope=_below(1.0, lambda t: (1 - t).rsqrt(), closed=True),
 )
 HELLINGER = Divergence(
     "squared Hellinger",
@@ -304,6 +207,7 @@ HELLINGER = Divergence(
     domain=1.0,
     critic_map=lambda v: -torch.expm1(v / 2),
     dual_value=lambda v: torch.expm1(-v / 2),
+    conjugate_slope=_below(1.0, lambda t: (1 - t).pow(-2)),
 )
 
 
@@ -325,6 +229,7 @@ TV = Divergence(
     domain=0.5,
     critic_map=lambda v: -torch.tanh(v / 2) / 2,
     dual_value=lambda v: -torch.tanh(v / 2) / 2,
+    conjugate_slope=lambda t: torch.where(t <= 0.5, (t >= -0.5).to(t.dtype), math.inf),
 )
 
 
@@ -352,6 +257,9 @@ def _alpha(a: float) -> Divergence:
         base = (1 + b * t).clamp(min=0)
         return (base.pow(a / b) - 1) / a
 
+    def conjugate_slope(t: Tensor) -> Tensor:
+        return (torch.log1p((b * t).clamp(min=-1)) / b).exp()
+
     bound = -1 / b if b < 0 else math.inf
     return Divergence(
         f"alpha({a:g})" if float(f"{a:g}") == a else f"alpha({a!r})",
@@ -364,54 +272,5 @@ def _alpha(a: float) -> Divergence:
         domain=bound,
         critic_map=lambda v: torch.expm1(-b * v) / b,
         dual_value=lambda v: torch.expm1(-a * v) / a,
+        conjugate_slope=_below(bound, conjugate_slope) if b < 0 else conjugate_slope,
     )
-
-
-ALIASES = {"SATURATING": JS, "LOG_D": LOGD, "LINEAR": KL, "RKL": REVERSE_KL, "H2": HELLINGER}
-
-
-def names() -> list[str]:
-    """The constants of this module, as `locate` and the command line take them."""
-    return [name for name, value in globals().items() if isinstance(value, Divergence)]
-
-
-def locate(name: str | Divergence, outside: bool = True) -> Divergence:
-    """Find a divergence by name: a constant of this module, `alpha(1.5)`, or `package.module:NAME`.
-
-    Args:
-        name: What to look for; upper or lower case for the constants. A Divergence is returned as it is.
-        outside: Whether `package.module:NAME` may be imported; False when the name came out of a file.
-
-    Raises:
-        UsageError: If there is no such divergence, or it lives outside and that is not allowed.
-    """
-    if isinstance(name, Divergence):
-        return name
-    if match := re.fullmatch(r"alpha\((.+)\)", name.strip(), re.IGNORECASE):
-        try:
-            return alpha(float(match[1]))
-        except ValueError as error:
-            raise UsageError(f"divergence {name!r}: the order must be a number, for example alpha(1.5)") from error
-    if ":" in name:
-        return _imported(name, outside)
-    key = name.strip().upper().replace("-", "_").replace(" ", "_")
-    found = ALIASES.get(key, globals().get(key))
-    if not isinstance(found, Divergence):
-        raise UsageError(f"no divergence {name!r}; use one of {', '.join(names())}, alpha(A), or package.module:NAME")
-    return found
-
-
-def _imported(name: str, outside: bool) -> Divergence:
-    if not outside:
-        raise UsageError(
-            f"divergence {name!r} lives outside this package and a file must not make us import code; "
-            f"name it yourself with --divergence {name}"
-        )
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"divergence {name!r}: {error}; expected package.module:NAME on the Python path") from error
-    if not isinstance(found, Divergence):
-        raise UsageError(f"divergence {name!r} is a {type(found).__name__}, not a pushforward.divergences.Divergence")
-    return found
