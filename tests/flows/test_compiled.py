@@ -13,7 +13,7 @@ from pushforward.data.noise import Noise
 from pushforward.divergences import JEFFREYS, KL, dual
 from pushforward.dynamics.integrate import euler, heun, rk4
 from pushforward.errors import UsageError
-from pushforward.flows.compiled import compiled_step
+from pushforward.flows.compiled import Stride
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles import Particles
 from pushforward.nets import mlp
@@ -52,7 +52,7 @@ def batches(dtype=torch.float64):
 
 
 def run(method: Particles, steps: int, data) -> list[dict]:
-    return [logs for _, logs in zip(range(steps), method.learn(data))]
+    return [logs for _, logs in zip(range(steps), method.learn(data, start=int(method.done)))]
 
 
 def close(a: Particles, b: Particles, logs_a: list, logs_b: list, tolerance: float) -> None:
@@ -134,23 +134,23 @@ REFUSED = {
 def test_what_cannot_be_compiled_is_named_with_a_remedy(case):
     make, message = REFUSED[case]
     with pytest.raises(UsageError, match=message) as refusal:
-        compiled_step(make(), 0.1)
+        Stride.of(make())
     assert "use" in str(refusal.value)
 
 
 def test_a_missing_compiler_is_named_with_a_remedy(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(UsageError, match=r"no-such-compiler.*compile=False"):
-        compiled_step(flow(), 0.1)
+        Stride.of(flow())
 
 
 def test_a_penalty_with_unseeded_points_is_refused_before_anything_is_compiled():
     unseeded = flow()
     unseeded.penalties = (lipschitz,)
     with pytest.raises(UsageError, match="rng=noise"):
-        compiled_step(unseeded, 0.1)(torch.randn(8, 2), torch.randn(8, 2))
+        Stride.of(unseeded).move(torch.randn(8, 2), torch.randn(8, 2), torch.randn(8, 2), 0.1)
 
 
 def test_particles_and_data_of_different_shapes_are_refused():
     with pytest.raises(ValueError, match="they must be equal"):
-        compiled_step(flow(), 0.1)(torch.randn(8, 2), torch.randn(8, 3))
+        Stride.of(flow()).move(torch.randn(8, 2), torch.randn(8, 3), torch.randn(8, 2), 0.1)

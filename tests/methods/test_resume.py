@@ -138,7 +138,9 @@ def test_weights_are_copies(name):
 def test_parts_are_named_by_their_place():
     assert dict(parts(vgrow(0))).keys() == {"generator", "flow.critic", "flow.penalties.0.rng", "rng"}
     method = particles(0)
-    assert dict(parts(method)).keys() == {"flow.critic", "flow.penalties.0.rng", "particles", "rng"}
+    assert dict(parts(method)).keys() == {
+        "flow.critic", "flow.penalties.0.rng", "particles", "rng", "done", "diary.path", "diary.ledger", "diary.recent",
+    }  # fmt: skip
     advance(method, stream(), 2)
     taped = {key for key in dict(parts(method)) if key.startswith("tape.")}
     assert {key.split(".")[1] for key in taped} == {"0", "1"}

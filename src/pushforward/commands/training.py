@@ -26,6 +26,7 @@ from pushforward.report import write_report
 from pushforward.training.experiment import Experiment
 from pushforward.training.placement import Placement, Precision
 from pushforward.training.run import Run, Stop, open_run
+from pushforward.training.state import reunite
 
 __all__ = ["Outcome", "train"]
 
@@ -102,10 +103,13 @@ def train(
         except TrainingError as error:
             run.fail(str(error))
             raise TrainingError(f"{error}; the last good checkpoint is {folder / 'checkpoints' / 'last'}") from error
-    done = run.step == experiment.steps
+    done = run.finished
+    reunite(experiment.method)
     outcome = Outcome(0 if done or not stop.signal else 128 + stop.signal, run)
     if outcome.code:
         _tell(placement, f"interrupted at step {run.step}; saved. Continue with: {description['command']} --resume")
+    elif "ended" in description:
+        _tell(placement, f"ended at step {run.step} of {experiment.steps}: {description['ended']}")
     elif not done:
         _tell(
             placement,

@@ -1,13 +1,25 @@
-"""One explicit step of dx/dt = v(x, t): Euler (order 1), Heun (2) and the classical Runge-Kutta scheme (4)."""
+r"""One explicit step of dx/dt = v(x, t): Euler (order 1), Heun (2), Runge-Kutta (4), Adams-Bashforth (2 to 5).
+
+.. math:: x_{n+1} = x_n + \sum_j b_j\, v_{n-j}, \qquad b_j = \int_{t_n}^{t_{n+1}} \prod_{i \ne j}
+    \frac{t - t_{n-i}}{t_{n-j} - t_{n-i}}\,\mathrm dt
+
+is Adams-Bashforth on any grid of times: the polynomial through the last velocities, integrated exactly.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from pushforward.errors import UsageError
 from pushforward.types import Samples, Velocity
 
-__all__ = ["Integrator", "euler", "heun", "integrate", "rk4"]
+__all__ = ["AdamsBashforth", "Integrator", "Remembering", "euler", "fresh", "heun", "integrate", "rk4"]
 
 Integrator: TypeAlias = Callable[[Velocity, Samples, float, float], Samples]
 """(velocity, x, t, dt) -> x at t + dt."""
@@ -33,6 +45,77 @@ def rk4(velocity: Velocity, x: Samples, t: float, dt: float) -> Samples:
     return x + dt / 6 * (a + 2 * (b + c) + d)
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """A scheme that uses what it saw on the way: each trajectory needs one of its own."""
+
+    def fresh(self) -> Integrator: ...
+
+
+@dataclass
+class AdamsBashforth:
+    """The explicit multistep scheme of order 2 to 5: one evaluation a step, and the last velocities kept.
+
+    The first steps, before there are enough of them, are Runge-Kutta ones, so that the order is reached from the start.
+    Steps may differ in length: the weights are those of the times at hand.
+
+    Attributes:
+        order: Number of velocities used.
+        past: The last velocities and their times, the newest last.
+
+    Raises:
+        UsageError: If the order is not 2 to 5.
+    """
+
+    order: int
+    past: list[dict[str, Tensor]] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.order <= 5:
+            raise UsageError(f"Adams-Bashforth of order {self.order}: the orders are 2 to 5; order 1 is euler")
+
+    def fresh(self) -> AdamsBashforth:
+        """The scheme for another trajectory."""
+        return AdamsBashforth(self.order)
+
+    def __call__(self, velocity: Velocity, x: Samples, t: float, dt: float) -> Samples:
+        """One step, (n, *event), from time t to t + dt."""
+        if self.past and float(self.past[-1]["time"]) >= t:
+            self.past.clear()  # another trajectory, or this one from its beginning
+        if len(self.past) < self.order - 1:
+            seen: list[Samples] = []
+
+            def watched(x: Samples, t: float = 0.0) -> Samples:
+                seen.append(velocity(x, t))
+                return seen[-1]
+
+            moved = rk4(watched, x, t, dt)
+            self._keep(t, seen[0])
+            return moved
+        self._keep(t, velocity(x, t))
+        weights = quadrature([float(moment["time"]) for moment in self.past], t, dt)
+        moved = x
+        for weight, moment in zip(weights, self.past, strict=True):
+            moved = moved + weight * moment["velocity"]
+        return moved
+
+    def _keep(self, t: float, v: Samples) -> None:
+        self.past.append({"time": torch.tensor(t, dtype=torch.float64), "velocity": v})
+        del self.past[: -self.order]
+
+
+def quadrature(times: Sequence[float], t: float, dt: float) -> list[float]:
+    """Weights on values at `times` that integrate polynomials through them exactly from t to t + dt."""
+    nodes = (np.asarray(times, np.float64) - t) / dt
+    powers = np.arange(len(nodes))
+    return (dt * np.linalg.solve(nodes[None, :] ** powers[:, None], 1 / (powers + 1.0))).tolist()
+
+
+def fresh(scheme: Integrator) -> Integrator:
+    """The scheme for a new trajectory: one without memory is itself."""
+    return scheme.fresh() if isinstance(scheme, Remembering) else scheme
+
+
 def integrate(
     velocity: Velocity, x: Samples, *, until: float, steps: int, start: float = 0.0, scheme: Integrator = euler
 ) -> Samples:
@@ -44,9 +127,9 @@ def integrate(
         until: Last time.
         steps: Number of steps.
         start: First time.
-        scheme: One of `euler`, `heun`, `rk4`.
+        scheme: `euler`, `heun`, `rk4` or an `AdamsBashforth`.
     """
-    dt = (until - start) / steps
+    dt, scheme = (until - start) / steps, fresh(scheme)
     for k in range(steps):
         x = scheme(velocity, x, start + k * dt, dt)
     return x

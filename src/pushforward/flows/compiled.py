@@ -26,77 +26,125 @@ from torch.func import functional_call
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim import Adam, AdamW, Optimizer
 
-from pushforward.dynamics.integrate import Integrator, euler
+from pushforward.dynamics.integrate import Integrator, euler, heun, rk4
 from pushforward.dynamics.velocity import Ascent
 from pushforward.errors import UsageError
-from pushforward.flows.critic import CriticFlow
+from pushforward.flows.critic import CriticFlow, joint
 from pushforward.training.flat import Memory, pieces
 from pushforward.training.learner import Learner
-from pushforward.types import Critic, Flow, Logs, Penalty, Randomness, Samples
+from pushforward.types import Batch, Critic, Flow, Labels, Penalty, Randomness, Samples, Velocity, unpack
 
-__all__ = ["compiled_step"]
+__all__ = ["Stride"]
 
-Stride: TypeAlias = Callable[[Samples, Samples], tuple[Samples, Logs]]
 Draw: TypeAlias = Callable[[], Tensor]
-Moved: TypeAlias = tuple[Tensor, ...]
-Graph: TypeAlias = Callable[..., Moved]
-
-
-def compiled_step(flow: Flow, step: float, scheme: Integrator = euler) -> Stride:
-    """A function (particles, data) -> (moved particles, logs) that trains the critic and moves, in one graph.
-
-    It does what `flow.velocity` and one step of `scheme` do, up to rounding. The first call compiles, for 10 to 30
-    seconds; so does a first call with other shapes and, where penalties are not evaluated at every update, with the
-    penalised update at another place in the call.
-
-    Args:
-        flow: A `CriticFlow` whose critic is unconditional, has no batch norm, dropout or spectral norm, and learns by
-            Adam or AdamW on one process in float32 or better.
-        step: Length of the step.
-        scheme: `euler`, `heun` or `rk4`.
-
-    Raises:
-        UsageError: If the flow, its optimiser, its placement or this machine cannot do that.
-    """
-    return _Stride(_checked(flow), step, scheme)
+Out: TypeAlias = tuple[Tensor, ...]
+Graph: TypeAlias = Callable[..., Out]
+FUSED: tuple[Integrator, ...] = (euler, heun, rk4)
 
 
 @dataclass
-class _Stride:
-    """The step as a callable: the flat memory of the learner, and one graph for each key it has met."""
+class Stride:
+    """The critic's updates with what follows them, as graphs over the learner laid out flat; one for each key met.
+
+    It does what `flow.velocity` and one evaluation of the field, or one step of a scheme, do, up to rounding. A first
+    call compiles, for 10 to 30 seconds; so does a first call with other shapes and, where penalties are not evaluated
+    at every update, with the penalised update at another place in the call.
+
+    Attributes:
+        flow: A `CriticFlow` whose critic has no batch norm, dropout or `penalties.spectral`, and learns by Adam or
+            AdamW on one process in float32 or better.
+    """
 
     flow: CriticFlow
-    step: float
-    scheme: Integrator
     memory: Memory | None = None
     graphs: dict[Any, tuple[Graph, list[Draw]]] = field(default_factory=dict)
 
-    def __call__(self, q: Samples, p: Samples) -> tuple[Samples, Logs]:
-        """Train on particles (n, *event) and data (m, *event), and move the particles."""
+    @staticmethod
+    def of(flow: Flow) -> Stride:
+        """The graphs of a flow.
+
+        Raises:
+            UsageError: If the flow, its optimiser, its placement or this machine cannot do that.
+        """
+        return Stride(_checked(flow))
+
+    @staticmethod
+    def fuses(scheme: Integrator) -> bool:
+        """Whether a scheme can be part of the graph: one without memory and randomness."""
+        return scheme in FUSED
+
+    def velocity(
+        self, q: Samples, batch: Batch, x: Samples, labels_q: Labels | None = None, labels: Labels | None = None
+    ) -> tuple[Samples, Velocity]:
+        """Train on particles q and a batch of data; the velocity at points x, and the field itself."""
+        (v,) = self._call(None, q, batch, x, 0.0, labels_q, labels)
+        return v, Ascent(self.flow.scores, self.flow.divergence, self.flow.cap, labels)
+
+    def move(
+        self,
+        q: Samples,
+        batch: Batch,
+        x: Samples,
+        dt: float,
+        scheme: Integrator = euler,
+        labels_q: Labels | None = None,
+        labels: Labels | None = None,
+    ) -> tuple[Samples, Samples]:
+        """Train on particles q and a batch of data, and follow the field from x for a time dt.
+
+        Args:
+            q: Particles that the critic sees, (n, *event).
+            batch: Data (m, *event), with labels if the critic is conditional.
+            x: Points to move, (k, *event).
+            dt: Time of the step.
+            scheme: One that `fuses`.
+            labels_q: Classes (n,) of q.
+            labels: Classes (k,) of x.
+
+        Returns:
+            The points after the step, and their velocities before it.
+        """
+        moved, v = self._call(scheme, q, batch, x, dt, labels_q, labels)
+        return moved, v
+
+    def _call(
+        self,
+        scheme: Integrator | None,
+        q: Samples,
+        batch: Batch,
+        x: Samples,
+        dt: float,
+        labels_q: Labels | None,
+        labels: Labels | None,
+    ) -> Out:
+        p, labels_p = unpack(batch)
         if q.shape[1:] != p.shape[1:]:
             raise ValueError(f"q has event shape {tuple(q.shape[1:])} and p {tuple(p.shape[1:])}; they must be equal")
-        learner, q = self.flow.critic, q.detach()
+        learner, same = self.flow.critic, x is q and labels is labels_q
         if self.memory is None or not self.memory.serves(learner):
             self.memory = Memory.of(learner)
         rows, penalised = _plan(self.flow, self.memory)
-        inputs = [*self.memory.tensors, q, p, rows]
-        key = q.shape, p.shape, q.dtype, q.device, penalised, _constants(learner.optimiser)
+        classes = [] if labels_q is None or labels_p is None or labels is None else [labels_q, labels_p, labels]
+        inputs = [*self.memory.tensors, q.detach(), p, x.detach(), rows, rows.new_tensor(dt), *classes]
+        key = (scheme, same, q.shape, p.shape, x.shape, q.dtype, q.device, penalised, len(classes),
+               _constants(learner.optimiser))  # fmt: skip
         if key not in self.graphs:
-            self.graphs[key] = self._graph(penalised, q, p, inputs)
+            self.graphs[key] = self._graph(scheme, penalised, len(classes), same, inputs)
         graph, draws = self.graphs[key]
         with torch.no_grad():
-            moved, speed, *numbers = graph(*inputs, *[draw() for draw in draws])
-        if numbers:
-            self.flow.log(*numbers)
-        return moved, self.flow.logs | {"speed": speed}
+            first, *rest = graph(*inputs, *[draw() for draw in draws])
+        results = 1 if scheme is None else 2
+        self.flow.log(*rest[results - 1 :])
+        return first, *rest[: results - 1]
 
     def _graph(
-        self, penalised: Sequence[bool], q: Samples, p: Samples, inputs: list[Tensor]
+        self, scheme: Integrator | None, penalised: Sequence[bool], classes: int, same: bool, inputs: list[Tensor]
     ) -> tuple[Graph, list[Draw]]:
         """The compiled graph, and what has to be drawn before each of its calls, in order."""
-        draws, drawn = _rehearsed(self.flow, q, p) if any(penalised) else ([], [])
+        q, p, labels = inputs[-5 - classes], inputs[-4 - classes], inputs[len(inputs) - classes :][:2]
+        draws, drawn = _rehearsed(self.flow, q, p, labels) if any(penalised) else ([], [])
         examples = [tensor.detach().clone() for tensor in inputs + drawn * sum(penalised)]
-        traced = make_fx(partial(_step, self.flow, self.step, self.scheme, penalised))(*examples)
+        traced = make_fx(partial(_step, self.flow, scheme, penalised, classes, same))(*examples)
         if any(torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) for node in traced.graph.nodes):
             raise UsageError(
                 "the critic or a penalty draws random numbers past any `rng`, so no seed governs them: "
@@ -106,48 +154,65 @@ class _Stride:
         return torch.compile(traced, fullgraph=True, dynamic=False, options=options), draws * sum(penalised)
 
 
-def _step(flow: CriticFlow, step: float, scheme: Integrator, penalised: Sequence[bool], *inputs: Tensor) -> Moved:
+def _step(
+    flow: CriticFlow, scheme: Integrator | None, penalised: Sequence[bool], classes: int, same: bool, *inputs: Tensor
+) -> Out:
     """What is traced: the flow's updates and the move; new parameters and moments overwrite the old ones.
 
     Args:
         flow: The flow; only its fixed parts are looked at.
-        step: Length of the step.
-        scheme: The integrator.
+        scheme: The integrator; None evaluates the field once.
         penalised: For each update, whether the penalties are added.
-        inputs: The memory's tensors, q, p, the plan's rows, and the draws.
+        classes: Number of inputs that are labels: 3 for a conditional critic, else 0.
+        same: Whether the points to move are those that the critic is trained on.
+        inputs: The memory's tensors, q, p, x, the plan's rows, dt, the labels of q, p and x, and the draws.
 
     Returns:
-        Moved particles, their speed, and the last update's loss and, if it had one, penalty.
+        Moved points and their first velocities, or velocities only; the last update's loss and, if it had one, penalty.
     """
     learner, net, rest = flow.critic, flow.critic.net, iter(inputs)
     memory = [next(rest) for _ in range(4 if learner.average is None else 5)]
     buffers = {name: next(rest) for name, _ in net.named_buffers()}
-    q, p, rows = next(rest), next(rest), next(rest)
+    q, p, x, rows, dt = (next(rest) for _ in range(5))
+    labels = [next(rest) for _ in range(classes)]
+    x = q if same else x
     penalties = [_rebound(penalty, lambda draw: next(rest)) for penalty in flow.penalties]
     names, parameters = zip(*net.named_parameters())
+    pair = (labels[0], labels[1]) if labels else None
 
     def critic(theta: Tensor) -> Critic:
         tensors = dict(zip(names, pieces(theta, parameters))) | buffers
-        return lambda x: functional_call(net, tensors, (x,))
+        return lambda *given: functional_call(net, tensors, given)
 
     state, logs = memory, []
     for row, with_penalties in zip(rows, penalised, strict=True):
         with torch.enable_grad():
             theta = state[0].detach().requires_grad_(True)
-            scores = critic(theta)(torch.cat([q, p]))
+            scores = critic(theta)(torch.cat([q, p]), *([torch.cat(pair)] if pair else []))
             loss = flow.loss(scores[: len(q)], scores[len(q) :])
             logs = [loss.detach()]
             if with_penalties:
-                penalty = sum((penalty(critic(theta), q, p) for penalty in penalties), start=q.new_zeros(()))
+                seen = critic(theta), q, p
+                seen = seen if pair is None else joint(seen[0], flow.classes, q, p, pair)
+                penalty = sum((penalty(*seen) for penalty in penalties), start=q.new_zeros(()))
                 logs.append(penalty.detach())
                 loss = loss + row[FACTOR] * penalty
             (slope,) = torch.autograd.grad(loss, theta)
         state = _adam(learner, state, slope, row)
-    moved = scheme(Ascent(critic(state[0]), flow.divergence, flow.cap), q, 0.0, step)
-    speed = ((moved - q) / step).square().sum().div(len(moved)).sqrt()
+    ascent = Ascent(critic(state[0]), flow.divergence, flow.cap, labels[2] if labels else None)
+    if scheme is None:
+        results = [ascent(x)]
+    else:
+        seen_velocities: list[Tensor] = []
+
+        def velocity(x: Samples, t: float = 0.0) -> Samples:
+            seen_velocities.append(ascent(x))
+            return seen_velocities[-1]
+
+        results = [scheme(velocity, x, 0.0, dt), seen_velocities[0]]  # pyright: ignore[reportArgumentType]
     for old, new in zip(memory, state, strict=True):
         old.copy_(new)
-    return moved, speed, *logs
+    return *results, *logs
 
 
 def _adam(learner: Learner, state: list[Tensor], slope: Tensor, row: Tensor) -> list[Tensor]:
@@ -223,7 +288,7 @@ def _rebound(penalty: Penalty, serve: Callable[[Draw], Tensor]) -> Penalty:
     return partial(penalty, **{"rng": _Source(bound.default, serve)})
 
 
-def _rehearsed(flow: CriticFlow, q: Samples, p: Samples) -> tuple[list[Draw], list[Tensor]]:
+def _rehearsed(flow: CriticFlow, q: Samples, p: Samples, labels: Sequence[Labels]) -> tuple[list[Draw], list[Tensor]]:
     """What the penalties draw in one update, in order, and tensors like it; the sources stay where they are."""
     draws: list[Draw] = []
     drawn: list[Tensor] = []
@@ -233,8 +298,11 @@ def _rehearsed(flow: CriticFlow, q: Samples, p: Samples) -> tuple[list[Draw], li
         drawn.append(deepcopy(draw)())
         return drawn[-1]
 
+    seen: tuple[Critic, Samples, Samples] = flow.critic.net, q, p
+    if labels:
+        seen = joint(flow.critic.net, flow.classes, q, p, (labels[0], labels[1]))
     for penalty in flow.penalties:
-        _rebound(penalty, serve)(flow.critic.net, q, p)
+        _rebound(penalty, serve)(*seen)
     return draws, drawn
 
 

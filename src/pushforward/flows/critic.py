@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import one_hot
 
 from pushforward.divergences import KL, Divergence, logistic
 from pushforward.dynamics.velocity import Ascent
 from pushforward.errors import UsageError
+from pushforward.training import sharing
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import constant
 from pushforward.types import Contrast, Critic, Flow, Labels, Logs, Penalty, Samples, Scalar, Schedule, Scores
 
-__all__ = ["CriticFlow", "conditional"]
+__all__ = ["CriticFlow", "conditional", "joint"]
 
 Pair = tuple[Labels, Labels]
 
@@ -59,8 +60,8 @@ class CriticFlow:
         self.divergence.log_weight(torch.zeros(1))
 
     @property
-    def loss(self) -> Contrast:
-        """The contrast the critic descends."""
+    def objective(self) -> Contrast:
+        """The contrast that the critic descends."""
         return self.contrast or self.divergence.contrast or logistic
 
     def velocity(self, q: Samples, p: Samples, labels: Pair | None = None) -> Ascent:
@@ -80,15 +81,19 @@ class CriticFlow:
         if q.shape[1:] != p.shape[1:]:
             raise ValueError(f"q has event shape {tuple(q.shape[1:])} and p {tuple(p.shape[1:])}; they must be equal")
         q, n = q.detach(), len(q)
-        joint = torch.cat([q, p])
-        scores = self.critic(joint) if labels is None else self.critic(joint, torch.cat(labels))
+        both = torch.cat([q, p])
+        scores = self.critic(both) if labels is None else self.critic(both, torch.cat(labels))
         loss = self.loss(scores[:n], scores[n:])
         self.log(loss.detach())
         if factor := self.penalty_factor():
             penalty = self._penalty(q, p, labels)
             self.log(loss.detach(), penalty.detach())
-            loss = loss + factor * penalty
-        self.critic.descend(loss)
+            loss = loss + factor / sharing.world() * penalty
+        self.critic.descend(sharing.world() * loss)
+
+    def loss(self, q: Scores, p: Scores) -> Scalar:
+        """The contrast of the scores, all processes' where several share the samples."""
+        return self.objective(sharing.all_scores(q), sharing.all_scores(p))
 
     def log(self, loss: Scalar, penalty: Scalar | None = None) -> None:
         """Keep the numbers of an update: the loss, what it bounds from below, and the penalty if seen.
@@ -96,12 +101,29 @@ class CriticFlow:
         That is "bound", of JS(q‖p), for the logistic loss, and "divergence" for the divergence's own contrast.
         """
         self.logs = {"critic": loss}
-        if self.loss is logistic:
+        if self.objective is logistic:
             self.logs["bound"] = 2 * math.log(2) - loss
-        elif self.loss is self.divergence.contrast:
+        elif self.objective is self.divergence.contrast:
             self.logs["divergence"] = -loss
         if penalty is not None:
             self.logs["penalty"] = penalty
+
+    @torch.no_grad()
+    def value(self, q: Samples, p: Samples, labels: Pair | None = None) -> Scalar:
+        """What the critic as it is says of other samples: minus its loss, a lower bound; of JS for the logistic one.
+
+        Args:
+            q: Model samples, (n, *event).
+            p: Data samples, (m, *event).
+            labels: Classes of q (n,) and of p (m,), for a conditional critic.
+        """
+        scores = [self.scores(x, None if labels is None else labels[k]) for k, x in enumerate((q, p))]
+        return (2 * math.log(2) if self.objective is logistic else 0.0) - self.loss(*scores)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes of a conditional critic."""
+        return int(getattr(self.critic.net, "classes", 0))
 
     def penalty_factor(self) -> float:
         """What the next update multiplies the penalties by; 0 where it does not evaluate them."""
@@ -114,7 +136,7 @@ class CriticFlow:
         net, total = self.critic.net, q.new_zeros(())
         critic: Critic = net
         if labels is not None:
-            critic, q, p = _joint(net, q, p, labels)
+            critic, q, p = joint(net, self.classes, q, p, labels)
         for penalty in self.penalties:
             total = total + penalty(critic, q, p)
         return total
@@ -131,9 +153,9 @@ class CriticFlow:
     def replay(self, state: dict[str, Tensor]) -> Ascent:
         """The velocity at the time of a snapshot."""
 
-        def critic(x: Samples) -> Scores:
+        def critic(x: Samples, *labels: Labels) -> Scores:
             with self.critic.frozen(), self.critic.autocast():
-                return functional_call(self.critic.net, state, (x,)).to(x.dtype)
+                return functional_call(self.critic.net, state, (x, *labels)).to(x.dtype)
 
         return Ascent(critic, self.divergence, self.cap)
 
@@ -149,18 +171,18 @@ def conditional(flow: Flow) -> CriticFlow:
     return flow
 
 
-def _joint(net: nn.Module, q: Samples, p: Samples, labels: Pair) -> tuple[Critic, Samples, Samples]:
+def joint(net: Critic, classes: int, q: Samples, p: Samples, labels: Pair) -> tuple[Critic, Samples, Samples]:
     """The critic of samples that carry their class weights as further coordinates, in which it is taken as flat.
 
     So a penalty needs to know nothing of classes, and a point between two samples lies between their classes too.
     """
-    classes, event = int(getattr(net, "classes", 0)) or int(torch.cat(labels).max()) + 1, q.shape[1:]
+    event = q.shape[1:]
 
     def carry(x: Samples, y: Labels) -> Samples:
         return torch.cat([x.flatten(1), one_hot(y, classes).to(x)], 1)
 
-    def critic(joint: Samples) -> Scores:
-        x, y = joint[:, :-classes], joint[:, -classes:].detach()
+    def critic(carried: Samples) -> Scores:
+        x, y = carried[:, :-classes], carried[:, -classes:].detach()
         return net(x.unflatten(1, event), y)
 
     return critic, carry(q, labels[0]), carry(p, labels[1])

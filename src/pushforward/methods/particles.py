@@ -9,14 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from pushforward.dynamics.integrate import Integrator, euler
+from pushforward.dynamics.integrate import Integrator, euler, fresh
 from pushforward.errors import UsageError
-from pushforward.types import Batch, Flow, Labels, Logs, Randomness, Samples, Velocity, unpack
+from pushforward.flows.critic import conditional
+from pushforward.methods.watch import Diary, Until
+from pushforward.training import sharing
+from pushforward.training.schedule import constant
+from pushforward.types import Batch, Flow, Labels, Logs, Randomness, Samples, Schedule, Velocity, unpack
+
+if TYPE_CHECKING:
+    from pushforward.flows.compiled import Stride
 
 __all__ = ["Gaussian", "Particles", "Replayable"]
 
@@ -27,6 +34,13 @@ class Replayable(Flow, Protocol):
 
     def snapshot(self) -> dict[str, Tensor]: ...
     def replay(self, state: dict[str, Tensor]) -> Velocity: ...
+
+
+@runtime_checkable
+class _Classed(Protocol):
+    """A field that can be asked for points of other classes."""
+
+    def given(self, labels: Labels | None) -> Velocity: ...
 
 
 @dataclass(frozen=True)
@@ -48,13 +62,30 @@ class Particles:
         flow: Anything with velocity(q, p).
         particles: Where they are now, (n, *event).
         step: Time of one step.
-        rng: Where `sample` draws from.
-        scheme: `euler`, `heun` or `rk4` of `pushforward.dynamics.integrate`.
+        rng: Where `sample` and mini-batches of particles draw from.
+        scheme: `euler`, `heun`, `rk4` or `AdamsBashforth` of `pushforward.dynamics.integrate`, or any other integrator.
         project: Applied after each step, for example a clamp to the data's box.
         source: Law of the first particles, (rng, n) -> (n, *event); new points for `sample` come from it.
-        record: Keep every step's field, so that `transport` can carry new points along.
+        record: Keep the field of every step (True), or of every `record`-th, which then serves for the steps up to the
+            next, so that `transport` can carry new points along.
         compile: Compile critic updates, optimiser and move into one graph; for a `CriticFlow` with Adam.
+        warmup: Calls of the flow before the first step, in which nothing moves: a critic that knows nothing moves
+            particles anywhere, and looks like convergence.
+        schedule: Steps done -> factor on `step`.
+        refit: Ask the flow afresh at every stage of the scheme, where the stage's points are.
+        labels: Classes (n,) of the particles, which they keep; batches then carry labels too.
+        extra: Further points (k, *event) that feel the same field and never enter a loss.
+        extra_labels: Their classes (k,).
+        batch: Particles shown to the flow at a time, drawn anew at each call; None shows all.
+        block: Points moved at a time.
+        held: Gives held-out data, on which the flow's value is logged too; a function, so that no checkpoint has it.
+        diagnose: Steps between two looks at what costs extra: value on held-out data, certificate and slope of a
+            critic, effective size of its weights; 0 for never.
+        until: When to end before the last step.
         tape: The recorded fields, oldest first.
+        done: Steps done.
+        diary: Energy, path and dissipation so far.
+        stopped: Why `learn` ended, if it ended by itself.
     """
 
     flow: Flow
@@ -64,77 +95,252 @@ class Particles:
     scheme: Integrator = euler
     project: Callable[[Samples], Samples] | None = None
     source: Callable[[Randomness, int], Samples] | None = None
-    record: bool = False
+    record: bool | int = False
     compile: bool = False
+    warmup: int = 0
+    schedule: Schedule = constant
+    refit: bool = False
+    labels: Labels | None = None
+    extra: Samples | None = None
+    extra_labels: Labels | None = None
+    batch: int | None = None
+    block: int = 2**18
+    held: Callable[[], Batch] | None = None
+    diagnose: int = 1
+    until: Until = field(default_factory=Until)
     tape: list[dict[str, Tensor]] = field(default_factory=list, repr=False)
+    done: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64), repr=False)
+    diary: Diary = field(init=False, repr=False)
+    stopped: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if self.record and not isinstance(self.flow, Replayable):
             raise UsageError(f"record=True needs a flow with snapshot and replay; {type(self.flow).__name__} has none")
+        if self.extra is not None and (self.labels is None) != (self.extra_labels is None):
+            raise UsageError("give classes to both the particles and the extra points, or to neither")
+        self.diary = Diary(self.particles)
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
-        """One step of all particles for each yield.
+        """One step of all particles for each yield; ends when `until` says so, and `stopped` then tells why.
 
         Args:
-            batches: Endless batches of data, (m, *event).
+            batches: Endless batches of data, (m, *event), with labels if the particles have some.
             start: Number of steps done before.
         """
-        advance = self._compiled() if self.compile else self._advance
-        for k, batch in zip(count(start), batches):
-            yield advance(unpack(batch)[0], k)
+        stride, stream = self._stride(), iter(batches)
+        if start == 0:
+            for batch in (next(stream) for _ in range(self.warmup)):
+                self._field(self.particles, batch)
+        time = sum(self.step * self.schedule(k) for k in range(start))
+        for k in count(start):
+            if self.stopped or (batch := next(stream, None)) is None:
+                return
+            dt = self.step * self.schedule(k)
+            logs = self._advance(batch, k, time, dt, stride)
+            time += dt
+            self.done.fill_(k + 1)
+            self.stopped = self.until.reason(self.diary, k + 1, time)
+            yield logs
 
-    def _advance(self, p: Samples, k: int) -> Logs:
-        velocity = self.flow.velocity(self.particles, p)
-        self._write()
-        before = self.particles
-        moved = self.scheme(velocity, before, k * self.step, self.step)
-        speed = ((moved - before) / self.step).square().sum().div(len(moved)).sqrt()
-        self.particles = moved if self.project is None else self.project(moved)
-        return getattr(self.flow, "logs", {}) | {"speed": speed}
+    def _advance(self, batch: Batch, k: int, t: float, dt: float, stride: Stride | None) -> Logs:
+        """Move everything once; the extra points ride along with the particles as further rows."""
+        n, before = len(self.particles), self._joint(self.particles, self.extra)
+        labels = None if self.labels is None else self._joint(self.labels, self.extra_labels)
+        stages: list[dict[str, Tensor]] = []
+        if stride is not None and not self.refit and stride.fuses(self.scheme):
+            q, y = self._shown(self.particles)
+            moved, first = stride.move(q, batch, before, dt, self.scheme, y, labels)
+            self._write(stages, k)
+        else:
+            found: Velocity | None = None
+            first = before
 
-    def _compiled(self) -> Callable[[Samples, int], Logs]:
-        from pushforward.flows.compiled import compiled_step
+            def velocity(x: Samples, t: float = 0.0) -> Samples:
+                nonlocal found, first
+                fresh_look, new = self.refit or found is None, found is None
+                if stride is not None and fresh_look:
+                    q, y = self._shown(x[:n])
+                    v, found = stride.velocity(q, batch, x, y, labels)
+                    self._write(stages, k)
+                else:
+                    if fresh_look:
+                        found = self._field(x[:n], batch)
+                        self._write(stages, k)
+                    assert found is not None
+                    v = self._evaluate(found, x, t, labels)
+                first = v if new else first
+                return v
 
-        stride = compiled_step(self.flow, self.step, self.scheme)
+            moved = self.scheme(velocity, before, t, dt)
+        self._keep(stages)
+        moved = moved if self.project is None else self.project(moved)
+        logs: Logs = dict(getattr(self.flow, "logs", {}))
+        logs |= self.diary.note(k, logs.get("divergence"), first[:n], before[:n], moved[:n], dt)
+        if self.diagnose and k % self.diagnose == 0:
+            logs |= self._diagnosis(batch)
+        self.particles = moved[:n]
+        if self.extra is not None:
+            self.extra = moved[n:]
+        return logs
 
-        def advance(p: Samples, k: int) -> Logs:
-            moved, logs = stride(self.particles, p)
-            self._write()
-            self.particles = moved if self.project is None else self.project(moved)
-            return logs
+    def _field(self, x: Samples, batch: Batch) -> Velocity:
+        """The flow's velocity between some or all of the particles, now at x, and a batch of data."""
+        (p, labels_p), (q, labels_q) = unpack(batch), self._shown(x)
+        if labels_q is None:
+            return self.flow.velocity(q, p)
+        if labels_p is None:
+            raise UsageError("the particles have classes and the batches carry none: give the data's labels")
+        return conditional(self.flow).velocity(q, p, (labels_q, labels_p))
 
-        return advance
+    def _shown(self, x: Samples) -> tuple[Samples, Labels | None]:
+        """What the flow gets to see of the particles."""
+        if self.batch is None or self.batch >= len(x):
+            return x, self.labels
+        rows = self.rng.integers(len(x), self.batch).to(x.device)
+        return x[rows], None if self.labels is None else self.labels[rows]
 
-    def _write(self) -> None:
-        if self.record and isinstance(self.flow, Replayable):
-            self.tape.append(self.flow.snapshot())
+    def _evaluate(self, velocity: Velocity, x: Samples, t: float, labels: Labels | None) -> Samples:
+        """A velocity at many points, block by block."""
+        parts = []
+        for k in range(0, len(x), self.block):
+            rows = slice(k, k + self.block)
+            here = velocity.given(labels[rows]) if labels is not None and isinstance(velocity, _Classed) else velocity
+            parts.append(here(x[rows], t))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def transport(self, x: Samples) -> Samples:
+    def _diagnosis(self, batch: Batch) -> Logs:
+        """What a flow that can be examined says of its present state, and its value on held-out data."""
+        (p, labels_p), (q, labels_q), logs = unpack(batch), self._shown(self.particles), Logs()
+        pair = (labels_q, labels_p) if labels_q is not None and labels_p is not None else None
+        if isinstance(self.flow, _Examined):
+            logs |= self.flow.diagnose(q, p) if pair is None else conditional(self.flow).diagnose(q, p, pair)
+        if self.held is not None and isinstance(self.flow, _Valued):
+            held, labels_held = unpack(self.held())
+            both = (labels_q, labels_held) if labels_q is not None and labels_held is not None else None
+            logs["held"] = self.flow.value(q, held) if both is None else conditional(self.flow).value(q, held, both)
+        return logs
+
+    def _joint(self, x: Tensor, extra: Tensor | None) -> Tensor:
+        return x if extra is None else torch.cat([x, extra])
+
+    def _stride(self) -> Stride | None:
+        if not self.compile:
+            return None
+        from pushforward.flows.compiled import Stride
+
+        return Stride.of(self.flow)
+
+    def _write(self, stages: list[dict[str, Tensor]], k: int) -> None:
+        if self.record and k % int(self.record) == 0 and isinstance(self.flow, Replayable):
+            stages.append(self.flow.snapshot())
+
+    def _keep(self, stages: list[dict[str, Tensor]]) -> None:
+        """One entry of the tape for a step: the field as it is, or those of all stages with their numbers in front."""
+        if len(stages) == 1 and not self.refit:
+            self.tape.append(stages[0])
+        elif stages:
+            self.tape.append({f"{k}.{name}": value for k, stage in enumerate(stages) for name, value in stage.items()})
+
+    def transport(self, x: Samples, labels: Labels | None = None) -> Samples:
         """Carry new points (m, *event) along the recorded fields.
 
+        Args:
+            x: Where the points start, in the particles' units.
+            labels: Their classes (m,), where the particles have some.
+
         Raises:
-            UsageError: If nothing was recorded.
+            UsageError: If nothing was recorded, or classes are missing.
         """
         if not self.tape or not isinstance(self.flow, Replayable):
             raise UsageError("no fields were recorded: build Particles with record=True before it learns")
-        x = x.to(self.particles)
-        for k, state in enumerate(self.tape):
-            x = self.scheme(self.flow.replay(state), x, k * self.step, self.step)
-            x = x if self.project is None else self.project(x)
+        if (labels is None) != (self.labels is None):
+            raise UsageError(
+                "the particles have classes and the points none, or the other way round: give both or none"
+            )
+        x, scheme, t = x.to(self.particles), fresh(self.scheme), 0.0
+        labels = None if labels is None else labels.to(x.device)
+        for k in range(int(self.done)):
+            fields, dt = self._fields(self.tape[k // int(self.record or 1)]), self.step * self.schedule(k)
+            found: list[Velocity] = []
+
+            def velocity(
+                x: Samples, t: float = 0.0, fields: Iterator[Velocity] = fields, found: list[Velocity] = found
+            ) -> Samples:
+                if self.refit or not found:
+                    found.append(next(fields))
+                return self._evaluate(found[-1], x, t, labels)
+
+            x = scheme(velocity, x, t, dt)
+            x, t = x if self.project is None else self.project(x), t + dt
         return x
+
+    def _fields(self, entry: dict[str, Tensor]) -> Iterator[Velocity]:
+        """The velocities of one step, one for each time that the flow was asked."""
+        assert isinstance(self.flow, Replayable)
+        if not self.refit:
+            yield self.flow.replay(entry)
+            return
+        for stage in count():
+            state = {name.split(".", 1)[1]: value for name, value in entry.items() if name.startswith(f"{stage}.")}
+            if not state:
+                return
+            yield self.flow.replay(state)
 
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples: fresh points from the source carried along, or else a random choice of the particles.
 
+        Args:
+            n: Number of samples.
+            rng: Where they are drawn from.
+            labels: Classes wanted (n,), where the particles have some.
+
         Raises:
-            UsageError: If more samples are wanted than there are particles, and no fields were recorded.
+            UsageError: If more samples are wanted than there are particles, of a class or in all, and no fields were
+                recorded.
         """
         rng = rng or self.rng
         if self.source is not None and self.tape:
-            return self.transport(self.source(rng, n))
-        if n > len(self.particles):
+            return self.transport(self.source(rng, n), labels)
+        keys = rng.uniform(len(self.particles)).to(self.particles.device)
+        if labels is None or self.labels is None:
+            return self.particles[self._enough(torch.argsort(keys), n, "")]
+        chosen = torch.empty(n, dtype=torch.int64, device=self.particles.device)
+        for label in labels.unique().tolist():
+            wanted = torch.nonzero(labels.to(chosen.device) == label)[:, 0]
+            mine = torch.nonzero(self.labels == label)[:, 0]
+            chosen[wanted] = self._enough(mine[torch.argsort(keys[mine])], len(wanted), f" of class {label}")
+        return self.particles[chosen]
+
+    def _enough(self, rows: Tensor, n: int, what: str) -> Tensor:
+        if n > len(rows):
             raise UsageError(
-                f"{n} samples wanted but there are {len(self.particles)} particles: record the fields "
+                f"{n} samples{what} wanted but there are {len(rows)} particles: record the fields "
                 "(record=True, with a source), or take fewer"
             )
-        return self.particles[torch.argsort(rng.uniform(len(self.particles)))[:n].to(self.particles.device)]
+        return rows[:n]
+
+    def shard(self) -> None:
+        """Keep this process's share of the particles, where several processes share the work."""
+        for name in ("particles", "labels", "extra", "extra_labels"):
+            value = getattr(self, name)
+            if value is not None:
+                setattr(self, name, sharing.own_rows(value))
+        self.diary.shard()
+
+    def gathered(self) -> dict[str, Tensor]:
+        """All processes' particles by name, in their first order."""
+        names = ("particles", "labels", "extra", "extra_labels")
+        own = {name: getattr(self, name) for name in names}
+        return {name: sharing.all_rows(value) for name, value in own.items() if value is not None} | {
+            "diary.path": sharing.all_rows(self.diary.path)
+        }
+
+
+@runtime_checkable
+class _Examined(Flow, Protocol):
+    def diagnose(self, q: Samples, p: Samples) -> Logs: ...
+
+
+@runtime_checkable
+class _Valued(Flow, Protocol):
+    def value(self, q: Samples, p: Samples) -> Tensor: ...

@@ -24,14 +24,14 @@ REMEDIES = {
 
 
 def train(experiment: Experiment, start: int = 0) -> Iterator[tuple[int, dict[str, float]]]:
-    """Yield (step, numbers) for each step after `start` up to the experiment's last.
+    """Yield (step, numbers) for each step after `start`, to the experiment's last or until the method ends.
 
     Raises:
         TrainingError: If a number is not finite: names the step, the term and a remedy.
     """
     steps = experiment.method.learn(experiment.batches, start)
-    for step in range(start + 1, experiment.steps + 1):
-        yield step, checked(next(steps), step)
+    for step, logs in zip(range(start + 1, experiment.steps + 1), steps):
+        yield step, checked(logs, step)
 
 
 def checked(logs: Logs, step: int) -> dict[str, float]:

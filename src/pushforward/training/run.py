@@ -99,6 +99,13 @@ class Run:
         """Steps done."""
         return self.description["step"]
 
+    @property
+    def finished(self) -> bool:
+        """Whether the last step is done, or the method has ended by itself; run.json then says why under `ended`."""
+        if reason := getattr(self.experiment.method, "stopped", ""):
+            self.description["ended"] = reason
+        return self.step == self.experiment.steps or "ended" in self.description
+
     def resume(self) -> None:
         """Continue from checkpoints/last; without one, start at the beginning.
 
@@ -137,6 +144,8 @@ class Run:
         """
         begun, before, sums = time.monotonic(), self._seconds, _Means()
         log = self.folder / "log.jsonl"
+        if self.finished and self.step:
+            return
         if self.step == 0:
             self.save("running")
             self._look(0)
@@ -144,7 +153,7 @@ class Run:
             self.description["step"] = step
             self._seconds = before + time.monotonic() - begun
             sums.add(numbers)
-            done = step == self.experiment.steps
+            done = self.finished
             late = minutes is not None and time.monotonic() - begun >= 60 * minutes
             stop.signal, halt = self._agree(stop.signal, late)
             if step % self.every_log == 0 or done or halt:
@@ -166,8 +175,15 @@ class Run:
         self.description |= {"status": "failed", "why": why}
         self._describe()
 
-    def save(self, status: Status, name: str = "last") -> None:
-        """Write a checkpoint and run.json, from the writing process only."""
+    def save(self, status: Status, name: str = "last", tensors: dict[str, Tensor] | None = None) -> None:
+        """Write a checkpoint and run.json, from the writing process only.
+
+        Args:
+            status: What becomes of the run.
+            name: Folder of the checkpoint.
+            tensors: The weights, if they are at hand; otherwise all processes must call this.
+        """
+        tensors = weights(self.experiment.method) if tensors is None else tensors
         if not self.placement.writes:
             return
         self.description |= {"status": status, "seconds": round(self._seconds, 3)}
@@ -177,7 +193,7 @@ class Run:
             "best": self._best,
             "seconds": self._seconds,
         }
-        checkpoint.save(self.folder / "checkpoints" / name, weights(self.experiment.method), state, self.description)
+        checkpoint.save(self.folder / "checkpoints" / name, tensors, state, self.description)
         self._describe()
 
     def _describe(self) -> None:
@@ -186,6 +202,7 @@ class Run:
 
     def _look(self, step: int) -> None:
         """Draw samples, judge them, keep the best; never touches the random state of training."""
+        tensors = weights(self.experiment.method) if self.placement.world > 1 else {}
         if not self.placement.writes:
             return
         experiment, rng = self.experiment, Noise(20_000 + self.description["seed"])
@@ -193,7 +210,8 @@ class Run:
         if experiment.conditional and experiment.data.train_labels is not None:
             known = experiment.data.train_labels
             labels = known[torch.linspace(0, len(known) - 1, JUDGED).long()].sort().values
-        particles = getattr(experiment.method, "particles", None)  # the same ones at every look, to see them move
+        # the same particles at every look, to see them move
+        particles = tensors.get("particles", getattr(experiment.method, "particles", None))
         x = experiment.method.sample(JUDGED, rng, labels) if particles is None else particles[:JUDGED]
         if not bool(torch.isfinite(x).all()):
             return
@@ -205,7 +223,7 @@ class Run:
         self._append(self.folder / "log.jsonl", {"step": step, "score": score})
         if score < self._best:
             self._best, self.description["best"] = score, {"step": step, "score": score}
-            self.save("running", "best")
+            self.save("running", "best", tensors or None)
 
     def _append(self, path: Path, line: dict[str, float]) -> None:
         if self.placement.writes:

@@ -11,10 +11,11 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from pushforward.training import sharing
 from pushforward.training.learner import Learner
 from pushforward.training.placement import Placement
 
-__all__ = ["Placeable", "Resumable", "load_state", "parts", "place", "resume_state", "weights"]
+__all__ = ["Placeable", "Resumable", "Shared", "load_state", "parts", "place", "resume_state", "reunite", "weights"]
 
 
 @runtime_checkable
@@ -30,6 +31,14 @@ class Placeable(Protocol):
     """Anything that wants to know its device and rank."""
 
     def place(self, placement: Placement) -> None: ...
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A method whose rows are shared out to several processes."""
+
+    def shard(self) -> None: ...
+    def gathered(self) -> dict[str, Tensor]: ...
 
 
 def parts(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
@@ -68,16 +77,30 @@ def place(root: Any, placement: Placement) -> None:
             _assign(root, name, part.to(placement.device))
         elif isinstance(part, Placeable):
             part.place(placement)
+    if placement.world > 1 and isinstance(root, Shared):
+        root.shard()
+
+
+def reunite(root: Any) -> None:
+    """Give every process all the rows that they shared; every process must call this."""
+    if sharing.world() > 1 and isinstance(root, Shared):
+        for name, value in root.gathered().items():
+            _assign(root, name, value)
 
 
 def weights(root: Any) -> dict[str, Tensor]:
-    """Every tensor that the model is made of, by dotted name: nets, averages, particles, recorded fields."""
+    """Every tensor that the model is made of, by dotted name: nets, averages, particles, recorded fields.
+
+    Rows that several processes share are those of all of them, so that every process must call this.
+    """
     tensors: dict[str, Tensor] = {}
     for name, part in parts(root):
         if isinstance(part, Learner):
             tensors |= {f"{name}.{key}": value for key, value in part.weights().items()}
         elif isinstance(part, Tensor):
             tensors[name] = part
+    if sharing.world() > 1 and isinstance(root, Shared):
+        tensors |= root.gathered()
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
@@ -99,6 +122,8 @@ def load_state(root: Any, tensors: dict[str, Tensor], state: dict[str, Any] | No
         ValueError: If a tensor is missing, has another shape, or belongs nowhere.
     """
     left = dict(tensors)
+    if sharing.world() > 1 and isinstance(root, Shared):
+        left |= {name: sharing.own_rows(left[name]) for name in root.gathered() if name in left}
     for name, part in list(parts(root)):
         if isinstance(part, Learner):
             mine = {key: left.pop(f"{name}.{key}", None) for key in part.weights()}
@@ -118,19 +143,22 @@ def load_state(root: Any, tensors: dict[str, Tensor], state: dict[str, Any] | No
             _assign(root, name, stored.to(part))
         elif state is not None:
             part.load_state_dict(state[name])
-    _load_tapes(root, left)
+    device = next((part.device for _, part in parts(root) if isinstance(part, Tensor)), torch.device("cpu"))
+    _load_tapes(root, left, device)
     if left:
         raise ValueError(f"tensor {next(iter(left))} belongs to no part of this method")
 
 
-def _load_tapes(root: Any, left: dict[str, Tensor]) -> None:
-    """Fill empty lists of tensor dictionaries (recorded fields) from names `list.k.key`, on the method's device."""
-    device = next((part.device for _, part in parts(root) if isinstance(part, Tensor)), torch.device("cpu"))
+def _load_tapes(root: Any, left: dict[str, Tensor], device: torch.device, within: str = "") -> None:
+    """Fill empty lists of tensor dictionaries (recorded fields, a scheme's memory) from names `list.k.key`."""
     for f in fields(root) if is_dataclass(root) else ():
-        tape = getattr(root, f.name)
+        tape, place = getattr(root, f.name), f"{within}{f.name}"
+        if is_dataclass(tape):
+            _load_tapes(tape, left, device, f"{place}.")
         if not (isinstance(tape, list) and not tape):
             continue
-        entries = [(name, *name.split(".", 2)[1:]) for name in left if re.fullmatch(rf"{f.name}\.\d+\..+", name)]
+        pattern = re.compile(rf"{re.escape(place)}\.(\d+)\.(.+)")
+        entries = [(name, *match.groups()) for name in left if (match := pattern.fullmatch(name))]
         tape += [{} for _ in {k for _, k, _ in entries}]
         for name, k, key in entries:
             if int(k) >= len(tape):
