@@ -12,7 +12,7 @@ References:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,8 @@ def clusters(x: Array, labels: NDArray, seed: int = 0) -> tuple[float, float]:
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
     numbers, count = codes(labels)
-    found = KMeans(count, n_init=10, random_state=seed).fit_predict(x)
+    starts: Any = 10
+    found = KMeans(count, n_init=starts, random_state=seed).fit_predict(x)
     return float(normalized_mutual_info_score(numbers, found)), float(adjusted_rand_score(numbers, found))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,22 +86,29 @@ def integration(
 
 
 def split_floor(
-    x: Array, labels: NDArray | None = None, *, share: float = 0.5, repeats: int = 3, max_n: int = 10_000, seed: int = 0
+    x: Array,
+    labels: NDArray | None = None,
+    shares: Sequence[float] = (0.5, 0.5),
+    *,
+    repeats: int = 3,
+    max_n: int = 10_000,
+    seed: int = 0,
 ) -> dict[str, float]:
-    """What the scores would be if the others were more of the reference: it is cut in two at random.
+    """What the scores would be if the others were more of the reference: it is cut into parts at random.
 
     Args:
         x: Cells of the reference, (n, d).
         labels: Their classes, (n,).
-        share: Share that plays the part of the others.
+        shares: Shares of the parts, that of the reference first; those of the batches make the scores comparable.
         repeats: Random cuts that are averaged.
         max_n: Cells used of the reference.
         seed: Seed of the cuts.
     """
     rng, found = np.random.default_rng(seed), list[dict[str, float]]()
-    cut = np.arange(len(x)) < round(min(max(share, 2 / len(x)), 1 - 2 / len(x)) * len(x))
+    edges = np.cumsum(shares)[:-1] / np.sum(shares)
+    part = np.searchsorted(edges, (np.arange(len(x)) + 0.5) / len(x))
     for repeat in range(repeats):
-        found.append(integration(x, rng.permutation(cut), labels, reference=False, max_n=max_n, seed=seed + repeat))
+        found.append(integration(x, rng.permutation(part), labels, reference=0, max_n=max_n, seed=seed + repeat))
     return {name: float(np.mean([scores[name] for scores in found])) for name in found[0]}
 
 
