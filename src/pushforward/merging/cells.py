@@ -1,7 +1,7 @@
 """Merging AnnData objects: representation, labels and batches are read from one, and the merge is written into it.
 
-Objects are known by what they have (`X`, `obs`, `obsm`, `layers`, `uns`), so anndata need not be installed. A sparse X is
-never made dense but in blocks.
+Objects are known by what they have (`X`, `obs`, `obsm`, `varm`, `layers`, `uns`), so anndata need not be installed. A
+sparse X is never made dense but in blocks.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ Encoder: TypeAlias = Callable[[Any], Any]
 """A block of rows (n, genes) -> codes (n, k)."""
 
 BLOCK = 1 << 25  # bytes of a dense block
+MOST = 2000  # columns that may be moved as they are
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def coded(adata: Any, use_rep: str | Encoder, fit: NDArray[np.bool_], seed: int 
         return Coded(z, None, float("nan"), getattr(use_rep, "__name__", "encoder"))
     if match := re.fullmatch(r"pca:(\d+)", use_rep):
         x = _matrix(adata)
-        if not 0 < int(match[1]):
+        if int(match[1]) < 1:
             raise UsageError(f"use_rep {use_rep!r}: give at least 1 component")
         axes = principal_axes(x, int(match[1]), fit, seed)
         return Coded(axes.encode(x), axes, axes.residual, use_rep)
@@ -181,7 +182,8 @@ def coded(adata: Any, use_rep: str | Encoder, fit: NDArray[np.bool_], seed: int 
         x = _matrix(adata)
         if hasattr(x, "tocsr"):
             raise UsageError("use_rep 'X': a sparse X would have to be made dense: use pca:50, or an embedding in obsm")
-        size = x.shape[1]
+        if (size := x.shape[1]) > MOST:
+            raise UsageError(f"use_rep 'X': {size:,} columns are too many for a critic, {MOST:,} at most: use pca:50")
         return Coded(np.asarray(x), Axes(np.zeros(size), np.eye(size), 0.0, 1.0), 0.0, use_rep)
     if use_rep not in adata.obsm:
         known = ", ".join(map(str, adata.obsm.keys())) or "none"
