@@ -56,7 +56,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**63 - 1),
     "threads": (0, 4096),
     "minutes": (0, math.inf),
-    "record": (0, 10**6),
     "save_every": (0, 10**9),
     "sample_every": (0, 10**9),
 }
