@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from pushforward.data.dataset import Affine, Dataset, Split, fingerprint, split, standardise
+from pushforward.data.dataset import Affine, Dataset, Split, fingerprint, robust, split, standardise
 from pushforward.data.labels import numbered
 from pushforward.data.pixels import Pixels, inner_side, model_side
 from pushforward.data.raw import Raw, budget, enough
@@ -21,6 +21,7 @@ def assemble(
     side: int | None = None,
     channels: int | None = None,
     usual_fraction: float = 0.1,
+    heavy: bool = False,
 ) -> Dataset:
     """Build the data set of what a reader found.
 
@@ -32,6 +33,7 @@ def assemble(
         side: Side of images, a power of two, or None to choose by their size.
         channels: 1, 3 or 4, or None to keep what the images have.
         usual_fraction: Share to hold out when nothing else is said.
+        heavy: Scale points by their quartiles, not by their standard deviation.
 
     Raises:
         DataError: If there are too few rows, nothing varies, or the result would not fit into memory.
@@ -52,7 +54,7 @@ def assemble(
     if raw.labels is not None:
         codes, codes_test, classes = numbered(raw.labels, labels_test, len(raw.x), raw.place)
         codes, codes_test = codes[rows], codes_test if rows_test is None else codes[rows_test]
-    unit = _pixels(raw, side, channels) if raw.kind == "images" else _affine(raw, train, side, channels)
+    unit = _pixels(raw, side, channels) if raw.kind == "images" else _affine(raw, train, side, channels, heavy)
     x, x_test = unit.encode(train), unit.encode(held)
     if not (x.isfinite().all() and x_test.isfinite().all()):
         raise DataError(f"{raw.place}: some test rows lie too far from the training rows for float32: remove outliers")
@@ -77,10 +79,10 @@ def _labels(*labels: np.ndarray | None) -> list[np.ndarray]:
     return [np.asarray(one).astype(str) for one in labels if one is not None]
 
 
-def _affine(raw: Raw, train: np.ndarray, side: int | None, channels: int | None) -> Affine:
+def _affine(raw: Raw, train: np.ndarray, side: int | None, channels: int | None, heavy: bool) -> Affine:
     if side is not None or channels is not None:
         raise UsageError(f"{raw.place}: these are points, not images: leave out the side and the channels")
-    return standardise(train, place=raw.place, columns=raw.columns)
+    return (robust if heavy else standardise)(train, place=raw.place, columns=raw.columns)
 
 
 def _pixels(raw: Raw, side: int | None, channels: int | None) -> Pixels:

@@ -1,4 +1,4 @@
-"""Two-dimensional toys: functions and mixtures that draw n points from a generator."""
+"""Toys in two or three dimensions: functions and mixtures that draw n points from a generator."""
 
 import difflib
 import math
@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.data.dataset import Dataset, Split, fingerprint, standardise
+from pushforward.data import student
+from pushforward.data.dataset import Affine, Dataset, Split, fingerprint, standardise
 from pushforward.data.mixture import Mixture, Rng, numpy_rng
+from pushforward.data.shapes import four_modes, normal, sierpinski, sierpinski3, swiss_roll3
 from pushforward.errors import UsageError
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "Mixture",
     "checkerboard",
     "circles",
+    "four_modes",
     "gaussian",
     "gaussians2",
     "gaussians4",
@@ -26,10 +29,14 @@ __all__ = [
     "mixture2",
     "mixture_skewed",
     "moons",
+    "normal",
     "pinwheel",
     "ring8",
     "s_curve",
+    "sierpinski",
+    "sierpinski3",
     "swiss_roll",
+    "swiss_roll3",
     "two_spirals",
 ]
 
@@ -48,6 +55,11 @@ NAMES = (
     "two_spirals",
     "checkerboard",
     "pinwheel",
+    "normal",
+    "four_modes",
+    "swiss_roll3",
+    "sierpinski",
+    "sierpinski3",
 )
 
 # Eight modes of standard deviation 0.01 on the unit circle (PacGAN, Lin et al., 2018, arXiv:1712.04086).
@@ -136,8 +148,12 @@ def _noisy(x: np.ndarray, y: np.ndarray, noise: float, rng: np.random.Generator)
 def load(name: str, *, seed: int = 0, n_train: int = 100_000, n_test: int = 10_000) -> Dataset:
     """A toy as a data set, centred and divided by one scale; mixtures bring their density and component labels.
 
+    Student's t, whose sample variance is the accident of its largest values, stays as it is: the model unit is the
+    data unit, in which its scale is one.
+
     Args:
-        name: One of `NAMES`; case, hyphens and underscores do not matter.
+        name: One of `NAMES`, whose case, hyphens and underscores do not matter; or, NU being degrees of freedom,
+            student(NU), with independent coordinates, or multivariate_t(NU), with round contours.
         seed: Seed of the draw.
         n_train: Points to train on.
         n_test: Points to test on.
@@ -147,17 +163,14 @@ def load(name: str, *, seed: int = 0, n_train: int = 100_000, n_test: int = 10_0
     """
     if n_train < 2 or n_test < 1 or seed < 0:
         raise UsageError(f"toy:{name} with {n_train} training and {n_test} test points, seed {seed}: numbers too small")
-    known = {_plain(k): k for k in NAMES}
-    key = known.get(_plain(name))
-    if key is None:
-        close = difflib.get_close_matches(_plain(name), known, n=1, cutoff=0.5)
-        hint = f"did you mean toy:{known[close[0]]}? " if close else ""
-        raise UsageError(f"no toy named {name!r}: {hint}the toys are {', '.join(NAMES)}")
-    toy: Mixture | Callable[[int, Rng], Tensor] = getattr(sys.modules[__name__], key)
+    key, toy = _found(name)
     rng, n = np.random.default_rng(seed), n_train + n_test
     x, labels = toy.draw(n, rng) if isinstance(toy, Mixture) else (toy(n, rng), None)
     raw = x.numpy()
-    unit = standardise(raw[:n_train], place=f"toy:{key}", single=True)
+    if isinstance(toy, student.Student):
+        unit = Affine(np.zeros(2), np.ones(1))
+    else:
+        unit = standardise(raw[:n_train], place=f"toy:{key}", single=True)
     return Dataset(
         name=f"toy:{key}",
         kind="points",
@@ -169,9 +182,23 @@ def load(name: str, *, seed: int = 0, n_train: int = 100_000, n_test: int = 10_0
         encode=unit.encode,
         mixture=toy if isinstance(toy, Mixture) else None,
         split=Split(seed, n_test / n, n_train, n_test, fingerprint(raw)),
-        columns=("x", "y"),
+        columns=("x", "y", "z")[: raw.shape[1]],
         classes=tuple(map(str, range(len(toy.weights)))) if isinstance(toy, Mixture) else None,
     )
+
+
+def _found(name: str) -> tuple[str, Mixture | Callable[[int, Rng], Tensor]]:
+    """A toy and how it is spelled."""
+    if (heavy := student.named(name)) is not None:
+        return f"{'multivariate_t' if heavy.joint else 'student'}({heavy.nu:g})", heavy
+    known = {_plain(k): k for k in NAMES}
+    key = known.get(_plain(name))
+    if key is None:
+        close = difflib.get_close_matches(_plain(name), known, n=1, cutoff=0.5)
+        hint = f"did you mean toy:{known[close[0]]}? " if close else ""
+        listed = ", ".join([*NAMES, *(f"{k}(NU)" for k in student.NAMES)])
+        raise UsageError(f"no toy named {name!r}: {hint}the toys are {listed}")
+    return key, getattr(sys.modules[__name__], key)
 
 
 def _plain(name: str) -> str:

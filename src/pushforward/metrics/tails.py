@@ -10,11 +10,13 @@ Moments of order a and beyond do not exist: at a <= 2 a distance built on varian
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import betabinom
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
@@ -23,7 +25,7 @@ from pushforward.metrics.permutation import permutation_measure, relabellings
 from pushforward.metrics.reference import compare, subset
 from pushforward.metrics.result import Measure
 
-__all__ = ["Side", "hill", "tail_values", "tails"]
+__all__ = ["Quantiles", "Side", "hill", "quantile_band", "survival", "tail_values", "tails"]
 
 Array = NDArray[np.float64]
 Side = Literal["both", "upper", "lower"]
@@ -78,6 +80,69 @@ def tail_values(x: Tensor, side: Side = "both", centre: Tensor | None = None) ->
     if side == "both":
         return (x - (x.median(0).values if centre is None else centre)).abs()
     return x if side == "upper" else -x
+
+
+def survival(x: Tensor | Array) -> tuple[Array, Array]:
+    r"""Distinct values x, largest first, and the share :math:`\#\{x_i \ge x\} / n` of the sample at or beyond each.
+
+    On logarithmic axes a tail of index a is a straight line of slope -a.
+
+    Args:
+        x: Values, (n,).
+    """
+    values, counts = np.unique(np.asarray(x, np.float64), return_counts=True)
+    return values[::-1], counts[::-1].cumsum() / len(x)
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Quantiles of two samples, and where those of the first would lie if both followed one law; all (L,).
+
+    Attributes:
+        levels: Shares of a sample at or beyond its quantile.
+        fake: The model's quantiles.
+        real: The data's.
+        low: Lower end of the band, -inf where the data have no row as small.
+        high: Upper end, inf where they have none as large.
+    """
+
+    levels: Array
+    fake: Array
+    real: Array
+    low: Array
+    high: Array
+
+
+def quantile_band(
+    fake: Tensor | Array, real: Tensor | Array, levels: Array | None = None, confidence: float = 0.95
+) -> Quantiles:
+    r"""Quantiles against quantiles with a band that is exact for any one continuous law, level by level.
+
+    Of m rows of data, the number beyond the i-th largest of n samples is then beta-binomial,
+    :math:`\text{BB}(m, i, n - i + 1)`, whatever the law. Its quantiles are ranks, and the data's values there the band.
+    Rounded values, which have ties, make the band wider than it need be.
+
+    Args:
+        fake: Model samples, (n,).
+        real: Data, (m,).
+        levels: Shares of a sample beyond its quantile; by default denser towards both ends.
+        confidence: Chance that a quantile lies in the band, at least.
+
+    Raises:
+        UsageError: If a level or the confidence is not in (0, 1).
+    """
+    q, p = (np.sort(np.asarray(x, np.float64).reshape(-1))[::-1] for x in (fake, real))
+    n, m = len(q), len(p)
+    if levels is None:
+        ends = np.geomspace(1 / (min(n, m) + 1), 0.5, 24)
+        levels = np.concatenate([ends, 1 - ends[-2::-1]])
+    if not (0 < confidence < 1 and (levels > 0).all() and (levels < 1).all()):
+        raise UsageError(f"confidence {confidence:g}, levels up to {levels.max():g}: give shares between 0 and 1")
+    i, j = (np.clip(np.ceil(levels * size - 1e-9).astype(int), 1, size) for size in (n, m))
+    tail = (1 - confidence) / 2
+    least, most = (betabinom.ppf(part, m, i, n - i + 1).astype(int) for part in (tail, 1 - tail))
+    edges = np.concatenate([[np.inf], p, [-np.inf]])  # edges[k] is the k-th largest row of data
+    return Quantiles(levels, q[i - 1], p[j - 1], edges[most + 1], edges[least])
 
 
 def tails(

@@ -95,6 +95,7 @@ def load(
     channels: int | None = None,
     limit: int | None = None,
     test_fraction: float | None = None,
+    heavy: bool = False,
 ) -> Dataset:
     """Load data for a recipe, and check that they are of its kind and have labels where it needs them.
 
@@ -103,8 +104,9 @@ def load(
         UsageError: If they are of the other kind, or have no labels for a conditional model.
     """
     found = source.load(
-        data, seed=seed, labels=labels, side=side, channels=channels, limit=limit, test_fraction=test_fraction
-    )
+        data, seed=seed, labels=labels, side=side, channels=channels, limit=limit, test_fraction=test_fraction,
+        heavy=heavy,
+    )  # fmt: skip
     if kind is not None and found.kind != kind:
         other = "vgrow_images or gan_images" if found.kind == "images" else "toy_vgrow, toy_gan or toy_particles"
         raise UsageError(f"--data {data}: holds {found.kind}, and this recipe takes {kind}; use {other}")

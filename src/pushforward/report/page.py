@@ -9,6 +9,7 @@ from pushforward.report.metrics import FLOOR, reading, rows, value
 from pushforward.report.reading import Run
 from pushforward.report.samples import samples
 from pushforward.report.skeleton import command, fill, name, notes, status
+from pushforward.report.tails import tails
 from pushforward.report.values import count, digits, duration, mapping, number, short, text, when
 
 __all__ = ["page_of_one"]
@@ -30,7 +31,7 @@ def page_of_one(run: Run) -> str:
         f'<p class="eyebrow">pushforward · report of a run</p><h1>{name(run)}</h1>'
         f"{status(run.info)}{_facts(run)}{notes([run])}"
     )
-    body = head + samples([run]) + _metrics(run) + curves([run]) + _setup(run)
+    body = head + samples([run]) + tails(run) + _metrics(run) + curves([run]) + _setup(run)
     return fill(f"{run.info['recipe']} on {run.data.get('name', 'unknown data')}", body)
 
 
@@ -39,6 +40,10 @@ def _facts(run: Run) -> str:
     seconds, step = number(info.get("seconds")), number(info.get("step"))
     pace = f"{digits(step / seconds, 3)} steps a second" if seconds and step and seconds > 0 else ""
     facts = [("Training time", duration(info.get("seconds")), pace)]
+    if "ended" in info:
+        facts.append(
+            ("Ended by itself", f"step {count(info.get('step'))} of {count(info.get('steps'))}", text(info["ended"]))
+        )
     if best:
         facts.append(("Best checkpoint", f"step {count(best.get('step'))}", f"score {short(best.get('score'))}"))
     else:

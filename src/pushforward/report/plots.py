@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["bars", "histogram", "quantiles"]
+__all__ = ["COLOURS", "LINE", "WORDS", "bars", "histogram", "quantiles", "svg"]
 
 Array = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ def histogram(groups: Mapping[str, Array], words: str, mark: float | None = None
         axes.set_xlabel(words)
         axes.legend(frameon=False, labelcolor=WORDS)
 
-    return _svg(draw)
+    return svg(draw)
 
 
 def quantiles(fake: Array, real: Array, names: Sequence[str]) -> bytes:
@@ -74,7 +74,7 @@ def quantiles(fake: Array, real: Array, names: Sequence[str]) -> bytes:
         if len(names) > 1:
             axes.legend(frameon=False, labelcolor=WORDS)
 
-    return _svg(draw)
+    return svg(draw)
 
 
 def bars(fake: Array, real: Array, names: Sequence[str], words: str) -> bytes:
@@ -97,10 +97,10 @@ def bars(fake: Array, real: Array, names: Sequence[str], words: str) -> bytes:
         axes.set_ylabel("share")
         axes.legend(frameon=False, labelcolor=WORDS)
 
-    return _svg(draw)
+    return svg(draw)
 
 
-def _svg(draw: Callable[[Axes], None]) -> bytes:
+def svg(draw: Callable[[Axes], None]) -> bytes:
     """A figure on an Agg-free canvas: no window, no global state."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
