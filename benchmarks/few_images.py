@@ -32,7 +32,7 @@ from pushforward.training.loop import checked
 
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "particles": ("few_particles", {"record": 0}),  # samples are the particles themselves
-    "particles from class laws": ("few_particles", {"record": 0, "start": "class"}),
+    "particles from class laws": ("few_particles", {"record": 0, "source": "class"}),
     "KL-Lip GAN": ("few_gan", {}),
     "WGAN-GP": ("few_wgan_gp", {}),
 }

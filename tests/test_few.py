@@ -105,8 +105,8 @@ def test_wgan_gp_updates_its_critic_five_times_a_step_and_all_critics_are_of_one
     assert updates == [5, 1, 5 * (20 + 1)]
 
 
-def test_a_slope_of_zero_and_a_start_by_class_without_classes_are_refused(halves):
-    with pytest.raises(UsageError, match="--start class: particles without classes"):
-        few_particles(**halves, conditional=False, start="class")
+def test_a_slope_of_zero_and_a_source_by_class_without_classes_are_refused(halves):
+    with pytest.raises(UsageError, match="--source class: particles without classes"):
+        few_particles(**halves, conditional=False, source="class")
     with pytest.raises(UsageError, match="--slope 0: give a positive number"):
         few_particles(**halves, slope=0.0)

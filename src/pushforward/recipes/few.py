@@ -41,7 +41,7 @@ def few_particles(
     divergence: str = "KL_LIP",
     steps: int = 150,
     particles: int = 600,
-    start: Literal["all", "class"] = "all",
+    source: Literal["all", "class"] = "all",
     batch: int = 200,
     width: int = 256,
     depth: int = 2,
@@ -73,7 +73,7 @@ def few_particles(
         divergence: KL_LIP, alpha_lip(A), W1, or another of `pushforward.divergences`.
         steps: Steps of all particles; the step falls from a third of them on.
         particles: Number of particles; their classes are shared out as in the data.
-        start: First particles from a normal law with mean and covariance of all images, or of those of their class.
+        source: First particles from a normal law with mean and covariance of all images, or of those of their class.
         batch: Images that the critic sees in a step.
         width: Units of a hidden layer of the critic.
         depth: Hidden layers of the critic.
@@ -84,7 +84,7 @@ def few_particles(
         step: Time of the first steps; a particle goes L times this far in one.
         warmup: Calls of the critic before anything moves.
         record: Steps between two fields that are kept, so that samples are new points carried along them; 0 keeps none,
-            and so does the start "class": then samples are the particles.
+            and so does the source "class": then samples are the particles.
         features: Network that judges the samples: digits8 for digits, raw for pixels, auto for digits8 on digits only.
         seed: Seed of the choice of images, the nets, the batches and the first particles.
     """
@@ -97,15 +97,17 @@ def few_particles(
     from pushforward.recipes import wiring
     from pushforward.training.schedule import cosine
 
-    if start == "class" and not conditional:
-        raise UsageError("--start class: particles without classes start from the law of all images; add --conditional")
+    if source == "class" and not conditional:
+        raise UsageError(
+            "--source class: particles without classes start from the law of all images; add --conditional"
+        )
     psi, rng = locate(divergence), Noise(seed)
     images = wiring.load(data, labels, conditional, seed, kind="images", side=side, channels=channels, limit=limit,
                          test_fraction=test_fraction)  # fmt: skip
     critic = _critic(images, conditional, width, depth, rate, cosine(steps * critic_steps, last=0.1), seed)
     flow = CriticFlow(critic, psi, penalties=_held(lipschitz, slope, penalty, rng), steps=critic_steps)
     classes = wiring.shares(images.train_labels, particles) if conditional else None
-    own = images.train_labels if start == "class" else None
+    own = images.train_labels if source == "class" else None
     law = partial(wiring.spread, images.train)
     method = Particles(
         flow,
