@@ -39,7 +39,7 @@ def call(capsys, *words: object) -> tuple[int, str, str]:
 
 
 def dataset(train, test, labels=(None, None), kind="points") -> Dataset:
-    return Dataset("made", kind, train, test, *labels, lambda x: x.double().numpy(), torch.from_numpy, None,
+    return Dataset("made", kind, train, test, labels[0], labels[1], lambda x: x.double().numpy(), torch.from_numpy, None,
                    Split(0, 0.5, len(train), len(test), ""), (), CLASSES)  # fmt: skip
 
 
