@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.05
 DIVERGENCES = {"KL": "KL_LIP", "α = 2": "alpha_lip(2)", "α = 10": "alpha_lip(10)"}
+CRITICS = ("reference", "bjorck")
 FILES = {
     "BMW and Siemens": "tail_bmw_siemens_logreturns.csv",
     "EU stock indices": "tail_eustock_logreturns.csv",
@@ -58,36 +59,42 @@ def result(experiment: Experiment) -> np.ndarray:
 
 def poster(seeds: Sequence[int], out: Path, steps: float) -> None:
     """Curves of the divergence with two critics, and how far the particles got."""
-    curves: dict[tuple[str, str], np.ndarray] = {}
     print("\nt(0.5), 200 particles, T = 450; medians over seeds (least .. most)\n")
     print(
         "| critic | f | not finite | highest D, at t | D at t = 450 | radius q50 q90: target | result | KS per axis |"
     )
     print("|---|---|---|---|---|---|---|---|")
-    for mode in ("reference", "bjorck"):
-        for name, divergence in DIVERGENCES.items():
-            runs, radii, gaps, lost = [], [], [], 0
-            for seed in seeds:
-                options = POSTER | {"steps": max(2, int(POSTER["steps"] * steps))}
-                experiment = heavy_tails(divergence=divergence, mode=mode, seed=seed, **options)
-                runs.append(run(experiment))
-                x, p = result(experiment), experiment.data.decode(experiment.data.train)
-                lost += int(not (np.isfinite(runs[-1]).all() and np.isfinite(x).all()))
-                radii.append([np.quantile(np.linalg.norm(y, axis=1), (0.5, 0.9)) for y in (p, x)])
-                gaps.append(np.mean([kolmogorov(x[:, k], p[:, k]) for k in range(2)]))
-            curve = curves[mode, name] = np.array(runs)
-            last = np.median(curve[:, -50:], axis=1)
-            top = np.median(curve, 0)
-            r = np.median(radii, 0)
-            print(f"| {mode} | {name} | {lost} of {len(seeds)} | {top.max():.1f}, {0.3 * top.argmax():.0f} | "
-                  f"{np.median(last):.3f} ({last.min():.3f} .. {last.max():.3f}) | {r[0, 0]:.1f} {r[0, 1]:.0f} | "
-                  f"{r[1, 0]:.1f} {r[1, 1]:.0f} | {np.median(gaps):.2f} |", flush=True)  # fmt: skip
+    curves = {(mode, name): poster_runs(mode, name, seeds, steps) for mode in CRITICS for name in DIVERGENCES}
+    draw_poster(curves, out)
+
+
+def poster_runs(mode: str, name: str, seeds: Sequence[int], steps: float) -> np.ndarray:
+    """One row of the table; the divergence at each step, (seeds, steps)."""
+    runs, radii, gaps, lost = [], [], [], 0
+    for seed in seeds:
+        options = POSTER | {"steps": max(2, int(POSTER["steps"] * steps))}
+        experiment = heavy_tails(divergence=DIVERGENCES[name], mode=mode, seed=seed, **options)
+        runs.append(run(experiment))
+        x, p = result(experiment), experiment.data.decode(experiment.data.train)
+        lost += int(not (np.isfinite(runs[-1]).all() and np.isfinite(x).all()))
+        radii.append([np.quantile(np.linalg.norm(y, axis=1), (0.5, 0.9)) for y in (p, x)])
+        gaps.append(np.mean([kolmogorov(x[:, k], p[:, k]) for k in range(2)]))
+    curve = np.array(runs)
+    last, top, r = np.median(curve[:, -50:], axis=1), np.median(curve, 0), np.median(radii, 0)
+    print(f"| {mode} | {name} | {lost} of {len(seeds)} | {top.max():.1f}, {POSTER['step'] * top.argmax():.1f} | "
+          f"{np.median(last):.3f} ({last.min():.3f} .. {last.max():.3f}) | {r[0, 0]:.1f} {r[0, 1]:.0f} | "
+          f"{r[1, 0]:.1f} {r[1, 1]:.0f} | {np.median(gaps):.2f} |", flush=True)  # fmt: skip
+    return curve
+
+
+def draw_poster(curves: Mapping[tuple[str, str], np.ndarray], out: Path) -> None:
+    """Medians and bands over time, a panel for each critic."""
 
     def draw(axes: Sequence[Axes]) -> None:
-        for ax, mode in zip(axes, ("reference", "bjorck")):
+        for ax, mode in zip(axes, CRITICS):
             for name, colour in zip(DIVERGENCES, ("#2a6fb0", "#d9822b", "#3a8f4d")):
                 curve = curves[mode, name]
-                t = 0.3 * np.arange(curve.shape[1])
+                t = POSTER["step"] * np.arange(curve.shape[1])
                 ax.fill_between(t, curve.min(0), curve.max(0), color=colour, alpha=0.2, linewidth=0)
                 ax.plot(t, np.median(curve, 0), color=colour, linewidth=1, label=name)
             ax.set_yscale("log")

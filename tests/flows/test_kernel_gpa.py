@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from pushforward.data.noise import Noise
 from pushforward.divergences import HELLINGER, JS, KL, KL_LIP, LOGD, PEARSON, REVERSE_KL, TV, W1, alpha, cumulant
-from pushforward.errors import TrainingError, UsageError
+from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.flows import dual
 from pushforward.flows.dual import best
 from pushforward.flows.kale import kale
@@ -153,4 +153,6 @@ def test_what_cannot_be_solved_is_refused():
     flow = KernelGPA(KL, rbf(1.0))
     with pytest.raises(TrainingError, match="gap"):
         best(rbf(1.0), q, p, flow._level, 1e-4, steps=2)
+    with pytest.raises(DataError, match="finite"):
+        flow.velocity(torch.full_like(q, math.nan), p)
     assert KernelGPA(LOGD, rbf(1.0)).value(q, p) > 0

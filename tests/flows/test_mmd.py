@@ -12,7 +12,7 @@ from pushforward.data.noise import Noise
 from pushforward.dynamics.integrate import euler
 from pushforward.errors import UsageError
 from pushforward.flows.mmd import MMDFlow
-from pushforward.geometry import Linear, energy, gram, kernels, median_bandwidth, multiscale, rbf
+from pushforward.geometry import Linear, energy, gram, kernels, median_bandwidth, multiscale, random_features, rbf
 from pushforward.methods.particles import Particles
 from pushforward.metrics.kernel import mmd_squared
 from pushforward.training.state import load_state, resume_state, weights
@@ -108,11 +108,12 @@ def test_noise_lets_a_narrow_kernel_find_the_data():
     assert reached[4.0] < 0.4 * reached[0.0]
 
 
-def test_a_resumed_run_goes_on_bit_for_bit():
+@pytest.mark.parametrize("kernel", [lambda seed: rbf, lambda seed: random_features(2, 30, 1.0, noise(seed))])
+def test_a_resumed_run_goes_on_bit_for_bit(kernel):
     _, p = pair()
 
-    def method():
-        flow = MMDFlow(rbf, noise=lambda calls: 0.1 / (1 + calls), rng=noise(4))
+    def method(seed=6):
+        flow = MMDFlow(kernel(seed), noise=lambda calls: 0.1 / (1 + calls), rng=noise(4))
         return Particles(flow, pair()[0], 0.5, noise(5), record=True)
 
     whole, parts = method(), method()
@@ -120,8 +121,18 @@ def test_a_resumed_run_goes_on_bit_for_bit():
         pass
     for _ in zip(range(3), parts.learn(iter(lambda: p, None))):
         pass
-    resumed = method()
+    resumed = method(seed=7)  # what was drawn at the start comes from the checkpoint
     load_state(resumed, weights(parts), resume_state(parts))
     for _ in zip(range(3), resumed.learn(iter(lambda: p, None), start=3)):
         pass
     assert torch.equal(resumed.particles, whole.particles)
+
+
+def test_new_points_are_carried_along_the_recorded_fields():
+    _, p = pair()
+    q = pair()[0]
+    driver = Particles(MMDFlow(rbf(1.0)), q, 0.5, noise(5), record=True)
+    for _ in zip(range(5), driver.learn(iter(lambda: p, None))):
+        pass
+    assert torch.equal(driver.transport(q), driver.particles)
+    assert (driver.transport(q[:7] + 1e-6) - driver.particles[:7]).norm(dim=1).max() < 1e-3

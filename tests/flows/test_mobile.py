@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from pushforward.data.noise import Noise
+from pushforward.divergences import KL_LIP
 from pushforward.dynamics.mobility import box, mobility, through
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
@@ -33,8 +34,8 @@ class Decay:
 
     logs: dict[str, Tensor] = field(default_factory=dict)
 
-    def velocity(self, q: Tensor, p: Tensor, labels: tuple[Tensor, Tensor] | None = None):
-        self.logs = {"divergence": self.value(q, p)} | ({"labels": labels[0].sum()} if labels else {})
+    def velocity(self, q: Tensor, p: Tensor):
+        self.logs = {"divergence": self.value(q, p)}
         return lambda x, t=0.0: (1 + t) * (p.mean(0) - x)
 
     def value(self, q: Tensor, p: Tensor) -> Tensor:
@@ -50,11 +51,35 @@ def test_velocity_is_the_mobility_times_that_of_the_flow_at_the_same_time():
     assert torch.equal(flow.logs["divergence"], flow.value(x, p))
 
 
-def test_labels_reach_the_flow():
+@pytest.mark.parametrize("wrap", [lambda flow: Mobile(flow, box(-9, 9)), lambda flow: Pullback(flow, lambda z: 1 * z)])
+def test_a_mobility_that_changes_nothing_leaves_a_flow_with_classes_as_it_is(wrap):
+    def moved(wrapped: bool) -> tuple[Particles, Tensor]:
+        torch.manual_seed(0)
+        critic = Learner(mlp.critic(2, width=8, depth=1, classes=3), partial(Adam, lr=1e-2))
+        flow = CriticFlow(critic, KL_LIP)
+        labels = torch.arange(12) % 3
+        particles = Particles(wrap(flow) if wrapped else flow, Noise(3).normal(12, 2), step=0.3, rng=Noise(0),
+                              labels=labels, record=True)  # fmt: skip
+        p = Noise(4).normal(30, 2) + labels.repeat(3)[:30, None]
+        for _, _ in zip(range(4), particles.learn([(p, torch.arange(30) % 3)] * 4)):
+            pass
+        return particles, particles.transport(torch.ones(6, 2), torch.arange(6) % 3)
+
+    (plain, carried), (wrapped, same) = moved(False), moved(True)
+    torch.testing.assert_close(wrapped.particles, plain.particles)
+    torch.testing.assert_close(same, carried)
+    assert not torch.allclose(carried[0], carried[1])
+    labels = (plain.labels, plain.labels)
+    torch.testing.assert_close(
+        wrapped.flow.value(plain.particles, plain.particles + 1, labels),
+        plain.flow.value(plain.particles, plain.particles + 1, labels),
+    )
+
+
+def test_classes_for_a_flow_that_takes_none_are_refused():
     x, labels = torch.randn(3, 2), torch.tensor([1, 2, 4])
-    for flow in (Mobile(Decay(), lambda x, v: v), Pullback(Decay(), lambda z: z)):
-        flow.velocity(x, x, labels=(labels, labels))
-        assert flow.logs["labels"] == 7
+    with pytest.raises(UsageError, match="labels need a CriticFlow"):
+        Mobile(Decay(), box(0, 1)).velocity(x, x, (labels, labels))
 
 
 @pytest.mark.parametrize("kind", ["box", "decoder", "scalar"])

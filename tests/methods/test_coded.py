@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from pushforward.codecs import PCA, Autoencoder
+from pushforward.codecs import PCA, Autoencoder, reconstruction
 from pushforward.data.batches import Batches
 from pushforward.data.noise import Noise
+from pushforward.divergences import KL_LIP
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
 from pushforward.flows.mobile import Pullback
@@ -24,7 +25,7 @@ from pushforward.methods.distill import Distilled
 from pushforward.methods.latent import Normal
 from pushforward.methods.particles import Particles
 from pushforward.methods.vgrow import gan
-from pushforward.nets import autoencoder, mlp
+from pushforward.nets import autoencoder, lipschitz, mlp
 from pushforward.nets.blocks import seeded
 from pushforward.training.learner import Learner
 from pushforward.training.placement import Placement
@@ -104,6 +105,35 @@ def test_codes_that_obey_a_flow_of_decoded_points_see_the_data_themselves():
     assert torch.equal(inner.asked[0][1], DATA)
     torch.testing.assert_close(inner.asked[0][0], codec.decode(torch.ones(9, 2)))
     torch.testing.assert_close(method.particles, DATA.mean(0).expand(9, 6), rtol=0, atol=1e-5)
+
+
+def test_the_first_step_says_what_the_codec_is_like():
+    codec = PCA.fit(DATA, 1, unit=True)
+    method = Coded(codec, Particles(Decay(), torch.randn(9, 1), step=0.5, rng=Noise(0)))
+    first, second = run(method, 2)
+    assert first["decoder"] == pytest.approx(codec.lipschitz)
+    assert first["lost"] == pytest.approx(reconstruction(codec, DATA))
+    assert first.keys() - second.keys() == {"decoder", "lost"}
+
+
+@pytest.mark.parametrize("decoded", [False, True], ids=["codes", "data"])
+def test_decoded_particles_are_no_faster_than_the_critic_and_the_decoder_allow(decoded):
+    codec, slope, step = PCA.fit(DATA * torch.arange(1, 7), 2, standardise=True, unit=True), 0.7, 0.25
+    critic = Learner(lipschitz.critic(6 if decoded else 2, width=8, depth=1, slope=slope), partial(Adam, lr=1e-2))
+    found = CriticFlow(critic, KL_LIP, steps=3)
+    flow = Pullback(found, codec.decode) if decoded else found
+    particles = Particles(flow, torch.randn(20, 2), step=step, rng=Noise(0))
+    method = Coded(codec, particles, encoded=not decoded)
+    steps = method.learn(repeat(DATA * torch.arange(1, 7)))
+    for _ in range(5):
+        codes, before = particles.particles, method.particles
+        next(steps)
+        by_code = (particles.particles - codes).norm(dim=1).max() / step
+        by_point = (method.particles - before).norm(dim=1).max() / step
+        steep = codec.lipschitz
+        assert by_code <= slope * (steep if decoded else 1) * 1.001
+        assert by_point <= slope * (steep**2 if decoded else steep) * 1.001
+    assert by_point > 0
 
 
 def test_labels_go_through_beside_the_codes():
@@ -198,7 +228,7 @@ def test_whether_new_samples_can_be_drawn_is_what_the_method_says():
 def test_every_part_is_found_under_its_place():
     method = learning(0)
     found = dict(parts(method)).keys()
-    assert method.gathered().keys() <= found
+    assert {name for name in found if method.shared(name)} == {"starts", "method.particles", "method.diary.path"}
     assert {"codec.learner", "method.flow.critic", "method.particles", "method.rng", "lessons", "starts"} <= found
 
 

@@ -55,7 +55,7 @@ def train(net: nn.Module, x: Tensor, steps: int, lr: float = 1e-2) -> None:
         optimiser.step()
 
 
-@pytest.mark.parametrize("slope", [1.0, 0.2, 5.0])
+@pytest.mark.parametrize("slope", [0.2, 5.0])
 @pytest.mark.parametrize("name", BODIES)
 def test_slope_stays_below_its_bound_before_and_after_learning(name, slope):
     net, x = BODIES[name](slope=slope), points(name)

@@ -61,7 +61,7 @@ class Autoencoder:
     @property
     def budget(self) -> str:
         """The number of rows and of updates."""
-        return f"autoencoder of {self.rows:,} rows, {self.learner.updates:,} updates"
+        return f"autoencoder of {self.rows:,} rows, {int(self._net.passes):,} updates"
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
         """One update for each yield, on the samples of a batch; labels are not looked at.

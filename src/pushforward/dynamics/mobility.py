@@ -85,7 +85,7 @@ def box(low: float, high: float) -> Mobility:
     return moved
 
 
-def slopes(decode: Decode, z: Tensor, rng: Randomness, *, iterations: int = 50) -> Scores:
+def slopes(decode: Decode, z: Tensor, rng: Randomness | None = None, *, iterations: int = 50) -> Scores:
     r"""The largest singular value of :math:`J(z_i)` at every code, (n,), by power iteration on :math:`J^\top J`.
 
     Each is a bound from below that rises with the iterations, the faster the larger the gap to the second.
@@ -93,22 +93,25 @@ def slopes(decode: Decode, z: Tensor, rng: Randomness, *, iterations: int = 50) 
     Args:
         decode: Codes -> samples.
         z: Codes, (n, *code).
-        rng: Where the first directions come from.
+        rng: Where the first directions come from; without one they are the same at every code.
         iterations: Products with J^T J.
     """
-    u = rng.normal(*z.shape).to(z)
+    if rng is None:
+        u = torch.linspace(1, 2, z[0].numel(), dtype=z.dtype, device=z.device).view(1, *z.shape[1:]).expand_as(z)
+    else:
+        u = rng.normal(*z.shape).to(z)
     for _ in range(iterations):
         u = pull(decode, z, push(decode, z, _unit(u)))
     return push(decode, z, _unit(u)).flatten(1).norm(dim=1)
 
 
-def lipschitz_constant(decode: Decode, z: Tensor, rng: Randomness, *, iterations: int = 50) -> float:
+def lipschitz_constant(decode: Decode, z: Tensor, rng: Randomness | None = None, *, iterations: int = 50) -> float:
     r"""Estimate of :math:`a_D = \mathrm{Lip}(D)`, the largest of `slopes` over sampled codes: a bound from below.
 
     Args:
         decode: Codes -> samples.
         z: Codes, (n, *code), where the constant matters: those of data and those that particles passed through.
-        rng: Where the first directions come from.
+        rng: Where the first directions come from; without one they are the same at every code.
         iterations: Products with J^T J.
     """
     return float(slopes(decode, z, rng, iterations=iterations).max())

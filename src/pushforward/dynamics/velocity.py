@@ -11,7 +11,7 @@ from torch import Tensor
 from pushforward.divergences import Divergence, weight
 from pushforward.types import Critic, Labels, Logs, Samples, Scalar, Velocity
 
-__all__ = ["Ascent", "limited", "linear_critic", "observed", "quadratic_critic"]
+__all__ = ["Ascent", "limited", "linear_critic", "measured", "observed", "quadratic_critic"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,18 @@ def observed(velocity: Velocity, x: Samples) -> tuple[Samples, Logs]:
     else:
         v, logs = velocity(x), {}
     return v, logs | {"speed": v.square().sum().div(len(v)).sqrt()}
+
+
+def measured(v: Samples, before: Samples, after: Samples) -> tuple[Tensor, Tensor]:
+    """What a step was like: its lengths (n,), and (mean |v|², mean square of the lengths, largest |v|²).
+
+    Args:
+        v: Velocity before the step, (n, *event).
+        before: Points before it, (n, *event).
+        after: Points after it, (n, *event).
+    """
+    squares, moved = v.flatten(1).square().sum(1), (after - before).flatten(1).square().sum(1)
+    return moved.sqrt(), torch.stack([squares.mean(), moved.mean(), squares.max()])
 
 
 def linear_critic(slope: Tensor, offset: float = 0.0) -> Critic:

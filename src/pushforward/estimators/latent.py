@@ -276,10 +276,8 @@ class LatentFlow(BaseEstimator):
 
     def _sizes(self) -> dict[str, int]:
         """What is needed besides parameters and tensors to build the method again."""
-        codec = self.method_.codec
-        learner = codec.learner.updates if isinstance(codec, Autoencoder) else 0
         particles, code = self.codes_.shape
-        return {"rows": getattr(codec, "rows", 0), "updates": learner, "particles": particles, "code": code}
+        return {"rows": getattr(self.method_.codec, "rows", 0), "particles": particles, "code": code}
 
     def _rebuilt(self, tensors: dict[str, Tensor], sizes: dict[str, Any]) -> Coded:
         """The method as it was when it had learned, with fresh optimisers."""
@@ -288,7 +286,6 @@ class LatentFlow(BaseEstimator):
             codec = PCA.hollow(self.n_features_in_, sizes["code"], sizes["rows"])
         elif isinstance(codec, str):
             codec = self._autoencoder(self.n_features_in_, sizes["code"], sizes["rows"], 0)
-            codec.learner.updates = sizes["updates"]
         codes = torch.zeros(sizes["particles"], sizes["code"])
         method = Coded(codec, self._particles(codes, locate(self.divergence), Noise(0), 0))
         load_state(method, tensors)

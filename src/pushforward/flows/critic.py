@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -146,14 +147,15 @@ class CriticFlow:
         with torch.enable_grad():
             scores = self.scores(x, None if labels is None else torch.cat(labels))
             (slope,) = torch.autograd.grad(scores.sum(), x)
-        logs = {"slope": slope.flatten(1).square().sum(1).max().sqrt()}
+        logs = {"slope": sharing.largest(slope.flatten(1).square().sum(1).max().sqrt())}
         if self.certified:
             try:
                 logs["certificate"] = x.new_tensor(certificate(self.critic.net))
             except UsageError:
                 self.certified = False  # a layer without a known norm
         if self.objective is self.divergence.contrast and self.divergence.conjugate is not None:
-            logs["ess"] = 1 / tilt(self.divergence, -scores.detach()[len(q) :]).square().sum()
+            data = sharing.all_scores(scores.detach()[len(q) :])
+            logs["ess"] = 1 / tilt(self.divergence, -data).square().sum()
         return logs
 
     @property
@@ -241,14 +243,14 @@ def pooled(scores: Tensor) -> Scores:
 
 
 def conditional(flow: Flow) -> CriticFlow:
-    """The flow, if it can take labels.
+    """The flow, if it can take labels: a `CriticFlow`, or one that wraps it and passes them on.
 
     Raises:
         UsageError: If it cannot.
     """
-    if not isinstance(flow, CriticFlow):
+    if not hasattr(flow, "classes"):
         raise UsageError(f"labels need a CriticFlow with a conditional critic; {type(flow).__name__} takes none")
-    return flow
+    return cast(CriticFlow, flow)
 
 
 def joint(net: Critic, classes: int, q: Samples, p: Samples, labels: Pair) -> tuple[Critic, Samples, Samples]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pushforward.errors import TrainingError, UsageError
+from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.geometry.kernels import Kernel, KernelSums
 from pushforward.types import Samples, Scalar, Scores
 
@@ -54,7 +54,7 @@ class Best:
         weights: The a_j, (m,), float64.
         value: F, in nats.
         gap: How far F may be off, upwards.
-        steps: Newton steps made.
+        steps: Newton steps and reductions of the penalty made.
     """
 
     weights: Tensor
@@ -86,14 +86,17 @@ def best(
         level: (phi on the data) -> Lambda there.
         penalty: Factor lambda.
         tolerance: Gap to stop at, as a share of F, or of rounding where that is coarser.
-        steps: Most Newton steps in all.
+        steps: Most Newton steps and reductions of the penalty in all.
 
     Raises:
+        DataError: If a sample is not finite.
         TrainingError: If the gap stays above the tolerance.
     """
     q, p = q.detach().double(), p.detach().double()
     own = kernel.combine(q, q, q.new_full((len(q),), 1 / len(q))).mean()
     pull = kernel.combine(p, q, q.new_full((len(q),), 1 / len(q)))
+    if not (own.isfinite() and pull.isfinite().all()):
+        raise DataError("samples are not all finite, so they have no kernel critic; take smaller steps")
     matrix = kernel(p, p) if isinstance(kernel, Kernel) and 8 * len(p) ** 2 <= DENSE else None
 
     def product(a: Tensor) -> Tensor:
@@ -117,10 +120,10 @@ def best(
         rounding = 1e-13 * ((own.abs() + (a @ k_a).abs()) / (2 * cost) + 1e-3)
         last = cost == penalty
         fine = bool(gap <= (tolerance if last else 0.1) * value.clamp_min(0) + rounding)
-        if (fine and last) or step == steps:
+        if (fine and last) or step >= steps:
             return _checked(Best(a, value, gap, step), fine and last)
         if fine:
-            before, cost = cost, max(penalty, cost / 2)
+            before, cost, step = cost, max(penalty, cost / 2), step + 1
             here, value = look(a, k_a)
             while not value.isfinite():  # phi grew past the domain of f*
                 cost = (before + cost) / 2

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from pushforward.dynamics.jko import Affine, gaussian_kl, jko_step
+from pushforward.training.sharing import all_rows
 from pushforward.types import Logs, Samples, Scalar
 
 __all__ = ["GaussianJKO"]
@@ -60,6 +61,6 @@ class GaussianJKO:
 
 
 def _moments(q: Samples) -> tuple[Tensor, Tensor]:
-    flat = q.detach().flatten(1)
+    flat = all_rows(q.detach()).flatten(1)
     mean = flat.mean(0)
     return mean, (flat - mean).T @ (flat - mean) / len(flat)

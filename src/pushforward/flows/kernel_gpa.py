@@ -20,6 +20,7 @@ from pushforward.dynamics.witness import Family, Witness, resolved, signed
 from pushforward.errors import UsageError
 from pushforward.flows.dual import Best, Level, best
 from pushforward.geometry.kernels import KernelSums, rbf
+from pushforward.training.sharing import all_rows
 from pushforward.types import Logs, Samples, Scalar, Scores
 
 __all__ = ["KernelGPA"]
@@ -74,6 +75,7 @@ class KernelGPA:
         Raises:
             TrainingError: If the gap stays above the tolerance.
         """
+        q, p = all_rows(q), all_rows(p)
         points, weights = signed(q, p)
         found = self._solve(q, p, self.bandwidth)
         weights[len(q) :] = -found.weights.to(weights)
@@ -84,7 +86,7 @@ class KernelGPA:
 
     def value(self, q: Samples, p: Samples) -> Scalar:
         """The divergence F between samples, in nats where f is that of KL."""
-        return self.scale * self._solve(q, p, self.bandwidth.clone()).value.to(q)
+        return self.scale * self._solve(all_rows(q), all_rows(p), self.bandwidth.clone()).value.to(q)
 
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of what the present velocity depends on, for `replay`."""

@@ -16,6 +16,7 @@ from torch import Tensor
 from pushforward.dynamics.witness import Family, Jittered, Witness, resolved, signed
 from pushforward.errors import UsageError
 from pushforward.geometry.kernels import KernelSums, rbf
+from pushforward.training.sharing import all_rows
 from pushforward.types import Logs, Randomness, Samples, Scalar, Schedule, Velocity
 
 __all__ = ["MMDFlow"]
@@ -25,13 +26,14 @@ __all__ = ["MMDFlow"]
 class MMDFlow:
     """Samples that repel each other and are attracted by the data, by the forces of a kernel.
 
-    Nothing is trained. Time is O(n (n + m)) and memory O(n + m) with a `Kernel`; with `RandomFeatures` and with
-    `SlicedEnergy` time, too, grows like n + m. Gaussian kernels hardly act on samples further off than a few lengths,
-    and the flow may stop short of p; noise, several lengths (`multiscale`) or the energy kernel help.
+    Nothing is trained; processes that share the samples feel all of them. Time is O(n (n + m)) and memory O(n + m) with
+    a `Kernel`; with `RandomFeatures` and `SlicedEnergy` time, too, grows like n + m. Gaussian kernels hardly act on
+    samples further off than a few lengths, and the flow may stop short of p; noise, several lengths (`multiscale`) or
+    the energy kernel help.
 
     Attributes:
-        kernel: `energy()`, `rbf(h)`, `Linear()`, ...; or a family such as `rbf`, whose length is then the median
-            distance of the first pooled sample.
+        kernel: `energy()` or another Riesz kernel `energy(r)`, `rbf(h)`, `Linear()`, ...; or a family such as `rbf`,
+            whose length is then the median distance of the first pooled sample.
         noise: Calls of `velocity` so far -> length, in data units, of the normal jitter at which the field is looked
             up; it should fall to 0 slowly. None for no jitter.
         rng: Where jitter comes from.
@@ -61,6 +63,7 @@ class MMDFlow:
 
     def velocity(self, q: Samples, p: Samples) -> Velocity:
         """The force on every point of space, for q (n, *event) and p (m, *event)."""
+        q, p = all_rows(q), all_rows(p)
         kernel = resolved(self.kernel, self.bandwidth, q, p)
         points, weights = signed(q, p)
         noise = 0.0 if self.noise is None else self.noise(int(self.calls))
@@ -72,6 +75,7 @@ class MMDFlow:
 
     def value(self, q: Samples, p: Samples) -> Scalar:
         """Half of MMD² between the samples as they are, diagonals included: never negative, and 0 where q = p."""
+        q, p = all_rows(q), all_rows(p)
         points, weights = signed(q, p)
         return _half_square(resolved(self.kernel, self.bandwidth.clone(), q, p), points, weights)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.geometry.sinkhorn import Potentials, default_epsilon, entropic_map, potentials
+from pushforward.training.sharing import all_rows
 from pushforward.types import Logs, Samples, Scalar
 
 __all__ = ["SinkhornField", "SinkhornFlow"]
@@ -87,7 +88,8 @@ class SinkhornFlow:
 
     def velocity(self, q: Samples, p: Samples) -> SinkhornField:
         """The field on all of space, for q (n, *event) and p (m, *event)."""
-        q, p, epsilon = q.detach(), p.detach(), self._epsilon(q, p, self.regularisation)
+        q, p = all_rows(q.detach()), all_rows(p.detach())
+        epsilon = self._epsilon(q, p, self.regularisation)
         between, own = self._solve("between", q, p, epsilon), self._solve("own", q, None, epsilon)
         self._field = SinkhornField(q, p, own.f, between.g, epsilon)
         solved = [between, own]
@@ -103,7 +105,7 @@ class SinkhornFlow:
 
     def value(self, q: Samples, p: Samples) -> Scalar:
         """The Sinkhorn divergence between samples, in data units squared."""
-        q, p = q.detach(), p.detach()
+        q, p = all_rows(q.detach()), all_rows(p.detach())
         epsilon = self._epsilon(q, p, self.regularisation.clone())
         return _value(*(self._solved(x, y, epsilon, None) for x, y in ((q, p), (q, None), (p, None))))
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.geometry.features import directions
+from pushforward.training.sharing import all_rows
 from pushforward.types import Logs, Randomness, Samples, Scalar
 
 __all__ = ["SlicedField", "SlicedFlow"]
@@ -106,7 +107,7 @@ class SlicedFlow:
         return SlicedField(state["along"], state["levels"], state["targets"], self._factor(state["along"]))
 
     def _lines(self, q: Samples) -> Tensor:
-        return directions(q.flatten(1).shape[1], self.count, self.rng) if self.along is None else self.along
+        return self.along if self.along is not None else all_rows(directions(q[0].numel(), self.count, self.rng))
 
     def _factor(self, along: Tensor) -> float:
         return float(along.shape[1]) if self.full_speed else 1.0
@@ -115,7 +116,7 @@ class SlicedFlow:
         """The field, and the divergence that it lowers."""
         if q.shape[1:] != p.shape[1:]:
             raise ValueError(f"q has event shape {tuple(q.shape[1:])} and p {tuple(p.shape[1:])}; they must be equal")
-        along = along.to(q)
+        along, q, p = along.to(q), all_rows(q), all_rows(p)
         levels, wanted = (_sorted(along @ x.detach().flatten(1).T) for x in (q, p))
         targets, spread = _coarsened(wanted, levels.shape[1])
         squares = (targets - levels).square().mean(1) + spread

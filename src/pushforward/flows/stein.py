@@ -25,6 +25,7 @@ from pushforward.dynamics.witness import Family
 from pushforward.geometry.features import Linear
 from pushforward.geometry.kernels import Kernel, KernelSums, median_bandwidth, rbf
 from pushforward.geometry.stein import squared_ksd, stein_slopes
+from pushforward.training.sharing import all_rows
 from pushforward.types import Logs, Samples, Scalar, Velocity
 
 __all__ = ["KSDField", "KSDFlow", "Score", "ScoreFlow", "SteinField", "SteinFlow"]
@@ -82,7 +83,7 @@ class SteinFlow:
 
     def velocity(self, q: Samples, p: Samples) -> SteinField:
         """The field on all of space, for q (n, *event)."""
-        q = q.detach()
+        q = all_rows(q.detach())
         scores, length = self.score(q).detach(), self._length(q)
         self._state = {"points": q, "scores": scores, "bandwidth": q.new_tensor(length)}
         found, self.logs = self.replay(self._state), {}
@@ -158,7 +159,7 @@ class KSDFlow:
 
     def velocity(self, q: Samples, p: Samples) -> KSDField:
         """The field on all of space, for q (n, *event)."""
-        q = q.detach()
+        q = all_rows(q.detach())
         self._state = {"points": q, "scores": self.score(q).detach(), "bandwidth": self.bandwidth}
         found = KSDField(self._kernel(self.bandwidth, q), self.score, q, self._state["scores"])
         self.logs = {"divergence": squared_ksd(found.kernel, q, found.scores) / 2} if self.watch else {}
@@ -166,7 +167,8 @@ class KSDFlow:
 
     def value(self, q: Samples, p: Samples) -> Scalar:
         """Half of KSD² of the sample as it is, diagonal included."""
-        return squared_ksd(self._kernel(self.bandwidth.clone(), q), q.detach(), self.score(q).detach()) / 2
+        q = all_rows(q.detach())
+        return squared_ksd(self._kernel(self.bandwidth.clone(), q), q, self.score(q).detach()) / 2
 
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of what the present velocity depends on, for `replay`."""

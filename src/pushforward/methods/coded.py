@@ -20,7 +20,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from pushforward.codecs import Codec
+from pushforward.codecs import Codec, reconstruction
+from pushforward.codecs.processing import steepness
 from pushforward.errors import UsageError
 from pushforward.training import sharing
 from pushforward.training.state import Shared
@@ -29,6 +30,7 @@ from pushforward.types import Batch, Labels, Logs, Method, Randomness, Samples, 
 __all__ = ["Coded", "Learned", "Mover", "Transporter"]
 
 BLOCK = 1000  # samples that go through the codec in one pass
+LOOK = 64  # codes at which the decoder's slope is looked up
 
 
 @runtime_checkable
@@ -87,6 +89,10 @@ class Coded:
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
         """Steps of the codec, then steps of the method on codes, one for each yield.
 
+        The first of the latter also says what the codec is like: `decoder`, the Lipschitz constant a_D of its decoder
+        as `pushforward.codecs.processing.steepness` finds it, and `lost`, the mean distance of data from their
+        reconstructions.
+
         Args:
             batches: Endless batches of data (n, *event), or of (data, labels).
             start: Number of steps done before, of either.
@@ -97,12 +103,26 @@ class Coded:
             yield from islice(self.codec.learn(lessons, start), self.warmup - start)
         if start <= self.warmup and self.starts is not None and isinstance(self.method, Mover):
             self.method.particles = self.encode(self.starts)
-        yield from self.method.learn(map(self._coded, stream) if self.encoded else stream, max(0, start - self.warmup))
+        account: Logs = {}
+        for logs in self.method.learn(self._coded(stream, account), max(0, start - self.warmup)):
+            yield logs | account
+            account.clear()
 
-    def _coded(self, batch: Batch) -> Batch:
-        x, labels = unpack(batch)
-        z = self.encode(x)
-        return z if labels is None else (z, labels)
+    def _coded(self, stream: Iterator[Batch], account: Logs) -> Iterator[Batch]:
+        """Batches as the method wants them; the first one also shows what the codec is like."""
+        for k, batch in enumerate(stream):
+            x, labels = unpack(batch)
+            if not k:
+                account |= self._account(x)
+            z = self.encode(x) if self.encoded else x
+            yield z if labels is None else (z, labels)
+
+    def _account(self, x: Samples) -> Logs:
+        z = self.encode(x[:LOOK])
+        return {
+            "decoder": z.new_tensor(steepness(self.codec, z)[0]),
+            "lost": z.new_tensor(reconstruction(self.codec, x)),
+        }
 
     @property
     def particles(self) -> Samples:
@@ -155,12 +175,10 @@ class Coded:
             self.method.shard()
             self.starts = None if self.starts is None else sharing.own_rows(self.starts)
 
-    def gathered(self) -> dict[str, Tensor]:
-        """All processes' particles, and where they start, by name."""
-        if not isinstance(self.method, Shared):
-            return {}
-        starts = {} if self.starts is None else {"starts": sharing.all_rows(self.starts)}
-        return starts | {f"method.{name}": value for name, value in self.method.gathered().items()}
+    def shared(self, name: str) -> bool:
+        """Whether the tensor of this dotted name has a row for each particle, or for each of their starts."""
+        within = name.removeprefix("method.")
+        return isinstance(self.method, Shared) and (name == "starts" or (within != name and self.method.shared(within)))
 
     def encode(self, x: Samples) -> Tensor:
         """Codes of samples, block by block, without a graph."""

@@ -61,8 +61,8 @@ class Distilled:
             raise UsageError(f"{len(self.starts)} starts and {len(self.ends)} ends: give as many of either")
         if self.teacher is not None and not isinstance(self.teacher, Transporter):
             raise UsageError(f"teacher: a {type(self.teacher).__name__} carries no points; use one with transport")
-        if self.ends is self.starts:
-            self.ends = self.ends.clone()  # a checkpoint keeps a tensor that is two fields once
+        # copies: a checkpoint keeps a tensor once that is also a teacher's, or is two fields
+        self.starts, self.ends = self.starts.clone(), self.ends.clone()
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
         """Steps of the teacher, then regressions of the generator, one for each yield.

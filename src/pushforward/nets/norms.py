@@ -118,17 +118,20 @@ def matrix_bound(stack: Tensor, *, squarings: int | None = None) -> Tensor:
 
 
 def _squarings(rank: int) -> int:
-    """Squarings after which rank^(1 / 2p) <= 1 + TIGHT, with p = 2^(1 + squarings)."""
+    """Squarings after which rank^(1 / 4p) <= 1 + TIGHT, with p = 2^squarings."""
     return max(0, math.ceil(math.log2(math.log(max(rank, 2)) / TIGHT)) - 2)
 
 
-def _root(gram: Tensor, squarings: int, product: Callable[[Tensor, Tensor], Tensor], block: int = 3) -> Tensor:
+def _root(
+    gram: Tensor, squarings: int, product: Callable[[Tensor, Tensor], Tensor], *, block: int = 3, sloped: bool = True
+) -> Tensor:
     r"""Bounds :math:`s = (\operatorname{tr} A^{2p})^{1/4p}`, p = 2^squarings, of the norms behind Gram matrices, (k,).
 
     Its square has the derivative :math:`N = s^2 A^{2p-1} / \operatorname{tr} A^{2p}` in A, and is <N, A>: so N is found
     without a graph, and the answer can be differentiated once. Powers are brought to size one before each block of
     squarings, so that the largest eigenvalue never underflows; the last factor covers the rounding of sums of r terms.
     """
+    tiny = torch.finfo(gram.dtype).tiny
     with torch.no_grad():
         even, odd, log_size, power = gram, gram, 0.0, 1  # A^power and A^(power - 1), each up to a factor
         for k in range(squarings):
@@ -136,13 +139,16 @@ def _root(gram: Tensor, squarings: int, product: Callable[[Tensor, Tensor], Tens
                 size = _size(even)
                 even, odd = even / size, odd / _size(odd)
                 log_size = log_size + size.log() / power
-            odd = product(odd, even) if k else even
+            if sloped:
+                odd = product(odd, even) if k else even
             even, power = product(even, even), 2 * power
         square = (log_size + _size(even).log() / power).exp()
-        odd = product(odd, even) if squarings else even
         square = square * (1 + 2 * (4 + gram.shape[2]) * torch.finfo(gram.dtype).eps)
-        slope = odd * (square / (odd * gram).sum((1, 2), keepdim=True).clamp(min=torch.finfo(gram.dtype).tiny))
-    return (slope * gram).sum((1, 2)).clamp(min=torch.finfo(gram.dtype).tiny).sqrt()
+        if not sloped:
+            return square.sqrt().flatten()
+        odd = product(odd, even) if squarings else even
+        slope = odd * (square / (odd * gram).sum((1, 2), keepdim=True).clamp(min=tiny))
+    return (slope * gram).sum((1, 2)).clamp(min=tiny).sqrt()
 
 
 def _size(gram: Tensor) -> Tensor:
@@ -207,7 +213,7 @@ def convolution_bound(kernel: Tensor, waves: Tensor, stride: int, *, candidates:
     f = waves.shape[1] // 2
     with torch.no_grad():
         grams = _grams(kernel, waves, stride)
-        coarse, which = _root(grams, 5, _hermitian).topk(min(candidates + 1, f))
+        coarse, which = _root(grams, 5, _hermitian, sloped=False).topk(min(candidates + 1, f))
     chosen = which[:candidates]
     fine = _root(
         _grams(kernel, waves[:, torch.cat([chosen, chosen + f])], stride), _squarings(grams.shape[2]), _hermitian

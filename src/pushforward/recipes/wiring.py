@@ -21,7 +21,7 @@ from pushforward.metrics.transport import directions, sliced_wasserstein
 from pushforward.penalties import both
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import MakeOptimiser
-from pushforward.types import Contrast, Method, Penalty
+from pushforward.types import Contrast, Method, Penalty, Randomness, Samples
 
 __all__ = [
     "adam",
@@ -31,6 +31,8 @@ __all__ = [
     "leaky",
     "load",
     "score_on",
+    "shares",
+    "spread",
     "zero_centred",
 ]
 
@@ -139,3 +141,20 @@ def experiment(
         else Batches(data.train, batch, seed=seed, labels=labels)
     )
     return Experiment(method, batches, data, steps, features, score_on(data, features, seed), conditional, threads)
+
+
+def shares(labels: Tensor | None, n: int) -> Tensor:
+    """Classes (n,), sorted, with the frequencies of those of the data, (m,), as far as n allows."""
+    assert labels is not None
+    return labels.sort().values[torch.arange(n) * len(labels) // n]
+
+
+def spread(x: Samples, rng: Randomness, n: int) -> Samples:
+    """Points (n, *event) of the normal law with mean and covariance of images x, (m, *event), put into [-1, 1].
+
+    They lie where images do, so that nothing has to be carried out of the hundreds of pixels that are always black.
+    """
+    flat = x.flatten(1)
+    mean = flat.mean(0)
+    points = mean + rng.normal(n, len(x)) @ (flat - mean) / len(x) ** 0.5
+    return points.view(n, *x.shape[1:]).clamp(-1, 1)
