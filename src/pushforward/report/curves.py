@@ -53,8 +53,8 @@ TERMS = {
     "fastest": Term(
         "Fastest sample and slope",
         "The largest |v| of a sample; where logged, the largest slope of the critic seen at samples and data, and the "
-        "bound of it that its layers certify. Healthy: fastest ≤ slope ≤ certificate for a critic of bounded slope. A "
-        "certificate far above the slope wastes what is allowed; under a penalty it bounds nothing of use.",
+        "bound of it that its layers certify. Healthy: for a critic of bounded slope both below the certificate, and "
+        "falling. A certificate far above the slope wastes what is allowed; under a penalty it bounds nothing of use.",
         beside=("slope", "certificate")),
     "slope": Term(
         "Slope of the critic",
