@@ -5,6 +5,7 @@ import inspect
 import pytest
 import torch
 
+from pushforward.divergences import KL_LIP, W1, logistic
 from pushforward.errors import UsageError
 from pushforward.recipes import RECIPES
 from pushforward.recipes.checks import RANGES, hints
@@ -15,12 +16,22 @@ VARIANTS = [(name, {}) for name in RECIPES] + [
     ("vgrow_images", {"preset": "paper", "net": "resnet"}),
     ("vgrow_images", {"conditional": True, "net": "resnet", "norm": "pixel"}),
     ("vgrow_digits", {"conditional": True}),
+    ("toy_latent", {"codec": "pca:2", "compare": "data"}),
+    ("latent_particles", {"codec": "autoencoder:4", "net": "convolutional", "codec_rows": 64, "limit": 50}),
+    ("latent_particles", {"conditional": True, "distil_steps": 5}),
+    ("digit_to_digit", {"codec": "none"}),
+    ("digit_to_digit", {"codec": "autoencoder:4", "source": "5", "target": "8"}),
+    ("toy_particles", {"critic": "penalty", "scheme": "ab3", "data": "toy:four_modes", "conditional": True}),
+    ("toy_particles", {"divergence": "alpha_lip(2)", "refit": True, "scheme": "heun"}),
+    *[("flow_particles", {"flow": flow}) for flow in ("sliced", "mmd", "energy", "kale", "kernel_gpa", "svgd", "ksd")],
+    *[("flow_particles", {"flow": flow}) for flow in ("langevin", "metropolis")],
     ("toy_vgrow", {"contrast": "dual", "divergence": "HELLINGER", "pool": 2, "moves": 2, "fits": 2}),
 ]
 
 
 def built(name: str, options: dict, seed: int) -> dict[str, torch.Tensor]:
-    small = {"width": 8, "steps": 3} | ({"batch": 8} if "batch" in hints(RECIPES[name]) else {})
+    least = {"width": 8, "steps": 3, "batch": 8, "particles": 20, "extra": 4}
+    small = {option: value for option, value in least.items() if option in hints(RECIPES[name])}
     experiment = RECIPES[name](**small | options, seed=seed)
     steps = experiment.method.learn(experiment.batches)
     next(steps)
@@ -35,6 +46,13 @@ def test_a_step_is_a_function_of_the_seed_and_of_nothing_else(name, options):
     same, other = built(name, options, 3), built(name, options, 4)
     assert all(torch.equal(one[key], same[key]) for key in one)
     assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_divergence_with_a_contrast_of_its_own_is_learned_by_it():
+    for name, own in (("KL_LIP", KL_LIP), ("W1", W1)):
+        assert RECIPES["toy_particles"](divergence=name).method.flow.objective is own.contrast
+        assert RECIPES["toy_particles"](divergence=name, contrast="dual").method.flow.objective is own.contrast
+    assert RECIPES["toy_particles"](divergence="KL").method.flow.objective is logistic
 
 
 @pytest.mark.parametrize("name", RECIPES)

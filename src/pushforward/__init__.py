@@ -6,14 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["FlowGenerator", "ParticleFlow", "__version__", "evaluate"]
+__all__ = ["FlowGenerator", "LatentFlow", "ParticleFlow", "__version__", "evaluate"]
 
 if TYPE_CHECKING:
-    from pushforward.estimators import FlowGenerator, ParticleFlow
+    from pushforward.estimators import FlowGenerator, LatentFlow, ParticleFlow
     from pushforward.evaluation import evaluate
 
 _HOMES = {
     "FlowGenerator": "pushforward.estimators",
+    "LatentFlow": "pushforward.estimators",
     "ParticleFlow": "pushforward.estimators",
     "evaluate": "pushforward.evaluation",
 }

@@ -155,27 +155,29 @@ def transport(
     /,
     *,
     out: Path,
+    labels: str | None = None,
     checkpoint: Which = "last",
     device: str = "cpu",
     trust: tuple[str, ...] = (),
     json: bool = False,
 ) -> int:
-    """Carry new points along the fields that a particle run recorded.
+    """Carry new points along the fields that a run recorded, and say how far from held-out data they end.
 
     Args:
-        run: Folder of a toy_particles run.
+        run: Folder of a run of particles, or of anything else that carries points.
         points: File of points in data units, PATH[:key].
-        out: F.npz; array x holds the points after, start before.
+        out: F.npz; array x holds the points after, start before, labels their classes if they have some.
+        labels: Classes of the points: one for all, a column or array of the same file, or PATH[:key] of another.
         checkpoint: Which checkpoint.
         device: auto, cpu, cuda, cuda:1, mps.
         trust: Divergence from outside this package that may be imported, package.module:NAME.
         json: Print one JSON object.
     """
 
-    from pushforward.commands import sampling
+    from pushforward.commands import carrying
 
-    done = sampling.transport(run, points, out, which=checkpoint, trust=trust, device=device)
-    _answer(done, json, f"{done['n']} points carried: {out}")
+    done = carrying.transport(run, points, out, labels=labels, which=checkpoint, trust=trust, device=device)
+    _answer(done, json, carrying.words(done))
     return 0
 
 
@@ -286,6 +288,79 @@ def _list_parts(as_json: bool) -> int:
     return 0
 
 
+def merge(
+    file: Positional[str],
+    /,
+    *,
+    batch: str,
+    target: str,
+    out: Path,
+    source: tuple[str, ...] = (),
+    labels: str | None = None,
+    mode: Literal["unconditional", "per_class", "conditional"] | None = None,
+    use_rep: str = "auto",
+    fit_on: Literal["pooled", "target"] = "pooled",
+    divergence: str = "kl",
+    lipschitz: float = 1.0,
+    steps: int = 200,
+    few: Literal["error", "carry"] = "error",
+    n_boot: int = 0,
+    seed: int = 0,
+    page: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Move the cells or samples of other batches onto those of a target batch, which keep every bit.
+
+    Args:
+        file: FILE.h5ad, or a plain matrix: FILE.csv, FILE.tsv (rows are samples), FILE.npz[:key].
+        batch: Column of obs, column or array that names the batches.
+        target: The batch that stays.
+        out: The merged file, in the format of the first.
+        source: Batches that move; all others if none is named.
+        labels: Column or array of classes; cells then move within their class.
+        mode: per_class, a critic for each class; conditional, one critic that knows them; unconditional, without.
+        use_rep: An embedding of the .h5ad file, X, or pca:K; auto is X_pca, the columns where they are few, or pca:50.
+        fit_on: Whether pca:K is fitted on all that is merged, or on the target.
+        divergence: kl, js, reverse_kl, hellinger, pearson, alpha(A) or w1, all Lipschitz-regularised.
+        lipschitz: Largest slope of the critic, per standard deviation of the representation.
+        steps: Most moves before cells settle.
+        few: Whether classes of less than 10 cells are an error, or follow their neighbours.
+        n_boot: Refits for the uncertainty of each cell's place.
+        seed: Seed of everything.
+        page: Write a page with pictures here.
+        json: Print one JSON object.
+    """
+    from pushforward.commands import console, merging
+    from pushforward.merging.cloud import How
+
+    done = merging.merge_file(
+        file,
+        batch=batch,
+        target=target,
+        out=out,
+        sources=source,
+        labels=labels,
+        mode=mode,
+        use_rep=use_rep,
+        how=How(divergence=divergence, lipschitz=lipschitz, steps=steps),
+        fit_on=fit_on,
+        few=few,
+        n_boot=n_boot,
+        seed=seed,
+        page=page,
+        command=console.command_line(sys.argv[1:]),
+    )
+    if json:
+        _answer(done.summary(), True)
+        return 0
+    for table in done.tables():
+        console.show(table)
+    for words in done.found["warnings"]:
+        console.say.print(f"warning: {words}", style="bold yellow", markup=False)
+    print(f"merged: {out}" + (f"\npage: {page}" if page else ""))
+    return 0
+
+
 def report(runs: Positional[tuple[Path, ...]], /, *, out: Path | None = None, json: bool = False) -> int:
     """Write the page of a run, or one page that compares several.
 
@@ -333,7 +408,7 @@ def train(recipe: Positional[str], /) -> int:
 
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    command.__name__: command for command in (demo, recipes, train, sample, transport, evaluate, report, doctor)
+    command.__name__: command for command in (demo, recipes, train, sample, transport, evaluate, merge, report, doctor)
 }
 
 EXAMPLES = """
@@ -344,6 +419,7 @@ examples:
   pushforward sample runs/grid -n 1000 --seed 1 --out samples.npz
   pushforward evaluate --fake samples/ --real photos/ --train photos_train/ --features cifar_resnet --page page.html
   pushforward evaluate --fake synthetic.csv --real held_out.csv --fail-if 'p<0.01' 'recall<0.5'
+  pushforward merge cells.h5ad --batch donor --target A --labels cell_type --out merged.h5ad --page merge.html
   pushforward report runs/grid runs/mnist
 """
 

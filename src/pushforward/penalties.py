@@ -12,7 +12,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 from pushforward.types import Critic, Randomness, Samples, Scalar
 
-__all__ = ["both", "gradient_penalty", "lipschitz", "r1", "r2", "spectral"]
+__all__ = ["both", "excess", "gradient_penalty", "lipschitz", "r1", "r2", "spectral"]
 
 TINY = 1e-12  # under the root, so that a zero slope has a finite gradient
 
@@ -78,6 +78,33 @@ def lipschitz(
     """
     excess = ((_slopes_squared(critic, _segments(q, p, rng)) + TINY).sqrt() - slope).clamp(min=0)
     return weight * excess.square().mean()
+
+
+def excess(
+    critic: Critic, q: Samples, p: Samples, *, slope: float = 1.0, weight: float = 10.0, rng: Randomness | None = None
+) -> Scalar:
+    r"""One-sided penalty :math:`w\,\mathbb{E}_{\hat x}\,(\|\nabla d(\hat x)\|^2 / L^2 - 1)_+` on segments.
+
+    It grows in proportion to a small excess where `lipschitz` grows with its square: there a critic always gains by
+    passing L a little, by about the pull of its loss over 2w, here it is held at L once w is large enough. It is also
+    the same number for L d as for d with slope 1, whatever L.
+
+    Args:
+        critic: Maps (n, *event) to scores (n,).
+        q: Model samples, (n, *event).
+        p: Data samples, (m, *event).
+        slope: Allowed slope L, in score units per data unit.
+        weight: Factor w.
+        rng: Where the points come from; torch's default generator if None.
+
+    Raises:
+        ValueError: If q and p differ in event shape.
+
+    References:
+        (f, Gamma)-divergences: interpolating between f-divergences and integral probability metrics (Birrell et al.,
+        2022), arXiv:2011.05953.
+    """
+    return weight * (_slopes_squared(critic, _segments(q, p, rng)) / slope**2 - 1).clamp(min=0).mean()
 
 
 def r1(critic: Critic, q: Samples, p: Samples, *, weight: float = 1.0) -> Scalar:

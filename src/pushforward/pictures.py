@@ -1,7 +1,8 @@
 """Pictures of samples: grids and clouds, how a run leaves them in its folder, and how they are read back for a page.
 
 samples/data.png  step-000100.png ...     images: a grid of 64
-samples/data.npz  step-000100.npz ...     points: a float32 array x, (n, d), in data units
+samples/data.npz  step-000100.npz ...     points: a float32 array x, (n, d), in data units, and where there are
+                                          classes, numbers `labels` (n,) and `names` of them
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def _finite(points: np.ndarray) -> Points:
     return known[np.isfinite(known).all(1)]
 
 
-def write_samples(folder: Path, step: int, x: Tensor, data: Dataset) -> None:
+def write_samples(folder: Path, step: int, x: Tensor, data: Dataset, labels: Tensor | None = None) -> None:
     """Keep a look at samples after a step, and once, beside it, one at held-out data.
 
     Of many samples an even choice is kept, so that samples sorted by class show every class.
@@ -139,26 +140,30 @@ def write_samples(folder: Path, step: int, x: Tensor, data: Dataset) -> None:
         step: Steps done.
         x: Samples in model units, (n, *event).
         data: Gives the kind, the way to data units and the held-out part.
+        labels: Classes of the samples (n,), kept with points.
     """
     folder.mkdir(parents=True, exist_ok=True)
     suffix, content = (".png", _grid_file) if data.kind == "images" else (".npz", _cloud_file)
-    replace_file(folder / f"step-{step:06d}{suffix}", content(x, data))
+    replace_file(folder / f"step-{step:06d}{suffix}", content(x, data, labels))
     held = folder / f"data{suffix}"
     if not held.exists():
-        replace_file(held, content(data.test, data))
+        replace_file(held, content(data.test, data, None if labels is None else data.test_labels))
 
 
-def _grid_file(x: Tensor, data: Dataset) -> bytes:
+def _grid_file(x: Tensor, data: Dataset, labels: Tensor | None) -> bytes:
     sheet = grid(data.decode(x[_even(len(x), SHOWN["images"])]))
     sheet.thumbnail((LARGEST, LARGEST))
     return _png(sheet)
 
 
-def _cloud_file(x: Tensor, data: Dataset) -> bytes:
-    points = data.decode(x[_even(len(x), SHOWN["points"])])
+def _cloud_file(x: Tensor, data: Dataset, labels: Tensor | None) -> bytes:
+    rows = _even(len(x), SHOWN["points"])
     buffer = io.BytesIO()
     with np.errstate(over="ignore"):
-        np.savez(buffer, x=points.astype(np.float32))
+        arrays = {"x": data.decode(x[rows]).astype(np.float32)}
+    if labels is not None:
+        arrays |= {"labels": labels[rows].cpu().numpy(), "names": np.array(data.classes or ())}
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 

@@ -17,7 +17,7 @@ MIXTURES = [name for name in toy.NAMES if isinstance(getattr(toy, name), Mixture
 def test_a_toy_is_a_seeded_function_of_n_and_a_generator(name):
     draw = getattr(toy, name)
     x = draw(50, np.random.default_rng(1))
-    assert x.shape == (50, 2)
+    assert x.shape == (50, 3 if name.endswith("3") else 2)
     assert x.dtype == torch.float32
     assert torch.equal(x, draw(50, np.random.default_rng(1)))
     assert not torch.equal(x, draw(50, np.random.default_rng(2)))
@@ -87,7 +87,7 @@ def test_the_checkerboard_fills_its_dark_squares_and_no_other():
 @pytest.mark.parametrize("name", toy.NAMES)
 def test_a_loaded_toy_is_centred_and_scaled_by_one_number(name):
     data = toy.load(name, n_train=500, n_test=50)
-    assert data.event == (2,)
+    assert data.event == (3 if name.endswith("3") else 2,)
     assert (len(data.train), len(data.test)) == (data.split.n_train, data.split.n_test) == (500, 50)
     assert data.train.mean(0).abs().max() < 1e-5
     assert float(data.train.var(0, correction=0).mean()) == pytest.approx(1, abs=1e-4)
@@ -132,3 +132,23 @@ def test_a_mixture_needs_sigma_or_covariances(more):
 def test_a_mixture_of_mismatched_shapes_is_refused():
     with pytest.raises(ValueError, match="do not match"):
         Mixture.of([[0.0, 0.0]], covariances=[[[1.0]]])
+
+
+def test_the_carpet_has_its_holes_at_every_level_and_is_even_elsewhere():
+    x = toy.sierpinski(100_000, np.random.default_rng(0)).double() / 10
+    for level in range(1, 5):
+        cell = (x * 3**level).floor().long()
+        assert not bool(((cell % 3) == 1).all(1).any())
+        counts = torch.bincount(cell[:, 0] * 3**level + cell[:, 1], minlength=9**level)
+        assert int((counts > 0).sum()) == 8**level
+    shares = torch.bincount(((x * 3).floor() @ torch.tensor([3.0, 1.0], dtype=torch.float64)).long(), minlength=9)
+    assert float((shares[shares > 0] / 12_500 - 1).abs().max()) < 0.06
+    flat = toy.sierpinski3(100, np.random.default_rng(1))
+    assert torch.equal(flat[:, 2], torch.zeros(100))
+
+
+def test_the_rolled_sheet_has_a_radius_equal_to_its_angle():
+    x, _, z = toy.swiss_roll3(1000, np.random.default_rng(0)).double().T
+    radius = (x.square() + z.square()).sqrt()
+    assert 1.5 * math.pi - 1e-4 < float(radius.min()) < float(radius.max()) < 4.5 * math.pi + 1e-4
+    torch.testing.assert_close(x, radius * radius.cos(), atol=1e-4, rtol=0)

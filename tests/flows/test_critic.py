@@ -13,7 +13,7 @@ from torch.optim import SGD, Adam
 
 from pushforward.data.noise import Noise
 from pushforward.divergences import JS, KL, REVERSE_KL, TV, dual, logistic, weight
-from pushforward.dynamics.velocity import Ascent, linear_critic, quadratic_critic
+from pushforward.dynamics.velocity import Ascent, limited, linear_critic, observed, quadratic_critic
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles import Particles
@@ -77,6 +77,29 @@ def test_velocity_of_an_oracle_does_not_depend_on_time_nor_change_its_points():
 def test_linear_critic_moves_every_point_alike():
     field = Ascent(linear_critic(torch.tensor([2.0, -1.0]), 0.7), KL)
     assert torch.equal(field(torch.randn(4, 2)), torch.tensor([2.0, -1.0]).expand(4, 2))
+
+
+def test_limit_shortens_fast_velocities_alone_and_its_share_is_observed():
+    field = Ascent(lambda x: x.square().sum((1, 2)) / 2, KL, limit=5.0)
+    x = torch.tensor([[3.0, 4.0], [6.0, 8.0], [0.3, 0.4], [0.0, 0.0]]).view(4, 2, 1)
+    wanted = torch.tensor([[3.0, 4.0], [3.0, 4.0], [0.3, 0.4], [0.0, 0.0]]).view(4, 2, 1)
+    torch.testing.assert_close(field(x), wanted)
+    v, logs = observed(field, x)
+    torch.testing.assert_close(v, wanted)
+    assert logs["limited"].item() == 0.25
+    assert logs["speed"].item() == pytest.approx((50.25 / 4) ** 0.5)
+    assert "limited" not in observed(Ascent(ORACLE, KL), torch.randn(3, 2))[1]
+    free, share = limited(x, math.inf)
+    assert torch.equal(free, x)
+    assert share == 0
+
+
+def test_limit_of_a_flow_holds_for_its_velocity_and_its_replay():
+    flow, x = CriticFlow(small(), REVERSE_KL, limit=0.01), torch.randn(10, 2)
+    v = flow.velocity(*pair(16))(x)
+    assert v.norm(dim=1).max().item() == pytest.approx(0.01)
+    assert torch.equal(flow.replay(flow.snapshot())(x), v)
+    assert flow.velocity(x, x).given(None).limit == 0.01
 
 
 def test_field_of_images_keeps_their_shape():

@@ -146,6 +146,13 @@ def test_value_is_monotone_convex_and_between_mean_and_maximum(divergence):
     assert phi.mean() - 1e-12 <= a <= phi.max() + 1e-12
 
 
+@every
+def test_value_of_the_whole_is_at_least_the_mean_of_its_halves(divergence):
+    phi = scores(60)
+    halves = (cumulant(divergence, phi[:30]) + cumulant(divergence, phi[30:])) / 2
+    assert cumulant(divergence, phi) >= halves - 1e-12
+
+
 def test_value_for_kl_is_log_mean_exp_by_either_way():
     phi = scores(300)
     wanted = phi.logsumexp(0) - math.log(300)

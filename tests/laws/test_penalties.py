@@ -12,13 +12,13 @@ from torch.optim import SGD
 
 from pushforward.data.noise import Noise
 from pushforward.dynamics.velocity import linear_critic
-from pushforward.penalties import both, gradient_penalty, lipschitz, r1, r2, spectral
+from pushforward.penalties import both, excess, gradient_penalty, lipschitz, r1, r2, spectral
 from pushforward.training.learner import Learner
 
 DIRECTION = torch.tensor([0.6, -1.2, 0.4], dtype=torch.float64)
 STEEP = DIRECTION.norm().item()  # 1.4
-ON_SEGMENTS = pytest.mark.parametrize("penalty", [gradient_penalty, lipschitz], ids=lambda p: p.__name__)
-ALL = pytest.mark.parametrize("penalty", [gradient_penalty, lipschitz, r1, r2, both], ids=lambda p: p.__name__)
+ON_SEGMENTS = pytest.mark.parametrize("penalty", [gradient_penalty, lipschitz, excess], ids=lambda p: p.__name__)
+ALL = pytest.mark.parametrize("penalty", [gradient_penalty, lipschitz, excess, r1, r2, both], ids=lambda p: p.__name__)
 
 
 def samples(n: int = 50, m: int = 50) -> tuple[Tensor, Tensor]:
@@ -49,10 +49,31 @@ def test_one_sided_penalty_of_a_linear_critic_is_zero_below_its_slope(slope):
         assert found.item() == 0.0
 
 
+@pytest.mark.parametrize("slope", [0.5, 1.0, 1.5, 3.0])
+def test_excess_of_a_linear_critic_is_that_of_its_squared_slope(slope):
+    found = excess(linear_critic(DIRECTION), *samples(), slope=slope, weight=7.0)
+    assert found.item() == pytest.approx(7 * max(STEEP**2 / slope**2 - 1, 0.0), abs=1e-10)
+    scaled = excess(linear_critic(3 * DIRECTION), *samples(), slope=3 * slope, weight=7.0)
+    assert scaled.item() == pytest.approx(found.item(), abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("penalty", "wanted"), [(excess, 1.0), (lipschitz, 1.0 + 1.0 / 20)], ids=["excess", "lipschitz"]
+)
+def test_excess_holds_a_pulled_slope_where_the_other_one_sided_penalty_gives_way(penalty, wanted):
+    # least of -s + penalty(s) over linear critics of slope s: 1 with a kink there, 1 + 1 / 2w with a square
+    s = torch.linspace(0.5, 1.5, 2001, dtype=torch.float64)
+    along = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+    q, p = samples(4, 4)
+    values = [-a + penalty(linear_critic(a * along), q, p, weight=10.0) for a in s]
+    assert s[torch.stack(values).argmin()].item() == pytest.approx(wanted, abs=1e-3)
+
+
 def test_default_weights_and_slopes():
     critic, (q, p) = linear_critic(DIRECTION), samples()
     assert gradient_penalty(critic, q, p).item() == pytest.approx(10 * 0.4**2)
     assert lipschitz(critic, q, p).item() == pytest.approx(10 * 0.4**2)
+    assert excess(critic, q, p).item() == pytest.approx(10 * (1.4**2 - 1))
     assert r1(critic, q, p).item() == pytest.approx(STEEP**2 / 2)
     assert r2(critic, q, p).item() == pytest.approx(STEEP**2 / 2)
     assert both(critic, q, p).item() == pytest.approx(STEEP**2)
@@ -70,8 +91,11 @@ def test_zero_centred_penalties_of_a_quadratic_critic():
 def test_penalty_of_a_quadratic_critic_at_the_drawn_points(penalty):
     q, p = samples()
     u = Noise(4, dtype=torch.float64).uniform(50)[:, None]
-    slopes = steepness(q + u * (p - q)).sqrt() - 5.0
+    squared = steepness(q + u * (p - q))
+    slopes = squared.sqrt() - 5.0
     wanted = 2 * (slopes if penalty is gradient_penalty else slopes.clamp(min=0)).square().mean()
+    if penalty is excess:
+        wanted = 2 * (squared / 25 - 1).clamp(min=0).mean()
     found = penalty(quadratic, q, p, slope=5.0, weight=2.0, rng=Noise(4, dtype=torch.float64))
     torch.testing.assert_close(found, wanted)
 
@@ -116,7 +140,7 @@ def test_two_sided_penalty_pushes_a_shallow_slope_up_and_a_steep_one_down():
 def test_penalty_reaches_the_parameters_but_not_the_samples(penalty):
     net = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1)).double()
     q, p = (x.requires_grad_(True) for x in samples())
-    kwargs = {} if penalty in (r1, r2, both) else {"slope": 0.0}
+    kwargs = {} if penalty in (r1, r2, both) else {"slope": 1e-3}
     penalty(lambda x: net(x).squeeze(1), q, p, **kwargs).backward()
     assert net[0].weight.grad.norm() > 1e-6
     assert q.grad is None
@@ -132,7 +156,7 @@ def test_data_penalty_does_not_look_at_the_model_nor_the_other_at_the_data():
 @pytest.mark.parametrize(("n", "m"), [(50, 20), (20, 50), (7, 5)])
 def test_sides_may_differ_in_number(penalty, n, m):
     found = penalty(linear_critic(DIRECTION), *samples(n, m), slope=0.4, weight=1.0)
-    assert found.item() == pytest.approx(1.0, abs=1e-9)
+    assert found.item() == pytest.approx(3.5**2 - 1 if penalty is excess else 1.0, abs=1e-9)
 
 
 @ON_SEGMENTS

@@ -4,9 +4,11 @@ from base64 import b64decode
 from pathlib import Path
 
 import numpy as np
+import torch
 from report.runs import Page, clouds, make_run
 
-from pushforward.pictures import read_clouds
+from pushforward.data import toy
+from pushforward.pictures import read_clouds, write_samples
 from pushforward.report import write_report
 
 
@@ -29,3 +31,21 @@ def test_images_are_shown_as_they_were_written_and_the_last_one_without_a_script
     for picture, name in zip(pictures, names, strict=True):
         assert b64decode((picture["src"] or "").split(",")[1]) == (run / "samples" / f"{name}.png").read_bytes()
         assert ("hidden" in picture) == (name in names[:2])
+
+
+def test_points_of_a_class_have_its_colour_and_its_name_on_the_page_of_one_run(tmp_path: Path):
+    run, other = make_run(tmp_path / "run"), make_run(tmp_path / "other")
+    ring = toy.load("ring8", n_train=2000, n_test=400)
+    labels = torch.arange(100) % 8
+    (run / "samples" / "data.npz").unlink()
+    write_samples(run / "samples", 200, ring.train[:100], ring, labels)
+    page = Page(write_report([run]))
+    samples, data = clouds(page)
+    assert samples["classes"] == labels.tolist()
+    assert ring.test_labels is not None
+    assert data["classes"] == ring.test_labels.tolist()
+    for name in ring.classes or ("",):
+        assert f'<span class="chip"></span></span>{name}</span>' in page.source
+    assert not any("classes" in cloud for cloud in clouds(Page(write_report([run, other]))))
+    np.savez(run / "samples" / "step-000200.npz", x=np.zeros((9, 2)), labels=np.zeros(8, int), names=np.array(["a"]))
+    assert not any("classes" in cloud for cloud in clouds(Page(write_report([run]))))

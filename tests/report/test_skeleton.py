@@ -48,6 +48,17 @@ def test_every_status_is_said_in_plain_words(tmp_path: Path, status: object, wor
     assert words in Page(write_report([run])).text
 
 
+def test_a_run_that_ended_by_itself_says_so_and_why_beside_its_facts(tmp_path: Path):
+    why = "the kinetic energy, 0.0004 over 20 steps, fell below 0.001"
+    run, plain = make_run(tmp_path / "run", step=80, ended=why), make_run(tmp_path / "plain")
+    page = Page(write_report([run]))
+    assert f"Finished by itself at step 80 of 200: {why}." in page.text
+    assert f"Ended by itself step 80 of 200 {why}" in page.text
+    assert "All 200 steps" not in page.text
+    assert "by itself" not in Page(write_report([plain])).text
+    assert f"why it ended {why} –" in Page(write_report([run, plain])).text
+
+
 def test_nothing_in_a_run_folder_can_add_an_element_to_its_page(tmp_path: Path):
     clean, dirty = make_run(tmp_path / "clean"), make_run(tmp_path / "a<script>alert(3)<")
     for name in ("run.json", "metrics.json"):

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import distributed
 
-from pushforward.commands.sampling import labels_for, rebuild
+from pushforward.commands.sampling import labels_for, rebuild, stock
 from pushforward.commands.watching import Watching
 from pushforward.data import Noise
 from pushforward.data.pairs import Pair, read_pair
@@ -169,9 +169,9 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
     """Samples of a run beside its data, what they are in words, and how many sets of samples there are."""
     data = experiment.data
     n = n or min(len(data.test), 10_000)
-    if not getattr(experiment.method, "source", True):
-        n = min(n, len(getattr(experiment.method, "particles", ())))
-    draws = 1 if experiment.features is None else max(1, min(20, 12_000 // n))
+    most = stock(experiment.method)
+    n = n if most is None else min(n, most)
+    draws = 1 if experiment.features is None else max(1, min(20, 12_000 // n, 20 if most is None else most // n))
     count = draws * n
     x = experiment.method.sample(count, Noise(40_000 + seed), labels_for(experiment, count, seed, None)).cpu()
     split = (

@@ -1,4 +1,4 @@
-"""sample and transport: what a finished run can give."""
+"""sample: what a finished run can give."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from pushforward import __version__
-from pushforward.data import Dataset, Noise, source
+from pushforward.data import Dataset, Noise
 from pushforward.errors import DataError, UsageError
 from pushforward.pictures import replace_file
 from pushforward.recipes import RECIPES
@@ -24,8 +24,9 @@ from pushforward.training.experiment import Experiment
 from pushforward.training.placement import Placement
 from pushforward.training.run import same_data
 from pushforward.training.state import load_state, place
+from pushforward.types import Method
 
-__all__ = ["labels_for", "rebuild", "sample", "transport"]
+__all__ = ["labels_for", "names_of", "rebuild", "sample", "stock", "write_npz"]
 
 
 def sample(
@@ -64,7 +65,7 @@ def sample(
         raise UsageError(f"--out {out}: already holds PNG files; name a new folder, so that two draws do not mix")
     chosen = labels_for(experiment, n, seed, labels)
     x = experiment.data.decode(experiment.method.sample(n, Noise(seed), chosen))
-    names = None if chosen is None else _names(experiment.data)[chosen.numpy()]
+    names = None if chosen is None else names_of(experiment.data)[chosen.numpy()]
     if pictures:
         path.mkdir(parents=True, exist_ok=True)
         for k, image in enumerate(x):
@@ -72,54 +73,15 @@ def sample(
             Image.fromarray(image).save(path / f"{k:06d}{tag}.png")
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_npz(path, {"x": x} if names is None else {"x": x, "labels": names})
+        write_npz(path, {"x": x} if names is None else {"x": x, "labels": names})
     return {"out": out, "n": n, "seed": seed, "shape": list(x.shape)}
 
 
-def _names(data: Dataset) -> np.ndarray:
+def names_of(data: Dataset) -> np.ndarray:
     """What the data call their classes, (classes,): whole numbers where all are, else text."""
     classes = data.classes or ()
     numbers = all(re.fullmatch(r"-?\d{1,18}", name) for name in classes)
     return np.array([int(name) for name in classes] if numbers else list(classes))
-
-
-def transport(
-    folder: Path, points: str, out: Path, *, which: str = "last", trust: Sequence[str] = (), device: str = "cpu"
-) -> dict[str, Any]:
-    """Carry new points along the fields that a particle run recorded.
-
-    Args:
-        folder: A run of `toy_particles`.
-        points: File of points in data units, PATH[:key].
-        out: F.npz; array `x` holds the points after, `start` before.
-        which: "last" or "best".
-        trust: Outside divergences that may be imported.
-        device: Where the fields are evaluated.
-
-    Raises:
-        UsageError: If the run recorded no fields.
-        DataError: If the points do not fit the run.
-    """
-    if out.suffix != ".npz":
-        raise UsageError(f"--out {out}: name a file that ends in .npz")
-    experiment, description = rebuild(folder, which, trust, device)
-    carry = getattr(experiment.method, "transport", None)
-    if carry is None:
-        raise UsageError(
-            f"{folder}: a run of {description['recipe']} has no recorded fields; transport takes a run of toy_particles"
-        )
-    start, kind = source.read_array(points)
-    if kind != experiment.data.kind or tuple(start.shape[1:]) != tuple(
-        experiment.data.decode(experiment.data.test[:1]).shape[1:]
-    ):
-        raise DataError(
-            f"{points}: {kind} of shape {tuple(start.shape[1:])}, and the run moves {experiment.data.kind} of "
-            f"shape {experiment.data.event}; give points like the training data"
-        )
-    x = experiment.data.decode(carry(experiment.data.encode(start)))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    _write_npz(out, {"x": x, "start": start})
-    return {"out": str(out), "n": len(x), "shape": list(x.shape)}
 
 
 def rebuild(
@@ -161,13 +123,36 @@ def rebuild(
     return experiment, run
 
 
+def stock(method: Method) -> int | None:
+    """Number of particles that samples are chosen from; None where a method makes as many as are wanted.
+
+    Particles with recorded fields and a source of new points make more; others can only show themselves.
+    """
+    particles = getattr(method, "particles", None)
+    if particles is None or (getattr(method, "source", None) is not None and len(getattr(method, "tape", ()))):
+        return None
+    return len(particles)
+
+
 def labels_for(experiment: Experiment, n: int, seed: int, wanted: str | None) -> Tensor | None:
-    """Classes to sample: those wanted, in turn, or drawn by their frequency in the data."""
-    known = experiment.data.train_labels
+    """Classes to sample: those wanted, in turn, or drawn by their frequency in the data.
+
+    Where samples can only be chosen from particles, their own classes are drawn, without replacement, so that none runs
+    out.
+
+    Raises:
+        UsageError: If the run has no such classes, or more samples are wanted than there are particles.
+    """
+    known, most = experiment.data.train_labels, stock(experiment.method)
+    if most is not None and n > most:
+        raise UsageError(f"-n {n}: this run keeps {most} particles and no way to make more; ask for at most {most}")
     if not experiment.conditional or known is None:
         if wanted is not None:
             raise UsageError(f"--labels {wanted}: this run is not conditional; train it with --conditional")
         return None
+    own = getattr(experiment.method, "labels", None)
+    if wanted is None and most is not None and own is not None:
+        return own.cpu()[torch.argsort(Noise(30_000 + seed).uniform(most))[:n]]
     if wanted is None:
         return known[Noise(30_000 + seed).integers(len(known), n)]
     classes = experiment.data.classes or ()
@@ -177,7 +162,8 @@ def labels_for(experiment: Experiment, n: int, seed: int, wanted: str | None) ->
     return codes.repeat(n // len(codes) + 1)[:n]
 
 
-def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays so that nobody ever reads half of them."""
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
     replace_file(path, content.getvalue())

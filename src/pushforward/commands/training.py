@@ -30,6 +30,8 @@ from pushforward.training.state import reunite
 
 __all__ = ["Outcome", "train"]
 
+SHOWN = ("divergence", "kinetic", "bound", "speed", "score")  # numbers of a step beside its bar
+
 
 @dataclass
 class Outcome:
@@ -50,6 +52,7 @@ class Outcome:
     def summary(self) -> dict[str, Any]:
         """The same for machines."""
         known = {key: self.run.description[key] for key in ("step", "steps", "seconds", "status")}
+        known |= {key: self.run.description[key] for key in ("ended",) if key in self.run.description}
         measured = {} if self.measures is None else self.measures.as_dict()
         return (
             {"run": str(self.run.folder)} | known | measured | ({} if self.page is None else {"report": str(self.page)})
@@ -96,7 +99,8 @@ def train(
               show=write_samples)  # fmt: skip
     if stored is not None:
         run.resume()
-        _tell(placement, f"continuing {folder} at step {run.step} of {experiment.steps}")
+        _tell(placement, _greeting(run))
+    over = stored is not None and run.step > 0 and run.finished
     with _stop_between_steps(placement) as stop:
         try:
             _watch(run, stop, minutes)
@@ -108,8 +112,8 @@ def train(
     outcome = Outcome(0 if done or not stop.signal else 128 + stop.signal, run)
     if outcome.code:
         _tell(placement, f"interrupted at step {run.step}; saved. Continue with: {description['command']} --resume")
-    elif "ended" in description:
-        _tell(placement, f"ended at step {run.step} of {experiment.steps}: {description['ended']}")
+    elif "ended" in description and not over:
+        _tell(placement, f"ended by itself at step {run.step} of {experiment.steps}: {description['ended']}")
     elif not done:
         _tell(
             placement,
@@ -123,6 +127,16 @@ def train(
         distributed.barrier()
         distributed.destroy_process_group()
     return outcome
+
+
+def _greeting(run: Run) -> str:
+    """What a run that is taken up again will do: go on, or nothing, as it had ended."""
+    place = f"step {run.step} of {run.experiment.steps}"
+    if "ended" in run.description:
+        return f"{run.folder} had ended by itself at {place}: {run.description['ended']}; nothing is left to train"
+    if run.step and run.finished:
+        return f"{run.folder} had finished all {run.experiment.steps} steps; nothing is left to train"
+    return f"continuing {run.folder} at {place}"
 
 
 def _cores() -> int:
@@ -225,10 +239,11 @@ def _watch(run: Run, stop: Stop, minutes: float | None) -> None:
             if progress.seconds - shown > 0.2 or progress.step == progress.steps:
                 shown = progress.seconds
                 bar.update(task, completed=progress.step, numbers=_short(progress.numbers))
+        bar.update(task, completed=run.step)
 
 
 def _short(numbers: dict[str, float]) -> str:
-    return " ".join(f"{name} {value:.3g}" for name, value in numbers.items() if name in ("bound", "speed", "score"))
+    return " ".join(f"{name} {value:.3g}" for name, value in numbers.items() if name in SHOWN)
 
 
 def _tell(placement: Placement, message: str) -> None:

@@ -44,6 +44,19 @@ def numbered(
     return codes.astype(np.int64), np.searchsorted(values, held).astype(np.int64), names
 
 
+def named(labels: np.ndarray, classes: tuple[str, ...], place: str) -> np.ndarray:
+    """Numbers of labels among known classes, int64 (n,).
+
+    Raises:
+        DataError: If the shape or the type is wrong, or a label is none of the classes.
+    """
+    names = [str(value) for value in _plain(labels, place).tolist()]
+    numbers = {name: k for k, name in enumerate(classes)}
+    if strange := next((name for name in names if name not in numbers), None):
+        raise DataError(f"{place}: the label {strange} is none of the classes: use {', '.join(classes[:20])}")
+    return np.array([numbers[name] for name in names], np.int64)
+
+
 def _plain(labels: np.ndarray, place: str) -> np.ndarray:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

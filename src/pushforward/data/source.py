@@ -12,7 +12,7 @@ from pushforward.data.pixels import inner_side, model_side, recognise, squared, 
 from pushforward.data.raw import Raw, chosen, enough, finite, numeric
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["load", "parse", "read_array"]
+__all__ = ["load", "parse", "read_array", "read_labelled"]
 
 TEXT = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
@@ -86,15 +86,35 @@ def read_array(spec: str, *, side: int | None = None, channels: int | None = Non
     """
     path, key = parse(spec.strip())
     raw = read(path, key, side=side, channels=channels)
+    return _in_units(raw, side, channels), raw.kind
+
+
+def read_labelled(spec: str, labels: str | None = None) -> tuple[np.ndarray, Kind, np.ndarray | None]:
+    """Read samples in data units, as `read_array` does, with the labels of the rows.
+
+    Args:
+        spec: PATH[:key], as for `load`.
+        labels: Name of an array or column of the same file, or PATH[:key] of another; what the source brings if None.
+
+    Raises:
+        DataError: If the data or the labels are missing, damaged or unfit.
+        UsageError: If an option does not apply.
+    """
+    path, key = parse(spec.strip())
+    raw = read(path, key, labels)
+    return _in_units(raw, None, None), raw.kind, raw.labels
+
+
+def _in_units(raw: Raw, side: int | None, channels: int | None) -> np.ndarray:
     enough(len(raw.x), raw.place, 2)
     if raw.kind == "points":
         if side is not None or channels is not None:
             raise UsageError(f"{raw.place}: these are points, not images: leave out the side and the channels")
-        return raw.x, raw.kind
+        return raw.x
     x = raw.x if channels is None else with_channels(raw.x, channels)
     short = min(x.shape[1:3])
     levels = np.rint(squared(x, inner_side(short, model_side(short, side, raw.place)))).astype(np.uint8)
-    return levels[..., 0] if levels.shape[-1] == 1 else levels, raw.kind
+    return levels[..., 0] if levels.shape[-1] == 1 else levels
 
 
 def parse(spec: str) -> tuple[Path, str | None]:

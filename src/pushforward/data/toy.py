@@ -1,4 +1,4 @@
-"""Two-dimensional toys: functions and mixtures that draw n points from a generator."""
+"""Toys in two or three dimensions: functions and mixtures that draw n points from a generator."""
 
 import difflib
 import math
@@ -12,6 +12,7 @@ from torch import Tensor
 from pushforward.data import student
 from pushforward.data.dataset import Affine, Dataset, Split, fingerprint, standardise
 from pushforward.data.mixture import Mixture, Rng, numpy_rng
+from pushforward.data.shapes import four_modes, normal, sierpinski, sierpinski3, swiss_roll3
 from pushforward.errors import UsageError
 
 __all__ = [
@@ -19,17 +20,23 @@ __all__ = [
     "Mixture",
     "checkerboard",
     "circles",
+    "four_modes",
     "gaussian",
     "gaussians2",
+    "gaussians4",
     "grid25",
     "load",
     "mixture2",
     "mixture_skewed",
     "moons",
+    "normal",
     "pinwheel",
     "ring8",
     "s_curve",
+    "sierpinski",
+    "sierpinski3",
     "swiss_roll",
+    "swiss_roll3",
     "two_spirals",
 ]
 
@@ -38,6 +45,7 @@ NAMES = (
     "grid25",
     "gaussian",
     "gaussians2",
+    "gaussians4",
     "mixture2",
     "mixture_skewed",
     "moons",
@@ -47,6 +55,11 @@ NAMES = (
     "two_spirals",
     "checkerboard",
     "pinwheel",
+    "normal",
+    "four_modes",
+    "swiss_roll3",
+    "sierpinski",
+    "sierpinski3",
 )
 
 # Eight modes of standard deviation 0.01 on the unit circle (PacGAN, Lin et al., 2018, arXiv:1712.04086).
@@ -60,6 +73,9 @@ gaussian = Mixture.of([[1.0, -0.5]], covariances=[[[1.0, 0.6], [0.6, 0.8]]])
 
 # Two round Gaussians of equal weight, four standard deviations apart.
 gaussians2 = Mixture.of([[-1.0, 0.0], [1.0, 0.0]], sigma=0.5)
+
+# Four round Gaussians at the corners of a square, eight standard deviations apart.
+gaussians4 = Mixture.of([[x, y] for x in (0.0, 4.0) for y in (0.0, 4.0)], sigma=0.5)
 
 # Two Gaussians with opposite correlations.
 mixture2 = Mixture.of(
@@ -166,7 +182,7 @@ def load(name: str, *, seed: int = 0, n_train: int = 100_000, n_test: int = 10_0
         encode=unit.encode,
         mixture=toy if isinstance(toy, Mixture) else None,
         split=Split(seed, n_test / n, n_train, n_test, fingerprint(raw)),
-        columns=("x", "y"),
+        columns=("x", "y", "z")[: raw.shape[1]],
         classes=tuple(map(str, range(len(toy.weights)))) if isinstance(toy, Mixture) else None,
     )
 

@@ -40,8 +40,8 @@ __all__ = [
 BITS = 54
 """How far the bracket of nu is halved: past the rounding of float64."""
 
-SIZE = 1 << 16
-"""Numbers that one round of the search may hold, as far as that leaves it two intervals."""
+SIZE = {"cpu": 13, "cuda": 18}
+"""log2 of how many numbers a round of the search may hold: what a processor does in the time it takes to ask for it."""
 
 
 def cumulant(divergence: Divergence, phi: Scores) -> Scalar:
@@ -134,7 +134,7 @@ def _root(divergence: Divergence, phi: Tensor) -> tuple[Tensor, Tensor]:
     width = (-phi.min()).clamp(max=divergence.domain)
     if divergence.df is not None:
         width = torch.minimum(width, divergence.df(torch.full_like(width, m)))
-    low, bits = -width, next((k for k in (4, 3, 2) if m << k <= SIZE), 1)
+    low, bits = -width, max(1, min(6, SIZE.get(phi.device.type, 18) - m.bit_length()))
     parts = 1 << bits
     cuts = torch.arange(1, parts, dtype=phi.dtype, device=phi.device)
     for _ in range(math.ceil(BITS / bits)):
@@ -159,6 +159,9 @@ def lipschitz_dual(divergence: Divergence) -> Divergence:
 
     Minus the least contrast is the divergence, and minus the contrast of any critic in the class bounds it from below.
     f, f' and the conjugate stay those of the given one; one that has its contrast already is returned as it is.
+
+    Mass of q where p has none counts as infinitely far in D_f, so between samples even total variation may pass 1.
+    Lambda is concave in p and no mean over it: batches, and ranks with a batch each, overrate the divergence.
 
     Args:
         divergence: An f-divergence with a conjugate.

@@ -11,24 +11,26 @@ from torch import Tensor
 from pushforward.divergences import Divergence, weight
 from pushforward.types import Critic, Labels, Logs, Samples, Scalar, Velocity
 
-__all__ = ["Ascent", "linear_critic", "observed", "quadratic_critic"]
+__all__ = ["Ascent", "limited", "linear_critic", "measured", "observed", "quadratic_critic"]
 
 
 @dataclass(frozen=True)
 class Ascent:
-    r"""The velocity :math:`v(x) = w(d(x))\,\nabla d(x)`, the weight capped.
+    r"""The velocity :math:`v(x) = w(d(x))\,\nabla d(x)`, the weight capped and the speed limited.
 
     Attributes:
         critic: Log-ratio d, (n, *event) -> (n,); its parameters should be frozen, or their gradients are computed too.
         divergence: Supplies w.
         cap: Largest weight.
         labels: Classes (n,) of the points, for a conditional critic.
+        limit: Largest speed of a point: the slope L of a critic that a penalty only keeps near it.
     """
 
     critic: Critic
     divergence: Divergence
     cap: float = math.inf
     labels: Labels | None = None
+    limit: float = math.inf
 
     def __call__(self, x: Samples, t: float = 0.0) -> Samples:
         """Velocity (n, *event) at x; the same at every time."""
@@ -41,21 +43,46 @@ class Ascent:
             scores = self.critic(x) if self.labels is None else self.critic(x, self.labels)
             (slope,) = torch.autograd.grad(scores.sum(), x)
         w, capped = weight(self.divergence, scores.detach(), self.cap)
-        return slope * w.view(-1, *[1] * (x.dim() - 1)), w, capped
+        return limited(slope * w.view(-1, *[1] * (x.dim() - 1)), self.limit)[0], w, capped
 
     def given(self, labels: Labels | None) -> Ascent:
         """The same field for points of other classes."""
         return replace(self, labels=labels)
 
 
+def limited(v: Samples, limit: float) -> tuple[Samples, Scalar]:
+    """Velocities (n, *event) whose length passes the limit brought back to it, and the share of those."""
+    if limit == math.inf:
+        return v, v.new_zeros(())
+    speed = v.flatten(1).norm(dim=1).view(-1, *[1] * (v.dim() - 1))
+    return v * (limit / speed).clamp(max=1.0), (speed > limit).to(v.dtype).mean()
+
+
 def observed(velocity: Velocity, x: Samples) -> tuple[Samples, Logs]:
-    """The velocity at x, with its root mean square and, for an `Ascent`, the mean weight and the share at the cap."""
+    """The velocity at x, with its root mean square.
+
+    For an `Ascent` also the mean weight, the share at the cap and, where its speed is limited, the share at the limit.
+    """
     if isinstance(velocity, Ascent):
-        v, weights, capped = velocity.with_weights(x)
+        v, weights, capped = replace(velocity, limit=math.inf).with_weights(x)
         logs = {"weight": weights.mean(), "capped": capped}
+        if velocity.limit < math.inf:
+            v, logs["limited"] = limited(v, velocity.limit)
     else:
         v, logs = velocity(x), {}
     return v, logs | {"speed": v.square().sum().div(len(v)).sqrt()}
+
+
+def measured(v: Samples, before: Samples, after: Samples) -> tuple[Tensor, Tensor]:
+    """What a step was like: its lengths (n,), and (mean |v|², mean square of the lengths, largest |v|²).
+
+    Args:
+        v: Velocity before the step, (n, *event).
+        before: Points before it, (n, *event).
+        after: Points after it, (n, *event).
+    """
+    squares, moved = v.flatten(1).square().sum(1), (after - before).flatten(1).square().sum(1)
+    return moved.sqrt(), torch.stack([squares.mean(), moved.mean(), squares.max()])
 
 
 def linear_critic(slope: Tensor, offset: float = 0.0) -> Critic:

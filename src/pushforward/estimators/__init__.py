@@ -1,6 +1,7 @@
 """The face: generative models and moving clouds as scikit-learn estimators, fit / sample / transport / save / load."""
 
 from pushforward.estimators.generator import FlowGenerator
+from pushforward.estimators.latent import LatentFlow
 from pushforward.estimators.particles import ParticleFlow
 
-__all__ = ["FlowGenerator", "ParticleFlow"]
+__all__ = ["FlowGenerator", "LatentFlow", "ParticleFlow"]

@@ -22,6 +22,7 @@ from pushforward.data.batches import Batches
 from pushforward.data.noise import Noise
 from pushforward.divergences import Divergence, locate
 from pushforward.estimators import store
+from pushforward.estimators.classes import coded_like
 from pushforward.estimators.layout import Layout
 from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
 from pushforward.estimators.unit import Array, Unit, columns, pixels
@@ -205,7 +206,10 @@ class FlowGenerator(BaseEstimator):
         if self.classes_ is None and y is None and not return_labels:
             return self._drawn(n, None, noise(state))
         classes = self._known()
-        codes = state.choice(len(classes), n, p=self.class_prior_) if y is None else self._codes(y, n)
+        if y is None:
+            codes = state.choice(len(classes), n, p=self.class_prior_)
+        else:
+            codes = coded_like(y, classes, n, "y").numpy()
         x = self._drawn(n, codes, noise(state))
         return (x, classes[codes]) if return_labels else x
 
@@ -222,7 +226,7 @@ class FlowGenerator(BaseEstimator):
         check_is_fitted(self)
         data = self._validated(X, reset=False)
         known = None if self.classes_ is None else y
-        groups = np.zeros(len(data), int) if known is None else self._codes(known, len(data))
+        groups = np.zeros(len(data), int) if known is None else coded_like(known, self._known(), len(data), "y").numpy()
         p = self.unit_.encode(data).flatten(1)
         q = self.unit_.encode(self.sample(len(data), 0, y=known)).flatten(1)
         along, total = directions(p.shape[1], 128, seed=0), 0.0
@@ -295,16 +299,6 @@ class FlowGenerator(BaseEstimator):
             labels = () if codes is None else (torch.from_numpy(codes[k : k + BLOCK]).to(device),)
             parts.append(net(z.to(device), *labels).cpu())
         return self.unit_.decode(torch.cat(parts).reshape(n, *self.event_shape_))
-
-    def _codes(self, y: ArrayLike, n: int) -> NDArray:
-        """Numbers of the classes y, (n,)."""
-        if np.shape(y) not in ((), (n,)):
-            raise ValueError(f"y has shape {np.shape(y)}: give one class, or {n} of them, one a sample")
-        values, classes = np.broadcast_to(np.asarray(y), (n,)), self._known()
-        codes = np.searchsorted(classes, values).clip(max=len(classes) - 1)
-        if strange := values[classes[codes] != values].tolist():
-            raise ValueError(f"class {strange[0]!r} is unknown: fit saw {', '.join(map(repr, classes.tolist()))}")
-        return codes
 
     def _known(self) -> NDArray:
         """The classes, of a model that has some."""

@@ -1,13 +1,14 @@
-"""`ParticleFlow`: a cloud of points moved onto data by a learned gradient flow, and the recorded fields replayed."""
+"""`ParticleFlow`: a cloud of points moved onto data by a gradient flow, and the recorded fields replayed."""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from numbers import Integral, Real
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -15,99 +16,83 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 from torch.optim import Adam
 
 from pushforward.data.batches import Batches
 from pushforward.data.noise import Noise
 from pushforward.divergences import Divergence, locate
-from pushforward.dynamics.integrate import Integrator, euler, heun, rk4
-from pushforward.dynamics.velocity import Ascent
+from pushforward.errors import UsageError
 from pushforward.estimators import store
+from pushforward.estimators.classes import coded_like, codes
+from pushforward.estimators.fields import SCHEMES, Constraint, Field, Layout, Pace, Scheme, scheme_of
 from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
 from pushforward.estimators.unit import Array, Unit, columns
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles import Particles
+from pushforward.methods.particles import Particles, Replayable
+from pushforward.methods.watch import Until
 from pushforward.metrics.transport import directions, sliced_wasserstein
-from pushforward.nets import mlp
-from pushforward.penalties import lipschitz
+from pushforward.penalties import excess
 from pushforward.training.learner import Learner
-from pushforward.types import Samples
+from pushforward.training.schedule import linear
+from pushforward.types import Flow, Logs, Samples
 
-__all__ = ["Field", "ParticleFlow"]
+__all__ = ["ParticleFlow"]
 
-Scheme = Literal["euler", "heun", "rk4"]
-SCHEMES: dict[str, Integrator] = {"euler": euler, "heun": heun, "rk4": rk4}
 MOST = 2_000  # particles, unless more are asked for
-
-
-@dataclass(frozen=True, eq=False)
-class Field:
-    """The velocities of a fit, in model units, as tensors that can be replayed.
-
-    Attributes:
-        net: The critic's architecture; its own weights are not used.
-        states: Weights of the critic at each step, by name, each (steps, *shape).
-        divergence: What the velocity lowered, or its name.
-        cap: Largest weight of a point.
-        step: Time of one step.
-        scheme: 'euler', 'heun' or 'rk4'.
-        layout: Arguments that `net` was built with.
-    """
-
-    net: nn.Module
-    states: dict[str, Tensor]
-    divergence: str | Divergence
-    cap: float
-    step: float
-    scheme: str
-    layout: dict[str, int]
-
-    def transport(self, x: Samples, device: torch.device) -> Samples:
-        """Points (n, d) carried along all steps."""
-        x, scheme, divergence = x.to(device), SCHEMES[self.scheme], locate(self.divergence)
-        for k in range(len(next(iter(self.states.values())))):
-            state = {name: tensors[k].to(device) for name, tensors in self.states.items()}
-            x = scheme(Ascent(self._critic(state), divergence, self.cap), x, k * self.step, self.step)
-        return x
-
-    def _critic(self, state: dict[str, Tensor]) -> Callable[[Samples], Tensor]:
-        return lambda x: functional_call(self.net, state, (x,))
+TIGHT = 100  # columns up to which a critic of orthonormal layers is the default
+CONSTRAINTS = ("auto", "bjorck", "spectral", "reference", "penalty")
 
 
 class ParticleFlow(BaseEstimator):
     r"""Moves a cloud of points onto data along the gradient flow of a divergence, and keeps the way it took.
 
-    Particles x follow :math:`\dot x = w(d(x))\,\nabla d(x)` with a critic d that estimates log p/q, trained a little at
-    every step and never steeper than about `slope` between the clouds: this one-sided penalty keeps a flow towards a
-    handful of points from bursting. Every step's critic is recorded, so `transport` carries new points the same way.
+    Particles follow :math:`\dot x = w(d(x))\,\nabla d(x)` with a critic d that is trained a little at every step and
+    never steeper than `slope`, so that no particle is faster (w = 1 for the Lipschitz-regularised divergences). Every
+    step's critic is recorded, so `transport` carries new points the same way.
 
-    The model works in standard units: columns of target and source, counted alike, get mean 0 and deviation 1.
+    The model works in standard units: columns of target and source, counted alike, get mean 0 and deviation 1. A gentle
+    slope carries mass; a steep one reweighs modes that already have some, and leaves them too full: `slope` times the
+    distance between modes should be well below 1.
 
     Args:
-        divergence: A constant of `pushforward.divergences` or its name, `'alpha(1.5)'`, or `'package.module:NAME'`.
-        steps: Steps of the particles; each records one critic.
-        step: Time of one step: points move by at most `step * slope * w` standard units (w = 1 for KL).
-        scheme: 'euler', 'heun' or 'rk4'.
+        divergence: A constant of `pushforward.divergences` or its name, `'alpha_lip(2)'`, or `'package.module:NAME'`.
+        critic: How its slope is bounded: 'bjorck' (orthonormal layers, tight), 'spectral' (layer norms), 'reference'
+            (Frobenius norms, loose), 'penalty' (soft, with a speed limit); 'auto' is 'bjorck' up to 100 columns, then
+            'spectral'.
+        flow: Any other flow, such as `flows.sinkhorn.SinkhornFlow()`, in place of the critic and its settings.
+        steps: Steps of the particles.
+        step: Time of one step: points move by at most `step * slope * w` standard units.
+        decay: Factor that the last step has; over the second half of the steps they shorten to it.
+        scheme: 'euler', 'heun', 'rk4', or Adams-Bashforth 'ab2' to 'ab5'.
+        refit: Train the critic again at every stage of the scheme, where the stage's points are.
+        warmup: Updates of the critic before anything moves.
+        tol: Stop when the mean kinetic energy over 20 steps is below `tol * slope²`; None goes on to the last step.
         n_particles: Particles when there is no source; None takes as many as the target has rows, but at most 2000.
-        batch_size: Rows of the target that the critic sees at a time; fewer if there are fewer.
-        width: Units of the critic's hidden layers.
+        batch_size: Rows of the target, and particles, that the critic sees at a time; fewer if there are fewer.
+        width: Units of the critic's hidden layers; None takes 32 up to 10 columns, 64 up to 100, then 128.
         depth: Hidden layers.
         critic_steps: Updates of the critic before each step.
         lr: Learning rate of its Adam.
-        penalty: Weight of the one-sided slope penalty; 0 for none.
-        slope: Slope that is free of charge, in score units per standard unit.
+        penalty: Weight of the one-sided slope penalty of 'penalty'.
+        slope: Largest slope, in score units per standard unit.
         cap: Largest weight w of a particle.
-        compile: Compile the whole step; pays from about ten thousand steps on.
+        record: Keep every so many-th field for `transport`; 0 keeps none.
+        compile: Compile the whole step; pays from some thousands of steps on.
         device: 'cpu', 'cuda', 'auto', or any name torch knows.
         random_state: Seed of weights, particles and batches: a whole number, a `RandomState`, or None for numpy's own.
         verbose: Whether to show a progress bar.
 
     Attributes:
         particles_: Where the particles ended, (n, d), in data units; row i started as row i of the source.
+        labels_: Their classes (n,), or None.
+        extra_: Where the extra points ended, or None.
+        history_: Numbers of each step by name, each (steps,): divergence, kinetic, path, slope, certificate, ess, held.
+        stopped_: Why it stopped before the last step; empty if it did not.
+        n_iter_: Steps done.
         field_: The recorded velocities.
         unit_: The map between data units and standard units.
+        classes_: The classes, where labels were given.
         has_source_: Whether a source was given.
         n_features_in_: Number of columns d.
         feature_names_in_: Their names, where the target had some.
@@ -123,36 +108,55 @@ class ParticleFlow(BaseEstimator):
     """
 
     particles_: Array
+    labels_: np.ndarray | None
+    extra_: Array | None
+    history_: dict[str, Array]
+    stopped_: str
+    n_iter_: int
     field_: Field
     unit_: Unit
+    classes_: np.ndarray | None
     has_source_: bool
     n_features_in_: int
 
     def __init__(
         self,
         *,
-        divergence: str | Divergence = "KL",
+        divergence: str | Divergence = "KL_LIP",
+        critic: Constraint = "auto",
+        flow: Flow | None = None,
         steps: int = 300,
-        step: float = 0.1,
+        step: float = 0.5,
+        decay: float = 0.2,
         scheme: Scheme = "euler",
+        refit: bool = False,
+        warmup: int = 150,
+        tol: float | None = None,
         n_particles: int | None = None,
         batch_size: int = 500,
-        width: int = 64,
+        width: int | None = None,
         depth: int = 3,
         critic_steps: int = 3,
-        lr: float = 1e-3,
+        lr: float = 5e-3,
         penalty: float = 10.0,
-        slope: float = 1.0,
+        slope: float = 0.2,
         cap: float = 100.0,
+        record: int = 1,
         compile: bool = False,
         device: str = "cpu",
         random_state: Seed = None,
         verbose: bool = False,
     ) -> None:
         self.divergence = divergence
+        self.critic: Constraint = critic
+        self.flow = flow
         self.steps = steps
         self.step = step
+        self.decay = decay
         self.scheme: Scheme = scheme
+        self.refit = refit
+        self.warmup = warmup
+        self.tol = tol
         self.n_particles = n_particles
         self.batch_size = batch_size
         self.width = width
@@ -162,18 +166,32 @@ class ParticleFlow(BaseEstimator):
         self.penalty = penalty
         self.slope = slope
         self.cap = cap
+        self.record = record
         self.compile = compile
         self.device = device
         self.random_state: Seed = random_state
         self.verbose = verbose
 
-    def fit(self, target: ArrayLike, source: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        target: ArrayLike,
+        source: ArrayLike | None = None,
+        *,
+        labels: ArrayLike | None = None,
+        source_labels: ArrayLike | None = None,
+        extra: ArrayLike | None = None,
+        held: ArrayLike | None = None,
+    ) -> Self:
         """Move the source, or standard normal noise, onto the target.
 
         Args:
             target: Data, (n, d), at least two different rows.
             source: Where the particles start, (m, d) in the same units; None for normal noise. A one-dimensional array
                 is what a scikit-learn pipeline passes along as labels: it is ignored.
+            labels: Classes (n,) of the target: each is a law of its own, and particles keep theirs.
+            source_labels: Classes (m,) of the source; with noise they are drawn as often as in the target.
+            extra: Further points (k, d) that ride along without being seen by the critic; not with labels.
+            held: Held-out data (k, d), on which the divergence is followed as well; not with labels.
 
         Raises:
             ValueError: If the data or a parameter cannot be used.
@@ -183,54 +201,151 @@ class ParticleFlow(BaseEstimator):
         p = validated(self, target, reset=True)
         start = None if source is None or np.ndim(source) == 1 else validated(self, source)
         unit = columns(p) if start is None else columns(p, start)
+        classes, y = codes(labels, len(p), "labels") if labels is not None else (None, None)
+        if classes is not None and (extra is not None or held is not None or self.flow is not None):
+            raise UsageError("labels do not go with extra, held or a flow of your own; leave one of them out")
         state, placement = check_random_state(self.random_state), find(self.device)
         rng = Noise(seed_of(state), device=placement.device)
-        layout = {"event": p.shape[1], "width": int(self.width), "depth": int(self.depth)}
-        critic = Learner(build(lambda: mlp.critic(**layout), seed_of(state)),
-                         partial(Adam, lr=self.lr, betas=(0.0, 0.99), fused=True))  # fmt: skip
-        critic.place(placement)
-        penalty = partial(lipschitz, slope=self.slope, weight=self.penalty, rng=rng)
-        flow = CriticFlow(critic, divergence, penalties=(penalty,) if self.penalty else (), steps=self.critic_steps,
-                          cap=self.cap)  # fmt: skip
+        layout = self._layout(p.shape[1], 0 if classes is None else len(classes))
+        flow = self.flow or self._flow(layout, divergence, seed_of(state), rng, find(self.device))
         count = min(len(p), MOST) if self.n_particles is None else self.n_particles
         first = rng.normal(count, p.shape[1]) if start is None else unit.encode(start).to(placement.device)
-        method = Particles(flow, first, self.step, rng, SCHEMES[self.scheme], record=True, compile=self.compile)
-        x = unit.encode(p).to(placement.device)
-        follow(method.learn(Batches(x, min(self.batch_size, len(x)), seed=seed_of(state))), self.steps, self.verbose)
-        tape = {name: torch.stack([fields[name] for fields in method.tape]) for name in method.tape[0]}
-        self.unit_, self.has_source_, self.particles_ = unit, start is not None, unit.decode(method.particles)
-        net = critic.net.requires_grad_(False)
-        self.field_ = Field(net, tape, self.divergence, self.cap, self.step, self.scheme, layout)
+        mine = self._source_classes(classes, y, source_labels, first, start is not None, rng)
+        x, size = unit.encode(p).to(placement.device), self.batch_size
+        given = None if held is None else unit.encode(validated(self, held)).to(placement.device)
+        method = Particles(
+            flow, first, self.step, rng, scheme_of(self.scheme),
+            record=self.record, compile=self.compile, warmup=math.ceil(self.warmup / self.critic_steps),
+            schedule=linear(self.steps, self.decay, 0.5), refit=self.refit, labels=mine,
+            extra=None if extra is None else unit.encode(validated(self, extra)).to(placement.device),
+            batch=size if size < len(first) else None, held=None if given is None else lambda: given,
+            diagnose=max(1, self.steps // 100) if self.flow is None else 1,
+            until=Until(kinetic=None if self.tol is None else self.tol * self.slope**2),
+        )  # fmt: skip
+        stream = Batches(x, min(size, len(x)), seed=seed_of(state), labels=y)
+        seen: list[Logs] = []
+        follow(_kept(method.learn(stream), seen), self.steps, self.verbose)
+        self._finish(method, unit, layout, classes, start is not None, seen)
         return self
 
-    def transport(self, X: ArrayLike) -> Array:
+    def _layout(self, event: int, classes: int) -> Layout:
+        constraint = ("bjorck" if event <= TIGHT else "spectral") if self.critic == "auto" else self.critic
+        width = self.width or (32 if event <= 10 else 64 if event <= TIGHT else 128)
+        return Layout(event, int(width), int(self.depth), float(self.slope), constraint, classes)
+
+    def _flow(self, layout: Layout, divergence: Divergence, seed: int, rng: Noise, placement: object) -> CriticFlow:
+        critic = Learner(build(layout.critic, seed), partial(Adam, lr=self.lr, betas=(0.5, 0.999), fused=True))
+        critic.place(placement)  # pyright: ignore[reportArgumentType]
+        soft = layout.constraint == "penalty"
+        penalty = partial(excess, slope=self.slope, weight=self.penalty, rng=rng)
+        return CriticFlow(critic, divergence, penalties=(penalty,) if soft and self.penalty else (),
+                          steps=self.critic_steps, cap=self.cap, limit=self._limit(layout))  # fmt: skip
+
+    def _limit(self, layout: Layout) -> float:
+        return self.slope if layout.constraint == "penalty" and self.penalty else math.inf
+
+    def _source_classes(
+        self,
+        classes: np.ndarray | None,
+        y: Tensor | None,
+        given: ArrayLike | None,
+        first: Samples,
+        has: bool,
+        rng: Noise,
+    ) -> Tensor | None:
+        if classes is None or y is None:
+            if given is not None:
+                raise UsageError("source_labels go with labels of the target: give both")
+            return None
+        if given is not None:
+            return coded_like(given, classes, len(first), "source_labels").to(first.device)
+        if has:
+            raise UsageError("a source with labelled targets needs source_labels")
+        return y[rng.integers(len(y), len(first)).cpu()].to(first.device)
+
+    def _finish(
+        self, method: Particles, unit: Unit, layout: Layout, classes: np.ndarray | None, has: bool, seen: list[Logs]
+    ) -> None:
+        """Keep what the particles came to."""
+        self.unit_, self.has_source_, self.particles_ = unit, has, unit.decode(method.particles)
+        self.classes_ = classes
+        self.labels_ = None if classes is None or method.labels is None else classes[method.labels.cpu().numpy()]
+        self.extra_ = None if method.extra is None else unit.decode(method.extra)
+        self.stopped_, self.n_iter_ = method.stopped, int(method.done)
+        names = dict.fromkeys(name for logs in seen for name in logs)
+        blank = torch.tensor(math.nan)
+        self.history_ = {
+            name: torch.stack([logs.get(name, blank).detach().double().cpu() for logs in seen]).numpy()
+            for name in names
+        }
+        tape = method.tape
+        states = {
+            name: torch.stack([entry[name].cpu() for entry in tape if name in entry])
+            for name in (tape[0] if tape else {})
+        }
+        pace = Pace(float(self.step), float(self.decay), int(self.steps), self.n_iter_, self.scheme, bool(self.refit),
+                    int(self.record))  # fmt: skip
+        own = self.flow if isinstance(self.flow, Replayable) else None
+        net = None if not isinstance(method.flow, CriticFlow) else method.flow.critic.net.requires_grad_(False)
+        self.field_ = Field(own, net, states, self.divergence, self.cap, self._limit(layout), pace, layout)
+
+    def transport(self, X: ArrayLike, labels: ArrayLike | None = None) -> Array:
         """Carry new points along the recorded fields; the source arrives at `particles_`, but for float32 rounding.
 
         Args:
             X: Points, (n, d), in data units.
+            labels: Their classes (n,), after a fit with labels.
 
         Returns:
             Where they end, (n, d), in data units.
         """
         check_is_fitted(self)
-        return self._carried(self.unit_.encode(validated(self, X)))
+        x, y = self.unit_.encode(validated(self, X)), None
+        if labels is not None:
+            if self.classes_ is None:
+                raise UsageError("labels given, but the flow was fitted without: leave them out")
+            y = coded_like(labels, self.classes_, len(x), "labels")
+        elif self.classes_ is not None:
+            raise UsageError("the flow was fitted with labels: give the points' labels too")
+        return self._carried(x, y)
 
-    def sample(self, n: int = 1, random_state: Seed = None) -> Array:
+    def sample(self, n: int = 1, random_state: Seed = None, labels: ArrayLike | None = None) -> Array:
         """New points: fresh noise carried along, or, after a fit with a source, a random choice of the particles.
 
         Args:
             n: Number of points. Beyond the number of particles, those chosen repeat if there was a source.
             random_state: Seed of the draw; None for numpy's own.
+            labels: Classes wanted (n,), after a fit with labels; drawn as often as the particles have them if None.
 
         Returns:
             Points, (n, d), in data units.
         """
         check_is_fitted(self)
         check_scalar(n, "n", Integral, min_val=1)
-        if self.has_source_:
-            rows = check_random_state(random_state).choice(len(self.particles_), n, replace=n > len(self.particles_))
-            return self.particles_[rows]
-        return self._carried(noise(random_state).normal(n, self.n_features_in_))
+        draw = check_random_state(random_state)
+        wanted = None
+        if labels is not None:
+            if self.classes_ is None:
+                raise UsageError("labels given, but the flow was fitted without: leave them out")
+            wanted = self.classes_[coded_like(labels, self.classes_, n, "labels").numpy()]
+        elif self.labels_ is not None:
+            wanted = self.labels_[draw.choice(len(self.labels_), n)]
+        if self.has_source_ or not self.field_.states:
+            return self.particles_[self._chosen(n, wanted, draw)]
+        y = None if wanted is None or self.classes_ is None else coded_like(wanted, self.classes_, n, "labels")
+        return self._carried(noise(draw).normal(n, self.n_features_in_), y)
+
+    def _chosen(self, n: int, wanted: np.ndarray | None, draw: np.random.RandomState) -> np.ndarray:
+        """Rows of particles, of the classes wanted, none twice while there are enough."""
+        if wanted is None or self.labels_ is None:
+            return draw.choice(len(self.particles_), n, replace=n > len(self.particles_))
+        rows = np.empty(n, np.int64)
+        for label in np.unique(wanted):
+            places, mine = np.flatnonzero(wanted == label), np.flatnonzero(self.labels_ == label)
+            if not len(mine):
+                raise UsageError(f"no particle is of class {label!r}: give a source with some")
+            rows[places] = draw.choice(mine, len(places), replace=len(places) > len(mine))
+        return rows
 
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Minus the sliced W2 distance between the particles and X, in standard units: higher is better, 0 the best.
@@ -248,14 +363,24 @@ class ParticleFlow(BaseEstimator):
 
         Args:
             path: The file, for example moons.safetensors; replaced if it is there.
+
+        Raises:
+            DataError: If the flow or the divergence cannot be written: one of your own.
         """
         check_is_fitted(self)
         field = self.field_
-        learned = {"layout": field.layout, "divergence": store.name_of(field.divergence), "cap": float(field.cap),
-                   "step": float(field.step), "scheme": field.scheme, "has_source": self.has_source_}  # fmt: skip
+        learned = {"layout": asdict(field.layout), "pace": asdict(field.pace), "limit": store.number(field.limit),
+                   "divergence": store.name_of(field.divergence), "cap": float(field.cap), "stopped": self.stopped_,
+                   "has_source": self.has_source_,
+                   "classes": None if self.classes_ is None else self.classes_.tolist()}  # fmt: skip
         tensors = {f"field.{name}": tensor for name, tensor in field.states.items()}
-        particles = {"particles": torch.from_numpy(self.particles_)}
-        store.write(path, self, learned, tensors | particles | self.unit_.tensors())
+        tensors |= {f"history.{name}": torch.from_numpy(values) for name, values in self.history_.items()}
+        tensors["particles"] = torch.from_numpy(self.particles_)
+        if self.labels_ is not None and self.classes_ is not None:
+            tensors["labels"] = coded_like(self.labels_, self.classes_, len(self.labels_), "labels")
+        if self.extra_ is not None:
+            tensors["extra"] = torch.from_numpy(self.extra_)
+        store.write(path, self, learned, tensors | self.unit_.tensors())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, divergence: str | Divergence | None = None) -> Self:
@@ -273,27 +398,60 @@ class ParticleFlow(BaseEstimator):
         store.restore(flow, learned)
         flow.unit_, flow.has_source_ = Unit.of_tensors(tensors), learned["has_source"]
         flow.particles_ = tensors.pop("particles").numpy()
-        states, layout = {name.removeprefix("field."): tensor for name, tensor in tensors.items()}, learned["layout"]
+        flow.extra_ = tensors.pop("extra").numpy() if "extra" in tensors else None
+        flow.classes_ = None if learned["classes"] is None else np.array(learned["classes"])
+        coded = tensors.pop("labels", None)
+        flow.labels_ = None if coded is None or flow.classes_ is None else flow.classes_[coded.numpy()]
+        flow.history_ = {
+            name.removeprefix("history."): tensors.pop(name).numpy()
+            for name in list(tensors)
+            if name.startswith("history.")
+        }
+        states = {name.removeprefix("field."): tensor for name, tensor in tensors.items()}
+        layout, pace = Layout(**learned["layout"]), Pace(**learned["pace"])
+        flow.stopped_, flow.n_iter_ = learned["stopped"], pace.done
         with torch.device("meta"):
-            net = mlp.critic(**layout)
-        store.fill(net, {name: tensor[-1] for name, tensor in states.items()}, path)
+            net = layout.critic()
+        if states and not pace.refit:
+            store.fill(net, {name: tensor[-1] for name, tensor in states.items()}, path)
+        elif states:
+            last = {name[2:]: tensor[-1] for name, tensor in states.items() if name.startswith("0.")}
+            store.fill(net, last, path)
         found = store.found(path, learned["divergence"], divergence)
-        flow.field_ = Field(net, states, found, learned["cap"], learned["step"], learned["scheme"], layout)
+        limit = math.inf if learned["limit"] is None else learned["limit"]
+        flow.field_ = Field(None, net, states, found, learned["cap"], limit, pace, layout)
         return flow
 
-    def _carried(self, x: Samples) -> Array:
-        return self.unit_.decode(self.field_.transport(x, find(self.device).device))
+    def _carried(self, x: Samples, labels: Tensor | None) -> Array:
+        if not self.field_.states:
+            raise UsageError("no fields were recorded: fit with record=1 and a flow with snapshot and replay")
+        return self.unit_.decode(self.field_.transport(x, find(self.device).device, labels))
 
     def _checked(self) -> Divergence:
         """The divergence, after a look at all parameters."""
-        for name in ("steps", "batch_size", "width", "depth", "critic_steps"):
+        for name in ("steps", "batch_size", "depth", "critic_steps", *(["width"] if self.width is not None else [])):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
+        for name in ("warmup", "record"):
+            check_scalar(getattr(self, name), name, Integral, min_val=0)
         if self.n_particles is not None:
             check_scalar(self.n_particles, "n_particles", Integral, min_val=2)
-        for name in ("step", "lr", "cap"):
+        for name in ("step", "lr", "cap", "slope", *(["tol"] if self.tol is not None else [])):
             check_scalar(getattr(self, name), name, Real, min_val=0, include_boundaries="neither")
-        for name in ("penalty", "slope"):
-            check_scalar(getattr(self, name), name, Real, min_val=0)
-        if self.scheme not in SCHEMES:
-            raise ValueError(f"scheme {self.scheme!r}: use one of {', '.join(SCHEMES)}")
+        check_scalar(self.penalty, "penalty", Real, min_val=0)
+        check_scalar(self.decay, "decay", Real, min_val=0, max_val=1)
+        known: tuple[tuple[str, Callable[[], object], tuple[str, ...]], ...] = (
+            ("scheme", lambda: self.scheme, (*SCHEMES, "ab2", "ab3", "ab4", "ab5")),
+            ("critic", lambda: self.critic, CONSTRAINTS),
+        )
+        for name, value, choices in known:
+            if value() not in choices:
+                raise ValueError(f"{name} {value()!r}: use one of {', '.join(choices)}")
+        if self.flow is not None and self.record and not isinstance(self.flow, Replayable):
+            raise UsageError(f"{type(self.flow).__name__} cannot be recorded: fit with record=0")
         return locate(self.divergence)
+
+
+def _kept(steps: Iterator[Logs], seen: list[Logs]) -> Iterator[Logs]:
+    for logs in steps:
+        seen.append(logs)
+        yield logs

@@ -21,7 +21,7 @@ from pushforward.divergences import Divergence, locate, names
 from pushforward.errors import DataError, UsageError
 from pushforward.training.checkpoint import digest_of, write_synced
 
-__all__ = ["fill", "found", "name_of", "read", "restore", "write"]
+__all__ = ["fill", "found", "name_of", "number", "read", "restore", "write"]
 
 Plain = bool | int | float | str | None
 
@@ -107,6 +107,11 @@ def fill(net: nn.Module, tensors: dict[str, Tensor], path: str | os.PathLike[str
     except RuntimeError as error:
         raise DataError(f"{path}: tensors and parameters disagree ({' '.join(str(error).split())})") from error
     return net.requires_grad_(False).eval()
+
+
+def number(value: float) -> float | None:
+    """A number as JSON can hold it: None for infinity."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _plain(value: object) -> Plain:

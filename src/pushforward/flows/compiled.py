@@ -27,9 +27,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim import Adam, AdamW, Optimizer
 
 from pushforward.dynamics.integrate import Integrator, euler, heun, rk4
-from pushforward.dynamics.velocity import Ascent
+from pushforward.dynamics.velocity import Ascent, measured
 from pushforward.errors import UsageError
-from pushforward.flows.critic import CriticFlow, joint
+from pushforward.flows.critic import CriticFlow, pooled
 from pushforward.training.flat import Memory, pieces
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Critic, Flow, Labels, Penalty, Randomness, Samples, Velocity, unpack
@@ -77,8 +77,8 @@ class Stride:
         self, q: Samples, batch: Batch, x: Samples, labels_q: Labels | None = None, labels: Labels | None = None
     ) -> tuple[Samples, Velocity]:
         """Train on particles q and a batch of data; the velocity at points x, and the field itself."""
-        (v,) = self._call(None, q, batch, x, 0.0, labels_q, labels)
-        return v, Ascent(self.flow.scores, self.flow.divergence, self.flow.cap, labels)
+        (v,) = self._call(None, q, batch, x, 0.0, 0, labels_q, labels)
+        return v, Ascent(self.flow.scores, self.flow.divergence, self.flow.cap, labels, self.flow.limit)
 
     def move(
         self,
@@ -89,7 +89,8 @@ class Stride:
         scheme: Integrator = euler,
         labels_q: Labels | None = None,
         labels: Labels | None = None,
-    ) -> tuple[Samples, Samples]:
+        watched: int | None = None,
+    ) -> tuple[Samples, Samples, tuple[Tensor, Tensor]]:
         """Train on particles q and a batch of data, and follow the field from x for a time dt.
 
         Args:
@@ -100,12 +101,15 @@ class Stride:
             scheme: One that `fuses`.
             labels_q: Classes (n,) of q.
             labels: Classes (k,) of x.
+            watched: Number of x's first rows whose step is measured; None for all.
 
         Returns:
-            The points after the step, and their velocities before it.
+            The points after the step, their velocities before it, and what is `measured` of the step.
         """
-        moved, v = self._call(scheme, q, batch, x, dt, labels_q, labels)
-        return moved, v
+        moved, v, lengths, squares = self._call(
+            scheme, q, batch, x, dt, len(x) if watched is None else watched, labels_q, labels
+        )
+        return moved, v, (lengths, squares)
 
     def _call(
         self,
@@ -114,6 +118,7 @@ class Stride:
         batch: Batch,
         x: Samples,
         dt: float,
+        watched: int,
         labels_q: Labels | None,
         labels: Labels | None,
     ) -> Out:
@@ -123,39 +128,54 @@ class Stride:
         learner, same = self.flow.critic, x is q and labels is labels_q
         if self.memory is None or not self.memory.serves(learner):
             self.memory = Memory.of(learner)
-        rows, penalised = _plan(self.flow, self.memory)
+        plan, penalised = _plan(self.flow, self.memory, dt)
         classes = [] if labels_q is None or labels_p is None or labels is None else [labels_q, labels_p, labels]
-        inputs = [*self.memory.tensors, q.detach(), p, x.detach(), rows, rows.new_tensor(dt), *classes]
-        key = (scheme, same, q.shape, p.shape, x.shape, q.dtype, q.device, penalised, len(classes),
+        inputs = [*self.memory.tensors, q.detach(), p, x.detach(), plan, *classes]
+        key = (scheme, same, watched, q.shape, p.shape, x.shape, q.dtype, q.device, penalised, len(classes),
                _constants(learner.optimiser))  # fmt: skip
         if key not in self.graphs:
-            self.graphs[key] = self._graph(scheme, penalised, len(classes), same, inputs)
+            self.graphs[key] = self._graph(scheme, penalised, len(classes), same, watched, inputs)
         graph, draws = self.graphs[key]
         with torch.no_grad():
             first, *rest = graph(*inputs, *[draw() for draw in draws])
-        results = 1 if scheme is None else 2
+        results = 1 if scheme is None else 4
         self.flow.log(*rest[results - 1 :])
         return first, *rest[: results - 1]
 
     def _graph(
-        self, scheme: Integrator | None, penalised: Sequence[bool], classes: int, same: bool, inputs: list[Tensor]
+        self,
+        scheme: Integrator | None,
+        penalised: Sequence[bool],
+        classes: int,
+        same: bool,
+        watched: int,
+        inputs: list[Tensor],
     ) -> tuple[Graph, list[Draw]]:
         """The compiled graph, and what has to be drawn before each of its calls, in order."""
-        q, p, labels = inputs[-5 - classes], inputs[-4 - classes], inputs[len(inputs) - classes :][:2]
+        q, p, labels = inputs[-4 - classes], inputs[-3 - classes], inputs[len(inputs) - classes :][:2]
         draws, drawn = _rehearsed(self.flow, q, p, labels) if any(penalised) else ([], [])
         examples = [tensor.detach().clone() for tensor in inputs + drawn * sum(penalised)]
-        traced = make_fx(partial(_step, self.flow, scheme, penalised, classes, same))(*examples)
+        traced = make_fx(partial(_step, self.flow, scheme, penalised, classes, same, watched))(*examples)
         if any(torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) for node in traced.graph.nodes):
             raise UsageError(
                 "the critic or a penalty draws random numbers past any `rng`, so no seed governs them: "
                 "bind one, partial(lipschitz, rng=noise), or use compile=False"
             )
         options: dict[str, Any] = {"cpp_wrapper": q.device.type == "cpu"}  # kernels called from C++: 1.2 times as fast
-        return torch.compile(traced, fullgraph=True, dynamic=False, options=options), draws * sum(penalised)
+        if trusting := getattr(torch.compiler, "skip_all_guards_unsafe", None):
+            options["guard_filter_fn"] = trusting  # the key has said already what a guard would ask at every call
+        # the method, not the module, whose call costs as much as some twenty small operations
+        return torch.compile(traced.forward, fullgraph=True, dynamic=False, options=options), draws * sum(penalised)
 
 
 def _step(
-    flow: CriticFlow, scheme: Integrator | None, penalised: Sequence[bool], classes: int, same: bool, *inputs: Tensor
+    flow: CriticFlow,
+    scheme: Integrator | None,
+    penalised: Sequence[bool],
+    classes: int,
+    same: bool,
+    watched: int,
+    *inputs: Tensor,
 ) -> Out:
     """What is traced: the flow's updates and the move; new parameters and moments overwrite the old ones.
 
@@ -165,15 +185,17 @@ def _step(
         penalised: For each update, whether the penalties are added.
         classes: Number of inputs that are labels: 3 for a conditional critic, else 0.
         same: Whether the points to move are those that the critic is trained on.
-        inputs: The memory's tensors, q, p, x, the plan's rows, dt, the labels of q, p and x, and the draws.
+        watched: Number of moved points whose step is measured.
+        inputs: The memory's tensors, q, p, x, the plan, the labels of q, p and x, and the draws.
 
     Returns:
-        Moved points and their first velocities, or velocities only; the last update's loss and, if it had one, penalty.
+        Moved points, their first velocities and what is measured of the step, or velocities only; the last update's
+        loss and, if it had one, penalty.
     """
     learner, net, rest = flow.critic, flow.critic.net, iter(inputs)
     memory = [next(rest) for _ in range(4 if learner.average is None else 5)]
     buffers = {name: next(rest) for name, _ in net.named_buffers()}
-    q, p, x, rows, dt = (next(rest) for _ in range(5))
+    q, p, x, plan = (next(rest) for _ in range(4))
     labels = [next(rest) for _ in range(classes)]
     x = q if same else x
     penalties = [_rebound(penalty, lambda draw: next(rest)) for penalty in flow.penalties]
@@ -182,24 +204,26 @@ def _step(
 
     def critic(theta: Tensor) -> Critic:
         tensors = dict(zip(names, pieces(theta, parameters))) | buffers
-        return lambda *given: functional_call(net, tensors, given)
+        return lambda *given, **options: functional_call(net, tensors, given, options)
 
     state, logs = memory, []
-    for row, with_penalties in zip(rows, penalised, strict=True):
+    for row, with_penalties in zip(plan[:-1], penalised, strict=True):
         with torch.enable_grad():
             theta = state[0].detach().requires_grad_(True)
             scores = critic(theta)(torch.cat([q, p]), *([torch.cat(pair)] if pair else []))
-            loss = flow.loss(scores[: len(q)], scores[len(q) :])
+            loss = flow.loss(scores[..., : len(q)], scores[..., len(q) :])
             logs = [loss.detach()]
             if with_penalties:
-                seen = critic(theta), q, p
-                seen = seen if pair is None else joint(seen[0], flow.classes, q, p, pair)
-                penalty = sum((penalty(*seen) for penalty in penalties), start=q.new_zeros(()))
+                seen = flow.penalised(critic(theta), q, p, pair)
+                penalty = flow.members * sum((penalty(*seen) for penalty in penalties), start=q.new_zeros(()))
                 logs.append(penalty.detach())
                 loss = loss + row[FACTOR] * penalty
             (slope,) = torch.autograd.grad(loss, theta)
         state = _adam(learner, state, slope, row)
-    ascent = Ascent(critic(state[0]), flow.divergence, flow.cap, labels[2] if labels else None)
+    learned = critic(state[0])
+    ascent = Ascent(
+        lambda *given: pooled(learned(*given)), flow.divergence, flow.cap, labels[2] if labels else None, flow.limit
+    )
     if scheme is None:
         results = [ascent(x)]
     else:
@@ -209,7 +233,9 @@ def _step(
             seen_velocities.append(ascent(x))
             return seen_velocities[-1]
 
-        results = [scheme(velocity, x, 0.0, dt), seen_velocities[0]]  # pyright: ignore[reportArgumentType]
+        moved = scheme(velocity, x, 0.0, plan[-1, 0])  # pyright: ignore[reportArgumentType]
+        first = seen_velocities[0]
+        results = [moved, first, *measured(first[:watched], x[:watched], moved[:watched])]
     for old, new in zip(memory, state, strict=True):
         old.copy_(new)
     return *results, *logs
@@ -235,10 +261,10 @@ RATE, SCALE, KEEP, FACTOR, FOLLOW = range(5)
 """Columns of a plan: rate / (1 - beta1^k), sqrt(1 - beta2^k), 1 - rate * weight decay, penalties' factor, 1 - EMA."""
 
 
-def _plan(flow: CriticFlow, memory: Memory) -> tuple[Tensor, tuple[bool, ...]]:
-    """The coefficients of the updates to come, (steps, 5), and which updates see the penalties; counts them as done.
+def _plan(flow: CriticFlow, memory: Memory, dt: float) -> tuple[Tensor, tuple[bool, ...]]:
+    """The coefficients of the updates to come and dt, (steps + 1, 5), and which updates see the penalties.
 
-    They are a tensor, so that a schedule does not compile anew.
+    The updates then count as done. All this is one tensor, so that a schedule does not compile anew.
     """
     learner, rows = flow.critic, []
     (group,) = learner.optimiser.param_groups
@@ -250,7 +276,8 @@ def _plan(flow: CriticFlow, memory: Memory) -> tuple[Tensor, tuple[bool, ...]]:
         rate = float(group["lr"])
         learner.updates += 1
         rows.append((rate / (1 - beta1**k), (1 - beta2**k) ** 0.5, 1 - rate * decay, factor, 1 - learner.decay))
-    return memory.counts.new_tensor(rows, dtype=memory.theta.dtype), tuple(bool(row[FACTOR]) for row in rows)
+    plan = memory.counts.new_tensor([*rows, [dt, 0, 0, 0, 0]], dtype=memory.theta.dtype)
+    return plan, tuple(bool(row[FACTOR]) for row in rows)
 
 
 def _constants(optimiser: Optimizer) -> tuple[tuple[float, float], float, float, bool]:
@@ -298,9 +325,7 @@ def _rehearsed(flow: CriticFlow, q: Samples, p: Samples, labels: Sequence[Labels
         drawn.append(deepcopy(draw)())
         return drawn[-1]
 
-    seen: tuple[Critic, Samples, Samples] = flow.critic.net, q, p
-    if labels:
-        seen = joint(flow.critic.net, flow.classes, q, p, (labels[0], labels[1]))
+    seen = flow.penalised(flow.critic.net, q, p, (labels[0], labels[1]) if labels else None)
     for penalty in flow.penalties:
         _rebound(penalty, serve)(*seen)
     return draws, drawn

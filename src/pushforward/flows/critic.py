@@ -5,22 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn.functional import one_hot
 
 from pushforward.divergences import KL, Divergence, logistic, tilt
 from pushforward.dynamics.velocity import Ascent
 from pushforward.errors import UsageError
+from pushforward.nets.blocks import class_shares
+from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.lipschitz import certificate
 from pushforward.training import sharing
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import constant
 from pushforward.types import Contrast, Critic, Flow, Labels, Logs, Penalty, Samples, Scalar, Schedule, Scores
 
-__all__ = ["CriticFlow", "conditional", "joint"]
+__all__ = ["CriticFlow", "conditional", "joint", "pooled"]
 
 Pair = tuple[Labels, Labels]
 
@@ -30,7 +33,7 @@ class CriticFlow:
     """A critic that is trained a little at each call, never from scratch, and whose ascent is the velocity.
 
     Attributes:
-        critic: The critic and how it learns.
+        critic: The critic and how it learns; of an `Ensemble` each member by itself, and its mean score is the critic.
         divergence: Which f-divergence the velocity lowers.
         contrast: The critic's loss on (scores of q, scores of p): `logistic`, or `dual(divergence)`. If none is given,
             that of the divergence, or else `logistic`.
@@ -39,6 +42,7 @@ class CriticFlow:
         every: Penalties are evaluated at every so many updates, and count that many times then.
         steps: Updates of the critic in one call.
         cap: Largest weight of a sample.
+        limit: Largest speed of a sample, for a critic whose slope is bounded by a penalty alone.
 
     Raises:
         UsageError: If the divergence has no flow (total variation).
@@ -55,6 +59,7 @@ class CriticFlow:
     every: int = 1
     steps: int = 1
     cap: float = 100.0
+    limit: float = math.inf
     logs: Logs = field(default_factory=dict, repr=False)
     certified: bool = field(default=True, init=False, repr=False)
 
@@ -76,7 +81,7 @@ class CriticFlow:
         """
         for _ in range(self.steps):
             self.learn(q, p, labels)
-        return Ascent(self.scores, self.divergence, self.cap, None if labels is None else labels[0])
+        return Ascent(self.scores, self.divergence, self.cap, None if labels is None else labels[0], self.limit)
 
     def learn(self, q: Samples, p: Samples, labels: Pair | None = None) -> None:
         """One update of the critic; leaves its numbers in `logs`."""
@@ -85,7 +90,7 @@ class CriticFlow:
         q, n = q.detach(), len(q)
         both = torch.cat([q, p])
         scores = self.critic(both) if labels is None else self.critic(both, torch.cat(labels))
-        loss = self.loss(scores[:n], scores[n:])
+        loss = self.loss(scores[..., :n], scores[..., n:])
         self.log(loss.detach())
         if factor := self.penalty_factor():
             penalty = self._penalty(q, p, labels)
@@ -94,21 +99,25 @@ class CriticFlow:
         self.critic.descend(sharing.world() * loss)
 
     def loss(self, q: Scores, p: Scores) -> Scalar:
-        """The contrast of the scores, all processes' where several share the samples."""
+        """The contrast of the scores, all processes' where several share the samples; of scores (K, n) the sum."""
+        if q.dim() > 1:
+            return torch.stack([self.loss(*member) for member in zip(q, p)]).sum()
         return self.objective(sharing.all_scores(q), sharing.all_scores(p))
 
     def log(self, loss: Scalar, penalty: Scalar | None = None) -> None:
         """Keep the numbers of an update: the loss, what it bounds from below, and the penalty if seen.
 
-        That is "bound", of JS(q‖p), for the logistic loss, and "divergence" for the divergence's own contrast.
+        That is "bound", of JS(q‖p), for the logistic loss, and "divergence" for the divergence's own contrast. An
+        ensemble's losses and penalties are sums over its members, and their means are kept.
         """
+        loss = loss / self.members
         self.logs = {"critic": loss}
         if self.objective is logistic:
             self.logs["bound"] = 2 * math.log(2) - loss
         elif self.objective is self.divergence.contrast:
             self.logs["divergence"] = -loss
         if penalty is not None:
-            self.logs["penalty"] = penalty
+            self.logs["penalty"] = penalty / self.members
 
     @torch.no_grad()
     def value(self, q: Samples, p: Samples, labels: Pair | None = None) -> Scalar:
@@ -138,14 +147,15 @@ class CriticFlow:
         with torch.enable_grad():
             scores = self.scores(x, None if labels is None else torch.cat(labels))
             (slope,) = torch.autograd.grad(scores.sum(), x)
-        logs = {"slope": slope.flatten(1).square().sum(1).max().sqrt()}
+        logs = {"slope": sharing.largest(slope.flatten(1).square().sum(1).max().sqrt())}
         if self.certified:
             try:
                 logs["certificate"] = x.new_tensor(certificate(self.critic.net))
             except UsageError:
                 self.certified = False  # a layer without a known norm
         if self.objective is self.divergence.contrast and self.divergence.conjugate is not None:
-            logs["ess"] = 1 / tilt(self.divergence, -scores.detach()[len(q) :]).square().sum()
+            data = sharing.all_scores(scores.detach()[len(q) :])
+            logs["ess"] = 1 / tilt(self.divergence, -data).square().sum()
         return logs
 
     @property
@@ -161,18 +171,57 @@ class CriticFlow:
         return self.every * self.penalty_schedule(updates)
 
     def _penalty(self, q: Samples, p: Samples, labels: Pair | None) -> Scalar:
-        net, total = self.critic.net, q.new_zeros(())
-        critic: Critic = net
+        seen = self.penalised(self.critic.net, q, p, labels)
+        return self.members * sum((penalty(*seen) for penalty in self.penalties), start=q.new_zeros(()))
+
+    @property
+    def members(self) -> int:
+        """Number of critics that learn side by side."""
+        return self.critic.net.size if isinstance(self.critic.net, Ensemble) else 1
+
+    def penalised(
+        self, critic: Critic, q: Samples, p: Samples, labels: Pair | None = None
+    ) -> tuple[Critic, Samples, Samples]:
+        """The critic and the samples as penalties take them: classes are coordinates, and members share no samples.
+
+        Args:
+            critic: The net, or what stands for it.
+            q: Model samples, (n, *event).
+            p: Data samples, (m, *event).
+            labels: Classes of q (n,) and of p (m,), for a conditional critic.
+        """
+        each = isinstance(self.critic.net, Ensemble)
+        if each:
+            critic = partial(critic, own=True)
         if labels is not None:
-            critic, q, p = joint(net, self.classes, q, p, labels)
-        for penalty in self.penalties:
-            total = total + penalty(critic, q, p)
-        return total
+            critic, q, p = joint(critic, self.classes, q, p, labels)
+        if each:
+            q, p = (x.repeat(self.members, *[1] * (x.dim() - 1)) for x in (q, p))
+        return critic, q, p
 
     def scores(self, x: Samples, labels: Labels | None = None) -> Scores:
         """The log-ratio d at x, (n,), with the critic's parameters frozen; differentiable in x."""
         with self.critic.frozen():
-            return self.critic.evaluate(x) if labels is None else self.critic.evaluate(x, labels)
+            return pooled(self.critic.evaluate(x) if labels is None else self.critic.evaluate(x, labels))
+
+    def velocities(self, x: Samples, labels: Labels | None = None) -> Tensor:
+        """Velocities (K, n, *event) of an ensemble's members at x: where they agree, the samples say what it is.
+
+        Under a dual divergence their mean is the velocity of the flow; `std(0)` is their spread.
+
+        Args:
+            x: Points, (n, *event).
+            labels: Their classes (n,), for a conditional critic.
+        """
+        k, own = self.members, {"own": True} if isinstance(self.critic.net, Ensemble) else {}
+
+        def critic(x: Samples, *labels: Labels) -> Scores:
+            with self.critic.frozen(), self.critic.autocast():
+                return self.critic.net(x, *labels, **own).to(x.dtype)
+
+        every = None if labels is None else labels.repeat(k)
+        v = Ascent(critic, self.divergence, self.cap, every, self.limit)(x.repeat(k, *[1] * (x.dim() - 1)))
+        return v.unflatten(0, (k, -1))
 
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of what the present velocity depends on, for `replay`."""
@@ -183,20 +232,25 @@ class CriticFlow:
 
         def critic(x: Samples, *labels: Labels) -> Scores:
             with self.critic.frozen(), self.critic.autocast():
-                return functional_call(self.critic.net, state, (x, *labels)).to(x.dtype)
+                return pooled(functional_call(self.critic.net, state, (x, *labels)).to(x.dtype))
 
-        return Ascent(critic, self.divergence, self.cap)
+        return Ascent(critic, self.divergence, self.cap, limit=self.limit)
+
+
+def pooled(scores: Tensor) -> Scores:
+    """Scores (n,) as they are, or the mean score of an ensemble, (K, n)."""
+    return scores if scores.dim() == 1 else scores.mean(0)
 
 
 def conditional(flow: Flow) -> CriticFlow:
-    """The flow, if it can take labels.
+    """The flow, if it can take labels: a `CriticFlow`, or one that wraps it and passes them on.
 
     Raises:
         UsageError: If it cannot.
     """
-    if not isinstance(flow, CriticFlow):
+    if not hasattr(flow, "classes"):
         raise UsageError(f"labels need a CriticFlow with a conditional critic; {type(flow).__name__} takes none")
-    return flow
+    return cast(CriticFlow, flow)
 
 
 def joint(net: Critic, classes: int, q: Samples, p: Samples, labels: Pair) -> tuple[Critic, Samples, Samples]:
@@ -207,7 +261,7 @@ def joint(net: Critic, classes: int, q: Samples, p: Samples, labels: Pair) -> tu
     event = q.shape[1:]
 
     def carry(x: Samples, y: Labels) -> Samples:
-        return torch.cat([x.flatten(1), one_hot(y, classes).to(x)], 1)
+        return torch.cat([x.flatten(1), class_shares(y, classes).to(x)], 1)
 
     def critic(carried: Samples) -> Scores:
         x, y = carried[:, :-classes], carried[:, -classes:].detach()

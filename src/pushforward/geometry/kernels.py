@@ -2,26 +2,51 @@ r"""Radial kernels :math:`k(x, y) = \kappa(\|x - y\|^2)`: a kernel is its profil
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.errors import DataError
+from pushforward.errors import DataError, UsageError
 
 __all__ = [
     "Kernel",
+    "KernelSums",
     "column_blocks",
     "energy",
     "gram",
     "imq",
+    "least_exponent",
     "median_bandwidth",
     "multiscale",
     "rbf",
+    "row_blocks",
     "squared_distances",
 ]
+
+
+_CACHE = 2**20  # bytes of a block that stay in a processor's cache between the passes over it
+
+
+@runtime_checkable
+class KernelSums(Protocol):
+    r"""A kernel by what a flow needs of it: the functions :math:`h = \sum_j w_j k(\cdot, z_j)` and their gradients."""
+
+    def combine(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        """h at x (n, *event): (n,) for weights (m,), and (n, c) for weights (m, c) of the points z (m, *event)."""
+        ...
+
+    def slope(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        """The gradient of h at x, (n, *event), for weights (m,)."""
+        ...
+
+    def repulsion(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        r"""The sum of gradients in the other argument, :math:`\sum_j w_j \nabla_{z_j} k(x, z_j)`, (n, *event)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -32,15 +57,54 @@ class Kernel:
         name: Family and settings, for reports.
         bandwidth: Length h in data units; 0 where the family has none.
         profile: The function :math:`\kappa` of squared distances, elementwise and differentiable.
+        derivative: (squared distances, order) -> :math:`\kappa^{(order)}`, elementwise, for orders from 1 on; None
+            where nothing will follow the kernel's gradient.
     """
 
     name: str
     bandwidth: float
     profile: Callable[[Tensor], Tensor]
+    derivative: Callable[[Tensor, int], Tensor] | None = None
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Kernel matrix (n, m) of x (n, *event) and y (m, *event)."""
         return self.profile(squared_distances(x, y))
+
+    @torch.no_grad()
+    def combine(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        """Sums of the kernel over z at x; see `KernelSums`. The matrix exists in blocks of rows only."""
+        total = x.new_empty(len(x), *weights.shape[1:])
+        for rows, squared in row_blocks(x, z):
+            torch.matmul(self.profile(squared), weights, out=total[rows])
+        return total
+
+    @torch.no_grad()
+    def slope(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        r"""Gradient of a sum, :math:`2 \sum_j w_j \kappa'(\|x - z_j\|^2) (x - z_j)`; see `KernelSums`.
+
+        Raises:
+            UsageError: If the kernel has no derivative.
+        """
+        derivative, centre = self.derived(), z.flatten(1).mean(0)
+        joint = torch.cat([weights[:, None], weights[:, None] * (z.flatten(1) - centre)], 1)
+        total = x.new_empty(len(x), joint.shape[1])
+        for rows, squared in row_blocks(x, z):
+            torch.matmul(derivative(squared, 1), joint, out=total[rows])
+        return ((x.flatten(1) - centre) * total[:, :1] - total[:, 1:]).mul_(2).view_as(x)
+
+    def repulsion(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        """Minus the slope; see `KernelSums`."""
+        return -self.slope(x, z, weights)
+
+    def derived(self) -> Callable[[Tensor, int], Tensor]:
+        """The derivative.
+
+        Raises:
+            UsageError: If there is none.
+        """
+        if self.derivative is None:
+            raise UsageError(f"kernel {self.name} has no derivative to follow: give Kernel(..., derivative=...)")
+        return self.derivative
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
@@ -64,7 +128,12 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 def rbf(bandwidth: float) -> Kernel:
     r"""Gaussian kernel :math:`\exp(-\|x - y\|^2 / 2h^2)`."""
     scale = -0.5 / _length(bandwidth) ** 2
-    return Kernel("rbf", bandwidth, lambda squared: torch.exp(squared * scale))
+    return Kernel(
+        "rbf",
+        bandwidth,
+        lambda squared: _exp(squared * scale),
+        lambda squared, order: _exp(squared * scale) * scale**order,
+    )
 
 
 def imq(bandwidth: float, power: float = 0.5) -> Kernel:
@@ -80,7 +149,12 @@ def imq(bandwidth: float, power: float = 0.5) -> Kernel:
     scale = _length(bandwidth) ** -2
     if not power > 0:
         raise ValueError(f"power is {power}: the exponent of an inverse multiquadric must be positive")
-    return Kernel(f"imq({power:g})", bandwidth, lambda squared: (1 + squared * scale).pow(-power))
+    return Kernel(
+        f"imq({power:g})",
+        bandwidth,
+        lambda squared: (1 + squared * scale).pow(-power),
+        lambda squared, order: (1 + squared * scale).pow(-power - order) * (_falling(-power, order) * scale**order),
+    )
 
 
 def energy(power: float = 1.0) -> Kernel:
@@ -101,7 +175,11 @@ def energy(power: float = 1.0) -> Kernel:
         apart = squared > 0
         return -torch.where(apart, squared, 1.0).pow(power / 2) * apart
 
-    return Kernel(f"energy({power:g})", 0.0, profile)
+    def derivative(squared: Tensor, order: int) -> Tensor:
+        apart = squared > 0
+        return torch.where(apart, squared, 1.0).pow(power / 2 - order) * apart * -_falling(power / 2, order)
+
+    return Kernel(f"energy({power:g})", 0.0, profile, derivative)
 
 
 def multiscale(
@@ -124,7 +202,14 @@ def multiscale(
             total = total + part.profile(squared)
         return total / len(parts)
 
-    return Kernel(f"{parts[0].name} x {','.join(f'{factor:g}' for factor in factors)}", bandwidth, profile)
+    def derivative(squared: Tensor, order: int) -> Tensor:
+        total = parts[0].derived()(squared, order)
+        for part in parts[1:]:
+            total = total + part.derived()(squared, order)
+        return total / len(parts)
+
+    name = f"{parts[0].name} x {','.join(f'{factor:g}' for factor in factors)}"
+    return Kernel(name, bandwidth, profile, derivative)
 
 
 def median_bandwidth(x: Tensor, y: Tensor | None = None, *, max_n: int = 1000, seed: int = 0) -> float:
@@ -174,6 +259,30 @@ def column_blocks(kernel: Kernel, x: Tensor, y: Tensor, *, budget: int = 2**26) 
         yield part, kernel(x, y[part])
 
 
+def row_blocks(x: Tensor, y: Tensor, *, budget: int = 2**26) -> Iterator[tuple[slice, Tensor]]:
+    """Walk the squared distances in blocks of rows that fit a processor's cache; one buffer serves all, without graph.
+
+    Args:
+        x: Points, (n, *event).
+        y: Points, (m, *event).
+        budget: Bytes that one block may take on an accelerator.
+
+    Yields:
+        A slice of x's rows, and their squared distances (len(slice), m), valid until the next.
+    """
+    x, y = x.detach().flatten(1), y.detach().flatten(1)
+    centre = y.mean(0)
+    x, y = x - centre, y - centre
+    norms_x, norms_y = x.square().sum(1)[:, None], y.square().sum(1)
+    limit = _CACHE if x.device.type == "cpu" else budget
+    height = max(1, min(len(x), limit // (x.element_size() * len(y))))
+    buffer = x.new_empty(height, len(y))
+    for start in range(0, len(x), height):
+        rows = slice(start, min(start + height, len(x)))
+        block = buffer[: rows.stop - start]
+        yield rows, torch.addmm(norms_y, x[rows], y.T, alpha=-2, out=block).add_(norms_x[rows]).clamp_min_(0)
+
+
 def gram(kernel: Kernel, x: Tensor, y: Tensor, *, dtype: torch.dtype | None = None, budget: int = 2**26) -> Tensor:
     """Kernel matrix (n, m), filled block by block.
 
@@ -189,6 +298,23 @@ def gram(kernel: Kernel, x: Tensor, y: Tensor, *, dtype: torch.dtype | None = No
     for part, block in column_blocks(kernel, x, y, budget=budget):
         matrix[:, part] = block
     return matrix
+
+
+def least_exponent(dtype: torch.dtype) -> float:
+    """Exponents below it give no normal number: they add nothing to a sum, and exp takes up to 200 times as long."""
+    return math.log(torch.finfo(dtype).tiny) + 0.5
+
+
+def _exp(exponents: Tensor) -> Tensor:
+    return exponents.clamp_min(least_exponent(exponents.dtype)).exp()
+
+
+def _falling(power: float, order: int) -> float:
+    """power (power - 1) ... (power - order + 1), the factor of an order's derivative of a power."""
+    factor = 1.0
+    for k in range(order):
+        factor *= power - k
+    return factor
 
 
 def _length(bandwidth: float) -> float:

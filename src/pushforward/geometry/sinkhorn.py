@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
+from pushforward.geometry.kernels import least_exponent
 
 __all__ = ["Potentials", "default_epsilon", "entropic_map", "potentials", "soft_min"]
 
-_CACHE = 2**21  # bytes of a block that stay in a processor's cache between the passes over it
+_CACHE = 2**20  # bytes of a block that stay in a processor's cache between the passes over it
 _GREATEST = 1.97  # overrelaxation beyond this gains nothing and may oscillate for long
 
 
@@ -77,6 +78,7 @@ def potentials(
     tolerance: float = 1e-4,
     iterations: int = 1000,
     annealing: float = 0.5,
+    start: Tensor | None = None,
     budget: int = 2**26,
 ) -> Potentials:
     r"""Potentials of :math:`\mathrm{OT}_\varepsilon` between uniform weights on x and on y.
@@ -95,6 +97,7 @@ def potentials(
             square.
         iterations: Most updates to make; `error` in the answer tells whether they were enough.
         annealing: Factor between one level of epsilon and the next, in (0, 1).
+        start: A guess of f, (n,), such as that of the samples a moment ago; epsilon is then not annealed.
         budget: Bytes that temporaries may take.
 
     Returns:
@@ -118,12 +121,13 @@ def potentials(
     # Below the rounding of the exponents no update gets any further.
     tolerance = max(tolerance, torch.finfo(x.dtype).eps * float((x - x.mean(0)).square().sum(1).max()) / epsilon)
     if y is None:
-        return _to_itself(x, epsilon, tolerance, iterations, budget)
+        return _to_itself(x, epsilon, tolerance, iterations, start, budget)
     dots = _dots(x, y, budget)
     turned = None if dots is None else dots.T
     level = max(epsilon, float(torch.cat([x, y]).double().var(0, correction=0).sum()))
-    f, g = x.new_zeros(len(x)), y.new_zeros(len(y))
-    error, done = math.inf, 0
+    g, error, done = y.new_zeros(len(y)), math.inf, 0
+    if start is not None:
+        g, level, done = _soft_min(y, x, start, epsilon, turned, budget), epsilon, 1
     f = _soft_min(x, y, g, level, dots, budget)
     while level > epsilon and done < iterations - 1:
         g, level, done = _soft_min(y, x, f, level, turned, budget), max(epsilon, level * annealing), done + 1
@@ -187,15 +191,17 @@ def entropic_map(x: Tensor, y: Tensor, h: Tensor, epsilon: float, *, budget: int
     """
     _check(x, y, epsilon)
     flat, target = x.flatten(1), y.flatten(1)
-    sent = torch.empty_like(flat)
+    sent, least = torch.empty_like(flat), least_exponent(x.dtype)
     for rows, block in _logits(flat, target, h, epsilon, None, budget):
-        weights = block.sub_(block.amax(1, keepdim=True)).exp_()
+        weights = block.sub_(block.amax(1, keepdim=True)).clamp_min_(least).exp_()
         sent[rows] = weights @ target / weights.sum(1, keepdim=True)
     return sent.view_as(x)
 
 
-def _to_itself(x: Tensor, epsilon: float, tolerance: float, iterations: int, budget: int) -> Potentials:
-    dots, f = _dots(x, x, budget), x.new_zeros(len(x))
+def _to_itself(
+    x: Tensor, epsilon: float, tolerance: float, iterations: int, start: Tensor | None, budget: int
+) -> Potentials:
+    dots, f = _dots(x, x, budget), x.new_zeros(len(x)) if start is None else start
     for done in range(1, iterations + 1):
         fresh = _soft_min(x, x, f, epsilon, dots, budget)
         error = _error(f, fresh, epsilon)
@@ -243,8 +249,7 @@ def _soft_min(x: Tensor, y: Tensor, h: Tensor, epsilon: float, dots: Tensor | No
     """`soft_min` of flat points, from kept scalar products where there are any."""
     centre = (x.mean(0) + y.mean(0)) / 2
     values = (x - centre).square().sum(1).div_(2) + epsilon * math.log(len(y))
-    # Numbers below the least normal one would slow exp down and add nothing.
-    least = math.log(torch.finfo(x.dtype).tiny)
+    least = least_exponent(x.dtype)
     for rows, block in _logits(x, y, h, epsilon, dots, budget):
         greatest = block.amax(1, keepdim=True)
         total = block.sub_(greatest).clamp_min_(least).exp_().sum(1)

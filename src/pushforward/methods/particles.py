@@ -6,8 +6,10 @@ References:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -15,11 +17,14 @@ import torch
 from torch import Tensor
 
 from pushforward.dynamics.integrate import Integrator, euler, fresh
+from pushforward.dynamics.velocity import measured
 from pushforward.errors import UsageError
 from pushforward.flows.critic import conditional
 from pushforward.methods.watch import Diary, Until
 from pushforward.training import sharing
+from pushforward.training.learner import Learner
 from pushforward.training.schedule import constant
+from pushforward.training.state import parts
 from pushforward.types import Batch, Flow, Labels, Logs, Randomness, Samples, Schedule, Velocity, unpack
 
 if TYPE_CHECKING:
@@ -45,13 +50,21 @@ class _Classed(Protocol):
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Standard normal points of a given shape: the usual source."""
+    """Normal points of a given shape, alike in every coordinate: the usual source.
+
+    Attributes:
+        event: Shape of one point.
+        mean: Their mean.
+        deviation: Their standard deviation.
+    """
 
     event: tuple[int, ...]
+    mean: float = 0.0
+    deviation: float = 1.0
 
     def __call__(self, rng: Randomness, n: int) -> Samples:
         """Points, (n, *event)."""
-        return rng.normal(n, *self.event)
+        return self.mean + self.deviation * rng.normal(n, *self.event)
 
 
 @dataclass
@@ -76,7 +89,7 @@ class Particles:
         labels: Classes (n,) of the particles, which they keep; batches then carry labels too.
         extra: Further points (k, *event) that feel the same field and never enter a loss.
         extra_labels: Their classes (k,).
-        batch: Particles shown to the flow at a time, drawn anew at each call; None shows all.
+        batch: Particles shown to the flow at a time, over all processes, drawn anew at each call; None shows all.
         block: Points moved at a time.
         held: Gives held-out data, on which the flow's value is logged too; a function, so that no checkpoint has it.
         diagnose: Steps between two looks at what costs extra: value on held-out data, certificate and slope of a
@@ -147,9 +160,10 @@ class Particles:
         n, before = len(self.particles), self._joint(self.particles, self.extra)
         labels = None if self.labels is None else self._joint(self.labels, self.extra_labels)
         stages: list[dict[str, Tensor]] = []
+        measures: tuple[Tensor, Tensor] | None = None
         if stride is not None and not self.refit and stride.fuses(self.scheme):
             q, y = self._shown(self.particles)
-            moved, first = stride.move(q, batch, before, dt, self.scheme, y, labels)
+            moved, first, measures = stride.move(q, batch, before, dt, self.scheme, y, labels, n)
             self._write(stages, k)
         else:
             found: Velocity | None = None
@@ -175,7 +189,9 @@ class Particles:
         self._keep(stages)
         moved = moved if self.project is None else self.project(moved)
         logs: Logs = dict(getattr(self.flow, "logs", {}))
-        logs |= self.diary.note(k, logs.get("divergence"), first[:n], before[:n], moved[:n], dt)
+        if measures is None or self.project is not None:
+            measures = measured(first[:n], before[:n], moved[:n])
+        logs |= self.diary.note(k, logs.get("divergence"), *measures, dt)
         if self.diagnose and k % self.diagnose == 0:
             logs |= self._diagnosis(batch)
         self.particles = moved[:n]
@@ -187,17 +203,23 @@ class Particles:
         """The flow's velocity between some or all of the particles, now at x, and a batch of data."""
         (p, labels_p), (q, labels_q) = unpack(batch), self._shown(x)
         if labels_q is None:
-            return self.flow.velocity(q, p)
+            return self.flow.velocity(self._gathered(q), self._gathered(p))
         if labels_p is None:
             raise UsageError("the particles have classes and the batches carry none: give the data's labels")
         return conditional(self.flow).velocity(q, p, (labels_q, labels_p))
 
     def _shown(self, x: Samples) -> tuple[Samples, Labels | None]:
         """What the flow gets to see of the particles."""
-        if self.batch is None or self.batch >= len(x):
+        size = len(x) if self.batch is None else max(1, self.batch // sharing.world())
+        if size >= len(x):
             return x, self.labels
-        rows = self.rng.integers(len(x), self.batch).to(x.device)
+        rows = self.rng.integers(len(x), size).to(x.device)
         return x[rows], None if self.labels is None else self.labels[rows]
+
+    def _gathered(self, x: Samples) -> Samples:
+        """What the flow gets of several processes' samples: the processes share a net's gradients, but no kernel."""
+        learns = sharing.world() > 1 and any(isinstance(part, Learner) for _, part in parts(self.flow))
+        return x if learns else sharing.all_rows(x)
 
     def _evaluate(self, velocity: Velocity, x: Samples, t: float, labels: Labels | None) -> Samples:
         """A velocity at many points, block by block."""
@@ -216,8 +238,10 @@ class Particles:
             logs |= self.flow.diagnose(q, p) if pair is None else conditional(self.flow).diagnose(q, p, pair)
         if self.held is not None and isinstance(self.flow, _Valued):
             held, labels_held = unpack(self.held())
+            held = held.to(q)
             both = (labels_q, labels_held) if labels_q is not None and labels_held is not None else None
-            logs["held"] = self.flow.value(q, held) if both is None else conditional(self.flow).value(q, held, both)
+            value = self.flow.value if both is None else partial(conditional(self.flow).value, labels=both)
+            logs["held"] = value(self._gathered(q), held)
         return logs
 
     def _joint(self, x: Tensor, extra: Tensor | None) -> Tensor:
@@ -320,20 +344,23 @@ class Particles:
         return rows[:n]
 
     def shard(self) -> None:
-        """Keep this process's share of the particles, where several processes share the work."""
+        """Keep this process's share of the particles, where several processes share the work.
+
+        Raises:
+            UsageError: If they cannot be shared out evenly.
+        """
+        if len(self.particles) % sharing.world():
+            raise UsageError(f"{len(self.particles)} particles: not a multiple of the {sharing.world()} processes")
         for name in ("particles", "labels", "extra", "extra_labels"):
             value = getattr(self, name)
             if value is not None:
                 setattr(self, name, sharing.own_rows(value))
         self.diary.shard()
 
-    def gathered(self) -> dict[str, Tensor]:
-        """All processes' particles by name, in their first order."""
-        names = ("particles", "labels", "extra", "extra_labels")
-        own = {name: getattr(self, name) for name in names}
-        return {name: sharing.all_rows(value) for name, value in own.items() if value is not None} | {
-            "diary.path": sharing.all_rows(self.diary.path)
-        }
+    def shared(self, name: str) -> bool:
+        """Whether the tensor of this dotted name has a row for each particle: they, their ways, a scheme's memory."""
+        rows = ("particles", "labels", "extra", "extra_labels", "diary.path")
+        return name in rows or re.fullmatch(r"scheme\.past\.\d+\.velocity", name) is not None
 
 
 @runtime_checkable

@@ -18,7 +18,6 @@ from pushforward.types import Logs, Samples
 __all__ = ["Diary", "Until"]
 
 KEPT = 128  # steps whose energy and divergence are remembered
-FIRST, LAST, RATE, STEP, DISSIPATED = range(5)  # places in the ledger
 
 
 @dataclass
@@ -45,39 +44,42 @@ class Diary:
         self.recent = torch.zeros(KEPT, 2, dtype=torch.float64, device=like.device)
 
     @torch.no_grad()
-    def note(self, k: int, divergence: Tensor | None, v: Samples, before: Samples, after: Samples, dt: float) -> Logs:
-        """Enter one step.
+    def note(self, k: int, divergence: Tensor | None, lengths: Tensor, squares: Tensor, dt: float) -> Logs:
+        """Enter one step; where several processes share the particles, it is of all of them, and all must enter it.
 
         Args:
             k: Steps done before; 0 opens the accounts.
             divergence: The flow's estimate before the move, if it has one.
-            v: Velocity before the move, (n, *event).
-            before: Particles before the move, (n, *event).
-            after: Particles after it.
+            lengths: How far each particle moved, (n,), of `pushforward.dynamics.velocity.measured`.
+            squares: Its mean and largest squares, (3,).
             dt: Time of the step.
 
         Returns:
             `speed`, root mean square over the step; `kinetic`, half the mean square of v; `fastest`, the largest |v|;
             `path`, mean length of the ways so far; `residual`, |D(0) - D(t) - dissipated| / D(0), once D is known.
         """
-        squares, moved = v.flatten(1).square().sum(1), (after - before).flatten(1).square().sum(1)
-        if len(self.path) != len(moved):  # particles of another number were put in place
-            self.path = moved.new_zeros(len(moved))
-        self.path = self.path + moved.sqrt()
-        mean = squares.mean()
-        logs = {"speed": moved.mean().sqrt() / dt, "kinetic": mean / 2, "fastest": squares.max().sqrt(),
-                "path": self.path.mean()}  # fmt: skip
-        row = k % KEPT
-        self.recent[row, 0] = mean / 2
+        if len(self.path) != len(lengths):  # particles of another number were put in place
+            self.path = torch.zeros_like(lengths)
+        self.path = self.path + lengths
+        path = self.path.mean()
+        if sharing.world() > 1:
+            means = sharing.mean(torch.stack([squares[0], squares[1], path]), len(lengths))
+            squares, path = torch.stack([means[0], means[1], sharing.largest(squares[2])]), means[2]
+        energy, (_, moved, fastest) = squares[0] / 2, squares.sqrt().unbind()
+        logs = {"speed": moved / dt, "kinetic": energy, "fastest": fastest, "path": path}
+        kept_energy, kept_divergence = self.recent[k % KEPT].unbind()
+        kept_energy.copy_(energy)
         if divergence is not None:
-            ledger, now = self.ledger, divergence.detach().double()
+            first, last, rate, step, dissipated = self.ledger.unbind()
             if k == 0:
-                ledger[FIRST], ledger[DISSIPATED] = now, 0.0
+                first.copy_(divergence)
+                dissipated.zero_()
             else:
-                ledger[DISSIPATED] += ledger[STEP] * (ledger[RATE] + mean) / 2
-            ledger[LAST], ledger[RATE], ledger[STEP] = now, mean, dt
-            self.recent[row, 1] = now
-            logs["residual"] = (ledger[FIRST] - now - ledger[DISSIPATED]).abs() / ledger[FIRST].abs().clamp(min=1e-12)
+                dissipated.addcmul_(step, rate + squares[0], value=0.5)
+            for kept, value in ((last, divergence), (rate, squares[0]), (kept_divergence, divergence)):
+                kept.copy_(value)
+            step.fill_(dt)
+            logs["residual"] = (first - last - dissipated).abs() / first.abs().clamp(min=1e-12)
         return logs
 
     def last(self, count: int, end: int) -> Tensor:
@@ -121,12 +123,12 @@ class Until:
             return f"the horizon t = {self.horizon:g} was reached, with a kinetic energy of {energy:.3g}"
         if (self.kinetic is None and self.plateau is None) or step % self.window:
             return ""
-        now = sharing.mean(diary.last(self.window, step).mean(0))
+        now = diary.last(self.window, step).mean(0)
         if self.kinetic is not None and float(now[0]) < self.kinetic:
             return f"the kinetic energy, {float(now[0]):.3g} over {self.window} steps, fell below {self.kinetic:g}"
         if self.plateau is not None and step >= 2 * self.window:
-            before = sharing.mean(diary.last(self.window, step - self.window).mean(0))
-            change, first = abs(float(before[1] - now[1])), abs(float(diary.ledger[FIRST]))
+            before = diary.last(self.window, step - self.window).mean(0)
+            change, first = abs(float(before[1] - now[1])), abs(float(diary.ledger[0]))
             if change < self.plateau * first:
                 return f"the divergence, {float(now[1]):.4g}, changed by {change:.2g} over {self.window} steps"
         return ""

@@ -26,7 +26,8 @@ class GroupSort(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The same shape, (n, c, ...); c is even."""
         a, b = x.chunk(2, 1)
-        return torch.cat([torch.maximum(a, b), torch.minimum(a, b)], 1)
+        swap = relu(a - b)  # the derivative of a maximum and a minimum takes four times as long
+        return torch.cat([b + swap, a - swap], 1)
 
 
 class MollifiedReLU(nn.Module):

@@ -69,8 +69,6 @@ def orthonormal(stack: Tensor, *, iterations: int = 12) -> Tensor:
 class _Iterated(torch.autograd.Function):
     """The iteration with its derivative by hand: a third of the calls that autograd makes of it."""
 
-    generate_vmap_rule = True
-
     @staticmethod
     def forward(w: Tensor, iterations: int) -> tuple[Tensor, ...]:
         """The last iterate, then all Gram matrices and earlier iterates in turn, without the first."""
@@ -85,6 +83,14 @@ class _Iterated(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, int], output: tuple[Tensor, ...]) -> None:
         ctx.save_for_backward(inputs[0], *output[1:])
         ctx.mark_non_differentiable(*output[1:])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, None], *args: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """Stacks of stacks are one long stack."""
+        w, iterations = args
+        stacks = w.movedim(in_dims[0] or 0, 0)
+        out = _Iterated.apply(stacks.flatten(0, 1), iterations)
+        return tuple(part.unflatten(0, stacks.shape[:2]) for part in out), (0,) * len(out)
 
     @staticmethod
     @once_differentiable
@@ -112,17 +118,20 @@ def matrix_bound(stack: Tensor, *, squarings: int | None = None) -> Tensor:
 
 
 def _squarings(rank: int) -> int:
-    """Squarings after which rank^(1 / 2p) <= 1 + TIGHT, with p = 2^(1 + squarings)."""
+    """Squarings after which rank^(1 / 4p) <= 1 + TIGHT, with p = 2^squarings."""
     return max(0, math.ceil(math.log2(math.log(max(rank, 2)) / TIGHT)) - 2)
 
 
-def _root(gram: Tensor, squarings: int, product: Callable[[Tensor, Tensor], Tensor], block: int = 3) -> Tensor:
+def _root(
+    gram: Tensor, squarings: int, product: Callable[[Tensor, Tensor], Tensor], *, block: int = 3, sloped: bool = True
+) -> Tensor:
     r"""Bounds :math:`s = (\operatorname{tr} A^{2p})^{1/4p}`, p = 2^squarings, of the norms behind Gram matrices, (k,).
 
     Its square has the derivative :math:`N = s^2 A^{2p-1} / \operatorname{tr} A^{2p}` in A, and is <N, A>: so N is found
     without a graph, and the answer can be differentiated once. Powers are brought to size one before each block of
     squarings, so that the largest eigenvalue never underflows; the last factor covers the rounding of sums of r terms.
     """
+    tiny = torch.finfo(gram.dtype).tiny
     with torch.no_grad():
         even, odd, log_size, power = gram, gram, 0.0, 1  # A^power and A^(power - 1), each up to a factor
         for k in range(squarings):
@@ -130,13 +139,16 @@ def _root(gram: Tensor, squarings: int, product: Callable[[Tensor, Tensor], Tens
                 size = _size(even)
                 even, odd = even / size, odd / _size(odd)
                 log_size = log_size + size.log() / power
-            odd = product(odd, even) if k else even
+            if sloped:
+                odd = product(odd, even) if k else even
             even, power = product(even, even), 2 * power
         square = (log_size + _size(even).log() / power).exp()
+        square = square * (1 + 2 * (4 + gram.shape[2]) * torch.finfo(gram.dtype).eps)
+        if not sloped:
+            return square.sqrt().flatten()
         odd = product(odd, even) if squarings else even
-        square = square * (1 + 2 * gram.shape[2] * torch.finfo(gram.dtype).eps)
-        slope = odd * (square / (odd * gram).sum((1, 2), keepdim=True).clamp(min=torch.finfo(gram.dtype).tiny))
-    return (slope * gram).sum((1, 2)).sqrt()
+        slope = odd * (square / (odd * gram).sum((1, 2), keepdim=True).clamp(min=tiny))
+    return (slope * gram).sum((1, 2)).clamp(min=tiny).sqrt()
 
 
 def _size(gram: Tensor) -> Tensor:
@@ -149,8 +161,9 @@ def frequencies(side: int, kernel: int, stride: int, padding: int) -> Tensor:
 
     The map lies inside a torus of side N >= side + padding, a multiple of the stride, on which no window that reaches
     the map from one edge reaches it from the other; so the convolution is a part of the one on the torus, and its norm
-    is at most the torus' norm. The stride splits torus and kernel into stride^2 interleaved channels of M = N / stride
-    and q = ceil(kernel / stride) points a side, on which it is an ordinary circular convolution.
+    is at most the torus' norm; what the zeros at the edges take away from it falls with the side squared. The stride
+    splits torus and kernel into stride^2 interleaved channels of M = N / stride and q = ceil(kernel / stride) points a
+    side, on which it is an ordinary circular convolution.
 
     Args:
         side: Height and width of the map.
@@ -200,7 +213,7 @@ def convolution_bound(kernel: Tensor, waves: Tensor, stride: int, *, candidates:
     f = waves.shape[1] // 2
     with torch.no_grad():
         grams = _grams(kernel, waves, stride)
-        coarse, which = _root(grams, 5, _hermitian).topk(min(candidates + 1, f))
+        coarse, which = _root(grams, 5, _hermitian, sloped=False).topk(min(candidates + 1, f))
     chosen = which[:candidates]
     fine = _root(
         _grams(kernel, waves[:, torch.cat([chosen, chosen + f])], stride), _squarings(grams.shape[2]), _hermitian

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from pushforward.recipes.checks import recipe
@@ -10,7 +9,7 @@ from pushforward.recipes.checks import recipe
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
 
-__all__ = ["toy_gan", "toy_particles", "toy_vgrow"]
+__all__ = ["toy_gan", "toy_vgrow"]
 
 
 @recipe
@@ -186,93 +185,3 @@ def toy_gan(
     )
     method = GAN(generator, flow, Normal(latent), Noise(seed), rounds=rounds)
     return wiring.experiment(method, points, batch=batch, steps=steps, seed=seed, conditional=conditional, threads=1)
-
-
-@recipe
-def toy_particles(
-    *,
-    data: str = "toy:moons",
-    limit: int | None = None,
-    test_fraction: float | None = None,
-    divergence: str = "KL",
-    contrast: Literal["logistic", "dual"] = "logistic",
-    steps: int = 600,
-    particles: int = 1000,
-    batch: int = 1000,
-    width: int = 64,
-    depth: int = 3,
-    rate: float = 2e-3,
-    critic_steps: int = 5,
-    slope: float = 5.0,
-    penalty: float = 1.0,
-    step: float = 0.1,
-    scheme: Literal["euler", "heun", "rk4"] = "euler",
-    cap: float = 100.0,
-    compile: bool = False,
-    seed: int = 0,
-) -> Experiment:
-    """Particles that flow from a normal cloud to the data. Expect the shape of moons within seconds.
-
-    Every step's field is kept, so that new points can be carried along (`pushforward sample`, `pushforward transport`).
-
-    Args:
-        data: digits, toy:NAME or PATH[:key].
-        limit: Use at most so many rows.
-        test_fraction: Share of the rows held out; what the source says, or a tenth, if not given.
-        divergence: KL, REVERSE_KL, JS, LOGD, JEFFREYS, PEARSON, NEYMAN, HELLINGER, alpha(A) or package.module:NAME.
-        contrast: The critic's loss: logistic regression, or the f-GAN dual of the divergence.
-        steps: Steps of all particles.
-        particles: Number of particles.
-        batch: Rows of data that a critic sees in a step.
-        width: Units of a hidden layer of the critic.
-        depth: Hidden layers of the critic.
-        rate: Learning rate of the critic.
-        critic_steps: Critic updates for one step.
-        slope: Slope of the critic that is free, in scores per standardised data unit.
-        penalty: Weight on slopes beyond it.
-        step: Time of a step, in standardised data units per unit velocity.
-        scheme: euler, heun or rk4.
-        cap: Largest weight of a sample.
-        compile: Compile critic updates and move into one graph; pays from some thousands of steps on.
-        seed: Seed of the split, the critic, the batches and the first particles.
-    """
-    from pushforward.data import Noise
-    from pushforward.divergences import locate
-    from pushforward.dynamics import integrate
-    from pushforward.flows.critic import CriticFlow
-    from pushforward.methods.particles import Gaussian, Particles
-    from pushforward.nets import mlp
-    from pushforward.nets.blocks import seeded
-    from pushforward.penalties import lipschitz
-    from pushforward.recipes import wiring
-    from pushforward.training.learner import Learner
-    from pushforward.training.schedule import cosine
-
-    psi = locate(divergence)
-    points = wiring.load(data, None, False, seed, limit=limit, test_fraction=test_fraction)
-    rng, source = Noise(seed), Gaussian(points.event)
-    with seeded(seed):
-        critic = Learner(
-            mlp.critic(points.event, width=width, depth=depth),
-            wiring.adam(rate, (0.5, 0.9)),
-            schedule=cosine(steps * critic_steps, last=0.1),
-        )
-    flow = CriticFlow(
-        critic,
-        psi,
-        wiring.contrast_of(contrast, psi),
-        (partial(lipschitz, slope=slope, weight=penalty, rng=rng),) if penalty else (),
-        steps=critic_steps,
-        cap=cap,
-    )
-    method = Particles(
-        flow,
-        source(rng, particles),
-        step,
-        rng,
-        scheme=getattr(integrate, scheme),
-        source=source,
-        record=True,
-        compile=compile,
-    )
-    return wiring.experiment(method, points, batch=batch, steps=steps, seed=seed, threads=1)

@@ -21,7 +21,7 @@ from pushforward.metrics.transport import directions, sliced_wasserstein
 from pushforward.penalties import both
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import MakeOptimiser
-from pushforward.types import Contrast, Method, Penalty
+from pushforward.types import Contrast, Method, Penalty, Randomness, Samples
 
 __all__ = [
     "adam",
@@ -31,6 +31,8 @@ __all__ = [
     "leaky",
     "load",
     "score_on",
+    "shares",
+    "spread",
     "zero_centred",
 ]
 
@@ -139,3 +141,31 @@ def experiment(
         else Batches(data.train, batch, seed=seed, labels=labels)
     )
     return Experiment(method, batches, data, steps, features, score_on(data, features, seed), conditional, threads)
+
+
+def shares(labels: Tensor | None, n: int) -> Tensor:
+    """Classes (n,), sorted, with the frequencies of those of the data, (m,), as far as n allows."""
+    assert labels is not None
+    return labels.sort().values[torch.arange(n) * len(labels) // n]
+
+
+def spread(x: Samples, rng: Randomness, n: int, labels: Tensor | None = None, wanted: Tensor | None = None) -> Samples:
+    """Points (n, *event) of the normal law with mean and covariance of images, put into [-1, 1].
+
+    They lie where images do, so that nothing has to be carried out of the hundreds of pixels that are always black.
+
+    Args:
+        x: Images, (m, *event).
+        rng: Where the points come from.
+        n: Number of points.
+        labels: Classes (m,) of the images, for a law of each class.
+        wanted: Classes (n,) of the points, then.
+    """
+    weights = rng.normal(n, len(x)).to(x)
+    ours = x.new_ones(n, len(x))
+    if labels is not None and wanted is not None:
+        ours = (wanted[:, None] == labels).to(x)
+    flat, sizes = x.flatten(1), ours.sum(1, keepdim=True)
+    weights = weights * ours / sizes.sqrt()
+    points = weights @ flat + (1 - weights.sum(1, keepdim=True)) * (ours @ flat / sizes)
+    return points.view(n, *x.shape[1:]).clamp(-1, 1)

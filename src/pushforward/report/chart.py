@@ -26,12 +26,14 @@ class Scale:
     Attributes:
         healthy: Range to shade, if there is one.
         guides: Values that the picture shows in any case, as dotted lines.
-        log: Whether a logarithmic axis may be used; it is for positive values that span more than two decades.
+        log: Whether a logarithmic axis may be used; it is for positive values that span more than so many decades.
+        decades: How many.
     """
 
     healthy: tuple[float, float] | None = None
     guides: tuple[float, ...] = ()
     log: bool = True
+    decades: float = 2
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,12 @@ def chart(lines: Mapping[int, Curve], label: str, scale: Scale, rings: Mapping[i
     values = [value for curve in lines.values() for _, value in curve if value is not None]
     if not values:
         return '<p class="soft">No finite value.</p>'
-    log = scale.log and min(values) > 0 and max(values) > 100 * min(values)
+    log = scale.log and min(values) > 0 and max(values) > 10**scale.decades * min(values)
     steps = [step for curve in lines.values() for step, _ in curve]
-    levels = [math.log10(value) for value in values] if log else [*values, *scale.guides]
+    marks = [value for value in scale.guides if value > 0 or not log]
+    levels = [math.log10(value) if log else value for value in [*values, *marks]]
     axes = _Axes(_range(steps, 0.0), _range(levels, 0.06), log)
-    guides = "" if log else "".join(_level_line("guide", axes.height(value)) for value in scale.guides)
+    guides = "".join(_level_line("guide", axes.height(value)) for value in marks)
     drawn = "".join(
         f'<g class="r{k % 8}">{_polylines(k, curve, axes)}{_ring((rings or {}).get(k), axes)}</g>'
         for k, curve in lines.items()

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pushforward.pictures import Points, scatter
 from pushforward.report.skeleton import png_uri
@@ -76,7 +77,14 @@ def pack(points: Points, box: Points) -> bytes:
     return levels.astype("<i2").tobytes()
 
 
-def canvas(steps: Sequence[int], frames: Sequence[Points], real: Points, box: Points, label: str) -> str:
+def canvas(
+    steps: Sequence[int],
+    frames: Sequence[Points],
+    real: Points,
+    box: Points,
+    label: str,
+    classes: NDArray[np.int64] | None = None,
+) -> str:
     """A canvas, the points it draws, and a picture of the last of them for where no script runs.
 
     Args:
@@ -85,10 +93,13 @@ def canvas(steps: Sequence[int], frames: Sequence[Points], real: Points, box: Po
         real: Data, (m, 2).
         box: Rows low and high of the view, (2, 2).
         label: What the canvas shows.
+        classes: Numbers of the classes, for a colour each: of the samples (n,), or of the data (m,) without samples.
     """
     low, high = box.tolist()
     packed = [b64encode(pack(points, box)).decode() for points in (real, *frames)]
     stored = {"steps": list(steps), "low": low, "high": high, "data": packed[0], "frames": packed[1:]}
+    if classes is not None:
+        stored["classes"] = (classes % 8).tolist()
     content = json.dumps(stored).replace("<", "\\u003c")
     still = png_uri(scatter(frames[-1] if frames else np.empty((0, 2)), real))
     return (

@@ -33,7 +33,7 @@ def page_of_many(runs: Sequence[Run]) -> str:
 
 def _side_by_side(corner: str, runs: Sequence[Run], rows: Iterable[str]) -> str:
     """A table with a column for each run."""
-    heads = cells("th", [corner, *(chip(k, run) for k, run in enumerate(runs))])
+    heads = cells("th", [corner, *(chip(k, run.label) for k, run in enumerate(runs))])
     return (
         f'<div class="scroll"><table class="side"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -89,7 +89,7 @@ def _setups(runs: Sequence[Run]) -> str:
         row = [column.get(setting, "–") for column in columns]
         kind, rows = ("differs", differs) if len(set(row)) > 1 else ("", same)
         rows.append(f'<tr class="{kind}"><th scope="row">{setting}</th>{cells("td", row)}</tr>')
-    commands = "".join(f"<h3>{chip(k, run)}</h3>{command(run.info)}" for k, run in enumerate(runs))
+    commands = "".join(f"<h3>{chip(k, run.label)}</h3>{command(run.info)}" for k, run in enumerate(runs))
     first = _side_by_side("", runs, differs) if differs else "<p>Nothing that was recorded.</p>"
     return (
         f"<section><h2>What differs</h2>{first}"
@@ -105,6 +105,8 @@ def _settings(info: dict[str, Any]) -> dict[str, str]:
     parts |= {f"data: {key}": setting for key, setting in mapping(info.get("data")).items()}
     parts |= {key: info.get(key) for key in ("seed", "steps", "step", "device", "precision", "threads", "world")}
     parts |= {f"version of {key}": version for key, version in mapping(info.get("versions")).items()}
+    if "ended" in info:
+        parts["why it ended"] = info["ended"]
     shown = {text(key): count(setting) for key, setting in parts.items()}
     shown["training time"] = duration(info.get("seconds"))
     shown["best checkpoint"] = (

@@ -40,6 +40,10 @@ def _facts(run: Run) -> str:
     seconds, step = number(info.get("seconds")), number(info.get("step"))
     pace = f"{digits(step / seconds, 3)} steps a second" if seconds and step and seconds > 0 else ""
     facts = [("Training time", duration(info.get("seconds")), pace)]
+    if "ended" in info:
+        facts.append(
+            ("Ended by itself", f"step {count(info.get('step'))} of {count(info.get('steps'))}", text(info["ended"]))
+        )
     if best:
         facts.append(("Best checkpoint", f"step {count(best.get('step'))}", f"score {short(best.get('score'))}"))
     else:

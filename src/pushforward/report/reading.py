@@ -14,6 +14,7 @@ from typing import Any
 from pushforward.errors import DataError
 from pushforward.pictures import Film, Points, read_clouds, read_grids
 from pushforward.report.chart import Curve
+from pushforward.report.classes import Classes, read_classes
 from pushforward.report.values import count, is_number, mapping, number
 
 __all__ = ["MONITOR", "Run", "labels", "read_run"]
@@ -33,6 +34,7 @@ class Run:
         measured: What the metrics were measured on, in words.
         grids: Grids of images.
         clouds: Clouds of points.
+        classes: Classes of the points in the clouds, if they have some.
         notes: What is missing or damaged.
     """
 
@@ -43,6 +45,7 @@ class Run:
     measured: str = ""
     grids: Film[bytes] = field(default_factory=Film[bytes])
     clouds: Film[Points] = field(default_factory=Film[Points])
+    classes: Classes | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -58,10 +61,21 @@ class Run:
     @property
     def logistic(self) -> bool:
         """Whether the critic's loss is the logistic one, as far as the arguments tell."""
+        return not self.dual and mapping(self.info.get("arguments")).get("contrast", "logistic") == "logistic"
+
+    @property
+    def dual(self) -> bool:
+        """Whether the critic is itself the first variation, and its slope the samples' speed."""
+        name = str(mapping(self.info.get("arguments")).get("divergence")).upper()
+        return name in ("W1", "HINGE") or "LIP" in name
+
+    @property
+    def slope(self) -> float | None:
+        """The critic's largest slope L, where the arguments tell it and no sample moves faster: for KL or a dual."""
         arguments = mapping(self.info.get("arguments"))
-        name = str(arguments.get("divergence")).upper()
-        dual = name in ("W1", "HINGE") or "LIP" in name
-        return not dual and arguments.get("contrast", "logistic") == "logistic"
+        slope = number(arguments.get("slope"))
+        bounded = self.dual or str(arguments.get("divergence")).upper() == "KL"
+        return slope if bounded and slope and 0 < slope <= 1e100 and arguments.get("penalty", 1) else None
 
 
 def labels(paths: Sequence[Path]) -> list[str]:
@@ -159,6 +173,7 @@ def _read_metrics(path: Path, run: Run) -> None:
 
 def _read_samples(folder: Path, run: Run) -> None:
     run.grids, run.clouds = read_grids(folder), read_clouds(folder)
+    run.classes = read_classes(folder, run.clouds)
     damaged = run.grids.damaged + run.clouds.damaged
     run.notes += [f"samples/{name} could not be read and was left out." for name in damaged]
     if not run.grids.frames and not run.clouds.frames:

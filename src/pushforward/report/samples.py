@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pushforward.pictures import Points, view
 from pushforward.report.clouds import canvas, plane
 from pushforward.report.reading import Run
-from pushforward.report.skeleton import png_uri
+from pushforward.report.skeleton import chip, png_uri
 from pushforward.report.values import digits, text
 
 __all__ = ["samples"]
@@ -78,21 +79,35 @@ def _clouds(runs: Sequence[Run], group: Sequence[int]) -> list[str]:
     real = next((real for real, _, _ in flat.values() if real is not None), None)
     box = view(real, [frame for _, frames, _ in flat.values() for frame in frames])
     stages = [_cloud(runs, k, own, frames, words, box) for k, (own, frames, words) in flat.items()]
-    return stages if real is None else [*stages, _data_cloud(real, box)]
+    classes = runs[0].classes if len(runs) == 1 else None
+    return stages if real is None else [*stages, _data_cloud(real, box, None if classes is None else classes.data)]
+
+
+def _legend(names: Sequence[str]) -> str:
+    """What the colours of classes mean, as far as there are enough of them."""
+    if not names:
+        return ""
+    if len(names) > 8:
+        return f"; {len(names):,} classes, eight colours in turn"
+    return f'<span class="legend">{"".join(f"<span>{chip(k, name)}</span>" for k, name in enumerate(names))}</span>'
 
 
 def _cloud(runs: Sequence[Run], k: int, real: Points | None, frames: list[Points], words: str, box: Points) -> str:
     steps, held = runs[k].clouds.steps, np.empty((0, 2)) if real is None else real
+    classes = runs[k].classes if len(runs) == 1 else None  # of several runs, a colour means the run
     size = f"{len(frames[-1]):,}" + (f" over {len(held):,} held-out points" if len(held) else "")
+    drawn = canvas(steps, frames, held, box, "Samples over data", None if classes is None else classes.samples)
+    legend = "" if classes is None else _legend(classes.names)
     return (
-        f'<figure class="stage r{k % 8}">{canvas(steps, frames, held, box, "Samples over data")}'
-        f"<figcaption>{_caption(runs, k)}: {size}; {words}</figcaption></figure>"
+        f'<figure class="stage r{k % 8}">{drawn}'
+        f"<figcaption>{_caption(runs, k)}: {size}; {words}{legend}</figcaption></figure>"
     )
 
 
-def _data_cloud(real: Points, box: Points) -> str:
+def _data_cloud(real: Points, box: Points, classes: NDArray[np.int64] | None) -> str:
     (left, bottom), (right, top) = ([digits(end, 3) for end in corner] for corner in box.tolist())
+    drawn = canvas([], [], real, box, "Held-out data", classes)
     return (
-        f'<figure class="stage">{canvas([], [], real, box, "Held-out data")}<figcaption><b>Data</b>, held out '
+        f'<figure class="stage">{drawn}<figcaption><b>Data</b>, held out '
         f"from training; x from {left} to {right}, y from {bottom} to {top}</figcaption></figure>"
     )

@@ -41,8 +41,11 @@ def status(info: dict[str, Any]) -> str:
     """How training ended, in plain words."""
     step, steps = count(info.get("step")), count(info.get("steps"))
     why = text(info.get("why", "no reason was recorded"))
+    done = f"<b>Finished.</b> All {steps} steps were done."
+    if "ended" in info:
+        done = f"<b>Finished by itself</b> at step {step} of {steps}: {text(info['ended'])}."
     known = {
-        "finished": ("good", f"<b>Finished.</b> All {steps} steps were done."),
+        "finished": ("good", done),
         "stopped": ("fair", f"<b>Stopped</b> at step {step} of {steps}, when its time was up; it can be resumed."),
         "interrupted": ("fair", f"<b>Interrupted</b> at step {step} of {steps}; it can be resumed."),
         "failed": ("bad", f"<b>Failed</b> at step {step} of {steps}: {why}"),
@@ -72,9 +75,9 @@ def command(info: dict[str, Any]) -> str:
     )
 
 
-def chip(k: int, run: Run) -> str:
-    """A run's label beside its colour."""
-    return f'<span class="r{k % 8}"><span class="chip"></span></span>{text(run.label)}'
+def chip(k: int, label: str) -> str:
+    """A label beside its colour."""
+    return f'<span class="r{k % 8}"><span class="chip"></span></span>{text(label)}'
 
 
 def cells(tag: str, contents: Iterable[str]) -> str:

@@ -71,7 +71,7 @@ class Run:
         every_log: Steps between two lines of the log, whose numbers are means over those steps.
         every_samples: Steps between two looks at samples.
         every_save: Steps between two checkpoints.
-        show: Writes a look at samples: (folder, step, samples in model units, data).
+        show: Writes a look at samples: (folder, step, samples in model units, data, classes or None).
     """
 
     folder: Path
@@ -81,7 +81,7 @@ class Run:
     every_log: int = 0
     every_samples: int = 0
     every_save: int = 0
-    show: Callable[[Path, int, Tensor, Dataset], None] | None = None
+    show: Callable[[Path, int, Tensor, Dataset, Tensor | None], None] | None = None
     _best: float = field(default=math.inf, init=False)
     _seconds: float = field(default=0.0, init=False)
 
@@ -129,7 +129,10 @@ class Run:
         self.experiment.batches.load_state_dict(state["batches"])
         self._best, self._seconds = state["best"], state["seconds"]
         self.description |= {"step": saved.run["step"], "best": saved.run["best"]}
-        self.description.pop("why", None)
+        for name in ("why", "ended"):
+            self.description.pop(name, None)
+        if "ended" in saved.run:
+            self.description["ended"] = saved.run["ended"]
         self._forget_after(self.step)
 
     def advance(self, stop: Stop, minutes: float | None = None) -> Iterator[Progress]:
@@ -145,6 +148,8 @@ class Run:
         begun, before, sums = time.monotonic(), self._seconds, _Means()
         log = self.folder / "log.jsonl"
         if self.finished and self.step:
+            self.description["status"] = "finished"  # a crash may have come before run.json said so
+            self._describe()
             return
         if self.step == 0:
             self.save("running")
@@ -212,11 +217,16 @@ class Run:
             labels = known[torch.linspace(0, len(known) - 1, JUDGED).long()].sort().values
         # the same particles at every look, to see them move
         particles = tensors.get("particles", getattr(experiment.method, "particles", None))
-        x = experiment.method.sample(JUDGED, rng, labels) if particles is None else particles[:JUDGED]
+        if particles is None:
+            x = experiment.method.sample(JUDGED, rng, labels)
+        else:
+            rows = torch.linspace(0, len(particles) - 1, min(len(particles), JUDGED)).long().to(particles.device)
+            x, labels = particles[rows], tensors.get("labels", getattr(experiment.method, "labels", None))
+            labels = None if labels is None or len(labels) != len(particles) else labels[rows]
         if not bool(torch.isfinite(x).all()):
             return
         if self.show is not None:
-            self.show(self.folder / "samples", step, x.cpu(), experiment.data)
+            self.show(self.folder / "samples", step, x.cpu(), experiment.data, labels)
         if experiment.score is None or step == 0:
             return
         score = experiment.score(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, distributed
 
-__all__ = ["all_rows", "all_scores", "mean", "own_rows", "world"]
+__all__ = ["all_rows", "all_scores", "largest", "mean", "own_rows", "world"]
 
 
 def world() -> int:
@@ -55,10 +55,19 @@ def all_scores(scores: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def mean(x: Tensor) -> Tensor:
-    """The processes' mean of a tensor."""
+def mean(x: Tensor, rows: int) -> Tensor:
+    """The mean over all processes' rows, from the mean x (k,) over each process's own; the same on all of them."""
     if world() == 1:
         return x
-    total = x.clone()
+    total = torch.cat([x.double(), x.new_ones(1, dtype=torch.float64)]) * rows
     distributed.all_reduce(total)
-    return total / world()
+    return (total[:-1] / total[-1]).to(x.dtype)
+
+
+def largest(x: Tensor) -> Tensor:
+    """The largest of the processes' values, element by element."""
+    if world() == 1:
+        return x
+    most = x.clone()
+    distributed.all_reduce(most, distributed.ReduceOp.MAX)
+    return most

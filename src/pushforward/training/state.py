@@ -38,7 +38,9 @@ class Shared(Protocol):
     """A method whose rows are shared out to several processes."""
 
     def shard(self) -> None: ...
-    def gathered(self) -> dict[str, Tensor]: ...
+    def shared(self, name: str) -> bool:
+        """Whether the tensor of this dotted name holds such rows."""
+        ...
 
 
 def parts(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
@@ -84,8 +86,9 @@ def place(root: Any, placement: Placement) -> None:
 def reunite(root: Any) -> None:
     """Give every process all the rows that they shared; every process must call this."""
     if sharing.world() > 1 and isinstance(root, Shared):
-        for name, value in root.gathered().items():
-            _assign(root, name, value)
+        for name, part in list(parts(root)):
+            if root.shared(name):
+                _assign(root, name, sharing.all_rows(part))
 
 
 def weights(root: Any) -> dict[str, Tensor]:
@@ -100,7 +103,7 @@ def weights(root: Any) -> dict[str, Tensor]:
         elif isinstance(part, Tensor):
             tensors[name] = part
     if sharing.world() > 1 and isinstance(root, Shared):
-        tensors |= root.gathered()
+        tensors |= {name: sharing.all_rows(tensor) for name, tensor in tensors.items() if root.shared(name)}
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
@@ -123,7 +126,7 @@ def load_state(root: Any, tensors: dict[str, Tensor], state: dict[str, Any] | No
     """
     left = dict(tensors)
     if sharing.world() > 1 and isinstance(root, Shared):
-        left |= {name: sharing.own_rows(left[name]) for name in root.gathered() if name in left}
+        left |= {name: sharing.own_rows(tensor) for name, tensor in left.items() if root.shared(name)}
     for name, part in list(parts(root)):
         if isinstance(part, Learner):
             mine = {key: left.pop(f"{name}.{key}", None) for key in part.weights()}

@@ -1,0 +1,44 @@
+"""What a codec is: z = E(x), x ~ D(z)."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol, runtime_checkable
+
+from torch import Tensor
+
+from pushforward.errors import UsageError
+from pushforward.types import Samples
+
+__all__ = ["Codec", "Kind", "parse"]
+
+Kind = Literal["pca", "autoencoder"]
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Samples to codes and back, both differentiable and row by row."""
+
+    @property
+    def budget(self) -> str:
+        """Which data it was made from, in words: a flow of few samples may stand on a codec of many."""
+        ...
+
+    def encode(self, x: Samples) -> Tensor:
+        """Codes (n, *code) of samples (n, *event)."""
+        ...
+
+    def decode(self, z: Tensor) -> Samples:
+        """Samples (n, *event) of codes (n, *code)."""
+        ...
+
+
+def parse(spec: str) -> tuple[Kind, int]:
+    """The kind and the code's size out of 'pca:20' or 'autoencoder:16'.
+
+    Raises:
+        UsageError: If it is neither.
+    """
+    kind, _, size = spec.strip().partition(":")
+    if kind in ("pca", "autoencoder") and size.isdecimal() and int(size):
+        return kind, int(size)
+    raise UsageError(f"codec {spec!r}: use pca:K or autoencoder:K with K numbers in a code, for example pca:20")

@@ -1,0 +1,52 @@
+"""Classes of rows as whole numbers: 0 for the first in sorted order, and so on."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from pushforward.errors import DataError
+
+__all__ = ["coded_like", "codes"]
+
+
+def codes(labels: ArrayLike, n: int, what: str) -> tuple[np.ndarray, Tensor]:
+    """The classes that occur, in sorted order, and each row's number, int64 (n,).
+
+    Args:
+        labels: Numbers or text, (n,).
+        n: Number of rows.
+        what: What the argument is called, for messages.
+
+    Raises:
+        DataError: If there is not one for each row.
+    """
+    classes, rows = np.unique(_column(labels, n, what), return_inverse=True)
+    return classes, torch.from_numpy(rows.astype(np.int64))
+
+
+def coded_like(labels: ArrayLike, classes: np.ndarray, n: int, what: str) -> Tensor:
+    """Each row's number among known classes, int64 (n,).
+
+    Args:
+        labels: Numbers or text, (n,), or one for all rows.
+        classes: The classes, sorted.
+        n: Number of rows.
+        what: What the argument is called, for messages.
+
+    Raises:
+        DataError: If a class is unknown, or there is not one for each row.
+    """
+    given = np.broadcast_to(np.asarray(labels), n) if np.ndim(labels) == 0 else _column(labels, n, what)
+    if strange := np.setdiff1d(given, classes).tolist():
+        raise DataError(f"class {strange[0]!r} is unknown: fit saw {', '.join(map(repr, classes.tolist()[:20]))}")
+    return torch.from_numpy(np.searchsorted(classes, given).astype(np.int64))
+
+
+def _column(labels: ArrayLike, n: int, what: str) -> np.ndarray:
+    column = np.asarray(labels)
+    if column.shape != (n,):
+        raise DataError(f"{what} has shape {column.shape}: give one class, or {n} of them, one a sample")
+    return column

@@ -1,0 +1,133 @@
+"""Recorded velocities of a fit as tensors: what carries new points, and what goes into a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD
+
+from pushforward.data.noise import Noise
+from pushforward.divergences import Divergence, locate
+from pushforward.dynamics.integrate import AdamsBashforth, Integrator, euler, heun, rk4
+from pushforward.flows.critic import CriticFlow
+from pushforward.methods.particles import Particles, Replayable
+from pushforward.nets import lipschitz
+from pushforward.training.learner import Learner
+from pushforward.training.schedule import linear
+from pushforward.types import Labels, Samples, Schedule
+
+__all__ = ["SCHEMES", "Constraint", "Field", "Layout", "Pace", "Scheme", "scheme_of"]
+
+Scheme = Literal["euler", "heun", "rk4", "ab2", "ab3", "ab4", "ab5"]
+Constraint = Literal["auto", "bjorck", "spectral", "reference", "penalty"]
+SCHEMES: dict[str, Integrator] = {"euler": euler, "heun": heun, "rk4": rk4}
+HOLD = 0.5  # share of the steps before they shorten
+
+
+def scheme_of(name: str) -> Integrator:
+    """An integrator by name; one with a memory is new."""
+    return AdamsBashforth(int(name[2])) if name.startswith("ab") else SCHEMES[name]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a critic is built from.
+
+    Attributes:
+        event: Columns.
+        width: Units of a hidden layer.
+        depth: Hidden layers.
+        slope: Its bound, in score units per standard unit.
+        constraint: How the bound is kept; never "auto".
+        classes: Number of classes; 0 for none.
+    """
+
+    event: int
+    width: int
+    depth: int
+    slope: float
+    constraint: str
+    classes: int = 0
+
+    def critic(self) -> nn.Module:
+        """A critic with fresh weights."""
+        mode: lipschitz.Mode = "none" if self.constraint == "penalty" else self.constraint  # pyright: ignore[reportAssignmentType]
+        activation = nn.Softplus if self.constraint == "penalty" else None
+        return lipschitz.critic(self.event, width=self.width, depth=self.depth, slope=self.slope, mode=mode,
+                                classes=self.classes, activation=activation)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How particles went: length and number of steps, scheme, and which fields were kept.
+
+    Attributes:
+        step: Time of the first steps.
+        decay: Factor that the last one has; the second half of the steps planned falls to it.
+        planned: Steps planned.
+        done: Steps done.
+        scheme: Name of the scheme.
+        refit: Whether every stage of it has a field of its own.
+        record: Steps that a field serves.
+    """
+
+    step: float
+    decay: float
+    planned: int
+    done: int
+    scheme: str
+    refit: bool
+    record: int
+
+    @property
+    def schedule(self) -> Schedule:
+        """Steps done -> factor on the step."""
+        return linear(self.planned, self.decay, HOLD)
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """The velocities of a fit, in model units, as tensors that can be replayed.
+
+    Attributes:
+        flow: A flow of the caller's that reads the tensors; None for a critic.
+        net: The critic's architecture, where it is one; its own weights are not used.
+        states: Tensors of the field at each recorded step, by name, each (steps, *shape); those of further stages,
+            which only the first steps of a scheme may have, are shorter.
+        divergence: What the velocity lowered, or its name.
+        cap: Largest weight of a point.
+        limit: Largest speed of a point.
+        pace: How the particles went.
+        layout: What `net` was built from.
+    """
+
+    flow: Replayable | None
+    net: nn.Module | None
+    states: dict[str, Tensor]
+    divergence: str | Divergence
+    cap: float
+    limit: float
+    pace: Pace
+    layout: Layout
+
+    def transport(self, x: Samples, device: torch.device, labels: Labels | None = None) -> Samples:
+        """Points (n, d), with classes (n,) if the critic has some, carried along all steps."""
+        pace, flow = self.pace, self.flow
+        if flow is None:
+            assert self.net is not None
+            critic = Learner(self.net.to(device), partial(SGD, lr=0.0))
+            flow = CriticFlow(critic, locate(self.divergence), cap=self.cap, limit=self.limit)
+        x = x.to(device)
+        method = Particles(flow, x[:1], pace.step, Noise(0), scheme_of(pace.scheme), record=pace.record,
+                           refit=pace.refit, schedule=pace.schedule,
+                           labels=None if labels is None else labels[:1].to(device))  # fmt: skip
+        count = max(map(len, self.states.values()), default=0)
+        method.tape += [
+            {name: value[k].to(device) for name, value in self.states.items() if k < len(value)} for k in range(count)
+        ]
+        method.done.fill_(pace.done)
+        return method.transport(x, labels)

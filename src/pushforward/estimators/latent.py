@@ -1,0 +1,344 @@
+"""`LatentFlow`: a cloud of points moved onto data in the space of a few learned or fitted numbers, and decoded."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+from torch.optim import Adam
+
+from pushforward.codecs import PCA, Autoencoder, Codec, DataProcessing, data_processing, parse
+from pushforward.data.batches import Batches
+from pushforward.data.noise import Noise
+from pushforward.divergences import Divergence, locate
+from pushforward.errors import DataError
+from pushforward.estimators import store
+from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
+from pushforward.estimators.unit import Array, Unit, columns
+from pushforward.flows.critic import CriticFlow
+from pushforward.methods.coded import Coded
+from pushforward.methods.particles import Particles
+from pushforward.metrics.transport import directions, sliced_wasserstein
+from pushforward.nets import autoencoder, lipschitz
+from pushforward.training.learner import Learner
+from pushforward.training.schedule import cosine
+from pushforward.training.state import load_state, place, weights
+
+__all__ = ["LatentFlow"]
+
+MOST = 2_000  # particles, unless more are asked for
+LESSON = 128  # rows of a batch that an autoencoder learns from
+LAST = 0.1  # what is left of a step and of the critic's learning rate at the end
+
+
+class LatentFlow(BaseEstimator):
+    r"""Moves a cloud of points onto data in code space, along the gradient flow of a Lipschitz-regularised divergence.
+
+    Columns are standardised, target and source counted alike; a codec z = E(x), fitted to both clouds together, has
+    codes of unit size; codes follow :math:`\dot z = \nabla d(z)` with a critic d whose slope is at most `slope` by
+    construction; what arrives is decoded. Every step's critic is recorded, so `transport` carries new points the same
+    way. `report` says what the way through codes costs.
+
+    Args:
+        codec: 'pca:K' or 'autoencoder:K' with K numbers in a code, or a codec of your own for standardised rows.
+        divergence: KL_LIP, JS_LIP, W1, any constant of `pushforward.divergences` or its name, `'alpha_lip(2)'`, or
+            `'package.module:NAME'`.
+        steps: Steps of the particles; each records one critic.
+        step: Time of one step at the start; it falls to a tenth. A code moves by at most `step * slope`.
+        n_particles: Particles when there is no source; None takes as many as the target has rows, but at most 2000.
+        batch_size: Rows of the target that the critic sees at a time; fewer if there are fewer.
+        width: Units of the critic's hidden layers, an even number.
+        depth: Hidden layers.
+        warmup: Calls of the critic before the first step.
+        critic_steps: Updates of the critic in one call.
+        lr: Learning rate of its Adam at the start; it falls to a tenth.
+        slope: Largest slope of the critic, in score units per unit of the code.
+        codec_steps: Updates of an autoencoder.
+        codec_width: Units of its hidden layers.
+        codec_lr: Its learning rate at the start; it falls to zero.
+        device: 'cpu', 'cuda', 'auto', or any name torch knows.
+        random_state: Seed of weights, particles and batches: a whole number, a `RandomState`, or None for numpy's own.
+        verbose: Whether to show a progress bar.
+
+    Attributes:
+        particles_: Where the particles ended, decoded, (n, d), in data units; row i started as row i of the source.
+        codes_: Their codes, (n, K).
+        method_: The codec, the particles and the recorded fields.
+        unit_: The map between data units and standard units.
+        has_source_: Whether a source was given.
+        n_features_in_: Number of columns d.
+        feature_names_in_: Their names, where the target had some.
+
+    Example:
+        >>> from sklearn.datasets import load_digits
+        >>> flow = LatentFlow("pca:8", steps=10, warmup=0, random_state=0).fit(load_digits().data[:200])
+        >>> flow.codes_.shape, flow.sample(3, random_state=0).shape
+        ((200, 8), (3, 64))
+
+    References:
+        Lipschitz-regularized gradient flows and generative particle algorithms (Gu et al., 2022), arXiv:2210.17230.
+    """
+
+    particles_: Array
+    codes_: Array
+    method_: Coded
+    unit_: Unit
+    has_source_: bool
+    n_features_in_: int
+
+    def __init__(
+        self,
+        codec: str | Codec = "pca:20",
+        *,
+        divergence: str | Divergence = "KL_LIP",
+        steps: int = 300,
+        step: float = 0.3,
+        n_particles: int | None = None,
+        batch_size: int = 500,
+        width: int = 64,
+        depth: int = 3,
+        warmup: int = 50,
+        critic_steps: int = 5,
+        lr: float = 5e-3,
+        slope: float = 1.0,
+        codec_steps: int = 2000,
+        codec_width: int = 128,
+        codec_lr: float = 1e-3,
+        device: str = "cpu",
+        random_state: Seed = None,
+        verbose: bool = False,
+    ) -> None:
+        self.codec = codec
+        self.divergence = divergence
+        self.steps = steps
+        self.step = step
+        self.n_particles = n_particles
+        self.batch_size = batch_size
+        self.width = width
+        self.depth = depth
+        self.warmup = warmup
+        self.critic_steps = critic_steps
+        self.lr = lr
+        self.slope = slope
+        self.codec_steps = codec_steps
+        self.codec_width = codec_width
+        self.codec_lr = codec_lr
+        self.device = device
+        self.random_state: Seed = random_state
+        self.verbose = verbose
+
+    def fit(self, target: ArrayLike, source: ArrayLike | None = None) -> Self:
+        """Move the source, or normal codes, onto the target's codes.
+
+        Args:
+            target: Data, (n, d), at least two different rows.
+            source: Where the particles start, (m, d) in the same units; None for normal codes. A one-dimensional array
+                is what a scikit-learn pipeline passes along as labels: it is ignored.
+
+        Raises:
+            ValueError: If the data or a parameter cannot be used.
+            TrainingError: If the codec or the flow diverges.
+        """
+        divergence = self._checked()
+        p = validated(self, target, reset=True)
+        start = None if source is None or np.ndim(source) == 1 else validated(self, source)
+        unit = columns(p) if start is None else columns(p, start)
+        x = unit.encode(p)
+        first = None if start is None else unit.encode(start)
+        state, placement = check_random_state(self.random_state), find(self.device)
+        seeds = [seed_of(state) for _ in range(4)]
+        codec, warmup = self._codec(x if first is None else torch.cat([x, first]), seeds[0])
+        code = codec.encode(x[:1]).shape[1]
+        rng = Noise(seeds[1])
+        count = min(len(x), MOST) if self.n_particles is None else self.n_particles
+        codes = rng.normal(count, code) if first is None else torch.zeros(len(first), code)
+        seen = x if first is None else torch.cat([x, first])
+        lessons = Batches(seen, min(LESSON, len(seen)), seed=seeds[3]) if warmup else None
+        method = Coded(codec, self._particles(codes, divergence, rng, seeds[2]), warmup, lessons, first)
+        place(method, placement)
+        batches = Batches(x.to(placement.device), min(self.batch_size, len(x)), seed=seeds[3])
+        follow(method.learn(batches), warmup + self.steps, self.verbose)
+        method.starts = method.lessons = None
+        self._learned(method, unit, start is not None)
+        return self
+
+    def transport(self, X: ArrayLike) -> Array:
+        """Carry new points along the recorded fields: encoded, moved, decoded; the source arrives at `particles_`.
+
+        Args:
+            X: Points, (n, d), in data units.
+
+        Returns:
+            Where they end, (n, d), in data units.
+        """
+        check_is_fitted(self)
+        return self.unit_.decode(self.method_.transport(self._encoded(X)))
+
+    def sample(self, n: int = 1, random_state: Seed = None) -> Array:
+        """New points: normal codes carried along, or, after a fit with a source, a random choice of the particles.
+
+        Args:
+            n: Number of points. Beyond the number of particles, those chosen repeat if there was a source.
+            random_state: Seed of the draw; None for numpy's own.
+
+        Returns:
+            Points, (n, d), in data units.
+        """
+        check_is_fitted(self)
+        check_scalar(n, "n", Integral, min_val=1)
+        if self.has_source_:
+            rows = check_random_state(random_state).choice(len(self.particles_), n, replace=n > len(self.particles_))
+            return self.particles_[rows]
+        codes = noise(random_state).normal(n, self.codes_.shape[1])
+        return self.unit_.decode(self.method_.decode(self._moved.transport(codes)))
+
+    def score(self, X: ArrayLike, y: object = None) -> float:
+        """Minus the sliced W2 distance between the particles and X, in standard units: higher is better, 0 the best.
+
+        Args:
+            X: Data, (n, d), in data units.
+            y: Ignored.
+        """
+        check_is_fitted(self)
+        x = self.unit_.encode(validated(self, X))
+        return -sliced_wasserstein(self.unit_.encode(self.particles_), x, directions(x.shape[1], 128, seed=0))[0]
+
+    def report(self, X: ArrayLike, *, rows: int = 200) -> DataProcessing:
+        """What the flow of codes proves about decoded particles, and what reconstruction loses, in standard units.
+
+        Args:
+            X: Data, (n, d), in data units, better held out.
+            rows: Most particles, and most rows of X, that are compared; some seconds at 200.
+        """
+        check_is_fitted(self)
+        x, codes = self._encoded(X), self._moved.particles
+        return data_processing(self.method_.codec, codes[:rows], x[:rows], Noise(0), slope=float(self.slope))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one safetensors file, without pickle; a `RandomState` is stored as None.
+
+        Args:
+            path: The file, for example digits.safetensors; replaced if it is there.
+
+        Raises:
+            DataError: If the codec is one of your own, which no file can hold.
+        """
+        check_is_fitted(self)
+        codec = self.method_.codec
+        if not isinstance(self.codec, str) or not isinstance(codec, PCA | Autoencoder):
+            raise DataError(f"codec {self.codec!r}: only 'pca:K' and 'autoencoder:K' can be saved")
+        learned = self._sizes() | {"has_source": self.has_source_}
+        store.write(path, self, learned, weights(self.method_) | self.unit_.tensors())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, divergence: str | Divergence | None = None) -> Self:
+        """Read what `save` wrote; the same seed then samples the same points.
+
+        Args:
+            path: The file.
+            divergence: The divergence, where it lives outside this package: no file makes us import code.
+
+        Raises:
+            DataError: If the file is damaged, of another class, or names a divergence from outside.
+        """
+        params, learned, tensors = store.read(path, cls, divergence)
+        flow = cls(**params)
+        store.restore(flow, learned)
+        unit = Unit.of_tensors(tensors)
+        try:
+            method = flow._rebuilt(tensors, learned)
+        except ValueError as error:
+            raise DataError(f"{path}: tensors and parameters disagree ({error})") from error
+        flow._learned(method, unit, learned["has_source"])
+        return flow
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything, with tensors in the place of the method: divergences and schedules are functions."""
+        state: dict[str, Any] = dict(cast(Any, super()).__getstate__())
+        if "method_" in state:
+            state["method_"] = (weights(self.method_), self._sizes())
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The inverse of `__getstate__`."""
+        cast(Any, super()).__setstate__(state)
+        if isinstance(found := self.__dict__.get("method_"), tuple):
+            self.method_ = self._rebuilt(*found)
+
+    def _sizes(self) -> dict[str, int]:
+        """What is needed besides parameters and tensors to build the method again."""
+        particles, code = self.codes_.shape
+        return {"rows": getattr(self.method_.codec, "rows", 0), "particles": particles, "code": code}
+
+    def _rebuilt(self, tensors: dict[str, Tensor], sizes: dict[str, Any]) -> Coded:
+        """The method as it was when it had learned, with fresh optimisers."""
+        codec: Any = self.codec
+        if isinstance(codec, str) and parse(codec)[0] == "pca":
+            codec = PCA.hollow(self.n_features_in_, sizes["code"], sizes["rows"])
+        elif isinstance(codec, str):
+            codec = self._autoencoder(self.n_features_in_, sizes["code"], sizes["rows"], 0)
+        codes = torch.zeros(sizes["particles"], sizes["code"])
+        method = Coded(codec, self._particles(codes, locate(self.divergence), Noise(0), 0))
+        load_state(method, tensors)
+        return method
+
+    @property
+    def _moved(self) -> Particles:
+        assert isinstance(self.method_.method, Particles)
+        return self.method_.method
+
+    def _encoded(self, X: ArrayLike) -> Tensor:
+        return self.unit_.encode(validated(self, X)).to(self._moved.particles.device)
+
+    def _learned(self, method: Coded, unit: Unit, has_source: bool) -> None:
+        """Keep what a fit, or a file, brought."""
+        self.method_, self.unit_, self.has_source_ = method, unit, has_source
+        self.particles_ = unit.decode(method.particles)
+        self.codes_ = self._moved.particles.cpu().double().numpy()
+
+    def _codec(self, x: Tensor, seed: int) -> tuple[Codec, int]:
+        """The codec, and the steps in which it learns."""
+        if not isinstance(self.codec, str):
+            return self.codec, 0
+        kind, size = parse(self.codec)
+        if kind == "pca":
+            return PCA.fit(x, size, unit=True), 0
+        return self._autoencoder(x.shape[1], size, len(x), seed), self.codec_steps
+
+    def _autoencoder(self, numbers: int, size: int, rows: int, seed: int) -> Autoencoder:
+        net = build(lambda: autoencoder.perceptron(numbers, size, width=self.codec_width), seed)
+        adam = partial(Adam, lr=self.codec_lr, fused=True)
+        return Autoencoder(Learner(net, adam, schedule=cosine(self.codec_steps)), rows)
+
+    def _particles(self, codes: Tensor, divergence: Divergence, rng: Noise, seed: int) -> Particles:
+        """Particles in code space under a critic of bounded slope, which has learned nothing yet."""
+        net = build(
+            lambda: lipschitz.critic(codes.shape[1], width=self.width, depth=self.depth, slope=self.slope), seed
+        )
+        calls = (self.steps + self.warmup) * self.critic_steps
+        adam = partial(Adam, lr=self.lr, betas=(0.5, 0.9), fused=True)
+        flow = CriticFlow(Learner(net, adam, schedule=cosine(calls, last=LAST)), divergence, steps=self.critic_steps)
+        return Particles(flow, codes, self.step, rng, record=True, warmup=self.warmup, diagnose=0,
+                         schedule=cosine(self.steps, last=LAST))  # fmt: skip
+
+    def _checked(self) -> Divergence:
+        """The divergence, after a look at all parameters."""
+        for name in ("steps", "batch_size", "width", "depth", "critic_steps", "codec_steps", "codec_width"):
+            check_scalar(getattr(self, name), name, Integral, min_val=1)
+        check_scalar(self.warmup, "warmup", Integral, min_val=0)
+        if self.n_particles is not None:
+            check_scalar(self.n_particles, "n_particles", Integral, min_val=2)
+        for name in ("step", "lr", "slope", "codec_lr"):
+            check_scalar(getattr(self, name), name, Real, min_val=0, include_boundaries="neither")
+        if isinstance(self.codec, str):
+            parse(self.codec)
+        return locate(self.divergence)

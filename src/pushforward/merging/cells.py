@@ -1,0 +1,261 @@
+"""Merging AnnData objects: representation, labels and batches are read from one, and the merge is written into it.
+
+Objects are known by what they have (`X`, `obs`, `obsm`, `varm`, `layers`, `uns`), so anndata need not be installed. A
+sparse X is never made dense but in blocks.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pushforward.errors import DataError, UsageError
+from pushforward.merging.arrays import Merged, merge_arrays
+from pushforward.merging.cloud import How
+from pushforward.merging.codes import Axes, dense, principal_axes, rows_of
+from pushforward.merging.plan import LEAST, Few, Mode, named
+
+__all__ = ["Coded", "Encoder", "coded", "decoded", "merge"]
+
+Encoder: TypeAlias = Callable[[Any], Any]
+"""A block of rows (n, genes) -> codes (n, k)."""
+
+BLOCK = 1 << 25  # bytes of a dense block
+MOST = 2000  # columns that may be moved as they are
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A representation and the way back.
+
+    Attributes:
+        z: Codes, (n, k).
+        axes: The way back, or None where there is none: rows move by `axes.shift` of the codes' displacement.
+        residual: Root mean square of what the code leaves out of a row, or nan where it is not known.
+        name: What it is called.
+    """
+
+    z: NDArray[Any]
+    axes: Axes | None
+    residual: float
+    name: str
+
+
+def merge(
+    adata: Any,
+    batch_key: str,
+    source: str | Sequence[str] | None = None,
+    target: str | None = None,
+    *,
+    use_rep: str | Encoder = "X_pca",
+    label_key: str | None = None,
+    mode: Mode | None = None,
+    divergence: str = "kl",
+    lipschitz: float = 1.0,
+    scale: Literal["auto"] | float = "auto",
+    fit_on: Literal["pooled", "target"] = "pooled",
+    reconstruct: bool = True,
+    few: Few = "error",
+    least: int = LEAST,
+    how: How | None = None,
+    n_boot: int = 0,
+    scores: bool = True,
+    seed: int = 0,
+    copy: bool = False,
+    tick: Callable[[str, float], None] | None = None,
+) -> Any:
+    """Move the cells of other batches onto those of a target batch, which stay as they are.
+
+    Writes `obsm["X_gpa"]` (rows of the target bit for bit those of the representation), `obs["gpa_path_length"]`,
+    `obs["gpa_final_speed"]`, `uns["gpa"]` (distances, scores, clouds, parameters), with `n_boot` also
+    `obsm["X_gpa_sd"]`, and where a way back is known `layers["gpa"]`: each cell's values plus what its displacement is
+    in genes. There a sparse X stays sparse: entries that are not stored stay 0. Labels that only the target has are
+    given to the others after the transport, in `obs["gpa_label"]` and `obs["gpa_label_share"]`.
+
+    Args:
+        adata: An AnnData object.
+        batch_key: Column of obs that names the batch of each cell.
+        source: Batches that move; all others if None.
+        target: The batch that stays.
+        use_rep: An embedding in obsm; "X"; "pca:K", K principal components computed here; or a function from blocks of
+            X to codes.
+        label_key: Column of obs with classes.
+        mode: How labels are used; see `merge_arrays`.
+        divergence: Which one is lowered; see `How`.
+        lipschitz: Largest slope of the critic.
+        scale: What the representation is divided by.
+        fit_on: Cells that principal components are fitted on: sources and target pooled, or the target alone.
+        reconstruct: Whether `layers["gpa"]` is written where it can be.
+        few: Classes below `least` cells are an error, or carried along by their neighbours ("carry").
+        least: Cells that a class must have.
+        how: All settings of the flow, in place of divergence and lipschitz.
+        n_boot: Refits for `obsm["X_gpa_sd"]`.
+        scores: Whether mixing and biology are scored.
+        seed: Seed of everything.
+        copy: Write into a copy and return it.
+        tick: Told what is being done and the fraction done.
+
+    Returns:
+        The copy, or None.
+
+    Raises:
+        UsageError: If a key or an option is not to be had; the choices are named.
+        DataError: If values are missing, or there are too few cells.
+
+    Example:
+        >>> merge(adata, "batch", target="10x_v3", use_rep="pca:50", label_key="cell_type")  # doctest: +SKIP
+        >>> sc.pp.neighbors(adata, use_rep="X_gpa")  # doctest: +SKIP
+    """
+    batch = _column(adata, batch_key, "batch_key")
+    labels = None if label_key is None else _column(adata, label_key, "label_key")
+    if target is None:
+        raise UsageError(f"target: name the batch that stays, one of {', '.join(sorted(set(batch) - {''}))}")
+    if fit_on not in ("pooled", "target"):
+        raise UsageError(f"fit_on {fit_on!r}: use pooled or target; fitted per batch it would be a correction already")
+    sources = [source] if isinstance(source, str) else source
+    staying = batch == target
+    used = np.ones(len(batch), bool) if sources is None else staying | np.isin(batch, list(sources))
+    if not staying.any():
+        raise UsageError(f"target {target!r}: no such batch; there are {', '.join(sorted(set(batch) - {''}))}")
+    code = coded(adata, use_rep, staying if fit_on == "target" else used, seed)
+    merged = merge_arrays(
+        code.z,
+        batch,
+        reference=target,
+        sources=sources,
+        labels=labels,
+        mode=mode,
+        how=how or How(divergence=divergence, lipschitz=lipschitz),
+        scale=None if scale == "auto" else scale,
+        few=few,
+        least=least,
+        n_boot=n_boot,
+        scores=scores,
+        seed=seed,
+        tick=tick,
+    )
+    out = adata.copy() if copy else adata
+    out.obsm["X_gpa"] = merged.x
+    if merged.sd is not None:
+        out.obsm["X_gpa_sd"] = merged.sd
+    out.obs["gpa_path_length"], out.obs["gpa_final_speed"] = merged.path_length, merged.final_speed
+    if merged.labels is not None:
+        out.obs["gpa_label"], out.obs["gpa_label_share"] = merged.labels, merged.label_share
+    layer = decoded(adata.X, code, merged.x) if reconstruct and code.axes is not None else None
+    if layer is not None:
+        out.layers["gpa"] = layer
+    out.uns["gpa"] = _record(merged, code, batch_key, label_key, fit_on)
+    for words in merged.warnings:
+        warnings.warn(words, UserWarning, stacklevel=2)
+    return out if copy else None
+
+
+def coded(adata: Any, use_rep: str | Encoder, fit: NDArray[np.bool_], seed: int = 0) -> Coded:
+    """The representation of the cells.
+
+    Args:
+        adata: An AnnData object.
+        use_rep: See `merge`.
+        fit: Cells that principal components are fitted on, a mask (n,).
+        seed: Seed of principal components.
+
+    Raises:
+        UsageError: If there is none of that name.
+        DataError: If X is missing or holds what is no number.
+    """
+    if callable(use_rep):
+        z = np.concatenate([np.asarray(use_rep(block)) for block in _blocks(_matrix(adata))])
+        return Coded(z, None, float("nan"), getattr(use_rep, "__name__", "encoder"))
+    if match := re.fullmatch(r"pca:(\d+)", use_rep):
+        x = _matrix(adata)
+        if int(match[1]) < 1:
+            raise UsageError(f"use_rep {use_rep!r}: give at least 1 component")
+        axes = principal_axes(x, int(match[1]), fit, seed)
+        return Coded(axes.encode(x), axes, axes.residual, use_rep)
+    if use_rep == "X":
+        x = _matrix(adata)
+        if hasattr(x, "tocsr"):
+            raise UsageError("use_rep 'X': a sparse X would have to be made dense: use pca:50, or an embedding in obsm")
+        if (size := x.shape[1]) > MOST:
+            raise UsageError(f"use_rep 'X': {size:,} columns are too many for a critic, {MOST:,} at most: use pca:50")
+        return Coded(np.asarray(x), Axes(np.zeros(size), np.eye(size), 0.0, 1.0), 0.0, use_rep)
+    if use_rep not in adata.obsm:
+        known = ", ".join(map(str, adata.obsm.keys())) or "none"
+        raise UsageError(f"use_rep {use_rep!r}: the embeddings in obsm are {known}: choose one, X, or pca:50")
+    z = np.asarray(adata.obsm[use_rep])
+    loadings = adata.varm["PCs"] if use_rep == "X_pca" and "PCs" in adata.varm else None
+    if loadings is None or loadings.shape[1] < z.shape[1]:
+        return Coded(z, None, float("nan"), use_rep)
+    a = np.asarray(loadings, np.float64)[:, : z.shape[1]]
+    return Coded(z, Axes(np.zeros(len(a)), a, float("nan"), float("nan")), float("nan"), use_rep)
+
+
+def decoded(x: Any, code: Coded, z: NDArray[Any]) -> Any:
+    """Values of the cells after the merge, like x: each row that moved plus its displacement in genes.
+
+    Args:
+        x: Values before, (n, d), dense, or sparse, which then keeps its pattern.
+        code: The representation before.
+        z: The representation after, (n, k).
+    """
+    assert code.axes is not None
+    moved, sparse = np.flatnonzero((z != code.z).any(1)), hasattr(x, "tocsr")
+    out = rows_of(x).astype(x.dtype if x.dtype.kind == "f" else np.float64, copy=True)
+    step = max(1, BLOCK // (8 * out.shape[1]))
+    for start in range(0, len(moved), step):
+        rows = moved[start : start + step]
+        shift = code.axes.shift(np.asarray(z[rows], np.float64) - np.asarray(code.z[rows], np.float64))
+        if not sparse:
+            out[rows] += shift.astype(out.dtype)
+            continue
+        for row, change in zip(rows, shift, strict=True):
+            stored = slice(out.indptr[row], out.indptr[row + 1])
+            out.data[stored] += change[out.indices[stored]].astype(out.dtype)
+    return out
+
+
+def _record(merged: Merged, code: Coded, batch_key: str, label_key: str | None, fit_on: str) -> dict[str, Any]:
+    """What goes into uns: text, numbers, arrays and dictionaries of these, as .h5ad files can hold."""
+    found = merged.as_dict()
+    clouds = found.pop("clouds")
+    found["warnings"] = np.array(found["warnings"], dtype=object)
+    found["parameters"] = found["parameters"] | {
+        "sources": np.array(found["parameters"]["sources"], dtype=object),
+        "batch_key": batch_key,
+        "label_key": label_key or "",
+        "use_rep": code.name,
+        "fit_on": fit_on,
+    }
+    found["clouds"] = {name: np.array([cloud[name] for cloud in clouds]) for name in clouds[0]}
+    for name in ("batch", "label", "settled"):
+        found["clouds"][name] = found["clouds"][name].astype(object)
+    found["curves"] = {
+        str(k): {name: np.array(curve) for name, curve in curves.items()} for k, curves in enumerate(merged.curves)
+    }
+    found["distances"] = {name.replace("/", "|"): numbers for name, numbers in merged.distances.items()}
+    found["w2_reconstruction"] = code.residual / merged.scale
+    return found
+
+
+def _column(adata: Any, key: str, what: str) -> NDArray[np.str_]:
+    if key not in adata.obs:
+        raise UsageError(f"{what} {key!r}: the columns of obs are {', '.join(map(str, adata.obs.keys())) or 'none'}")
+    return named(adata.obs[key], key)
+
+
+def _matrix(adata: Any) -> Any:
+    x = rows_of(adata.X) if adata.X is not None else None
+    if x is None or x.dtype.kind not in "fiu":
+        raise DataError(f"X holds {'nothing' if x is None else x.dtype}: give numbers, or an embedding in obsm")
+    return x
+
+
+def _blocks(x: Any) -> Any:
+    step = max(1, BLOCK // (8 * x.shape[1]))
+    return (dense(x[start : start + step]) for start in range(0, x.shape[0], step))

@@ -1,0 +1,225 @@
+"""Files to merge: .h5ad, and plain matrices, .csv with a column of batches or .npz with an array of them.
+
+A plain matrix comes back in the format it came in: columns and rows in their order, rows of the target verbatim.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pushforward.data import arrays
+from pushforward.data.raw import brief
+from pushforward.errors import DataError, UsageError
+from pushforward.pictures import replace_file
+
+__all__ = ["Matrix", "default_rep", "read", "write"]
+
+CSR = ("data", "indices", "indptr", "shape")
+WIDE = 100  # columns from which on principal components are merged, not the columns
+
+
+@dataclass
+class Matrix:
+    """A plain matrix with what `merge` looks for in an AnnData object.
+
+    Attributes:
+        X: Values, (n, d), dense or sparse.
+        obs: Columns of the cells by name, (n,) each.
+        save: (path, self) -> writes the matrix in its format.
+        names: Names of the columns of X, or ().
+    """
+
+    X: Any
+    obs: dict[str, Any]
+    save: Callable[[Path, Matrix], None]
+    names: tuple[str, ...] = ()
+    obsm: dict[str, Any] = field(default_factory=dict)
+    varm: dict[str, Any] = field(default_factory=dict)
+    layers: dict[str, Any] = field(default_factory=dict)
+    uns: dict[str, Any] = field(default_factory=dict)
+
+
+def read(spec: str, batch: str, labels: str | None = None) -> Any:
+    """The cells of FILE.h5ad, FILE.csv or FILE.npz[:key].
+
+    Args:
+        spec: The file; for .npz with the name of the matrix after a colon, x where it is left out.
+        batch: Column or array with batches.
+        labels: Column or array with classes, or None.
+
+    Raises:
+        UsageError: If the format is not known, or what it needs is not installed.
+        DataError: If the file is missing or damaged, or holds no such column.
+    """
+    head, colon, key = spec.rpartition(":")
+    path = Path(head if colon and head.endswith(".npz") else spec)
+    suffix = path.suffix.lower()
+    if suffix not in (".h5ad", ".csv", ".tsv", ".npz"):
+        raise UsageError(f"{spec}: give FILE.h5ad, FILE.csv, FILE.tsv or FILE.npz[:key]")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file: check the path")
+    if suffix == ".h5ad":
+        return _anndata(path)
+    if suffix == ".npz":
+        return _npz(path, key if colon and head.endswith(".npz") else None, batch, labels)
+    return _text(path, batch, labels)
+
+
+def write(cells: Any, out: Path) -> None:
+    """Write merged cells to a file, which appears only when it is whole."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(cells, Matrix):
+        cells.save(out, cells)
+        return
+    part = out.with_name(f".{out.name}.part")
+    cells.write_h5ad(part)
+    os.replace(part, out)
+
+
+def default_rep(cells: Any) -> str:
+    """X_pca where there is one; the columns as they are where they are few; else 50 principal components."""
+    if "X_pca" in cells.obsm:
+        return "X_pca"
+    plain = isinstance(cells, Matrix) and not hasattr(cells.X, "tocsr") and cells.X.shape[1] <= WIDE
+    return "X" if plain else "pca:50"
+
+
+def _anndata(path: Path) -> Any:
+    try:
+        import anndata
+    except Exception as error:
+        raise UsageError(f"{path}: merging .h5ad needs anndata: pip install 'pushforward[omics]'") from error
+    try:
+        return anndata.read_h5ad(path)
+    except Exception as error:  # whatever h5py and anndata make of a damaged file
+        raise DataError(f"{path}: not a readable .h5ad file ({brief(error)}): write it again") from error
+
+
+def _npz(path: Path, key: str | None, batch: str, labels: str | None) -> Matrix:
+    known = arrays.names(path)
+    content = {name: arrays.npz(path, name) for name in known}
+    sparse = key is None and "x" not in content and set(CSR) <= set(known)
+    key = key or "x"
+    if sparse:
+        from scipy.sparse import csr_matrix
+
+        data, indices, indptr, shape = (content[name] for name in CSR)
+        try:
+            x: Any = csr_matrix((data, indices.astype(np.int64), indptr), shape=tuple(map(int, shape)))
+        except ValueError as error:
+            raise DataError(f"{path}: data, indices, indptr, shape are no CSR matrix ({brief(error)})") from error
+    elif key not in content:
+        raise DataError(f"{path}: no array {key!r}: the arrays are {', '.join(known)}: choose one, {path}:NAME")
+    else:
+        x = content[key]
+    if x.ndim != 2 or x.dtype.kind not in "fiu":
+        raise DataError(f"{path}:{key}: {x.dtype} of shape {x.shape}: give numbers, (cells, columns)")
+    obs = dict[str, Any]()
+    for name in (batch, labels):
+        if name is not None:
+            if name not in content or content[name].shape != (x.shape[0],):
+                fit = [other for other in known if content[other].shape == (x.shape[0],)]
+                raise DataError(
+                    f"{path}: no array {name!r} of {x.shape[0]} names: there are {', '.join(fit) or 'none'}"
+                )
+            obs[name] = _decoded(content[name], content.get(f"{name}_names"), f"{path}:{name}")
+
+    def save(out: Path, cells: Matrix) -> None:
+        moved = cells.layers.get("gpa", cells.obsm["X_gpa"])
+        kept = {name: value for name, value in content.items() if not (sparse and name in CSR)}
+        if sparse and hasattr(moved, "tocsr"):
+            kept |= {"data": moved.data, "indices": moved.indices, "indptr": moved.indptr, "shape": content["shape"]}
+        else:
+            kept[key] = moved
+        kept |= {"X_gpa": cells.obsm["X_gpa"]} | {
+            name: _plain(value) for name, value in cells.obs.items() if name.startswith("gpa_")
+        }
+        if "X_gpa_sd" in cells.obsm:
+            kept["X_gpa_sd"] = cells.obsm["X_gpa_sd"]
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **kept)
+        replace_file(out, buffer.getvalue())
+
+    return Matrix(x, obs, save)
+
+
+def _decoded(values: NDArray[Any], names: NDArray[Any] | None, place: str) -> NDArray[np.str_]:
+    """Codes by their names where these are beside them; other values as text."""
+    if names is None or values.dtype.kind not in "iu":
+        return values.astype(str)
+    if values.size and not 0 <= int(values.min()) <= int(values.max()) < len(names):
+        raise DataError(f"{place}: codes up to {int(values.max())} for {len(names)} names: save both again")
+    return names.astype(str)[values]
+
+
+def _text(path: Path, batch: str, labels: str | None) -> Matrix:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: byte {error.start} is not UTF-8 text: save the table as CSV in UTF-8") from error
+    first = text.partition("\n")[0]
+    mark = max(",;\t", key=first.count)
+    header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark) if row]
+    if not rows:
+        raise DataError(f"{path}: there are no rows below the names in line 1: add some")
+    for k, row in enumerate(rows):
+        if len(row) != len(header):
+            raise DataError(
+                f"{path}: row {k + 1} has {len(row)} cells, line 1 has {len(header)} names: make them equal"
+            )
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise DataError(f"{path}: line 1 names {twice!r} twice: give every column its own name")
+    for name in (batch, labels):
+        if name is not None and name not in header:
+            raise DataError(f"{path}: no column {name!r}: there are {', '.join(header[:12])}")
+    named = {header.index(name): name for name in (batch, labels) if name is not None}
+    chosen = [
+        k for k in range(len(header)) if k not in named and header[k] and all(_number(row[k]) for row in rows[:50])
+    ]
+    if not chosen:
+        raise DataError(f"{path}: no column of numbers beside {', '.join(named.values())}")
+    x = np.empty((len(rows), len(chosen)))
+    for j, k in enumerate(chosen):
+        for i, row in enumerate(rows):
+            try:
+                x[i, j] = float(row[k])
+            except ValueError as error:
+                place = f"row {i + 1}, column {header[k]!r}"
+                raise DataError(f"{path}: {place} is {row[k]!r}, not a number: fill it or leave out the row") from error
+    obs = {name: np.array([row[k].strip() for row in rows], dtype=np.str_) for k, name in named.items()}
+
+    def save(out: Path, cells: Matrix) -> None:
+        moved, changed = cells.layers["gpa"], np.flatnonzero((cells.layers["gpa"] != x).any(1))
+        table = [list(row) for row in rows]
+        for i in changed:
+            for k, value in zip(chosen, moved[i].tolist(), strict=True):
+                table[i][k] = repr(value)
+        lines = io.StringIO(newline="")
+        writer = csv.writer(lines, delimiter=mark, lineterminator="\n")
+        writer.writerows([header, *table])
+        replace_file(out, lines.getvalue().encode())
+
+    return Matrix(x, obs, save, tuple(header[k] for k in chosen))
+
+
+def _number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return not cell.strip()  # an empty cell of a column of numbers is complained of later
+    return True
+
+
+def _plain(value: Any) -> NDArray[Any]:
+    array = np.asarray(value)
+    return array.astype(str) if array.dtype.kind == "O" else array

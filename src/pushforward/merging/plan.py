@@ -1,0 +1,186 @@
+"""Who moves onto whom: one cloud for each batch, or for each class of it, all checked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pushforward.errors import DataError, UsageError
+
+__all__ = ["LEAST", "Few", "Leg", "Mode", "Plan", "named", "plan"]
+
+Mode: TypeAlias = Literal["unconditional", "per_class", "conditional"]
+Few: TypeAlias = Literal["error", "carry"]
+Rows: TypeAlias = NDArray[np.int64]
+
+LEAST = 10
+"""Cells that a class needs in a batch and in the reference to be moved by a critic of its own."""
+
+MIXED = "class proportions move too: cells may change class; give labels to move within classes"
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One cloud and where it goes.
+
+    Attributes:
+        batch: Name of the batch.
+        label: Name of the class, or "" for all.
+        rows: Cells that move.
+        onto: Cells of the reference.
+    """
+
+    batch: str
+    label: str
+    rows: Rows
+    onto: Rows
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done.
+
+    Attributes:
+        reference: Name of the reference.
+        sources: Names of the batches that move.
+        mode: How labels are used.
+        legs: The clouds.
+        carried: Cells of classes too small for a cloud, by batch; they follow their neighbours.
+        warnings: What must be known.
+    """
+
+    reference: str
+    sources: tuple[str, ...]
+    mode: Mode
+    legs: tuple[Leg, ...]
+    carried: dict[str, Rows]
+    warnings: tuple[str, ...]
+
+
+def named(values: object, what: str) -> NDArray[np.str_]:
+    """Names as text, (n,); missing ones (None, nan, pandas.NA) are empty.
+
+    Raises:
+        DataError: If they are not one a cell.
+    """
+    array = np.asarray(values, dtype=object)
+    if array.ndim != 1:
+        raise DataError(f"{what}: shape {array.shape}: give one name for each cell")
+    return np.array(["" if _missing(value) else str(value) for value in array.tolist()], dtype=np.str_)
+
+
+def plan(
+    batch: NDArray[np.str_],
+    *,
+    reference: str,
+    sources: Sequence[str] | None = None,
+    labels: NDArray[np.str_] | None = None,
+    mode: Mode | None = None,
+    few: Few = "error",
+    least: int = LEAST,
+) -> Plan:
+    """Divide the cells into clouds.
+
+    Args:
+        batch: Batch of each cell, (n,).
+        reference: The batch that stays.
+        sources: Batches that move; all others if None.
+        labels: Class of each cell, (n,), empty where it is not known.
+        mode: How labels are used; per_class where all moving cells have one, else unconditional, if None.
+        few: What becomes of classes with fewer than `least` cells on either side.
+        least: Cells that a class must have.
+
+    Raises:
+        UsageError: If a batch is unknown, or the mode is or lacks labels.
+        DataError: If there are too few cells.
+    """
+    known = sorted(set(batch.tolist()) - {""})
+    if reference not in known:
+        raise UsageError(f"target {reference!r}: no such batch; there are {_list(known)}")
+    moving = [name for name in known if name != reference] if sources is None else list(dict.fromkeys(sources))
+    for name in moving:
+        if name not in known or name == reference:
+            others = _list([other for other in known if other != reference])
+            raise UsageError(f"source {name!r}: not one of the batches that can move, {others}")
+    if not moving:
+        raise DataError(f"all cells belong to {reference!r}: there is no batch to merge onto it")
+    missing = int((batch == "").sum())
+    if missing and sources is None:
+        raise DataError(f"{missing} cells have no batch: name it, or leave them out by naming the sources")
+    if mode not in (None, "unconditional", "per_class", "conditional"):
+        raise UsageError(f"mode {mode!r}: use unconditional, per_class or conditional")
+    for name in (reference, *moving):
+        if (count := int((batch == name).sum())) < max(least, 2):
+            raise DataError(f"batch {name!r} has {count} cells: at least {max(least, 2)} are needed to move or be met")
+    anywhere = np.isin(batch, moving)
+    chosen, warnings = _mode(labels, anywhere, batch == reference, mode)
+    legs, carried = list[Leg](), dict[str, Rows]()
+    for name in moving:
+        rows, onto = np.flatnonzero(batch == name), np.flatnonzero(batch == reference)
+        if chosen == "unconditional" or labels is None:
+            legs.append(Leg(name, "", rows, onto))
+            continue
+        mine = _by_class(name, rows, onto, labels, few, least)
+        left = np.setdiff1d(rows, np.concatenate([leg.rows for leg in mine]))
+        if len(left):
+            carried[name] = left
+            classes = sorted(set(labels[left].tolist()))
+            warnings.append(f"{name}: {len(left)} cells of {_list(classes)} follow their neighbours, being too few")
+        if chosen == "conditional":
+            both = (np.sort(np.concatenate(part)) for part in zip(*((leg.rows, leg.onto) for leg in mine)))
+            mine = [Leg(name, "", *both)]
+        legs += mine
+    return Plan(reference, tuple(moving), chosen, tuple(legs), carried, tuple(warnings))
+
+
+def _mode(
+    labels: NDArray[np.str_] | None, moving: NDArray[np.bool_], staying: NDArray[np.bool_], mode: Mode | None
+) -> tuple[Mode, list[str]]:
+    if labels is None:
+        if mode in ("per_class", "conditional"):
+            raise UsageError(f"mode {mode}: needs labels: name the column that holds them")
+        return "unconditional", [] if mode else [f"without labels {MIXED}"]
+    without, of = int((labels[moving] == "").sum()), int(moving.sum())
+    if mode is None and without == of:
+        return "unconditional", [f"labels on the target only: cells move without them and are labelled then; {MIXED}"]
+    if mode == "unconditional":
+        return mode, []
+    if without or (labels[staying] == "").any():
+        where = f"{without} of {of} cells to move" if without else f"{int((labels[staying] == '').sum())} target cells"
+        raise DataError(f"{where} have no label: label them, leave them out, or use the mode unconditional")
+    return mode or "per_class", []
+
+
+def _by_class(name: str, rows: Rows, onto: Rows, labels: NDArray[np.str_], few: Few, least: int) -> list[Leg]:
+    legs, short = list[Leg](), list[str]()
+    for label in sorted(set(labels[rows].tolist())):
+        leg = Leg(name, label, rows[labels[rows] == label], onto[labels[onto] == label])
+        if min(len(leg.rows), len(leg.onto)) >= least:
+            legs.append(leg)
+        else:
+            short.append(f"{label!r} has {len(leg.rows)} and {len(leg.onto)}")
+    if short and few == "error":
+        words = "; ".join(short[:3]) + (f" and {len(short) - 3} classes more" if len(short) > 3 else "")
+        raise DataError(
+            f"class {words} cells in {name!r} and the target, below {least}: "
+            "let few='carry' (--few carry) move such cells with their neighbours"
+        )
+    if not legs:
+        raise DataError(f"no class has {least} cells in both {name!r} and the target: use the mode unconditional")
+    return legs
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "none"
+
+
+def _missing(value: object) -> bool:
+    """Whether a name is None, or any value that does not equal itself."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA refuses to be true or false
+        return True

@@ -1,0 +1,150 @@
+"""A recipe for particles under flows that train nothing: kernels, transport, Stein, Langevin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pushforward.recipes.checks import recipe
+
+if TYPE_CHECKING:
+    from pushforward.data.dataset import Dataset
+    from pushforward.training.experiment import Experiment
+    from pushforward.types import Flow, Randomness, Samples, Scores
+
+__all__ = ["flow_particles"]
+
+Name = Literal["sinkhorn", "sliced", "mmd", "energy", "kale", "kernel_gpa", "svgd", "ksd", "langevin", "metropolis"]
+
+STEPS = {"sinkhorn": 0.2, "sliced": 0.2, "mmd": 2.0, "energy": 0.5, "kale": 0.1, "kernel_gpa": 0.1, "svgd": 0.2,
+         "ksd": 0.1, "langevin": 0.005, "metropolis": 0.02}  # fmt: skip
+"""Time of a step that suits a flow on standardised data."""
+
+
+@recipe
+def flow_particles(
+    *,
+    data: str = "toy:gaussians2",
+    limit: int | None = None,
+    test_fraction: float | None = None,
+    flow: Name = "sinkhorn",
+    divergence: str = "KL",
+    penalty: float = 0.1,
+    steps: int = 200,
+    particles: int = 500,
+    batch: int = 500,
+    start: float = 0.0,
+    spread: float = 1.0,
+    step: float | None = None,
+    step_end: float = 0.2,
+    record: int = 0,
+    seed: int = 0,
+) -> Experiment:
+    """Particles under a flow that needs no critic. Expect the data's shape at the floor of fresh samples, in seconds.
+
+    Args:
+        data: digits, toy:NAME or PATH[:key]; svgd, ksd, langevin and metropolis need a toy with a density.
+        limit: Use at most so many rows.
+        test_fraction: Share of the rows held out; what the source says, or a tenth, if not given.
+        flow: sinkhorn, sliced, mmd (Gaussian kernels of several lengths), energy, kale, kernel_gpa (a divergence over a
+            kernel's critics), svgd, ksd, langevin or metropolis.
+        divergence: Of kernel_gpa: KL, JS, alpha(2), ...
+        penalty: Cost of the critic's norm, of kale and kernel_gpa.
+        steps: Steps of all particles.
+        particles: Number of particles.
+        batch: Rows of data in a step.
+        start: Mean of the first particles in each coordinate, in standardised data units.
+        spread: Their standard deviation.
+        step: Time of a step, in standardised data units per unit velocity; what suits the flow if not given.
+        step_end: Factor on it at the end, reached over the second half.
+        record: Keep every so many-th field, so that new points can be carried along; 0 keeps none.
+        seed: Seed of the split, the batches, the lines and the first particles.
+    """
+    from pushforward.data import Noise
+    from pushforward.dynamics.integrate import Integrator, euler
+    from pushforward.dynamics.langevin import Langevin, Metropolis
+    from pushforward.methods.particles import Gaussian, Particles
+    from pushforward.recipes import wiring
+    from pushforward.training.schedule import linear
+
+    points = wiring.load(data, None, False, seed, limit=limit, test_fraction=test_fraction)
+    rng, source = Noise(seed), Gaussian(points.event, start, spread)
+    field = _flow(flow, divergence, penalty, points, rng)
+    schemes: dict[str, Integrator] = {}
+    if flow in ("langevin", "metropolis"):
+        schemes = {"langevin": Langevin(rng), "metropolis": Metropolis(lambda x: _log_density(points, x), rng)}
+    held = points.test[:1000]
+    method = Particles(
+        field,
+        source(rng, particles),
+        STEPS[flow] if step is None else step,
+        rng,
+        scheme=schemes.get(flow, euler),
+        source=source if record else None,
+        record=record,
+        schedule=linear(steps, step_end, 0.5),
+        held=lambda: held,
+        diagnose=max(1, steps // 20),
+    )
+    return wiring.experiment(method, points, batch=batch, steps=steps, seed=seed, threads=1)
+
+
+def _flow(name: str, divergence: str, penalty: float, points: Dataset, rng: Randomness) -> Flow:
+    import torch
+
+    from pushforward.divergences import locate
+    from pushforward.errors import UsageError
+    from pushforward.flows.kale import kale
+    from pushforward.flows.kernel_gpa import KernelGPA
+    from pushforward.flows.mmd import MMDFlow
+    from pushforward.flows.sinkhorn import SinkhornFlow
+    from pushforward.flows.sliced import SlicedFlow
+    from pushforward.flows.stein import KSDFlow, ScoreFlow, SteinFlow
+    from pushforward.geometry.kernels import energy, median_bandwidth, multiscale, rbf
+
+    def score(x: Samples) -> Samples:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            (slope,) = torch.autograd.grad(_log_density(points, x).sum(), x)
+        return slope
+
+    if name in ("svgd", "ksd", "langevin", "metropolis") and points.mixture is None:
+        raise UsageError(f"--flow {name}: needs a density and {points.name} has none; use sinkhorn, or toy:gaussians2")
+    if name == "sinkhorn":
+        return SinkhornFlow(tolerance=0.03, iterations=50, watch=False)
+    if name == "sliced":
+        return SlicedFlow(rng)
+    if name == "mmd":
+        return MMDFlow(multiscale(rbf, median_bandwidth(points.train[:1000])))
+    if name == "energy":
+        return MMDFlow(energy())
+    if name == "kale":
+        return kale(penalty=penalty)
+    if name == "kernel_gpa":
+        return KernelGPA(locate(divergence), penalty=penalty)
+    if name == "svgd":
+        return SteinFlow(score)
+    return KSDFlow(_differentiable(points)) if name == "ksd" else ScoreFlow(score)
+
+
+def _differentiable(points: Dataset):
+    """The score as a function that can be differentiated once more."""
+    import torch
+
+    def score(x: Samples) -> Samples:
+        with torch.enable_grad():
+            x = x if x.requires_grad else x.detach().requires_grad_(True)
+            (slope,) = torch.autograd.grad(_log_density(points, x).sum(), x, create_graph=True)
+        return slope
+
+    return score
+
+
+def _log_density(points: Dataset, x: Samples) -> Scores:
+    """log p at x (n, d) in model units, up to a constant."""
+    import torch
+
+    assert points.mixture is not None
+    corner = torch.zeros(2, x.shape[1])
+    corner[1] = 1.0
+    low, high = torch.from_numpy(points.decode(corner)).to(x)
+    return points.mixture.log_prob(low + (high - low) * x).to(x)

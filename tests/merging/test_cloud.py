@@ -1,0 +1,91 @@
+"""One cloud onto another: where it arrives, how fast it may go, and what it must not depend on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pushforward.data.noise import Noise
+from pushforward.divergences import JS_LIP, KL, KL_LIP, W1
+from pushforward.errors import UsageError
+from pushforward.merging.cloud import How, transport_cloud
+
+QUICK = How(width=32, steps=40, updates=3, rate=5e-3, warmup=30)
+
+
+@pytest.mark.parametrize("critic", ["bjorck", "penalty"])
+def test_a_shifted_cloud_arrives_and_its_own_shape_is_kept(critic):
+    noise = Noise(0)
+    p, q = noise.normal(400, 2), noise.normal(400, 2) + torch.tensor([2.0, -1.0])
+    way = transport_cloud(q, p, replace(QUICK, critic=critic))
+    floor = (2 * 2 / 400) ** 0.5  # root mean square distance of the means of two samples of one law
+    assert (way.x.mean(0) - p.mean(0)).norm() < 3 * floor
+    torch.testing.assert_close(way.x.std(0), p.std(0), rtol=0.15, atol=0.0)
+    assert way.divergence[0] > 5 * abs(way.divergence[-1])
+
+
+@pytest.mark.parametrize("slope", [0.5, 2.0])
+def test_no_cell_is_faster_than_the_slope_nor_goes_further_than_its_moves_allow(slope):
+    noise = Noise(1)
+    p, q = noise.normal(200, 3), noise.normal(200, 3) + 3.0
+    way = transport_cloud(q, p, replace(QUICK, lipschitz=slope, steps=20))
+    assert way.certificate <= slope * 1.001
+    assert way.certified
+    assert float(way.speed.max()) <= slope * 1.001
+    moved = (way.x - q).norm(dim=1)
+    assert bool((moved <= way.length * 1.001).all())
+    assert float(way.length.max()) <= QUICK.step * len(way.kinetic) * 1.001
+
+
+def test_far_away_all_cells_travel_at_full_speed():
+    noise = Noise(2)
+    p, q = noise.normal(200, 2), noise.normal(200, 2) + 30.0
+    way = transport_cloud(q, p, replace(QUICK, steps=20, settle=0.0))
+    assert way.kinetic[0] == pytest.approx(0.5, abs=0.03)
+    assert float(way.length.mean()) == pytest.approx(20 * QUICK.step, rel=0.03)
+
+
+def test_a_conditional_critic_moves_every_class_onto_its_own():
+    noise = Noise(3)
+    y = torch.arange(400) % 2
+    side = torch.where(y == 0, -1.0, 1.0)[:, None]
+    p = noise.normal(400, 2) * 0.3 + torch.cat([0 * side, 2 * side], 1)
+    q = noise.normal(400, 2) * 0.3 + torch.cat([3 * side, 0 * side], 1)
+    way = transport_cloud(q, p, replace(QUICK, steps=60), labels=(y, y))
+    for label in (0, 1):
+        assert (way.x[y == label].mean(0) - p[y == label].mean(0)).norm() < 0.25
+
+
+def test_small_batches_arrive_too_and_a_seed_says_all():
+    noise = Noise(4)
+    p, q = noise.normal(1500, 2), noise.normal(1000, 2) + 2.0
+    how = replace(QUICK, batch=150, steps=40)
+    way = transport_cloud(q, p, how, seed=7)
+    assert (way.x.mean(0) - p.mean(0)).norm() < 0.15
+    one, same, other = (transport_cloud(q, p, replace(how, steps=2), seed=seed).x for seed in (7, 7, 8))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_the_global_generator_is_left_alone():
+    state = torch.get_rng_state()
+    transport_cloud(torch.zeros(20, 1), torch.ones(20, 1), replace(QUICK, steps=2))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_names_of_divergences_are_those_of_the_regularised_kind():
+    assert How(divergence="kl").law() is KL_LIP
+    assert How(divergence="JS").law() is JS_LIP
+    assert How(divergence="w1").law() is W1
+    assert How(divergence="KL").law() is not KL
+    assert "2" in How(divergence="alpha(2)").law().name
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"lipschitz": -1.0}, {"critic": "deep"}, {"blur": -1.0}, {"divergence": "no"}]
+)
+def test_settings_out_of_range_are_refused(wrong):
+    with pytest.raises(UsageError):
+        How(**wrong)
