@@ -2,7 +2,6 @@
 
 import json
 import re
-from functools import wraps
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,11 @@ from pushforward.commands import sampling
 from pushforward.commands.carrying import distances
 from pushforward.commands.measuring import _drawn
 from pushforward.data import Batches, Noise
-from pushforward.data.dataset import Dataset, Split
+from pushforward.data.dataset import Dataset, Kind, Split
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles import Particles
-from pushforward.methods.watch import Until
 from pushforward.nets import mlp
-from pushforward.recipes import RECIPES
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner
 from pushforward.training.placement import Placement
@@ -38,8 +35,9 @@ def call(capsys, *words: object) -> tuple[int, str, str]:
     return int(stop.value.code or 0), out, err
 
 
-def dataset(train, test, labels=(None, None), kind="points") -> Dataset:
-    return Dataset("made", kind, train, test, labels[0], labels[1], lambda x: x.double().numpy(), torch.from_numpy, None,
+def dataset(train, test, labels=(None, None), kind: Kind = "points") -> Dataset:
+    decode, encode = (lambda x: x.double().numpy()), torch.from_numpy
+    return Dataset("made", kind, train, test, labels[0], labels[1], decode, encode, None,
                    Split(0, 0.5, len(train), len(test), ""), (), CLASSES)  # fmt: skip
 
 
@@ -209,35 +207,14 @@ def test_looks_at_particles_keep_their_classes(runs):
         assert np.array_equal(arrays["labels"], stored["method.labels"])
 
 
-def test_a_run_that_ended_by_itself_says_why_and_again_when_it_is_taken_up(tmp_path, capsys, monkeypatch):
-    build = RECIPES["toy_particles"]
-
-    @wraps(build)
-    def ending(**arguments):
-        found = build(**arguments)
-        found.method.until = Until(horizon=0.35)  # type: ignore[attr-defined]
-        return found
-
-    monkeypatch.setitem(RECIPES, "toy_particles", ending)
+def test_a_run_that_ended_by_itself_says_why_and_again_when_it_is_taken_up(tmp_path, capsys):
     run = tmp_path / "run"
-    words = [
-        "train",
-        "toy_particles",
-        "--limit",
-        "400",
-        "--steps",
-        "9",
-        "--particles",
-        "50",
-        "--batch",
-        "50",
-        "--width",
-        "8",
-    ]
+    words = ["train", "toy_particles", "--limit", "400", "--steps", "9", "--particles", "50", "--batch", "50",
+             "--width", "8", "--warmup", "2", "--step", "0.1", "--step-end", "1", "--horizon", "0.35"]  # fmt: skip
     code, out, err = call(capsys, *words, "--run", run, "--json")
     assert code == 0
     assert "ended by itself at step 4 of 9: the horizon t = 0.35 was reached" in err
-    assert re.search(r"step 1 of 9, \d+ s, .*kinetic [\d.]+", err)  # beside the bar
+    assert re.search(r"step 1 of 9, \d+ s, divergence \S+ .*kinetic [\d.]+", err)  # as beside the bar
     summary, described = json.loads(out), json.loads((run / "run.json").read_text())
     assert (summary["status"], summary["step"]) == ("finished", 4)
     assert summary["ended"] == described["ended"]

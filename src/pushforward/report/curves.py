@@ -81,6 +81,14 @@ TERMS = {
         "lags behind or began unlearned (more updates, a warm-up), or steps are too long. Small proves "
         "nothing about the critic’s own optimum.",
         Scale((0.0, 0.1), (0.1,))),
+    "decoder": Term(
+        "Slope of the decoder",
+        "A Lipschitz constant a of the codec’s decoder: laws of samples are at most a times as far apart as laws of "
+        "their codes. Healthy: near 1; a large one makes small errors of codes large in samples."),
+    "lost": Term(
+        "Lost by the codec",
+        "Mean distance of data from their reconstructions, in model units, which no flow of codes makes good. Healthy: "
+        "well below the distance to the data that the flow is to reach."),
     "bound": Term(
         "2 log 2 − critic’s loss",
         "What a logistic critic can tell apart. Near 0 it cannot tell samples from data; near 2 log 2 ≈ 1.39 it tells "
