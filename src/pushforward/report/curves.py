@@ -37,14 +37,14 @@ TERMS = {
     "divergence": Term(
         "Divergence",
         "The flow’s present estimate of what it lowers, on the data that it learns from; beside it, where logged, the "
-        "same on held-out data. Healthy: falling, then level, the two together. Held out well above training: the "
-        "critic, and with it the samples, fit rows and not their law. A critic that is still learning reads too low, "
-        "so that the curve may rise at first.",
+        "same critic’s reading on held-out data. Healthy: falling, then level, the two together. Held out well below: "
+        "the critic fits rows, and part of the reading is chance; well above: the samples fit rows and not their law. "
+        "A critic that is still learning reads too low, so that the curve may rise at first.",
         beside=("held",)),
     "held": Term(
         "Divergence, held out",
-        "The critic’s estimate of the divergence from data that it never saw. Healthy: falling with that on training "
-        "data; a lasting gap between them means that samples fit rows and not their law."),
+        "The critic’s reading of the divergence from data that it never saw. Healthy: falling with that on training "
+        "data. Well below it the critic fits rows; well above it the samples do."),
     "kinetic": Term(
         "Kinetic energy",
         "Half the mean square velocity, E|v|²/2: half the rate at which the divergence falls. Healthy: falling by "
