@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 from pushforward.commands.sampling import rebuild
 from pushforward.data import Noise
@@ -36,9 +37,11 @@ def points(panels: list[tuple[str, Path]], out: Path) -> None:
     drawn = []
     for title, run in panels:
         experiment, _ = rebuild(run)
-        held = getattr(experiment.method, "particles", None)
+        held: Tensor | None = getattr(experiment.method, "particles", None)
         few = held is not None and len(held) < FEW  # then they are what the run is about, not new points beside them
-        x = np.asarray(experiment.data.decode(held if few else experiment.method.sample(COUNT, Noise(1))))
+        x = np.asarray(
+            experiment.data.decode(held if few and held is not None else experiment.method.sample(COUNT, Noise(1)))
+        )
         real = np.asarray(experiment.data.decode(experiment.data.test[:COUNT]))
         drawn.append((title, Image.open(io.BytesIO(scatter(x, real, SIDE)))))
     titled(drawn, 2).save(out, optimize=True)
