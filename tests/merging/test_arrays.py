@@ -39,12 +39,15 @@ def test_rows_of_the_reference_keep_every_bit_and_all_keep_their_order(merged):
     assert (found.x[~still] != x[~still]).all()
     assert (found.path_length[still] == 0).all()
     assert (found.final_speed[still] == 0).all()
-    # Each cell of a class is still nearest to where it itself came from, once the mean way is taken off.
+    # Each cell of a class is still near to where it itself came from, once the mean way is taken off: nearer on the
+    # whole than under any of a thousand other orders.
+    rng = np.random.default_rng(0)
     for name, label in (("b", "t"), ("c", "m")):
         mine = (batch == name) & (merged[2] == label)
         way = found.x[mine] - x[mine]
         off = np.linalg.norm(found.x[mine][:, None] - way.mean(0) - x[mine][None], axis=2)
-        assert (off.argmin(1) == np.arange(mine.sum())).mean() > 0.5
+        others = [off[np.arange(len(off)), rng.permutation(len(off))].mean() for _ in range(1000)]
+        assert np.diag(off).mean() < min(others)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
