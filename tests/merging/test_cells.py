@@ -50,6 +50,16 @@ def test_the_merge_is_written_and_the_target_and_the_counts_keep_every_bit(spars
     assert set(adata.obs) == {"batch", "type", "gpa_path_length", "gpa_final_speed"}
 
 
+def test_cells_that_take_no_part_keep_their_values_where_they_have_no_code():
+    adata = cells(sparse=False)
+    other = np.flatnonzero(adata.obs["batch"] == "new")[:10]
+    adata.obs["batch"] = ["third" if k in other else name for k, name in enumerate(adata.obs["batch"])]
+    adata.obsm["X_pca"][other] = np.nan
+    adata.varm["PCs"] = np.eye(adata.X.shape[1])[:, :6]
+    run(adata, source="new")
+    np.testing.assert_array_equal(adata.layers["gpa"][other], adata.X[other])
+
+
 def _codes(adata):
     from pushforward.merging.codes import principal_axes
 

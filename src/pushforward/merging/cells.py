@@ -205,7 +205,9 @@ def decoded(x: Any, code: Coded, z: NDArray[Any]) -> Any:
         z: The representation after, (n, k).
     """
     assert code.axes is not None
-    moved, sparse = np.flatnonzero((z != code.z).any(1)), hasattr(x, "tocsr")
+    # rows that took no part may have a code that is not a number, and stay what they are all the same
+    moved = np.flatnonzero(((z != code.z) & ~(np.isnan(z) & np.isnan(code.z))).any(1))
+    sparse = hasattr(x, "tocsr")
     out = rows_of(x).astype(x.dtype if x.dtype.kind == "f" else np.float64, copy=True)
     step = max(1, BLOCK // (8 * out.shape[1]))
     for start in range(0, len(moved), step):

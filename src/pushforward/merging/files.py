@@ -199,7 +199,8 @@ def _text(path: Path, batch: str, labels: str | None) -> Matrix:
     obs = {name: np.array([row[k].strip() for row in rows], dtype=np.str_) for k, name in named.items()}
 
     def save(out: Path, cells: Matrix) -> None:
-        moved, changed = cells.layers["gpa"], np.flatnonzero((cells.layers["gpa"] != x).any(1))
+        moved = cells.layers["gpa"]
+        changed = np.flatnonzero(((moved != x) & ~(np.isnan(moved) & np.isnan(x))).any(1))
         table = [list(row) for row in rows]
         for i in changed:
             for k, value in zip(chosen, moved[i].tolist(), strict=True):

@@ -99,7 +99,7 @@ def few_particles(
                          test_fraction=test_fraction)  # fmt: skip
     critic = _critic(images, conditional, width, depth, rate, cosine(steps * critic_steps, last=0.1), seed)
     flow = CriticFlow(critic, psi, penalties=_held(lipschitz, slope, penalty, rng), steps=critic_steps)
-    start = partial(wiring.spread, images.train)
+    start = wiring.Spread(images.train)
     method = Particles(
         flow,
         start(rng, particles),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -24,6 +25,7 @@ from pushforward.training.learner import MakeOptimiser
 from pushforward.types import Contrast, Method, Penalty, Randomness, Samples
 
 __all__ = [
+    "Spread",
     "adam",
     "contrast_of",
     "experiment",
@@ -32,7 +34,6 @@ __all__ = [
     "load",
     "score_on",
     "shares",
-    "spread",
     "zero_centred",
 ]
 
@@ -149,12 +150,22 @@ def shares(labels: Tensor | None, n: int) -> Tensor:
     return labels.sort().values[torch.arange(n) * len(labels) // n]
 
 
-def spread(x: Samples, rng: Randomness, n: int) -> Samples:
-    """Points (n, *event) of the normal law with mean and covariance of images x, (m, *event), put into [-1, 1].
+@dataclass
+class Spread:
+    """The normal law with mean and covariance of images, put into [-1, 1].
 
-    They lie where images do, so that nothing has to be carried out of the hundreds of pixels that are always black.
+    Its points lie where images do, so that nothing has to be carried out of the hundreds of pixels that are always
+    black.
+
+    Attributes:
+        x: The images, (m, *event).
     """
-    flat = x.flatten(1)
-    mean = flat.mean(0)
-    points = mean + rng.normal(n, len(x)) @ (flat - mean) / len(x) ** 0.5
-    return points.view(n, *x.shape[1:]).clamp(-1, 1)
+
+    x: Samples
+
+    def __call__(self, rng: Randomness, n: int) -> Samples:
+        """Points, (n, *event)."""
+        flat = self.x.flatten(1)
+        mean = flat.mean(0)
+        points = mean + rng.normal(n, len(flat)).to(flat) @ (flat - mean) / len(flat) ** 0.5
+        return points.view(n, *self.x.shape[1:]).clamp(-1, 1)
