@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from itertools import count
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 from torch.optim import Adam
 
-__all__ = ["careful_vgrow", "idiomatic_particles", "idiomatic_vgrow"]
+__all__ = ["careful_vgrow", "idiomatic_gpa", "idiomatic_particles", "idiomatic_vgrow"]
 
 BETAS = (0.5, 0.9)
 
@@ -119,6 +120,37 @@ def idiomatic_particles(
         y = where.clone().requires_grad_()
         (velocity,) = torch.autograd.grad(critic(y).sum(), y)
         where = where + step * velocity
+        return value
+
+    return advance, lambda: where
+
+
+def idiomatic_gpa(
+    phi: nn.Sequential, x: Tensor, p: Tensor, *, rate: float, step: float, updates: int
+) -> tuple[Callable[[], float], Callable[[], Tensor]]:
+    """Particles down a potential of slope 1 at most: Donsker and Varadhan's bound, Frobenius norms after each update.
+
+    The second function tells where they are.
+    """
+    optimiser = Adam(phi.parameters(), lr=rate)
+    where = x.clone()
+
+    def advance() -> float:
+        nonlocal where
+        value = 0.0
+        for _ in range(updates):
+            optimiser.zero_grad()
+            bound = phi(where).mean() - (torch.logsumexp(phi(p).squeeze(1), 0) - math.log(len(p)))
+            (-bound).backward()
+            optimiser.step()
+            with torch.no_grad():
+                for layer in phi:
+                    if isinstance(layer, nn.Linear):
+                        layer.weight /= layer.weight.norm()
+            value = bound.item()
+        y = where.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(phi(y).sum(), y)
+        where = where - step * slope
         return value
 
     return advance, lambda: where

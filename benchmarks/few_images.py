@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
@@ -25,11 +26,17 @@ from pushforward.data import Dataset, Noise
 from pushforward.metrics import Features, copies, frechet_distance, memorisation
 from pushforward.metrics.networks.lenet import mnist_lenet
 from pushforward.recipes import RECIPES
-from pushforward.recipes.wiring import shares
+from pushforward.recipes.wiring import shares, spread
 from pushforward.training.experiment import Experiment
 from pushforward.training.loop import checked
 
-METHODS = {"particles": "few_particles", "KL-Lip GAN": "few_gan", "WGAN-GP": "few_wgan_gp"}
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "particles": ("few_particles", {"record": 0}),  # samples are the particles themselves
+    "particles from class laws": ("few_particles", {"record": 0, "source": "class"}),
+    "KL-Lip GAN": ("few_gan", {}),
+    "WGAN-GP": ("few_wgan_gp", {}),
+}
+CONTEST = ("particles", "KL-Lip GAN", "WGAN-GP")
 IMAGES, SAMPLES, LOOKS, FRESH = 200, 600, 6, 5000
 EARLY = 0.75  # of the images' own spacing: where particles are looked at before they arrive
 
@@ -113,9 +120,8 @@ FORM = "{:32} {:>4} {:>6} {:>6} {:>6} {:>6} {:>8} {:>10} {:>7} {:>6}"
 
 def built(name: str, path: Path, seed: int, **options: int) -> Experiment:
     """The recipe on the 200 images."""
-    if name == "particles":
-        options |= {"particles": SAMPLES, "record": 0}  # samples are the particles themselves
-    return RECIPES[METHODS[name]](data=f"{path}:x_train", labels="y_train", limit=IMAGES, seed=seed, **options)
+    recipe, own = METHODS[name]
+    return RECIPES[recipe](data=f"{path}:x_train", labels="y_train", limit=IMAGES, seed=seed, **own, **options)
 
 
 def clocked(experiment: Experiment) -> Iterator[float]:
@@ -150,7 +156,7 @@ def trained(name: str, path: Path, seed: int, seconds: float) -> Trained:
             ahead = [mark for mark in ahead if mark > spent]
         if not ahead or spent >= seconds:
             break
-        if name == "particles" and step % 2 == 0:
+        if name.startswith("particles") and step % 2 == 0:
             x = experiment.method.sample(SAMPLES, Noise(seed + 1), labels).flatten(1)
             if torch.cdist(x, train).min(1).values.median() >= EARLY * own:
                 early = (spent, step, experiment.data.decode(x.view(SAMPLES, *experiment.data.event)))
@@ -175,7 +181,7 @@ def labels_of(data: Dataset) -> Tensor:
 
 def kept(name: str, path: Path, seed: int, seconds: float, folder: Path) -> Trained:
     """The run in the folder, or else a new one, which is put there."""
-    file = folder / f"{METHODS[name]}-{seed}-{seconds:g}s.npz"
+    file = folder / f"{name.replace(' ', '-')}-{seed}-{seconds:g}s.npz"
     if not file.exists():
         found = trained(name, path, seed, seconds)
         folder.mkdir(parents=True, exist_ok=True)
@@ -196,9 +202,12 @@ def report(name: str, run: Trained, judge: Judge, labels: Tensor) -> Iterator[st
 
 
 def floors(judge: Judge) -> Iterator[str]:
-    """The lines of real images."""
+    """The lines of real images, and of what no training gives."""
     some = slice(0, SAMPLES), slice(SAMPLES, SAMPLES + IMAGES)
+    classes = shares(judge.labels, SAMPLES)
+    normal = spread(judge.train, Noise(0), SAMPLES, judge.labels, classes)
     rows = {
+        "a normal law for each class": (normal, classes),
         f"the {IMAGES} images themselves": (judge.train, judge.labels),
         f"{SAMPLES} fresh images": (judge.fresh[some[0]], judge.fresh_labels[some[0]]),
         f"{IMAGES} fresh images": (judge.fresh[some[1]], judge.fresh_labels[some[1]]),
@@ -242,7 +251,7 @@ def main() -> int:
     parser.add_argument("--picture", type=Path, help="where to write the picture of the first seed")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    names = [options.only] if options.only else list(METHODS)
+    names = [options.only] if options.only else list(CONTEST)
     print(FORM.format(*HEAD))
     for seed in options.seeds:
         data = built("particles", options.data, seed).data

@@ -3,7 +3,8 @@
     python scripts/docs_pictures.py images RUN docs/digits.png
     python scripts/docs_pictures.py points "VGrow, KL"=RUN "GAN, JS"=RUN ... docs/toys.png
 
-The first sets held-out images beside a run's samples; the second draws 2,500 samples of each run over its data.
+The first sets held-out images beside a run's samples; the second draws 2,500 samples of each run over its data, or its
+particles themselves where they are fewer than a thousand.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pushforward.commands.sampling import rebuild
 from pushforward.data import Noise
 from pushforward.pictures import grid, scatter
 
-SIDE, GAP, HEAD, COUNT = 400, 24, 28, 2500
+SIDE, GAP, HEAD, COUNT, FEW = 400, 24, 28, 2500, 1000
 
 
 def images(run: Path, out: Path) -> None:
@@ -31,11 +32,13 @@ def images(run: Path, out: Path) -> None:
 
 
 def points(panels: list[tuple[str, Path]], out: Path) -> None:
-    """One panel a run, two in a row, 2,500 samples over as many held-out points."""
+    """One panel a run, two in a row: 2,500 samples, or the run's few particles, over as many held-out points."""
     drawn = []
     for title, run in panels:
         experiment, _ = rebuild(run)
-        x = np.asarray(experiment.data.decode(experiment.method.sample(COUNT, Noise(1))))
+        held = getattr(experiment.method, "particles", None)
+        few = held is not None and len(held) < FEW  # then they are what the run is about, not new points beside them
+        x = np.asarray(experiment.data.decode(held if few else experiment.method.sample(COUNT, Noise(1))))
         real = np.asarray(experiment.data.decode(experiment.data.test[:COUNT]))
         drawn.append((title, Image.open(io.BytesIO(scatter(x, real, SIDE)))))
     titled(drawn, 2).save(out, optimize=True)

@@ -45,6 +45,17 @@ def test_particles_keep_their_class_and_go_where_its_images_are(halves):
     assert max(method.particles.abs().max(), fresh.abs().max()) <= 1
 
 
+def test_the_law_of_a_class_is_that_of_its_images_alone():
+    x, labels = 0.1 * torch.randn(9, 1, 3, 3), torch.tensor([0, 1, 1, 0, 1, 0, 0, 1, 1])
+    wanted = torch.arange(40_000) % 2
+    points = spread(x, Noise(0), 40_000, labels, wanted).flatten(1)
+    for c in (0, 1):
+        mine, flat = points[wanted == c], x[labels == c].flatten(1)
+        covariance = torch.cov(flat.T, correction=0)
+        assert ((mine.mean(0) - flat.mean(0)).abs() < 5 * (covariance.diagonal() / 20_000).sqrt()).all()
+        assert (torch.cov(mine.T) - covariance).norm() < 0.05 * covariance.norm()
+
+
 @pytest.mark.parametrize("n", [30, 31, 45, 7])
 def test_classes_are_shared_out_as_in_the_data(n):
     labels = torch.randint(0, 4, (30,))
@@ -94,6 +105,8 @@ def test_wgan_gp_updates_its_critic_five_times_a_step_and_all_critics_are_of_one
     assert updates == [5, 1, 5 * (20 + 1)]
 
 
-def test_a_slope_of_zero_is_refused(halves):
+def test_a_slope_of_zero_and_a_source_by_class_without_classes_are_refused(halves):
+    with pytest.raises(UsageError, match="--source class: particles without classes"):
+        few_particles(**halves, conditional=False, source="class")
     with pytest.raises(UsageError, match="--slope 0: give a positive number"):
         few_particles(**halves, slope=0.0)

@@ -6,17 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["FlowGenerator", "LatentFlow", "ParticleFlow", "__version__", "evaluate"]
+__all__ = ["FlowGenerator", "LatentFlow", "ParticleFlow", "__version__", "evaluate", "merge"]
 
 if TYPE_CHECKING:
     from pushforward.estimators import FlowGenerator, LatentFlow, ParticleFlow
     from pushforward.evaluation import evaluate
+    from pushforward.merging import merge
 
 _HOMES = {
     "FlowGenerator": "pushforward.estimators",
     "LatentFlow": "pushforward.estimators",
     "ParticleFlow": "pushforward.estimators",
     "evaluate": "pushforward.evaluation",
+    "merge": "pushforward.merging",
 }
 
 

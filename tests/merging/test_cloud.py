@@ -84,7 +84,7 @@ def test_names_of_divergences_are_those_of_the_regularised_kind():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"lipschitz": -1.0}, {"critic": "deep"}, {"blur": -1.0}, {"divergence": "no"}]
+    "wrong", [{"steps": 0}, {"lipschitz": -1.0}, {"critic": "deep"}, {"settle": -1.0}, {"divergence": "no"}]
 )
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(UsageError):

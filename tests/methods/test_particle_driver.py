@@ -51,6 +51,10 @@ class Spring:
 P = torch.zeros(3, 2, dtype=torch.float64)
 
 
+def named(scheme: object) -> str:
+    return getattr(scheme, "__name__", repr(scheme))
+
+
 def cloud(n: int = 6) -> Tensor:
     return torch.randn(n, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 2
 
@@ -90,7 +94,7 @@ def test_refits_ask_the_flow_at_the_points_of_every_stage(scheme, calls):
         torch.testing.assert_close(refitted.seen[1], 0.9 * refitted.seen[0])
 
 
-@pytest.mark.parametrize("scheme", [euler, heun, rk4, AdamsBashforth(2), AdamsBashforth(4)], ids=str)
+@pytest.mark.parametrize("scheme", [euler, heun, rk4, AdamsBashforth(2), AdamsBashforth(4)], ids=named)
 def test_extra_points_feel_the_field_and_change_nothing(scheme):
     fresh = scheme.fresh() if isinstance(scheme, AdamsBashforth) else scheme
     alone = Particles(Spring(), cloud(), 0.1, Noise(0), scheme=scheme)
@@ -102,7 +106,7 @@ def test_extra_points_feel_the_field_and_change_nothing(scheme):
 
 
 @pytest.mark.parametrize("refit", [False, True])
-@pytest.mark.parametrize("scheme", [euler, heun, AdamsBashforth(3)], ids=str)
+@pytest.mark.parametrize("scheme", [euler, heun, AdamsBashforth(3)], ids=named)
 def test_recorded_fields_carry_the_first_particles_where_they_went(scheme, refit):
     flow = CriticFlow(
         Learner(mlp.critic(2, width=8), partial(Adam, lr=1e-2)),

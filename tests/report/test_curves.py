@@ -45,6 +45,7 @@ def test_what_belongs_together_is_drawn_together_and_pages_of_several_runs_give_
     ("arguments", "line"),
     [({"divergence": "KL_LIP", "slope": 2.0}, 2.0), ({"divergence": "KL", "slope": 5.0, "penalty": 1.0}, 12.5),
      ({"divergence": "KL", "slope": 5.0, "penalty": 0}, None), ({"divergence": "JS", "slope": 5.0}, None),
+     ({"divergence": "KL_LIP", "slope": 2.0, "critic": "none"}, None),
      ({"divergence": "KL_LIP"}, None), ({"divergence": "KL_LIP", "slope": "<b>"}, None)],
     ids=str,
 )  # fmt: skip

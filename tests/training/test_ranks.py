@@ -13,6 +13,7 @@ from pushforward.training import checkpoint
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
 PARTICLES = Path(__file__).with_name("particles_worker.py")
+SLOW = "alpha", "classes", "mmd", "sinkhorn"
 
 
 def run(out: Path, processes: int, *arguments: int | str, worker: Path = WORKER) -> dict[str, torch.Tensor]:
@@ -92,8 +93,8 @@ def test_two_processes_stop_together_and_resume_together(tmp_path):
 
 @pytest.mark.slow
 def test_particles_under_torchrun_are_all_saved_and_resume_bit_for_bit(tmp_path):
-    front = "-m torch.distributed.run --standalone --nproc-per-node=2 -m -- pushforward.cli train".split()
-    new = "toy_particles --steps 20 --particles 200 --batch 100 --width 16 --threads 1 --run".split()
+    front = "-m torch.distributed.run --standalone --nproc-per-node=2 -m -- pushforward.cli train toy_particles".split()
+    new = "--steps 20 --particles 200 --batch 100 --width 16 --threads 1 --run".split()
     whole, parts, late = tmp_path / "whole", tmp_path / "parts", ["--minutes", "0.0001"]
     for words in ([*new, str(whole)], [*new, str(parts), *late], ["--run", str(parts), "--resume"]):
         command, environment = [sys.executable, *front, *words], os.environ | {"OMP_NUM_THREADS": "1"}

@@ -87,6 +87,11 @@ def transport(
     before = data.encode(start)
     where = Placement.find(device).device
     after = method.transport(before.to(where), None if codes is None else codes.to(where)).cpu()
+    if lost := (~torch.isfinite(after).flatten(1).all(1)).nonzero()[:, 0].tolist():
+        raise DataError(
+            f"{points}: the fields carry row {lost[0]} and {len(lost) - 1} others out of all bounds; give points like "
+            "those that the particles began at"
+        )
     x = data.decode(after)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_npz(out, {"x": x, "start": start} | ({} if codes is None else {"labels": names_of(data)[codes.numpy()]}))

@@ -11,11 +11,11 @@ from typing import cast
 import torch
 from torch import Tensor
 from torch.func import functional_call
-from torch.nn.functional import one_hot
 
 from pushforward.divergences import KL, Divergence, logistic, tilt
 from pushforward.dynamics.velocity import Ascent
 from pushforward.errors import UsageError
+from pushforward.nets.blocks import class_shares
 from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.lipschitz import certificate
 from pushforward.training import sharing
@@ -261,7 +261,7 @@ def joint(net: Critic, classes: int, q: Samples, p: Samples, labels: Pair) -> tu
     event = q.shape[1:]
 
     def carry(x: Samples, y: Labels) -> Samples:
-        return torch.cat([x.flatten(1), one_hot(y, classes).to(x)], 1)
+        return torch.cat([x.flatten(1), class_shares(y, classes).to(x)], 1)
 
     def critic(carried: Samples) -> Scores:
         x, y = carried[:, :-classes], carried[:, -classes:].detach()

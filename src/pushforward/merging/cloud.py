@@ -15,7 +15,6 @@ from functools import partial
 from itertools import count
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
@@ -27,7 +26,6 @@ from pushforward.errors import TrainingError, UsageError
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles import Particles
 from pushforward.methods.watch import Until
-from pushforward.metrics.neighbours import nearest
 from pushforward.nets import lipschitz as nets
 from pushforward.penalties import lipschitz as penalty
 from pushforward.training.learner import Learner
@@ -55,9 +53,8 @@ class How:
         step: Length of a move at full speed: L times its time.
         settle: Moves in which steps then shrink to nothing, as a multiple of those before.
         batch: Cells of either side that the critic sees at a time.
-        blur: Noise that the critic sees on every cell, as a multiple of the median distance between neighbours in the
-            reference, so that it cannot tell single cells; the laws agree blurred where they agree.
-        plateau: Share of the first divergence by which it must still change within 20 moves, or cells settle.
+        plateau: Change of the divergence within 20 moves below which cells settle, as a share of the first divergence,
+            or of L where that is larger.
 
     Raises:
         UsageError: If a number is out of range.
@@ -74,8 +71,7 @@ class How:
     step: float = 0.1
     settle: float = 1.0
     batch: int = 1024
-    blur: float = 0.5
-    plateau: float = 0.01
+    plateau: float = 0.02
 
     def __post_init__(self) -> None:
         for name in ("lipschitz", "width", "rate", "updates", "steps", "step", "batch"):
@@ -83,7 +79,7 @@ class How:
                 raise UsageError(f"{name} {value}: give a positive number")
         if self.critic not in ("bjorck", "penalty"):
             raise UsageError(f"critic {self.critic!r}: use bjorck or penalty")
-        for name in ("settle", "warmup", "plateau", "blur"):
+        for name in ("settle", "warmup", "plateau"):
             if not 0 <= (value := getattr(self, name)) < float("inf"):
                 raise UsageError(f"{name} {value}: give 0 or a positive number")
         self.law()
@@ -150,8 +146,8 @@ def transport_cloud(
         TrainingError: If the cloud flies off, which a smaller step or rate cures.
     """
     noise, classes = Noise(seed), 0 if labels is None else int(torch.cat(labels).max()) + 1
-    flow = _flow(p, classes, how, noise, seed)
-    arrived = Until(plateau=how.plateau, kinetic=STILL * how.lipschitz**2)
+    flow = _flow(q.shape[1], classes, how, noise, seed)
+    arrived = Until()
     turn, why = how.steps, f"{how.steps} moves were done"
 
     def factor(k: int) -> float:
@@ -172,6 +168,9 @@ def transport_cloud(
     for k, logs in zip(count(1), cloud.learn(_shown(p, how.batch, noise, labels))):
         divergence.append(logs.get("divergence", -logs["critic"]))
         kinetic.append(logs["kinetic"] / how.lipschitz**2)
+        if k == 1:  # small divergences are mostly noise, which a share of them would follow for ever
+            share = how.plateau * max(1.0, how.lipschitz / max(float(divergence[0]), 1e-6))
+            arrived = Until(plateau=share, kinetic=STILL * how.lipschitz**2)
         if turn == how.steps and k < turn and (reason := arrived.reason(cloud.diary, k, 0.0)):
             turn, why = k, reason
         if tick:
@@ -184,7 +183,6 @@ def transport_cloud(
         )
     v = _velocity(flow, cloud.particles, cloud.labels)
     certified = how.critic == "bjorck"
-    del flow.critic.net.body[0]  # the blur has no slope
     bound = nets.certificate(flow.critic.net) if certified else float(v.norm(dim=1).max())
     return Way(
         cloud.particles,
@@ -207,46 +205,21 @@ def _velocity(flow: CriticFlow, x: Samples, labels: Labels | None, block: int = 
     return torch.cat(parts)
 
 
-class _Blur(nn.Module):
-    """Noise on what passes in training, none in evaluation.
-
-    Args:
-        width: Standard deviation of a coordinate.
-        noise: Where it is drawn from.
-    """
-
-    def __init__(self, width: float, noise: Noise) -> None:
-        super().__init__()
-        self.width, self.noise = width, noise
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The same shape."""
-        return x + self.width * self.noise.normal(*x.shape).to(x) if self.training and self.width else x
-
-
-def _flow(p: Samples, classes: int, how: How, noise: Noise, seed: int) -> CriticFlow:
+def _flow(dim: int, classes: int, how: How, noise: Noise, seed: int) -> CriticFlow:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         hard = how.critic == "bjorck"
         net = nets.critic(
-            p.shape[1],
+            dim,
             width=how.width,
             slope=how.lipschitz,
             mode="bjorck" if hard else "none",
             activation=None if hard else nn.Softplus,
             classes=classes,
         )
-    net.body.insert(0, _Blur(how.blur * _spacing(p) / p.shape[1] ** 0.5 if how.blur else 0.0, noise))
     critic = Learner(net, partial(Adam, lr=how.rate, betas=(0.5, 0.9)))
-    critic.has_modes = True  # a velocity is taken without the blur
     penalties = () if hard else (partial(penalty, slope=how.lipschitz, rng=noise),)
     return CriticFlow(critic, how.law(), penalties=penalties, steps=how.updates)
-
-
-def _spacing(p: Samples, most: int = 2000) -> float:
-    """Median distance to the nearest other cell."""
-    some = p[:: -(-len(p) // most)].double().numpy()
-    return float(np.median(nearest(some, some, own=np.arange(len(some)))[0])) if len(some) > 1 else 0.0
 
 
 def _shown(p: Samples, batch: int, noise: Noise, labels: tuple[Labels, Labels] | None) -> Iterator[Batch]:

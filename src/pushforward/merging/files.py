@@ -80,9 +80,22 @@ def write(cells: Any, out: Path) -> None:
     if isinstance(cells, Matrix):
         cells.save(out, cells)
         return
+    _as_objects(cells.obs)
+    _as_objects(cells.var)
     part = out.with_name(f".{out.name}.part")
     cells.write_h5ad(part)
     os.replace(part, out)
+
+
+def _as_objects(frame: Any) -> None:
+    """Text of a data frame as objects, in place: not every anndata can write the text type of pandas 3."""
+    frame.index = frame.index.astype(object)
+    for name in frame.columns:
+        column = frame[name]
+        if str(column.dtype).startswith("str"):
+            column = column.astype("category")
+        if hasattr(column, "cat"):
+            frame[name] = column.cat.rename_categories(column.cat.categories.astype(object))
 
 
 def default_rep(cells: Any) -> str:

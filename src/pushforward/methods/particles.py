@@ -117,7 +117,7 @@ class Particles:
     extra: Samples | None = None
     extra_labels: Labels | None = None
     batch: int | None = None
-    block: int = 2**18
+    block: int = 2**14
     held: Callable[[], Batch] | None = None
     diagnose: int = 1
     until: Until = field(default_factory=Until)

@@ -18,6 +18,7 @@ __all__ = [
     "GeneratorNet",
     "Norm",
     "PixelNorm",
+    "class_shares",
     "image_shape",
     "initialise",
     "normalisation",
@@ -81,6 +82,13 @@ def _needed(labels: Tensor | None, who: str) -> Tensor:
     if labels is None:
         raise ValueError(f"this {who} is conditional: give labels (n,), or build it with classes=0")
     return labels
+
+
+def class_shares(labels: Tensor, classes: int) -> Tensor:
+    """Class weights (n, classes): those given, or 1 at the class of each row; looks at no number from Python."""
+    if labels.is_floating_point():
+        return labels
+    return labels[:, None] == torch.arange(classes, device=labels.device)
 
 
 class FourierFeatures(nn.Module):

@@ -13,11 +13,11 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, linear, one_hot
+from torch.nn.functional import conv2d, linear
 
 from pushforward.errors import UsageError
 from pushforward.nets.activations import GroupSort, slope_of
-from pushforward.nets.blocks import CriticNet
+from pushforward.nets.blocks import CriticNet, class_shares
 from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.norms import convolution_bound, frequencies, matrix_bound, orthonormal, spectrum, together
 from pushforward.types import Critic, Labels, Samples, Scalar
@@ -99,8 +99,7 @@ class LipschitzNet(nn.Module):
             return scores.squeeze(1)
         if labels is None:
             raise ValueError("this critic is conditional: give labels (n,), or build it with classes=0")
-        shares = labels if labels.is_floating_point() else one_hot(labels, self.classes)
-        return (scores * shares.to(scores.dtype)).sum(1)
+        return (scores * class_shares(labels, self.classes).to(scores.dtype)).sum(1)
 
     def weights(self) -> list[Tensor]:
         """The weights as they act, one for each of the `layers`, in full precision whatever the rest runs in."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -25,7 +24,6 @@ from pushforward.training.learner import MakeOptimiser
 from pushforward.types import Contrast, Method, Penalty, Randomness, Samples
 
 __all__ = [
-    "Spread",
     "adam",
     "contrast_of",
     "experiment",
@@ -34,6 +32,7 @@ __all__ = [
     "load",
     "score_on",
     "shares",
+    "spread",
     "zero_centred",
 ]
 
@@ -150,22 +149,23 @@ def shares(labels: Tensor | None, n: int) -> Tensor:
     return labels.sort().values[torch.arange(n) * len(labels) // n]
 
 
-@dataclass
-class Spread:
-    """The normal law with mean and covariance of images, put into [-1, 1].
+def spread(x: Samples, rng: Randomness, n: int, labels: Tensor | None = None, wanted: Tensor | None = None) -> Samples:
+    """Points (n, *event) of the normal law with mean and covariance of images, put into [-1, 1].
 
-    Its points lie where images do, so that nothing has to be carried out of the hundreds of pixels that are always
-    black.
+    They lie where images do, so that nothing has to be carried out of the hundreds of pixels that are always black.
 
-    Attributes:
-        x: The images, (m, *event).
+    Args:
+        x: Images, (m, *event).
+        rng: Where the points come from.
+        n: Number of points.
+        labels: Classes (m,) of the images, for a law of each class.
+        wanted: Classes (n,) of the points, then.
     """
-
-    x: Samples
-
-    def __call__(self, rng: Randomness, n: int) -> Samples:
-        """Points, (n, *event)."""
-        flat = self.x.flatten(1)
-        mean = flat.mean(0)
-        points = mean + rng.normal(n, len(flat)).to(flat) @ (flat - mean) / len(flat) ** 0.5
-        return points.view(n, *self.x.shape[1:]).clamp(-1, 1)
+    weights = rng.normal(n, len(x)).to(x)
+    ours = x.new_ones(n, len(x))
+    if labels is not None and wanted is not None:
+        ours = (wanted[:, None] == labels).to(x)
+    flat, sizes = x.flatten(1), ours.sum(1, keepdim=True)
+    weights = weights * ours / sizes.sqrt()
+    points = weights @ flat + (1 - weights.sum(1, keepdim=True)) * (ours @ flat / sizes)
+    return points.view(n, *x.shape[1:]).clamp(-1, 1)

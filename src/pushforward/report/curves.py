@@ -37,14 +37,14 @@ TERMS = {
     "divergence": Term(
         "Divergence",
         "The flow’s present estimate of what it lowers, on the data that it learns from; beside it, where logged, the "
-        "same on held-out data. Healthy: falling, then level, the two together. Held out well above training: the "
-        "critic, and with it the samples, fit rows and not their law. A critic that is still learning reads too low, "
-        "so that the curve may rise at first.",
+        "same critic’s reading on held-out data. Healthy: falling, then level, the two together. Held out well below: "
+        "the critic fits rows, and part of the reading is chance; well above: the samples fit rows and not their law. "
+        "A critic that is still learning reads too low, so that the curve may rise at first.",
         beside=("held",)),
     "held": Term(
         "Divergence, held out",
-        "The critic’s estimate of the divergence from data that it never saw. Healthy: falling with that on training "
-        "data; a lasting gap between them means that samples fit rows and not their law."),
+        "The critic’s reading of the divergence from data that it never saw. Healthy: falling with that on training "
+        "data. Well below it the critic fits rows; well above it the samples do."),
     "kinetic": Term(
         "Kinetic energy",
         "Half the mean square velocity, E|v|²/2: half the rate at which the divergence falls. Healthy: falling by "
@@ -53,8 +53,8 @@ TERMS = {
     "fastest": Term(
         "Fastest sample and slope",
         "The largest |v| of a sample; where logged, the largest slope of the critic seen at samples and data, and the "
-        "bound of it that its layers certify. Healthy: fastest ≤ slope ≤ certificate for a critic of bounded slope. A "
-        "certificate far above the slope wastes what is allowed; under a penalty it bounds nothing of use.",
+        "bound of it that its layers certify. Healthy: for a critic of bounded slope both below the certificate, and "
+        "falling. A certificate far above the slope wastes what is allowed; under a penalty it bounds nothing of use.",
         beside=("slope", "certificate")),
     "slope": Term(
         "Slope of the critic",
@@ -81,6 +81,14 @@ TERMS = {
         "lags behind or began unlearned (more updates, a warm-up), or steps are too long. Small proves "
         "nothing about the critic’s own optimum.",
         Scale((0.0, 0.1), (0.1,))),
+    "decoder": Term(
+        "Slope of the decoder",
+        "A Lipschitz constant a of the codec’s decoder: laws of samples are at most a times as far apart as laws of "
+        "their codes. Healthy: near 1; a large one makes small errors of codes large in samples."),
+    "lost": Term(
+        "Lost by the codec",
+        "Mean distance of data from their reconstructions, in model units, which no flow of codes makes good. Healthy: "
+        "well below the distance to the data that the flow is to reach."),
     "bound": Term(
         "2 log 2 − critic’s loss",
         "What a logistic critic can tell apart. Near 0 it cannot tell samples from data; near 2 log 2 ≈ 1.39 it tells "

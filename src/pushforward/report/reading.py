@@ -74,8 +74,9 @@ class Run:
         """The critic's largest slope L, where the arguments tell it and no sample moves faster: for KL or a dual."""
         arguments = mapping(self.info.get("arguments"))
         slope = number(arguments.get("slope"))
-        bounded = self.dual or str(arguments.get("divergence")).upper() == "KL"
-        return slope if bounded and slope and 0 < slope <= 1e100 and arguments.get("penalty", 1) else None
+        known = self.dual or str(arguments.get("divergence")).upper() == "KL"
+        bounded = "none" not in (arguments.get("critic"), arguments.get("mode")) and arguments.get("penalty", 1)
+        return slope if known and bounded and slope and 0 < slope <= 1e100 else None
 
 
 def labels(paths: Sequence[Path]) -> list[str]:
