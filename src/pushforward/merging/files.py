@@ -80,8 +80,12 @@ def write(cells: Any, out: Path) -> None:
     if isinstance(cells, Matrix):
         cells.save(out, cells)
         return
-    _as_objects(cells.obs)
-    _as_objects(cells.var)
+    tables = [cells.obs, cells.var, *cells.obsm.values(), *cells.varm.values(), *cells.uns.values()]
+    if cells.raw is not None:
+        tables += [cells.raw.var, *cells.raw.varm.values()]
+    for table in tables:
+        if hasattr(table, "columns"):
+            _as_objects(table)
     part = out.with_name(f".{out.name}.part")
     cells.write_h5ad(part)
     os.replace(part, out)
