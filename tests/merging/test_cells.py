@@ -51,6 +51,28 @@ def test_the_merge_is_written_and_the_target_and_the_counts_keep_every_bit(spars
     assert set(adata.obs) == {"batch", "type", "gpa_path_length", "gpa_final_speed"}
 
 
+def test_cells_that_take_no_part_keep_their_values_where_they_have_no_code():
+    adata = cells(sparse=False)
+    other = np.flatnonzero(adata.obs["batch"] == "new")[:10]
+    adata.obs["batch"] = ["third" if k in other else name for k, name in enumerate(adata.obs["batch"])]
+    adata.obsm["X_pca"][other] = np.nan
+    adata.varm["PCs"] = np.eye(adata.X.shape[1])[:, :6]
+    run(adata, source="new")
+    np.testing.assert_array_equal(adata.layers["gpa"][other], adata.X[other])
+
+
+def test_axes_that_do_not_belong_to_the_values_give_no_layer_and_a_warning():
+    adata = cells(sparse=False)
+    adata.varm["PCs"] = np.eye(adata.X.shape[1])[:, :6]
+    other = adata.copy()
+    other.X = 2 * other.X
+    with pytest.warns(UserWarning, match="X was scaled"):
+        merge(other, "batch", target="old", how=QUICK, scores=False)
+    assert "gpa" not in other.layers
+    run(adata)
+    assert "gpa" in adata.layers
+
+
 def _codes(adata):
     from pushforward.merging.codes import principal_axes
 

@@ -81,7 +81,9 @@ def test_an_h5ad_comes_back_as_one(tmp_path):
     anndata = pytest.importorskip("anndata")
     x, batch = numbers()
     source, out = tmp_path / "in.h5ad", tmp_path / "out.h5ad"
-    write(anndata.AnnData(csr_matrix(x), obs={"batch": list(batch)}), source)
+    cells = anndata.AnnData(csr_matrix(x), obs={"batch": list(batch)})
+    cells.raw = cells.copy()
+    write(cells, source)
     assert run(source, "--batch", "batch", "--target", "gse1", "--use-rep", "pca:2", "--steps", 3, "--out", out) == 0
     found = anndata.read_h5ad(out)
     assert found.obsm["X_gpa"].shape == (24, 2)

@@ -155,6 +155,12 @@ def test_classes_go_to_their_own_data_and_samples_are_of_the_class_asked_for():
     torch.testing.assert_close(carried, method.extra, rtol=1e-3, atol=1e-3)
 
 
+def test_particles_without_classes_give_none_of_a_class():
+    method = Particles(Spring(), cloud(), 0.1, Noise(0))
+    with pytest.raises(UsageError, match="particles have none"):
+        method.sample(2, labels=torch.tensor([0, 1]))
+
+
 def test_classes_are_needed_on_both_sides():
     with pytest.raises(UsageError, match="the batches carry none"):
         go(conditional_method(), 1, two_classes()[0])

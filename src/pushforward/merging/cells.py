@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -39,12 +39,14 @@ class Coded:
         axes: The way back, or None where there is none: rows move by `axes.shift` of the codes' displacement.
         residual: Root mean square of what the code leaves out of a row, or nan where it is not known.
         name: What it is called.
+        note: What must be known about it.
     """
 
     z: NDArray[Any]
     axes: Axes | None
     residual: float
     name: str
+    note: str = ""
 
 
 def merge(
@@ -91,7 +93,7 @@ def merge(
         lipschitz: Largest slope of the critic.
         scale: What the representation is divided by.
         fit_on: Cells that principal components are fitted on: sources and target pooled, or the target alone.
-        reconstruct: Whether `layers["gpa"]` is written where it can be.
+        reconstruct: Whether `layers["gpa"]` is written where it can be; `X_pca` must be `X` along `varm["PCs"]` for it.
         few: Classes below `least` cells are an error, or carried along by their neighbours ("carry").
         least: Cells that a class must have.
         how: All settings of the flow, in place of divergence and lipschitz.
@@ -140,6 +142,8 @@ def merge(
         seed=seed,
         tick=tick,
     )
+    if reconstruct and code.note:
+        merged = replace(merged, warnings=(*merged.warnings, code.note))
     out = adata.copy() if copy else adata
     out.obsm["X_gpa"] = merged.x
     if merged.sd is not None:
@@ -193,7 +197,18 @@ def coded(adata: Any, use_rep: str | Encoder, fit: NDArray[np.bool_], seed: int 
     if loadings is None or loadings.shape[1] < z.shape[1]:
         return Coded(z, None, float("nan"), use_rep)
     a = np.asarray(loadings, np.float64)[:, : z.shape[1]]
+    if adata.X is None or not _affine(rows_of(adata.X), a, z):
+        note = 'X_pca is not X times varm["PCs"] (X was scaled or replaced since?): no layer was written; use pca:50'
+        return Coded(z, None, float("nan"), use_rep, note)
     return Coded(z, Axes(np.zeros(len(a)), a, float("nan"), float("nan")), float("nan"), use_rep)
+
+
+def _affine(x: Any, axes: NDArray[Any], z: NDArray[Any], most: int = 500) -> bool:
+    """Whether codes are the rows along the axes, up to one shift and 1 % of their size; some rows are looked at."""
+    known = np.flatnonzero(np.isfinite(z).all(1))
+    some = known[:: max(1, len(known) // most)]
+    gap = np.asarray(x[some] @ axes, np.float64) - z[some]
+    return bool(len(some)) and float(gap.std(0).max()) <= 0.01 * float(z[some].std(0).max())
 
 
 def decoded(x: Any, code: Coded, z: NDArray[Any]) -> Any:
@@ -205,7 +220,9 @@ def decoded(x: Any, code: Coded, z: NDArray[Any]) -> Any:
         z: The representation after, (n, k).
     """
     assert code.axes is not None
-    moved, sparse = np.flatnonzero((z != code.z).any(1)), hasattr(x, "tocsr")
+    # rows that took no part may have a code that is not a number, and stay what they are all the same
+    moved = np.flatnonzero(((z != code.z) & ~(np.isnan(z) & np.isnan(code.z))).any(1))
+    sparse = hasattr(x, "tocsr")
     out = rows_of(x).astype(x.dtype if x.dtype.kind == "f" else np.float64, copy=True)
     step = max(1, BLOCK // (8 * out.shape[1]))
     for start in range(0, len(moved), step):

@@ -80,8 +80,12 @@ def write(cells: Any, out: Path) -> None:
     if isinstance(cells, Matrix):
         cells.save(out, cells)
         return
-    _as_objects(cells.obs)
-    _as_objects(cells.var)
+    tables = [cells.obs, cells.var, *cells.obsm.values(), *cells.varm.values(), *cells.uns.values()]
+    if cells.raw is not None:
+        tables += [cells.raw.var, *cells.raw.varm.values()]
+    for table in tables:
+        if hasattr(table, "columns"):
+            _as_objects(table)
     part = out.with_name(f".{out.name}.part")
     cells.write_h5ad(part)
     os.replace(part, out)
@@ -212,7 +216,8 @@ def _text(path: Path, batch: str, labels: str | None) -> Matrix:
     obs = {name: np.array([row[k].strip() for row in rows], dtype=np.str_) for k, name in named.items()}
 
     def save(out: Path, cells: Matrix) -> None:
-        moved, changed = cells.layers["gpa"], np.flatnonzero((cells.layers["gpa"] != x).any(1))
+        moved = cells.layers["gpa"]
+        changed = np.flatnonzero(((moved != x) & ~(np.isnan(moved) & np.isnan(x))).any(1))
         table = [list(row) for row in rows]
         for i in changed:
             for k, value in zip(chosen, moved[i].tolist(), strict=True):

@@ -144,7 +144,9 @@ class Particles:
         if start == 0:
             for batch in (next(stream) for _ in range(self.warmup)):
                 self._field(self.particles, batch)
-        time = sum(self.step * self.schedule(k) for k in range(start))
+        time = 0.0
+        for k in range(start):  # one after the other, as below: `sum` rounds otherwise in newer Pythons
+            time += self.step * self.schedule(k)
         for k in count(start):
             if self.stopped or (batch := next(stream, None)) is None:
                 return
@@ -320,8 +322,10 @@ class Particles:
 
         Raises:
             UsageError: If more samples are wanted than there are particles, of a class or in all, and no fields were
-                recorded.
+                recorded; or classes are wanted of particles that have none.
         """
+        if labels is not None and self.labels is None:
+            raise UsageError("classes are wanted and the particles have none: leave the labels out")
         rng = rng or self.rng
         if self.source is not None and self.tape:
             return self.transport(self.source(rng, n), labels)
