@@ -1,5 +1,6 @@
 """Particles in float64 on as many processes as there are; the first writes where they are and what was logged."""
 
+import gc
 import sys
 from copy import deepcopy
 from functools import partial
@@ -64,7 +65,14 @@ def go(method: Particles, batches: Batches, steps: int) -> list[dict[str, Tensor
 def main(out: Path, case: str) -> None:
     torch.set_num_threads(1)
     placement = Placement.find("cpu")
+    work(out, case, placement)
+    if placement.world > 1:
+        gc.collect()  # what still holds the group's threads would end them too late, and the process with them
+        distributed.barrier()
+        distributed.destroy_process_group()
 
+
+def work(out: Path, case: str, placement: Placement) -> None:
     def placed() -> tuple[Particles, Batches]:
         method, batches = build(case)
         place(method, placement)
@@ -92,9 +100,6 @@ def main(out: Path, case: str) -> None:
     if placement.writes:
         columns = {f"logs.{name}": torch.stack([each[name] for each in logs]) for name in logs[0]}
         torch.save(final | columns | {"resumed": same, "least done": stopped}, out)
-    if placement.world > 1:
-        distributed.barrier()
-        distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
