@@ -109,8 +109,9 @@ def recipes(*, json: bool = False) -> int:
     if json:
         _answer({name: options.defaults(name) for name in RECIPES}, True)
         return 0
+    width = max(map(len, RECIPES))
     for name, recipe in RECIPES.items():
-        print(f"{name:14} {(recipe.__doc__ or '').strip().splitlines()[0]}")
+        print(f"{name:{width}} {(recipe.__doc__ or '').strip().splitlines()[0]}")
     print("\nOptions of one: pushforward train RECIPE --help")
     return 0
 

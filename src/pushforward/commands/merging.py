@@ -47,10 +47,12 @@ class Done:
     def tables(self) -> list[Table]:
         """Distances, and scores where there are some."""
         whens = ("before", "after", "split")
-        distances = Table("batch", *(f"{kind} {when}" for kind in ("W2", "energy") for when in whens))
+        names = (f"{kind} {when}" for kind in ("W2", "energy") for when in whens)
+        distances = Table("batch", *names, "W2 reconstruction")
+        left = float(self.found.get("w2_reconstruction", math.nan))
         for name, numbers in self.found["distances"].items():
             row = (numbers[f"{kind}_{when}"] for kind in ("w2", "energy") for when in whens)
-            distances.add_row(name, *(f"{value:.3f}" for value in row))
+            distances.add_row(name, *(f"{value:.3f}" for value in row), "" if math.isnan(left) else f"{left:.3f}")
         scores = self.found["scores"]
         table = Table("score", *scores, "1 where")
         for name in ABOUT:
