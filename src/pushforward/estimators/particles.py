@@ -222,7 +222,7 @@ class ParticleFlow(BaseEstimator):
             diagnose=max(1, self.steps // 100) if self.flow is None else 1,
             until=Until(kinetic=None if self.tol is None else self.tol * self.slope**2),
         )  # fmt: skip
-        stream = Batches(x, min(size, len(x)), seed=seed_of(state), labels=y)
+        stream = Batches(x, min(size, len(x)), seed=seed_of(state), labels=None if y is None else y.to(x.device))
         seen: list[Logs] = []
         follow(_kept(method.learn(stream), seen), self.steps, self.verbose)
         self._finish(method, unit, layout, classes, start is not None, seen)

@@ -49,6 +49,10 @@ class Moved:
 class Mobile:
     r"""Any flow, its velocity v(x) turned into M(x) v(x).
 
+    The `residual` that `Particles` logs counts :math:`\mathbb{E}|M v|^2` as dissipated, which is what the divergence
+    loses where M is a projection, as `box` is. Under another mobility it loses :math:`\mathbb{E}\langle v, M v\rangle`
+    and the residual says nothing.
+
     Attributes:
         flow: The flow that finds v.
         mobility: (x, v) -> M(x) v: `box(low, high)`, `through(codec.encode, codec.decode)`, or a function of your own,
