@@ -243,6 +243,15 @@ def test_the_horizon_is_the_time_at_which_learning_ends():
     assert "horizon t = 0.75" in method.stopped
 
 
+def test_a_plateau_of_what_is_not_logged_is_refused():
+    class Silent:
+        def velocity(self, q: Tensor, p: Tensor):
+            return lambda x, t=0.0: -x
+
+    with pytest.raises(UsageError, match="Silent logs none"):
+        go(Particles(Silent(), cloud(), 0.1, Noise(0), until=Until(plateau=0.1)), 1)
+
+
 def test_a_window_is_bounded():
     with pytest.raises(UsageError, match="window 65"):
         Until(window=65)

@@ -139,6 +139,9 @@ class Particles:
         Args:
             batches: Endless batches of data, (m, *event), with labels if the particles have some.
             start: Number of steps done before.
+
+        Raises:
+            UsageError: If a plateau is waited for and the flow does not say what it lowers.
         """
         stride, stream = self._stride(), iter(batches)
         if start == 0:
@@ -153,6 +156,11 @@ class Particles:
             dt = self.step * self.schedule(k)
             logs = self._advance(batch, k, time, dt, stride)
             time += dt
+            if self.until.plateau is not None and "divergence" not in logs:
+                raise UsageError(
+                    f"until.plateau watches the divergence, and {type(self.flow).__name__} logs none here: use a dual "
+                    "divergence such as KL_LIP, or stop by kinetic energy or horizon"
+                )
             self.done.fill_(k + 1)
             self.stopped = self.until.reason(self.diary, k + 1, time)
             yield logs

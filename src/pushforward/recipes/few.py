@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pushforward.methods.gan import GAN
     from pushforward.training.experiment import Experiment
     from pushforward.training.learner import Learner
-    from pushforward.types import Penalty, Randomness, Schedule
+    from pushforward.types import Penalty, Randomness, Samples, Schedule
 
 __all__ = ["few_gan", "few_particles", "few_wgan_gp"]
 
@@ -108,7 +108,10 @@ def few_particles(
     flow = CriticFlow(critic, psi, penalties=_held(lipschitz, slope, penalty, rng), steps=critic_steps)
     classes = wiring.shares(images.train_labels, particles) if conditional else None
     own = images.train_labels if source == "class" else None
-    law = partial(wiring.spread, images.train)
+
+    def law(rng: Randomness, n: int, of: Tensor | None = None, wanted: Tensor | None = None) -> Samples:
+        return wiring.spread(images.train, rng, n, of, wanted)  # a function, so that no checkpoint holds the images
+
     method = Particles(
         flow,
         law(rng, particles, own, classes),
