@@ -61,6 +61,7 @@ def test_an_npz_keeps_its_arrays_and_a_page_is_written(tmp_path, capsys):
     words = capsys.readouterr().out
     assert "ilisi" in words
     assert "W2 before" in words
+    assert "reconstruction: 0.000" in words
     html = page.read_text()
     assert html.count("data:image/png") >= 2
     assert "floor" in html

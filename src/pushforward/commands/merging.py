@@ -47,12 +47,16 @@ class Done:
     def tables(self) -> list[Table]:
         """Distances, and scores where there are some."""
         whens = ("before", "after", "split")
-        names = (f"{kind} {when}" for kind in ("W2", "energy") for when in whens)
-        distances = Table("batch", *names, "W2 reconstruction")
         left = float(self.found.get("w2_reconstruction", math.nan))
+        lost = (
+            "reconstruction: no way back from this representation"
+            if math.isnan(left)
+            else f"reconstruction: {left:.3f}"
+        )
+        distances = Table("batch", *(f"{kind} {when}" for kind in ("W2", "energy") for when in whens), caption=lost)
         for name, numbers in self.found["distances"].items():
             row = (numbers[f"{kind}_{when}"] for kind in ("w2", "energy") for when in whens)
-            distances.add_row(name, *(f"{value:.3f}" for value in row), "" if math.isnan(left) else f"{left:.3f}")
+            distances.add_row(name, *(f"{value:.3f}" for value in row))
         scores = self.found["scores"]
         table = Table("score", *scores, "1 where")
         for name in ABOUT:
