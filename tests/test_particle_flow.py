@@ -124,6 +124,19 @@ def test_files_bring_back_classes_history_and_fields(options, tmp_path):
     np.testing.assert_array_equal(again.history_["kinetic"], model.history_["kinetic"])
 
 
+def test_a_flow_that_trains_nothing_is_not_warmed_up():
+    class Counted:
+        calls = 0
+
+        def velocity(self, q, p):
+            self.calls += 1
+            return lambda x, t=0.0: p.mean(0) - x
+
+    counted = Counted()
+    ParticleFlow(flow=counted, steps=3, record=0).fit(moons(0))
+    assert counted.calls == 3
+
+
 def test_a_flow_of_one_s_own_is_not_written(tmp_path):
     model = ParticleFlow(flow=MMDFlow(), steps=2, warmup=0).fit(moons(0))
     with pytest.raises(DataError, match="MMDFlow"):

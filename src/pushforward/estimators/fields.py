@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import os
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from torch.optim import SGD
 from pushforward.data.noise import Noise
 from pushforward.divergences import Divergence, locate
 from pushforward.dynamics.integrate import AdamsBashforth, Integrator, euler, heun, rk4
+from pushforward.estimators import store
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles import Particles, Replayable
 from pushforward.nets import lipschitz
@@ -113,6 +116,36 @@ class Field:
     limit: float
     pace: Pace
     layout: Layout
+
+    def packed(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What a file holds of it: JSON-able facts, and tensors under `field.`."""
+        facts = {"layout": asdict(self.layout), "pace": asdict(self.pace), "limit": store.number(self.limit),
+                 "divergence": store.name_of(self.divergence), "cap": float(self.cap)}  # fmt: skip
+        return facts, {f"field.{name}": tensor for name, tensor in self.states.items()}
+
+    @staticmethod
+    def unpacked(
+        facts: dict[str, Any],
+        tensors: dict[str, Tensor],
+        path: str | os.PathLike[str],
+        divergence: str | Divergence | None,
+    ) -> Field:
+        """The inverse of `packed`, with the divergence that the caller gives, if any.
+
+        Raises:
+            DataError: If tensors and facts disagree, or the divergence lives outside this package.
+        """
+        states = {name.removeprefix("field."): tensor for name, tensor in tensors.items() if name.startswith("field.")}
+        layout, pace = Layout(**facts["layout"]), Pace(**facts["pace"])
+        with torch.device("meta"):
+            net = layout.critic()
+        if states:
+            stage = "0." if pace.refit else ""
+            last = {name.removeprefix(stage): value[-1] for name, value in states.items() if name.startswith(stage)}
+            store.fill(net, last, path)
+        limit = math.inf if facts["limit"] is None else facts["limit"]
+        found = store.found(path, facts["divergence"], divergence)
+        return Field(None, net, states, found, facts["cap"], limit, pace, layout)
 
     def transport(self, x: Samples, device: torch.device, labels: Labels | None = None) -> Samples:
         """Points (n, d), with classes (n,) if the critic has some, carried along all steps."""

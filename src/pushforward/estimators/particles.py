@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from functools import partial
 from numbers import Integral, Real
 from typing import Self
@@ -66,8 +65,9 @@ class ParticleFlow(BaseEstimator):
         decay: Factor that the last step has; over the second half of the steps they shorten to it.
         scheme: 'euler', 'heun', 'rk4', or Adams-Bashforth 'ab2' to 'ab5'.
         refit: Train the critic again at every stage of the scheme, where the stage's points are.
-        warmup: Updates of the critic before anything moves.
-        tol: Stop when the mean kinetic energy over 20 steps is below `tol * slope²`; None goes on to the last step.
+        warmup: Updates of the critic before anything moves; none for a flow that trains nothing.
+        tol: Stop when the mean kinetic energy over 20 steps is below `tol * slope²`, or `tol` with a flow of your own;
+            None goes on to the last step.
         n_particles: Particles when there is no source; None takes as many as the target has rows, but at most 2000.
         batch_size: Rows of the target, and particles, that the critic sees at a time; fewer if there are fewer.
         width: Units of the critic's hidden layers; None takes 32 up to 10 columns, 64 up to 100, then 128.
@@ -215,12 +215,13 @@ class ParticleFlow(BaseEstimator):
         given = None if held is None else unit.encode(validated(self, held)).to(placement.device)
         method = Particles(
             flow, first, self.step, rng, scheme_of(self.scheme),
-            record=self.record, compile=self.compile, warmup=math.ceil(self.warmup / self.critic_steps),
+            record=self.record, compile=self.compile,
+            warmup=math.ceil(self.warmup / self.critic_steps) if isinstance(flow, CriticFlow) else 0,
             schedule=linear(self.steps, self.decay, 0.5), refit=self.refit, labels=mine,
             extra=None if extra is None else unit.encode(validated(self, extra)).to(placement.device),
             batch=size if size < len(first) else None, held=None if given is None else lambda: given,
             diagnose=max(1, self.steps // 100) if self.flow is None else 1,
-            until=Until(kinetic=None if self.tol is None else self.tol * self.slope**2),
+            until=Until(kinetic=None if self.tol is None else self.tol * (self.slope**2 if self.flow is None else 1.0)),
         )  # fmt: skip
         stream = Batches(x, min(size, len(x)), seed=seed_of(state), labels=None if y is None else y.to(x.device))
         seen: list[Logs] = []
@@ -368,12 +369,9 @@ class ParticleFlow(BaseEstimator):
             DataError: If the flow or the divergence cannot be written: one of your own.
         """
         check_is_fitted(self)
-        field = self.field_
-        learned = {"layout": asdict(field.layout), "pace": asdict(field.pace), "limit": store.number(field.limit),
-                   "divergence": store.name_of(field.divergence), "cap": float(field.cap), "stopped": self.stopped_,
-                   "has_source": self.has_source_,
-                   "classes": None if self.classes_ is None else self.classes_.tolist()}  # fmt: skip
-        tensors = {f"field.{name}": tensor for name, tensor in field.states.items()}
+        learned, tensors = self.field_.packed()
+        learned |= {"stopped": self.stopped_, "has_source": self.has_source_,
+                    "classes": None if self.classes_ is None else self.classes_.tolist()}  # fmt: skip
         tensors |= {f"history.{name}": torch.from_numpy(values) for name, values in self.history_.items()}
         tensors["particles"] = torch.from_numpy(self.particles_)
         if self.labels_ is not None and self.classes_ is not None:
@@ -407,19 +405,8 @@ class ParticleFlow(BaseEstimator):
             for name in list(tensors)
             if name.startswith("history.")
         }
-        states = {name.removeprefix("field."): tensor for name, tensor in tensors.items()}
-        layout, pace = Layout(**learned["layout"]), Pace(**learned["pace"])
-        flow.stopped_, flow.n_iter_ = learned["stopped"], pace.done
-        with torch.device("meta"):
-            net = layout.critic()
-        if states and not pace.refit:
-            store.fill(net, {name: tensor[-1] for name, tensor in states.items()}, path)
-        elif states:
-            last = {name[2:]: tensor[-1] for name, tensor in states.items() if name.startswith("0.")}
-            store.fill(net, last, path)
-        found = store.found(path, learned["divergence"], divergence)
-        limit = math.inf if learned["limit"] is None else learned["limit"]
-        flow.field_ = Field(None, net, states, found, learned["cap"], limit, pace, layout)
+        flow.field_ = Field.unpacked(learned, tensors, path, divergence)
+        flow.stopped_, flow.n_iter_ = learned["stopped"], flow.field_.pace.done
         return flow
 
     def _carried(self, x: Samples, labels: Tensor | None) -> Array:
