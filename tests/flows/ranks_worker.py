@@ -17,7 +17,7 @@ from pushforward.flows.sliced import SlicedFlow
 from pushforward.flows.stein import KSDFlow, SteinFlow
 from pushforward.geometry import directions, energy
 from pushforward.methods.particles import Particles
-from pushforward.training.sharing import own_rows
+from pushforward.training.sharing import all_rows, own_rows
 
 
 def main(out: Path) -> None:
@@ -25,7 +25,7 @@ def main(out: Path) -> None:
     if "RANK" in os.environ:
         distributed.init_process_group("gloo")
     rank, world = (distributed.get_rank(), distributed.get_world_size()) if "RANK" in os.environ else (0, 1)
-    start, data = (Noise(seed, dtype=torch.float64).normal(41, 2) for seed in (0, 1))
+    start, data = (Noise(seed, dtype=torch.float64).normal(42, 2) for seed in (0, 1))
     along = directions(2, 12, Noise(2, dtype=torch.float64))
     flows = {
         "mmd": MMDFlow(energy()),
@@ -42,7 +42,7 @@ def main(out: Path) -> None:
         driver = Particles(flow, start.clone(), 0.1, Noise(3, dtype=torch.float64))
         driver.shard()
         *_, logs = (logs for _, logs in zip(range(3), driver.learn(iter(lambda: own_rows(data + 1), None))))
-        found[name] = driver.gathered()["particles"].tolist(), float(logs.get("divergence", logs["speed"]))
+        found[name] = all_rows(driver.particles).tolist(), float(logs.get("divergence", logs["speed"]))
     if rank == 0:
         out.write_text(json.dumps(found))
     if world > 1:

@@ -22,9 +22,7 @@ from pushforward.errors import UsageError
 from pushforward.flows.critic import conditional
 from pushforward.methods.watch import Diary, Until
 from pushforward.training import sharing
-from pushforward.training.learner import Learner
 from pushforward.training.schedule import constant
-from pushforward.training.state import parts
 from pushforward.types import Batch, Flow, Labels, Logs, Randomness, Samples, Schedule, Velocity, unpack
 
 if TYPE_CHECKING:
@@ -213,7 +211,7 @@ class Particles:
         """The flow's velocity between some or all of the particles, now at x, and a batch of data."""
         (p, labels_p), (q, labels_q) = unpack(batch), self._shown(x)
         if labels_q is None:
-            return self.flow.velocity(self._gathered(q), self._gathered(p))
+            return self.flow.velocity(q, p)
         if labels_p is None:
             raise UsageError("the particles have classes and the batches carry none: give the data's labels")
         return conditional(self.flow).velocity(q, p, (labels_q, labels_p))
@@ -225,11 +223,6 @@ class Particles:
             return x, self.labels
         rows = self.rng.integers(len(x), size).to(x.device)
         return x[rows], None if self.labels is None else self.labels[rows]
-
-    def _gathered(self, x: Samples) -> Samples:
-        """What the flow gets of several processes' samples: the processes share a net's gradients, but no kernel."""
-        learns = sharing.world() > 1 and any(isinstance(part, Learner) for _, part in parts(self.flow))
-        return x if learns else sharing.all_rows(x)
 
     def _evaluate(self, velocity: Velocity, x: Samples, t: float, labels: Labels | None) -> Samples:
         """A velocity at many points, block by block."""
@@ -251,7 +244,7 @@ class Particles:
             held = held.to(q)
             both = (labels_q, labels_held) if labels_q is not None and labels_held is not None else None
             value = self.flow.value if both is None else partial(conditional(self.flow).value, labels=both)
-            logs["held"] = value(self._gathered(q), held)
+            logs["held"] = value(q, held)
         return logs
 
     def _joint(self, x: Tensor, extra: Tensor | None) -> Tensor:
