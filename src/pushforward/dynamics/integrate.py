@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,7 +19,18 @@ from torch import Tensor
 from pushforward.errors import UsageError
 from pushforward.types import Samples, Velocity
 
-__all__ = ["AdamsBashforth", "Integrator", "Remembering", "euler", "fresh", "heun", "integrate", "rk4"]
+__all__ = [
+    "AdamsBashforth",
+    "Integrator",
+    "Remembering",
+    "Scheme",
+    "euler",
+    "fresh",
+    "heun",
+    "integrate",
+    "named",
+    "rk4",
+]
 
 Integrator: TypeAlias = Callable[[Velocity, Samples, float, float], Samples]
 """(velocity, x, t, dt) -> x at t + dt."""
@@ -43,6 +54,9 @@ def rk4(velocity: Velocity, x: Samples, t: float, dt: float) -> Samples:
     c = velocity(x + dt / 2 * b, t + dt / 2)
     d = velocity(x + dt * c, t + dt)
     return x + dt / 6 * (a + 2 * (b + c) + d)
+
+
+Scheme: TypeAlias = Literal["euler", "heun", "rk4", "ab2", "ab3", "ab4", "ab5"]
 
 
 @runtime_checkable
@@ -109,6 +123,14 @@ def quadrature(times: Sequence[float], t: float, dt: float) -> list[float]:
     nodes = (np.asarray(times, np.float64) - t) / dt
     powers = np.arange(len(nodes))
     return (dt * np.linalg.solve(nodes[None, :] ** powers[:, None], 1 / (powers + 1.0))).tolist()
+
+
+def named(scheme: Scheme | str) -> Integrator:
+    """The integrator that a name stands for; one with a memory is new."""
+    return AdamsBashforth(int(scheme[2])) if scheme.startswith("ab") else SCHEMES[scheme]
+
+
+SCHEMES: dict[str, Integrator] = {"euler": euler, "heun": heun, "rk4": rk4}
 
 
 def fresh(scheme: Integrator) -> Integrator:

@@ -14,7 +14,7 @@ from torch.optim import SGD
 
 from pushforward.data.noise import Noise
 from pushforward.divergences import Divergence, locate
-from pushforward.dynamics.integrate import AdamsBashforth, Integrator, euler, heun, rk4
+from pushforward.dynamics.integrate import named
 from pushforward.estimators import store
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles import Particles, Replayable
@@ -23,17 +23,10 @@ from pushforward.training.learner import Learner
 from pushforward.training.schedule import linear
 from pushforward.types import Labels, Samples, Schedule
 
-__all__ = ["SCHEMES", "Constraint", "Field", "Layout", "Pace", "Scheme", "scheme_of"]
+__all__ = ["Constraint", "Field", "Layout", "Pace"]
 
-Scheme = Literal["euler", "heun", "rk4", "ab2", "ab3", "ab4", "ab5"]
 Constraint = Literal["auto", "bjorck", "spectral", "reference", "penalty"]
-SCHEMES: dict[str, Integrator] = {"euler": euler, "heun": heun, "rk4": rk4}
 HOLD = 0.5  # share of the steps before they shorten
-
-
-def scheme_of(name: str) -> Integrator:
-    """An integrator by name; one with a memory is new."""
-    return AdamsBashforth(int(name[2])) if name.startswith("ab") else SCHEMES[name]
 
 
 @dataclass(frozen=True)
@@ -155,7 +148,7 @@ class Field:
             critic = Learner(self.net.to(device), partial(SGD, lr=0.0))
             flow = CriticFlow(critic, locate(self.divergence), cap=self.cap, limit=self.limit)
         x = x.to(device)
-        method = Particles(flow, x[:1], pace.step, Noise(0), scheme_of(pace.scheme), record=pace.record,
+        method = Particles(flow, x[:1], pace.step, Noise(0), named(pace.scheme), record=pace.record,
                            refit=pace.refit, schedule=pace.schedule,
                            labels=None if labels is None else labels[:1].to(device))  # fmt: skip
         count = max(map(len, self.states.values()), default=0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from numbers import Integral, Real
-from typing import Self
+from typing import Self, get_args
 
 import numpy as np
 import torch
@@ -21,10 +21,11 @@ from torch.optim import Adam
 from pushforward.data.batches import Batches
 from pushforward.data.noise import Noise
 from pushforward.divergences import Divergence, locate
+from pushforward.dynamics.integrate import Scheme, named
 from pushforward.errors import UsageError
 from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like, codes
-from pushforward.estimators.fields import SCHEMES, Constraint, Field, Layout, Pace, Scheme, scheme_of
+from pushforward.estimators.fields import Constraint, Field, Layout, Pace
 from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
 from pushforward.estimators.unit import Array, Unit, columns
 from pushforward.flows.critic import CriticFlow
@@ -40,7 +41,6 @@ __all__ = ["ParticleFlow"]
 
 MOST = 2_000  # particles, unless more are asked for
 TIGHT = 100  # columns up to which a critic of orthonormal layers is the default
-CONSTRAINTS = ("auto", "bjorck", "spectral", "reference", "penalty")
 
 
 class ParticleFlow(BaseEstimator):
@@ -214,7 +214,7 @@ class ParticleFlow(BaseEstimator):
         x, size = unit.encode(p).to(placement.device), self.batch_size
         given = None if held is None else unit.encode(validated(self, held)).to(placement.device)
         method = Particles(
-            flow, first, self.step, rng, scheme_of(self.scheme),
+            flow, first, self.step, rng, named(self.scheme),
             record=self.record, compile=self.compile,
             warmup=math.ceil(self.warmup / self.critic_steps) if isinstance(flow, CriticFlow) else 0,
             schedule=linear(self.steps, self.decay, 0.5), refit=self.refit, labels=mine,
@@ -426,13 +426,12 @@ class ParticleFlow(BaseEstimator):
             check_scalar(getattr(self, name), name, Real, min_val=0, include_boundaries="neither")
         check_scalar(self.penalty, "penalty", Real, min_val=0)
         check_scalar(self.decay, "decay", Real, min_val=0, max_val=1)
-        known: tuple[tuple[str, Callable[[], object], tuple[str, ...]], ...] = (
-            ("scheme", lambda: self.scheme, (*SCHEMES, "ab2", "ab3", "ab4", "ab5")),
-            ("critic", lambda: self.critic, CONSTRAINTS),
-        )
-        for name, value, choices in known:
-            if value() not in choices:
-                raise ValueError(f"{name} {value()!r}: use one of {', '.join(choices)}")
+        for name, value, choices in (
+            ("scheme", self.scheme, get_args(Scheme)),
+            ("critic", self.critic, get_args(Constraint)),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name} {value!r}: use one of {', '.join(choices)}")
         if self.flow is not None and self.record and not isinstance(self.flow, Replayable):
             raise UsageError(f"{type(self.flow).__name__} cannot be recorded: fit with record=0")
         return locate(self.divergence)

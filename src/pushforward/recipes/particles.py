@@ -138,7 +138,7 @@ def toy_particles(
         source(rng, particles),
         step,
         rng,
-        scheme=integrate.AdamsBashforth(int(scheme[2])) if scheme.startswith("ab") else getattr(integrate, scheme),
+        scheme=integrate.named(scheme),
         source=source,
         record=record,
         compile=compile,
