@@ -12,12 +12,12 @@ from torch.optim import Adam
 
 from benchmarks.by_hand import BETAS, careful_vgrow, idiomatic_particles, idiomatic_vgrow
 from benchmarks.measure import Contest, Side
-from pushforward.data.noise import Noise
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.latent import Normal
-from pushforward.methods.particles import Particles
-from pushforward.methods.vgrow import VGrow, gan
+from pushforward.methods.adversarial.vgrow import VGrow, gan
+from pushforward.methods.particles.driver import Particles
+from pushforward.methods.sources import Normal
 from pushforward.nets import dcgan, mlp
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.types import Method
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from pushforward.merging import merge_arrays
 from pushforward.merging.codes import principal_axes
 from pushforward.merging.distances import distances
-from pushforward.metrics.integration import integration, split_floor, total
-from pushforward.metrics.transport import wasserstein
+from pushforward.metrics.integration.table import integration, split_floor, total
+from pushforward.metrics.quality.transport import wasserstein
 
 Array = NDArray[Any]
 
@@ -150,7 +150,14 @@ def ours(mode: Any) -> Callable[[Case, int], Array]:
     def method(case: Case, seed: int) -> Array:
         labels = None if mode == "unconditional" else case.labels
         return merge_arrays(
-            case.x, case.batch, reference=case.reference, labels=labels, mode=mode, few="carry", scores=False, seed=seed
+            case.x,
+            case.batch,
+            reference=case.reference,
+            labels=labels,
+            mode=mode,
+            scarce="carry",
+            scores=False,
+            seed=seed,
         ).x
 
     return method

@@ -79,7 +79,7 @@ def clouds(n: int, d: int, dtype: torch.dtype = torch.float32) -> Callable[[], t
 
 
 def frechet_ours(q: Tensor, p: Tensor) -> Values:
-    from pushforward.metrics.frechet import frechet, moments
+    from pushforward.metrics.quality.frechet import frechet, moments
 
     return [frechet(moments(q.split(1000)), moments(p.split(1000)))]
 
@@ -96,7 +96,7 @@ def frechet_torchmetrics(q: Tensor, p: Tensor) -> Values:
 
 
 def kid_subsets_ours(q: Tensor, p: Tensor) -> Values:
-    from pushforward.metrics.kid import kid_subsets
+    from pushforward.metrics.quality.kid import kid_subsets
 
     return [kid_subsets(q, p).value]
 
@@ -112,7 +112,7 @@ def kid_torchmetrics(q: Tensor, p: Tensor) -> Values:
 
 
 def kid_ours(q: Tensor, p: Tensor) -> Values:
-    from pushforward.metrics.kid import kid
+    from pushforward.metrics.quality.kid import kid
 
     return [kid(q, p).value]
 
@@ -126,7 +126,7 @@ def kid_dense(q: Tensor, p: Tensor) -> Values:
 
 
 def manifold_ours(q: Tensor, p: Tensor) -> Values:
-    from pushforward.metrics.balls import cover, squared_radii
+    from pushforward.metrics.quality.balls import cover, squared_radii
 
     found = cover(q, p, squared_radii(q, 5), squared_radii(p, 5), 5)
     return [found.precision, found.recall, found.density, found.coverage]
@@ -147,7 +147,7 @@ def manifold_dense(q: Tensor, p: Tensor) -> Values:
 
 def mmd_ours(q: Tensor, p: Tensor) -> Values:
     from pushforward.geometry.kernels import rbf
-    from pushforward.metrics.kernel import mmd
+    from pushforward.metrics.two_sample.kernel import mmd
 
     found = mmd(q, p, kernel=rbf(q.shape[1] ** 0.5), permutations=200, max_n=len(q))
     return [found.value, found.p or 0.0]
@@ -174,7 +174,7 @@ def mmd_dense(q: Tensor, p: Tensor) -> Values:
 
 
 def w2_ours(q: Tensor, p: Tensor) -> Values:
-    from pushforward.metrics.transport import wasserstein
+    from pushforward.metrics.quality.transport import wasserstein
 
     return [wasserstein(q, p)]
 
@@ -188,7 +188,7 @@ def w2_pot(q: Tensor, p: Tensor) -> Values:
 
 
 def sliced_ours(q: Tensor, p: Tensor) -> Values:
-    from pushforward.metrics.transport import directions, sliced_wasserstein
+    from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 
     return [sliced_wasserstein(q, p, directions(q.shape[1], 128, 0))[0]]
 
@@ -196,7 +196,7 @@ def sliced_ours(q: Tensor, p: Tensor) -> Values:
 def sliced_pot(q: Tensor, p: Tensor) -> Values:
     import ot
 
-    from pushforward.metrics.transport import directions
+    from pushforward.metrics.quality.transport import directions
 
     along = directions(q.shape[1], 128, 0).numpy()
     found: Any = ot.sliced_wasserstein_distance(q.double().numpy(), p.double().numpy(), projections=along)
@@ -204,7 +204,7 @@ def sliced_pot(q: Tensor, p: Tensor) -> Values:
 
 
 def sinkhorn_ours(q: Tensor, p: Tensor) -> Values:
-    from pushforward.metrics.sinkhorn import sinkhorn_divergence
+    from pushforward.metrics.quality.sinkhorn import sinkhorn_divergence
 
     return [sinkhorn_divergence(q.double(), p.double(), epsilon=1.0).value]
 

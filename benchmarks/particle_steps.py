@@ -15,12 +15,12 @@ from torch.optim import Adam
 from benchmarks.by_hand import idiomatic_gpa
 from benchmarks.measure import Contest, Side
 from pushforward.data.batches import Batches
-from pushforward.data.noise import Noise
 from pushforward.divergences import KL_LIP
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles import Particles
+from pushforward.methods.particles.driver import Particles
 from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.lipschitz import Mode, critic
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 
 __all__ = ["CONTESTS", "contest", "seconds", "slope"]

@@ -20,9 +20,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")  # idle threads must not spin; read
 import numpy as np
 import torch
 
-from pushforward.metrics.tails import hill, quantile_band
+from pushforward.metrics.quality.tails import hill, quantile_band
 from pushforward.recipes import heavy_tails
-from pushforward.report.tails import draw_quantiles, draw_survival, tail_columns
+from pushforward.report.figures.tails import draw_quantiles, draw_survival, tail_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,11 +24,11 @@ from scipy import stats
 from torch import Tensor
 
 from pushforward.geometry import imq
-from pushforward.metrics.classifier import boosting, c2st, logistic, nearest, network
-from pushforward.metrics.deep_kernel import deep_kernel_test
-from pushforward.metrics.kernel import energy_distance, mmd
-from pushforward.metrics.result import Measure
-from pushforward.metrics.sliced_test import sliced_test
+from pushforward.metrics.core.result import Measure
+from pushforward.metrics.two_sample.classifier import boosting, c2st, logistic, nearest, network
+from pushforward.metrics.two_sample.deep_kernel import deep_kernel_test
+from pushforward.metrics.two_sample.kernel import energy_distance, mmd
+from pushforward.metrics.two_sample.sliced_test import sliced_test
 
 Test = Callable[[Tensor, Tensor, int], Measure]
 """(q, p, seed) -> a measure with its p-value."""

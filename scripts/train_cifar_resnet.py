@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pushforward.metrics.networks.cifar import CifarResNet
-from pushforward.metrics.weights import settle, write
+from pushforward.metrics.networks.weights import settle, write
 
 
 def load(path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:

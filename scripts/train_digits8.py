@@ -19,7 +19,7 @@ from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 from torch.nn import functional as F
 
-from pushforward.metrics.digits8 import Digits8
+from pushforward.metrics.networks.digits8 import Digits8
 
 
 def load() -> tuple[Tensor, Tensor]:

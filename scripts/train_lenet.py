@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pushforward.metrics.networks.lenet import LeNet
-from pushforward.metrics.weights import settle, write
+from pushforward.metrics.networks.weights import settle, write
 
 
 def load(path: Path, split: str) -> tuple[Tensor, Tensor]:

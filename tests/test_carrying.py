@@ -11,17 +11,17 @@ from safetensors.torch import load_file
 
 from pushforward import cli
 from pushforward.commands import sampling
-from pushforward.commands.carrying import distances
 from pushforward.commands.measuring import _drawn
+from pushforward.commands.transport import distances
 from pushforward.data import Batches, Noise
 from pushforward.data.dataset import Dataset, Kind, Split
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles import Particles
+from pushforward.methods.particles.driver import Particles
 from pushforward.nets import mlp
+from pushforward.parallel.placement import Placement
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner
-from pushforward.training.placement import Placement
 from pushforward.training.run import Run
 
 CLASSES = ("cat", "dog")

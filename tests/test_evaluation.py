@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 
 from pushforward import cli, evaluate
-from pushforward.data.pairs import as_pair, read_pair
+from pushforward.data.compare.pairs import as_pair, read_pair
 from pushforward.errors import DataError, UsageError
 from pushforward.evaluation import Settings, measure_pair, parts, space
 from pushforward.metrics import PARTS, RAW, compare_scores, digits8, of_module

@@ -1,4 +1,4 @@
-"""`ParticleFlow` beyond scikit-learn's contract: constraints, classes, riders, other flows, reasons to stop, files."""
+"""`ParticleFlow` beyond scikit-learn's contract: constraints, classes, tracers, other flows, reasons to stop, files."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def test_no_row_moves_faster_than_the_slope_allows(critic):
 @pytest.mark.parametrize("scheme", ["euler", "heun", "ab2", "ab5"])
 @pytest.mark.parametrize("refit", [False, True])
 def test_the_source_is_carried_to_the_particles_and_extra_points_ride_along(scheme, refit):
-    source, extra = moons(1) + 2, moons(2, 30) + 2
-    model = flow(scheme=scheme, refit=refit, steps=8).fit(moons(0), source, extra=extra)
+    source, tracers = moons(1) + 2, moons(2, 30) + 2
+    model = flow(scheme=scheme, refit=refit, steps=8).fit(moons(0), source, tracers=tracers)
     np.testing.assert_allclose(model.transport(source), model.particles_, atol=1e-4)
-    np.testing.assert_allclose(model.transport(extra), model.extra_, atol=1e-4)
+    np.testing.assert_allclose(model.transport(tracers), model.tracers_, atol=1e-4)
     np.testing.assert_array_equal(
         model.particles_, flow(scheme=scheme, refit=refit, steps=8).fit(moons(0), source).particles_
     )
@@ -80,7 +80,7 @@ def test_source_classes_are_kept():
         (UsageError, {"source_labels": np.zeros(200)}, "give both"),
         (UsageError, {"source": moons(1), "labels": np.zeros(200)}, "needs source_labels"),
         (DataError, {"source": moons(1), "labels": np.zeros(200), "source_labels": np.ones(200)}, "unknown"),
-        (UsageError, {"labels": np.zeros(200), "extra": moons(2)}, "leave one of them out"),
+        (UsageError, {"labels": np.zeros(200), "tracers": moons(2)}, "leave one of them out"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(kind, options, message):

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pushforward.data import toy
 from pushforward.data.dataset import Dataset
 from pushforward.data.source import load
+from pushforward.data.toys import plane as toy
 from pushforward.pictures import GAP, grid, read_clouds, read_grids, scatter, view, write_samples
 
 

@@ -174,8 +174,7 @@ def transport(
         trust: Divergence from outside this package that may be imported, package.module:NAME.
         json: Print one JSON object.
     """
-
-    from pushforward.commands import carrying
+    from pushforward.commands import transport as carrying
 
     done = carrying.transport(run, points, out, labels=labels, which=checkpoint, trust=trust, device=device)
     _answer(done, json, carrying.words(done))
@@ -304,7 +303,7 @@ def merge(
     divergence: str = "kl",
     lipschitz: float = 1.0,
     steps: int = 200,
-    few: Literal["error", "carry"] = "error",
+    scarce: Literal["error", "carry"] = "error",
     n_boot: int = 0,
     seed: int = 0,
     page: Path | None = None,
@@ -325,7 +324,7 @@ def merge(
         divergence: kl, js, reverse_kl, hellinger, pearson, alpha(A) or w1, all Lipschitz-regularised.
         lipschitz: Largest slope of the critic, per standard deviation of the representation.
         steps: Most moves before cells settle.
-        few: Whether classes of less than 10 cells are an error, or follow their neighbours.
+        scarce: Whether classes of less than 10 cells are an error, or follow their neighbours.
         n_boot: Refits for the uncertainty of each cell's place.
         seed: Seed of everything.
         page: Write a page with pictures here.
@@ -345,7 +344,7 @@ def merge(
         use_rep=use_rep,
         how=How(divergence=divergence, lipschitz=lipschitz, steps=steps),
         fit_on=fit_on,
-        few=few,
+        scarce=scarce,
         n_boot=n_boot,
         seed=seed,
         page=page,
@@ -454,7 +453,7 @@ def _run(wanted: options.Training) -> int:
 def _ended(outcome: Outcome, as_json: bool) -> int:
     """Say how training ended: one object, or the table of metrics and the path of the report."""
     from pushforward.commands import console
-    from pushforward.metrics.result import table
+    from pushforward.metrics.core.result import table
 
     if as_json and outcome.run.placement.writes:
         _answer(outcome.summary(), True)

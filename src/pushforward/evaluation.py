@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pushforward.data.pairs import Pair, as_pair, read_pair
+from pushforward.data.compare.pairs import Pair, as_pair, read_pair
 from pushforward.errors import UsageError
-from pushforward.metrics.digits8 import digits8
+from pushforward.metrics.core.features import RAW, Features, fingerprint, of_module
+from pushforward.metrics.core.result import Report
 from pushforward.metrics.evaluate import Metric, Watch, own_part
 from pushforward.metrics.evaluate import evaluate as measure
-from pushforward.metrics.features import RAW, Features, fingerprint, of_module
 from pushforward.metrics.networks import (
     cifar_resnet,
     fashion_lenet,
@@ -34,7 +34,7 @@ from pushforward.metrics.networks import (
     random_features,
     scaled,
 )
-from pushforward.metrics.result import Report
+from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.suite import DEFAULT_IMAGES, DEFAULT_POINTS, PARTS, TESTS, Part
 from pushforward.report.evaluation import Shown, write_evaluation
 

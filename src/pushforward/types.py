@@ -66,7 +66,7 @@ class Flow(Protocol):
 
 
 class Place(Protocol):
-    """Where work happens: see `pushforward.training.placement.Placement`."""
+    """Where work happens: see `pushforward.parallel.placement.Placement`."""
 
     @property
     def device(self) -> device: ...
@@ -77,7 +77,7 @@ class Place(Protocol):
 
 
 class Randomness(Protocol):
-    """Seeded draws that agree between one process and many: see `pushforward.data.noise.Noise`."""
+    """Seeded draws that agree between one process and many: see `pushforward.randomness.Noise`."""
 
     def normal(self, n: int, *event: int) -> Tensor: ...
     def uniform(self, n: int, *event: int) -> Tensor: ...

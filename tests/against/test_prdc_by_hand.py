@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import pairwise_distances
 
-from pushforward.metrics.balls import cover, squared_radii
+from pushforward.metrics.quality.balls import cover, squared_radii
 
 
 def dense(q, p, k):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pushforward.metrics.conservation import clisi, graph_connectivity, label_silhouette
-from pushforward.metrics.mixing import (
+from pushforward.metrics.integration.conservation import clisi, graph_connectivity, label_silhouette
+from pushforward.metrics.integration.mixing import (
     batch_silhouette,
     ilisi,
     kbet,

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from pushforward.metrics.features import of_module
-from pushforward.metrics.frechet import frechet, frechet_distance, frechet_rows, moments
-from pushforward.metrics.kid import kid, kid_subsets, polynomial_mmd
+from pushforward.metrics.core.features import of_module
+from pushforward.metrics.quality.frechet import frechet, frechet_distance, frechet_rows, moments
+from pushforward.metrics.quality.kid import kid, kid_subsets, polynomial_mmd
 
 pytest.importorskip("torchmetrics")
 

@@ -11,11 +11,11 @@ from torch.optim import Adam
 
 from pushforward.codecs import PCA, Autoencoder, Codec, bernoulli, squared
 from pushforward.data.batches import Batches
-from pushforward.data.noise import Noise
 from pushforward.dynamics.mobility import lipschitz_constant
 from pushforward.errors import UsageError
 from pushforward.nets import autoencoder
 from pushforward.nets.blocks import seeded
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.training.state import load_state, resume_state, weights

@@ -10,9 +10,9 @@ from sklearn import decomposition
 from torch import Tensor
 
 from pushforward.codecs import PCA, Codec, parse, reconstruction
-from pushforward.data.noise import Noise
 from pushforward.dynamics.mobility import lipschitz_constant
 from pushforward.errors import UsageError
+from pushforward.randomness import Noise
 from pushforward.training.state import load_state, weights
 
 

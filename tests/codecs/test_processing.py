@@ -10,10 +10,10 @@ from torch import Tensor
 
 from pushforward.codecs import PCA, certified, data_processing, reconstruction
 from pushforward.codecs.processing import steepness
-from pushforward.data.noise import Noise
 from pushforward.divergences import KL_LIP, alpha_lip
-from pushforward.metrics.transport import wasserstein
+from pushforward.metrics.quality.transport import wasserstein
 from pushforward.oracles import line
+from pushforward.randomness import Noise
 
 
 def transport(q: Tensor, p: Tensor, slope: float) -> float:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pushforward.data import images
+from pushforward.data.formats import images
 from pushforward.data.source import load, parse, read_array
 
 RNG = np.random.default_rng(0)

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from pushforward import divergences
-from pushforward.data.mixture import Mixture
 from pushforward.demos.fitting import (
     JSD,
     KL_DATA_MODEL,
@@ -19,6 +18,7 @@ from pushforward.demos.fitting import (
     pair,
     rivals,
 )
+from pushforward.densities.mixture import Mixture
 from pushforward.errors import UsageError
 
 GRID = Grid.of(1, 12.0, 2401)

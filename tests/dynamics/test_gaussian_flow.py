@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import KL
 from pushforward.dynamics.integrate import euler, heun, integrate, rk4
 from pushforward.dynamics.velocity import Ascent, quadratic_critic
-from pushforward.methods.particles import Particles
+from pushforward.methods.particles.driver import Particles
+from pushforward.randomness import Noise
 
 TARGET = (torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
 MEAN = torch.tensor([1.0, -0.5], dtype=torch.float64)

@@ -6,11 +6,11 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from pushforward.data.noise import Noise
 from pushforward.dynamics.integrate import euler
 from pushforward.dynamics.jko import gaussian_kl, jko_step
 from pushforward.errors import DataError, UsageError
 from pushforward.flows.jko import GaussianJKO
+from pushforward.randomness import Noise
 
 
 def real(*values):

@@ -7,12 +7,12 @@ import math
 import pytest
 import torch
 
-from pushforward.data.noise import Noise
 from pushforward.dynamics.integrate import euler, integrate
 from pushforward.dynamics.langevin import Langevin, Metropolis
 from pushforward.errors import UsageError
 from pushforward.flows.stein import ScoreFlow
-from pushforward.methods.particles import Particles
+from pushforward.methods.particles.driver import Particles
+from pushforward.randomness import Noise
 
 
 def noise(seed=0):

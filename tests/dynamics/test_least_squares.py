@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from pushforward.data.noise import Noise
 from pushforward.dynamics.integrate import euler, heun, integrate, rk4
 from pushforward.dynamics.least_squares import LeastSquares
 from pushforward.errors import DataError
+from pushforward.randomness import Noise
 
 
 def problem(n=40, k=5, rank=5, seed=0):

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
-from pushforward.data.noise import Noise
 from pushforward.dynamics.mobility import box, lipschitz_constant, mobility, pull, push, slopes, through
+from pushforward.randomness import Noise
 
 MATRIX = torch.randn(6, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from pushforward.data.noise import Noise
 from pushforward.flows.jko import GaussianJKO
 from pushforward.flows.kale import kale
 from pushforward.flows.mmd import MMDFlow
@@ -16,8 +15,9 @@ from pushforward.flows.sinkhorn import SinkhornFlow
 from pushforward.flows.sliced import SlicedFlow
 from pushforward.flows.stein import KSDFlow, SteinFlow
 from pushforward.geometry import directions, energy
-from pushforward.methods.particles import Particles
-from pushforward.training.sharing import all_rows, own_rows
+from pushforward.methods.particles.driver import Particles
+from pushforward.parallel.sharing import all_rows, own_rows
+from pushforward.randomness import Noise
 
 
 def main(out: Path) -> None:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import KL_LIP
 from pushforward.flows.critic import CriticFlow
 from pushforward.nets.activations import GroupSort
 from pushforward.nets.lipschitz import certificate, critic, observed_slope
+from pushforward.objectives.penalties import excess
 from pushforward.oracles import Bracket, cloud
-from pushforward.penalties import excess
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 

@@ -9,19 +9,19 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import JEFFREYS, KL, KL_LIP, alpha_lip, dual
 from pushforward.dynamics.integrate import euler, heun, rk4
 from pushforward.errors import UsageError
 from pushforward.flows.compiled import Stride
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles import Particles
+from pushforward.methods.particles.driver import Particles
 from pushforward.nets import mlp
 from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.lipschitz import critic as lipschitz_critic
-from pushforward.penalties import both, excess, gradient_penalty, lipschitz, r1, r2, spectral
+from pushforward.objectives.penalties import both, excess, gradient_penalty, lipschitz, r1, r2, spectral
+from pushforward.parallel.placement import Placement
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
-from pushforward.training.placement import Placement
 from pushforward.training.schedule import cosine, linear
 from pushforward.training.state import load_state, resume_state, weights
 

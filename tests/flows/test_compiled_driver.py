@@ -1,4 +1,4 @@
-"""All that the driver does, compiled: classes, riders, mini-batches, refits, schemes with a memory, schedules."""
+"""All that the driver does, compiled: classes, tracers, mini-batches, refits, schemes with a memory, schedules."""
 
 import os
 import shutil
@@ -9,26 +9,26 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import KL_LIP
 from pushforward.dynamics.integrate import AdamsBashforth, euler, heun
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles import Particles
+from pushforward.methods.particles.driver import Particles
 from pushforward.nets.lipschitz import critic
-from pushforward.penalties import excess
+from pushforward.objectives.penalties import excess
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 
 CASES = {
-    "classes, riders and a penalty": {"classes": 3, "riders": 5, "penalty": True},
-    "riders, a scheme with a memory and a schedule": {"riders": 4, "scheme": AdamsBashforth(3), "schedule": True},
+    "classes, tracers and a penalty": {"classes": 3, "tracers": 5, "penalty": True},
+    "tracers, a scheme with a memory and a schedule": {"tracers": 4, "scheme": AdamsBashforth(3), "schedule": True},
     "mini-batches": {"batch": 16, "scheme": heun},
-    "refits": {"refit": True, "scheme": heun, "riders": 3},
+    "refits": {"refit": True, "scheme": heun, "tracers": 3},
 }
 
 
 def built(compiled: bool, case: dict) -> Particles:
     torch.manual_seed(0)
-    classes, riders, scheme = case.get("classes", 0), case.get("riders", 0), case.get("scheme", euler)
+    classes, tracers, scheme = case.get("classes", 0), case.get("tracers", 0), case.get("scheme", euler)
     net = critic(2, width=8, depth=2, mode="spectral", classes=classes).double()
     flow = CriticFlow(
         Learner(net, partial(Adam, lr=3e-3)),
@@ -48,8 +48,8 @@ def built(compiled: bool, case: dict) -> Particles:
         refit=case.get("refit", False),
         batch=case.get("batch"),
         labels=torch.arange(40) % classes if classes else None,
-        extra=x[:riders] * 2 if riders else None,
-        extra_labels=torch.arange(riders) % classes if riders and classes else None,
+        tracers=x[:tracers] * 2 if tracers else None,
+        tracer_labels=torch.arange(tracers) % classes if tracers and classes else None,
         record=True,
     )
 
@@ -68,8 +68,8 @@ def test_a_compiled_run_is_the_eager_run(case):
     ]
     near = partial(torch.testing.assert_close, rtol=1e-7, atol=1e-7)
     near(ours.particles, eager.particles)
-    if "riders" in given:
-        near(ours.extra, eager.extra)
+    if "tracers" in given:
+        near(ours.tracers, eager.tracers)
     near(logs[0], logs[1])
     labels = ours.labels[:7] if ours.labels is not None else None
     near(ours.transport(p[:7], labels), eager.transport(p[:7], labels))

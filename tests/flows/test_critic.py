@@ -11,14 +11,14 @@ from laws.family import each_smooth
 from torch import Tensor, nn
 from torch.optim import SGD, Adam
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import JS, KL, REVERSE_KL, TV, dual, logistic, weight
 from pushforward.dynamics.velocity import Ascent, limited, linear_critic, observed, quadratic_critic
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles import Particles
+from pushforward.methods.particles.driver import Particles
 from pushforward.nets import mlp
-from pushforward.penalties import gradient_penalty, lipschitz, r1
+from pushforward.objectives.penalties import gradient_penalty, lipschitz, r1
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.types import Scores

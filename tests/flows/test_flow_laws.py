@@ -7,7 +7,6 @@ from functools import partial
 import pytest
 import torch
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import KL, PEARSON
 from pushforward.dynamics.integrate import integrate, rk4
 from pushforward.flows.jko import GaussianJKO
@@ -18,7 +17,8 @@ from pushforward.flows.sinkhorn import SinkhornFlow
 from pushforward.flows.sliced import SlicedFlow
 from pushforward.flows.stein import KSDFlow, SteinFlow
 from pushforward.geometry import Linear, directions, energy, imq, multiscale, random_features, rbf, sliced_energy
-from pushforward.methods.particles import Replayable
+from pushforward.methods.particles.driver import Replayable
+from pushforward.randomness import Noise
 
 DIM = 3
 COVARIANCE = torch.tensor([[1.0, 0.4, 0.0], [0.4, 2.0, -0.3], [0.0, -0.3, 0.7]], dtype=torch.float64)

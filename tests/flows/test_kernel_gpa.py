@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import HELLINGER, JS, KL, KL_LIP, LOGD, PEARSON, REVERSE_KL, TV, W1, alpha, cumulant
 from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.flows import dual
@@ -18,6 +17,7 @@ from pushforward.flows.kale import kale
 from pushforward.flows.kernel_gpa import KernelGPA
 from pushforward.flows.mmd import MMDFlow
 from pushforward.geometry import energy, imq, rbf
+from pushforward.randomness import Noise
 
 SMOOTH = [KL, REVERSE_KL, JS, PEARSON, HELLINGER, alpha(3)]
 each_smooth = pytest.mark.parametrize("divergence", SMOOTH, ids=str)

@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from pushforward.data.noise import Noise
-from pushforward.data.toy import moons
+from pushforward.data.toys.plane import moons
 from pushforward.divergences import KL_LIP, W1, Divergence, alpha_lip
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles import Particles
-from pushforward.methods.watch import Until
-from pushforward.metrics.transport import wasserstein
+from pushforward.methods.particles.driver import Particles
+from pushforward.methods.particles.stopping import Until
+from pushforward.metrics.quality.transport import wasserstein
 from pushforward.nets import lipschitz
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 
 HARD = ("bjorck", "spectral", "reference")

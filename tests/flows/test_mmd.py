@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 import torch
 
-from pushforward.data.noise import Noise
 from pushforward.dynamics.integrate import euler
 from pushforward.errors import UsageError
 from pushforward.flows.mmd import MMDFlow
 from pushforward.geometry import Linear, energy, gram, kernels, median_bandwidth, multiscale, random_features, rbf
-from pushforward.methods.particles import Particles
-from pushforward.metrics.kernel import mmd_squared
+from pushforward.methods.particles.driver import Particles
+from pushforward.metrics.two_sample.kernel import mmd_squared
+from pushforward.randomness import Noise
 from pushforward.training.state import load_state, resume_state, weights
 
 

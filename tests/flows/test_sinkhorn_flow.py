@@ -7,12 +7,12 @@ import math
 import pytest
 import torch
 
-from pushforward.data.noise import Noise
 from pushforward.dynamics.integrate import euler
 from pushforward.errors import UsageError
 from pushforward.flows.sinkhorn import SinkhornFlow
 from pushforward.geometry.sinkhorn import default_epsilon, potentials
-from pushforward.metrics.sinkhorn import sinkhorn_divergence
+from pushforward.metrics.quality.sinkhorn import sinkhorn_divergence
+from pushforward.randomness import Noise
 
 
 def draw(n, dim=2, seed=0, dtype=torch.float64):

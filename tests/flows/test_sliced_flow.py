@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pushforward.data.noise import Noise
 from pushforward.dynamics.integrate import euler
 from pushforward.dynamics.langevin import Langevin
 from pushforward.errors import UsageError
 from pushforward.flows.sliced import SlicedFlow
 from pushforward.geometry import directions
-from pushforward.metrics.transport import sliced_wasserstein, wasserstein_1d
+from pushforward.metrics.quality.transport import sliced_wasserstein, wasserstein_1d
+from pushforward.randomness import Noise
 
 
 def draw(n, dim=2, seed=0):

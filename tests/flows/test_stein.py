@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pushforward.data.noise import Noise
 from pushforward.dynamics.integrate import euler
 from pushforward.dynamics.jko import gaussian_kl
 from pushforward.flows.stein import KSDFlow, ScoreFlow, SteinFlow
 from pushforward.geometry import Linear, energy, imq, rbf
 from pushforward.geometry.stein import squared_ksd, stein_sums
+from pushforward.randomness import Noise
 
 COVARIANCE = torch.tensor([[1.5, 0.6], [0.6, 0.8]], dtype=torch.float64)
 MEAN = torch.tensor([1.0, -2.0], dtype=torch.float64)

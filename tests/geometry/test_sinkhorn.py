@@ -9,7 +9,7 @@ from scipy import stats
 
 from pushforward.errors import DataError, UsageError
 from pushforward.geometry.sinkhorn import default_epsilon, entropic_map, potentials, soft_min
-from pushforward.metrics.transport import wasserstein
+from pushforward.metrics.quality.transport import wasserstein
 
 
 def normal(n, dim, seed, scale=1.0, shift=0.0):

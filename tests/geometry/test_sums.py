@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pushforward.data.noise import Noise
 from pushforward.errors import UsageError
 from pushforward.geometry import (
     Kernel,
@@ -20,6 +19,7 @@ from pushforward.geometry import (
     sliced_energy,
     squared_distances,
 )
+from pushforward.randomness import Noise
 
 RADIAL = [rbf(0.7), imq(1.3), imq(0.8, 1.5), energy(), energy(1.4), multiscale(rbf, 1.1), multiscale(imq, 0.5, (1, 3))]
 RNG = Noise(3, dtype=torch.float64)

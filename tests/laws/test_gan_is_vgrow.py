@@ -12,14 +12,14 @@ from laws.family import SMOOTH, each_smooth
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import JS, KL, LOGD, NEYMAN, REVERSE_KL, Divergence, potential, weight
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.gan import GAN
-from pushforward.methods.latent import Normal
-from pushforward.methods.vgrow import VGrow, clamp, gan, regression
+from pushforward.methods.adversarial.gan import GAN
+from pushforward.methods.adversarial.vgrow import VGrow, clamp, gan, regression
+from pushforward.methods.sources import Normal
 from pushforward.nets import mlp
 from pushforward.nets.blocks import GeneratorNet
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 
 N, EVENT, CLASSES = 12, 3, 4

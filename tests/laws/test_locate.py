@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch.optim import SGD
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import (
     HELLINGER,
     JEFFREYS,
@@ -27,9 +26,10 @@ from pushforward.divergences import (
 )
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.gan import GAN
-from pushforward.methods.latent import Normal
+from pushforward.methods.adversarial.gan import GAN
+from pushforward.methods.sources import Normal
 from pushforward.nets import mlp
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 
 NAMES = {

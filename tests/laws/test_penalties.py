@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from pushforward.data.noise import Noise
 from pushforward.dynamics.velocity import linear_critic
-from pushforward.penalties import both, excess, gradient_penalty, lipschitz, r1, r2, spectral
+from pushforward.objectives.penalties import both, excess, gradient_penalty, lipschitz, r1, r2, spectral
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 
 DIRECTION = torch.tensor([0.6, -1.2, 0.4], dtype=torch.float64)

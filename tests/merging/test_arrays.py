@@ -122,7 +122,7 @@ def test_small_classes_are_an_error_or_go_the_way_of_their_neighbours():
     labels[rare] = "rare"
     with pytest.raises(DataError, match=r"'rare' has 3 and 0.*carry"):
         merge_arrays(x, batch, reference="a", labels=labels, how=QUICK)
-    found = merge_arrays(x, batch, reference="a", labels=labels, how=QUICK, few="carry", scores=False)
+    found = merge_arrays(x, batch, reference="a", labels=labels, how=QUICK, scarce="carry", scores=False)
     way = found.x - x
     mine = way[(batch == "b") & (labels == "t")]
     assert np.linalg.norm(way[rare].mean(0) - mine.mean(0)) < 0.5 * np.linalg.norm(mine.mean(0))

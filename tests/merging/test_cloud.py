@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import JS_LIP, KL, KL_LIP, W1
 from pushforward.errors import UsageError
 from pushforward.merging.cloud import How, transport_cloud
+from pushforward.randomness import Noise
 
 QUICK = How(width=32, steps=40, updates=3, rate=5e-3, warmup=30)
 

@@ -1,4 +1,4 @@
-"""The driver's parts: warm-up, schedule, refits, riders, classes, mini-batches, blocks, accounts, reasons to stop."""
+"""The driver's parts: warm-up, schedule, refits, tracers, classes, mini-batches, blocks, accounts, reasons to stop."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import KL
 from pushforward.dynamics.integrate import AdamsBashforth, euler, heun, rk4
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles import Particles
-from pushforward.methods.watch import Until
+from pushforward.methods.particles.driver import Particles
+from pushforward.methods.particles.stopping import Until
 from pushforward.nets import mlp
-from pushforward.penalties import lipschitz
+from pushforward.objectives.penalties import lipschitz
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.state import load_state, resume_state, weights
 
@@ -98,11 +98,11 @@ def test_refits_ask_the_flow_at_the_points_of_every_stage(scheme, calls):
 def test_extra_points_feel_the_field_and_change_nothing(scheme):
     fresh = scheme.fresh() if isinstance(scheme, AdamsBashforth) else scheme
     alone = Particles(Spring(), cloud(), 0.1, Noise(0), scheme=scheme)
-    ridden = Particles(Spring(), cloud(), 0.1, Noise(0), scheme=fresh, extra=cloud()[:2] * 3)
-    for a, b in zip(go(alone, 6), go(ridden, 6)):
+    traced = Particles(Spring(), cloud(), 0.1, Noise(0), scheme=fresh, tracers=cloud()[:2] * 3)
+    for a, b in zip(go(alone, 6), go(traced, 6)):
         torch.testing.assert_close(a, b)
-    torch.testing.assert_close(ridden.particles, alone.particles)
-    torch.testing.assert_close(ridden.extra, 3 * alone.particles[:2])
+    torch.testing.assert_close(traced.particles, alone.particles)
+    torch.testing.assert_close(traced.tracers, 3 * alone.particles[:2])
 
 
 @pytest.mark.parametrize("refit", [False, True])
@@ -144,15 +144,15 @@ def two_classes() -> tuple[Tensor, Tensor]:
 
 
 def test_classes_go_to_their_own_data_and_samples_are_of_the_class_asked_for():
-    method = conditional_method(record=True, extra=torch.zeros(4, 2), extra_labels=torch.tensor([0, 0, 1, 1]))
+    method = conditional_method(record=True, tracers=torch.zeros(4, 2), tracer_labels=torch.tensor([0, 0, 1, 1]))
     go(method, 60, two_classes())
     sides = torch.where(method.labels == 1, 1.0, -1.0)
     assert float((method.particles.mean(1) * sides).min()) > 1.5
-    assert bool((method.extra.mean(1) * torch.tensor([-1, -1, 1, 1]) > 1.5).all())
+    assert bool((method.tracers.mean(1) * torch.tensor([-1, -1, 1, 1]) > 1.5).all())
     wanted = torch.tensor([1, 0, 0, 1, 1])
     assert torch.equal(method.sample(5, Noise(1), wanted).mean(1) > 0, wanted == 1)
     carried = method.transport(torch.zeros(4, 2), torch.tensor([0, 0, 1, 1]))
-    torch.testing.assert_close(carried, method.extra, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(carried, method.tracers, rtol=1e-3, atol=1e-3)
 
 
 def test_particles_without_classes_give_none_of_a_class():
@@ -164,8 +164,8 @@ def test_particles_without_classes_give_none_of_a_class():
 def test_classes_are_needed_on_both_sides():
     with pytest.raises(UsageError, match="the batches carry none"):
         go(conditional_method(), 1, two_classes()[0])
-    with pytest.raises(UsageError, match="extra points"):
-        conditional_method(extra=torch.zeros(2, 2))
+    with pytest.raises(UsageError, match="tracers points"):
+        conditional_method(tracers=torch.zeros(2, 2))
     with pytest.raises(UsageError, match="of class 1"):
         conditional_method().sample(40, Noise(0), torch.ones(40, dtype=torch.int64))
 

@@ -13,18 +13,18 @@ from torch import Tensor, nn
 from torch.optim import Adam, RMSprop
 
 from pushforward.data.batches import Batches
-from pushforward.data.noise import Noise
 from pushforward.divergences import JS
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.gan import GAN
-from pushforward.methods.latent import Normal
-from pushforward.methods.particles import Particles
-from pushforward.methods.vgrow import VGrow
+from pushforward.methods.adversarial.gan import GAN
+from pushforward.methods.adversarial.vgrow import VGrow
+from pushforward.methods.particles.driver import Particles
+from pushforward.methods.sources import Normal
 from pushforward.nets import mlp
 from pushforward.nets.blocks import GeneratorNet
-from pushforward.penalties import lipschitz, spectral
+from pushforward.objectives.penalties import lipschitz, spectral
+from pushforward.parallel.placement import Placement
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
-from pushforward.training.placement import Placement
 from pushforward.training.schedule import cosine, linear
 from pushforward.training.state import load_state, parts, place, resume_state, weights
 
@@ -139,7 +139,8 @@ def test_parts_are_named_by_their_place():
     assert dict(parts(vgrow(0))).keys() == {"generator", "flow.critic", "flow.penalties.0.rng", "rng"}
     method = particles(0)
     assert dict(parts(method)).keys() == {
-        "flow.critic", "flow.penalties.0.rng", "particles", "rng", "done", "diary.path", "diary.ledger", "diary.recent",
+        "flow.critic", "flow.penalties.0.rng", "particles", "rng", "done",
+        "accounts.path", "accounts.ledger", "accounts.recent",
     }  # fmt: skip
     advance(method, stream(), 2)
     taped = {key for key in dict(parts(method)) if key.startswith("tape.")}

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import distributed, nn
 
-from pushforward.metrics import evaluate, ranks
-from pushforward.metrics.features import of_module
-from pushforward.metrics.frechet import Moments, moments
+from pushforward.metrics import evaluate
+from pushforward.metrics.core import ranks
+from pushforward.metrics.core.features import of_module
+from pushforward.metrics.quality.frechet import Moments, moments
 from pushforward.metrics.suite import PARTS
 
 

@@ -7,9 +7,9 @@ from torch import nn
 
 from pushforward.errors import DataError
 from pushforward.metrics import RAW, Features, digits8, frechet, moments, of_module
-from pushforward.metrics.features import blocked
-from pushforward.metrics.frechet import frechet_floor
+from pushforward.metrics.core.features import blocked
 from pushforward.metrics.networks.baselines import fit_scale, pca, pixels, random_features, scaled, whitened
+from pushforward.metrics.quality.frechet import frechet_floor
 
 
 def normal(*shape, seed=0):

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from pushforward.geometry import median_bandwidth, rbf, squared_distances
-from pushforward.metrics.kernel import FACTORS, mmd
-from pushforward.metrics.permutation import p_value, relabellings
-from pushforward.metrics.quadratic import relabelled_mmd
+from pushforward.metrics.core.permutation import p_value, relabellings
+from pushforward.metrics.two_sample.kernel import FACTORS, mmd
+from pushforward.metrics.two_sample.quadratic import relabelled_mmd
 
 script = Path(__file__).parents[2] / "scripts/calibration.py"
 spec = importlib.util.spec_from_file_location("calibration", script)

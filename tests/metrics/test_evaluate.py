@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics import RAW, digits8, evaluate, to_json
-from pushforward.metrics.features import Features
+from pushforward.metrics.core.features import Features
 from pushforward.metrics.networks import pca
 from pushforward.metrics.suite import PARTS
 

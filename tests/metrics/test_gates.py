@@ -5,8 +5,8 @@ import math
 import pytest
 
 from pushforward.errors import UsageError
+from pushforward.metrics.core.result import Measure
 from pushforward.metrics.gates import parse_gate
-from pushforward.metrics.result import Measure
 
 MEASURES = {
     "mmd@net-12345678": Measure(0.01, 0.0, p=0.004),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pushforward.errors import DataError
-from pushforward.metrics.features import Features, blocked
+from pushforward.metrics.core.features import Features, blocked
 from pushforward.metrics.networks.baselines import whitened
 from pushforward.metrics.networks.inception import FILE, Inception, inception, is_true_inception, resize_tf1, to_levels
 

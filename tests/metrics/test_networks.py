@@ -15,10 +15,10 @@ from torch import nn
 
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics import digits8, frechet, moments
-from pushforward.metrics.digits8 import WEIGHTS, Digits8
-from pushforward.metrics.features import blocked
+from pushforward.metrics.core.features import blocked
 from pushforward.metrics.networks.cifar import SHA256 as CIFAR_SHA256
 from pushforward.metrics.networks.cifar import CifarResNet, cifar_resnet, to_32x32
+from pushforward.metrics.networks.digits8 import WEIGHTS, Digits8
 from pushforward.metrics.networks.lenet import (
     FASHION_SHA256,
     MNIST_SHA256,
@@ -29,7 +29,7 @@ from pushforward.metrics.networks.lenet import (
     to_28x28,
 )
 from pushforward.metrics.networks.loading import load_network
-from pushforward.metrics.weights import read, settle, write
+from pushforward.metrics.networks.weights import read, settle, write
 
 # Real data, where a checkout has a folder of it at its side.
 DATA = Path(os.environ.get("PUSHFORWARD_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -265,7 +265,7 @@ def test_a_network_that_does_not_fit_the_samples_is_refused_at_loading(script, t
 
 MINE = """
 import torch
-from pushforward.metrics.features import Features
+from pushforward.metrics.core.features import Features
 
 def double(x):
     return 2 * x.flatten(1)

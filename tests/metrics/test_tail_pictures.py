@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pushforward.errors import UsageError
-from pushforward.metrics.tails import quantile_band, survival
+from pushforward.metrics.quality.tails import quantile_band, survival
 
 
 @pytest.mark.parametrize("index", [0.5, 1.0, 3.0])

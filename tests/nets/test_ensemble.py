@@ -17,7 +17,7 @@ from pushforward.flows.critic import CriticFlow
 from pushforward.nets import mlp
 from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.lipschitz import certificate, critic, image_critic, observed_slope
-from pushforward.penalties import excess, r1, spectral
+from pushforward.objectives.penalties import excess, r1, spectral
 from pushforward.training.learner import Learner
 
 MEMBERS = {

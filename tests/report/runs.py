@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from pushforward.data import toy
 from pushforward.data.source import load
+from pushforward.data.toys import plane as toy
 from pushforward.pictures import write_samples
 from pushforward.report.curves import TERMS
 

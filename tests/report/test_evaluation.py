@@ -6,7 +6,7 @@ import torch
 
 from pushforward.metrics import Measure, Report
 from pushforward.report.evaluation import Shown, write_evaluation
-from pushforward.report.plots import bars, histogram, quantiles
+from pushforward.report.figures.plots import bars, histogram, quantiles
 
 
 def points(n=50, d=2, seed=0):

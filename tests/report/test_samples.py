@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from report.runs import Page, clouds, make_run
 
-from pushforward.data import toy
+from pushforward.data.toys import plane as toy
 from pushforward.pictures import read_clouds, write_samples
 from pushforward.report import write_report
 

@@ -15,14 +15,14 @@ from pushforward.divergences import KL_LIP, alpha_lip
 from pushforward.dynamics.integrate import AdamsBashforth, heun
 from pushforward.flows.critic import CriticFlow
 from pushforward.flows.mmd import MMDFlow
-from pushforward.flows.mobile import Mobile
+from pushforward.flows.preconditioned import Preconditioned
 from pushforward.flows.sinkhorn import SinkhornFlow
 from pushforward.geometry.kernels import energy
-from pushforward.methods.particles import Particles
-from pushforward.methods.watch import Until
+from pushforward.methods.particles.driver import Particles
+from pushforward.methods.particles.stopping import Until
 from pushforward.nets.lipschitz import critic
+from pushforward.parallel.placement import Placement
 from pushforward.training.learner import Learner
-from pushforward.training.placement import Placement
 from pushforward.training.state import load_state, place, resume_state, weights
 from pushforward.types import Flow
 
@@ -40,14 +40,14 @@ def build(case: str) -> tuple[Particles, Batches]:
     x, start = torch.randn(60, 2).double() + 2, torch.randn(30, 2).double()
     flows: dict[str, Flow] = {
         "critic": learned(KL_LIP),
-        "alpha": Mobile(learned(alpha_lip(2)), lambda x, v: v / 2),
+        "alpha": Preconditioned(learned(alpha_lip(2)), lambda x, v: v / 2),
         "classes": learned(KL_LIP, classes=3),
         "mmd": MMDFlow(energy()),
         "sinkhorn": SinkhornFlow(tolerance=1e-9),
     }
     options: dict = {
         "critic": {"warmup": 5, "record": 4, "held": lambda: x[:7], "until": Until(kinetic=0.25, window=5)},
-        "alpha": {"scheme": AdamsBashforth(3), "extra": start[:4] - 1},
+        "alpha": {"scheme": AdamsBashforth(3), "tracers": start[:4] - 1},
         "classes": {"labels": torch.arange(30) % 3, "scheme": heun, "refit": True},
         "mmd": {"record": True, "scheme": AdamsBashforth(2)},
         "sinkhorn": {"held": lambda: x[:7]},

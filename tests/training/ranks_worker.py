@@ -11,12 +11,12 @@ from torch.optim import Adam
 from pushforward.data import Batches, Noise
 from pushforward.divergences import locate
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.latent import Normal
-from pushforward.methods.vgrow import VGrow
+from pushforward.methods.adversarial.vgrow import VGrow
+from pushforward.methods.sources import Normal
 from pushforward.nets import mlp
-from pushforward.penalties import both, lipschitz
+from pushforward.objectives.penalties import both, lipschitz
+from pushforward.parallel.placement import Placement
 from pushforward.training.learner import Learner
-from pushforward.training.placement import Placement
 from pushforward.training.state import place, weights
 
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam
 
 from pushforward.nets import mlp
+from pushforward.parallel.placement import Placement
 from pushforward.training.learner import Learner
-from pushforward.training.placement import Placement
 from pushforward.training.schedule import constant, cosine, geometric, linear, step_decay
 
 

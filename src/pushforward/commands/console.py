@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from pushforward.metrics.result import Report
+    from pushforward.metrics.core.result import Report
 
 __all__ = ["command_line", "say", "show", "show_report"]
 
@@ -30,7 +30,7 @@ def show(rows: Any) -> None:
 
 def show_report(report: Report, failed: Sequence[str] = ()) -> None:
     """Print an evaluation: its table, how each number was had, the verdict, and what must be known."""
-    from pushforward.metrics.result import table
+    from pushforward.metrics.core.result import table
 
     out = Console(highlight=False)
     show(table(report))

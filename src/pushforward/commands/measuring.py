@@ -15,18 +15,18 @@ from torch import distributed
 from pushforward.commands.sampling import labels_for, rebuild, stock
 from pushforward.commands.watching import Watching
 from pushforward.data import Noise
-from pushforward.data.pairs import Pair, read_pair
+from pushforward.data.compare.pairs import Pair, read_pair
 from pushforward.errors import DataError, UsageError
 from pushforward.evaluation import Chosen, Settings, measure_pair, parts, space
-from pushforward.metrics.features import RAW
+from pushforward.metrics.core.features import RAW
+from pushforward.metrics.core.result import Report
 from pushforward.metrics.gates import Gate, parse_gate
-from pushforward.metrics.result import Report
 from pushforward.metrics.suite import TESTS, Part
+from pushforward.parallel.placement import Placement
 from pushforward.report import write_report
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
-from pushforward.training.placement import Placement
 
 __all__ = ["Evaluated", "evaluate_run", "evaluate_samples", "measure_run", "report"]
 

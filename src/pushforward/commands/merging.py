@@ -17,7 +17,7 @@ from pushforward.merging.cells import coded, merge
 from pushforward.merging.cloud import How
 from pushforward.merging.files import Matrix, default_rep, read, write
 from pushforward.merging.plan import named
-from pushforward.metrics.integration import ABOUT
+from pushforward.metrics.integration.table import ABOUT
 from pushforward.report.merging import Embedding, write_merge
 
 __all__ = ["Done", "merge_file"]
@@ -78,7 +78,7 @@ def merge_file(
     use_rep: str = "auto",
     how: How | None = None,
     fit_on: Any = "pooled",
-    few: Any = "error",
+    scarce: Any = "error",
     n_boot: int = 0,
     seed: int = 0,
     page: Path | None = None,
@@ -97,7 +97,7 @@ def merge_file(
         use_rep: An embedding of obsm, X, pca:K, or auto.
         how: Settings of the flow.
         fit_on: pooled or target, for pca:K.
-        few: error or carry.
+        scarce: error or carry.
         n_boot: Refits.
         seed: Seed of everything.
         page: Where to write a page.
@@ -133,7 +133,7 @@ def merge_file(
             label_key=labels,
             mode=mode,
             fit_on=fit_on,
-            few=few,
+            scarce=scarce,
             how=how,
             n_boot=n_boot,
             seed=seed,

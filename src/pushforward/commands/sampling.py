@@ -17,11 +17,11 @@ from torch import Tensor
 from pushforward import __version__
 from pushforward.data import Dataset, Noise
 from pushforward.errors import DataError, UsageError
+from pushforward.parallel.placement import Placement
 from pushforward.pictures import replace_file
 from pushforward.recipes import RECIPES
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
-from pushforward.training.placement import Placement
 from pushforward.training.run import same_data
 from pushforward.training.state import load_state, place
 from pushforward.types import Method

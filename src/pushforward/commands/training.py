@@ -18,13 +18,13 @@ from pushforward.commands.console import say
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
 from pushforward.errors import TrainingError, UsageError
-from pushforward.metrics.result import Report
+from pushforward.metrics.core.result import Report
+from pushforward.parallel.placement import Placement, Precision
 from pushforward.pictures import write_samples
 from pushforward.recipes import RECIPES
 from pushforward.recipes.checks import within
 from pushforward.report import write_report
 from pushforward.training.experiment import Experiment
-from pushforward.training.placement import Placement, Precision
 from pushforward.training.run import Run, Stop, open_run
 from pushforward.training.state import reunite
 

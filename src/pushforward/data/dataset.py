@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.data.mixture import Mixture
+from pushforward.densities.mixture import Mixture
 from pushforward.errors import DataError, UsageError
 
 __all__ = [

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pushforward.data import arrays, expression, images, tables, toy
 from pushforward.data.assemble import assemble
 from pushforward.data.dataset import Dataset, Kind
+from pushforward.data.formats import arrays, expression, images, tables
 from pushforward.data.pixels import inner_side, model_side, recognise, squared, with_channels
 from pushforward.data.raw import Raw, chosen, enough, finite, numeric
+from pushforward.data.toys import plane as toy
 from pushforward.errors import DataError, UsageError
 
 __all__ = ["load", "parse", "read_array", "read_labelled"]

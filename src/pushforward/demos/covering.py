@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.data.mixture import Mixture
 from pushforward.demos.drawing import BLUE, GREEN, INK, PALE, RED, SOFT, check_out, clean, save, sheet
 from pushforward.demos.fitting import (
     JSD,
@@ -24,6 +23,7 @@ from pushforward.demos.fitting import (
     pair,
     rivals,
 )
+from pushforward.densities.mixture import Mixture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from pushforward.data.mixture import Mixture
+from pushforward.densities.mixture import Mixture
 from pushforward.errors import UsageError
 
 __all__ = [

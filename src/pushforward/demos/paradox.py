@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from pushforward.demos.drawing import BLUE, INK, PALE, RED, SOFT, check_out, clean, save, sheet
-from pushforward.metrics.kernel import mmd
-from pushforward.metrics.likelihood import bits_per_dim, dilution_loss, parzen_log_density
-from pushforward.metrics.memorisation import memorisation
+from pushforward.metrics.copying.memorisation import memorisation
+from pushforward.metrics.likelihood.density import bits_per_dim, dilution_loss, parzen_log_density
+from pushforward.metrics.two_sample.kernel import mmd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

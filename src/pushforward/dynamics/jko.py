@@ -18,11 +18,11 @@ from torch import Tensor
 from pushforward.errors import DataError, UsageError
 from pushforward.types import Samples
 
-__all__ = ["Affine", "gaussian_kl", "jko_step"]
+__all__ = ["Linear", "gaussian_kl", "jko_step"]
 
 
 @dataclass(frozen=True)
-class Affine:
+class Linear:
     """The velocity v(x) = matrix (x - centre) + shift.
 
     Attributes:
@@ -41,7 +41,7 @@ class Affine:
         return ((flat - self.centre) @ self.matrix + self.shift).view_as(x)
 
 
-def jko_step(q: tuple[Tensor, Tensor], p: tuple[Tensor, Tensor], tau: float) -> tuple[tuple[Tensor, Tensor], Affine]:
+def jko_step(q: tuple[Tensor, Tensor], p: tuple[Tensor, Tensor], tau: float) -> tuple[tuple[Tensor, Tensor], Linear]:
     """One implicit step from q, and the constant velocity that takes q there in time tau.
 
     On the line with p = N(0, 1) the mean becomes m / (1 + tau) and the standard deviation
@@ -73,7 +73,7 @@ def jko_step(q: tuple[Tensor, Tensor], p: tuple[Tensor, Tensor], tau: float) -> 
     moved = goal + (mean - goal) @ (axes * (spectrum / (spectrum + tau))) @ axes.T
     slope = (basis * (y / surplus)) @ basis.T
     matrix = (slope - torch.eye(len(mean), dtype=mean.dtype, device=mean.device)) / tau
-    return (moved, (basis * y) @ basis.T), Affine(matrix, mean, (moved - mean) / tau)
+    return (moved, (basis * y) @ basis.T), Linear(matrix, mean, (moved - mean) / tau)
 
 
 def gaussian_kl(q: tuple[Tensor, Tensor], p: tuple[Tensor, Tensor]) -> Tensor:

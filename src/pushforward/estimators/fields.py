@@ -12,25 +12,25 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import Divergence, locate
 from pushforward.dynamics.integrate import named
 from pushforward.estimators import store
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles import Particles, Replayable
+from pushforward.methods.particles.driver import Particles, Replayable
 from pushforward.nets import lipschitz
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import linear
 from pushforward.types import Labels, Samples, Schedule
 
-__all__ = ["Constraint", "Field", "Layout", "Pace"]
+__all__ = ["Constraint", "CriticShape", "Field", "Pace"]
 
 Constraint = Literal["auto", "bjorck", "spectral", "reference", "penalty"]
 HOLD = 0.5  # share of the steps before they shorten
 
 
 @dataclass(frozen=True)
-class Layout:
+class CriticShape:
     """What a critic is built from.
 
     Attributes:
@@ -108,7 +108,7 @@ class Field:
     cap: float
     limit: float
     pace: Pace
-    layout: Layout
+    layout: CriticShape
 
     def packed(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """What a file holds of it: JSON-able facts, and tensors under `field.`."""
@@ -129,7 +129,7 @@ class Field:
             DataError: If tensors and facts disagree, or the divergence lives outside this package.
         """
         states = {name.removeprefix("field."): tensor for name, tensor in tensors.items() if name.startswith("field.")}
-        layout, pace = Layout(**facts["layout"]), Pace(**facts["pace"])
+        layout, pace = CriticShape(**facts["layout"]), Pace(**facts["pace"])
         with torch.device("meta"):
             net = layout.critic()
         if states:

@@ -19,18 +19,18 @@ from torch import nn
 from torch.optim import Adam
 
 from pushforward.data.batches import Batches
-from pushforward.data.noise import Noise
 from pushforward.divergences import Divergence, locate
 from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like
-from pushforward.estimators.layout import Layout
+from pushforward.estimators.layout import NetShape
 from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
 from pushforward.estimators.unit import Array, Unit, columns, pixels
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.latent import Normal
-from pushforward.methods.vgrow import VGrow
-from pushforward.metrics.transport import directions, sliced_wasserstein
-from pushforward.penalties import both
+from pushforward.methods.adversarial.vgrow import VGrow
+from pushforward.methods.sources import Normal
+from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+from pushforward.objectives.penalties import both
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import geometric, linear
 from pushforward.types import Labels, Samples
@@ -96,7 +96,7 @@ class FlowGenerator(BaseEstimator):
     """
 
     net_: nn.Module
-    layout_: Layout
+    layout_: NetShape
     unit_: Unit
     event_shape_: tuple[int, ...]
     classes_: NDArray | None
@@ -166,7 +166,7 @@ class FlowGenerator(BaseEstimator):
             check_classification_targets(labelled)
             classes, codes, counts = np.unique(labelled, return_inverse=True, return_counts=True)
             prior = counts / len(codes)
-        layout = Layout.choose(data.shape[1:], latent=self.latent_dim, width=self.width, depth=self.depth,
+        layout = NetShape.choose(data.shape[1:], latent=self.latent_dim, width=self.width, depth=self.depth,
                                classes=0 if classes is None else len(classes))  # fmt: skip
         unit = pixels(data) if layout.images else columns(data)
         x = unit.encode(data).reshape(-1, *layout.event)
@@ -263,7 +263,7 @@ class FlowGenerator(BaseEstimator):
         model = cls(**params)
         store.restore(model, learned)
         layout = learned["layout"]
-        model.layout_ = Layout(**(layout | {"event": tuple(layout["event"])}))
+        model.layout_ = NetShape(**(layout | {"event": tuple(layout["event"])}))
         model.unit_, model.event_shape_ = Unit.of_tensors(tensors), tuple(learned["event"])
         model.classes_ = None if learned["classes"] is None else np.array(learned["classes"])
         model.class_prior_ = None if learned["class_prior"] is None else np.array(learned["class_prior"])
@@ -271,7 +271,7 @@ class FlowGenerator(BaseEstimator):
         store.fill(model.net_, {name.removeprefix("net."): tensor for name, tensor in tensors.items()}, path)
         return model
 
-    def _learned(self, layout: Layout, divergence: Divergence, x: Samples, labels: Labels | None) -> nn.Module:
+    def _learned(self, layout: NetShape, divergence: Divergence, x: Samples, labels: Labels | None) -> nn.Module:
         """Train nets of a layout on samples in model units, and return the generator's average."""
         state, placement = check_random_state(self.random_state), find(self.device)
         nets = build(lambda: (layout.generator(), layout.critic()), seed_of(state))

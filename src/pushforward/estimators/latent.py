@@ -18,17 +18,17 @@ from torch.optim import Adam
 
 from pushforward.codecs import PCA, Autoencoder, Codec, DataProcessing, data_processing, parse
 from pushforward.data.batches import Batches
-from pushforward.data.noise import Noise
 from pushforward.divergences import Divergence, locate
 from pushforward.errors import DataError
 from pushforward.estimators import store
 from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
 from pushforward.estimators.unit import Array, Unit, columns
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.coded import Coded
-from pushforward.methods.particles import Particles
-from pushforward.metrics.transport import directions, sliced_wasserstein
+from pushforward.methods.latent.in_code_space import InCodeSpace
+from pushforward.methods.particles.driver import Particles
+from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.nets import autoencoder, lipschitz
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.training.state import load_state, place, weights
@@ -90,7 +90,7 @@ class LatentFlow(BaseEstimator):
 
     particles_: Array
     codes_: Array
-    method_: Coded
+    method_: InCodeSpace
     unit_: Unit
     has_source_: bool
     n_features_in_: int
@@ -163,7 +163,7 @@ class LatentFlow(BaseEstimator):
         codes = rng.normal(count, code) if first is None else torch.zeros(len(first), code)
         seen = x if first is None else torch.cat([x, first])
         lessons = Batches(seen, min(LESSON, len(seen)), seed=seeds[3]) if warmup else None
-        method = Coded(codec, self._particles(codes, divergence, rng, seeds[2]), warmup, lessons, first)
+        method = InCodeSpace(codec, self._particles(codes, divergence, rng, seeds[2]), warmup, lessons, first)
         place(method, placement)
         batches = Batches(x.to(placement.device), min(self.batch_size, len(x)), seed=seeds[3])
         follow(method.learn(batches), warmup + self.steps, self.verbose)
@@ -279,7 +279,7 @@ class LatentFlow(BaseEstimator):
         particles, code = self.codes_.shape
         return {"rows": getattr(self.method_.codec, "rows", 0), "particles": particles, "code": code}
 
-    def _rebuilt(self, tensors: dict[str, Tensor], sizes: dict[str, Any]) -> Coded:
+    def _rebuilt(self, tensors: dict[str, Tensor], sizes: dict[str, Any]) -> InCodeSpace:
         """The method as it was when it had learned, with fresh optimisers."""
         codec: Any = self.codec
         if isinstance(codec, str) and parse(codec)[0] == "pca":
@@ -287,7 +287,7 @@ class LatentFlow(BaseEstimator):
         elif isinstance(codec, str):
             codec = self._autoencoder(self.n_features_in_, sizes["code"], sizes["rows"], 0)
         codes = torch.zeros(sizes["particles"], sizes["code"])
-        method = Coded(codec, self._particles(codes, locate(self.divergence), Noise(0), 0))
+        method = InCodeSpace(codec, self._particles(codes, locate(self.divergence), Noise(0), 0))
         load_state(method, tensors)
         return method
 
@@ -299,7 +299,7 @@ class LatentFlow(BaseEstimator):
     def _encoded(self, X: ArrayLike) -> Tensor:
         return self.unit_.encode(validated(self, X)).to(self._moved.particles.device)
 
-    def _learned(self, method: Coded, unit: Unit, has_source: bool) -> None:
+    def _learned(self, method: InCodeSpace, unit: Unit, has_source: bool) -> None:
         """Keep what a fit, or a file, brought."""
         self.method_, self.unit_, self.has_source_ = method, unit, has_source
         self.particles_ = unit.decode(method.particles)

@@ -11,11 +11,11 @@ import torch
 from pushforward.nets import dcgan, mlp
 from pushforward.nets.blocks import CriticNet, GeneratorNet
 
-__all__ = ["Layout"]
+__all__ = ["NetShape"]
 
 
 @dataclass(frozen=True)
-class Layout:
+class NetShape:
     """Sizes of a generator and its critic.
 
     Attributes:
@@ -33,7 +33,7 @@ class Layout:
     classes: int
 
     @staticmethod
-    def choose(event: Sequence[int], *, latent: int | None, width: int | None, depth: int, classes: int) -> Layout:
+    def choose(event: Sequence[int], *, latent: int | None, width: int | None, depth: int, classes: int) -> NetShape:
         """Fill in what is None.
 
         Raises:
@@ -46,7 +46,7 @@ class Layout:
         if len(inside) == 3 and (inside[1] != inside[2] or inside[1] & (inside[1] - 1) or inside[0] > 4):
             raise ValueError(f"images of shape {tuple(event)}: the side must be a power of two, with 1 to 4 channels; "
                              "crop, pad or resize them, or flatten them to vectors")  # fmt: skip
-        return Layout(
+        return NetShape(
             inside,
             latent=min(max(math.prod(inside), 8), 128) if latent is None else int(latent),
             width=(128 if len(inside) == 1 else 32) if width is None else int(width),

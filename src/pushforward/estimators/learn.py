@@ -11,11 +11,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from pushforward.data.noise import Noise
 from pushforward.estimators.unit import Array
 from pushforward.nets.blocks import seeded
+from pushforward.parallel.placement import Placement
+from pushforward.randomness import Noise
 from pushforward.training.loop import checked
-from pushforward.training.placement import Placement
 from pushforward.types import Logs
 
 if TYPE_CHECKING:

@@ -19,20 +19,20 @@ from torch import Tensor
 from torch.optim import Adam
 
 from pushforward.data.batches import Batches
-from pushforward.data.noise import Noise
 from pushforward.divergences import Divergence, locate
 from pushforward.dynamics.integrate import Scheme, named
 from pushforward.errors import UsageError
 from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like, codes
-from pushforward.estimators.fields import Constraint, Field, Layout, Pace
+from pushforward.estimators.fields import Constraint, CriticShape, Field, Pace
 from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
 from pushforward.estimators.unit import Array, Unit, columns
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles import Particles, Replayable
-from pushforward.methods.watch import Until
-from pushforward.metrics.transport import directions, sliced_wasserstein
-from pushforward.penalties import excess
+from pushforward.methods.particles.driver import Particles, Replayable
+from pushforward.methods.particles.stopping import Until
+from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+from pushforward.objectives.penalties import excess
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import linear
 from pushforward.types import Flow, Logs, Samples
@@ -86,7 +86,7 @@ class ParticleFlow(BaseEstimator):
     Attributes:
         particles_: Where the particles ended, (n, d), in data units; row i started as row i of the source.
         labels_: Their classes (n,), or None.
-        extra_: Where the extra points ended, or None.
+        tracers_: Where the tracers points ended, or None.
         history_: Numbers of each step by name, each (steps,): divergence, kinetic, path, slope, certificate, ess, held.
         stopped_: Why it stopped before the last step; empty if it did not.
         n_iter_: Steps done.
@@ -109,7 +109,7 @@ class ParticleFlow(BaseEstimator):
 
     particles_: Array
     labels_: np.ndarray | None
-    extra_: Array | None
+    tracers_: Array | None
     history_: dict[str, Array]
     stopped_: str
     n_iter_: int
@@ -179,7 +179,7 @@ class ParticleFlow(BaseEstimator):
         *,
         labels: ArrayLike | None = None,
         source_labels: ArrayLike | None = None,
-        extra: ArrayLike | None = None,
+        tracers: ArrayLike | None = None,
         held: ArrayLike | None = None,
     ) -> Self:
         """Move the source, or standard normal noise, onto the target.
@@ -190,7 +190,7 @@ class ParticleFlow(BaseEstimator):
                 is what a scikit-learn pipeline passes along as labels: it is ignored.
             labels: Classes (n,) of the target: each is a law of its own, and particles keep theirs.
             source_labels: Classes (m,) of the source; with noise they are drawn as often as in the target.
-            extra: Further points (k, d) that ride along without being seen by the critic; not with labels.
+            tracers: Further points (k, d) that ride along without being seen by the critic; not with labels.
             held: Held-out data (k, d), on which the divergence is followed as well; not with labels.
 
         Raises:
@@ -202,12 +202,12 @@ class ParticleFlow(BaseEstimator):
         start = None if source is None or np.ndim(source) == 1 else validated(self, source)
         unit = columns(p) if start is None else columns(p, start)
         classes, y = codes(labels, len(p), "labels") if labels is not None else (None, None)
-        if classes is not None and (extra is not None or held is not None or self.flow is not None):
-            raise UsageError("labels do not go with extra, held or a flow of your own; leave one of them out")
+        if classes is not None and (tracers is not None or held is not None or self.flow is not None):
+            raise UsageError("labels do not go with tracers, held or a flow of your own; leave one of them out")
         state, placement = check_random_state(self.random_state), find(self.device)
         rng = Noise(seed_of(state), device=placement.device)
-        layout = self._layout(p.shape[1], 0 if classes is None else len(classes))
-        flow = self.flow or self._flow(layout, divergence, seed_of(state), rng, find(self.device))
+        shape = self._shape(p.shape[1], 0 if classes is None else len(classes))
+        flow = self.flow or self._flow(shape, divergence, seed_of(state), rng, find(self.device))
         count = min(len(p), MOST) if self.n_particles is None else self.n_particles
         first = rng.normal(count, p.shape[1]) if start is None else unit.encode(start).to(placement.device)
         mine = self._source_classes(classes, y, source_labels, first, start is not None, rng)
@@ -218,7 +218,7 @@ class ParticleFlow(BaseEstimator):
             record=self.record, compile=self.compile,
             warmup=math.ceil(self.warmup / self.critic_steps) if isinstance(flow, CriticFlow) else 0,
             schedule=linear(self.steps, self.decay, 0.5), refit=self.refit, labels=mine,
-            extra=None if extra is None else unit.encode(validated(self, extra)).to(placement.device),
+            tracers=None if tracers is None else unit.encode(validated(self, tracers)).to(placement.device),
             batch=size if size < len(first) else None, held=None if given is None else lambda: given,
             diagnose=max(1, self.steps // 100) if self.flow is None else 1,
             until=Until(kinetic=None if self.tol is None else self.tol * (self.slope**2 if self.flow is None else 1.0)),
@@ -226,24 +226,24 @@ class ParticleFlow(BaseEstimator):
         stream = Batches(x, min(size, len(x)), seed=seed_of(state), labels=None if y is None else y.to(x.device))
         seen: list[Logs] = []
         follow(_kept(method.learn(stream), seen), self.steps, self.verbose)
-        self._finish(method, unit, layout, classes, start is not None, seen)
+        self._finish(method, unit, shape, classes, start is not None, seen)
         return self
 
-    def _layout(self, event: int, classes: int) -> Layout:
+    def _shape(self, event: int, classes: int) -> CriticShape:
         constraint = ("bjorck" if event <= TIGHT else "spectral") if self.critic == "auto" else self.critic
         width = self.width or (32 if event <= 10 else 64 if event <= TIGHT else 128)
-        return Layout(event, int(width), int(self.depth), float(self.slope), constraint, classes)
+        return CriticShape(event, int(width), int(self.depth), float(self.slope), constraint, classes)
 
-    def _flow(self, layout: Layout, divergence: Divergence, seed: int, rng: Noise, placement: object) -> CriticFlow:
-        critic = Learner(build(layout.critic, seed), partial(Adam, lr=self.lr, betas=(0.5, 0.999), fused=True))
+    def _flow(self, shape: CriticShape, divergence: Divergence, seed: int, rng: Noise, placement: object) -> CriticFlow:
+        critic = Learner(build(shape.critic, seed), partial(Adam, lr=self.lr, betas=(0.5, 0.999), fused=True))
         critic.place(placement)  # pyright: ignore[reportArgumentType]
-        soft = layout.constraint == "penalty"
+        soft = shape.constraint == "penalty"
         penalty = partial(excess, slope=self.slope, weight=self.penalty, rng=rng)
         return CriticFlow(critic, divergence, penalties=(penalty,) if soft and self.penalty else (),
-                          steps=self.critic_steps, cap=self.cap, limit=self._limit(layout))  # fmt: skip
+                          steps=self.critic_steps, cap=self.cap, limit=self._limit(shape))  # fmt: skip
 
-    def _limit(self, layout: Layout) -> float:
-        return self.slope if layout.constraint == "penalty" and self.penalty else math.inf
+    def _limit(self, shape: CriticShape) -> float:
+        return self.slope if shape.constraint == "penalty" and self.penalty else math.inf
 
     def _source_classes(
         self,
@@ -265,13 +265,19 @@ class ParticleFlow(BaseEstimator):
         return y[rng.integers(len(y), len(first)).cpu()].to(first.device)
 
     def _finish(
-        self, method: Particles, unit: Unit, layout: Layout, classes: np.ndarray | None, has: bool, seen: list[Logs]
+        self,
+        method: Particles,
+        unit: Unit,
+        shape: CriticShape,
+        classes: np.ndarray | None,
+        has: bool,
+        seen: list[Logs],
     ) -> None:
         """Keep what the particles came to."""
         self.unit_, self.has_source_, self.particles_ = unit, has, unit.decode(method.particles)
         self.classes_ = classes
         self.labels_ = None if classes is None or method.labels is None else classes[method.labels.cpu().numpy()]
-        self.extra_ = None if method.extra is None else unit.decode(method.extra)
+        self.tracers_ = None if method.tracers is None else unit.decode(method.tracers)
         self.stopped_, self.n_iter_ = method.stopped, int(method.done)
         names = dict.fromkeys(name for logs in seen for name in logs)
         blank = torch.tensor(math.nan)
@@ -288,7 +294,7 @@ class ParticleFlow(BaseEstimator):
                     int(self.record))  # fmt: skip
         own = self.flow if isinstance(self.flow, Replayable) else None
         net = None if not isinstance(method.flow, CriticFlow) else method.flow.critic.net.requires_grad_(False)
-        self.field_ = Field(own, net, states, self.divergence, self.cap, self._limit(layout), pace, layout)
+        self.field_ = Field(own, net, states, self.divergence, self.cap, self._limit(shape), pace, shape)
 
     def transport(self, X: ArrayLike, labels: ArrayLike | None = None) -> Array:
         """Carry new points along the recorded fields; the source arrives at `particles_`, but for float32 rounding.
@@ -376,8 +382,8 @@ class ParticleFlow(BaseEstimator):
         tensors["particles"] = torch.from_numpy(self.particles_)
         if self.labels_ is not None and self.classes_ is not None:
             tensors["labels"] = coded_like(self.labels_, self.classes_, len(self.labels_), "labels")
-        if self.extra_ is not None:
-            tensors["extra"] = torch.from_numpy(self.extra_)
+        if self.tracers_ is not None:
+            tensors["tracers"] = torch.from_numpy(self.tracers_)
         store.write(path, self, learned, tensors | self.unit_.tensors())
 
     @classmethod
@@ -396,7 +402,7 @@ class ParticleFlow(BaseEstimator):
         store.restore(flow, learned)
         flow.unit_, flow.has_source_ = Unit.of_tensors(tensors), learned["has_source"]
         flow.particles_ = tensors.pop("particles").numpy()
-        flow.extra_ = tensors.pop("extra").numpy() if "extra" in tensors else None
+        flow.tracers_ = tensors.pop("tracers").numpy() if "tracers" in tensors else None
         flow.classes_ = None if learned["classes"] is None else np.array(learned["classes"])
         coded = tensors.pop("labels", None)
         flow.labels_ = None if coded is None or flow.classes_ is None else flow.classes_[coded.numpy()]

@@ -18,7 +18,7 @@ from pushforward.errors import UsageError
 from pushforward.nets.blocks import class_shares
 from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.lipschitz import certificate
-from pushforward.training import sharing
+from pushforward.parallel import sharing
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import constant
 from pushforward.types import Contrast, Critic, Flow, Labels, Logs, Penalty, Samples, Scalar, Schedule, Scores

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from pushforward.dynamics.jko import Affine, gaussian_kl, jko_step
-from pushforward.training.sharing import all_rows
+from pushforward.dynamics.jko import Linear, gaussian_kl, jko_step
+from pushforward.parallel.sharing import all_rows
 from pushforward.types import Logs, Samples, Scalar
 
 __all__ = ["GaussianJKO"]
@@ -32,9 +32,9 @@ class GaussianJKO:
     logs: Logs = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        self._field: Affine | None = None
+        self._field: Linear | None = None
 
-    def velocity(self, q: Samples, p: Samples) -> Affine:
+    def velocity(self, q: Samples, p: Samples) -> Linear:
         """The affine field for q (n, *event); p is not looked at.
 
         Raises:
@@ -52,9 +52,9 @@ class GaussianJKO:
         """What the present velocity depends on, for `replay`."""
         return {} if self._field is None else {name: tensor.clone() for name, tensor in vars(self._field).items()}
 
-    def replay(self, state: dict[str, Tensor]) -> Affine:
+    def replay(self, state: dict[str, Tensor]) -> Linear:
         """The velocity at the time of a snapshot."""
-        return Affine(**state)
+        return Linear(**state)
 
     def _goal(self, q: Samples) -> tuple[Tensor, Tensor]:
         return self.mean.to(q), self.covariance.to(q)

@@ -20,7 +20,7 @@ from pushforward.dynamics.witness import Family, Witness, resolved, signed
 from pushforward.errors import UsageError
 from pushforward.flows.dual import Best, Level, best
 from pushforward.geometry.kernels import KernelSums, rbf
-from pushforward.training.sharing import all_rows
+from pushforward.parallel.sharing import all_rows
 from pushforward.types import Logs, Samples, Scalar, Scores
 
 __all__ = ["KernelGPA"]

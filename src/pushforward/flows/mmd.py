@@ -16,7 +16,7 @@ from torch import Tensor
 from pushforward.dynamics.witness import Family, Jittered, Witness, resolved, signed
 from pushforward.errors import UsageError
 from pushforward.geometry.kernels import KernelSums, rbf
-from pushforward.training.sharing import all_rows
+from pushforward.parallel.sharing import all_rows
 from pushforward.types import Logs, Randomness, Samples, Scalar, Schedule, Velocity
 
 __all__ = ["MMDFlow"]

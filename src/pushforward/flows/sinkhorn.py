@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.geometry.sinkhorn import Potentials, default_epsilon, entropic_map, potentials
-from pushforward.training.sharing import all_rows
+from pushforward.parallel.sharing import all_rows
 from pushforward.types import Logs, Samples, Scalar
 
 __all__ = ["SinkhornField", "SinkhornFlow"]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.geometry.features import directions
-from pushforward.training.sharing import all_rows
+from pushforward.parallel.sharing import all_rows
 from pushforward.types import Logs, Randomness, Samples, Scalar
 
 __all__ = ["SlicedField", "SlicedFlow"]

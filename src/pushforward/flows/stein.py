@@ -25,7 +25,7 @@ from pushforward.dynamics.witness import Family
 from pushforward.geometry.features import Linear
 from pushforward.geometry.kernels import Kernel, KernelSums, median_bandwidth, rbf
 from pushforward.geometry.stein import squared_ksd, stein_slopes
-from pushforward.training.sharing import all_rows
+from pushforward.parallel.sharing import all_rows
 from pushforward.types import Logs, Samples, Scalar, Velocity
 
 __all__ = ["KSDField", "KSDFlow", "Score", "ScoreFlow", "SteinField", "SteinFlow"]

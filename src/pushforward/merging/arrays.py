@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from pushforward.errors import DataError, UsageError
 from pushforward.merging.cloud import How, Way, transport_cloud
 from pushforward.merging.distances import distances, memorised
-from pushforward.merging.plan import LEAST, Few, Leg, Mode, Plan, named, plan
-from pushforward.metrics.conservation import transfer
-from pushforward.metrics.integration import integration, split_floor
-from pushforward.metrics.neighbours import nearest
+from pushforward.merging.plan import LEAST, Leg, Mode, Plan, Scarce, named, plan
+from pushforward.metrics.core.neighbours import nearest
+from pushforward.metrics.integration.conservation import transfer
+from pushforward.metrics.integration.table import integration, split_floor
 
 __all__ = ["Merged", "merge_arrays"]
 
@@ -99,7 +99,7 @@ def merge_arrays(
     mode: Mode | None = None,
     how: How | None = None,
     scale: float | None = None,
-    few: Few = "error",
+    scarce: Scarce = "error",
     least: int = LEAST,
     n_boot: int = 0,
     scores: bool = True,
@@ -120,7 +120,7 @@ def merge_arrays(
         how: Divergence, slope, critic and steps.
         scale: What rows are divided by; the root mean square of the columns' standard deviations, sources and
             reference pooled, if None.
-        few: Classes below `least` rows are an error, or are carried by the displacement of the nearest moved rows.
+        scarce: Classes below `least` rows are an error, or are carried by the displacement of the nearest moved rows.
         least: Rows that a class must have.
         n_boot: Refits with resampled reference rows and other seeds, for `Merged.sd`.
         scores: Whether mixing and biology are scored; the four distances always are.
@@ -155,7 +155,7 @@ def merge_arrays(
         sources=None if sources is None else [str(name) for name in sources],
         labels=classes,
         mode=mode,
-        few=few,
+        scarce=scarce,
         least=least,
     )
     if n_boot < 0 or n_boot == 1:
@@ -201,7 +201,7 @@ def merge_arrays(
         [_record(leg, way) for leg, way in zip(wanted.legs, flown.ways, strict=True)],
         [{"divergence": way.divergence, "kinetic": way.kinetic} for way in flown.ways],
         asdict(how) | {"reference": wanted.reference, "sources": list(wanted.sources), "seed": seed, "n_boot": n_boot,
-                       "few": few, "least": least},
+                       "scarce": scarce, "least": least},
         tuple(warnings),
         sd,
         given,

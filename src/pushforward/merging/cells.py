@@ -19,9 +19,9 @@ from pushforward.errors import DataError, UsageError
 from pushforward.merging.arrays import Merged, merge_arrays
 from pushforward.merging.cloud import How
 from pushforward.merging.codes import Axes, dense, principal_axes, rows_of
-from pushforward.merging.plan import LEAST, Few, Mode, named
+from pushforward.merging.plan import LEAST, Mode, Scarce, named
 
-__all__ = ["Coded", "Encoder", "coded", "decoded", "merge"]
+__all__ = ["Embedded", "Encoder", "coded", "decoded", "merge"]
 
 Encoder: TypeAlias = Callable[[Any], Any]
 """A block of rows (n, genes) -> codes (n, k)."""
@@ -31,7 +31,7 @@ MOST = 2000  # columns that may be moved as they are
 
 
 @dataclass(frozen=True)
-class Coded:
+class Embedded:
     """A representation and the way back.
 
     Attributes:
@@ -63,7 +63,7 @@ def merge(
     scale: Literal["auto"] | float = "auto",
     fit_on: Literal["pooled", "target"] = "pooled",
     reconstruct: bool = True,
-    few: Few = "error",
+    scarce: Scarce = "error",
     least: int = LEAST,
     how: How | None = None,
     n_boot: int = 0,
@@ -94,7 +94,7 @@ def merge(
         scale: What the representation is divided by.
         fit_on: Cells that principal components are fitted on: sources and target pooled, or the target alone.
         reconstruct: Whether `layers["gpa"]` is written where it can be; `X_pca` must be `X` along `varm["PCs"]` for it.
-        few: Classes below `least` cells are an error, or carried along by their neighbours ("carry").
+        scarce: Classes below `least` cells are an error, or carried along by their neighbours ("carry").
         least: Cells that a class must have.
         how: All settings of the flow, in place of divergence and lipschitz.
         n_boot: Refits for `obsm["X_gpa_sd"]`.
@@ -135,7 +135,7 @@ def merge(
         mode=mode,
         how=how or How(divergence=divergence, lipschitz=lipschitz),
         scale=None if scale == "auto" else scale,
-        few=few,
+        scarce=scarce,
         least=least,
         n_boot=n_boot,
         scores=scores,
@@ -160,7 +160,7 @@ def merge(
     return out if copy else None
 
 
-def coded(adata: Any, use_rep: str | Encoder, fit: NDArray[np.bool_], seed: int = 0) -> Coded:
+def coded(adata: Any, use_rep: str | Encoder, fit: NDArray[np.bool_], seed: int = 0) -> Embedded:
     """The representation of the cells.
 
     Args:
@@ -175,32 +175,32 @@ def coded(adata: Any, use_rep: str | Encoder, fit: NDArray[np.bool_], seed: int 
     """
     if callable(use_rep):
         z = np.concatenate([np.asarray(use_rep(block)) for block in _blocks(_matrix(adata))])
-        return Coded(z, None, float("nan"), getattr(use_rep, "__name__", "encoder"))
+        return Embedded(z, None, float("nan"), getattr(use_rep, "__name__", "encoder"))
     if match := re.fullmatch(r"pca:(\d+)", use_rep):
         x = _matrix(adata)
         if int(match[1]) < 1:
             raise UsageError(f"use_rep {use_rep!r}: give at least 1 component")
         axes = principal_axes(x, int(match[1]), fit, seed)
-        return Coded(axes.encode(x), axes, axes.residual, use_rep)
+        return Embedded(axes.encode(x), axes, axes.residual, use_rep)
     if use_rep == "X":
         x = _matrix(adata)
         if hasattr(x, "tocsr"):
             raise UsageError("use_rep 'X': a sparse X would have to be made dense: use pca:50, or an embedding in obsm")
         if (size := x.shape[1]) > MOST:
             raise UsageError(f"use_rep 'X': {size:,} columns are too many for a critic, {MOST:,} at most: use pca:50")
-        return Coded(np.asarray(x), Axes(np.zeros(size), np.eye(size), 0.0, 1.0), 0.0, use_rep)
+        return Embedded(np.asarray(x), Axes(np.zeros(size), np.eye(size), 0.0, 1.0), 0.0, use_rep)
     if use_rep not in adata.obsm:
         known = ", ".join(map(str, adata.obsm.keys())) or "none"
         raise UsageError(f"use_rep {use_rep!r}: the embeddings in obsm are {known}: choose one, X, or pca:50")
     z = np.asarray(adata.obsm[use_rep])
     loadings = adata.varm["PCs"] if use_rep == "X_pca" and "PCs" in adata.varm else None
     if loadings is None or loadings.shape[1] < z.shape[1]:
-        return Coded(z, None, float("nan"), use_rep)
+        return Embedded(z, None, float("nan"), use_rep)
     a = np.asarray(loadings, np.float64)[:, : z.shape[1]]
     if adata.X is None or not _affine(rows_of(adata.X), a, z):
         note = 'X_pca is not X times varm["PCs"] (X was scaled or replaced since?): no layer was written; use pca:50'
-        return Coded(z, None, float("nan"), use_rep, note)
-    return Coded(z, Axes(np.zeros(len(a)), a, float("nan"), float("nan")), float("nan"), use_rep)
+        return Embedded(z, None, float("nan"), use_rep, note)
+    return Embedded(z, Axes(np.zeros(len(a)), a, float("nan"), float("nan")), float("nan"), use_rep)
 
 
 def _affine(x: Any, axes: NDArray[Any], z: NDArray[Any], most: int = 500) -> bool:
@@ -211,7 +211,7 @@ def _affine(x: Any, axes: NDArray[Any], z: NDArray[Any], most: int = 500) -> boo
     return bool(len(some)) and float(gap.std(0).max()) <= 0.01 * float(z[some].std(0).max())
 
 
-def decoded(x: Any, code: Coded, z: NDArray[Any]) -> Any:
+def decoded(x: Any, code: Embedded, z: NDArray[Any]) -> Any:
     """Values of the cells after the merge, like x: each row that moved plus its displacement in genes.
 
     Args:
@@ -237,7 +237,7 @@ def decoded(x: Any, code: Coded, z: NDArray[Any]) -> Any:
     return out
 
 
-def _record(merged: Merged, code: Coded, batch_key: str, label_key: str | None, fit_on: str) -> dict[str, Any]:
+def _record(merged: Merged, code: Embedded, batch_key: str, label_key: str | None, fit_on: str) -> dict[str, Any]:
     """What goes into uns: text, numbers, arrays and dictionaries of these, as .h5ad files can hold."""
     found = merged.as_dict()
     clouds = found.pop("clouds")

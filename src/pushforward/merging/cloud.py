@@ -19,15 +19,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from pushforward.data.noise import Noise
 from pushforward.divergences import Divergence, locate
 from pushforward.dynamics.velocity import Ascent
 from pushforward.errors import TrainingError, UsageError
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles import Particles
-from pushforward.methods.watch import Until
+from pushforward.methods.particles.driver import Particles
+from pushforward.methods.particles.stopping import Until
 from pushforward.nets import lipschitz as nets
-from pushforward.penalties import lipschitz as penalty
+from pushforward.objectives.penalties import lipschitz as penalty
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Labels, Samples
 
@@ -171,7 +171,7 @@ def transport_cloud(
         if k == 1:  # small divergences are mostly noise, which a share of them would follow for ever
             share = how.plateau * max(1.0, how.lipschitz / max(float(divergence[0]), 1e-6))
             arrived = Until(plateau=share, kinetic=STILL * how.lipschitz**2)
-        if turn == how.steps and k < turn and (reason := arrived.reason(cloud.diary, k, 0.0)):
+        if turn == how.steps and k < turn and (reason := arrived.reason(cloud.accounts, k, 0.0)):
             turn, why = k, reason
         if tick:
             tick(k / (turn * (1 + how.settle)))
@@ -186,7 +186,7 @@ def transport_cloud(
     bound = nets.certificate(flow.critic.net) if certified else float(v.norm(dim=1).max())
     return Way(
         cloud.particles,
-        cloud.diary.path,
+        cloud.accounts.path,
         v.norm(dim=1),
         torch.stack(divergence).tolist(),
         torch.stack(kinetic).tolist(),

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from pushforward.geometry.kernels import energy
-from pushforward.metrics.kernel import mmd_squared
-from pushforward.metrics.transport import wasserstein
+from pushforward.metrics.quality.transport import wasserstein
+from pushforward.metrics.two_sample.kernel import mmd_squared
 
 __all__ = ["distances", "memorised"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pushforward.data import arrays
+from pushforward.data.formats import arrays
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError
 from pushforward.pictures import replace_file

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["LEAST", "Few", "Leg", "Mode", "Plan", "named", "plan"]
+__all__ = ["LEAST", "Leg", "Mode", "Plan", "Scarce", "named", "plan"]
 
 Mode: TypeAlias = Literal["unconditional", "per_class", "conditional"]
-Few: TypeAlias = Literal["error", "carry"]
+Scarce: TypeAlias = Literal["error", "carry"]
 Rows: TypeAlias = NDArray[np.int64]
 
 LEAST = 10
@@ -80,7 +80,7 @@ def plan(
     sources: Sequence[str] | None = None,
     labels: NDArray[np.str_] | None = None,
     mode: Mode | None = None,
-    few: Few = "error",
+    scarce: Scarce = "error",
     least: int = LEAST,
 ) -> Plan:
     """Divide the cells into clouds.
@@ -91,7 +91,7 @@ def plan(
         sources: Batches that move; all others if None.
         labels: Class of each cell, (n,), empty where it is not known.
         mode: How labels are used; per_class where all moving cells have one, else unconditional, if None.
-        few: What becomes of classes with fewer than `least` cells on either side.
+        scarce: What becomes of classes with fewer than `least` cells on either side.
         least: Cells that a class must have.
 
     Raises:
@@ -124,7 +124,7 @@ def plan(
         if chosen == "unconditional" or labels is None:
             legs.append(Leg(name, "", rows, onto))
             continue
-        mine = _by_class(name, rows, onto, labels, few, least)
+        mine = _by_class(name, rows, onto, labels, scarce, least)
         left = np.setdiff1d(rows, np.concatenate([leg.rows for leg in mine]))
         if len(left):
             carried[name] = left
@@ -155,7 +155,7 @@ def _mode(
     return mode or "per_class", []
 
 
-def _by_class(name: str, rows: Rows, onto: Rows, labels: NDArray[np.str_], few: Few, least: int) -> list[Leg]:
+def _by_class(name: str, rows: Rows, onto: Rows, labels: NDArray[np.str_], scarce: Scarce, least: int) -> list[Leg]:
     legs, short = list[Leg](), list[str]()
     for label in sorted(set(labels[rows].tolist())):
         leg = Leg(name, label, rows[labels[rows] == label], onto[labels[onto] == label])
@@ -163,11 +163,11 @@ def _by_class(name: str, rows: Rows, onto: Rows, labels: NDArray[np.str_], few: 
             legs.append(leg)
         else:
             short.append(f"{label!r} has {len(leg.rows)} and {len(leg.onto)}")
-    if short and few == "error":
+    if short and scarce == "error":
         words = "; ".join(short[:3]) + (f" and {len(short) - 3} classes more" if len(short) > 3 else "")
         raise DataError(
             f"class {words} cells in {name!r} and the target, below {least}: "
-            "let few='carry' (--few carry) move such cells with their neighbours"
+            "let scarce='carry' (--scarce carry) move such cells with their neighbours"
         )
     if not legs:
         raise DataError(f"no class has {least} cells in both {name!r} and the target: use the mode unconditional")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pushforward.metrics.features import RAW, Features
+from pushforward.metrics.core.features import RAW, Features
 
 __all__ = [
     "Comparison",

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
-from pushforward.metrics import ranks
-from pushforward.metrics.digits8 import digits8
-from pushforward.metrics.features import RAW, Features
-from pushforward.metrics.memorisation import copies
-from pushforward.metrics.reference import check_compared, compare
-from pushforward.metrics.result import Measure, Report, plain
+from pushforward.metrics.copying.memorisation import copies
+from pushforward.metrics.core import ranks
+from pushforward.metrics.core.features import RAW, Features
+from pushforward.metrics.core.reference import check_compared, compare
+from pushforward.metrics.core.result import Measure, Report, plain
+from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.suite import DEFAULT_IMAGES, DEFAULT_POINTS, Comparison, Part
 
 __all__ = ["Metric", "Watch", "evaluate", "own_part"]

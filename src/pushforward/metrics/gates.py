@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pushforward.errors import UsageError
-from pushforward.metrics.memorisation import copies
-from pushforward.metrics.result import Measure, holm, plain, test_values
+from pushforward.metrics.copying.memorisation import copies
+from pushforward.metrics.core.result import Measure, holm, plain, test_values
 
 __all__ = ["Gate", "parse_gate"]
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from pushforward.metrics.class_score import class_score
-from pushforward.metrics.classifier import Classifier, boosting, c2st, logistic, nearest, network
 from pushforward.metrics.comparison import (
     Comparison,
     assignment_cost,
@@ -26,22 +24,24 @@ from pushforward.metrics.comparison import (
     test_cost,
     training_cost,
 )
-from pushforward.metrics.deep_kernel import deep_kernel_test
-from pushforward.metrics.features import RAW
-from pushforward.metrics.frechet import frechet_distance
-from pushforward.metrics.frechet_limit import frechet_limit
-from pushforward.metrics.kernel import energy_distance, mmd
-from pushforward.metrics.kid import kid, kid_subsets
-from pushforward.metrics.manifold import manifold
-from pushforward.metrics.memorisation import memorisation
-from pushforward.metrics.modes import class_shares, classes, modes
+from pushforward.metrics.copying.memorisation import memorisation
+from pushforward.metrics.core.features import RAW
+from pushforward.metrics.core.result import Measure
 from pushforward.metrics.networks.inception import is_true_inception
-from pushforward.metrics.result import Measure
-from pushforward.metrics.sinkhorn import sinkhorn
-from pushforward.metrics.sliced_test import sliced_test
-from pushforward.metrics.stacked import stacked_modes
-from pushforward.metrics.tails import tails
-from pushforward.metrics.transport import sliced_w2, w1, w2
+from pushforward.metrics.quality.class_score import class_score
+from pushforward.metrics.quality.frechet import frechet_distance
+from pushforward.metrics.quality.frechet_limit import frechet_limit
+from pushforward.metrics.quality.kid import kid, kid_subsets
+from pushforward.metrics.quality.manifold import manifold
+from pushforward.metrics.quality.modes import class_shares, classes, modes
+from pushforward.metrics.quality.sinkhorn import sinkhorn
+from pushforward.metrics.quality.stacked import stacked_modes
+from pushforward.metrics.quality.tails import tails
+from pushforward.metrics.quality.transport import sliced_w2, w1, w2
+from pushforward.metrics.two_sample.classifier import Classifier, boosting, c2st, logistic, nearest, network
+from pushforward.metrics.two_sample.deep_kernel import deep_kernel_test
+from pushforward.metrics.two_sample.kernel import energy_distance, mmd
+from pushforward.metrics.two_sample.sliced_test import sliced_test
 
 __all__ = ["DEFAULT_IMAGES", "DEFAULT_POINTS", "PARTS", "TESTS", "Comparison", "Part"]
 

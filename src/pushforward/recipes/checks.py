@@ -42,7 +42,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "warmup": (0, 10**6),
     "start": (-1e30, 1e30),
     "spread": (0, 1e30),
-    "extra": (0, 10**8),
+    "tracers": (0, 10**8),
     "record": (0, 10**9),
     "diagnose": (0, 10**9),
     "tol": (0, math.inf),

@@ -13,8 +13,8 @@ from pushforward.data import Batches, Dataset
 from pushforward.divergences import locate
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.latent import Latent
-from pushforward.methods.particles import Particles
+from pushforward.methods.particles.driver import Particles
+from pushforward.methods.sources import Latent
 from pushforward.nets import autoencoder
 from pushforward.nets.blocks import seeded
 from pushforward.recipes.wiring import adam
@@ -22,7 +22,7 @@ from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.types import Flow, Labels, Randomness, Samples
 
-__all__ = ["Net", "codec_of", "few", "flow_of", "of_class", "parse", "particles_of"]
+__all__ = ["Net", "codec_of", "first", "flow_of", "of_class", "parse", "particles_of"]
 
 Net = Literal["dense", "convolutional"]
 
@@ -91,7 +91,7 @@ def particles_of(
     )
 
 
-def few(data: Dataset, rows: int | None) -> Dataset:
+def first(data: Dataset, rows: int | None) -> Dataset:
     """A data set of which only the first rows are there to learn from; all if None."""
     if rows is None:
         return data

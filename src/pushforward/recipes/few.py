@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pushforward.data import Dataset
     from pushforward.divergences import Divergence
-    from pushforward.methods.gan import GAN
+    from pushforward.methods.adversarial.gan import GAN
     from pushforward.training.experiment import Experiment
     from pushforward.training.learner import Learner
     from pushforward.types import Penalty, Randomness, Samples, Schedule
@@ -91,9 +91,9 @@ def few_particles(
     from pushforward.data import Noise
     from pushforward.divergences import locate
     from pushforward.flows.critic import CriticFlow
-    from pushforward.methods.particles import Particles
-    from pushforward.methods.vgrow import clamp
-    from pushforward.penalties import lipschitz
+    from pushforward.methods.adversarial.vgrow import clamp
+    from pushforward.methods.particles.driver import Particles
+    from pushforward.objectives.penalties import lipschitz
     from pushforward.recipes import wiring
     from pushforward.training.schedule import cosine
 
@@ -184,7 +184,7 @@ def few_gan(
     """
     from pushforward.data import Noise
     from pushforward.divergences import locate
-    from pushforward.penalties import lipschitz
+    from pushforward.objectives.penalties import lipschitz
     from pushforward.recipes import wiring
 
     psi, rng = locate(divergence), Noise(seed)
@@ -254,7 +254,7 @@ def few_wgan_gp(
     """
     from pushforward.data import Noise
     from pushforward.divergences import W1
-    from pushforward.penalties import gradient_penalty
+    from pushforward.objectives.penalties import gradient_penalty
     from pushforward.recipes import wiring
 
     rng = Noise(seed)
@@ -289,8 +289,8 @@ def _gan(
     from torch import nn
 
     from pushforward.flows.critic import CriticFlow
-    from pushforward.methods.gan import GAN
-    from pushforward.methods.latent import Normal
+    from pushforward.methods.adversarial.gan import GAN
+    from pushforward.methods.sources import Normal
     from pushforward.nets import mlp
     from pushforward.nets.blocks import seeded
     from pushforward.recipes import wiring

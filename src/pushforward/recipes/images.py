@@ -54,9 +54,9 @@ def vgrow_digits(
     from pushforward.data import Noise
     from pushforward.divergences import locate
     from pushforward.flows.critic import CriticFlow
-    from pushforward.methods.latent import Normal
-    from pushforward.methods.vgrow import gan
-    from pushforward.metrics.digits8 import digits8
+    from pushforward.methods.adversarial.vgrow import gan
+    from pushforward.methods.sources import Normal
+    from pushforward.metrics.networks.digits8 import digits8
     from pushforward.nets import mlp
     from pushforward.nets.blocks import seeded
     from pushforward.recipes import wiring
@@ -139,11 +139,11 @@ def vgrow_images(
     from pushforward.data import Noise
     from pushforward.divergences import locate
     from pushforward.flows.critic import CriticFlow
-    from pushforward.methods import vgrow
-    from pushforward.methods.latent import Normal
+    from pushforward.methods.adversarial import vgrow
+    from pushforward.methods.sources import Normal
     from pushforward.nets import dcgan, resnet
     from pushforward.nets.blocks import seeded
-    from pushforward.penalties import spectral as normalised
+    from pushforward.objectives.penalties import spectral as normalised
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, step_decay
@@ -250,11 +250,11 @@ def gan_images(
     from pushforward.data import Noise
     from pushforward.divergences import locate
     from pushforward.flows.critic import CriticFlow
-    from pushforward.methods.gan import GAN
-    from pushforward.methods.latent import Normal
+    from pushforward.methods.adversarial.gan import GAN
+    from pushforward.methods.sources import Normal
     from pushforward.nets import dcgan, resnet
     from pushforward.nets.blocks import seeded
-    from pushforward.penalties import spectral as normalised
+    from pushforward.objectives.penalties import spectral as normalised
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
 

@@ -81,10 +81,10 @@ def latent_particles(
         seed: Seed of the split, the nets, the batches and the first particles.
     """
     from pushforward.data import Noise
-    from pushforward.methods.coded import Coded
-    from pushforward.methods.distill import Distilled
-    from pushforward.methods.latent import Normal
-    from pushforward.methods.vgrow import clamp
+    from pushforward.methods.adversarial.vgrow import clamp
+    from pushforward.methods.latent.distilled import Distilled
+    from pushforward.methods.latent.in_code_space import InCodeSpace
+    from pushforward.methods.sources import Normal
     from pushforward.nets import lipschitz, mlp
     from pushforward.nets.blocks import seeded
     from pushforward.recipes import coding, wiring
@@ -101,7 +101,7 @@ def latent_particles(
         limit=None if codec_rows else limit,
         test_fraction=test_fraction,
     )
-    seen, rng = coding.few(whole, limit), Noise(seed)
+    seen, rng = coding.first(whole, limit), Noise(seed)
     coder, learning, lessons = coding.codec_of(
         codec,
         whole,
@@ -142,7 +142,7 @@ def latent_particles(
             lessons=steps,
         )
     return wiring.experiment(
-        Coded(coder, method, learning, lessons, project=clamp(-1, 1) if seen.kind == "images" else None),
+        InCodeSpace(coder, method, learning, lessons, project=clamp(-1, 1) if seen.kind == "images" else None),
         seen,
         batch=batch,
         steps=learning + steps + distil_steps,
@@ -207,10 +207,10 @@ def toy_latent(
         seed: Seed of the points, the nets, the batches and the first particles.
     """
     from pushforward.data import Noise
-    from pushforward.data.lift import lift
-    from pushforward.flows.mobile import Pullback
-    from pushforward.methods.coded import Coded
-    from pushforward.methods.latent import Normal
+    from pushforward.data.toys.lift import lift
+    from pushforward.flows.preconditioned import Pullback
+    from pushforward.methods.latent.in_code_space import InCodeSpace
+    from pushforward.methods.sources import Normal
     from pushforward.nets import lipschitz
     from pushforward.nets.blocks import seeded
     from pushforward.recipes import coding, wiring
@@ -228,7 +228,7 @@ def toy_latent(
         flow, rng.normal(particles, size), rng, step=step, steps=steps, warmup=warmup, source=Normal(size)
     )
     return wiring.experiment(
-        Coded(coder, method, learning, lessons, encoded=encoded),
+        InCodeSpace(coder, method, learning, lessons, encoded=encoded),
         points,
         batch=batch,
         steps=learning + steps,
@@ -299,8 +299,8 @@ def digit_to_digit(
     import torch
 
     from pushforward.data import Noise
-    from pushforward.methods.coded import Coded
-    from pushforward.methods.vgrow import clamp
+    from pushforward.methods.adversarial.vgrow import clamp
+    from pushforward.methods.latent.in_code_space import InCodeSpace
     from pushforward.nets import lipschitz
     from pushforward.nets.blocks import seeded
     from pushforward.recipes import coding, wiring
@@ -324,5 +324,5 @@ def digit_to_digit(
             critic = lipschitz.critic(size, width=width, depth=depth, slope=slope)
         flow = coding.flow_of(critic, divergence, calls=steps + warmup, updates=critic_steps, rate=rate)
         moved = moving(flow, torch.zeros(len(start), size))
-        method = Coded(coder, moved, learning, lessons, starts=start, project=clamp(-1, 1))
+        method = InCodeSpace(coder, moved, learning, lessons, starts=start, project=clamp(-1, 1))
     return wiring.experiment(method, new, batch=batch, steps=learning + steps, seed=seed, threads=1)

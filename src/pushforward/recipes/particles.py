@@ -31,7 +31,7 @@ def toy_particles(
     penalty: float = 10.0,
     steps: int = 400,
     particles: int = 1000,
-    extra: int = 0,
+    tracers: int = 0,
     batch: int = 1000,
     start: float = 0.0,
     spread: float = 1.0,
@@ -74,7 +74,7 @@ def toy_particles(
         penalty: Weight on slopes beyond it, for `--critic penalty`.
         steps: Steps of all particles.
         particles: Number of particles.
-        extra: Further points that ride along without being seen by the critic.
+        tracers: Further points that ride along without being seen by the critic.
         batch: Rows of data, and particles, that a critic sees in a step.
         start: Mean of the first particles in each coordinate, in standardised data units.
         spread: Their standard deviation.
@@ -104,11 +104,11 @@ def toy_particles(
     from pushforward.divergences import locate
     from pushforward.dynamics import integrate
     from pushforward.flows.critic import CriticFlow
-    from pushforward.methods.particles import Gaussian, Particles
-    from pushforward.methods.watch import Until
+    from pushforward.methods.particles.driver import Gaussian, Particles
+    from pushforward.methods.particles.stopping import Until
     from pushforward.nets import lipschitz
     from pushforward.nets.blocks import seeded
-    from pushforward.penalties import excess
+    from pushforward.objectives.penalties import excess
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, linear
@@ -146,8 +146,8 @@ def toy_particles(
         schedule=linear(steps, step_end, 0.5),
         refit=refit,
         labels=None if known is None else known[rng.integers(len(known), particles)],
-        extra=source(rng, extra) if extra else None,
-        extra_labels=None if known is None or not extra else known[rng.integers(len(known), extra)],
+        tracers=source(rng, tracers) if tracers else None,
+        tracer_labels=None if known is None or not tracers else known[rng.integers(len(known), tracers)],
         batch=batch if batch < particles else None,
         held=lambda: held if known is None or held_labels is None else (held, held_labels),
         diagnose=diagnose,
@@ -231,15 +231,15 @@ def swiss_roll(
     slope: float = 0.5,
     steps: int = 1200,
     particles: int = 200,
-    extra: int = 4800,
+    tracers: int = 4800,
     step: float = 0.1,
     scheme: Scheme = "heun",
     compile: bool = False,
     seed: int = 0,
 ) -> Experiment:
-    """A rolled sheet in space from 200 points of it, with thousands of riders that the critic never sees.
+    """A rolled sheet in space from 200 points of it, with thousands of tracers that the critic never sees.
 
-    Expect the riders on the roll, a little less sharp than the particles: they inherit what 200 points can say.
+    Expect the tracers on the roll, a little less sharp than the particles: they inherit what 200 points can say.
 
     Args:
         divergence: As for toy_particles.
@@ -247,7 +247,7 @@ def swiss_roll(
         slope: Largest slope, in scores per standardised data unit.
         steps: Steps of all particles.
         particles: Number of particles, and of data.
-        extra: Riders.
+        tracers: Tracers.
         step: Time of a step.
         scheme: As for toy_particles.
         compile: As for toy_particles.
@@ -255,7 +255,7 @@ def swiss_roll(
     """
     return toy_particles(
         data="toy:swiss_roll3", limit=particles + 1000, test_fraction=1000 / (particles + 1000), divergence=divergence,
-        critic=critic, slope=slope, steps=steps, particles=particles, extra=extra, batch=particles, spread=0.5,
+        critic=critic, slope=slope, steps=steps, particles=particles, tracers=tracers, batch=particles, spread=0.5,
         width=64, critic_steps=5, step=step, step_end=0.1, scheme=scheme, diagnose=10, compile=compile, seed=seed,
     )  # fmt: skip
 

@@ -62,7 +62,7 @@ def flow_particles(
     from pushforward.data import Noise
     from pushforward.dynamics.integrate import Integrator, euler
     from pushforward.dynamics.langevin import Langevin, Metropolis
-    from pushforward.methods.particles import Gaussian, Particles
+    from pushforward.methods.particles.driver import Gaussian, Particles
     from pushforward.recipes import wiring
     from pushforward.training.schedule import linear
 

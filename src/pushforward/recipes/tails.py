@@ -74,7 +74,7 @@ def heavy_tails(
     from pushforward.dynamics import integrate
     from pushforward.errors import UsageError
     from pushforward.flows.critic import CriticFlow
-    from pushforward.methods.particles import Particles
+    from pushforward.methods.particles.driver import Particles
     from pushforward.nets.blocks import seeded
     from pushforward.nets.lipschitz import critic
     from pushforward.recipes import wiring

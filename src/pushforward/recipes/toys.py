@@ -70,8 +70,8 @@ def toy_vgrow(
     from pushforward.data import Noise
     from pushforward.divergences import locate
     from pushforward.flows.critic import CriticFlow
-    from pushforward.methods.latent import Normal
-    from pushforward.methods.vgrow import VGrow
+    from pushforward.methods.adversarial.vgrow import VGrow
+    from pushforward.methods.sources import Normal
     from pushforward.nets import mlp
     from pushforward.nets.blocks import seeded
     from pushforward.recipes import wiring
@@ -157,8 +157,8 @@ def toy_gan(
     from pushforward.data import Noise
     from pushforward.divergences import locate
     from pushforward.flows.critic import CriticFlow
-    from pushforward.methods.gan import GAN
-    from pushforward.methods.latent import Normal
+    from pushforward.methods.adversarial.gan import GAN
+    from pushforward.methods.sources import Normal
     from pushforward.nets import mlp
     from pushforward.nets.blocks import seeded
     from pushforward.recipes import wiring

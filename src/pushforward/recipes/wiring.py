@@ -13,12 +13,12 @@ from pushforward.data import Batches, Dataset, source
 from pushforward.data.dataset import Kind
 from pushforward.divergences import Divergence, dual, logistic
 from pushforward.errors import UsageError
-from pushforward.metrics.digits8 import digits8
-from pushforward.metrics.features import Features
-from pushforward.metrics.frechet import frechet, moments
-from pushforward.metrics.neighbours import chamfer
-from pushforward.metrics.transport import directions, sliced_wasserstein
-from pushforward.penalties import both
+from pushforward.metrics.core.features import Features
+from pushforward.metrics.core.neighbours import chamfer
+from pushforward.metrics.networks.digits8 import digits8
+from pushforward.metrics.quality.frechet import frechet, moments
+from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+from pushforward.objectives.penalties import both
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import MakeOptimiser
 from pushforward.types import Contrast, Method, Penalty, Randomness, Samples

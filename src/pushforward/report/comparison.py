@@ -8,7 +8,7 @@ from typing import Any
 
 from pushforward.report.curves import curves
 from pushforward.report.metrics import FLOOR, error, heading, protocols, reading, value
-from pushforward.report.reading import Run
+from pushforward.report.reading import Record
 from pushforward.report.samples import samples
 from pushforward.report.skeleton import cells, chip, command, fill, name, notes, status
 from pushforward.report.values import count, duration, mapping, number, short, text
@@ -16,7 +16,7 @@ from pushforward.report.values import count, duration, mapping, number, short, t
 __all__ = ["page_of_many"]
 
 
-def page_of_many(runs: Sequence[Run]) -> str:
+def page_of_many(runs: Sequence[Record]) -> str:
     """The page that compares several runs, as HTML."""
     items = "".join(
         f'<li class="r{k % 8}"><h3><span class="chip"></span>{text(run.label)} '
@@ -31,7 +31,7 @@ def page_of_many(runs: Sequence[Run]) -> str:
     return fill("Comparison: " + ", ".join(run.label for run in runs), body)
 
 
-def _side_by_side(corner: str, runs: Sequence[Run], rows: Iterable[str]) -> str:
+def _side_by_side(corner: str, runs: Sequence[Record], rows: Iterable[str]) -> str:
     """A table with a column for each run."""
     heads = cells("th", [corner, *(chip(k, run.label) for k, run in enumerate(runs))])
     return (
@@ -40,7 +40,7 @@ def _side_by_side(corner: str, runs: Sequence[Run], rows: Iterable[str]) -> str:
     )
 
 
-def _metrics(runs: Sequence[Run]) -> str:
+def _metrics(runs: Sequence[Record]) -> str:
     metrics = list(dict.fromkeys(metric for run in runs for metric in run.metrics))
     title = "<section><h2>Metrics</h2>"
     if not metrics:
@@ -53,7 +53,7 @@ def _metrics(runs: Sequence[Run]) -> str:
     )
 
 
-def _metric(metric: str, runs: Sequence[Run]) -> str:
+def _metric(metric: str, runs: Sequence[Record]) -> str:
     """One metric of all runs; its best value is marked only where all were measured alike."""
     records = [run.metrics.get(metric) for run in runs]
     known = [record for record in records if record is not None]
@@ -80,7 +80,7 @@ def _cell(record: dict[str, Any] | None, best: float | None, word: str) -> str:
     return f'<td><span class="big">{value(record)}</span>{mark}{lines}</td>'
 
 
-def _setups(runs: Sequence[Run]) -> str:
+def _setups(runs: Sequence[Record]) -> str:
     """What differs between the runs first, in bold, then what they share."""
     columns = [_settings(run.info) for run in runs]
     settings = dict.fromkeys(setting for column in columns for setting in column)

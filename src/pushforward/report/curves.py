@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from pushforward.report.chart import Scale, chart
-from pushforward.report.reading import MONITOR, Run
+from pushforward.report.figures.chart import Scale, chart
+from pushforward.report.reading import MONITOR, Record
 from pushforward.report.skeleton import chip
 from pushforward.report.values import digits, mapping, number, short, text
 
@@ -149,7 +149,7 @@ NAMES = {
 }
 
 
-def curves(runs: Sequence[Run]) -> str:
+def curves(runs: Sequence[Record]) -> str:
     """The section with all curves, known numbers first; runs are drawn over each other.
 
     Numbers that belong together share a picture on the page of one run; of several runs, each number has its own.
@@ -168,7 +168,7 @@ def curves(runs: Sequence[Run]) -> str:
     )
 
 
-def _card(name: str, runs: Sequence[Run]) -> str:
+def _card(name: str, runs: Sequence[Record]) -> str:
     term = _term(name, runs)
     lines = {k: run.curves[name] for k, run in enumerate(runs) if name in run.curves}
     known = [name]
@@ -191,7 +191,7 @@ def _card(name: str, runs: Sequence[Run]) -> str:
     )
 
 
-def _term(name: str, runs: Sequence[Run]) -> Term:
+def _term(name: str, runs: Sequence[Record]) -> Term:
     term = TERMS.get(name, Term(name, "A number that this method reports."))
     if name in ("bound", "critic") and not all(run.logistic for run in runs):
         other = (
@@ -221,7 +221,7 @@ def _last(values: Sequence[float | None], healthy: tuple[float, float] | None) -
     return f'last {short(last, 3)} · <span class="mark {grade}">{word}</span>'
 
 
-def _best(run: Run) -> tuple[float, float] | None:
+def _best(run: Record) -> tuple[float, float] | None:
     """Step and score of the best checkpoint."""
     step, score = (number(mapping(run.info.get("best")).get(key)) for key in ("step", "score"))
     return None if step is None or score is None else (step, score)

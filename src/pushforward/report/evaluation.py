@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from pushforward.metrics.result import Measure, Report, to_json
+from pushforward.metrics.core.result import Measure, Report, to_json
 from pushforward.pictures import grid, replace_file, scatter
+from pushforward.report.figures.plots import bars, histogram, quantiles
 from pushforward.report.metrics import FLOOR, rows
-from pushforward.report.plots import bars, histogram, quantiles
 from pushforward.report.skeleton import command, fill, png_uri
 from pushforward.report.values import short, text
 

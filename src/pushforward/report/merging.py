@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pushforward.metrics.integration import ABOUT
+from pushforward.metrics.integration.table import ABOUT
 from pushforward.pictures import replace_file
 from pushforward.report.skeleton import cells, command, fill, png_uri
 from pushforward.report.values import short, text

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from pushforward.report.curves import curves
+from pushforward.report.figures.tails import tails
 from pushforward.report.metrics import FLOOR, reading, rows, value
-from pushforward.report.reading import Run
+from pushforward.report.reading import Record
 from pushforward.report.samples import samples
 from pushforward.report.skeleton import command, fill, name, notes, status
-from pushforward.report.tails import tails
 from pushforward.report.values import count, digits, duration, mapping, number, short, text, when
 
 __all__ = ["page_of_one"]
@@ -25,7 +25,7 @@ WORDS = {
 }
 
 
-def page_of_one(run: Run) -> str:
+def page_of_one(run: Record) -> str:
     """The page of one run, as HTML."""
     head = (
         f'<p class="eyebrow">pushforward · report of a run</p><h1>{name(run)}</h1>'
@@ -35,7 +35,7 @@ def page_of_one(run: Run) -> str:
     return fill(f"{run.info['recipe']} on {run.data.get('name', 'unknown data')}", body)
 
 
-def _facts(run: Run) -> str:
+def _facts(run: Record) -> str:
     info, best = run.info, mapping(run.info.get("best"))
     seconds, step = number(info.get("seconds")), number(info.get("step"))
     pace = f"{digits(step / seconds, 3)} steps a second" if seconds and step and seconds > 0 else ""
@@ -58,7 +58,7 @@ def _facts(run: Run) -> str:
     return f'<dl class="facts">{items}</dl>'
 
 
-def _metrics(run: Run) -> str:
+def _metrics(run: Record) -> str:
     title = '<section><h2 id="metrics">Metrics</h2>'
     if not run.metrics:
         return title + '<p class="lead">There are none yet: evaluate the run to fill this in.</p></section>'
@@ -69,7 +69,7 @@ def _metrics(run: Run) -> str:
     )
 
 
-def _setup(run: Run) -> str:
+def _setup(run: Record) -> str:
     info, data = run.info, dict(run.data)
     if isinstance(event := data.get("event"), list):
         data["event"] = " × ".join(map(str, event))

@@ -13,17 +13,17 @@ from typing import Any
 
 from pushforward.errors import DataError
 from pushforward.pictures import Film, Points, read_clouds, read_grids
-from pushforward.report.chart import Curve
 from pushforward.report.classes import Classes, read_classes
+from pushforward.report.figures.chart import Curve
 from pushforward.report.values import count, is_number, mapping, number
 
-__all__ = ["MONITOR", "Run", "labels", "read_run"]
+__all__ = ["MONITOR", "Record", "labels", "read_run"]
 
 MONITOR = "monitor: score"  # not a term's name: the lines {"step", "score"} of the log
 
 
 @dataclass
-class Run:
+class Record:
     """What a run folder holds, read with care.
 
     Attributes:
@@ -87,7 +87,7 @@ def labels(paths: Sequence[Path]) -> list[str]:
     return [f"{name} ({k + 1})" if names.count(name) > 1 else name for k, name in enumerate(names)]
 
 
-def read_run(folder: Path, label: str) -> Run:
+def read_run(folder: Path, label: str) -> Record:
     """Read all of a run that a page shows.
 
     Args:
@@ -97,7 +97,7 @@ def read_run(folder: Path, label: str) -> Run:
     Raises:
         DataError: If run.json is missing or damaged.
     """
-    run = Run(label, _read_info(folder / "run.json"))
+    run = Record(label, _read_info(folder / "run.json"))
     _read_log(folder / "log.jsonl", run)
     _read_metrics(folder / "metrics.json", run)
     _read_samples(folder / "samples", run)
@@ -120,7 +120,7 @@ def _read_info(path: Path) -> dict[str, Any]:
     return info
 
 
-def _read_log(path: Path, run: Run) -> None:
+def _read_log(path: Path, run: Record) -> None:
     """Collect the curves; a line with nothing but step and score is the monitor's."""
     try:
         lines = path.read_bytes().splitlines()
@@ -155,7 +155,7 @@ def _read_line(line: bytes) -> dict[str, Any]:
         return {}
 
 
-def _read_metrics(path: Path, run: Run) -> None:
+def _read_metrics(path: Path, run: Record) -> None:
     try:
         stored = mapping(json.loads(path.read_bytes()))
     except FileNotFoundError:
@@ -172,7 +172,7 @@ def _read_metrics(path: Path, run: Run) -> None:
         run.measured = f"the {stored['checkpoint']} checkpoint{step}"
 
 
-def _read_samples(folder: Path, run: Run) -> None:
+def _read_samples(folder: Path, run: Record) -> None:
     run.grids, run.clouds = read_grids(folder), read_clouds(folder)
     run.classes = read_classes(folder, run.clouds)
     damaged = run.grids.damaged + run.clouds.damaged

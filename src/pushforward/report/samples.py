@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward.pictures import Points, view
-from pushforward.report.clouds import canvas, plane
-from pushforward.report.reading import Run
+from pushforward.report.figures.clouds import canvas, plane
+from pushforward.report.reading import Record
 from pushforward.report.skeleton import chip, png_uri
 from pushforward.report.values import digits, text
 
@@ -23,7 +23,7 @@ CONTROLS = (
 )
 
 
-def samples(runs: Sequence[Run]) -> str:
+def samples(runs: Sequence[Record]) -> str:
     """The section with all samples: runs on the same data stand together, followed by the data."""
     groups: dict[str, list[int]] = {}
     for k, run in enumerate(runs):
@@ -40,11 +40,11 @@ def samples(runs: Sequence[Run]) -> str:
     )
 
 
-def _caption(runs: Sequence[Run], k: int) -> str:
+def _caption(runs: Sequence[Record], k: int) -> str:
     return "<b>Samples</b>" if len(runs) == 1 else f'<span class="chip"></span><b>{text(runs[k].label)}</b>'
 
 
-def _grids(runs: Sequence[Run], group: Sequence[int]) -> list[str]:
+def _grids(runs: Sequence[Record], group: Sequence[int]) -> list[str]:
     """Grids of the runs that have no clouds."""
     shown = [k for k in group if runs[k].grids.frames and not runs[k].clouds.frames]
     stages = [_grid(runs, k) for k in shown]
@@ -57,7 +57,7 @@ def _grids(runs: Sequence[Run], group: Sequence[int]) -> list[str]:
     return stages
 
 
-def _grid(runs: Sequence[Run], k: int) -> str:
+def _grid(runs: Sequence[Record], k: int) -> str:
     """All grids of one run, the last one visible."""
     film = runs[k].grids
     last = len(film.frames) - 1
@@ -71,7 +71,7 @@ def _grid(runs: Sequence[Run], k: int) -> str:
     )
 
 
-def _clouds(runs: Sequence[Run], group: Sequence[int]) -> list[str]:
+def _clouds(runs: Sequence[Record], group: Sequence[int]) -> list[str]:
     """Canvases that show the same part of the plane."""
     flat = {k: plane(runs[k].clouds.data, runs[k].clouds.frames) for k in group if runs[k].clouds.frames}
     if not flat:
@@ -92,7 +92,7 @@ def _legend(names: Sequence[str]) -> str:
     return f'<span class="legend">{"".join(f"<span>{chip(k, name)}</span>" for k, name in enumerate(names))}</span>'
 
 
-def _cloud(runs: Sequence[Run], k: int, real: Points | None, frames: list[Points], words: str, box: Points) -> str:
+def _cloud(runs: Sequence[Record], k: int, real: Points | None, frames: list[Points], words: str, box: Points) -> str:
     steps, held = runs[k].clouds.steps, np.empty((0, 2)) if real is None else real
     classes = runs[k].classes if len(runs) == 1 else None  # of several runs, a colour means the run
     size = f"{len(frames[-1]):,}" + (f" over {len(held):,} held-out points" if len(held) else "")

@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 from pushforward import __version__
-from pushforward.report.reading import Run
+from pushforward.report.reading import Record
 from pushforward.report.values import count, text
 
 __all__ = ["cells", "chip", "command", "fill", "name", "notes", "png_uri", "status"]
@@ -32,7 +32,7 @@ def _digest(content: str) -> str:
     return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
 
 
-def name(run: Run) -> str:
+def name(run: Record) -> str:
     """What was trained on what."""
     return f"{text(run.info['recipe'])} <small>on</small> {text(run.data.get('name', 'unknown data'))}"
 
@@ -56,7 +56,7 @@ def status(info: dict[str, Any]) -> str:
     return f'<p class="status {grade}"><span>{words}</span></p>'
 
 
-def notes(runs: Sequence[Run]) -> str:
+def notes(runs: Sequence[Record]) -> str:
     """What is missing, damaged or not to be compared."""
     said = [f"{run.label}: {note}" if len(runs) > 1 else note for run in runs for note in run.notes]
     if len({run.digest for run in runs}) > 1:

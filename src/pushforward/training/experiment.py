@@ -9,7 +9,7 @@ from typing import Protocol
 from torch import Tensor
 
 from pushforward.data.dataset import Dataset
-from pushforward.metrics.features import Features
+from pushforward.metrics.core.features import Features
 from pushforward.types import Batch, Method
 
 __all__ = ["Experiment", "Stream"]

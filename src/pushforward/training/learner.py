@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from pushforward.training.placement import Placement
+from pushforward.parallel.placement import Placement
 from pushforward.training.schedule import constant
 from pushforward.types import Scalar, Schedule
 

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, distributed
 
 from pushforward.data.dataset import Dataset
-from pushforward.data.noise import Noise
 from pushforward.errors import DataError, UsageError
+from pushforward.parallel.placement import Placement
+from pushforward.randomness import Noise
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.loop import train
-from pushforward.training.placement import Placement
 from pushforward.training.state import Placeable, load_state, place, resume_state, weights
 
 __all__ = ["Progress", "Run", "Status", "Stop", "open_run", "same_data"]

@@ -11,9 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from pushforward.training import sharing
+from pushforward.parallel import sharing
+from pushforward.parallel.placement import Placement
 from pushforward.training.learner import Learner
-from pushforward.training.placement import Placement
 
 __all__ = ["Placeable", "Resumable", "Shared", "load_state", "parts", "place", "resume_state", "reunite", "weights"]
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pushforward.errors import DataError
-from pushforward.metrics.features import RAW, Features, fingerprint
-from pushforward.metrics.moments import moments
-from pushforward.metrics.reference import check_samples
+from pushforward.metrics.core.features import RAW, Features, fingerprint
+from pushforward.metrics.core.moments import moments
+from pushforward.metrics.core.reference import check_samples
 
 __all__ = ["Scale", "fit_scale", "pca", "pixels", "random_features", "scaled", "whitened"]
 

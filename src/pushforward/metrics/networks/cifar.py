@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pushforward.metrics.features import Features
-from pushforward.metrics.weights import check_images, read, restore, space
+from pushforward.metrics.core.features import Features
+from pushforward.metrics.networks.weights import check_images, read, restore, space
 
 __all__ = ["SHA256", "CifarResNet", "cifar_resnet", "to_32x32"]
 

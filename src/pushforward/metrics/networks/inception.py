@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pushforward.errors import DataError
-from pushforward.metrics.features import Features
-from pushforward.metrics.weights import check_images
+from pushforward.metrics.core.features import Features
+from pushforward.metrics.networks.weights import check_images
 
 __all__ = ["FILE", "SHA256_PREFIX", "Inception", "inception", "is_true_inception", "resize_tf1", "to_levels"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pushforward.metrics.features import Features
-from pushforward.metrics.weights import check_images, read, restore, space
+from pushforward.metrics.core.features import Features
+from pushforward.metrics.networks.weights import check_images, read, restore, space
 
 __all__ = ["FASHION_SHA256", "MNIST_SHA256", "LeNet", "fashion_lenet", "lenet", "mnist_lenet", "to_28x28"]
 

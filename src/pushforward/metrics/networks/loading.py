@@ -13,12 +13,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pushforward.errors import DataError, UsageError
-from pushforward.metrics.digits8 import SHA256, Digits8, digits8, to_8x8
-from pushforward.metrics.features import Features, fingerprint
+from pushforward.metrics.core.features import Features, fingerprint
 from pushforward.metrics.networks.cifar import cifar_resnet
+from pushforward.metrics.networks.digits8 import SHA256, Digits8, digits8, to_8x8
 from pushforward.metrics.networks.inception import SHA256_PREFIX, inception, is_true_inception
 from pushforward.metrics.networks.lenet import lenet
-from pushforward.metrics.weights import read, restore, space
+from pushforward.metrics.networks.weights import read, restore, space
 
 __all__ = ["load_network"]
 

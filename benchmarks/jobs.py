@@ -1,0 +1,103 @@
+"""Ten whole command lines and the numbers that they answer with, to hold one state of the code against another.
+
+python -m benchmarks.jobs --out before.json
+python -m benchmarks.jobs --out after.json --against before.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["JOBS", "main", "numbers"]
+
+JOBS: dict[str, str] = {
+    "vgrow": "train toy_vgrow --data toy:ring8 --steps 1500 --run vgrow",
+    "gan": "train toy_gan --divergence LOGD --steps 600 --run gan",
+    "digits": "train vgrow_digits --steps 200 --run digits",
+    "particles": "train toy_particles --data toy:moons --steps 80 --particles 400 --batch 400 --run moons",
+    "peers": "train flow_particles --steps 60 --particles 300 --run peers",
+    "latent": "train toy_latent --steps 60 --run latent",
+    "sample": "sample vgrow -n 500 --seed 1 --out vgrow.npz",
+    "transport": "transport moons points.npy --out moved.npz",
+    "evaluate": "evaluate --fake fake.csv --real real.csv --metrics all --permutations 99",
+    "merge": "merge arrays.csv --batch cohort --target A --steps 60 --out merged.csv",
+}
+SKIPPED = ("seconds", "folder", "run", "report", "command", "versions", "created", "cpu", "path", "out", "page")
+
+
+def main() -> None:
+    """Run the jobs, write their numbers, and say which differ from those of another state."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="where the numbers are written")
+    parser.add_argument("--against", type=Path, help="numbers of another state")
+    chosen = parser.parse_args()
+    out = chosen.out.resolve()
+    with tempfile.TemporaryDirectory() as folder:
+        found = run(Path(folder))
+    out.write_text(json.dumps(found, indent=1, sort_keys=True))
+    if chosen.against:
+        compare(json.loads(chosen.against.read_text()), found)
+
+
+def run(folder: Path) -> dict[str, dict[str, float]]:
+    """Each job's numbers by name, the jobs run one after the other in a folder."""
+    inputs(folder)
+    found = {}
+    for name, words in JOBS.items():
+        command = [sys.executable, "-m", "pushforward.cli", *words.split(), "--json"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{words}: exit {done.returncode}\n{done.stderr}")
+        found[name] = dict(numbers(json.loads(done.stdout)))
+        for path in sorted(folder.glob("*.npz")):
+            with np.load(path) as arrays:
+                found[name] |= {
+                    f"{path.name}:{key}": float(np.abs(arrays[key]).sum()) for key in ("x",) if key in arrays
+                }
+        print(f"{name}: {len(found[name])} numbers", file=sys.stderr)
+    return found
+
+
+def inputs(folder: Path) -> None:
+    """The files that the jobs read."""
+    rng = np.random.default_rng(0)
+    np.save(folder / "points.npy", rng.standard_normal((200, 2)))
+    for name, shift in (("fake", 0.1), ("real", 0.0)):
+        rows = rng.standard_normal((400, 3)) + shift
+        np.savetxt(folder / f"{name}.csv", rows, delimiter=",", header="a,b,c", comments="")
+    lines = ["a,b,c,cohort"]
+    for cohort, shift in (("A", 0.0), ("B", 1.5)):
+        lines += [",".join([*(f"{v:.6f}" for v in row), cohort]) for row in rng.standard_normal((150, 3)) + shift]
+    (folder / "arrays.csv").write_text("\n".join(lines) + "\n")
+
+
+def numbers(answer: Any, name: str = "") -> list[tuple[str, float]]:
+    """The numbers of a JSON answer by dotted name, without times and places."""
+    if isinstance(answer, dict):
+        return [x for key, part in answer.items() if key not in SKIPPED for x in numbers(part, f"{name}.{key}")]
+    if isinstance(answer, list):
+        return [x for k, part in enumerate(answer) for x in numbers(part, f"{name}.{k}")]
+    return [(name[1:], float(answer))] if isinstance(answer, int | float) and not isinstance(answer, bool) else []
+
+
+def compare(before: dict[str, dict[str, float]], after: dict[str, dict[str, float]]) -> None:
+    """Say of each job how many of its numbers are what they were, to one part in a million."""
+    for job in before.keys() | after.keys():
+        old, new = before.get(job, {}), after.get(job, {})
+        shared = old.keys() & new.keys()
+        far = [name for name in sorted(shared) if not np.isclose(old[name], new[name], rtol=1e-6, equal_nan=True)]
+        print(f"{job}: {len(shared) - len(far)} of {len(old | new)} numbers equal")
+        for name in far[:6]:
+            print(f"    {name}: {old[name]:.6g} -> {new[name]:.6g}")
+
+
+if __name__ == "__main__":
+    main()

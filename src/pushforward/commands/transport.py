@@ -1,0 +1,189 @@
+r"""transport: new points carried along the fields of a run, and how far from held-out data they end.
+
+.. math::
+    \text{ratio} = \frac{W_2(\text{carried}, \text{held out})}{W_2(\text{trained}, \text{held out})}
+
+For new points of the law that the particles began at, a ratio near 1 says that the fields move them as well as those
+that they were learned with; far above, that the fields fit the particles and not their law. The floor is what training
+rows score in place of samples.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pushforward.commands.sampling import names_of, rebuild, write_npz
+from pushforward.data import Dataset, Noise, source
+from pushforward.data.labels import named
+from pushforward.errors import DataError, UsageError
+from pushforward.methods.latent.in_code_space import Transporter
+from pushforward.metrics.quality.transport import directions, sliced_wasserstein, wasserstein
+from pushforward.parallel.placement import Placement
+from pushforward.types import Labels, Samples
+
+__all__ = ["distances", "transport", "words"]
+
+LIMIT = 1000  # rows of each set that are compared
+LINES = 256  # directions of the sliced distance
+SEED, REPEATS = 50_000, 3  # of the first choice of rows, and how many choices are averaged
+
+Labelled = tuple[Samples, Labels | None]
+
+
+def transport(
+    folder: Path,
+    points: str,
+    out: Path,
+    *,
+    labels: str | None = None,
+    which: str = "last",
+    trust: tuple[str, ...] = (),
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Carry new points along the fields that a run recorded.
+
+    Args:
+        folder: A run of particles that recorded their fields, or of anything else that carries points.
+        points: File of points in data units, PATH[:key], or a folder of images.
+        out: F.npz; array `x` holds the points after, `start` before, `labels` their classes if they have some.
+        labels: Classes of the points where the run has some: one class for all, a column or array of the same file, or
+            PATH[:key] of another; those that the points bring along if None.
+        which: "last" or "best".
+        trust: Outside divergences that may be imported.
+        device: Where the fields are evaluated.
+
+    Returns:
+        Where the points are, how many, their shape, and their `distances` to held-out data.
+
+    Raises:
+        UsageError: If the run carries no points or recorded no fields, or classes are missing.
+        DataError: If the points do not fit the run.
+    """
+    if out.suffix != ".npz":
+        raise UsageError(f"--out {out}: name a file that ends in .npz")
+    experiment, description = rebuild(folder, which, trust, device)
+    method, data = experiment.method, experiment.data
+    if not isinstance(method, Transporter):
+        raise UsageError(
+            f"{folder}: a run of {description['recipe']} carries no points; transport takes particles that recorded "
+            "their fields, for example a run of toy_particles or latent_particles"
+        )
+    own = getattr(method, "labels", None)
+    column = labels if labels is not None and labels.strip() not in (data.classes or ()) else None
+    if own is None and labels is not None:
+        raise UsageError(f"--labels {labels}: the points of this run have no classes; leave the option out")
+    start, kind, found = source.read_labelled(points, column)
+    shape = tuple(data.decode(data.test[:1]).shape[1:])
+    if kind != data.kind or tuple(start.shape[1:]) != shape:
+        raise DataError(
+            f"{points}: {kind} of shape {tuple(start.shape[1:])}, and the run moves {data.kind} of shape {shape}; give "
+            "points like the training data"
+        )
+    codes = None if own is None else _codes(points, labels, column, found, len(start), data)
+    before = data.encode(start)
+    where = Placement.find(device).device
+    after = method.transport(before.to(where), None if codes is None else codes.to(where)).cpu()
+    if lost := (~torch.isfinite(after).flatten(1).all(1)).nonzero()[:, 0].tolist():
+        raise DataError(
+            f"{points}: the fields carry row {lost[0]} and {len(lost) - 1} others out of all bounds; give points like "
+            "those that the particles began at"
+        )
+    x = data.decode(after)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_npz(out, {"x": x, "start": start} | ({} if codes is None else {"labels": names_of(data)[codes.numpy()]}))
+    particles = getattr(method, "particles", None)
+    trained = None if particles is None else (particles.cpu(), None if own is None else own.cpu())
+    compared = distances((before, codes), (after, codes), trained, data)
+    return {"out": str(out), "n": len(x), "shape": list(x.shape), "distances": compared}
+
+
+def _codes(points: str, wanted: str | None, column: str | None, found: Any, n: int, data: Dataset) -> Labels:
+    """Numbers of the classes of new points, (n,)."""
+    classes = data.classes or ()
+    if wanted is not None and column is None:
+        return torch.full((n,), classes.index(wanted.strip()))
+    if found is None:
+        raise UsageError(
+            f"{points}: the points of this run have classes: add --labels with a column, an array or a file, or one of "
+            f"{', '.join(classes[:20])}"
+        )
+    return torch.from_numpy(named(found, classes, points))
+
+
+def distances(start: Labelled, carried: Labelled, trained: Labelled | None, data: Dataset) -> dict[str, Any] | None:
+    """How far from held-out data points were, went, and could have come; exact W2 of points, sliced W2 of images.
+
+    All sets are cut to equally many rows, at most 1,000, and where there are classes, to equally many of each class, in
+    the shares of the carried points. Distances are means over three choices of rows.
+
+    Args:
+        start: New points before, (n, *event) in model units, and their classes.
+        carried: The same after.
+        trained: Particles that the fields were learned with, if there are any.
+        data: Gives held-out rows, and training rows for the floor.
+
+    Returns:
+        `start`, `carried`, `trained` and `floor` in model units, the standard deviations of points; `ratio`, carried
+        over trained; `n`, rows of each; `metric`. None where fewer than two rows can be compared.
+    """
+    sets = {"start": start, "carried": carried, "floor": (data.train, data.train_labels)}
+    sets |= {} if trained is None else {"trained": trained}
+    held, classes = (data.test, data.test_labels), carried[1]
+    shares = _shares([held, *sets.values()], classes)
+    if shares is None or sum(shares.values()) < 2:
+        return None
+    images, n = data.kind == "images", sum(shares.values())
+    along = directions(data.test.flatten(1).shape[1], LINES, 0) if images else None
+
+    def distance(cloud: Labelled, seed: int) -> float:
+        x, y = _pick(cloud, shares, seed), _pick(held, shares, seed + REPEATS)
+        return wasserstein(x, y) if along is None else sliced_wasserstein(x, y, along)[0]
+
+    seeds = range(SEED, SEED + REPEATS)
+    found: dict[str, Any] = {name: sum(distance(x, seed) for seed in seeds) / REPEATS for name, x in sets.items()}
+    if trained is not None:
+        found["ratio"] = found["carried"] / found["trained"] if found["trained"] else None
+    return {"metric": "sliced_w2" if images else "w2", "n": n} | found
+
+
+def _shares(sets: list[Labelled], classes: Labels | None) -> dict[int, int] | None:
+    """Rows to take of each class, the same of all sets; class -1 stands for everything."""
+    if classes is None:
+        return {-1: min(LIMIT, *(len(x) for x, _ in sets))}
+    shares = {}
+    for label in classes.unique().tolist():
+        known = [0 if labels is None else int((labels == label).sum()) for _, labels in sets]
+        most = round(LIMIT * float((classes == label).double().mean()))
+        shares[label] = min(max(1, most), *known)
+    return shares
+
+
+def _pick(cloud: Labelled, shares: dict[int, int], seed: int) -> Samples:
+    (x, labels), rng = cloud, Noise(seed)
+    chosen: list[Tensor] = []
+    for label, count in shares.items():
+        rows = torch.arange(len(x)) if label < 0 or labels is None else torch.nonzero(labels == label)[:, 0]
+        chosen.append(rows[torch.argsort(rng.uniform(len(rows)))[:count]])
+    return x[torch.cat(chosen)]
+
+
+def words(done: dict[str, Any]) -> str:
+    """What `transport` found, for people."""
+    head, found = f"{done['n']} points carried: {done['out']}", done["distances"]
+    if found is None:
+        return f"{head}\ntoo few held-out rows of these classes to compare them with"
+    name = "exact W2 in standard units" if found["metric"] == "w2" else "sliced W2 in pixel units of -1 to 1"
+    notes = {"start": "the points before", "carried": "the points after", "trained": "the particles of the run",
+             "floor": "training rows"}  # fmt: skip
+    lines = [f"{key:8} {found[key]:<9.4g} {note}" for key, note in notes.items() if key in found]
+    ratio = found.get("ratio")
+    last = (
+        []
+        if ratio is None
+        else [f"ratio    {ratio:<9.4g} carried / trained; 1 if new points of the particles’ law move as well"]
+    )
+    return "\n".join([head, f"distance to held-out data ({name}, {found['n']} rows of each):", *lines, *last])

@@ -1,0 +1,1 @@
+"""Two sets of samples that nobody prepared, brought to one form."""

@@ -1,0 +1,101 @@
+"""What should be known about columns before two sets are compared: coarse, constant or on unlike scales."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pushforward.data.compare.grid import Grid, grids
+from pushforward.errors import DataError
+
+__all__ = ["coarse", "constant", "scales", "unlike"]
+
+UNLIKE = 100.0  # ratio of standard deviations from which columns without names get a note
+FEW = 50  # columns that may be measurements of different things; more are genes, pixels or features
+EACH = 6  # columns that get a note of their own
+ENOUGH = 50  # rows of fake from which whole numbers only are no accident
+CHANCE = 1e-6  # of so many whole numbers, up to which they are none either
+
+
+def coarse(
+    fake: np.ndarray,
+    found: Sequence[Grid | None],
+    names: Sequence[str],
+    what: str,
+    categorical: np.ndarray,
+    real: np.ndarray | None = None,
+) -> list[str]:
+    """A note on columns that hold whole numbers in fake only, (n, d): rounding alone tells the sets apart.
+
+    A few rows, or those of a column that is nearly whole in real, may hold whole numbers only by chance.
+
+    Args:
+        fake: Samples, (n, d).
+        found: Grid of each column of real, or None.
+        names: Names of the columns.
+        what: "column" or "gene".
+        categorical: Columns that stand for levels of a category, (d,).
+        real: The data, (m, d), whose share of whole numbers tells the chance; without it none is taken to be whole.
+    """
+    if len(fake) < ENOUGH:
+        return []
+    skip = [j for j, grid in enumerate(found) if grid is not None or categorical[j]]
+    whole = [j for j, grid in enumerate(grids(fake, skip=skip)) if grid and grid.levels is None]
+    own = [names[j] for j in whole if real is None or _share(real[:, j]) ** len(fake) < CHANCE]
+    if not own:
+        return []
+    which = f"{what} {', '.join(own)}" if len(own) <= EACH else f"{len(own):,} of {len(names):,} {what}s"
+    return [f"warning: {which}: fake holds whole numbers only, real does not: rounding alone tells the sets apart"]
+
+
+def constant(fake: np.ndarray, real: np.ndarray, names: Sequence[str], what: str, categorical: np.ndarray) -> list[str]:
+    """Notes on columns in which all rows of real are equal; arguments as for `coarse`."""
+    still: list[int] = np.flatnonzero((real.min(0) == real.max(0)) & ~categorical).tolist()
+    if len(still) > EACH:
+        moves = int(((fake[:, still] != real[0, still]).any(0)).sum())
+        return [f"{len(still):,} of {len(names):,} {what}s are constant in real; fake differs in {moves:,} of them"]
+    notes = []
+    for j in still:
+        others = int((fake[:, j] != real[0, j]).sum())
+        notes.append(
+            f"{what} {names[j]} is constant in real ({real[0, j]:g}); {others:,} of {len(fake):,} fake rows differ"
+        )
+    return notes
+
+
+def unlike(real: np.ndarray) -> list[str]:
+    """A note where the columns of an array, (n, d), are few and have very unequal standard deviations."""
+    if real.shape[1] > FEW:
+        return []
+    with np.errstate(over="ignore", invalid="ignore"):
+        widths = real.std(0)
+    # A column of one repeated number has a spread at the level of its rounding, not always zero.
+    widths = widths[np.isfinite(widths) & (real.min(0) < real.max(0))]
+    if len(widths) < 2 or widths.max() < UNLIKE * widths.min():
+        return []
+    spread = f"standard deviations from {widths.min():.3g} to {widths.max():.3g}"
+    return [f"warning: the columns have {spread}, so the widest decide: save them as a table to compare in these"]
+
+
+def scales(fake: np.ndarray, real: np.ndarray, names: Sequence[str], categorical: np.ndarray, place: str) -> np.ndarray:
+    """The divisor of each column, (d,): real's standard deviation; 1 for levels of a category.
+
+    Where real is constant, the standard deviation of fake takes its place, and 1 where that is 0 too.
+
+    Raises:
+        DataError: If a column is too large to have a standard deviation.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        widths, others = real.std(0, dtype=np.float64), fake.std(0, dtype=np.float64)
+    if not np.isfinite(widths).all():
+        name = names[int(np.argmin(np.isfinite(widths)))]
+        raise DataError(f"{place}: column {name!r} holds values too large to compare: rescale it or take logarithms")
+    still = real.min(0) == real.max(0)
+    widths = np.where(still, np.where(np.isfinite(others) & (others > 0), others, 1.0), widths)
+    return np.where(categorical, 1.0, widths)
+
+
+def _share(x: np.ndarray) -> float:
+    """Share of whole numbers in a column, (n,)."""
+    return float((x == np.rint(x)).mean())

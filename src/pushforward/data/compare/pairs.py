@@ -1,0 +1,184 @@
+"""Two sets of samples that nobody prepared, brought to one form so that they can be compared."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pushforward.data import source
+from pushforward.data.compare import album, columns
+from pushforward.data.compare.album import Album
+from pushforward.data.compare.grid import grids, snapped
+from pushforward.data.compare.inputs import made, opened, understood
+from pushforward.data.compare.points import Points, joined
+from pushforward.data.compare.tensors import tensor_pair
+from pushforward.data.dataset import Kind
+from pushforward.data.formats import expression
+from pushforward.data.formats.arrays import LARGE
+from pushforward.data.raw import enough
+from pushforward.densities.mixture import Mixture
+from pushforward.errors import DataError, UsageError
+
+__all__ = ["LEAST", "Pair", "as_pair", "read_pair"]
+
+LEAST = 2  # rows that every set needs
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Samples of a model and of the data in one form.
+
+    Attributes:
+        fake: Model samples: points (n, d) in data units, float64, or as stored where that is a large array; or images
+            (n, c, s, s), float32 in [-1, 1].
+        real: Data samples, likewise.
+        train: A second sample of the data, likewise, or None.
+        kind: "points" or "images".
+        names: Names of the columns or genes, or empty.
+        table: Whether the columns are on unlike scales; compare them in standard deviations then.
+        notes: What was done and what should be known, in plain words; what puts the comparison in doubt begins with
+            "warning: ".
+        mixture: The density that the real samples were drawn from, where it is known.
+        scale: Of a table, the standard deviation of each column of real, (d,) float64, and 1 for the levels of a
+            category, which marks them: their distance of 1 is meant in standard deviations. Else None.
+    """
+
+    fake: Tensor
+    real: Tensor
+    train: Tensor | None
+    kind: Kind
+    names: tuple[str, ...]
+    table: bool
+    notes: tuple[str, ...]
+    mixture: Mixture | None = None
+    scale: Tensor | None = None
+
+
+def read_pair(
+    fake: str, real: str, train: str | None = None, *, seed: int = 0, side: int | None = None, rounded: bool = True
+) -> Pair:
+    """Read two sets of samples and bring them to one form.
+
+    Tables and cells are matched by the names of their columns, in the order of real; images are brought to the side of
+    real. Discrete data are rounded to the levels of real. `Pair.notes` says all that was done.
+
+    Args:
+        fake: Model samples, digits | toy:NAME | PATH[:key]: a folder of images, .npy, .npz, .csv, .parquet, .h5ad or
+            IDX. The key names an array, columns (a,b,c), or a layer or embedding.
+        real: Data, likewise. Of digits and toys it is the held-out part.
+        train: A second, independent sample of the data, likewise, or None.
+        seed: Seed of toys and of the split of the digits.
+        side: Side of images to compare at, in pixels; the shortest side of real where it is left out.
+        rounded: Round fake to the levels of real where these are discrete.
+
+    Raises:
+        DataError: If a set is missing, damaged or unfit, or the two do not fit together; both shapes are named.
+        UsageError: If an option is out of range or does not apply.
+    """
+    specs = {"fake": fake, "real": real} | ({} if train is None else {"train": train})
+    sets = {role: opened(spec.strip(), role, seed) for role, spec in specs.items()}
+    mixture = source.load(real.strip(), seed=seed).mixture if real.strip().lower().startswith("toy:") else None
+    notes = [
+        f"warning: {first} and {second} are the same file"
+        for first, second in itertools.combinations(specs, 2)
+        if specs[first] == specs[second] and not made(specs[first])
+    ]
+    return _brought_together(sets, side, rounded, notes, mixture)
+
+
+def as_pair(fake: Any, real: Any, train: Any = None, *, side: int | None = None, rounded: bool | None = None) -> Pair:
+    """Bring two sets of samples in memory to one form.
+
+    Tensors on both sides pass unchanged, apart from checks: whole numbers become numbers with a fraction, images of
+    type uint8 come to [-1, 1]. All other combinations are treated as `read_pair` treats files.
+
+    Args:
+        fake: Model samples: a tensor (n, ...) with images as (n, c, h, w); an array or nested sequence with images as
+            (n, h, w), (n, h, w, c) or (n, c, h, w); a data frame of pandas or polars; an AnnData object; or a sparse
+            matrix of scipy.
+        real: Data, likewise.
+        train: A second, independent sample of the data, likewise, or None.
+        side: Side of images to compare at, as for `read_pair`; not for tensors.
+        rounded: Round fake to the levels of real where these are discrete; where it is left out, all but tensors are.
+
+    Raises:
+        DataError: If a set is unfit, or the two do not fit together.
+        UsageError: If an object is not understood.
+    """
+    given = {"fake": fake, "real": real} | ({} if train is None else {"train": train})
+    tensors = {role: x for role, x in given.items() if isinstance(x, Tensor)}
+    if len(tensors) == len(given) and not rounded:
+        if side is not None:
+            raise UsageError(f"side {side}: tensors are compared as they are: resize them, or pass arrays")
+        x, kind, notes = tensor_pair(tensors)
+        return Pair(x["fake"], x["real"], x.get("train"), kind, (), False, tuple(notes))
+    return _brought_together({role: understood(x, role) for role, x in given.items()}, side, rounded is not False, [])
+
+
+def _brought_together(
+    sets: Mapping[str, Points | Album],
+    side: int | None,
+    rounded: bool,
+    notes: list[str],
+    mixture: Mixture | None = None,
+) -> Pair:
+    for part in sets.values():
+        enough(part.n, part.place, LEAST, "image" if isinstance(part, Album) else "row")
+    clouds = {role: part for role, part in sets.items() if isinstance(part, Points)}
+    albums = {role: part for role, part in sets.items() if isinstance(part, Album)}
+    if clouds and albums:
+        first, second = next(iter(clouds.values())), next(iter(albums.values()))
+        raise DataError(
+            f"{first.place} holds {first.shape} and {second.place} {second.shape}; only like can be compared with "
+            "like: reshape the points to (n, height, width), or flatten the images"
+        )
+    if albums:
+        x, more = album.alike(albums, side, rounded=rounded)
+        return Pair(x["fake"], x["real"], x.get("train"), "images", (), False, (*notes, *more))
+    if side is not None:
+        raise UsageError(f"side {side}: {clouds['real'].place} holds points, not images: leave out the side")
+    return _points(clouds, rounded, notes, mixture)
+
+
+def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str], mixture: Mixture | None) -> Pair:
+    found, real = joined(clouds), clouds["real"]
+    x, names = found.x, found.names or tuple(map(str, range(found.x["real"].shape[1])))
+    notes = [*notes, *(f"{role}: {note}" for role, part in clouds.items() for note in part.notes), *found.notes]
+    small = 8 * sum(part.size for part in x.values()) <= LARGE
+    data = np.concatenate([part for role, part in x.items() if role != "fake"]) if small else x["real"]
+    levels = grids(data, skip=np.flatnonzero(found.categorical).tolist())
+    mapped = isinstance(x["fake"], np.memmap)
+    x["fake"], more = snapped(x["fake"], levels, names, what=real.what, apply=rounded and not mapped)
+    notes += more
+    if rounded and mapped and more:
+        notes.append("fake: mapped from its file and too large to be rounded here: save it rounded")
+    notes += columns.coarse(x["fake"], levels, names, real.what, found.categorical, x["real"])
+    scale = None
+    if small:
+        notes += columns.constant(x["fake"], x["real"], names, real.what, found.categorical)
+    if real.table:
+        scale = torch.from_numpy(columns.scales(x["fake"], x["real"], names, found.categorical, real.place))
+    elif not found.names and small:
+        notes += columns.unlike(x["real"])
+    if real.what == "gene":
+        notes += expression.units(x["fake"], x["real"])
+    q, p, t = (_tensor(x[role]) if role in x else None for role in ("fake", "real", "train"))
+    assert q is not None
+    assert p is not None
+    return Pair(q, p, t, "points", found.names, real.table, tuple(notes), mixture, scale)
+
+
+def _tensor(x: np.ndarray) -> Tensor:
+    """The array as a tensor on the same memory, mapped or not; nobody writes to it."""
+    if any(stride < 0 for stride in x.strides) or not x.dtype.isnative:
+        x = np.ascontiguousarray(x, x.dtype.newbyteorder("="))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*not writable", category=UserWarning)
+        return torch.from_numpy(x)

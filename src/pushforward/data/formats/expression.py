@@ -1,0 +1,227 @@
+"""Gene expression: AnnData files (.h5ad) and objects, sparse or dense, read in blocks of cells."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pushforward.data.compare.points import Points
+from pushforward.data.formats.arrays import LARGE
+from pushforward.data.raw import brief, budget, finite, numeric
+from pushforward.errors import DataError, UsageError
+
+__all__ = ["of_matrix", "of_object", "read", "units"]
+
+BLOCK = 1 << 26  # bytes of a dense block
+FRESH = "write it again with anndata.AnnData.write_h5ad"
+
+Blocks = Callable[[int, int], Any]
+"""(first, last) -> rows of a matrix, dense or sparse."""
+
+
+def read(path: Path, key: str | None = None) -> Points:
+    """Cells of an .h5ad file; only the part asked for is read, in blocks, when the genes to keep are known.
+
+    Args:
+        path: The file.
+        key: The name of a layer, of an embedding in obsm such as X_pca, or raw; X where it is left out.
+
+    Raises:
+        UsageError: If h5py is not installed.
+        DataError: If the file is damaged, the key unknown, or the cells would not fit into memory.
+    """
+    try:
+        import h5py
+    except Exception as error:
+        raise UsageError(f"{path}: reading .h5ad needs h5py: pip install 'pushforward[omics]'") from error
+    place = str(path) if key is None else f"{path}:{key}"
+    try:
+        with h5py.File(path) as file:
+            where, var = _find(file, key, path)
+            shape, dtype = _shape(file[where], place)
+            names = () if var is None else tuple(_index(file[var]))
+    except (OSError, KeyError, AttributeError, TypeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: not a readable .h5ad file ({brief(error)}): {FRESH}") from error
+    numeric(dtype, place)
+
+    def take(some: Sequence[int] | None) -> np.ndarray:
+        try:
+            with h5py.File(path) as file:
+                return _dense(lambda: _blocks(file[where], shape), shape, some, place, names)
+        except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{place}: the file is damaged ({brief(error)}): {FRESH}") from error
+
+    return _points(place, shape, names, take)
+
+
+def of_object(cells: Any, place: str) -> Points:
+    """Cells of an AnnData object: its X with the names of its variables.
+
+    Raises:
+        DataError: If there is no X, it is not numeric, or a part of a file that is not in memory.
+    """
+    if getattr(cells, "isbacked", False):
+        if getattr(cells, "is_view", False):
+            raise DataError(f"{place}: a part of a file that is not in memory: pass {place}.to_memory()")
+        return read(Path(cells.filename))
+    if cells.X is None:
+        raise DataError(f"{place}: the AnnData object has no X: pass AnnData(X=layers[...], var=...)")
+    return of_matrix(cells.X, place, tuple(map(str, cells.var_names)))
+
+
+def of_matrix(x: Any, place: str, names: tuple[str, ...] = ()) -> Points:
+    """Rows of a matrix in memory, sparse (of scipy) or dense, (n, d)."""
+    matrix = x.tocsr() if hasattr(x, "tocsr") else np.asarray(x)
+    numeric(matrix.dtype, place)
+    shape = tuple(map(int, matrix.shape))
+    if len(shape) != 2:
+        raise DataError(f"{place}: X has shape {shape}: give (cells, genes)")
+
+    def blocks() -> Iterator[tuple[slice, slice, Any]]:
+        for rows in _rows(shape):
+            yield rows, slice(None), matrix[rows]
+
+    return _points(place, shape, names, lambda some: _dense(blocks, shape, some, place, names))
+
+
+def units(fake: np.ndarray, real: np.ndarray) -> list[str]:
+    """A note where one set looks like counts and the other like their logarithms."""
+    q, p = float(fake.max(initial=0)), float(real.max(initial=0))
+    if not (max(q, p) > 30 and 0 < min(q, p) < 1.5 * np.log2(1 + max(q, p))):
+        return []
+    logs, counts = ("fake", "real") if q < p else ("real", "fake")
+    return [
+        f"warning: {logs} reaches {min(q, p):.3g} and {counts} {max(q, p):.4g}, as logarithms and counts do: "
+        "compare the same layer of both"
+    ]
+
+
+def _points(
+    place: str, shape: tuple[int, int], names: tuple[str, ...], take: Callable[[Sequence[int] | None], np.ndarray]
+) -> Points:
+    if names and len(names) != shape[1]:
+        raise DataError(f"{place}: {len(names):,} names for {shape[1]:,} genes: {FRESH}")
+    if len(set(names)) < len(names):
+        seen: set[str] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))
+        raise DataError(f"{place}: two genes are named {twice!r}: call var_names_make_unique() and save again")
+    return Points(place, shape[0], shape[1], names, take, what="gene" if names else "column")
+
+
+def _rows(shape: tuple[int, int]) -> Iterator[slice]:
+    step = max(1, BLOCK // (8 * max(1, shape[1])))
+    return (slice(start, min(start + step, shape[0])) for start in range(0, shape[0], step))
+
+
+def _dense(
+    blocks: Callable[[], Iterator[tuple[slice, slice, Any]]],
+    shape: tuple[int, int],
+    some: Sequence[int] | None,
+    place: str,
+    names: tuple[str, ...],
+) -> np.ndarray:
+    """The chosen columns of a matrix that comes in blocks, float64, or float32 where that would be large."""
+    chosen = np.arange(shape[1]) if some is None else np.asarray(some, np.int64)
+    size = shape[0] * len(chosen)
+    dtype = np.float64 if 8 * size <= LARGE else np.float32
+    need = size * np.dtype(dtype).itemsize
+    if need > budget():
+        raise DataError(
+            f"{place}: {shape[0]:,} cells of {len(chosen):,} genes need {need / 2**30:.1f} GiB when dense, "
+            f"{budget() / 2**30:.1f} GiB are allowed: keep fewer genes or cells, or compare an embedding, PATH:X_pca"
+        )
+    out = np.empty((shape[0], len(chosen)), dtype)
+    for rows, columns, block in blocks():
+        where = np.arange(shape[1])[columns]
+        mine = np.flatnonzero((chosen >= where[0]) & (chosen <= where[-1]))
+        if not len(mine):
+            continue
+        part = block[:, chosen[mine] - where[0]]
+        dense = part.toarray() if hasattr(part, "toarray") else np.asarray(part)
+        if dense.dtype.kind == "f" and not np.isfinite(dense).all():
+            row, column = np.argwhere(~np.isfinite(dense))[0]
+            name = repr(names[chosen[mine[column]]]) if names else int(chosen[mine[column]])
+            raise DataError(
+                f"{place}: row {rows.start + int(row)}, column {name} is {dense[row, column]}: "
+                "remove these cells or fill the values"
+            )
+        out[rows, mine] = dense
+    finite(out, place)  # float32 may have overflowed
+    return out
+
+
+def _find(file: Any, key: str | None, path: Path) -> tuple[str, str | None]:
+    """Where the matrix lies in a file, and the names of its columns: None where they have none."""
+    layers, embeddings = (list(file[name]) if name in file else [] for name in ("layers", "obsm"))
+    if key is None or key == "X":
+        if "X" in file:
+            return "X", "var"
+        key, known = "X", [*layers, *embeddings]
+        raise DataError(f"{path}: the file has no X: choose {path}:{known[0] if known else 'LAYER'}")
+    for name in (key, key.partition("/")[2]):
+        if name in layers and key in (name, f"layers/{name}"):
+            return f"layers/{name}", "var"
+        if name in embeddings and key in (name, f"obsm/{name}"):
+            return f"obsm/{name}", None
+    if key == "raw" and "raw" in file:
+        return "raw/X", "raw/var"
+    known = ["X", *layers, *embeddings, *(["raw"] if "raw" in file else [])]
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    hint = f"did you mean {path}:{close[0]}? " if close else ""
+    raise DataError(f"{path}: no layer or embedding named {key!r}: {hint}the choices are {', '.join(known[:20])}")
+
+
+def _shape(element: Any, place: str) -> tuple[tuple[int, int], np.dtype]:
+    if hasattr(element, "shape"):
+        shape, dtype = element.shape, element.dtype
+    else:
+        kind = str(element.attrs.get("encoding-type", element.attrs.get("h5sparse_format", "")))
+        if not kind.startswith(("csr", "csc")):
+            raise DataError(
+                f"{place}: stored as {kind or 'a group'!r}, not as a matrix: choose a layer or an embedding"
+            )
+        shape = element.attrs["shape"] if "shape" in element.attrs else element.attrs["h5sparse_shape"]
+        dtype = element["data"].dtype
+    if len(shape) != 2 or min(shape) < 1:
+        raise DataError(f"{place}: the shape {tuple(map(int, shape))} is no matrix of cells and genes: {FRESH}")
+    return (int(shape[0]), int(shape[1])), dtype
+
+
+def _index(group: Any) -> list[str]:
+    """Names of the rows of a stored data frame."""
+    element = group[group.attrs["_index"]]
+    if "categories" in element:
+        return [_text(element["categories"])[code] for code in element["codes"][:]]
+    return _text(element["values"] if hasattr(element, "keys") else element)
+
+
+def _text(dataset: Any) -> list[str]:
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in dataset[:]]
+
+
+def _blocks(element: Any, shape: tuple[int, int]) -> Iterator[tuple[slice, slice, Any]]:
+    """Blocks (rows, columns, values) of a stored matrix, dense or sparse."""
+    if hasattr(element, "shape"):
+        for rows in _rows(shape):
+            yield rows, slice(None), element[rows]
+        return
+    from scipy import sparse
+
+    by_rows = str(element.attrs.get("encoding-type", element.attrs.get("h5sparse_format"))).startswith("csr")
+    starts = element["indptr"][:].astype(np.int64)
+    lines, across = shape if by_rows else shape[::-1]
+    for part in _rows((lines, across)):
+        low, high = starts[part.start], starts[part.stop]
+        stored = element["data"][low:high], element["indices"][low:high], starts[part.start : part.stop + 1] - low
+        if by_rows:
+            yield part, slice(None), sparse.csr_matrix(stored, shape=(part.stop - part.start, across))
+        else:
+            yield slice(0, across), part, sparse.csc_matrix(stored, shape=(across, part.stop - part.start))

@@ -1,0 +1,1 @@
+"""Toys: data whose law is known."""

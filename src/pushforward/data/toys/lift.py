@@ -1,0 +1,60 @@
+r"""Points on a plane in a space of many numbers, :math:`x = F y + \epsilon`: data whose few coordinates are hidden."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pushforward.data.dataset import Affine, Dataset
+from pushforward.densities.mixture import Mixture
+from pushforward.errors import UsageError
+
+__all__ = ["lift"]
+
+
+def lift(data: Dataset, dim: int, *, noise: float = 0.05, seed: int = 0) -> Dataset:
+    """The same points in a space of `dim` numbers: turned by a random frame, with noise in all directions.
+
+    The frame F is an isometry in data units; model units stay divided by one scale, that of the points.
+
+    Args:
+        data: Points with k columns.
+        dim: Numbers of a lifted point, at least k.
+        noise: Standard deviation of the noise in each direction, as a share of the points' scale.
+        seed: Seed of the frame and of the noise.
+
+    Raises:
+        UsageError: If the data are images or `dim` is too small.
+    """
+    k = data.train[0].numel()
+    if data.kind != "points" or dim < k:
+        raise UsageError(f"dim {dim}: {data.name} holds {data.kind} of {k} numbers; lift points to {k} or more")
+    rng = np.random.default_rng(seed)
+    frame = np.linalg.qr(rng.standard_normal((dim, k)))[0]
+    scale = float(np.sqrt(np.square(data.decode(data.train) - data.decode(data.train).mean(0)).mean()))
+    unit = Affine(np.zeros(dim), np.array([scale]))
+
+    def lifted(x: Tensor) -> Tensor:
+        y = data.decode(x)
+        return unit.encode(y @ frame.T + noise * scale * rng.standard_normal((len(y), dim)))
+
+    mixture = data.mixture
+    if mixture is not None:
+        turn = torch.from_numpy(frame)
+        spread = (noise * scale) ** 2 * torch.eye(dim, dtype=torch.float64)
+        covariances = turn @ mixture.covariances @ turn.T + spread
+        mixture = Mixture(mixture.means @ turn.T, covariances, mixture.weights)
+    train, test = lifted(data.train), lifted(data.test)
+    return replace(
+        data,
+        name=f"{data.name} in {dim} dimensions",
+        train=train,
+        test=test,
+        decode=unit.decode,
+        encode=unit.encode,
+        mixture=mixture if mixture is None or noise else None,
+        columns=(),
+    )

@@ -1,0 +1,1 @@
+"""Densities: laws that answer log_prob and sample."""

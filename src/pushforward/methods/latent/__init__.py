@@ -1,0 +1,1 @@
+"""Methods in code space, and flows distilled into a net."""

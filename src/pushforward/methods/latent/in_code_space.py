@@ -1,0 +1,195 @@
+r"""A method in code space: data are encoded, the method runs on codes, and what it gives is decoded.
+
+    codec learns for `warmup` steps, if it learns at all
+    z = E(x) for every batch;  the method learns from z;  samples and transported points are D(z)
+
+Particles whose codes move by :math:`\dot z = -\nabla_z \phi(z)` run in a space of few numbers, where a critic needs few
+data and a step moves all of them. The price is in `pushforward.codecs.data_processing`.
+
+References:
+    Lipschitz-regularized gradient flows and generative particle algorithms (Gu et al., 2022), arXiv:2210.17230.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from pushforward.codecs import Codec, reconstruction
+from pushforward.codecs.processing import steepness
+from pushforward.errors import UsageError
+from pushforward.parallel import sharing
+from pushforward.training.state import Shared
+from pushforward.types import Batch, Labels, Logs, Method, Randomness, Samples, unpack
+
+__all__ = ["InCodeSpace", "Learned", "Mover", "Transporter"]
+
+BLOCK = 1000  # samples that go through the codec in one pass
+LOOK = 64  # codes at which the decoder's slope is looked up
+
+
+@runtime_checkable
+class Learned(Codec, Protocol):
+    """A codec that learns from batches, one yield a step."""
+
+    def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]: ...
+
+
+@runtime_checkable
+class Transporter(Protocol):
+    """A method that can carry new points along."""
+
+    def transport(self, x: Samples, labels: Labels | None = None) -> Samples: ...
+
+
+@runtime_checkable
+class Mover(Protocol):
+    """A method that moves particles."""
+
+    particles: Samples
+
+
+@dataclass
+class InCodeSpace:
+    """Any method, run on codes.
+
+    Attributes:
+        codec: Samples to codes and back.
+        method: What runs on codes: particles, a generator of codes, a distilled flow.
+        warmup: Steps in which the codec learns, before the method's first.
+        lessons: What the codec learns from, where that is not the method's batches: a stream that knows its position.
+        starts: Points (n, *event) that the particles start at; they are encoded when the codec has learned.
+        encoded: Whether the method takes encoded batches. With False it gets the data as they are: for particles whose
+            flow decodes them, as `Pullback` does.
+        project: Applied to what is decoded, for example a clamp to the box that images live in.
+
+    Raises:
+        UsageError: If the codec is to learn but cannot, or starts are given to a method without particles.
+    """
+
+    codec: Codec
+    method: Method
+    warmup: int = 0
+    lessons: Iterator[Batch] | None = None
+    starts: Samples | None = None
+    encoded: bool = True
+    project: Callable[[Samples], Samples] | None = None
+
+    def __post_init__(self) -> None:
+        if self.warmup and not isinstance(self.codec, Learned):
+            raise UsageError(f"warmup={self.warmup}: a {type(self.codec).__name__} does not learn; use warmup=0")
+        if self.starts is not None and not isinstance(self.method, Mover):
+            raise UsageError(f"starts need a method with particles; {type(self.method).__name__} has none")
+
+    def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
+        """Steps of the codec, then steps of the method on codes, one for each yield.
+
+        The first of the latter also says what the codec is like: `decoder`, the Lipschitz constant a_D of its decoder
+        as `pushforward.codecs.processing.steepness` finds it, and `lost`, the mean distance of data from their
+        reconstructions.
+
+        Args:
+            batches: Endless batches of data (n, *event), or of (data, labels).
+            start: Number of steps done before, of either.
+        """
+        stream = iter(batches)
+        if start < self.warmup and isinstance(self.codec, Learned):
+            lessons = stream if self.lessons is None else self.lessons
+            yield from islice(self.codec.learn(lessons, start), self.warmup - start)
+        if start <= self.warmup and self.starts is not None and isinstance(self.method, Mover):
+            self.method.particles = self.encode(self.starts)
+        account: Logs = {}
+        for logs in self.method.learn(self._coded(stream, account), max(0, start - self.warmup)):
+            yield logs | account
+            account.clear()
+
+    def _coded(self, stream: Iterator[Batch], account: Logs) -> Iterator[Batch]:
+        """Batches as the method wants them; the first one also shows what the codec is like."""
+        for k, batch in enumerate(stream):
+            x, labels = unpack(batch)
+            if not k:
+                account |= self._account(x)
+            z = self.encode(x) if self.encoded else x
+            yield z if labels is None else (z, labels)
+
+    def _account(self, x: Samples) -> Logs:
+        z = self.encode(x[:LOOK])
+        return {
+            "decoder": z.new_tensor(steepness(self.codec, z)[0]),
+            "lost": z.new_tensor(reconstruction(self.codec, x)),
+        }
+
+    @property
+    def particles(self) -> Samples:
+        """The method's particles, decoded."""
+        if not isinstance(self.method, Mover):
+            raise AttributeError(f"{type(self.method).__name__} has no particles")
+        return self.decode(self.method.particles)
+
+    @property
+    def labels(self) -> Labels | None:
+        """Classes of the particles, where they have some."""
+        return getattr(self.method, "labels", None)
+
+    @property
+    def tape(self) -> Sequence[object]:
+        """The fields that were recorded."""
+        return getattr(self.method, "tape", ())
+
+    def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
+        """n samples (n, *event): codes from the method, decoded."""
+        return self.decode(self.method.sample(n, rng, labels))
+
+    def transport(self, x: Samples, labels: Labels | None = None) -> Samples:
+        """Carry new points along: encoded, moved by the method, decoded. What their codes lose is lost.
+
+        Args:
+            x: Where the points start, (m, *event).
+            labels: Their classes (m,), where the method has some.
+
+        Raises:
+            UsageError: If the method cannot carry points.
+        """
+        if not isinstance(self.method, Transporter):
+            raise UsageError(f"{type(self.method).__name__} carries no new points; use Particles with record=True")
+        return self.decode(self.method.transport(self.encode(x), labels))
+
+    @property
+    def source(self) -> object:
+        """Law of new codes, None where samples are the method's own particles; missing where the method has no such."""
+        return getattr(self.method, "source")  # noqa: B009
+
+    @property
+    def stopped(self) -> str:
+        """Why the method ended, if it ended by itself."""
+        return getattr(self.method, "stopped", "")
+
+    def shard(self) -> None:
+        """Keep this process's share of the particles, where several processes share the work."""
+        if isinstance(self.method, Shared):
+            self.method.shard()
+            self.starts = None if self.starts is None else sharing.own_rows(self.starts)
+
+    def shared(self, name: str) -> bool:
+        """Whether the tensor of this dotted name has a row for each particle, or for each of their starts."""
+        within = name.removeprefix("method.")
+        return isinstance(self.method, Shared) and (name == "starts" or (within != name and self.method.shared(within)))
+
+    def encode(self, x: Samples) -> Tensor:
+        """Codes of samples, block by block, without a graph."""
+        return _by_blocks(self.codec.encode, x)
+
+    def decode(self, z: Tensor) -> Samples:
+        """Samples of codes, block by block, without a graph, and projected."""
+        x = _by_blocks(self.codec.decode, z)
+        return x if self.project is None else self.project(x)
+
+
+@torch.no_grad()
+def _by_blocks(through: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    return through(x) if len(x) <= BLOCK else torch.cat([through(part) for part in x.split(BLOCK)])

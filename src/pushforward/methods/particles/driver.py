@@ -1,0 +1,378 @@
+"""Particles that obey a flow: x <- x + h v(x), with a fresh look at the data at every step.
+
+References:
+    Lipschitz-regularized gradient flows and generative particle algorithms (Gu et al., 2022), arXiv:2210.17230.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from pushforward.dynamics.integrate import Integrator, euler, fresh
+from pushforward.dynamics.velocity import measured
+from pushforward.errors import UsageError
+from pushforward.flows.critic import conditional
+from pushforward.methods.particles.stopping import Accounts, Until
+from pushforward.parallel import sharing
+from pushforward.training.schedule import constant
+from pushforward.types import Batch, Flow, Labels, Logs, Randomness, Samples, Schedule, Velocity, unpack
+
+if TYPE_CHECKING:
+    from pushforward.flows.compiled import Stride
+
+__all__ = ["Gaussian", "Particles", "Replayable"]
+
+
+@runtime_checkable
+class Replayable(Flow, Protocol):
+    """A flow whose velocities can be written down as tensors and read back."""
+
+    def snapshot(self) -> dict[str, Tensor]: ...
+    def replay(self, state: dict[str, Tensor]) -> Velocity: ...
+
+
+@runtime_checkable
+class _Classed(Protocol):
+    """A field that can be asked for points of other classes."""
+
+    def given(self, labels: Labels | None) -> Velocity: ...
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Normal points of a given shape, alike in every coordinate: the usual source.
+
+    Attributes:
+        event: Shape of one point.
+        mean: Their mean.
+        deviation: Their standard deviation.
+    """
+
+    event: tuple[int, ...]
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    def __call__(self, rng: Randomness, n: int) -> Samples:
+        """Points, (n, *event)."""
+        return self.mean + self.deviation * rng.normal(n, *self.event)
+
+
+@dataclass
+class Particles:
+    """Samples that follow any flow by an explicit scheme.
+
+    Attributes:
+        flow: Anything with velocity(q, p).
+        particles: Where they are now, (n, *event).
+        step: Time of one step.
+        rng: Where `sample` and mini-batches of particles draw from.
+        scheme: `euler`, `heun`, `rk4` or `AdamsBashforth` of `pushforward.dynamics.integrate`, or any other integrator.
+        project: Applied after each step, for example a clamp to the data's box.
+        source: Law of the first particles, (rng, n) -> (n, *event); new points for `sample` come from it.
+        record: Keep the field of every step (True), or of every `record`-th, which then serves for the steps up to the
+            next, so that `transport` can carry new points along.
+        compile: Compile critic updates, optimiser and move into one graph; for a `CriticFlow` with Adam.
+        warmup: Calls of the flow before the first step, in which nothing moves: a critic that knows nothing moves
+            particles anywhere, and looks like convergence.
+        schedule: Steps done -> factor on `step`.
+        refit: Ask the flow afresh at every stage of the scheme, where the stage's points are.
+        labels: Classes (n,) of the particles, which they keep; batches then carry labels too.
+        tracers: Further points (k, *event) that feel the same field and never enter a loss.
+        tracer_labels: Their classes (k,).
+        batch: Particles shown to the flow at a time, over all processes, drawn anew at each call; None shows all.
+        block: Points moved at a time.
+        held: Gives held-out data, on which the flow's value is logged too; a function, so that no checkpoint has it.
+        diagnose: Steps between two looks at what costs more: value on held-out data, certificate and slope of a
+            critic, effective size of its weights; 0 for never.
+        until: When to end before the last step.
+        tape: The recorded fields, oldest first.
+        done: Steps done.
+        accounts: Energy, path and dissipation so far.
+        stopped: Why `learn` ended, if it ended by itself.
+    """
+
+    flow: Flow
+    particles: Samples
+    step: float
+    rng: Randomness
+    scheme: Integrator = euler
+    project: Callable[[Samples], Samples] | None = None
+    source: Callable[[Randomness, int], Samples] | None = None
+    record: bool | int = False
+    compile: bool = False
+    warmup: int = 0
+    schedule: Schedule = constant
+    refit: bool = False
+    labels: Labels | None = None
+    tracers: Samples | None = None
+    tracer_labels: Labels | None = None
+    batch: int | None = None
+    block: int = 2**14
+    held: Callable[[], Batch] | None = None
+    diagnose: int = 1
+    until: Until = field(default_factory=Until)
+    tape: list[dict[str, Tensor]] = field(default_factory=list, repr=False)
+    done: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64), repr=False)
+    accounts: Accounts = field(init=False, repr=False)
+    stopped: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.record and not isinstance(self.flow, Replayable):
+            raise UsageError(f"record=True needs a flow with snapshot and replay; {type(self.flow).__name__} has none")
+        if self.tracers is not None and (self.labels is None) != (self.tracer_labels is None):
+            raise UsageError("give classes to both the particles and the tracers points, or to neither")
+        self.accounts = Accounts(self.particles)
+
+    def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
+        """One step of all particles for each yield; ends when `until` says so, and `stopped` then tells why.
+
+        Args:
+            batches: Endless batches of data, (m, *event), with labels if the particles have some.
+            start: Number of steps done before.
+
+        Raises:
+            UsageError: If a plateau is waited for and the flow does not say what it lowers.
+        """
+        stride, stream = self._stride(), iter(batches)
+        if start == 0:
+            for batch in (next(stream) for _ in range(self.warmup)):
+                self._field(self.particles, batch)
+        time = 0.0
+        for k in range(start):  # one after the other, as below: `sum` rounds otherwise in newer Pythons
+            time += self.step * self.schedule(k)
+        for k in count(start):
+            if self.stopped or (batch := next(stream, None)) is None:
+                return
+            dt = self.step * self.schedule(k)
+            logs = self._advance(batch, k, time, dt, stride)
+            time += dt
+            if self.until.plateau is not None and "divergence" not in logs:
+                raise UsageError(
+                    f"until.plateau watches the divergence, and {type(self.flow).__name__} logs none here: use a dual "
+                    "divergence such as KL_LIP, or stop by kinetic energy or horizon"
+                )
+            self.done.fill_(k + 1)
+            self.stopped = self.until.reason(self.accounts, k + 1, time)
+            yield logs
+
+    def _advance(self, batch: Batch, k: int, t: float, dt: float, stride: Stride | None) -> Logs:
+        """Move everything once; tracers ride along with the particles as further rows."""
+        n, before = len(self.particles), self._joint(self.particles, self.tracers)
+        labels = None if self.labels is None else self._joint(self.labels, self.tracer_labels)
+        stages: list[dict[str, Tensor]] = []
+        measures: tuple[Tensor, Tensor] | None = None
+        if stride is not None and not self.refit and stride.fuses(self.scheme):
+            q, y = self._shown(self.particles)
+            moved, first, measures = stride.move(q, batch, before, dt, self.scheme, y, labels, n)
+            self._write(stages, k)
+        else:
+            found: Velocity | None = None
+            first = before
+
+            def velocity(x: Samples, t: float = 0.0) -> Samples:
+                nonlocal found, first
+                fresh_look, new = self.refit or found is None, found is None
+                if stride is not None and fresh_look:
+                    q, y = self._shown(x[:n])
+                    v, found = stride.velocity(q, batch, x, y, labels)
+                    self._write(stages, k)
+                else:
+                    if fresh_look:
+                        found = self._field(x[:n], batch)
+                        self._write(stages, k)
+                    assert found is not None
+                    v = self._evaluate(found, x, t, labels)
+                first = v if new else first
+                return v
+
+            moved = self.scheme(velocity, before, t, dt)
+        self._keep(stages)
+        moved = moved if self.project is None else self.project(moved)
+        logs: Logs = dict(getattr(self.flow, "logs", {}))
+        if measures is None or self.project is not None:
+            measures = measured(first[:n], before[:n], moved[:n])
+        logs |= self.accounts.note(k, logs.get("divergence"), *measures, dt)
+        if self.diagnose and k % self.diagnose == 0:
+            logs |= self._diagnosis(batch)
+        self.particles = moved[:n]
+        if self.tracers is not None:
+            self.tracers = moved[n:]
+        return logs
+
+    def _field(self, x: Samples, batch: Batch) -> Velocity:
+        """The flow's velocity between some or all of the particles, now at x, and a batch of data."""
+        (p, labels_p), (q, labels_q) = unpack(batch), self._shown(x)
+        if labels_q is None:
+            return self.flow.velocity(q, p)
+        if labels_p is None:
+            raise UsageError("the particles have classes and the batches carry none: give the data's labels")
+        return conditional(self.flow).velocity(q, p, (labels_q, labels_p))
+
+    def _shown(self, x: Samples) -> tuple[Samples, Labels | None]:
+        """What the flow gets to see of the particles."""
+        size = len(x) if self.batch is None else max(1, self.batch // sharing.world())
+        if size >= len(x):
+            return x, self.labels
+        rows = self.rng.integers(len(x), size).to(x.device)
+        return x[rows], None if self.labels is None else self.labels[rows]
+
+    def _evaluate(self, velocity: Velocity, x: Samples, t: float, labels: Labels | None) -> Samples:
+        """A velocity at many points, block by block."""
+        parts = []
+        for k in range(0, len(x), self.block):
+            rows = slice(k, k + self.block)
+            here = velocity.given(labels[rows]) if labels is not None and isinstance(velocity, _Classed) else velocity
+            parts.append(here(x[rows], t))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _diagnosis(self, batch: Batch) -> Logs:
+        """What a flow that can be examined says of its present state, and its value on held-out data."""
+        (p, labels_p), (q, labels_q), logs = unpack(batch), self._shown(self.particles), Logs()
+        pair = (labels_q, labels_p) if labels_q is not None and labels_p is not None else None
+        if isinstance(self.flow, _Examined):
+            logs |= self.flow.diagnose(q, p) if pair is None else conditional(self.flow).diagnose(q, p, pair)
+        if self.held is not None and isinstance(self.flow, _Valued):
+            held, labels_held = unpack(self.held())
+            held = held.to(q)
+            both = (labels_q, labels_held) if labels_q is not None and labels_held is not None else None
+            value = self.flow.value if both is None else partial(conditional(self.flow).value, labels=both)
+            logs["held"] = value(q, held)
+        return logs
+
+    def _joint(self, x: Tensor, tracers: Tensor | None) -> Tensor:
+        return x if tracers is None else torch.cat([x, tracers])
+
+    def _stride(self) -> Stride | None:
+        if not self.compile:
+            return None
+        from pushforward.flows.compiled import Stride
+
+        return Stride.of(self.flow)
+
+    def _write(self, stages: list[dict[str, Tensor]], k: int) -> None:
+        if self.record and k % int(self.record) == 0 and isinstance(self.flow, Replayable):
+            stages.append(self.flow.snapshot())
+
+    def _keep(self, stages: list[dict[str, Tensor]]) -> None:
+        """One entry of the tape for a step: the field as it is, or those of all stages with their numbers in front."""
+        if len(stages) == 1 and not self.refit:
+            self.tape.append(stages[0])
+        elif stages:
+            self.tape.append({f"{k}.{name}": value for k, stage in enumerate(stages) for name, value in stage.items()})
+
+    def transport(self, x: Samples, labels: Labels | None = None) -> Samples:
+        """Carry new points (m, *event) along the recorded fields.
+
+        Args:
+            x: Where the points start, in the particles' units.
+            labels: Their classes (m,), where the particles have some.
+
+        Raises:
+            UsageError: If nothing was recorded, or classes are missing.
+        """
+        if not self.tape or not isinstance(self.flow, Replayable):
+            raise UsageError("no fields were recorded: build Particles with record=True before it learns")
+        if (labels is None) != (self.labels is None):
+            raise UsageError(
+                "the particles have classes and the points none, or the other way round: give both or none"
+            )
+        x, scheme, t = x.to(self.particles), fresh(self.scheme), 0.0
+        labels = None if labels is None else labels.to(x.device)
+        for k in range(int(self.done)):
+            fields, dt = self._fields(self.tape[k // int(self.record or 1)]), self.step * self.schedule(k)
+            found: list[Velocity] = []
+
+            def velocity(
+                x: Samples, t: float = 0.0, fields: Iterator[Velocity] = fields, found: list[Velocity] = found
+            ) -> Samples:
+                if self.refit or not found:
+                    found.append(next(fields))
+                return self._evaluate(found[-1], x, t, labels)
+
+            x = scheme(velocity, x, t, dt)
+            x, t = x if self.project is None else self.project(x), t + dt
+        return x
+
+    def _fields(self, entry: dict[str, Tensor]) -> Iterator[Velocity]:
+        """The velocities of one step, one for each time that the flow was asked."""
+        assert isinstance(self.flow, Replayable)
+        if not self.refit:
+            yield self.flow.replay(entry)
+            return
+        for stage in count():
+            state = {name.split(".", 1)[1]: value for name, value in entry.items() if name.startswith(f"{stage}.")}
+            if not state:
+                return
+            yield self.flow.replay(state)
+
+    def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
+        """n samples: fresh points from the source carried along, or else a random choice of the particles.
+
+        Args:
+            n: Number of samples.
+            rng: Where they are drawn from.
+            labels: Classes wanted (n,), where the particles have some.
+
+        Raises:
+            UsageError: If more samples are wanted than there are particles, of a class or in all, and no fields were
+                recorded; or classes are wanted of particles that have none.
+        """
+        if labels is not None and self.labels is None:
+            raise UsageError("classes are wanted and the particles have none: leave the labels out")
+        rng = rng or self.rng
+        if self.source is not None and self.tape:
+            return self.transport(self.source(rng, n), labels)
+        keys = rng.uniform(len(self.particles)).to(self.particles.device)
+        if labels is None or self.labels is None:
+            return self.particles[self._enough(torch.argsort(keys), n, "")]
+        chosen = torch.empty(n, dtype=torch.int64, device=self.particles.device)
+        for label in labels.unique().tolist():
+            wanted = torch.nonzero(labels.to(chosen.device) == label)[:, 0]
+            mine = torch.nonzero(self.labels == label)[:, 0]
+            chosen[wanted] = self._enough(mine[torch.argsort(keys[mine])], len(wanted), f" of class {label}")
+        return self.particles[chosen]
+
+    def _enough(self, rows: Tensor, n: int, what: str) -> Tensor:
+        if n > len(rows):
+            raise UsageError(
+                f"{n} samples{what} wanted but there are {len(rows)} particles: record the fields "
+                "(record=True, with a source), or take fewer"
+            )
+        return rows[:n]
+
+    def shard(self) -> None:
+        """Keep this process's share of the particles, where several processes share the work.
+
+        Raises:
+            UsageError: If they cannot be shared out evenly.
+        """
+        if len(self.particles) % sharing.world():
+            raise UsageError(f"{len(self.particles)} particles: not a multiple of the {sharing.world()} processes")
+        for name in ("particles", "labels", "tracers", "tracer_labels"):
+            value = getattr(self, name)
+            if value is not None:
+                setattr(self, name, sharing.own_rows(value))
+        self.accounts.shard()
+
+    def shared(self, name: str) -> bool:
+        """Whether the tensor of this dotted name has a row for each particle: they, their ways, a scheme's memory."""
+        rows = ("particles", "labels", "tracers", "tracer_labels", "accounts.path")
+        return name in rows or re.fullmatch(r"scheme\.past\.\d+\.velocity", name) is not None
+
+
+@runtime_checkable
+class _Examined(Flow, Protocol):
+    def diagnose(self, q: Samples, p: Samples) -> Logs: ...
+
+
+@runtime_checkable
+class _Valued(Flow, Protocol):
+    def value(self, q: Samples, p: Samples) -> Tensor: ...

@@ -1,0 +1,1 @@
+"""Whether a model copies what it learned from."""

@@ -1,0 +1,1 @@
+"""What every metric is made of: results, feature spaces, floors, permutations."""

@@ -1,0 +1,1 @@
+"""How well a merge mixes batches, and what it keeps."""

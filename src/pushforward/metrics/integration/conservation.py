@@ -1,0 +1,102 @@
+r"""How much biology survives a merge: classes that stay apart, hang together, and can be read off the neighbours.
+
+.. math::
+    \mathrm{cLISI} = \frac{C - \operatorname{median}_i \mathrm{LISI}_i}{C - 1}, \qquad
+    \text{transfer} = \frac{1}{n}\sum_i \mathbb{1}\Big[y_i = \operatorname*{mode}_{j \in N_k(i)} y_j\Big]
+
+Every score is 1 at best. None of them sees the batches, except the transfer, from the reference to the others.
+
+References:
+    Benchmarking atlas-level data integration in single-cell genomics (Luecken et al., 2022).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from pushforward.metrics.core.neighbours import nearest
+from pushforward.metrics.integration.mixing import Neighbourhoods, codes, lisi, silhouettes
+
+if TYPE_CHECKING:
+    from pushforward.metrics.integration.mixing import Array
+
+__all__ = ["clisi", "clusters", "graph_connectivity", "label_silhouette", "transfer"]
+
+
+def clisi(near: Neighbourhoods, labels: NDArray, perplexity: float | None = None) -> float:
+    """Median `lisi` of the labels, from 1..C onto 1..0: 1 where neighbourhoods hold one class each."""
+    count = codes(labels)[1]
+    return (count - float(np.median(lisi(near, labels, perplexity)))) / (count - 1) if count > 1 else 1.0
+
+
+def label_silhouette(x: Array, labels: NDArray) -> float:
+    """Mean silhouette width of the labels, from -1..1 onto 0..1."""
+    return float(silhouettes(x, labels).mean() + 1) / 2
+
+
+def graph_connectivity(near: Neighbourhoods, labels: NDArray, k: int = 15, *, directed: bool = False) -> float:
+    """Mean over the classes of the share of a class that is one component of the graph of its own neighbours.
+
+    Args:
+        near: Neighbourhoods.
+        labels: Class of each row, (n,).
+        k: Rows of one neighbourhood, itself among them.
+        directed: Count strongly connected components of the directed graph instead.
+    """
+    places, n = near.first(k).places, len(near.places)
+    starts = np.arange(0, places.size + 1, places.shape[1])
+    graph = csr_array((np.ones(places.size, np.int8), places.ravel(), starts), shape=(n, n))
+    shares = []
+    for label in np.unique(labels):
+        mine = np.flatnonzero(labels == label)
+        _, parts = connected_components(graph[mine][:, mine], directed=directed, connection="strong")
+        shares.append(np.bincount(parts).max() / len(mine))
+    return float(np.mean(shares))
+
+
+def clusters(x: Array, labels: NDArray, seed: int = 0) -> tuple[float, float]:
+    """Normalised mutual information and adjusted Rand index of labels and as many k-means clusters.
+
+    Args:
+        x: Points, (n, d).
+        labels: Class of each row, (n,).
+        seed: Seed of k-means; the best of ten starts counts.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+    numbers, count = codes(labels)
+    starts: Any = 10
+    found = KMeans(count, n_init=starts, random_state=seed).fit_predict(x)
+    return float(normalized_mutual_info_score(numbers, found)), float(adjusted_rand_score(numbers, found))
+
+
+def transfer(x: Array, known: Array, labels: NDArray, k: int = 15) -> tuple[NDArray, Array]:
+    """The commonest label among the k nearest known rows, and its share of them.
+
+    Of labels that are equally common the one with the nearest row wins.
+
+    Args:
+        x: Rows to label, (n, d).
+        known: Labelled rows, (m, d).
+        labels: Their labels, (m,).
+        k: Neighbours that vote; fewer where fewer are known.
+
+    Returns:
+        Labels (n,) of the type of `labels`, and shares (n,).
+    """
+    names, numbers = np.unique(np.asarray(labels), return_inverse=True)
+    k = min(k, len(known))
+    _, places = nearest(np.asarray(x, np.float64), np.asarray(known, np.float64), k)
+    votes = numbers[places]
+    counts = np.stack([(votes == name).sum(1) for name in range(len(names))], 1).astype(np.float64)
+    first = np.full_like(counts, k)
+    for rank in range(k - 1, -1, -1):
+        first[np.arange(len(votes)), votes[:, rank]] = rank
+    best = (counts - first / (k + 1)).argmax(1)
+    return names[best], counts[np.arange(len(best)), best] / k

@@ -1,0 +1,1 @@
+"""What a likelihood says, and what it does not see."""

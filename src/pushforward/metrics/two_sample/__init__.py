@@ -1,0 +1,1 @@
+"""Two-sample tests that keep their level."""

@@ -1,0 +1,1 @@
+"""Objectives: (nets, batch) -> scalar, without an optimiser."""

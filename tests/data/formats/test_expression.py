@@ -1,0 +1,212 @@
+"""Laws of gene expression: cells are matched gene by gene, however they were stored."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from pushforward.data import as_pair, load, read_pair
+from pushforward.data.formats import expression
+from pushforward.data.formats.expression import read, units
+from pushforward.errors import DataError, UsageError
+
+h5py = pytest.importorskip("h5py")
+
+RNG = np.random.default_rng(0)
+GENES = [f"G{j}" for j in range(30)]
+COUNTS = RNG.poisson(np.linspace(0.05, 20, 30), (80, 30)).astype(np.float32)
+EMBEDDING = RNG.normal(size=(80, 5))
+
+
+def write(path: Path, x, genes=GENES, **layers) -> str:
+    """Write a file as anndata lays it out; its name."""
+    with h5py.File(path, "w") as file:
+        _matrix(file, "X", x)
+        var = file.create_group("var")
+        var.attrs["_index"] = "_index"
+        var.create_dataset("_index", data=np.array(genes, dtype=object), dtype=h5py.string_dtype())
+        for name, layer in layers.items():
+            _matrix(file, f"layers/{name}", layer)
+        file["obsm/X_pca"] = EMBEDDING[: x.shape[0]]
+    return str(path)
+
+
+def _matrix(file, name: str, x) -> None:
+    if not sparse.issparse(x):
+        file[name] = x
+        return
+    group = file.create_group(name)
+    group.attrs["encoding-type"], group.attrs["shape"] = f"{x.format}_matrix", x.shape
+    group["data"], group["indices"], group["indptr"] = x.data, x.indices, x.indptr
+
+
+FORMS = {"dense": np.asarray, "rows": sparse.csr_matrix, "columns": sparse.csc_matrix}
+
+
+@pytest.mark.parametrize("fake", FORMS)
+@pytest.mark.parametrize("real", FORMS)
+def test_cells_are_the_same_from_every_storage_and_in_any_order_of_genes(fake, real, tmp_path, monkeypatch):
+    monkeypatch.setattr(expression, "BLOCK", 8 * 30 * 7)  # seven rows at a time
+    order = RNG.permutation(30)
+    q = write(tmp_path / "q.h5ad", FORMS[fake](COUNTS[:, order]), [GENES[j] for j in order])
+    p = write(tmp_path / "p.h5ad", FORMS[real](COUNTS))
+    pair = read_pair(q, p)
+    assert pair.names == tuple(GENES)
+    assert not pair.table
+    np.testing.assert_array_equal(pair.real, COUNTS)
+    assert torch.equal(pair.fake, pair.real)
+    assert "fake: genes brought into the order of real by their names" in pair.notes
+
+
+def test_extra_genes_are_left_out_and_missing_ones_refused(tmp_path):
+    few = write(tmp_path / "few.h5ad", COUNTS[:, :25], GENES[:25])
+    all_genes = write(tmp_path / "all.h5ad", sparse.csr_matrix(COUNTS))
+    pair = read_pair(all_genes, few)
+    assert torch.equal(pair.fake, pair.real)
+    assert "fake: 5 genes that real has not, left out: G25, G26, G27, G28, G29" in pair.notes
+    with pytest.raises(DataError, match=r"few\.h5ad: 5 genes missing, G25, .*25 of the 30 genes of .*all\.h5ad"):
+        read_pair(few, all_genes)
+
+
+def test_the_key_names_a_layer_or_an_embedding(tmp_path):
+    name = write(tmp_path / "x.h5ad", COUNTS, log=sparse.csr_matrix(np.log1p(COUNTS)))
+    np.testing.assert_allclose(read_pair(f"{name}:log", f"{name}:layers/log").real, np.log1p(COUNTS), rtol=1e-6)
+    pair = read_pair(f"{name}:X_pca", f"{name}:obsm/X_pca")
+    np.testing.assert_array_equal(pair.real, EMBEDDING)
+    assert pair.names == ()
+    with pytest.raises(DataError, match=r"no layer or embedding named 'lgo': did you mean .*:log\?.*X, log, X_pca"):
+        read_pair(f"{name}:lgo", name)
+
+
+def test_counts_against_logarithms_get_a_warning(tmp_path):
+    name = write(tmp_path / "x.h5ad", COUNTS * 40, log=np.log1p(COUNTS * 40))
+    assert any("the same layer of both" in note for note in read_pair(f"{name}:log", name).notes)
+    assert units(COUNTS, COUNTS * 2) == []
+
+
+def test_generated_counts_are_rounded_even_of_genes_that_nobody_expresses(tmp_path):
+    silent = COUNTS.copy()
+    silent[:, 3] = 0
+    real = write(tmp_path / "real.h5ad", silent)
+    pair = read_pair(write(tmp_path / "fake.h5ad", silent + 0.3), real)
+    assert torch.equal(pair.fake, pair.real)
+    logs = write(tmp_path / "log.h5ad", np.log1p(silent))
+    other = read_pair(write(tmp_path / "log2.h5ad", np.log1p(silent) + 0.3), logs)
+    assert other.fake[:, 3].min() > 0.29
+
+
+def test_cells_meet_tables_by_name_and_arrays_by_position(tmp_path):
+    name = write(tmp_path / "x.h5ad", COUNTS)
+    np.savetxt(tmp_path / "x.csv", COUNTS[:, ::-1], delimiter=",", header=",".join(GENES[::-1]), comments="")
+    assert torch.equal(read_pair(str(tmp_path / "x.csv"), name).fake, read_pair(name, name).real)
+    np.save(tmp_path / "x.npy", COUNTS)
+    assert torch.equal(read_pair(str(tmp_path / "x.npy"), name).fake, read_pair(name, name).real)
+
+
+def test_an_object_is_known_by_what_it_has():
+    cells = SimpleNamespace(X=sparse.csr_matrix(COUNTS), var_names=GENES, obs_names=range(80))
+    pair = as_pair(cells, SimpleNamespace(X=COUNTS, var_names=GENES, obs_names=range(80)))
+    assert pair.names == tuple(GENES)
+    assert torch.equal(pair.fake, pair.real)
+    assert torch.equal(as_pair(sparse.csc_matrix(COUNTS), COUNTS).fake, pair.fake)
+
+
+def test_a_file_of_anndata_and_the_object_itself_are_read_alike(tmp_path):
+    anndata, pandas = pytest.importorskip("anndata"), pytest.importorskip("pandas")
+    var, obs = (
+        pandas.DataFrame(index=pandas.Index(list(map(str, names)), dtype=object)) for names in (GENES, range(80))
+    )
+    cells = anndata.AnnData(sparse.csr_matrix(COUNTS), obs=obs, var=var, obsm={"X_pca": EMBEDDING})
+    cells.raw = cells.copy()
+    cells.write_h5ad(tmp_path / "x.h5ad")
+    name = str(tmp_path / "x.h5ad")
+    one, two = read_pair(name, f"{name}:raw"), as_pair(cells, anndata.read_h5ad(name, backed="r"))
+    assert one.names == two.names == tuple(GENES)
+    assert torch.equal(one.fake, two.fake)
+    assert torch.equal(one.real, two.real)
+    np.testing.assert_array_equal(one.real, COUNTS)
+
+
+def test_names_may_be_stored_as_categories(tmp_path):
+    name = write(tmp_path / "x.h5ad", COUNTS)
+    with h5py.File(name, "a") as file:
+        del file["var/_index"]
+        group = file.create_group("var/_index")
+        group["categories"], group["codes"] = np.array(GENES[::-1], dtype="S"), np.arange(30)[::-1]
+    assert read(Path(name)).names == tuple(GENES)
+
+
+def test_cells_can_be_learned_from(tmp_path):
+    data = load(write(tmp_path / "x.h5ad", sparse.csr_matrix(COUNTS[:, 5:]), GENES[5:]))
+    assert data.event == (25,)
+    assert data.columns == tuple(GENES[5:])
+
+
+def _nan(path: Path) -> str:
+    x = COUNTS.copy()
+    x[7, 3] = np.nan
+    return write(path / "x.h5ad", sparse.csr_matrix(x))
+
+
+def _twice(path: Path) -> str:
+    return write(path / "x.h5ad", COUNTS, ["G0", *GENES[:-1]])
+
+
+def _junk(path: Path) -> str:
+    (path / "x.h5ad").write_bytes(b"these are words")
+    return str(path / "x.h5ad")
+
+
+def _no_x(path: Path) -> str:
+    name = write(path / "x.h5ad", COUNTS, log=COUNTS)
+    with h5py.File(name, "a") as file:
+        del file["X"]
+    return name
+
+
+def _cut(path: Path) -> str:
+    name = write(path / "x.h5ad", sparse.csr_matrix(COUNTS))
+    with h5py.File(name, "a") as file:
+        indices = file["X/indices"][:-50]
+        del file["X/indices"]
+        file["X/indices"] = indices
+    return name
+
+
+def _short(path: Path) -> str:
+    return write(path / "x.h5ad", COUNTS, GENES[:-1])
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (_nan, r"x\.h5ad: row 7, column 'G3' is nan: remove"),
+        (_twice, r"x\.h5ad: two genes are named 'G0': call var_names_make_unique"),
+        (_junk, r"x\.h5ad: not a readable \.h5ad file .*: write it again"),
+        (_no_x, r"x\.h5ad: the file has no X: choose .*x\.h5ad:log"),
+        (_cut, r"x\.h5ad: the file is damaged .*: write it again"),
+        (_short, r"x\.h5ad: 29 names for 30 genes"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(build, words, tmp_path):
+    name = build(tmp_path)
+    with pytest.raises(DataError, match=words) as caught:
+        read_pair(name, name)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_would_not_fit_into_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    name = write(tmp_path / "x.h5ad", sparse.csr_matrix(COUNTS))
+    monkeypatch.setattr(expression, "budget", lambda: 1000)
+    with pytest.raises(DataError, match=r"80 cells of 30 genes need .*GiB when dense.*PATH:X_pca"):
+        read_pair(name, name)
+
+
+def test_without_h5py_the_extra_to_install_is_named(tmp_path):
+    name = write(tmp_path / "x.h5ad", COUNTS)
+    with mock.patch.dict("sys.modules", {"h5py": None}), pytest.raises(UsageError, match=r"pushforward\[omics\]"):
+        read_pair(name, name)
