@@ -13,7 +13,7 @@ from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.result import Report
 from pushforward.metrics.quality.tails import hill, tail_values, tails
 
-DATA = Path(os.environ.get("PUSHFORWARD_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("PUSHFORWARD_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 
 def pareto(n, index, seed, dim=None):

@@ -32,8 +32,8 @@ from pushforward.metrics.networks.loading import load_network
 from pushforward.metrics.networks.weights import read, settle, write
 
 # Real data, where a checkout has a folder of it at its side.
-DATA = Path(os.environ.get("PUSHFORWARD_DATA", Path(__file__).parents[3] / "shared" / "data"))
-FOLDER = WEIGHTS.with_name("networks")
+DATA = Path(os.environ.get("PUSHFORWARD_DATA", Path(__file__).parents[4] / "shared" / "data"))
+FOLDER = WEIGHTS.parent
 SHIPPED = {
     "mnist_lenet": (mnist_lenet, MNIST_SHA256, 0.6e6),
     "fashion_lenet": (fashion_lenet, FASHION_SHA256, 0.6e6),
