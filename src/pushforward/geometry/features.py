@@ -140,14 +140,21 @@ class SlicedEnergy:
     def _below(
         self, x: Tensor, z: Tensor, weights: Tensor, with_moments: bool = False
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """x on the lines (L, n), how many of z lie below and up to it, running sums (L, m + 1, 1 or 2) of weights."""
+        """x on the lines (L, n), how many of z lie below and up to it, running sums (L, m + 1, 1 or 2) of weights.
+
+        Projections that are equal up to rounding are equal, whatever a processor makes of the two products.
+        """
         along = self.along.to(x)
         at, (points, order) = along @ x.flatten(1).T, (along @ z.flatten(1).T).sort(1)
         terms = weights[order][:, :, None]
         if with_moments:
             terms = torch.cat([terms, terms * points[:, :, None]], 2)
         level = torch.cat([torch.zeros_like(terms[:, :1]), terms.cumsum(1)], 1)
-        return at, torch.searchsorted(points, at), torch.searchsorted(points, at, right=True), level
+        rounding = torch.linalg.vector_norm(x.flatten(1), dim=1) * (
+            8 * math.sqrt(along.shape[1]) * torch.finfo(x.dtype).eps
+        )
+        below, up_to = torch.searchsorted(points, at - rounding), torch.searchsorted(points, at + rounding, right=True)
+        return at, below, up_to, level
 
 
 def sliced_energy(dim: int, count: int, rng: Randomness) -> SlicedEnergy:

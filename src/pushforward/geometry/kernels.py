@@ -260,7 +260,10 @@ def column_blocks(kernel: Kernel, x: Tensor, y: Tensor, *, budget: int = 2**26) 
 
 
 def row_blocks(x: Tensor, y: Tensor, *, budget: int = 2**26) -> Iterator[tuple[slice, Tensor]]:
-    """Walk the squared distances in blocks of rows that fit a processor's cache; one buffer serves all, without graph.
+    r"""Walk the squared distances in blocks of rows that fit a processor's cache; one buffer serves all, without graph.
+
+    Distances that are zero up to rounding, :math:`\|x - y\|^2 \le 8 \sqrt{d}\, \epsilon\, \|x\|^2` about the mean of y,
+    are zero, so that a kernel with a kink at zero tells points that coincide whatever the processor rounds to.
 
     Args:
         x: Points, (n, *event).
@@ -274,13 +277,15 @@ def row_blocks(x: Tensor, y: Tensor, *, budget: int = 2**26) -> Iterator[tuple[s
     centre = y.mean(0)
     x, y = x - centre, y - centre
     norms_x, norms_y = x.square().sum(1)[:, None], y.square().sum(1)
+    rounding = norms_x * (8 * math.sqrt(x.shape[1]) * torch.finfo(x.dtype).eps)
     limit = _CACHE if x.device.type == "cpu" else budget
     height = max(1, min(len(x), limit // (x.element_size() * len(y))))
     buffer = x.new_empty(height, len(y))
     for start in range(0, len(x), height):
         rows = slice(start, min(start + height, len(x)))
         block = buffer[: rows.stop - start]
-        yield rows, torch.addmm(norms_y, x[rows], y.T, alpha=-2, out=block).add_(norms_x[rows]).clamp_min_(0)
+        torch.addmm(norms_y, x[rows], y.T, alpha=-2, out=block).add_(norms_x[rows])
+        yield rows, block.mul_(block > rounding[rows])
 
 
 def gram(kernel: Kernel, x: Tensor, y: Tensor, *, dtype: torch.dtype | None = None, budget: int = 2**26) -> Tensor:
