@@ -5,28 +5,54 @@ Everywhere p is the data, q the model, r = q/p and d = log p/q; q comes before p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeAlias, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor, device
 
+from pushforward.terms import Term
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
 __all__ = [
     "Batch",
+    "Conditional",
     "Contrast",
     "Critic",
+    "Examined",
+    "Explains",
     "Flow",
+    "Given",
+    "HasCritic",
+    "HasParticles",
+    "LabelPair",
     "Labels",
+    "Likely",
+    "Logged",
     "Logs",
     "Method",
     "Penalty",
     "Place",
     "Randomness",
+    "Records",
+    "Replayable",
+    "Restores",
     "Samples",
     "Scalar",
     "Schedule",
     "Scores",
+    "Sourced",
+    "Stops",
+    "TakesSettings",
+    "Transports",
+    "Valued",
+    "ValuedByClass",
     "Velocity",
+    "Wraps",
+    "able",
+    "logged",
     "unpack",
 ]
 
@@ -34,6 +60,8 @@ Samples: TypeAlias = Float[Tensor, "n *event"]
 Scores: TypeAlias = Float[Tensor, "n"]
 Scalar: TypeAlias = Float[Tensor, ""]
 Labels: TypeAlias = Int[Tensor, "n"]
+LabelPair: TypeAlias = tuple[Labels, Labels]
+"""Classes of model samples, (n,), and of data samples, (m,)."""
 Logs: TypeAlias = dict[str, Tensor]
 Batch: TypeAlias = Tensor | tuple[Tensor, Tensor]
 
@@ -91,6 +119,194 @@ class Method(Protocol):
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]: ...
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples: ...
+
+
+# What a flow can do beyond `velocity`.
+
+
+@runtime_checkable
+class Given(Protocol):
+    """A velocity that can be asked for points of other classes."""
+
+    def given(self, labels: Labels | None) -> Velocity: ...
+
+
+@runtime_checkable
+class Logged(Protocol):
+    """A flow that leaves the numbers of its last call in `logs`."""
+
+    @property
+    def logs(self) -> Logs: ...
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """A flow that takes the classes of q and of p beside them; its velocities are `Given`."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes that its critic knows; 0 where that is not known."""
+        ...
+
+    def velocity(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Velocity: ...
+
+
+@runtime_checkable
+class Valued(Protocol):
+    """A flow that says, of any samples, what it lowers; a `Conditional` one takes their classes too."""
+
+    def value(self, q: Samples, p: Samples) -> Scalar: ...
+
+
+@runtime_checkable
+class ValuedByClass(Conditional, Protocol):
+    """A flow that is both `Conditional` and `Valued`."""
+
+    def value(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Scalar: ...
+
+
+@runtime_checkable
+class Examined(Protocol):
+    """A flow that can be looked at between q and p, at some cost; a `Conditional` one is given their classes too."""
+
+    def diagnose(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Logs: ...
+
+
+@runtime_checkable
+class Replayable(Flow, Protocol):
+    """A flow whose velocities can be written down as tensors and read back."""
+
+    def snapshot(self) -> dict[str, Tensor]: ...
+    def replay(self, state: dict[str, Tensor]) -> Velocity: ...
+
+
+@runtime_checkable
+class HasCritic(Protocol):
+    """A flow that moves along a learned critic, and what is known of that critic when a run is wired."""
+
+    @property
+    def logistic(self) -> bool:
+        """Whether the critic's loss is the logistic one."""
+        ...
+
+    @property
+    def dual(self) -> bool:
+        """Whether the critic is itself the first variation, learned by the divergence's own contrast."""
+        ...
+
+    @property
+    def fastest(self) -> float | None:
+        """A speed that no sample exceeds, in model units per unit of time; None where none is known."""
+        ...
+
+
+# What a method can do beyond `learn` and `sample`.
+
+
+@runtime_checkable
+class HasParticles(Protocol):
+    """A method that moves a cloud of particles (n, *event), with classes (n,) or None."""
+
+    particles: Samples
+    labels: Labels | None
+
+
+@runtime_checkable
+class Transports(Protocol):
+    """A method that carries new points the way its own particles went."""
+
+    def transport(self, x: Samples, labels: Labels | None = None) -> Samples: ...
+
+
+@runtime_checkable
+class Records(Protocol):
+    """A method that writes down its velocities: `tape` has an entry for each that is kept, and is empty otherwise."""
+
+    @property
+    def tape(self) -> Sequence[object]: ...
+
+
+@runtime_checkable
+class Sourced(Protocol):
+    """A method that knows the law of its first particles; None where they are all there is."""
+
+    @property
+    def source(self) -> object | None: ...
+
+
+@runtime_checkable
+class Stops(Protocol):
+    """A method that may end by itself, and says why: in words, empty as long as it goes on."""
+
+    @property
+    def stopped(self) -> str: ...
+
+
+@runtime_checkable
+class Likely(Protocol):
+    """A law that answers for its density: log q(x), (n,), in nats, with respect to the model's units."""
+
+    def log_prob(self, x: Samples, labels: Labels | None = None) -> Scores: ...
+
+
+@runtime_checkable
+class TakesSettings(Protocol):
+    """A method whose sampling has settings of its own: `sampling`, a dataclass that may be replaced by another.
+
+    On the command line each field is an option, `--sampling.FIELD VALUE`.
+    """
+
+    sampling: Any
+
+
+@runtime_checkable
+class Restores(Protocol):
+    """A method whose structure depends on the step: nets that grow, parts that come with a stage.
+
+    `restore(step)` builds what was there after so many steps. It is called once, after the recipe has built the method
+    and before weights are loaded, to resume and to sample.
+    """
+
+    def restore(self, step: int) -> None: ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A method, flow or codec that logs numbers under names of its own, and what they are called and how to read."""
+
+    @property
+    def terms(self) -> Mapping[str, Term]: ...
+
+
+@runtime_checkable
+class Wraps(Protocol):
+    """What wraps another, and can do some things only if that one can."""
+
+    def offers(self, capability: type) -> bool:
+        """Whether the one inside allows a capability, given that this one has its attributes."""
+        ...
+
+
+T = TypeVar("T")
+
+
+def able(thing: object, capability: type[T]) -> TypeIs[T]:
+    """Whether something has a capability, honestly: a wrapper answers for what it wraps.
+
+    This is the one way in which readers ask what a method, a flow or a codec can do.
+
+    Args:
+        thing: A method, flow, codec or velocity.
+        capability: A Protocol of this module.
+    """
+    if isinstance(thing, Wraps) and not thing.offers(capability):
+        return False
+    return isinstance(thing, capability)
+
+
+def logged(flow: object) -> Logs:
+    """The numbers of a flow's last call; empty where it leaves none."""
+    return flow.logs if able(flow, Logged) else {}
 
 
 def unpack(batch: Batch) -> tuple[Tensor, Tensor | None]:
