@@ -17,8 +17,8 @@ from pushforward.flows.sinkhorn import SinkhornFlow
 from pushforward.flows.sliced import SlicedFlow
 from pushforward.flows.stein import KSDFlow, SteinFlow
 from pushforward.geometry import Linear, directions, energy, imq, multiscale, random_features, rbf, sliced_energy
-from pushforward.methods.particles.driver import Replayable
 from pushforward.randomness import Noise
+from pushforward.types import Replayable
 
 DIM = 3
 COVARIANCE = torch.tensor([[1.0, 0.4, 0.0], [0.4, 2.0, -0.3], [0.0, -0.3, 0.7]], dtype=torch.float64)

@@ -84,6 +84,11 @@ class Divergence:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def unweighted(self) -> bool:
+        """Whether w = 1 whatever the score, so that samples move with the slope of the critic."""
+        return not bool(self.log_weight(torch.linspace(-20.0, 20.0, 81)).any())
+
 
 def _below(bound: float, function: Function, closed: bool = False) -> Function:
     """The function left of a bound (or up to it), +inf from there on, without a NaN in the value or the gradient."""

@@ -16,12 +16,12 @@ from pushforward.divergences import Divergence, locate
 from pushforward.dynamics.integrate import named
 from pushforward.estimators import store
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles.driver import Particles, Replayable
+from pushforward.methods.particles.driver import Particles
 from pushforward.nets import lipschitz
 from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import linear
-from pushforward.types import Labels, Samples, Schedule
+from pushforward.types import Labels, Replayable, Samples, Schedule
 
 __all__ = ["Constraint", "CriticShape", "Field", "Pace"]
 

@@ -28,14 +28,14 @@ from pushforward.estimators.fields import Constraint, CriticShape, Field, Pace
 from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
 from pushforward.estimators.unit import Array, Unit, columns
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.particles.driver import Particles, Replayable
+from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.objectives.penalties import excess
 from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import linear
-from pushforward.types import Flow, Logs, Samples
+from pushforward.types import Flow, Logs, Replayable, Samples, able
 
 __all__ = ["ParticleFlow"]
 
@@ -292,7 +292,7 @@ class ParticleFlow(BaseEstimator):
         }
         pace = Pace(float(self.step), float(self.decay), int(self.steps), self.n_iter_, self.scheme, bool(self.refit),
                     int(self.record))  # fmt: skip
-        own = self.flow if isinstance(self.flow, Replayable) else None
+        own = self.flow if able(self.flow, Replayable) else None
         net = None if not isinstance(method.flow, CriticFlow) else method.flow.critic.net.requires_grad_(False)
         self.field_ = Field(own, net, states, self.divergence, self.cap, self._limit(shape), pace, shape)
 
@@ -438,7 +438,7 @@ class ParticleFlow(BaseEstimator):
         ):
             if value not in choices:
                 raise ValueError(f"{name} {value!r}: use one of {', '.join(choices)}")
-        if self.flow is not None and self.record and not isinstance(self.flow, Replayable):
+        if self.flow is not None and self.record and not able(self.flow, Replayable):
             raise UsageError(f"{type(self.flow).__name__} cannot be recorded: fit with record=0")
         return locate(self.divergence)
 

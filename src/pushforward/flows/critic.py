@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -15,17 +14,29 @@ from torch.func import functional_call
 from pushforward.divergences import KL, Divergence, logistic, tilt
 from pushforward.dynamics.velocity import Ascent
 from pushforward.errors import UsageError
-from pushforward.nets.blocks import class_shares
+from pushforward.nets.blocks import class_shares, classes_of, steepest_of
 from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.lipschitz import certificate
 from pushforward.parallel import sharing
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import constant
-from pushforward.types import Contrast, Critic, Flow, Labels, Logs, Penalty, Samples, Scalar, Schedule, Scores
+from pushforward.types import (
+    Conditional,
+    Contrast,
+    Critic,
+    Flow,
+    LabelPair,
+    Labels,
+    Logs,
+    Penalty,
+    Samples,
+    Scalar,
+    Schedule,
+    Scores,
+    able,
+)
 
 __all__ = ["CriticFlow", "conditional", "joint", "pooled"]
-
-Pair = tuple[Labels, Labels]
 
 
 @dataclass
@@ -71,7 +82,27 @@ class CriticFlow:
         """The contrast that the critic descends."""
         return self.contrast or self.divergence.contrast or logistic
 
-    def velocity(self, q: Samples, p: Samples, labels: Pair | None = None) -> Ascent:
+    @property
+    def logistic(self) -> bool:
+        """Whether that is logistic regression, of which the critic is the log-ratio."""
+        return self.objective is logistic
+
+    @property
+    def dual(self) -> bool:
+        """Whether that is the divergence's own, of which the critic is the first variation."""
+        return not self.logistic and self.objective is self.divergence.contrast
+
+    @property
+    def fastest(self) -> float | None:
+        """A speed that no sample exceeds: the limit, or the slope of a net that is built with one, if no weight acts.
+
+        None where none is known, as under a penalty alone or where a sample's weight depends on its score.
+        """
+        if self.limit < math.inf:
+            return self.limit
+        return steepest_of(self.critic.net) if self.divergence.unweighted else None
+
+    def velocity(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Ascent:
         """Train the critic on (q, p) and answer with the velocity of the critic as it now is.
 
         Args:
@@ -83,7 +114,7 @@ class CriticFlow:
             self.learn(q, p, labels)
         return Ascent(self.scores, self.divergence, self.cap, None if labels is None else labels[0], self.limit)
 
-    def learn(self, q: Samples, p: Samples, labels: Pair | None = None) -> None:
+    def learn(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> None:
         """One update of the critic; leaves its numbers in `logs`."""
         if q.shape[1:] != p.shape[1:]:
             raise ValueError(f"q has event shape {tuple(q.shape[1:])} and p {tuple(p.shape[1:])}; they must be equal")
@@ -112,15 +143,15 @@ class CriticFlow:
         """
         loss = loss / self.members
         self.logs = {"critic": loss}
-        if self.objective is logistic:
+        if self.logistic:
             self.logs["bound"] = 2 * math.log(2) - loss
-        elif self.objective is self.divergence.contrast:
+        elif self.dual:
             self.logs["divergence"] = -loss
         if penalty is not None:
             self.logs["penalty"] = penalty / self.members
 
     @torch.no_grad()
-    def value(self, q: Samples, p: Samples, labels: Pair | None = None) -> Scalar:
+    def value(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Scalar:
         """What the critic as it is says of other samples: minus its loss, a lower bound; of JS for the logistic one.
 
         Args:
@@ -129,9 +160,9 @@ class CriticFlow:
             labels: Classes of q (n,) and of p (m,), for a conditional critic.
         """
         scores = [self.scores(x, None if labels is None else labels[k]) for k, x in enumerate((q, p))]
-        return (2 * math.log(2) if self.objective is logistic else 0.0) - self.loss(*scores)
+        return (2 * math.log(2) if self.logistic else 0.0) - self.loss(*scores)
 
-    def diagnose(self, q: Samples, p: Samples, labels: Pair | None = None) -> Logs:
+    def diagnose(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Logs:
         """What the critic is like between q and p.
 
         Args:
@@ -153,7 +184,7 @@ class CriticFlow:
                 logs["certificate"] = x.new_tensor(certificate(self.critic.net))
             except UsageError:
                 self.certified = False  # a layer without a known norm
-        if self.objective is self.divergence.contrast and self.divergence.conjugate is not None:
+        if self.dual and self.divergence.conjugate is not None:
             data = sharing.all_scores(scores.detach()[len(q) :])
             logs["ess"] = 1 / tilt(self.divergence, -data).square().sum()
         return logs
@@ -161,7 +192,7 @@ class CriticFlow:
     @property
     def classes(self) -> int:
         """Number of classes of a conditional critic."""
-        return int(getattr(self.critic.net, "classes", 0))
+        return classes_of(self.critic.net)
 
     def penalty_factor(self) -> float:
         """What the next update multiplies the penalties by; 0 where it does not evaluate them."""
@@ -170,7 +201,7 @@ class CriticFlow:
             return 0.0
         return self.every * self.penalty_schedule(updates)
 
-    def _penalty(self, q: Samples, p: Samples, labels: Pair | None) -> Scalar:
+    def _penalty(self, q: Samples, p: Samples, labels: LabelPair | None) -> Scalar:
         seen = self.penalised(self.critic.net, q, p, labels)
         return self.members * sum((penalty(*seen) for penalty in self.penalties), start=q.new_zeros(()))
 
@@ -180,7 +211,7 @@ class CriticFlow:
         return self.critic.net.size if isinstance(self.critic.net, Ensemble) else 1
 
     def penalised(
-        self, critic: Critic, q: Samples, p: Samples, labels: Pair | None = None
+        self, critic: Critic, q: Samples, p: Samples, labels: LabelPair | None = None
     ) -> tuple[Critic, Samples, Samples]:
         """The critic and the samples as penalties take them: classes are coordinates, and members share no samples.
 
@@ -242,18 +273,18 @@ def pooled(scores: Tensor) -> Scores:
     return scores if scores.dim() == 1 else scores.mean(0)
 
 
-def conditional(flow: Flow) -> CriticFlow:
+def conditional(flow: Flow) -> Conditional:
     """The flow, if it can take labels: a `CriticFlow`, or one that wraps it and passes them on.
 
     Raises:
         UsageError: If it cannot.
     """
-    if not hasattr(flow, "classes"):
+    if not able(flow, Conditional):
         raise UsageError(f"labels need a CriticFlow with a conditional critic; {type(flow).__name__} takes none")
-    return cast(CriticFlow, flow)
+    return flow
 
 
-def joint(net: Critic, classes: int, q: Samples, p: Samples, labels: Pair) -> tuple[Critic, Samples, Samples]:
+def joint(net: Critic, classes: int, q: Samples, p: Samples, labels: LabelPair) -> tuple[Critic, Samples, Samples]:
     """The critic of samples that carry their class weights as further coordinates, in which it is taken as flat.
 
     So a penalty needs to know nothing of classes, and a point between two samples lies between their classes too.

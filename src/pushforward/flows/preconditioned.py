@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,12 +15,24 @@ from torch import Tensor
 from pushforward.dynamics.mobility import Decode, Mobility, pull
 from pushforward.errors import UsageError
 from pushforward.flows.critic import conditional
-from pushforward.types import Flow, Labels, Logs, Samples, Scalar, Velocity
+from pushforward.types import (
+    Conditional,
+    Flow,
+    Given,
+    LabelPair,
+    Labels,
+    Logs,
+    Replayable,
+    Samples,
+    Scalar,
+    Valued,
+    ValuedByClass,
+    Velocity,
+    able,
+    logged,
+)
 
 __all__ = ["Moved", "Preconditioned", "Pullback"]
-
-
-Pair: TypeAlias = tuple[Labels, Labels]
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,18 @@ class Moved:
         return self.turn(self.velocity, x, t)
 
     def given(self, labels: Labels | None) -> Moved:
-        """The same field for points of other classes."""
-        return replace(self, velocity=self.velocity.given(labels))  # pyright: ignore[reportAttributeAccessIssue]
+        """The same field for points of other classes.
+
+        Raises:
+            UsageError: If the velocity inside knows no classes.
+        """
+        if not able(self.velocity, Given):
+            raise UsageError(f"labels need a flow with a conditional critic; {type(self.velocity).__name__} takes none")
+        return replace(self, velocity=self.velocity.given(labels))
+
+    def offers(self, capability: type) -> bool:
+        """Whether the velocity inside has what this one passes on."""
+        return able(self.velocity, capability)
 
 
 @dataclass
@@ -62,7 +83,7 @@ class Preconditioned:
     flow: Flow
     mobility: Mobility
 
-    def velocity(self, q: Samples, p: Samples, labels: Pair | None = None) -> Moved:
+    def velocity(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Moved:
         """M v, with v the velocity of the flow at (q, p); labels go to the flow."""
         return Moved(_asked(self.flow, q, p, labels), self._moved)
 
@@ -72,24 +93,28 @@ class Preconditioned:
     @property
     def logs(self) -> Logs:
         """The numbers of the flow."""
-        return getattr(self.flow, "logs", {})
+        return logged(self.flow)
 
     @property
     def classes(self) -> int:
-        """Number of classes of the flow's critic; missing where the flow takes none."""
-        return self.flow.classes  # pyright: ignore[reportAttributeAccessIssue]
+        """Number of classes of the flow's critic; 0 where the flow takes none."""
+        return self.flow.classes if able(self.flow, Conditional) else 0
 
-    def value(self, q: Samples, p: Samples, labels: Pair | None = None) -> Scalar:
+    def offers(self, capability: type) -> bool:
+        """Whether the flow inside has what this one passes on: `value`, `snapshot` and `replay`, classes, numbers."""
+        return able(self.flow, capability)
+
+    def value(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Scalar:
         """The flow's own estimate of its divergence: a mobility changes the way, not the height."""
-        return _part(self.flow, "value")(q, p, *_given(labels))
+        return _value(self.flow, q, p, labels)
 
     def snapshot(self) -> dict[str, Tensor]:
         """What the flow's present velocity depends on; the mobility must not change between steps."""
-        return _part(self.flow, "snapshot")()
+        return _replayable(self.flow).snapshot()
 
     def replay(self, state: dict[str, Tensor]) -> Moved:
         """M v, with v as it was at a snapshot."""
-        return Moved(_part(self.flow, "replay")(state), self._moved)
+        return Moved(_replayable(self.flow).replay(state), self._moved)
 
 
 @dataclass
@@ -108,7 +133,7 @@ class Pullback:
     flow: Flow
     decode: Decode
 
-    def velocity(self, q: Tensor, p: Samples, labels: Pair | None = None) -> Moved:
+    def velocity(self, q: Tensor, p: Samples, labels: LabelPair | None = None) -> Moved:
         """Codes' velocity, with v the velocity of the flow at (D(q), p); labels go to the flow."""
         return Moved(_asked(self.flow, self._decoded(q), p, labels), self._moved)
 
@@ -122,36 +147,43 @@ class Pullback:
     @property
     def logs(self) -> Logs:
         """The numbers of the flow."""
-        return getattr(self.flow, "logs", {})
+        return logged(self.flow)
 
     @property
     def classes(self) -> int:
-        """Number of classes of the flow's critic; missing where the flow takes none."""
-        return self.flow.classes  # pyright: ignore[reportAttributeAccessIssue]
+        """Number of classes of the flow's critic; 0 where the flow takes none."""
+        return self.flow.classes if able(self.flow, Conditional) else 0
 
-    def value(self, q: Tensor, p: Samples, labels: Pair | None = None) -> Scalar:
+    def offers(self, capability: type) -> bool:
+        """Whether the flow inside has what this one passes on: `value`, `snapshot` and `replay`, classes, numbers."""
+        return able(self.flow, capability)
+
+    def value(self, q: Tensor, p: Samples, labels: LabelPair | None = None) -> Scalar:
         """The flow's estimate of the divergence between decoded points and data."""
-        return _part(self.flow, "value")(self._decoded(q), p, *_given(labels))
+        return _value(self.flow, self._decoded(q), p, labels)
 
     def snapshot(self) -> dict[str, Tensor]:
         """What the flow's present velocity depends on; the decoder must not change between steps."""
-        return _part(self.flow, "snapshot")()
+        return _replayable(self.flow).snapshot()
 
     def replay(self, state: dict[str, Tensor]) -> Moved:
         """The codes' velocity as it was at a snapshot."""
-        return Moved(_part(self.flow, "replay")(state), self._moved)
+        return Moved(_replayable(self.flow).replay(state), self._moved)
 
 
-def _asked(flow: Flow, q: Samples, p: Samples, labels: Pair | None) -> Velocity:
+def _asked(flow: Flow, q: Samples, p: Samples, labels: LabelPair | None) -> Velocity:
     return flow.velocity(q, p) if labels is None else conditional(flow).velocity(q, p, labels)
 
 
-def _given(labels: Pair | None) -> tuple[Pair, ...]:
-    return () if labels is None else (labels,)
+def _value(flow: Flow, q: Samples, p: Samples, labels: LabelPair | None) -> Scalar:
+    if labels is not None and able(flow, ValuedByClass):
+        return flow.value(q, p, labels)
+    if labels is None and able(flow, Valued):
+        return flow.value(q, p)
+    raise UsageError(f"{type(flow).__name__} has no value() of these samples: wrap a flow that has, or do without")
 
 
-def _part(flow: Flow, name: str) -> Any:
-    part = getattr(flow, name, None)
-    if part is None:
-        raise UsageError(f"{type(flow).__name__} has no {name}(): wrap a flow that has one, or do without")
-    return part
+def _replayable(flow: Flow) -> Replayable:
+    if not able(flow, Replayable):
+        raise UsageError(f"{type(flow).__name__} has no snapshot() and replay(): wrap a flow that has, or do without")
+    return flow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -13,16 +13,20 @@ from torch import Tensor, nn
 from pushforward.errors import UsageError
 
 __all__ = [
+    "Bounded",
+    "Classed",
     "CriticNet",
     "FourierFeatures",
     "GeneratorNet",
     "Norm",
     "PixelNorm",
     "class_shares",
+    "classes_of",
     "image_shape",
     "initialise",
     "normalisation",
     "seeded",
+    "steepest_of",
 ]
 
 Norm: TypeAlias = Literal["batch", "pixel", "none"]
@@ -82,6 +86,32 @@ def _needed(labels: Tensor | None, who: str) -> Tensor:
     if labels is None:
         raise ValueError(f"this {who} is conditional: give labels (n,), or build it with classes=0")
     return labels
+
+
+@runtime_checkable
+class Classed(Protocol):
+    """A net that takes classes beside samples or latents, and says how many; 0 for one that takes none."""
+
+    @property
+    def classes(self) -> int: ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A critic that says what slope it cannot exceed, in score units per data unit; None where nothing bounds it."""
+
+    @property
+    def steepest(self) -> float | None: ...
+
+
+def classes_of(net: nn.Module) -> int:
+    """Number of classes that a net takes; 0 where it takes none or does not say."""
+    return net.classes if isinstance(net, Classed) else 0
+
+
+def steepest_of(net: nn.Module) -> float | None:
+    """The slope that a critic cannot exceed; None where nothing bounds it or it does not say."""
+    return net.steepest if isinstance(net, Bounded) else None
 
 
 def class_shares(labels: Tensor, classes: int) -> Tensor:

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pushforward.nets.blocks import classes_of, steepest_of
+
 __all__ = ["Dudley"]
 
 
@@ -39,7 +41,12 @@ class Dudley(nn.Module):
     @property
     def classes(self) -> int:
         """How many classes the critic beneath knows; 0 for an unconditional one."""
-        return int(getattr(self.critic, "classes", 0))
+        return classes_of(self.critic)
+
+    @property
+    def steepest(self) -> float | None:
+        """The slope of the critic beneath, of which this one has the share c < 1."""
+        return steepest_of(self.critic)
 
     @property
     def share(self) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from pushforward.errors import UsageError
+from pushforward.nets.blocks import classes_of, steepest_of
 
 __all__ = ["Ensemble"]
 
@@ -42,7 +43,7 @@ class Ensemble(nn.Module):
                 f"members have state besides parameters ({min(other)}): take critics without batch norm, spectral norm "
                 "or Fourier features; pushforward.nets.lipschitz has such"
             )
-        self.size, self.classes = len(states), int(getattr(members[0], "classes", 0))
+        self.size, self.classes, self.steepest = len(states), classes_of(members[0]), steepest_of(members[0])
         self.stacked = deepcopy(members[0])
         for name in states[0]:
             owner, _, leaf = name.rpartition(".")

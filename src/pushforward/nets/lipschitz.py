@@ -78,6 +78,11 @@ class LipschitzNet(nn.Module):
             else:
                 nn.init.kaiming_normal_(layer.weight)
 
+    @property
+    def steepest(self) -> float | None:
+        """The slope L that no weights exceed; None where they are not constrained."""
+        return None if self.mode == "none" else self.slope
+
     def layers(self) -> Iterator[nn.Linear | Convolution]:
         """The layers with weights, the head last."""
         yield from (layer for layer in self.body if isinstance(layer, nn.Linear | Convolution))

@@ -21,7 +21,7 @@ from pushforward.dynamics.velocity import observed
 from pushforward.flows.critic import conditional
 from pushforward.methods.sources import Latent, generate
 from pushforward.training.learner import Learner
-from pushforward.types import Batch, Flow, Labels, Logs, Randomness, Samples, Scalar, unpack
+from pushforward.types import Batch, Flow, Given, Labels, Logs, Randomness, Samples, Scalar, able, logged, unpack
 
 __all__ = ["VGrow", "clamp", "gan", "paper", "paper_fits", "regression"]
 
@@ -112,12 +112,13 @@ class VGrow:
         if pool.labels is None or labels is None:
             velocity = self.flow.velocity(q, p)
         else:
-            velocity = conditional(self.flow).velocity(q, p, (pool.labels, labels)).given(pool.labels.repeat(self.pool))
+            velocity = conditional(self.flow).velocity(q, p, (pool.labels, labels))
+            velocity = velocity.given(pool.labels.repeat(self.pool)) if able(velocity, Given) else velocity
         x = pool.x.flatten(0, 1)
         v, logs = observed(velocity, x)
         moved = x + self.step * v
         pool.x = (moved if self.project is None else self.project(moved)).view_as(pool.x)
-        return getattr(self.flow, "logs", {}) | logs
+        return logged(self.flow) | logs
 
     def _fit(self, pool: _Pool, fits: int) -> Scalar:
         """Passes over the pool, in minibatches of one particle from every column."""

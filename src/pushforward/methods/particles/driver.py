@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -23,27 +22,30 @@ from pushforward.flows.critic import conditional
 from pushforward.methods.particles.stopping import Accounts, Until
 from pushforward.parallel import sharing
 from pushforward.training.schedule import constant
-from pushforward.types import Batch, Flow, Labels, Logs, Randomness, Samples, Schedule, Velocity, unpack
+from pushforward.types import (
+    Batch,
+    Examined,
+    Flow,
+    Given,
+    Labels,
+    Logs,
+    Randomness,
+    Replayable,
+    Samples,
+    Scalar,
+    Schedule,
+    Valued,
+    ValuedByClass,
+    Velocity,
+    able,
+    logged,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from pushforward.flows.compiled import Stride
 
-__all__ = ["Gaussian", "Particles", "Replayable"]
-
-
-@runtime_checkable
-class Replayable(Flow, Protocol):
-    """A flow whose velocities can be written down as tensors and read back."""
-
-    def snapshot(self) -> dict[str, Tensor]: ...
-    def replay(self, state: dict[str, Tensor]) -> Velocity: ...
-
-
-@runtime_checkable
-class _Classed(Protocol):
-    """A field that can be asked for points of other classes."""
-
-    def given(self, labels: Labels | None) -> Velocity: ...
+__all__ = ["Gaussian", "Particles"]
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Particles:
     stopped: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if self.record and not isinstance(self.flow, Replayable):
+        if self.record and not able(self.flow, Replayable):
             raise UsageError(f"record=True needs a flow with snapshot and replay; {type(self.flow).__name__} has none")
         if self.tracers is not None and (self.labels is None) != (self.tracer_labels is None):
             raise UsageError("give classes to both the particles and the tracers points, or to neither")
@@ -196,7 +198,7 @@ class Particles:
             moved = self.scheme(velocity, before, t, dt)
         self._keep(stages)
         moved = moved if self.project is None else self.project(moved)
-        logs: Logs = dict(getattr(self.flow, "logs", {}))
+        logs: Logs = dict(logged(self.flow))
         if measures is None or self.project is not None:
             measures = measured(first[:n], before[:n], moved[:n])
         logs |= self.accounts.note(k, logs.get("divergence"), *measures, dt)
@@ -229,7 +231,7 @@ class Particles:
         parts = []
         for k in range(0, len(x), self.block):
             rows = slice(k, k + self.block)
-            here = velocity.given(labels[rows]) if labels is not None and isinstance(velocity, _Classed) else velocity
+            here = velocity.given(labels[rows]) if labels is not None and able(velocity, Given) else velocity
             parts.append(here(x[rows], t))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -237,15 +239,18 @@ class Particles:
         """What a flow that can be examined says of its present state, and its value on held-out data."""
         (p, labels_p), (q, labels_q), logs = unpack(batch), self._shown(self.particles), Logs()
         pair = (labels_q, labels_p) if labels_q is not None and labels_p is not None else None
-        if isinstance(self.flow, _Examined):
-            logs |= self.flow.diagnose(q, p) if pair is None else conditional(self.flow).diagnose(q, p, pair)
-        if self.held is not None and isinstance(self.flow, _Valued):
-            held, labels_held = unpack(self.held())
-            held = held.to(q)
-            both = (labels_q, labels_held) if labels_q is not None and labels_held is not None else None
-            value = self.flow.value if both is None else partial(conditional(self.flow).value, labels=both)
-            logs["held"] = value(q, held)
+        if able(self.flow, Examined):
+            logs |= self.flow.diagnose(q, p) if pair is None else self.flow.diagnose(q, p, pair)
+        if self.held is not None and (value := self._value(q, labels_q, *unpack(self.held()))) is not None:
+            logs["held"] = value
         return logs
+
+    def _value(self, q: Samples, labels_q: Labels | None, held: Samples, labels_held: Labels | None) -> Scalar | None:
+        """The flow's value between particles and held-out data, by class where both have some."""
+        held = held.to(q)
+        if labels_q is not None and labels_held is not None:
+            return self.flow.value(q, held, (labels_q, labels_held)) if able(self.flow, ValuedByClass) else None
+        return self.flow.value(q, held) if able(self.flow, Valued) else None
 
     def _joint(self, x: Tensor, tracers: Tensor | None) -> Tensor:
         return x if tracers is None else torch.cat([x, tracers])
@@ -258,7 +263,7 @@ class Particles:
         return Stride.of(self.flow)
 
     def _write(self, stages: list[dict[str, Tensor]], k: int) -> None:
-        if self.record and k % int(self.record) == 0 and isinstance(self.flow, Replayable):
+        if self.record and k % int(self.record) == 0 and able(self.flow, Replayable):
             stages.append(self.flow.snapshot())
 
     def _keep(self, stages: list[dict[str, Tensor]]) -> None:
@@ -278,7 +283,7 @@ class Particles:
         Raises:
             UsageError: If nothing was recorded, or classes are missing.
         """
-        if not self.tape or not isinstance(self.flow, Replayable):
+        if not self.tape or not able(self.flow, Replayable):
             raise UsageError("no fields were recorded: build Particles with record=True before it learns")
         if (labels is None) != (self.labels is None):
             raise UsageError(
@@ -303,7 +308,7 @@ class Particles:
 
     def _fields(self, entry: dict[str, Tensor]) -> Iterator[Velocity]:
         """The velocities of one step, one for each time that the flow was asked."""
-        assert isinstance(self.flow, Replayable)
+        assert able(self.flow, Replayable)
         if not self.refit:
             yield self.flow.replay(entry)
             return
@@ -356,23 +361,13 @@ class Particles:
         """
         if len(self.particles) % sharing.world():
             raise UsageError(f"{len(self.particles)} particles: not a multiple of the {sharing.world()} processes")
-        for name in ("particles", "labels", "tracers", "tracer_labels"):
-            value = getattr(self, name)
-            if value is not None:
-                setattr(self, name, sharing.own_rows(value))
+        self.particles, own = sharing.own_rows(self.particles), sharing.own_rows
+        self.labels = None if self.labels is None else own(self.labels)
+        self.tracers = None if self.tracers is None else own(self.tracers)
+        self.tracer_labels = None if self.tracer_labels is None else own(self.tracer_labels)
         self.accounts.shard()
 
     def shared(self, name: str) -> bool:
         """Whether the tensor of this dotted name has a row for each particle: they, their ways, a scheme's memory."""
         rows = ("particles", "labels", "tracers", "tracer_labels", "accounts.path")
         return name in rows or re.fullmatch(r"scheme\.past\.\d+\.velocity", name) is not None
-
-
-@runtime_checkable
-class _Examined(Flow, Protocol):
-    def diagnose(self, q: Samples, p: Samples) -> Logs: ...
-
-
-@runtime_checkable
-class _Valued(Flow, Protocol):
-    def value(self, q: Samples, p: Samples) -> Tensor: ...
