@@ -6,7 +6,6 @@ Those of `evaluate` that need a check are read here too.
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from pushforward.errors import UsageError
+from pushforward import files
+from pushforward.errors import DataError, UsageError
 from pushforward.recipes import RECIPES
 from pushforward.recipes.checks import hints
 
@@ -144,11 +144,11 @@ def _stored(words: list[str]) -> dict[str, Any]:
     if not folder.is_dir():
         raise UsageError(f"--run {folder}: no such run to continue; check the name, or drop --resume to start one")
     try:
-        found = json.loads((folder / "run.json").read_text())
+        found = files.read_object(folder / "run.json")
         stored = {key: found[key] for key in ("recipe", "arguments", "options")}
         divergence = str(dict(stored["arguments"]).get("divergence", ""))
         dict(stored["options"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, DataError, ValueError, KeyError, TypeError):
         return {}  # said properly when the run is opened
     if ":" in divergence and divergence not in words:
         raise UsageError(

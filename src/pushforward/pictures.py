@@ -8,7 +8,6 @@ samples/data.npz  step-000100.npz ...     points: a float32 array x, (n, d), in 
 from __future__ import annotations
 
 import io
-import os
 import re
 import warnings
 import zipfile
@@ -21,12 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from pushforward import files
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from pushforward.data.dataset import Dataset
 
-__all__ = ["Film", "Points", "grid", "read_clouds", "read_grids", "replace_file", "scatter", "view", "write_samples"]
+__all__ = ["Film", "Points", "grid", "read_clouds", "read_grids", "scatter", "view", "write_samples"]
 
 Points = NDArray[np.float64]
 T = TypeVar("T")
@@ -144,10 +145,10 @@ def write_samples(folder: Path, step: int, x: Tensor, data: Dataset, labels: Ten
     """
     folder.mkdir(parents=True, exist_ok=True)
     suffix, content = (".png", _grid_file) if data.kind == "images" else (".npz", _cloud_file)
-    replace_file(folder / f"step-{step:06d}{suffix}", content(x, data, labels))
+    files.write(folder / f"step-{step:06d}{suffix}", content(x, data, labels))
     held = folder / f"data{suffix}"
     if not held.exists():
-        replace_file(held, content(data.test, data, None if labels is None else data.test_labels))
+        files.write(held, content(data.test, data, None if labels is None else data.test_labels))
 
 
 def _grid_file(x: Tensor, data: Dataset, labels: Tensor | None) -> bytes:
@@ -170,13 +171,6 @@ def _cloud_file(x: Tensor, data: Dataset, labels: Tensor | None) -> bytes:
 def _even(n: int, most: int) -> list[int]:
     """At most so many of n row numbers, evenly spaced; always the same ones, so that a row keeps its identity."""
     return [k * n // min(n, most) for k in range(min(n, most))]
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file under another name and rename it, so that nobody ever reads half of it."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_bytes(content)
-    os.replace(fresh, path)
 
 
 def _png(image: Image.Image) -> bytes:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import distributed
 
+from pushforward import files
 from pushforward.commands.sampling import labels_for, rebuild, stock
 from pushforward.commands.watching import Watching
 from pushforward.data import Noise
@@ -25,7 +26,6 @@ from pushforward.metrics.suite import TESTS, Part
 from pushforward.parallel.placement import Placement
 from pushforward.report import write_report
 from pushforward.report.evaluation import Shown, write_evaluation
-from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 
 __all__ = ["Evaluated", "evaluate_run", "evaluate_samples", "measure_run", "report"]
@@ -187,7 +187,7 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
 
 def _store(folder: Path, found: Report, which: str, step: int, seed: int) -> None:
     stored = found.as_dict() | {"checkpoint": which, "step": step, "seed": seed}
-    checkpoint.write_atomically(folder / "metrics.json", json.dumps(stored, indent=1) + "\n")
+    files.write(folder / "metrics.json", json.dumps(stored, indent=1) + "\n")
 
 
 def _expected(gates: Sequence[Gate], wanted: Sequence[Part], permutations: int) -> None:

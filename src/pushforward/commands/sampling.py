@@ -14,11 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pushforward import __version__
+from pushforward import __version__, files
 from pushforward.data import Dataset, Noise
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel.placement import Placement
-from pushforward.pictures import replace_file
 from pushforward.recipes import RECIPES
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
@@ -166,4 +165,4 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays so that nobody ever reads half of them."""
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
-    replace_file(path, content.getvalue())
+    files.write(path, content.getvalue())

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from pushforward import files
 from pushforward.errors import UsageError
-from pushforward.pictures import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,4 +64,4 @@ def save(figure: Figure, out: Path) -> None:
         picture, buffer = Image.open(buffer).convert("RGB"), io.BytesIO()
         picture.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
     out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, buffer.getvalue())
+    files.write(out, buffer.getvalue())

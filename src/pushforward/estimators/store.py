@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,10 @@ from safetensors.torch import save as pack
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from pushforward import files
 from pushforward.divergences import Divergence, locate, names
 from pushforward.errors import DataError, UsageError
-from pushforward.training.checkpoint import digest_of, write_synced
+from pushforward.training.checkpoint import digest_of
 
 __all__ = ["fill", "found", "name_of", "number", "read", "restore", "write"]
 
@@ -48,10 +48,7 @@ def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     header = {"run": json.dumps(run, sort_keys=True), "resume": ""}
     header["digest"] = digest_of(tensors, header)
-    target = Path(path)
-    fresh = target.with_name(f".{target.name}.new")
-    write_synced(fresh, pack(tensors, header))
-    os.replace(fresh, target)
+    files.write(path, pack(tensors, header))
 
 
 def read(path: str | os.PathLike[str], kind: type[BaseEstimator],

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pushforward import files
 from pushforward.data.formats import arrays
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError
-from pushforward.pictures import replace_file
 
 __all__ = ["Matrix", "default_rep", "read", "write"]
 
@@ -86,9 +85,8 @@ def write(cells: Any, out: Path) -> None:
     for table in tables:
         if hasattr(table, "columns"):
             _as_objects(table)
-    part = out.with_name(f".{out.name}.part")
-    cells.write_h5ad(part)
-    os.replace(part, out)
+    with files.whole_file(out) as fresh:
+        cells.write_h5ad(fresh)
 
 
 def _as_objects(frame: Any) -> None:
@@ -164,7 +162,7 @@ def _npz(path: Path, key: str | None, batch: str, labels: str | None) -> Matrix:
             kept["X_gpa_sd"] = cells.obsm["X_gpa_sd"]
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **kept)
-        replace_file(out, buffer.getvalue())
+        files.write(out, buffer.getvalue())
 
     return Matrix(x, obs, save)
 
@@ -225,7 +223,7 @@ def _text(path: Path, batch: str, labels: str | None) -> Matrix:
         lines = io.StringIO(newline="")
         writer = csv.writer(lines, delimiter=mark, lineterminator="\n")
         writer.writerows([header, *table])
-        replace_file(out, lines.getvalue().encode())
+        files.write(out, lines.getvalue().encode())
 
     return Matrix(x, obs, save, tuple(header[k] for k in chosen))
 

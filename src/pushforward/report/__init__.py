@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pushforward import files
 from pushforward.errors import UsageError
-from pushforward.pictures import replace_file
 from pushforward.report.comparison import page_of_many
 from pushforward.report.page import page_of_one
 from pushforward.report.reading import labels, read_run
@@ -40,5 +40,5 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
         out = paths[0] / "report.html" if len(paths) == 1 else paths[0].resolve().parent / "comparison.html"
     page = page_of_one(runs[0]) if len(runs) == 1 else page_of_many(runs)
     out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, page.encode("utf-8", "replace"))
+    files.write(out, page.encode("utf-8", "replace"))
     return out

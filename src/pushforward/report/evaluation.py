@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from pushforward import files
 from pushforward.metrics.core.result import Measure, Report, to_json
-from pushforward.pictures import grid, replace_file, scatter
+from pushforward.pictures import grid, scatter
 from pushforward.report.figures.plots import bars, histogram, quantiles
 from pushforward.report.metrics import FLOOR, rows
 from pushforward.report.skeleton import command, fill, png_uri
@@ -70,7 +71,7 @@ def write_evaluation(report: Report, shown: Shown, out: Path) -> Path:
     again = f"<section><h2>Command</h2>{command({'command': shown.command})}</section>" if shown.command else ""
     page = fill(f"Evaluation: {shown.title}", head + _samples(shown) + body + _pictures(report, shown) + again)
     out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, page.encode("utf-8", "replace"))
+    files.write(out, page.encode("utf-8", "replace"))
     return out
 
 

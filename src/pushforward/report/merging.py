@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pushforward import files
 from pushforward.metrics.integration.table import ABOUT
-from pushforward.pictures import replace_file
 from pushforward.report.skeleton import cells, command, fill, png_uri
 from pushforward.report.values import short, text
 
@@ -70,7 +70,7 @@ def write_merge(
     body = _pictures(shown, seed) + _distances(found) + _scores(found["scores"]) + _curves(found)
     tail = f"<section><h2>Command</h2>{command({'command': again})}</section>" if again else ""
     out.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(out, fill(title, head + body + tail).encode("utf-8", "replace"))
+    files.write(out, fill(title, head + body + tail).encode("utf-8", "replace"))
     return out
 
 

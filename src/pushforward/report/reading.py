@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pushforward import files
 from pushforward.errors import DataError
 from pushforward.pictures import Film, Points, read_clouds, read_grids
 from pushforward.report.classes import Classes, read_classes
@@ -106,17 +107,17 @@ def read_run(folder: Path, label: str) -> Record:
 
 def _read_info(path: Path) -> dict[str, Any]:
     try:
-        info = json.loads(path.read_bytes())
-        missing = [key for key in ("recipe", "arguments", "step") if key not in info]
-        if missing or not isinstance(info, dict):
-            raise KeyError(", ".join(missing))
+        info = files.read_object(path, "description of a run")
     except FileNotFoundError as error:
         raise DataError(
             f"{path}: there is no such file; name the folder of a run, the one that holds run.json"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise DataError(f"{path}: not a description of a run ({why}); restore it or start a new run") from error
+    except DataError as error:
+        raise DataError(f"{error}; restore it or start a new run") from error
+    if missing := [key for key in ("recipe", "arguments", "step") if key not in info]:
+        raise DataError(
+            f"{path}: not a description of a run (it lacks {', '.join(missing)}); restore it or start a new run"
+        )
     return info
 
 
@@ -157,11 +158,11 @@ def _read_line(line: bytes) -> dict[str, Any]:
 
 def _read_metrics(path: Path, run: Record) -> None:
     try:
-        stored = mapping(json.loads(path.read_bytes()))
+        stored = files.read_object(path)
     except FileNotFoundError:
         run.notes.append("The run was not evaluated (no metrics.json), so there are no metrics.")
         return
-    except (OSError, ValueError, RecursionError):
+    except DataError:
         run.notes.append("metrics.json is damaged and was left out; evaluate the run again.")
         return
     run.metrics = {name: mapping(record) for name, record in mapping(stored.get("metrics")).items()}

@@ -12,9 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import pickle
-import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +23,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as pack
 from torch import Tensor
 
+from pushforward import files
 from pushforward.errors import DataError, TrainingError
 
-__all__ = ["Checkpoint", "digest_of", "exists", "load", "repair", "save", "write_atomically", "write_synced"]
+__all__ = ["Checkpoint", "digest_of", "exists", "load", "repair", "save"]
 
 WEIGHTS, RESUME = "weights.safetensors", "resume.pt"
 
@@ -69,18 +68,9 @@ def save(folder: Path, weights: dict[str, Tensor], resume: dict[str, Any], run: 
     torch.save(resume, buffer)
     header = {"run": json.dumps(run, sort_keys=True), "resume": hashlib.sha256(buffer.getvalue()).hexdigest()}
     header["digest"] = digest_of(weights, header)
-    fresh, old = _beside(folder, "new"), _beside(folder, "old")
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    write_synced(fresh / RESUME, buffer.getvalue())
-    write_synced(fresh / WEIGHTS, pack(weights, header))
-    _sync(fresh)
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    _sync(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    with files.whole_folder(folder) as fresh:
+        files.write_synced(fresh / RESUME, buffer.getvalue())
+        files.write_synced(fresh / WEIGHTS, pack(weights, header))
 
 
 def exists(folder: Path) -> bool:
@@ -90,9 +80,7 @@ def exists(folder: Path) -> bool:
 
 def repair(folder: Path) -> None:
     """Complete a replacement that a crash cut short; one process only may do this."""
-    fresh, old = _beside(folder, "new"), _beside(folder, "old")
-    if not folder.exists() and old.exists():
-        (fresh if fresh.exists() else old).rename(folder)
+    files.complete(folder)
 
 
 def load(folder: Path, *, resume: bool = True) -> Checkpoint:
@@ -120,13 +108,6 @@ def load(folder: Path, *, resume: bool = True) -> Checkpoint:
     return Checkpoint(
         weights, _load_resume(folder / RESUME, header["resume"]) if resume else None, json.loads(header["run"])
     )
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a small text file in one step."""
-    fresh = path.with_name(f".{path.name}.new")
-    write_synced(fresh, text.encode())
-    os.replace(fresh, path)
 
 
 def _load_resume(path: Path, digest: str) -> dict[str, Any]:
@@ -157,25 +138,3 @@ def digest_of(weights: dict[str, Tensor], header: dict[str, str]) -> str:
         sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
         sha.update(tensor.view(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
     return sha.hexdigest()
-
-
-def _beside(folder: Path, what: str) -> Path:
-    return folder.with_name(f".{folder.name}.{what}")
-
-
-def write_synced(path: Path, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make renames in a folder durable, where the system allows folders to be synced."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, distributed
 
+from pushforward import files
 from pushforward.data.dataset import Dataset
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel.placement import Placement
@@ -203,7 +204,7 @@ class Run:
 
     def _describe(self) -> None:
         if self.placement.writes:
-            checkpoint.write_atomically(self.folder / "run.json", json.dumps(self.description, indent=1) + "\n")
+            files.write(self.folder / "run.json", json.dumps(self.description, indent=1) + "\n")
 
     def _look(self, step: int) -> None:
         """Draw samples, judge them, keep the best; never touches the random state of training."""
@@ -237,8 +238,7 @@ class Run:
 
     def _append(self, path: Path, line: dict[str, float]) -> None:
         if self.placement.writes:
-            with open(path, "a") as file:
-                file.write(json.dumps(line) + "\n")
+            files.append(path, json.dumps(line))
 
     def _agree(self, signal: int, late: bool) -> tuple[int, bool]:
         """The signal any process got, and whether to stop, so that all of them do so after the same step."""
@@ -265,7 +265,7 @@ class Run:
                     kept.append(line)
             except (ValueError, KeyError, TypeError):
                 continue
-        checkpoint.write_atomically(log, "".join(f"{line}\n" for line in kept))
+        files.write(log, "".join(f"{line}\n" for line in kept))
 
 
 def same_data(run: dict[str, Any], data: Dataset) -> None:
@@ -295,11 +295,14 @@ def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:
             raise UsageError(f"--run {folder}: is a file; name a folder")
         return None
     try:
-        description = json.loads(path.read_text())
-        if not {"recipe", "arguments", "step", "data", "options"} <= description.keys():
-            raise KeyError("it lacks recipe, arguments, step, data or options")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise DataError(f"{path}: not a description of a run ({error}); restore it or start a new run") from error
+        description = files.read_object(path, "description of a run")
+    except DataError as error:
+        raise DataError(f"{error}; restore it or start a new run") from error
+    if not {"recipe", "arguments", "step", "data", "options"} <= description.keys():
+        raise DataError(
+            f"{path}: not a description of a run (it lacks recipe, arguments, step, data or options); restore it or "
+            "start a new run"
+        )
     if not resume:
         raise UsageError(
             f"--run {folder}: already holds a run at step {description['step']}; add --resume to continue it, "

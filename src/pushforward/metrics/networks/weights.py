@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from pushforward import files
 from pushforward.errors import DataError
 from pushforward.metrics.core.features import Features
 
@@ -95,7 +96,7 @@ def write(network: nn.Module, path: Path, words: str) -> str:
     state = {name: _half(value).cpu().contiguous() for name, value in network.state_dict().items()}
     # One key: the order of several in the header, and with it the hash, would change from run to run.
     content = save(state, {"pushforward": words})
-    path.write_bytes(content)
+    files.write(path, content)
     return hashlib.sha256(content).hexdigest()
 
 

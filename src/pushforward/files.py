@@ -1,0 +1,175 @@
+"""Files that appear whole or not at all: written beside their place, synced, renamed into it; and guarded reads.
+
+    PATH         what was there, until the instant at which the new content takes its name
+    .NAME.new    the new content while it is written; what a kill leaves of it, the next writing replaces
+
+Whoever reads PATH while it is replaced, or after the machine went down in between, finds the old content or the new.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from pushforward.errors import DataError
+
+__all__ = ["append", "complete", "read_object", "whole_file", "whole_folder", "write", "write_synced"]
+
+LARGEST = 2**28  # bytes of JSON that are read at once; a description of a run has thousands
+
+
+def write(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Replace a file in one step; text is written as UTF-8.
+
+    Args:
+        path: The file; its folder must be there. Of a link the file it leads to is replaced, and the link stays.
+        content: What the file will hold.
+
+    Raises:
+        OSError: If it cannot be written; it names the path, and what was there stays as it was.
+    """
+    with whole_file(path) as fresh:
+        fresh.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The same for who writes by name: gives the path to write to, and renames what is there afterwards.
+
+    A file keeps the permissions that it had; a new one gets what the process's mask allows. A device or a pipe is
+    written to as it stands. If the body raises, what it wrote is taken away.
+
+    Raises:
+        OSError: If it cannot be written; it names `path`, not the file beside it.
+    """
+    target = Path(os.path.realpath(path))
+    regular = target.is_file() or target.is_dir() or not target.exists()  # a folder is refused by the renaming
+    fresh = _beside(target, "new") if regular else target
+    try:
+        yield fresh
+        if regular:
+            _sync(fresh)
+            if target.exists():
+                shutil.copymode(target, fresh)
+            os.replace(fresh, target)
+            _sync(target.parent)
+    except BaseException as error:
+        if regular:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _naming(error, path) from error
+        raise
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Replace a folder with all that is in it: gives an empty one to fill, which takes its name afterwards.
+
+    No system renames a folder over a full one, so the old one steps aside first; `complete` ends what a kill between
+    the two renamings left undone. Files in it should be written by `write_synced`.
+    """
+    fresh, old = _beside(folder, "new"), _beside(folder, "old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    try:
+        yield fresh
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    _sync(fresh)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    _sync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def complete(folder: Path) -> None:
+    """End a `whole_folder` that a crash cut short; one process only may do this."""
+    fresh, old = _beside(folder, "new"), _beside(folder, "old")
+    if not folder.exists() and old.exists():
+        (fresh if fresh.exists() else old).rename(folder)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file that nobody reads yet, down to the disk.
+
+    Raises:
+        OSError: If it cannot be written; it names the path.
+    """
+    try:
+        path.write_bytes(content)
+        _sync(path)
+    except OSError as error:
+        raise _naming(error, path) from error
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line to a text file; a crash may cut the last line short, which who reads it must bear.
+
+    Raises:
+        OSError: If it cannot be written; it names the path.
+    """
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+    except OSError as error:
+        raise _naming(error, path) from error
+
+
+def read_object(path: Path, what: str = "JSON object") -> dict[str, Any]:
+    """A JSON object from a file that may be anything.
+
+    Args:
+        path: The file.
+        what: What it should be, for the message.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DataError: If it cannot be read, is larger than 256 MiB, or holds no JSON object: what is wrong, in one line.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"larger than {LARGEST >> 20} MiB")
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError(f"holds a {type(found).__name__}, not an object")
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError; deep nesting recurses
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(f"{path}: not a {what} ({why})") from error
+    return found
+
+
+def _beside(path: Path, what: str) -> Path:
+    return path.with_name(f".{path.name}.{what}")
+
+
+def _naming(error: OSError, path: str | os.PathLike[str]) -> OSError:
+    """The same error, said of the path that was asked for."""
+    return OSError(error.errno, error.strerror or str(error), os.fspath(path))
+
+
+def _sync(path: Path) -> None:
+    """Bring a file's content, or a folder's renamings where the system allows that, to the disk."""
+    if path.is_dir():
+        with suppress(OSError):  # Windows and some network systems sync no folders
+            _flush(path, os.O_RDONLY)
+    else:
+        _flush(path, os.O_RDWR)
+
+
+def _flush(path: Path, mode: int) -> None:
+    handle = os.open(path, mode)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

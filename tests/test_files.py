@@ -1,0 +1,141 @@
+"""A file that is replaced is the old one or the new one, whoever dies in between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pushforward import files
+from pushforward.errors import DataError
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from pushforward import files
+
+real = os.{call}
+def die(*arguments, **options):
+    if {first}:
+        real(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.{call} = die
+files.write({path!r}, b"new" * 100_000)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("call", "first", "whole"),
+    [("fsync", False, b"old"), ("replace", False, b"old"), ("replace", True, b"new" * 100_000)],
+)
+def test_a_kill_leaves_the_old_file_or_the_new_one_whole(tmp_path, call, first, whole):
+    path = tmp_path / "run.json"
+    files.write(path, b"old")
+    died = subprocess.run([sys.executable, "-c", KILLED.format(call=call, first=first, path=str(path))], check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert path.read_bytes() == whole
+    files.write(path, "after")
+    assert [p.name for p in tmp_path.iterdir()] == ["run.json"]
+    assert path.read_text() == "after"
+
+
+def test_the_content_is_on_the_disk_before_it_takes_the_name(tmp_path, monkeypatch):
+    done: list[str] = []
+    sync, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append("sync"), sync(handle))[1])
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("rename"), rename(*names))[1])
+    files.write(tmp_path / "a", b"x")
+    assert done[:2] == ["sync", "rename"]
+
+
+def test_what_fails_leaves_nothing_behind_and_names_the_path_that_was_asked_for(tmp_path):
+    path = tmp_path / "a.json"
+    files.write(path, "old")
+    with pytest.raises(ZeroDivisionError), files.whole_file(path) as fresh:
+        _half(fresh)
+    with pytest.raises(FileNotFoundError) as missing:
+        files.write(tmp_path / "no" / "b.json", "x")
+    with pytest.raises(NotADirectoryError) as inside:
+        files.write(path / "b.json", "x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as folder:
+        files.write(tmp_path / "folder", "x")
+    named = [missing.value.filename, inside.value.filename, folder.value.filename]
+    assert named == [str(tmp_path / "no" / "b.json"), str(path / "b.json"), str(tmp_path / "folder")]
+    assert path.read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "folder"]
+
+
+def _half(path: Path) -> None:
+    path.write_bytes(b"half")
+    raise ZeroDivisionError
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_names_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space left") as full:
+        files.write("/dev/full", "x")
+    assert full.value.filename == "/dev/full"
+
+
+def test_a_place_that_cannot_be_written_is_one_line_on_the_command_line(tmp_path, capsys):
+    from pushforward.cli import main
+
+    (tmp_path / "file").write_text("in the way")
+    out = tmp_path / "file" / "picture.png"
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "likelihood", "--out", str(out)])
+    said = capsys.readouterr().err.strip().splitlines()
+    assert ended.value.code == 2
+    assert len([line for line in said if line.startswith("error")]) == 1
+    assert "name a place that can be" in said[-1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_permissions_are_those_of_open_and_of_the_file_that_was_there(tmp_path):
+    plain, path = tmp_path / "plain", tmp_path / "a"
+    plain.write_text("")
+    files.write(path, "x")
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+    path.chmod(0o640)
+    files.write(path, "y")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_stays_a_link_and_a_device_a_device(tmp_path):
+    target, link = tmp_path / "store" / "a", tmp_path / "link"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    files.write(link, "x")
+    assert link.is_symlink()
+    assert target.read_text() == "x"
+    files.write(os.devnull, "x")
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_a_folder_that_could_not_be_filled_leaves_the_old_one(tmp_path):
+    folder = tmp_path / "last"
+    with files.whole_folder(folder) as fresh:
+        files.write_synced(fresh / "a", b"1")
+    with pytest.raises(ZeroDivisionError), files.whole_folder(folder) as fresh:
+        _half(fresh / "a")
+    assert (folder / "a").read_bytes() == b"1"
+    assert [p.name for p in tmp_path.iterdir()] == ["last"]
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff{}", b"[" * 100_000, b'"text"'])
+def test_a_file_that_is_no_object_is_said_in_one_line(tmp_path, content):
+    path = tmp_path / "run.json"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"run\.json: not a description \(") as refused:
+        files.read_object(path, "description")
+    assert "\n" not in str(refused.value)
+    with pytest.raises(FileNotFoundError):
+        files.read_object(tmp_path / "none.json")
