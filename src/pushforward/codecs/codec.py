@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from pushforward.errors import UsageError
-from pushforward.types import Samples
+from pushforward.types import Batch, Logs, Samples
 
-__all__ = ["Codec", "Kind", "parse"]
+__all__ = ["Codec", "Kind", "Learns", "parse"]
 
 Kind = Literal["pca", "autoencoder"]
 
@@ -30,6 +31,13 @@ class Codec(Protocol):
     def decode(self, z: Tensor) -> Samples:
         """Samples (n, *event) of codes (n, *code)."""
         ...
+
+
+@runtime_checkable
+class Learns(Codec, Protocol):
+    """A codec that learns from batches, one yield a step."""
+
+    def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]: ...
 
 
 def parse(spec: str) -> tuple[Kind, int]:

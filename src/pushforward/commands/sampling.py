@@ -23,7 +23,7 @@ from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.run import same_data
 from pushforward.training.state import load_state, place
-from pushforward.types import Method
+from pushforward.types import HasParticles, Method, Records, Sourced, able
 
 __all__ = ["labels_for", "names_of", "rebuild", "sample", "stock", "write_npz"]
 
@@ -127,10 +127,10 @@ def stock(method: Method) -> int | None:
 
     Particles with recorded fields and a source of new points make more; others can only show themselves.
     """
-    particles = getattr(method, "particles", None)
-    if particles is None or (getattr(method, "source", None) is not None and len(getattr(method, "tape", ()))):
+    if not able(method, HasParticles):
         return None
-    return len(particles)
+    recorded = able(method, Records) and len(method.tape) > 0
+    return None if recorded and able(method, Sourced) and method.source is not None else len(method.particles)
 
 
 def labels_for(experiment: Experiment, n: int, seed: int, wanted: str | None) -> Tensor | None:
@@ -149,9 +149,9 @@ def labels_for(experiment: Experiment, n: int, seed: int, wanted: str | None) ->
         if wanted is not None:
             raise UsageError(f"--labels {wanted}: this run is not conditional; train it with --conditional")
         return None
-    own = getattr(experiment.method, "labels", None)
-    if wanted is None and most is not None and own is not None:
-        return own.cpu()[torch.argsort(Noise(30_000 + seed).uniform(most))[:n]]
+    method = experiment.method
+    if wanted is None and most is not None and able(method, HasParticles) and method.labels is not None:
+        return method.labels.cpu()[torch.argsort(Noise(30_000 + seed).uniform(most))[:n]]
     if wanted is None:
         return known[Noise(30_000 + seed).integers(len(known), n)]
     classes = experiment.data.classes or ()

@@ -20,10 +20,9 @@ from pushforward.commands.sampling import names_of, rebuild, write_npz
 from pushforward.data import Dataset, Noise, source
 from pushforward.data.labels import named
 from pushforward.errors import DataError, UsageError
-from pushforward.methods.latent.in_code_space import Transporter
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein, wasserstein
 from pushforward.parallel.placement import Placement
-from pushforward.types import Labels, Samples
+from pushforward.types import HasParticles, Labels, Method, Samples, Transports, able
 
 __all__ = ["distances", "transport", "words"]
 
@@ -67,12 +66,13 @@ def transport(
         raise UsageError(f"--out {out}: name a file that ends in .npz")
     experiment, description = rebuild(folder, which, trust, device)
     method, data = experiment.method, experiment.data
-    if not isinstance(method, Transporter):
+    if not able(method, Transports):
         raise UsageError(
             f"{folder}: a run of {description['recipe']} carries no points; transport takes particles that recorded "
             "their fields, for example a run of toy_particles or latent_particles"
         )
-    own = getattr(method, "labels", None)
+    trained = _particles(method)
+    own = None if trained is None else trained[1]
     column = labels if labels is not None and labels.strip() not in (data.classes or ()) else None
     if own is None and labels is not None:
         raise UsageError(f"--labels {labels}: the points of this run have no classes; leave the option out")
@@ -95,10 +95,15 @@ def transport(
     x = data.decode(after)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_npz(out, {"x": x, "start": start} | ({} if codes is None else {"labels": names_of(data)[codes.numpy()]}))
-    particles = getattr(method, "particles", None)
-    trained = None if particles is None else (particles.cpu(), None if own is None else own.cpu())
     compared = distances((before, codes), (after, codes), trained, data)
     return {"out": str(out), "n": len(x), "shape": list(x.shape), "distances": compared}
+
+
+def _particles(method: Method) -> Labelled | None:
+    """The particles that the fields were learned with, and their classes, if there are any."""
+    if not able(method, HasParticles):
+        return None
+    return method.particles.cpu(), None if method.labels is None else method.labels.cpu()
 
 
 def _codes(points: str, wanted: str | None, column: str | None, found: Any, n: int, data: Dataset) -> Labels:

@@ -25,6 +25,7 @@ from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.loop import train
 from pushforward.training.state import Placeable, load_state, place, resume_state, weights
+from pushforward.types import HasParticles, Stops, able
 
 __all__ = ["Progress", "Run", "Status", "Stop", "open_run", "same_data"]
 
@@ -103,8 +104,9 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the last step is done, or the method has ended by itself; run.json then says why under `ended`."""
-        if reason := getattr(self.experiment.method, "stopped", ""):
-            self.description["ended"] = reason
+        method = self.experiment.method
+        if able(method, Stops) and method.stopped:
+            self.description["ended"] = method.stopped
         return self.step == self.experiment.steps or "ended" in self.description
 
     def resume(self) -> None:
@@ -211,19 +213,7 @@ class Run:
         tensors = weights(self.experiment.method) if self.placement.world > 1 else {}
         if not self.placement.writes:
             return
-        experiment, rng = self.experiment, Noise(20_000 + self.description["seed"])
-        labels = None
-        if experiment.conditional and experiment.data.train_labels is not None:
-            known = experiment.data.train_labels
-            labels = known[torch.linspace(0, len(known) - 1, JUDGED).long()].sort().values
-        # the same particles at every look, to see them move
-        particles = tensors.get("particles", getattr(experiment.method, "particles", None))
-        if particles is None:
-            x = experiment.method.sample(JUDGED, rng, labels)
-        else:
-            rows = torch.linspace(0, len(particles) - 1, min(len(particles), JUDGED)).long().to(particles.device)
-            x, labels = particles[rows], tensors.get("labels", getattr(experiment.method, "labels", None))
-            labels = None if labels is None or len(labels) != len(particles) else labels[rows]
+        experiment, (x, labels) = self.experiment, self._samples(tensors)
         if not bool(torch.isfinite(x).all()):
             return
         if self.show is not None:
@@ -235,6 +225,23 @@ class Run:
         if score < self._best:
             self._best, self.description["best"] = score, {"step": step, "score": score}
             self.save("running", "best", tensors or None)
+
+    def _samples(self, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """The same particles at every look, to see them move; of a generator, new samples with the data's classes.
+
+        Args:
+            tensors: All weights, where several processes share the particles.
+        """
+        experiment, method = self.experiment, self.experiment.method
+        if able(method, HasParticles):
+            particles, known = tensors.get("particles", method.particles), tensors.get("labels", method.labels)
+            rows = torch.linspace(0, len(particles) - 1, min(len(particles), JUDGED)).long().to(particles.device)
+            return particles[rows], None if known is None or len(known) != len(particles) else known[rows]
+        labels = None
+        if experiment.conditional and experiment.data.train_labels is not None:
+            known = experiment.data.train_labels
+            labels = known[torch.linspace(0, len(known) - 1, JUDGED).long()].sort().values
+        return method.sample(JUDGED, Noise(20_000 + self.description["seed"]), labels), labels
 
     def _append(self, path: Path, line: dict[str, float]) -> None:
         if self.placement.writes:

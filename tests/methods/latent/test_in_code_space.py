@@ -30,7 +30,7 @@ from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.state import load_state, parts, place, resume_state, weights
-from pushforward.types import Method
+from pushforward.types import Method, Sourced, able
 
 BASIS = torch.linalg.qr(torch.randn(6, 2, generator=torch.Generator().manual_seed(2)))[0]
 DATA = torch.randn(50, 2, generator=torch.Generator().manual_seed(0)) @ (BASIS.T * torch.tensor([[2.0], [1.0]])) + 1
@@ -222,7 +222,7 @@ def test_whether_new_samples_can_be_drawn_is_what_the_method_says():
     method.method.source = Normal(2)
     assert method.source == Normal(2)
     generator = gan(Learner(mlp.generator(2, 2), Adam), flow(2), Normal(2), Noise(0))
-    assert not hasattr(InCodeSpace(PCA.fit(DATA, 2), generator), "source")
+    assert not able(InCodeSpace(PCA.fit(DATA, 2), generator), Sourced)
 
 
 def test_every_part_is_found_under_its_place():

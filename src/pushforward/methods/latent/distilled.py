@@ -18,10 +18,9 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.methods.adversarial.vgrow import regression
-from pushforward.methods.latent.in_code_space import Transporter
 from pushforward.methods.sources import Latent, generate
 from pushforward.training.learner import Learner
-from pushforward.types import Batch, Labels, Logs, Method, Randomness, Samples
+from pushforward.types import Batch, Labels, Logs, Method, Randomness, Samples, Transports, able
 
 __all__ = ["Distilled", "pairs"]
 
@@ -59,7 +58,7 @@ class Distilled:
     def __post_init__(self) -> None:
         if len(self.starts) != len(self.ends):
             raise UsageError(f"{len(self.starts)} starts and {len(self.ends)} ends: give as many of either")
-        if self.teacher is not None and not isinstance(self.teacher, Transporter):
+        if self.teacher is not None and not able(self.teacher, Transports):
             raise UsageError(f"teacher: a {type(self.teacher).__name__} carries no points; use one with transport")
         # copies: a checkpoint keeps a tensor once that is also a teacher's, or is two fields
         self.starts, self.ends = self.starts.clone(), self.ends.clone()
@@ -73,7 +72,7 @@ class Distilled:
         """
         if self.teacher is not None and start < self.lessons:
             yield from islice(self.teacher.learn(batches, start), self.lessons - start)
-        if isinstance(self.teacher, Transporter) and start <= self.lessons:
+        if able(self.teacher, Transports) and start <= self.lessons:
             self.ends = self.teacher.transport(self.starts, self.labels)
         while True:
             yield {"regression": self._fit()}
@@ -99,7 +98,7 @@ class Distilled:
 
 
 def pairs(
-    teacher: Transporter, source: Latent, rng: Randomness, n: int, labels: Labels | None = None
+    teacher: Transports, source: Latent, rng: Randomness, n: int, labels: Labels | None = None
 ) -> tuple[Tensor, Samples]:
     """n new source points and where a flow that has learned carries them: as many pairs as one likes.
 

@@ -15,43 +15,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from pushforward.codecs import Codec, reconstruction
+from pushforward.codecs.codec import Learns
 from pushforward.codecs.processing import steepness
 from pushforward.errors import UsageError
 from pushforward.parallel import sharing
 from pushforward.training.state import Shared
-from pushforward.types import Batch, Labels, Logs, Method, Randomness, Samples, unpack
+from pushforward.types import (
+    Batch,
+    HasParticles,
+    Labels,
+    Logs,
+    Method,
+    Randomness,
+    Records,
+    Samples,
+    Sourced,
+    Stops,
+    Transports,
+    able,
+    unpack,
+)
 
-__all__ = ["InCodeSpace", "Learned", "Mover", "Transporter"]
+__all__ = ["InCodeSpace"]
 
 BLOCK = 1000  # samples that go through the codec in one pass
 LOOK = 64  # codes at which the decoder's slope is looked up
-
-
-@runtime_checkable
-class Learned(Codec, Protocol):
-    """A codec that learns from batches, one yield a step."""
-
-    def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]: ...
-
-
-@runtime_checkable
-class Transporter(Protocol):
-    """A method that can carry new points along."""
-
-    def transport(self, x: Samples, labels: Labels | None = None) -> Samples: ...
-
-
-@runtime_checkable
-class Mover(Protocol):
-    """A method that moves particles."""
-
-    particles: Samples
+PASSED_ON = (HasParticles, Records, Sourced, Transports)  # what it can do if the method can
 
 
 @dataclass
@@ -81,9 +75,9 @@ class InCodeSpace:
     project: Callable[[Samples], Samples] | None = None
 
     def __post_init__(self) -> None:
-        if self.warmup and not isinstance(self.codec, Learned):
+        if self.warmup and not isinstance(self.codec, Learns):
             raise UsageError(f"warmup={self.warmup}: a {type(self.codec).__name__} does not learn; use warmup=0")
-        if self.starts is not None and not isinstance(self.method, Mover):
+        if self.starts is not None and not able(self.method, HasParticles):
             raise UsageError(f"starts need a method with particles; {type(self.method).__name__} has none")
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
@@ -98,10 +92,10 @@ class InCodeSpace:
             start: Number of steps done before, of either.
         """
         stream = iter(batches)
-        if start < self.warmup and isinstance(self.codec, Learned):
+        if start < self.warmup and isinstance(self.codec, Learns):
             lessons = stream if self.lessons is None else self.lessons
             yield from islice(self.codec.learn(lessons, start), self.warmup - start)
-        if start <= self.warmup and self.starts is not None and isinstance(self.method, Mover):
+        if start <= self.warmup and self.starts is not None and able(self.method, HasParticles):
             self.method.particles = self.encode(self.starts)
         account: Logs = {}
         for logs in self.method.learn(self._coded(stream, account), max(0, start - self.warmup)):
@@ -126,20 +120,24 @@ class InCodeSpace:
 
     @property
     def particles(self) -> Samples:
-        """The method's particles, decoded."""
-        if not isinstance(self.method, Mover):
+        """The method's particles, decoded.
+
+        Raises:
+            AttributeError: If it has none.
+        """
+        if not able(self.method, HasParticles):
             raise AttributeError(f"{type(self.method).__name__} has no particles")
         return self.decode(self.method.particles)
 
     @property
     def labels(self) -> Labels | None:
         """Classes of the particles, where they have some."""
-        return getattr(self.method, "labels", None)
+        return self.method.labels if able(self.method, HasParticles) else None
 
     @property
     def tape(self) -> Sequence[object]:
         """The fields that were recorded."""
-        return getattr(self.method, "tape", ())
+        return self.method.tape if able(self.method, Records) else ()
 
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event): codes from the method, decoded."""
@@ -155,19 +153,23 @@ class InCodeSpace:
         Raises:
             UsageError: If the method cannot carry points.
         """
-        if not isinstance(self.method, Transporter):
+        if not able(self.method, Transports):
             raise UsageError(f"{type(self.method).__name__} carries no new points; use Particles with record=True")
         return self.decode(self.method.transport(self.encode(x), labels))
 
     @property
     def source(self) -> object:
-        """Law of new codes, None where samples are the method's own particles; missing where the method has no such."""
-        return getattr(self.method, "source")  # noqa: B009
+        """Law of new codes; None where samples are the method's own particles."""
+        return self.method.source if able(self.method, Sourced) else None
 
     @property
     def stopped(self) -> str:
         """Why the method ended, if it ended by itself."""
-        return getattr(self.method, "stopped", "")
+        return self.method.stopped if able(self.method, Stops) else ""
+
+    def offers(self, capability: type) -> bool:
+        """Whether the method has what this one passes on: its particles, tape and source, and transport."""
+        return capability not in PASSED_ON or able(self.method, capability)
 
     def shard(self) -> None:
         """Keep this process's share of the particles, where several processes share the work."""
