@@ -9,7 +9,7 @@ from PIL import Image
 
 from pushforward.data import as_pair, read_pair
 from pushforward.data.conventions import convention, levels
-from pushforward.data.formats.headers import header
+from pushforward.data.formats.pictures import header
 from pushforward.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pushforward.data.formats import images
 from pushforward.data.source import load, parse, read_array
+from pushforward.data.toys.digits import digits
 
 RNG = np.random.default_rng(0)
 POINTS = RNG.standard_normal((40, 3)) * (1, 10, 100)
@@ -42,7 +42,7 @@ def test_digits_lie_on_seventeen_levels_with_a_third_held_out():
 
 
 def test_equal_arguments_give_equal_data():
-    one, same, other = images.digits(seed=1), images.digits(seed=1), images.digits(seed=2)
+    one, same, other = digits(seed=1), digits(seed=1), digits(seed=2)
     assert torch.equal(one.train, same.train)
     assert one.split == same.split
     assert not torch.equal(one.train, other.train)

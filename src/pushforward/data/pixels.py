@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from pushforward.data.conventions import convention, levels
@@ -86,6 +85,8 @@ def squared(x: np.ndarray, side: int) -> np.ndarray:
     x = x[:, top : top + short, left : left + short]
     if short == side:
         return x
+    from PIL import Image
+
     out = np.empty((len(x), side, side, x.shape[3]), x.dtype)
     for i, image in enumerate(x):
         for c in range(x.shape[3]):  # PIL resizes numbers with a fraction one plane at a time

@@ -9,7 +9,7 @@ import numpy as np
 from pushforward.data.dataset import MIN_ROWS, Kind
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["Raw", "brief", "budget", "chosen", "enough", "finite", "numeric", "refuse"]
+__all__ = ["Raw", "brief", "budget", "chosen", "enough", "finite", "kind_of", "numeric", "refuse"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +61,29 @@ def numeric(dtype: np.dtype, place: str) -> None:
         f"{place}: the type {str(dtype)!r} means {what.get(dtype.kind, 'dates or durations')}: "
         "save an array of plain numbers, for example with x.astype('float32')"
     )
+
+
+def kind_of(x: np.ndarray, place: str, *, checked: bool = False) -> Kind:
+    """What an array is taken for: points if it has one or two dimensions, images if it has three or four.
+
+    Args:
+        x: The array.
+        place: Where it is from, for messages.
+        checked: Whether all numbers are known to be finite.
+
+    Raises:
+        DataError: If the type, the shape or a value is unfit for either.
+    """
+    numeric(x.dtype, place)
+    if not 1 <= x.ndim <= 4:
+        raise DataError(
+            f"{place}: {x.ndim} dimensions: points have (n, d), images (n, h, w) or (n, h, w, c): reshape it"
+        )
+    if not x.size:
+        raise DataError(f"{place}: the shape {x.shape} holds no numbers: add rows")
+    if not checked:
+        finite(x, place)
+    return "images" if x.ndim > 2 else "points"
 
 
 def finite(x: np.ndarray, place: str, columns: tuple[str, ...] = ()) -> None:

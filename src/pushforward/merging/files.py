@@ -17,12 +17,18 @@ from numpy.typing import NDArray
 
 from pushforward import files
 from pushforward.data.formats import arrays
+from pushforward.data.formats.cells import whole
+from pushforward.data.formats.contents import Table
+from pushforward.data.formats.opening import divided, opened
+from pushforward.data.formats.table import is_number
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError
 
 __all__ = ["Matrix", "default_rep", "read", "write"]
 
 CSR = ("data", "indices", "indptr", "shape")
+ENDINGS = (".h5ad", ".csv", ".tsv", ".npz")
+LOOK = 50  # rows by which a column is taken for numbers
 WIDE = 100  # columns from which on principal components are merged, not the columns
 
 
@@ -59,18 +65,19 @@ def read(spec: str, batch: str, labels: str | None = None) -> Any:
         UsageError: If the format is not known, or what it needs is not installed.
         DataError: If the file is missing or damaged, or holds no such column.
     """
-    head, colon, key = spec.rpartition(":")
-    path = Path(head if colon and head.endswith(".npz") else spec)
+    path, key = divided(spec)
     suffix = path.suffix.lower()
-    if suffix not in (".h5ad", ".csv", ".tsv", ".npz"):
+    if suffix not in ENDINGS or (key is not None and suffix != ".npz"):
         raise UsageError(f"{spec}: give FILE.h5ad, FILE.csv, FILE.tsv or FILE.npz[:key]")
     if not path.is_file():
         raise DataError(f"{path}: no such file: check the path")
     if suffix == ".h5ad":
-        return _anndata(path)
+        return whole(path)
     if suffix == ".npz":
-        return _npz(path, key if colon and head.endswith(".npz") else None, batch, labels)
-    return _text(path, batch, labels)
+        return _archive(path, key, batch, labels)
+    table = opened(path, verbatim=True).body
+    assert isinstance(table, Table)
+    return _table(table, batch, labels)
 
 
 def write(cells: Any, out: Path) -> None:
@@ -108,18 +115,7 @@ def default_rep(cells: Any) -> str:
     return "X" if plain else "pca:50"
 
 
-def _anndata(path: Path) -> Any:
-    try:
-        import anndata
-    except Exception as error:
-        raise UsageError(f"{path}: merging .h5ad needs anndata: pip install 'pushforward[omics]'") from error
-    try:
-        return anndata.read_h5ad(path)
-    except Exception as error:  # whatever h5py and anndata make of a damaged file
-        raise DataError(f"{path}: not a readable .h5ad file ({brief(error)}): write it again") from error
-
-
-def _npz(path: Path, key: str | None, batch: str, labels: str | None) -> Matrix:
+def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Matrix:
     known = arrays.names(path)
     content = {name: arrays.npz(path, name) for name in known}
     sparse = key is None and "x" not in content and set(CSR) <= set(known)
@@ -176,64 +172,53 @@ def _decoded(values: NDArray[Any], names: NDArray[Any] | None, place: str) -> ND
     return names.astype(str)[values]
 
 
-def _text(path: Path, batch: str, labels: str | None) -> Matrix:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: byte {error.start} is not UTF-8 text: save the table as CSV in UTF-8") from error
-    first = text.partition("\n")[0]
-    mark = max(",;\t", key=first.count)
-    header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark) if row]
-    if not rows:
-        raise DataError(f"{path}: there are no rows below the names in line 1: add some")
-    for k, row in enumerate(rows):
-        if len(row) != len(header):
-            raise DataError(
-                f"{path}: row {k + 1} has {len(row)} cells, line 1 has {len(header)} names: make them equal"
-            )
-    if len(set(header)) < len(header):
-        twice = next(name for name in header if header.count(name) > 1)
-        raise DataError(f"{path}: line 1 names {twice!r} twice: give every column its own name")
+def _table(table: Table, batch: str, labels: str | None) -> Matrix:
+    """The columns of numbers of a text table, and how it is written back."""
+    path, names, kept = table.path, table.names, table.verbatim
+    assert kept is not None
     for name in (batch, labels):
-        if name is not None and name not in header:
-            raise DataError(f"{path}: no column {name!r}: there are {', '.join(header[:12])}")
-    named = {header.index(name): name for name in (batch, labels) if name is not None}
+        if name is not None and name not in names:
+            raise DataError(f"{path}: no column {name!r}: there are {', '.join(names[:12])}")
+    apart = [name for name in (batch, labels) if name is not None]
+    columns: dict[str, list[str]] = {
+        name: column for name, column in zip(names, table.columns, strict=True) if isinstance(column, list)
+    }
     chosen = [
-        k for k in range(len(header)) if k not in named and header[k] and all(_number(row[k]) for row in rows[:50])
-    ]
+        name
+        for name, cells in columns.items()
+        if name and name not in apart and all(not cell or is_number(cell) for cell in cells[:LOOK])
+    ]  # an empty cell of a column of numbers is complained of below
     if not chosen:
-        raise DataError(f"{path}: no column of numbers beside {', '.join(named.values())}")
-    x = np.empty((len(rows), len(chosen)))
-    for j, k in enumerate(chosen):
-        for i, row in enumerate(rows):
-            try:
-                x[i, j] = float(row[k])
-            except ValueError as error:
-                place = f"row {i + 1}, column {header[k]!r}"
-                raise DataError(f"{path}: {place} is {row[k]!r}, not a number: fill it or leave out the row") from error
-    obs = {name: np.array([row[k].strip() for row in rows], dtype=np.str_) for k, name in named.items()}
+        raise DataError(f"{path}: no column of numbers beside {', '.join(apart)}")
+    x = np.stack([_floats(columns[name], name, path) for name in chosen], 1)
+    obs = {name: np.array(columns[name], dtype=np.str_) for name in apart}
+    first = len(kept.columns) - len(names)  # a column without a name stands before the others
 
     def save(out: Path, cells: Matrix) -> None:
         moved = cells.layers["gpa"]
         changed = np.flatnonzero(((moved != x) & ~(np.isnan(moved) & np.isnan(x))).any(1))
-        table = [list(row) for row in rows]
-        for i in changed:
-            for k, value in zip(chosen, moved[i].tolist(), strict=True):
-                table[i][k] = repr(value)
+        fresh = [list(column) for column in kept.columns]
+        for k, name in enumerate(chosen):
+            column = fresh[first + names.index(name)]
+            for i, value in zip(changed, moved[changed, k].tolist(), strict=True):
+                column[i] = repr(value)
         lines = io.StringIO(newline="")
-        writer = csv.writer(lines, delimiter=mark, lineterminator="\n")
-        writer.writerows([header, *table])
+        writer = csv.writer(lines, delimiter=kept.mark, lineterminator="\n")
+        writer.writerow(kept.names)
+        writer.writerows(zip(*fresh, strict=True))
         files.write(out, lines.getvalue().encode())
 
-    return Matrix(x, obs, save, tuple(header[k] for k in chosen))
+    return Matrix(x, obs, save, tuple(chosen))
 
 
-def _number(cell: str) -> bool:
+def _floats(cells: list[str], name: str, path: Path) -> NDArray[np.float64]:
+    """A column as numbers, (n,)."""
     try:
-        float(cell)
-    except ValueError:
-        return not cell.strip()  # an empty cell of a column of numbers is complained of later
-    return True
+        return np.array(cells, np.float64)
+    except ValueError as error:
+        row = next(i for i, cell in enumerate(cells) if not is_number(cell))
+        place = f"row {row + 1}, column {name!r}"
+        raise DataError(f"{path}: {place} is {cells[row]!r}, not a number: fill it or leave out the row") from error
 
 
 def _plain(value: Any) -> NDArray[Any]:

@@ -214,13 +214,13 @@ def test_a_table_without_names_is_matched_by_position(tmp_path):
 
 
 def test_a_long_file_of_numbers_is_read_the_same_by_either_way(tmp_path, monkeypatch):
-    from pushforward.data.formats import tables
+    from pushforward.data.formats import delimited
 
     x = RNG.normal(size=(500, 3))
     np.savetxt(tmp_path / "x.csv", x, delimiter=",", header="a,b,c", comments="", fmt="%.17g")
-    slow = tables.csv(tmp_path / "x.csv")
-    monkeypatch.setattr(tables, "LONG", 0)
-    fast = tables.csv(tmp_path / "x.csv")
+    slow = delimited.table(tmp_path / "x.csv")[0]
+    monkeypatch.setattr(delimited, "LONG", 0)
+    fast = delimited.table(tmp_path / "x.csv")[0]
     assert isinstance(fast.columns[0], np.ndarray)
     assert fast.names == slow.names == ("a", "b", "c")
     assert list(fast.lines) == list(slow.lines)

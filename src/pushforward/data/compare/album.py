@@ -6,15 +6,13 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from pushforward.data.compare.grid import EIGHT_BITS, Grid, percent, pixel_grid
 from pushforward.data.conventions import convention, levels
-from pushforward.data.formats import images
-from pushforward.data.formats.headers import header
+from pushforward.data.formats.contents import Pictures
 from pushforward.data.pixels import Pixels, channels_last, squared, with_channels
 from pushforward.data.raw import budget
 from pushforward.errors import DataError, UsageError
@@ -69,19 +67,21 @@ class Album:
         return statistics.median(w / h for (w, h), count in self.sizes.items() for _ in range(count))
 
 
-def of_folder(path: Path) -> Album:
+def of_folder(pictures: Pictures) -> Album:
     """The pictures below a folder.
 
     Raises:
-        DataError: If there are none, or one of them is damaged or too large; its file is named.
+        DataError: If one of them is damaged or too large; its file is named.
     """
-    files = images.listed(path)
+    from pushforward.data.formats.pictures import header, picture
+
+    files = pictures.files
     heads = [header(file) for file in files]
 
     def read(side: int) -> np.ndarray:
         x = np.empty((len(files), side, side, 3), np.uint8)
         for i, file in enumerate(files):
-            x[i] = images.picture(file, side, 3)
+            x[i] = picture(file, side, 3)
         return x[..., :1] if all((image == image[..., :1]).all() for image in x) else x
 
     forms = ", ".join(f"{count:,} {form}" for form, count in Counter(head.form for head in heads).most_common())
@@ -91,7 +91,7 @@ def of_folder(path: Path) -> Album:
     if deep := sum(head.deep for head in heads):
         notes.append(f"{deep:,} of {len(files):,} pictures have 16 bits: the upper eight are kept")
     lossy = Counter(head.form for head in heads if head.lossy)
-    return Album(str(path), len(files), Counter(head.size for head in heads), read, lossy, tuple(notes))
+    return Album(str(pictures.path), len(files), Counter(head.size for head in heads), read, lossy, tuple(notes))
 
 
 def of_array(x: np.ndarray, place: str) -> Album:

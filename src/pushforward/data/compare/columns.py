@@ -9,7 +9,7 @@ import numpy as np
 from pushforward.data.compare.grid import Grid, grids
 from pushforward.errors import DataError
 
-__all__ = ["coarse", "constant", "scales", "unlike"]
+__all__ = ["coarse", "constant", "scales", "units", "unlike"]
 
 UNLIKE = 100.0  # ratio of standard deviations from which columns without names get a note
 FEW = 50  # columns that may be measurements of different things; more are genes, pixels or features
@@ -94,6 +94,18 @@ def scales(fake: np.ndarray, real: np.ndarray, names: Sequence[str], categorical
     still = real.min(0) == real.max(0)
     widths = np.where(still, np.where(np.isfinite(others) & (others > 0), others, 1.0), widths)
     return np.where(categorical, 1.0, widths)
+
+
+def units(fake: np.ndarray, real: np.ndarray) -> list[str]:
+    """A note where one set looks like counts and the other like their logarithms."""
+    q, p = float(fake.max(initial=0)), float(real.max(initial=0))
+    if not (max(q, p) > 30 and 0 < min(q, p) < 1.5 * np.log2(1 + max(q, p))):
+        return []
+    logs, counts = ("fake", "real") if q < p else ("real", "fake")
+    return [
+        f"warning: {logs} reaches {min(q, p):.3g} and {counts} {max(q, p):.4g}, as logarithms and counts do: "
+        "compare the same layer of both"
+    ]
 
 
 def _share(x: np.ndarray) -> float:

@@ -12,12 +12,13 @@ from pushforward.data import source
 from pushforward.data.compare import album, points
 from pushforward.data.compare.album import Album
 from pushforward.data.compare.points import Points
-from pushforward.data.formats import arrays, expression, images, tables
-from pushforward.data.formats.tables import Column, Table
-from pushforward.data.raw import finite, numeric
+from pushforward.data.formats import cells, opening
+from pushforward.data.formats.contents import Cells, Contents, Pictures, Table
+from pushforward.data.formats.frames import frame
+from pushforward.data.raw import kind_of
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["frame", "made", "of_numbers", "opened", "understood"]
+__all__ = ["made", "of_numbers", "opened", "understood"]
 
 
 def made(spec: str) -> bool:
@@ -39,25 +40,15 @@ def opened(spec: str, role: str, seed: int) -> Points | Album:
     """
     if made(spec):
         return _drawn(spec, role, seed)
-    path, key = source.parse(spec)
-    suffix = path.suffix.lower()
-    if path.is_dir() and key is None and suffix not in source.FILES:
-        return album.of_folder(path)
-    if path.is_file() and suffix in (*source.TEXT, *source.PARQUET):
-        table = tables.csv(path) if suffix in source.TEXT else tables.parquet(path)
-        return points.of_table(table, None if key is None else tuple(name.strip() for name in key.split(",")))
-    if path.is_file() and suffix == ".npy" and key is None:
-        x = arrays.mapped(path)
-        return of_numbers(x, str(path), checked=isinstance(x, np.memmap))
-    if path.is_file() and suffix == ".npz":
-        key = arrays.pick(path) if key is None else key
-        return of_numbers(arrays.npz(path, key), f"{path}:{key}")
-    if path.is_file() and suffix == ".h5ad":
-        return expression.read(path, key)
-    if images.is_idx(path) and key is None:
-        return of_numbers(images.idx_array(path), str(path))
-    raw = source.read(path, key)  # says what is wrong with the rest
-    return of_numbers(raw.x, raw.place)
+    contents = opening.opened(*source.parse(spec), mapped=True)
+    body = contents.body
+    if isinstance(body, Pictures):
+        return album.of_folder(body)
+    if isinstance(body, Table):
+        return points.of_table(body, contents.notes)
+    if isinstance(body, Cells):
+        return points.of_cells(body, contents.place)
+    return of_numbers(body, contents.place, checked=isinstance(body, np.memmap))
 
 
 def _drawn(spec: str, role: str, seed: int) -> Points | Album:
@@ -88,11 +79,11 @@ def understood(x: Any, place: str) -> Points | Album:
     if isinstance(x, Tensor):
         return of_numbers(_unwrapped(x), place)
     if hasattr(x, "var_names") and hasattr(x, "obs_names"):  # not X: of a file that is not in memory it may fail
-        return expression.of_object(x, place)
+        return _of_cells(cells.of_object(x, place))
     if hasattr(x, "columns") and hasattr(x, "dtypes"):
-        return points.of_table(frame(x, place), None)
+        return points.of_table(frame(x, place))
     if hasattr(x, "tocsr"):
-        return expression.of_matrix(x, place)
+        return _of_cells(cells.of_matrix(x, place))
     if isinstance(x, np.ma.MaskedArray):
         raise DataError(f"{place}: a masked array: fill the masked values, or leave out their rows")
     if isinstance(x, (str, Path)):
@@ -118,49 +109,13 @@ def of_numbers(x: np.ndarray, place: str, *, checked: bool = False) -> Points | 
     Raises:
         DataError: If the type, the shape or a value is unfit.
     """
-    numeric(x.dtype, place)
-    if not 1 <= x.ndim <= 4:
-        raise DataError(
-            f"{place}: {x.ndim} dimensions: points have (n, d), images (n, h, w) or (n, h, w, c): reshape it"
-        )
-    if not x.size:
-        raise DataError(f"{place}: the shape {x.shape} holds no numbers: add rows")
-    if not checked:
-        finite(x, place)
-    return album.of_array(x, place) if x.ndim > 2 else points.of_array(x, place)
+    images = kind_of(x, place, checked=checked) == "images"
+    return album.of_array(x, place) if images else points.of_array(x, place)
 
 
-def frame(data: Any, place: str) -> Table:
-    """The table of a data frame; missing cells become empty ones.
-
-    Raises:
-        DataError: If there is no row, two columns share a name, or one holds dates.
-    """
-    names = tuple(map(str, data.columns))
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{place}: two columns are named {twice!r}: give every column its own name")
-    if not names or not len(data):
-        raise DataError(f"{place}: a table of {len(data)} rows and {len(names)} columns: add rows")
-    columns = tuple(_column(np.asarray(data[name]), place, str(name)) for name in data.columns)
-    return Table(Path(place), names, columns, range(len(data)), "row")
-
-
-def _column(values: np.ndarray, place: str, name: str) -> Column:
-    if values.dtype.kind in "biuf":
-        return values
-    if values.dtype.kind in "OUST":
-        return ["" if _missing(value) else str(value).strip() for value in values.tolist()]
-    what = "complex numbers" if values.dtype.kind == "c" else "dates or durations"
-    raise DataError(f"{place}: column {name!r} holds {what}: turn it into numbers, or leave it out")
-
-
-def _missing(value: Any) -> bool:
-    """Whether a cell is None, NaN or any other value that does not equal itself."""
-    try:
-        return value is None or bool(value != value)
-    except TypeError:  # pandas.NA refuses to be true or false
-        return True
+def _of_cells(contents: Contents) -> Points:
+    assert isinstance(contents.body, Cells)
+    return points.of_cells(contents.body, contents.place)
 
 
 def _unwrapped(x: Tensor) -> np.ndarray:

@@ -20,7 +20,6 @@ from pushforward.data.compare.inputs import made, opened, understood
 from pushforward.data.compare.points import Points, joined
 from pushforward.data.compare.tensors import tensor_pair
 from pushforward.data.dataset import Kind
-from pushforward.data.formats import expression
 from pushforward.data.formats.arrays import LARGE
 from pushforward.data.raw import enough
 from pushforward.densities.mixture import Mixture
@@ -168,7 +167,7 @@ def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str], mixtu
     elif not found.names and small:
         notes += columns.unlike(x["real"])
     if real.what == "gene":
-        notes += expression.units(x["fake"], x["real"])
+        notes += columns.units(x["fake"], x["real"])
     q, p, t = (_tensor(x[role]) if role in x else None for role in ("fake", "real", "train"))
     assert q is not None
     assert p is not None

@@ -11,11 +11,12 @@ import numpy as np
 
 from pushforward.data.compare.mixed import encoded
 from pushforward.data.formats.arrays import LARGE
-from pushforward.data.formats.tables import Table, parsed, wanted
+from pushforward.data.formats.contents import Cells, Table
+from pushforward.data.formats.table import parsed, wanted
 from pushforward.data.raw import budget, numeric
 from pushforward.errors import DataError
 
-__all__ = ["Joined", "Points", "joined", "of_array", "of_table", "settled"]
+__all__ = ["Joined", "Points", "joined", "of_array", "of_cells", "of_table", "settled"]
 
 SHOWN = 6  # names written out in a note or an error
 
@@ -95,13 +96,23 @@ def of_array(x: np.ndarray, place: str) -> Points:
     return Points(place, len(x), x.shape[1], (), lambda some: x if some is None else x[:, list(some)], notes=kept)
 
 
-def of_table(table: Table, columns: tuple[str, ...] | None) -> Points:
-    """Points from the wanted columns of a table, or all of them.
+def of_cells(cells: Cells, place: str) -> Points:
+    """Points from a matrix that is read a part at a time: where its columns have names, these are genes."""
+    what: What = "gene" if cells.names else "column"
+    return Points(place, *cells.shape, cells.names, cells.take, what=what)
+
+
+def of_table(table: Table, notes: tuple[str, ...] = ()) -> Points:
+    """Points from the chosen columns of a table, or all of them.
+
+    Args:
+        table: The table.
+        notes: What should be known about it.
 
     Raises:
         DataError: If a column is missing, or a cell is empty, damaged or not finite; line and column are named.
     """
-    names, place = wanted(table, columns), str(table.path)
+    names, place = wanted(table), str(table.path)
     values = parsed(table, names)
     words = {name: value for name, value in values.items() if isinstance(value, list)}
     numbered = names == tuple(map(str, range(len(names))))  # the names that a table without any is given
@@ -115,7 +126,7 @@ def of_table(table: Table, columns: tuple[str, ...] | None) -> Points:
         return np.stack([column for column in picked if isinstance(column, np.ndarray)], axis=1)
 
     named = () if numbered else names
-    return Points(place, len(table.lines), len(names), named, take, words, table=len(names) > 1)
+    return Points(place, len(table.lines), len(names), named, take, words, table=len(names) > 1, notes=notes)
 
 
 def joined(sets: Mapping[str, Points]) -> Joined:

@@ -4,22 +4,52 @@ import difflib
 import math
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.lib import format as npy_format
 
+from pushforward.data.formats.contents import Contents
 from pushforward.data.raw import brief, budget, numeric, refuse
 from pushforward.errors import DataError
 
-__all__ = ["LARGE", "mapped", "names", "npy", "npz", "pick"]
+__all__ = ["LARGE", "archive", "mapped", "names", "npy", "npz", "pick", "single"]
 
 MAGIC = b"\x93NUMPY"
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)  # NotImplementedError is a RuntimeError
 LARGE = 1 << 28  # bytes of float64 from which an array keeps its own type, and from which .npy files are mapped
 BLOCK = 1 << 24  # bytes read at a time
 FRESH = "save it again with numpy.save or numpy.savez"
+
+
+def single(path: Path, *, on_disk: bool = False) -> Contents:
+    """What an .npy file holds; large points are left on the disk on request, see `mapped`."""
+    return Contents(str(path), mapped(path) if on_disk else npy(path))
+
+
+def archive(path: Path, key: str | None) -> Contents:
+    """What an .npz file holds: one array, its labels and its test set by their conventional names.
+
+    x_train brings y_train, x_test and y_test along, images brings labels. Numbers with a fraction are measurements to
+    predict, not classes, and are not taken for labels.
+
+    Args:
+        path: The file.
+        key: Name of the array; the only one apart from labels where it is left out.
+    """
+    key = pick(path) if key is None else key
+    known = tuple(names(path))
+    labels, held = partner(key), sibling(key)
+    return Contents(
+        place=f"{path}:{key}",
+        body=npz(path, key),
+        known=known,
+        column=partial(npz, path),
+        labels=labels if labels in known and _stored(path, labels)[1].kind != "f" else None,
+        test=partial(archive, path, held) if held in known else None,
+    )
 
 
 def npy(path: Path) -> np.ndarray:
@@ -122,12 +152,26 @@ def partner(key: str) -> str | None:
     return None
 
 
-def _shape(path: Path, key: str) -> str:
+def sibling(key: str) -> str | None:
+    """The conventional name of the test set of an array to train on, and of its labels: x_train -> x_test."""
+    return key.removesuffix("train") + "test" if key.endswith("train") else None
+
+
+def _stored(path: Path, key: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of one array of an .npz file, from its header."""
+    place = f"{path}:{key}"
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
-            shape, _, _ = _header(cast(BinaryIO, file), str(path))
-        return str(shape)
-    except (DataError, *DAMAGE):
+            shape, _, dtype = _header(cast(BinaryIO, file), place)
+        return shape, dtype
+    except DAMAGE as error:
+        raise DataError(f"{place}: the archive is damaged ({brief(error)}): {FRESH}") from error
+
+
+def _shape(path: Path, key: str) -> str:
+    try:
+        return str(_stored(path, key)[0])
+    except DataError:
         return "(unreadable)"
 
 

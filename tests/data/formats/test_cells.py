@@ -10,8 +10,10 @@ import torch
 from scipy import sparse
 
 from pushforward.data import as_pair, load, read_pair
-from pushforward.data.formats import expression
-from pushforward.data.formats.expression import read, units
+from pushforward.data.compare.columns import units
+from pushforward.data.formats import cells as formats_cells
+from pushforward.data.formats.cells import read
+from pushforward.data.formats.contents import Cells
 from pushforward.errors import DataError, UsageError
 
 h5py = pytest.importorskip("h5py")
@@ -50,7 +52,7 @@ FORMS = {"dense": np.asarray, "rows": sparse.csr_matrix, "columns": sparse.csc_m
 @pytest.mark.parametrize("fake", FORMS)
 @pytest.mark.parametrize("real", FORMS)
 def test_cells_are_the_same_from_every_storage_and_in_any_order_of_genes(fake, real, tmp_path, monkeypatch):
-    monkeypatch.setattr(expression, "BLOCK", 8 * 30 * 7)  # seven rows at a time
+    monkeypatch.setattr(formats_cells, "BLOCK", 8 * 30 * 7)  # seven rows at a time
     order = RNG.permutation(30)
     q = write(tmp_path / "q.h5ad", FORMS[fake](COUNTS[:, order]), [GENES[j] for j in order])
     p = write(tmp_path / "p.h5ad", FORMS[real](COUNTS))
@@ -137,7 +139,9 @@ def test_names_may_be_stored_as_categories(tmp_path):
         del file["var/_index"]
         group = file.create_group("var/_index")
         group["categories"], group["codes"] = np.array(GENES[::-1], dtype="S"), np.arange(30)[::-1]
-    assert read(Path(name)).names == tuple(GENES)
+    body = read(Path(name)).body
+    assert isinstance(body, Cells)
+    assert body.names == tuple(GENES)
 
 
 def test_cells_can_be_learned_from(tmp_path):
@@ -201,7 +205,7 @@ def test_bad_files_are_refused_in_one_line(build, words, tmp_path):
 
 def test_what_would_not_fit_into_memory_is_refused_before_it_is_read(tmp_path, monkeypatch):
     name = write(tmp_path / "x.h5ad", sparse.csr_matrix(COUNTS))
-    monkeypatch.setattr(expression, "budget", lambda: 1000)
+    monkeypatch.setattr(formats_cells, "budget", lambda: 1000)
     with pytest.raises(DataError, match=r"80 cells of 30 genes need .*GiB when dense.*PATH:X_pca"):
         read_pair(name, name)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from pushforward.data.compare.points import Points
 from pushforward.data.formats.arrays import LARGE
+from pushforward.data.formats.contents import Cells, Contents
 from pushforward.data.raw import brief, budget, finite, numeric
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["of_matrix", "of_object", "read", "units"]
+__all__ = ["of_matrix", "of_object", "read", "whole"]
 
 BLOCK = 1 << 26  # bytes of a dense block
 FRESH = "write it again with anndata.AnnData.write_h5ad"
@@ -23,7 +23,7 @@ Blocks = Callable[[int, int], Any]
 """(first, last) -> rows of a matrix, dense or sparse."""
 
 
-def read(path: Path, key: str | None = None) -> Points:
+def read(path: Path, key: str | None = None) -> Contents:
     """Cells of an .h5ad file; only the part asked for is read, in blocks, when the genes to keep are known.
 
     Args:
@@ -59,10 +59,27 @@ def read(path: Path, key: str | None = None) -> Points:
                 raise
             raise DataError(f"{place}: the file is damaged ({brief(error)}): {FRESH}") from error
 
-    return _points(place, shape, names, take)
+    return _checked(place, shape, names, take)
 
 
-def of_object(cells: Any, place: str) -> Points:
+def whole(path: Path) -> Any:
+    """All of an .h5ad file as an AnnData object, to change it and to write it back.
+
+    Raises:
+        UsageError: If anndata is not installed.
+        DataError: If the file is damaged.
+    """
+    try:
+        import anndata
+    except Exception as error:
+        raise UsageError(f"{path}: merging .h5ad needs anndata: pip install 'pushforward[omics]'") from error
+    try:
+        return anndata.read_h5ad(path)
+    except Exception as error:  # whatever h5py and anndata make of a damaged file
+        raise DataError(f"{path}: not a readable .h5ad file ({brief(error)}): write it again") from error
+
+
+def of_object(cells: Any, place: str) -> Contents:
     """Cells of an AnnData object: its X with the names of its variables.
 
     Raises:
@@ -77,7 +94,7 @@ def of_object(cells: Any, place: str) -> Points:
     return of_matrix(cells.X, place, tuple(map(str, cells.var_names)))
 
 
-def of_matrix(x: Any, place: str, names: tuple[str, ...] = ()) -> Points:
+def of_matrix(x: Any, place: str, names: tuple[str, ...] = ()) -> Contents:
     """Rows of a matrix in memory, sparse (of scipy) or dense, (n, d)."""
     matrix = x.tocsr() if hasattr(x, "tocsr") else np.asarray(x)
     numeric(matrix.dtype, place)
@@ -89,31 +106,19 @@ def of_matrix(x: Any, place: str, names: tuple[str, ...] = ()) -> Points:
         for rows in _rows(shape):
             yield rows, slice(None), matrix[rows]
 
-    return _points(place, shape, names, lambda some: _dense(blocks, shape, some, place, names))
+    return _checked(place, shape, names, lambda some: _dense(blocks, shape, some, place, names))
 
 
-def units(fake: np.ndarray, real: np.ndarray) -> list[str]:
-    """A note where one set looks like counts and the other like their logarithms."""
-    q, p = float(fake.max(initial=0)), float(real.max(initial=0))
-    if not (max(q, p) > 30 and 0 < min(q, p) < 1.5 * np.log2(1 + max(q, p))):
-        return []
-    logs, counts = ("fake", "real") if q < p else ("real", "fake")
-    return [
-        f"warning: {logs} reaches {min(q, p):.3g} and {counts} {max(q, p):.4g}, as logarithms and counts do: "
-        "compare the same layer of both"
-    ]
-
-
-def _points(
+def _checked(
     place: str, shape: tuple[int, int], names: tuple[str, ...], take: Callable[[Sequence[int] | None], np.ndarray]
-) -> Points:
+) -> Contents:
     if names and len(names) != shape[1]:
         raise DataError(f"{place}: {len(names):,} names for {shape[1]:,} genes: {FRESH}")
     if len(set(names)) < len(names):
         seen: set[str] = set()
         twice = next(name for name in names if name in seen or seen.add(name))
         raise DataError(f"{place}: two genes are named {twice!r}: call var_names_make_unique() and save again")
-    return Points(place, shape[0], shape[1], names, take, what="gene" if names else "column")
+    return Contents(place, Cells(shape, names, take))
 
 
 def _rows(shape: tuple[int, int]) -> Iterator[slice]:

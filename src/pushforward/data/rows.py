@@ -1,0 +1,125 @@
+"""From what a file holds to checked rows to learn from, with their labels and their test set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pushforward.data.formats import table
+from pushforward.data.formats.arrays import sibling
+from pushforward.data.formats.contents import Cells, Contents, Pictures, Table
+from pushforward.data.pixels import recognise
+from pushforward.data.raw import Raw, chosen, enough, kind_of
+from pushforward.errors import DataError
+
+__all__ = ["as_labels", "limited", "rows"]
+
+
+def rows(
+    contents: Contents,
+    labels: str | None = None,
+    given: np.ndarray | None = None,
+    *,
+    side: int | None = None,
+    channels: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Raw:
+    """Rows in data units, with the limit applied only where reading all would be slow.
+
+    Args:
+        contents: What a file holds.
+        labels: Name of the labels in the same file; those that come by convention where it is left out.
+        given: Labels from elsewhere, which go before.
+        side: Side of pictures.
+        channels: Channels of pictures.
+        limit: Read at most so many pictures.
+        seed: Seed of their choice.
+
+    Raises:
+        DataError: If the rows, the labels or the test set are unfit.
+    """
+    body = contents.body
+    labels = labels if given is None else None
+    if isinstance(body, Pictures):
+        from pushforward.data.formats import pictures
+
+        raw = pictures.decoded(body, side=side, channels=channels, limit=limit, seed=seed)
+    elif isinstance(body, Table):
+        raw = table.points(body, labels)
+    elif isinstance(body, Cells):
+        raw = Raw(contents.place, "points", np.asarray(body.take(None), np.float64), columns=body.names)
+    else:
+        raw = _with_test(contents, labels, given is None)
+    return raw if given is None else _labelled(raw, given)
+
+
+def as_labels(contents: Contents, ending: str) -> np.ndarray:
+    """The one array or column of a file of labels.
+
+    Raises:
+        DataError: If there are several, or the file is none of arrays or columns.
+    """
+    body = contents.body
+    if isinstance(body, Table):
+        names = body.chosen or body.names
+        if len(names) != 1:
+            raise DataError(f"{body.path}: {len(names)} columns: choose the one with the labels, {body.path}:NAME")
+        return table.labels(body, names[0])
+    if isinstance(body, np.ndarray):
+        return body
+    raise DataError(f"{contents.place}: labels cannot be read from files ending in {ending!r}: give .npy, .npz or .csv")
+
+
+def limited(raw: Raw, limit: int | None, seed: int) -> Raw:
+    """At most `limit` rows, chosen by the seed, and as many of the test set."""
+    if limit is None:
+        return raw
+    keep = chosen(len(raw.x), limit, seed)
+    return replace(
+        raw,
+        x=raw.x[keep],
+        labels=None if raw.labels is None else raw.labels[keep],
+        x_test=None if raw.x_test is None else raw.x_test[:limit],
+        labels_test=None if raw.labels_test is None else raw.labels_test[:limit],
+    )
+
+
+def _with_test(contents: Contents, labels: str | None, wanted: bool) -> Raw:
+    """An array with its labels, where these are wanted, and its own test set."""
+    raw = _of_array(contents)
+    name = (labels or contents.labels) if wanted else None
+    if name is not None:
+        raw = _labelled(raw, contents.column(name))
+    if contents.test is None:
+        return raw
+    held = contents.test()
+    own = _of_array(held)
+    enough(len(own.x), own.place, 1)
+    if own.x.shape[1:] != raw.x.shape[1:] or own.x.dtype != raw.x.dtype:
+        raise DataError(
+            f"{own.place}: rows of shape {own.x.shape[1:]} and type {own.x.dtype}, those of {raw.place} have "
+            f"{raw.x.shape[1:]} and {raw.x.dtype}: save both alike"
+        )
+    beside = held.labels if name == contents.labels else sibling(name or "")
+    if name is not None and beside in held.known:
+        own = _labelled(own, held.column(beside))
+    return replace(raw, x_test=own.x, labels_test=own.labels)
+
+
+def _of_array(contents: Contents) -> Raw:
+    x, place = contents.body, contents.place
+    assert isinstance(x, np.ndarray)
+    if contents.promised and x.ndim not in (3, 4):
+        raise DataError(f"{place}: {x.ndim} dimensions, images have 3: give the file of images (idx3)")
+    if kind_of(x, place) == "images":
+        return Raw(place, "images", recognise(x, place))
+    return Raw(place, "points", (x[:, None] if x.ndim == 1 else x).astype(np.float64))
+
+
+def _labelled(raw: Raw, labels: np.ndarray) -> Raw:
+    count = len(labels) if labels.ndim else 1
+    if count != len(raw.x):
+        raise DataError(f"{raw.place}: {count} labels for {len(raw.x)} rows: give one label a row")
+    return replace(raw, labels=labels)
