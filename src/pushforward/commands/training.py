@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import distributed
 
+from pushforward import recipes
 from pushforward.commands.console import say
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
@@ -21,7 +22,6 @@ from pushforward.errors import TrainingError, UsageError
 from pushforward.metrics.core.result import Report
 from pushforward.parallel.placement import Placement, Precision
 from pushforward.pictures import write_samples
-from pushforward.recipes import RECIPES
 from pushforward.recipes.checks import within
 from pushforward.report import write_report
 from pushforward.training.experiment import Experiment
@@ -71,6 +71,7 @@ def train(
     minutes: float | None = None,
     save_every: int = 0,
     sample_every: int = 0,
+    trust: Sequence[str] = (),
     command: str = "",
 ) -> Outcome:
     """Train a recipe in a folder, then evaluate it and write its report.
@@ -88,7 +89,7 @@ def train(
     if stored is not None:
         _same(stored, recipe, arguments)
     placement = Placement.find(device, precision)
-    experiment = RECIPES[recipe](**arguments)
+    experiment = recipes.locate(recipe, trust)(**arguments)
     cores = max(1, _cores() // placement.world)
     torch.set_num_threads(threads or min(experiment.threads or cores, cores))
     description = stored or _describe(recipe, arguments, experiment, placement, command)
