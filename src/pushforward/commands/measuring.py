@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import distributed
 
 from pushforward import files
 from pushforward.commands.sampling import labels_for, rebuild, stock
@@ -23,6 +22,7 @@ from pushforward.metrics.core.features import RAW
 from pushforward.metrics.core.result import Report
 from pushforward.metrics.gates import Gate, parse_gate
 from pushforward.metrics.suite import TESTS, Part
+from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.report import write_report
 from pushforward.report.evaluation import Shown, write_evaluation
@@ -139,9 +139,7 @@ def evaluate_samples(
     _expected(known, wanted, settings.permutations)
     with Watching(quiet=not placement.writes) as watch:
         found = measure_pair(pair, chosen, wanted, settings, title=title, watch=watch, together=placement.world > 1)
-    if placement.world > 1:
-        distributed.barrier()
-        distributed.destroy_process_group()
+    sharing.leave()
     if not placement.writes:
         return Evaluated(found, speaks=False)
     return _judged(found, pair, known, title, page, command)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed
 
 from pushforward import recipes
 from pushforward.commands.console import say
@@ -20,6 +19,7 @@ from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
 from pushforward.errors import TrainingError, UsageError
 from pushforward.metrics.core.result import Report
+from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement, Precision
 from pushforward.pictures import write_samples
 from pushforward.recipes.checks import within
@@ -124,9 +124,7 @@ def train(
     if placement.writes and not outcome.code:
         outcome.measures = measure_run(folder, "last", experiment, run.step)
         outcome.page = write_report([folder])
-    if distributed.is_initialized():
-        distributed.barrier()
-        distributed.destroy_process_group()
+    sharing.leave()
     return outcome
 
 

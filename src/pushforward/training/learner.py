@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from pushforward.parallel.placement import Placement
@@ -59,7 +58,7 @@ class Learner(nn.Module):
         self._parameters_list: list[Tensor] = list(net.parameters())
         self._averaged_list: list[Tensor] = list(self.average.parameters()) if self.average is not None else []
         self.has_modes = any(isinstance(m, _MODAL) or "parametrizations" in m._modules for m in net.modules())
-        self._through: list[nn.Module] = [net]  # in a list, so that DistributedDataParallel is not part of the state
+        self._through: list[nn.Module] = [net]  # in a list, so that what averages gradients is not part of the state
 
     @property
     def sampler(self) -> nn.Module:
@@ -76,10 +75,9 @@ class Learner(nn.Module):
                     parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         through: nn.Module = self.net
         if placement.world > 1:
-            ids = [placement.device.index or 0] if placement.device.type == "cuda" else None
-            if ids:
+            if placement.device.type == "cuda":
                 self.net = nn.SyncBatchNorm.convert_sync_batchnorm(self.net)
-            through = DistributedDataParallel(self.net, device_ids=ids, gradient_as_bucket_view=True)
+            through = placement.averaging(self.net)
         self._through = [through]
 
     def autocast(self) -> Any:
@@ -95,7 +93,7 @@ class Learner(nn.Module):
         return out.float() if out.dtype == torch.bfloat16 else out
 
     def evaluate(self, *inputs: Tensor) -> Tensor:
-        """The net itself, in its precision but past DistributedDataParallel: for velocities and moved samples."""
+        """The net itself, in its precision but past what averages gradients: for velocities and moved samples."""
         with self.autocast():
             out = self.net(*inputs)
         return out.float() if out.dtype == torch.bfloat16 else out
