@@ -44,6 +44,7 @@ __all__ = [
     "Schedule",
     "Scores",
     "Sourced",
+    "Staged",
     "Stops",
     "TakesSettings",
     "Transports",
@@ -268,6 +269,16 @@ class Restores(Protocol):
     """
 
     def restore(self, step: int) -> None: ...
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A method that learns in stages (`pushforward.training.stages`), and says which one did the last step."""
+
+    @property
+    def stage(self) -> str:
+        """Its name; empty where there is only one."""
+        ...
 
 
 @runtime_checkable

@@ -14,14 +14,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pushforward import __version__, files, guests, recipes
+from pushforward import __version__, files
 from pushforward.data import Dataset, Noise
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel.placement import Placement
+from pushforward.recipes import RECIPES
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.run import same_data
-from pushforward.training.state import load_state, place
+from pushforward.training.state import load_state, place, restore
 from pushforward.types import HasParticles, Method, Records, Sourced, able
 
 __all__ = ["labels_for", "names_of", "rebuild", "sample", "stock", "write_npz"]
@@ -47,7 +48,7 @@ def sample(
         out: F.npz (array `x`, and `labels` if conditional), or a folder for PNG files, for images.
         which: "last" or "best".
         labels: Names of classes wanted, "a,b,c" repeated in turn; drawn by their frequency in the data if None.
-        trust: Guests that may be imported.
+        trust: Outside divergences that may be imported.
         device: Where the generator runs.
     """
     if n < 1:
@@ -88,7 +89,7 @@ def rebuild(
     """Call a run's recipe again with its stored arguments and load the tensors; nothing stored is ever executed.
 
     Raises:
-        UsageError: If the run names a guest, its recipe or a divergence, that is not trusted.
+        UsageError: If the run names an outside divergence that is not trusted.
         DataError: If the checkpoint is missing, damaged or does not fit, or the data are not those of the run.
     """
     if which not in ("last", "best"):
@@ -99,13 +100,15 @@ def rebuild(
     saved = checkpoint.load(folder / "checkpoints" / which, resume=False)
     run = saved.run if isinstance(saved.run, dict) else {}
     recipe, arguments = run.get("recipe"), run.get("arguments", {})
-    if not isinstance(recipe, str) or not recipes.known(recipe) or not isinstance(arguments, dict):
+    if recipe not in RECIPES or not isinstance(arguments, dict):
         raise DataError(f"{folder}: made by a recipe {recipe!r} that this version ({__version__}) does not have")
-    for guest in guests.named(arguments):
-        guests.admit(guest, trust, f"{folder}: uses the divergence")
-    wiring = recipes.locate(recipe, trust, f"{folder}: made by the recipe")
+    outside = str(arguments.get("divergence", ""))
+    if ":" in outside and outside not in trust:
+        raise UsageError(
+            f"{folder}: uses the divergence {outside} from outside this package; if you trust it, add --trust {outside}"
+        )
     try:
-        experiment = wiring(**arguments)
+        experiment = RECIPES[recipe](**arguments)
         same_data(run, experiment.data)
     except DataError as error:
         raise DataError(f"{folder}: a run takes shapes and units from its data, but {error}") from error
@@ -113,6 +116,7 @@ def rebuild(
         raise DataError(f"{folder}: its description cannot be used ({error}); train again") from error
     place(experiment.method, Placement.find(device))
     try:
+        restore(experiment.method, int(run.get("step", 0)), saved.weights)
         load_state(experiment.method, saved.weights)
     except ValueError as error:
         raise DataError(f"{folder}: checkpoint {which} does not fit its recipe ({error}); train again") from error

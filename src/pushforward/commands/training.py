@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import distributed
 
-from pushforward import recipes
 from pushforward.commands.console import say
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
 from pushforward.errors import TrainingError, UsageError
 from pushforward.metrics.core.result import Report
-from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement, Precision
 from pushforward.pictures import write_samples
+from pushforward.recipes import RECIPES
 from pushforward.recipes.checks import within
 from pushforward.report import write_report
 from pushforward.training.experiment import Experiment
-from pushforward.training.run import Run, Stop, open_run
+from pushforward.training.run import Progress, Run, Stop, open_run
 from pushforward.training.state import reunite
 
 __all__ = ["Outcome", "train"]
@@ -71,7 +71,6 @@ def train(
     minutes: float | None = None,
     save_every: int = 0,
     sample_every: int = 0,
-    trust: Sequence[str] = (),
     command: str = "",
 ) -> Outcome:
     """Train a recipe in a folder, then evaluate it and write its report.
@@ -89,7 +88,7 @@ def train(
     if stored is not None:
         _same(stored, recipe, arguments)
     placement = Placement.find(device, precision)
-    experiment = recipes.locate(recipe, trust)(**arguments)
+    experiment = RECIPES[recipe](**arguments)
     cores = max(1, _cores() // placement.world)
     torch.set_num_threads(threads or min(experiment.threads or cores, cores))
     description = stored or _describe(recipe, arguments, experiment, placement, command)
@@ -124,7 +123,9 @@ def train(
     if placement.writes and not outcome.code:
         outcome.measures = measure_run(folder, "last", experiment, run.step)
         outcome.page = write_report([folder])
-    sharing.leave()
+    if distributed.is_initialized():
+        distributed.barrier()
+        distributed.destroy_process_group()
     return outcome
 
 
@@ -215,9 +216,7 @@ def _watch(run: Run, stop: Stop, minutes: float | None) -> None:
     if not (run.placement.writes and say.is_terminal):
         for progress in run.advance(stop, minutes):
             if run.placement.writes and (progress.step % max(1, progress.steps // 10) == 0):
-                say.print(
-                    f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s, {_short(progress.numbers)}"
-                )
+                say.print(f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s, {_short(progress)}")
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -237,12 +236,14 @@ def _watch(run: Run, stop: Stop, minutes: float | None) -> None:
         for progress in run.advance(stop, minutes):
             if progress.seconds - shown > 0.2 or progress.step == progress.steps:
                 shown = progress.seconds
-                bar.update(task, completed=progress.step, numbers=_short(progress.numbers))
+                bar.update(task, completed=progress.step, numbers=_short(progress))
         bar.update(task, completed=run.step)
 
 
-def _short(numbers: dict[str, float]) -> str:
-    return " ".join(f"{name} {value:.3g}" for name, value in numbers.items() if name in SHOWN)
+def _short(progress: Progress) -> str:
+    """The stage, where there are several, and the numbers that are worth watching."""
+    shown = [f"{name} {value:.3g}" for name, value in progress.numbers.items() if name in SHOWN]
+    return " ".join([progress.stage, *shown] if progress.stage else shown)
 
 
 def _tell(placement: Placement, message: str) -> None:

@@ -127,6 +127,8 @@ class Stride:
             raise ValueError(f"q has event shape {tuple(q.shape[1:])} and p {tuple(p.shape[1:])}; they must be equal")
         learner, same = self.flow.critic, x is q and labels is labels_q
         if self.memory is None or not self.memory.serves(learner):
+            if self.memory is not None and self.memory.optimiser is not learner.optimiser:
+                self.graphs.clear()  # they were traced through a net that has changed since
             self.memory = Memory.of(learner)
         plan, penalised = _plan(self.flow, self.memory, dt)
         classes = [] if labels_q is None or labels_p is None or labels is None else [labels_q, labels_p, labels]

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
+from pushforward.errors import UsageError
 from pushforward.training.learner import Learner
 
 __all__ = ["Memory", "pieces"]
@@ -26,6 +28,7 @@ class Memory:
         average: The average's parameters, (size,), if there is an average.
         buffers: The net's buffers, as they are.
         moments: Each parameter with the first moment that its optimiser holds, to tell whether it still does.
+        optimiser: The optimiser; a learner whose net changed has another one.
     """
 
     theta: Tensor
@@ -35,12 +38,24 @@ class Memory:
     average: list[Tensor]
     buffers: list[Tensor]
     moments: Sequence[tuple[Tensor, Tensor]]
+    optimiser: Optimizer
 
     @staticmethod
     def of(learner: Learner) -> Memory:
-        """Lay a learner out; its net, average and optimiser then hold views."""
+        """Lay a learner out; its net, average and optimiser then hold views.
+
+        Raises:
+            UsageError: If some parameters learned longer than others, so that one correction does not fit all.
+        """
+        learner.checked()
         parameters, state = list(learner.net.parameters()), learner.optimiser.state
         blank = {parameter: state.get(parameter) or _blank(parameter) for parameter in parameters}
+        ages = {int(blank[parameter]["step"]) for parameter in parameters}
+        if len(ages) > 1:
+            raise UsageError(
+                f"compile=True takes parameters that learned equally long, not {min(ages)} and {max(ages)} updates, as "
+                "those of a net that grew: use compile=False"
+            )
         theta = _flat(parameters)
         first, second = (_flat([blank[p][name] for p in parameters]) for name in ("exp_avg", "exp_avg_sq"))
         counts = torch.tensor([float(blank[p]["step"]) for p in parameters], device=theta.device)
@@ -55,7 +70,7 @@ class Memory:
             for parameter, piece in zip(learner.average.parameters(), pieces(average[0], parameters)):
                 parameter.data = piece
         held = list(zip(parameters, moments, strict=True))
-        return Memory(theta, first, second, counts, average, list(learner.net.buffers()), held)
+        return Memory(theta, first, second, counts, average, list(learner.net.buffers()), held, learner.optimiser)
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -63,9 +78,14 @@ class Memory:
         return [self.theta, self.first, self.second, self.counts, *self.average, *self.buffers]
 
     def serves(self, learner: Learner) -> bool:
-        """Whether net and optimiser still hold this memory: a loaded optimiser or another device ends that."""
+        """Whether net and optimiser still hold this memory: a loaded optimiser, another device or net ends that."""
         state, start = learner.optimiser.state, self.moments[0][0].data_ptr()
-        return start == self.theta.data_ptr() and all(state[p].get("exp_avg") is moment for p, moment in self.moments)
+        return (
+            learner.optimiser is self.optimiser
+            and learner.whole
+            and start == self.theta.data_ptr()
+            and all(state[p].get("exp_avg") is moment for p, moment in self.moments)
+        )
 
 
 def _blank(parameter: Tensor) -> dict[str, Any]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
+from itertools import chain
+from operator import is_, methodcaller
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from pushforward.errors import TrainingError
 from pushforward.parallel.placement import Placement
 from pushforward.training.schedule import constant
 from pushforward.types import Scalar, Schedule
@@ -29,6 +34,9 @@ class Learner(nn.Module):
     The average follows :math:`\bar\theta \leftarrow \beta\bar\theta + (1-\beta)\theta` with
     :math:`\beta = \min(\text{ema}, (1+k)/(10+k))` after k updates, so that it forgets the initial weights early.
     Buffers (batch-norm statistics, spectral-norm vectors) are copied, never averaged.
+
+    A net may grow, shrink or be replaced: `adopt` then brings optimiser, average and processes in line with it. Until
+    that is done `descend` refuses, since it would train the old parameters only.
 
     Args:
         net: What learns.
@@ -51,14 +59,23 @@ class Learner(nn.Module):
         self.net = net
         self.average = deepcopy(net).requires_grad_(False).eval() if ema is not None else None
         self.ema, self.schedule, self.clip = ema, schedule, clip
-        self.optimiser = optimiser(net.parameters())
+        self._make, self.optimiser = optimiser, optimiser(net.parameters())
         self.updates = 0
         self.placement = Placement()
         self._rates = [group["lr"] for group in self.optimiser.param_groups]
-        self._parameters_list: list[Tensor] = list(net.parameters())
-        self._averaged_list: list[Tensor] = list(self.average.parameters()) if self.average is not None else []
-        self.has_modes = any(isinstance(m, _MODAL) or "parametrizations" in m._modules for m in net.modules())
-        self._through: list[nn.Module] = [net]  # in a list, so that what averages gradients is not part of the state
+        self._through: list[nn.Module] = [net]  # in a list, so that DistributedDataParallel is not part of the state
+        self._note()
+
+    def _note(self) -> None:
+        """Look through the net once, so that no update has to: its parameters, and what would tell that it changed."""
+        self._parameters_list: list[Tensor] = list(self.net.parameters())
+        self._shapes = [parameter.shape for parameter in self._parameters_list]
+        self._averaged_list: list[Tensor] = [] if self.average is None else list(self.average.parameters())
+        modules = list(self.net.modules())
+        self.has_modes = any(isinstance(m, _MODAL) or "parametrizations" in m._modules for m in modules)
+        self._tables: list[dict[str, Any]] = [table for m in modules for table in (m._parameters, m._modules)]
+        self._tables.append(self._modules)
+        self._entries = list(chain.from_iterable(map(_VALUES, self._tables)))
 
     @property
     def sampler(self) -> nn.Module:
@@ -68,17 +85,94 @@ class Learner(nn.Module):
     def place(self, placement: Placement) -> None:
         """Move everything to a device and, with several processes, share gradients between them."""
         self.placement = placement
+        self._settle()
+        self._note()
+
+    def _settle(self) -> None:
+        """Put the net where it belongs, and share its gradients where there are others to share them with."""
+        placement = self.placement
         self.to(placement.device)
         if placement.device.type == "cuda":
             for parameter in self.parameters():
                 if parameter.dim() == 4:
                     parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        through: nn.Module = self.net
+        self._through = [self.net]
         if placement.world > 1:
-            if placement.device.type == "cuda":
+            gc.collect()  # hooks of a wrapper before this one go with it
+            ids = [placement.device.index or 0] if placement.device.type == "cuda" else None
+            if ids:
                 self.net = nn.SyncBatchNorm.convert_sync_batchnorm(self.net)
-            through = placement.averaging(self.net)
-        self._through = [through]
+            self._through = [DistributedDataParallel(self.net, device_ids=ids, gradient_as_bucket_view=True)]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the net still consists of the modules and parameters that the optimiser was made for.
+
+        It costs a microsecond or two for a small net: every table of modules and parameters is compared by identity.
+        """
+        present = chain.from_iterable(map(_VALUES, self._tables))
+        return sum(map(len, self._tables)) == len(self._entries) and all(map(is_, self._entries, present))
+
+    def checked(self) -> None:
+        """Refuse to go on with a net that changed.
+
+        Raises:
+            TrainingError: If the net is no longer `whole`: names the parameters that would not learn.
+        """
+        if self.whole:
+            return
+        known = {id(parameter) for parameter in self._parameters_list}
+        fresh = [name for name, parameter in self.net.named_parameters() if id(parameter) not in known]
+        some = f" ({', '.join(fresh[:3])}{', ...' if len(fresh) > 3 else ''})" if fresh else ""
+        raise TrainingError(
+            f"the net changed after its optimiser was made, and {len(fresh)} parameters{some} would not learn: call "
+            "adopt() where it changes, or change it in the `build` of a stage"
+        )
+
+    def adopt(self, net: nn.Module | None = None) -> None:
+        r"""Learn the net as it now is, or another one, from the next update on.
+
+        The optimiser is made anew by the function that made the first. A parameter that was there before keeps its
+        moments, its count and its running average; one that grew in place at the ends of its axes keeps those of its
+        old corner; a new one starts with no moments and an average equal to itself. Updates, and with them the schedule
+        and the average's decay, go on; learning rates are those that the function gives.
+
+        The average is a copy of the net: what is added to the net need not be added to it. With several processes all
+        must call this, and new parameters become those of the first process.
+
+        Args:
+            net: What learns from now on; None for the same net, grown or pruned in place.
+        """
+        former = dict(zip(self._parameters_list, self._shapes))
+        averaged = dict(zip(self._parameters_list, self._averaged_list))
+        old, self._through = self.optimiser, []
+        old.zero_grad(set_to_none=True)
+        self.net = self.net if net is None else net
+        self._settle()
+        self.optimiser = self._make(self.net.parameters())
+        self._rates = [group["lr"] for group in self.optimiser.param_groups]
+        self._inherit(old, former)
+        if self.average is not None:
+            self.average = deepcopy(self.net).requires_grad_(False).eval()
+            for mine, theirs in zip(self.average.parameters(), self.net.parameters(), strict=True):
+                if theirs in averaged:
+                    mine.copy_(_cornered(averaged[theirs], mine))
+        self._note()
+
+    def _inherit(self, old: Optimizer, former: dict[Tensor, torch.Size]) -> None:
+        """Give the optimiser what another one knows of the parameters that both have, once of the given shapes."""
+        groups, before = self.optimiser.param_groups, old.param_groups
+        if len(groups) == len(before):
+            for group, theirs in zip(groups, before):
+                group |= {key: value for key, value in theirs.items() if key not in ("params", "lr")}
+        for parameter in chain.from_iterable(group["params"] for group in groups):
+            if parameter in old.state:
+                self.optimiser.state[parameter] = {
+                    key: _cornered(value, torch.zeros_like(parameter))
+                    if isinstance(value, Tensor) and value.shape == former[parameter] and value.dim()
+                    else value
+                    for key, value in old.state[parameter].items()
+                }
 
     def autocast(self) -> Any:
         """The precision of forward passes, as a context."""
@@ -93,7 +187,7 @@ class Learner(nn.Module):
         return out.float() if out.dtype == torch.bfloat16 else out
 
     def evaluate(self, *inputs: Tensor) -> Tensor:
-        """The net itself, in its precision but past what averages gradients: for velocities and moved samples."""
+        """The net itself, in its precision but past DistributedDataParallel: for velocities and moved samples."""
         with self.autocast():
             out = self.net(*inputs)
         return out.float() if out.dtype == torch.bfloat16 else out
@@ -116,7 +210,13 @@ class Learner(nn.Module):
                 self.net.train()
 
     def descend(self, loss: Scalar) -> None:
-        """One update: gradient, clipping, learning rate, optimiser, average."""
+        """One update: gradient, clipping, learning rate, optimiser, average.
+
+        Raises:
+            TrainingError: If the net changed since its optimiser was made.
+        """
+        if not self.whole:
+            self.checked()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if self.clip is not None:
@@ -163,4 +263,15 @@ class Learner(nn.Module):
         self.updates = state["updates"]
 
 
+def _cornered(old: Tensor, new: Tensor) -> Tensor:
+    """The old tensor where it has the shape of the new one; else the new one, with the old one in its first corner."""
+    if old.shape == new.shape:
+        return old
+    new = new.detach().clone()
+    if old.dim() == new.dim() and all(a <= b for a, b in zip(old.shape, new.shape)):
+        new[tuple(slice(size) for size in old.shape)] = old
+    return new
+
+
+_VALUES = methodcaller("values")
 _MODAL = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)

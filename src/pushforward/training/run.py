@@ -14,19 +14,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from pushforward import files
 from pushforward.data.dataset import Dataset
 from pushforward.errors import DataError, UsageError
-from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.loop import train
-from pushforward.training.state import Placeable, load_state, place, resume_state, weights
-from pushforward.types import HasParticles, Stops, able
+from pushforward.training.state import Placeable, load_state, place, restore, resume_state, weights
+from pushforward.types import HasParticles, Staged, Stops, able
 
 __all__ = ["Progress", "Run", "Status", "Stop", "open_run", "same_data"]
 
@@ -54,12 +53,14 @@ class Progress:
         steps: Steps in all.
         seconds: Seconds of training so far, earlier sittings included.
         numbers: The step's numbers.
+        stage: Name of the stage that did it; empty where the method has none.
     """
 
     step: int
     steps: int
     seconds: float
     numbers: dict[str, float]
+    stage: str = ""
 
 
 @dataclass
@@ -119,7 +120,7 @@ class Run:
         last = self.folder / "checkpoints" / "last"
         if self.placement.writes:
             checkpoint.repair(last)
-        sharing.wait()
+        self._wait()
         if not checkpoint.exists(last):
             self._forget_after(0)
             return
@@ -127,6 +128,7 @@ class Run:
         same_data(saved.run, self.experiment.data)
         state = saved.resume or {}
         try:
+            restore(self.experiment.method, saved.run["step"], saved.weights)
             load_state(self.experiment.method, saved.weights, state["method"])
         except (ValueError, KeyError) as error:
             raise DataError(f"{last}: does not fit this recipe and its arguments ({error}); start a new run") from error
@@ -149,8 +151,8 @@ class Run:
         Raises:
             TrainingError: If a number is not finite; checkpoints/last is then the last good one.
         """
-        begun, before, sums = time.monotonic(), self._seconds, _Means()
-        log = self.folder / "log.jsonl"
+        begun, before, sums, done = time.monotonic(), self._seconds, _Means(), False
+        log, method = self.folder / "log.jsonl", self.experiment.method
         if self.finished and self.step:
             self.description["status"] = "finished"  # a crash may have come before run.json said so
             self._describe()
@@ -159,14 +161,16 @@ class Run:
             self.save("running")
             self._look(0)
         for step, numbers in train(self.experiment, self.step):
-            self.description["step"] = step
+            stage = method.stage if able(method, Staged) else ""
+            named = {"stage": stage} if stage else {}
+            self.description |= {"step": step} | named
             self._seconds = before + time.monotonic() - begun
             sums.add(numbers)
             done = self.finished
             late = minutes is not None and time.monotonic() - begun >= 60 * minutes
             stop.signal, halt = self._agree(stop.signal, late)
             if step % self.every_log == 0 or done or halt:
-                self._append(log, {"step": step, "seconds": round(self._seconds, 3)} | sums.take())
+                self._append(log, {"step": step, "seconds": round(self._seconds, 3)} | named | sums.take())
             if step % self.every_samples == 0 or done:
                 self._look(step)
             if done:
@@ -175,9 +179,15 @@ class Run:
                 self.save("interrupted" if stop.signal else "stopped")
             elif step % self.every_save == 0:
                 self.save("running")
-            yield Progress(step, self.experiment.steps, self._seconds, numbers)
+            yield Progress(step, self.experiment.steps, self._seconds, numbers, stage)
             if halt and not done:
                 return
+        if not done:  # the method had no further step, and could not say so at its last one
+            if not self.finished:
+                self.description["ended"] = "the method had no further step"
+            if self.step % self.every_samples:
+                self._look(self.step)
+            self.save("finished")
 
     def fail(self, why: str) -> None:
         """Say in run.json that the run failed and why; the checkpoints stay as they are."""
@@ -244,16 +254,22 @@ class Run:
             labels = known[torch.linspace(0, len(known) - 1, JUDGED).long()].sort().values
         return method.sample(JUDGED, Noise(20_000 + self.description["seed"]), labels), labels
 
-    def _append(self, path: Path, line: dict[str, float]) -> None:
+    def _append(self, path: Path, line: dict[str, Any]) -> None:
         if self.placement.writes:
             files.append(path, json.dumps(line))
 
     def _agree(self, signal: int, late: bool) -> tuple[int, bool]:
         """The signal any process got, and whether to stop, so that all of them do so after the same step."""
         if self.placement.world > 1:
-            wishes = sharing.largest(torch.tensor([float(signal), float(late)], device=self.placement.device))
+            wishes = torch.tensor([float(signal), float(late)], device=self.placement.device)
+            distributed.all_reduce(wishes, distributed.ReduceOp.MAX)
             signal, late = int(wishes[0]), bool(wishes[1])
         return signal, bool(signal) or late
+
+    def _wait(self) -> None:
+        """Until all processes have come this far."""
+        if self.placement.world > 1:
+            distributed.barrier()
 
     def _forget_after(self, step: int) -> None:
         """Drop lines of the log beyond a step, and a last line that a crash cut short."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -14,8 +15,21 @@ from torch import Tensor
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.training.learner import Learner
+from pushforward.types import Restores, able
 
-__all__ = ["Placeable", "Resumable", "Shared", "load_state", "parts", "place", "resume_state", "reunite", "weights"]
+__all__ = [
+    "Placeable",
+    "Resumable",
+    "Shared",
+    "changing",
+    "load_state",
+    "parts",
+    "place",
+    "restore",
+    "resume_state",
+    "reunite",
+    "weights",
+]
 
 
 @runtime_checkable
@@ -48,6 +62,11 @@ def parts(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[t
 
     A stateful part is a `Learner`, a tensor, or a `Resumable`. Callables other than `functools.partial` are opaque.
     """
+    yield from ((name, node) for name, node in _nodes(root, name, seen) if not is_dataclass(node))
+
+
+def _nodes(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
+    """What `parts` finds, and the dataclasses on the way."""
     seen = set() if seen is None else seen
     if id(root) in seen:
         return
@@ -56,6 +75,7 @@ def parts(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[t
         yield name, root
         return
     if is_dataclass(root) and not isinstance(root, type):
+        yield name, root
         children = [(f.name, getattr(root, f.name)) for f in fields(root) if f.name != "logs"]
     elif isinstance(root, dict):
         children = list(root.items())
@@ -69,18 +89,53 @@ def parts(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[t
             yield name, root
         return
     for key, child in children:
-        yield from parts(child, f"{name}.{key}" if name else str(key), seen)
+        yield from _nodes(child, f"{name}.{key}" if name else str(key), seen)
 
 
 def place(root: Any, placement: Placement) -> None:
     """Tell every part of a method where it lives, and move its tensors there."""
-    for name, part in list(parts(root)):
-        if isinstance(part, Tensor):
-            _assign(root, name, part.to(placement.device))
-        elif isinstance(part, Placeable):
-            part.place(placement)
+    _place(root, placement, ())
     if placement.world > 1 and isinstance(root, Shared):
         root.shard()
+
+
+def _place(root: Any, placement: Placement, known: Sequence[Any]) -> None:
+    placed = {id(node) for node in known}
+    for name, node in [(name, node) for name, node in _nodes(root) if id(node) not in placed]:
+        if isinstance(node, Tensor):
+            _assign(root, name, node.to(placement.device))
+        elif isinstance(node, Placeable):
+            node.place(placement)
+
+
+@contextmanager
+def changing(root: Any, placement: Placement) -> Iterator[None]:
+    """Within, parts of a method may be built or changed: new ones are then placed, and learners adopt changed nets.
+
+    Rows that are made here are not shared out: `pushforward.parallel.sharing.own_rows` does that.
+    """
+    known = [node for _, node in _nodes(root)]
+    yield
+    _place(root, placement, known)
+    for _, part in parts(root):
+        if isinstance(part, Learner) and not part.whole:
+            part.adopt()
+
+
+def restore(root: Any, step: int, tensors: dict[str, Tensor]) -> None:
+    """Build the structure that a checkpoint needs, in a method just built by its recipe; `load_state` then fills it.
+
+    Args:
+        root: The method, placed.
+        step: Steps done when the checkpoint was written.
+        tensors: Its weights; they say which stages ended before their last step.
+
+    Raises:
+        ValueError: If the recorded lists among the weights have gaps.
+    """
+    if able(root, Restores):
+        _load_tapes(root, dict(tensors), _device(root))
+        root.restore(step)
 
 
 def reunite(root: Any) -> None:
@@ -146,10 +201,13 @@ def load_state(root: Any, tensors: dict[str, Tensor], state: dict[str, Any] | No
             _assign(root, name, stored.to(part))
         elif state is not None:
             part.load_state_dict(state[name])
-    device = next((part.device for _, part in parts(root) if isinstance(part, Tensor)), torch.device("cpu"))
-    _load_tapes(root, left, device)
+    _load_tapes(root, left, _device(root))
     if left:
         raise ValueError(f"tensor {next(iter(left))} belongs to no part of this method")
+
+
+def _device(root: Any) -> torch.device:
+    return next((part.device for _, part in parts(root) if isinstance(part, Tensor)), torch.device("cpu"))
 
 
 def _load_tapes(root: Any, left: dict[str, Tensor], device: torch.device, within: str = "") -> None:

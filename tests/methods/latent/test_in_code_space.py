@@ -169,7 +169,9 @@ def learning(seed: int, distil: bool = False) -> InCodeSpace:
             method = Distilled(
                 generator, starts, starts, Normal(2), Noise(seed + 1), batch=8, teacher=method, lessons=3
             )
-    return InCodeSpace(codec, method, warmup=4, lessons=Batches(DATA, 16, seed=5), starts=None if distil else starts)
+    return InCodeSpace(
+        codec, method, codec_steps=4, lessons=Batches(DATA, 16, seed=5), starts=None if distil else starts
+    )
 
 
 def test_a_codec_learns_first_on_lessons_of_its_own_and_then_stands_still():
@@ -234,8 +236,8 @@ def test_every_part_is_found_under_its_place():
 
 def test_what_cannot_be_is_named():
     particles = Particles(Decay(), torch.zeros(3, 2), step=0.1, rng=Noise(0))
-    with pytest.raises(UsageError, match="warmup=5: a PCA does not learn"):
-        InCodeSpace(PCA.fit(DATA, 2), particles, warmup=5)
+    with pytest.raises(UsageError, match="codec_steps=5: a PCA does not learn"):
+        InCodeSpace(PCA.fit(DATA, 2), particles, codec_steps=5)
     generator = gan(Learner(mlp.generator(2, 2), Adam), flow(2), Normal(2), Noise(0))
     with pytest.raises(UsageError, match="starts need a method with particles; VGrow has none"):
         InCodeSpace(PCA.fit(DATA, 2), generator, starts=DATA)

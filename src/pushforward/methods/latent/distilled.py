@@ -10,8 +10,7 @@ only its last law, so it carries new points as the flow does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,8 +18,11 @@ from torch import Tensor
 from pushforward.errors import UsageError
 from pushforward.methods.adversarial.vgrow import regression
 from pushforward.methods.sources import Latent, generate
+from pushforward.parallel import sharing
 from pushforward.training.learner import Learner
-from pushforward.types import Batch, Labels, Logs, Method, Randomness, Samples, Transports, able
+from pushforward.training.stages import Stage, Stages
+from pushforward.training.state import Shared
+from pushforward.types import Batch, Labels, Logs, Method, Randomness, Restores, Samples, Transports, able
 
 __all__ = ["Distilled", "pairs"]
 
@@ -36,10 +38,11 @@ class Distilled:
             learned, so that only their shape counts before.
         source: Law of new source points, for `sample`; `starts` should be drawn from it.
         rng: Where batches and new source points come from.
-        batch: Pairs in one regression.
+        batch: Pairs in one regression, over all processes.
         labels: Classes (n,) of the pairs, for a conditional generator.
         teacher: A method that learns first and then carries `starts` along: particles with recorded fields.
-        lessons: Steps of the teacher.
+        lessons: Steps of the teacher; it may end before by itself.
+        stages: The teacher's steps, then those of the generator.
 
     Raises:
         UsageError: If there are not as many ends as starts, or the teacher carries no points.
@@ -54,6 +57,7 @@ class Distilled:
     labels: Labels | None = None
     teacher: Method | None = None
     lessons: int = 0
+    stages: Stages = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.starts) != len(self.ends):
@@ -62,6 +66,9 @@ class Distilled:
             raise UsageError(f"teacher: a {type(self.teacher).__name__} carries no points; use one with transport")
         # copies: a checkpoint keeps a tensor once that is also a teacher's, or is two fields
         self.starts, self.ends = self.starts.clone(), self.ends.clone()
+        taught = Stage("teacher", self.lessons, self._teach, restore=self._restore)
+        imitated = Stage("generator", None, self._imitate, begin=self._carry)
+        self.stages = Stages((imitated,) if self.teacher is None else (taught, imitated))
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
         """Steps of the teacher, then regressions of the generator, one for each yield.
@@ -70,10 +77,31 @@ class Distilled:
             batches: Endless batches of data, for the teacher; the generator sees none of them.
             start: Number of steps done before, of either.
         """
-        if self.teacher is not None and start < self.lessons:
-            yield from islice(self.teacher.learn(batches, start), self.lessons - start)
-        if able(self.teacher, Transports) and start <= self.lessons:
+        return self.stages.learn(self, batches, start)
+
+    def restore(self, step: int) -> None:
+        """Build what the teacher had built after so many steps, of either."""
+        self.stages.restore(self, step)
+
+    @property
+    def stage(self) -> str:
+        """Whether the teacher or the generator did the last step, where there is a teacher."""
+        return self.stages.stage
+
+    def _teach(self, batches: Iterable[Batch], start: int) -> Iterator[Logs]:
+        assert self.teacher is not None
+        return self.teacher.learn(batches, start)
+
+    def _restore(self, step: int) -> None:
+        if able(self.teacher, Restores):
+            self.teacher.restore(step)
+
+    def _carry(self) -> None:
+        """Where the flow carries the starts, now that it has learned."""
+        if able(self.teacher, Transports):
             self.ends = self.teacher.transport(self.starts, self.labels)
+
+    def _imitate(self, batches: Iterable[Batch], start: int) -> Iterator[Logs]:
         while True:
             yield {"regression": self._fit()}
 
@@ -81,12 +109,22 @@ class Distilled:
         """One regression on a random batch of pairs; the loss is half the mean squared distance before it."""
         starts, ends, labels = self.starts, self.ends, self.labels
         if self.batch < len(starts):
-            rows = self.rng.integers(len(starts), self.batch).to(starts.device)
+            rows = self.rng.integers(len(starts), max(1, self.batch // sharing.world())).to(starts.device)
             starts, ends, labels = starts[rows], ends[rows], None if labels is None else labels[rows]
         x = self.generator(starts) if labels is None else self.generator(starts, labels)
         loss = regression(x, ends)
         self.generator.descend(loss)
         return loss.detach()
+
+    def shard(self) -> None:
+        """Keep this process's share of the teacher's particles; the pairs are whole everywhere."""
+        if isinstance(self.teacher, Shared):
+            self.teacher.shard()
+
+    def shared(self, name: str) -> bool:
+        """Whether the tensor of this dotted name is one of the teacher's that is shared out."""
+        within = name.removeprefix("teacher.")
+        return within != name and isinstance(self.teacher, Shared) and self.teacher.shared(within)
 
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event): new source points through the generator's average."""

@@ -1,6 +1,6 @@
 r"""A method in code space: data are encoded, the method runs on codes, and what it gives is decoded.
 
-    codec learns for `warmup` steps, if it learns at all
+    codec learns for `codec_steps` steps, if it learns at all
     z = E(x) for every batch;  the method learns from z;  samples and transported points are D(z)
 
 Particles whose codes move by :math:`\dot z = -\nabla_z \phi(z)` run in a space of few numbers, where a critic needs few
@@ -13,8 +13,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -24,6 +23,7 @@ from pushforward.codecs.codec import Learns
 from pushforward.codecs.processing import steepness
 from pushforward.errors import UsageError
 from pushforward.parallel import sharing
+from pushforward.training.stages import Stage, Stages
 from pushforward.training.state import Shared
 from pushforward.types import (
     Batch,
@@ -33,8 +33,10 @@ from pushforward.types import (
     Method,
     Randomness,
     Records,
+    Restores,
     Samples,
     Sourced,
+    Staged,
     Stops,
     Transports,
     able,
@@ -55,12 +57,13 @@ class InCodeSpace:
     Attributes:
         codec: Samples to codes and back.
         method: What runs on codes: particles, a generator of codes, a distilled flow.
-        warmup: Steps in which the codec learns, before the method's first.
+        codec_steps: Steps in which the codec learns, before the method's first.
         lessons: What the codec learns from, where that is not the method's batches: a stream that knows its position.
         starts: Points (n, *event) that the particles start at; they are encoded when the codec has learned.
         encoded: Whether the method takes encoded batches. With False it gets the data as they are: for particles whose
             flow decodes them, as `Pullback` does.
         project: Applied to what is decoded, for example a clamp to the box that images live in.
+        stages: The codec's steps, then those of the method.
 
     Raises:
         UsageError: If the codec is to learn but cannot, or starts are given to a method without particles.
@@ -68,17 +71,22 @@ class InCodeSpace:
 
     codec: Codec
     method: Method
-    warmup: int = 0
+    codec_steps: int = 0
     lessons: Iterator[Batch] | None = None
     starts: Samples | None = None
     encoded: bool = True
     project: Callable[[Samples], Samples] | None = None
+    stages: Stages = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.warmup and not isinstance(self.codec, Learns):
-            raise UsageError(f"warmup={self.warmup}: a {type(self.codec).__name__} does not learn; use warmup=0")
+        if self.codec_steps and not isinstance(self.codec, Learns):
+            name = type(self.codec).__name__
+            raise UsageError(f"codec_steps={self.codec_steps}: a {name} does not learn; use codec_steps=0")
         if self.starts is not None and not able(self.method, HasParticles):
             raise UsageError(f"starts need a method with particles; {type(self.method).__name__} has none")
+        codec = Stage("codec", self.codec_steps, self._learn_codec)
+        codes = Stage("codes", None, self._learn_codes, begin=self._encode_starts, restore=self._restore)
+        self.stages = Stages((codec, codes))
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
         """Steps of the codec, then steps of the method on codes, one for each yield.
@@ -91,16 +99,36 @@ class InCodeSpace:
             batches: Endless batches of data (n, *event), or of (data, labels).
             start: Number of steps done before, of either.
         """
-        stream = iter(batches)
-        if start < self.warmup and isinstance(self.codec, Learns):
-            lessons = stream if self.lessons is None else self.lessons
-            yield from islice(self.codec.learn(lessons, start), self.warmup - start)
-        if start <= self.warmup and self.starts is not None and able(self.method, HasParticles):
+        return self.stages.learn(self, batches, start)
+
+    def restore(self, step: int) -> None:
+        """Build what the method had built after so many steps, of either."""
+        self.stages.restore(self, step)
+
+    @property
+    def stage(self) -> str:
+        """Which stage did the last step: the codec's, or the method's, which may have stages of its own."""
+        inner = self.method.stage if self.stages.current > 1 and able(self.method, Staged) else ""
+        return inner or self.stages.stage
+
+    def _learn_codec(self, batches: Iterable[Batch], start: int) -> Iterator[Logs]:
+        assert isinstance(self.codec, Learns)
+        return self.codec.learn(batches if self.lessons is None else self.lessons, start)
+
+    def _encode_starts(self) -> None:
+        """The particles' first codes, now that the codec has learned."""
+        if self.starts is not None and able(self.method, HasParticles):
             self.method.particles = self.encode(self.starts)
+
+    def _learn_codes(self, batches: Iterator[Batch], start: int) -> Iterator[Logs]:
         account: Logs = {}
-        for logs in self.method.learn(self._coded(stream, account), max(0, start - self.warmup)):
+        for logs in self.method.learn(self._coded(batches, account), start):
             yield logs | account
             account.clear()
+
+    def _restore(self, step: int) -> None:
+        if able(self.method, Restores):
+            self.method.restore(step)
 
     def _coded(self, stream: Iterator[Batch], account: Logs) -> Iterator[Batch]:
         """Batches as the method wants them; the first one also shows what the codec is like."""

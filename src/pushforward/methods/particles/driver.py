@@ -150,6 +150,8 @@ class Particles:
         time = 0.0
         for k in range(start):  # one after the other, as below: `sum` rounds otherwise in newer Pythons
             time += self.step * self.schedule(k)
+        if start and int(self.done) == start:  # a run that goes on knows by its accounts whether it had ended here
+            self.stopped = self.until.reason(self.accounts, start, time)
         for k in count(start):
             if self.stopped or (batch := next(stream, None)) is None:
                 return
