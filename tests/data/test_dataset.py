@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from pushforward.data.dataset import fingerprint, split, standardise
+from pushforward.data.dataset import fingerprint, split
 from pushforward.data.labels import numbered
 from pushforward.data.pixels import Pixels, inner_side, model_side, recognise, with_channels
+from pushforward.data.units import standardise
 from pushforward.errors import DataError, UsageError
 
 

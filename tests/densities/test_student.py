@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import stats
 
-from pushforward.data.dataset import robust
 from pushforward.data.source import load
 from pushforward.data.toys import plane as toy
+from pushforward.data.units import robust
 from pushforward.densities.student import Student, named
 from pushforward.errors import DataError, UsageError
 

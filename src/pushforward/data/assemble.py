@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 
-from pushforward.data.dataset import Affine, Dataset, Split, fingerprint, robust, split, standardise
+from pushforward.data.dataset import Dataset, Split, fingerprint, split
 from pushforward.data.labels import numbered
 from pushforward.data.pixels import Pixels, inner_side, model_side
 from pushforward.data.raw import Raw, budget, enough
+from pushforward.data.units import Unit, robust, standardise
 from pushforward.errors import DataError, UsageError
 
 __all__ = ["assemble"]
@@ -54,7 +55,7 @@ def assemble(
     if raw.labels is not None:
         codes, codes_test, classes = numbered(raw.labels, labels_test, len(raw.x), raw.place)
         codes, codes_test = codes[rows], codes_test if rows_test is None else codes[rows_test]
-    unit = _pixels(raw, side, channels) if raw.kind == "images" else _affine(raw, train, side, channels, heavy)
+    unit = _pixels(raw, side, channels) if raw.kind == "images" else _columns(raw, train, side, channels, heavy)
     x, x_test = unit.encode(train), unit.encode(held)
     if not (x.isfinite().all() and x_test.isfinite().all()):
         raise DataError(f"{raw.place}: some test rows lie too far from the training rows for float32: remove outliers")
@@ -79,7 +80,7 @@ def _labels(*labels: np.ndarray | None) -> list[np.ndarray]:
     return [np.asarray(one).astype(str) for one in labels if one is not None]
 
 
-def _affine(raw: Raw, train: np.ndarray, side: int | None, channels: int | None, heavy: bool) -> Affine:
+def _columns(raw: Raw, train: np.ndarray, side: int | None, channels: int | None, heavy: bool) -> Unit:
     if side is not None or channels is not None:
         raise UsageError(f"{raw.place}: these are points, not images: leave out the side and the channels")
     return (robust if heavy else standardise)(train, place=raw.place, columns=raw.columns)

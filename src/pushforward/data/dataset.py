@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from pushforward.densities.mixture import Mixture
@@ -15,14 +14,11 @@ from pushforward.errors import DataError, UsageError
 __all__ = [
     "MIN_ROWS",
     "MIN_TRAIN",
-    "Affine",
     "Dataset",
     "Kind",
     "Split",
     "fingerprint",
-    "robust",
     "split",
-    "standardise",
 ]
 
 Kind = Literal["points", "images"]
@@ -48,28 +44,6 @@ class Split:
     n_train: int
     n_test: int
     sha256: str
-
-
-@dataclass(frozen=True, eq=False)
-class Affine:
-    r"""The unit of points: :math:`x_{\text{model}} = (x_{\text{data}} - m) / s`, computed in float64.
-
-    Attributes:
-        mean: Shift m, (d,), in data units.
-        scale: Divisor s, (d,) or (1,), in data units per model unit.
-    """
-
-    mean: np.ndarray
-    scale: np.ndarray
-
-    def encode(self, x: np.ndarray) -> Tensor:
-        """Data units (n, d) -> model units (n, d) float32."""
-        with np.errstate(over="ignore"):
-            return torch.from_numpy(((np.asarray(x, np.float64) - self.mean) / self.scale).astype(np.float32))
-
-    def decode(self, x: Tensor) -> np.ndarray:
-        """Model units (n, d) -> data units (n, d) float64."""
-        return x.detach().cpu().numpy().astype(np.float64) * self.scale + self.mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,55 +129,3 @@ def fingerprint(*arrays: np.ndarray) -> str:
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
-
-
-def standardise(x: np.ndarray, *, place: str, columns: tuple[str, ...] = (), single: bool = False) -> Affine:
-    """The unit that gives points mean 0 and standard deviation 1.
-
-    Args:
-        x: Training rows, (n, d), in data units.
-        place: The file or source, for messages.
-        columns: Names of the columns, for messages; their numbers are used without.
-        single: Divide all columns by one scale, the root of the mean variance, so that shapes are kept.
-
-    Raises:
-        DataError: If nothing varies, a column is constant (without `single`), or the values overflow float64.
-    """
-    x = np.asarray(x, np.float64)
-    names = columns or tuple(map(str, range(x.shape[1])))
-    still = [name for name, low, high in zip(names, x.min(0), x.max(0), strict=True) if low == high]
-    if len(still) == x.shape[1]:
-        raise DataError(f"{place}: nothing varies, all {len(x)} training rows are equal: check the file's contents")
-    if still and not single:
-        more = f" (and {len(still) - 1} more)" if len(still) > 1 else ""
-        raise DataError(f"{place}: column {still[0]!r}{more} is constant over the training rows: leave it out")
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, variance = x.mean(0), x.var(0)
-    if not np.isfinite(variance).all():
-        name = names[int(np.argmin(np.isfinite(variance)))]
-        raise DataError(
-            f"{place}: column {name!r} holds values too large to standardise: rescale it or take logarithms"
-        )
-    return Affine(mean, np.sqrt(variance.mean(keepdims=True) if single else variance))
-
-
-def robust(x: np.ndarray, *, place: str, columns: tuple[str, ...] = ()) -> Affine:
-    """The unit that gives points median 0 and the quartiles' distance of a standard normal, 1.349.
-
-    Half of the rows could be anything and move it little; of data without a variance, the standard deviation is the
-    accident of the largest rows.
-
-    Args:
-        x: Training rows, (n, d), in data units.
-        place: The file or source, for messages.
-        columns: Names of the columns, for messages; their numbers are used without.
-
-    Raises:
-        DataError: If half of a column's values are equal.
-    """
-    low, middle, high = np.quantile(np.asarray(x, np.float64), (0.25, 0.5, 0.75), axis=0)
-    still = np.flatnonzero(high <= low)
-    if len(still):
-        name = (columns or tuple(map(str, range(x.shape[1]))))[int(still[0])]
-        raise DataError(f"{place}: the quartiles of column {name!r} are equal, so it has no robust scale: leave it out")
-    return Affine(middle, (high - low) / 1.3489795003921634)

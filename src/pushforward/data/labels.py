@@ -1,10 +1,29 @@
 """Labels as class numbers 0..k-1 with their names."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from pushforward.errors import DataError
 
-__all__ = ["numbered"]
+__all__ = ["coded", "coded_among", "named", "numbered"]
+
+Codes = NDArray[np.int64]
+
+
+def coded(labels: NDArray[Any]) -> tuple[NDArray[Any], Codes]:
+    """The classes that occur, in sorted order, and the number of each row's class among them, (n,)."""
+    classes, codes = np.unique(np.asarray(labels), return_inverse=True)
+    return classes, codes.astype(np.int64)
+
+
+def coded_among(labels: NDArray[Any], classes: NDArray[Any]) -> Codes:
+    """The number of each row's class among known ones, which may stand in any order, (n,); -1 for none of them."""
+    order, known = np.argsort(classes, kind="stable"), np.isin(labels, classes)
+    codes = np.full(len(labels), -1, np.int64)
+    codes[known] = order[np.searchsorted(classes[order], labels[known])]
+    return codes
 
 
 def numbered(
@@ -28,7 +47,7 @@ def numbered(
     known = _plain(labels, place)
     if len(known) != n:
         raise DataError(f"{place}: {len(known)} labels for {n} rows: give one label a row")
-    values, codes = np.unique(known, return_inverse=True)
+    values, codes = coded(known)
     if len(values) > max(2, n // 2):
         raise DataError(
             f"{place}: {len(values)} different labels in {n} rows look like names or measurements: "
@@ -36,12 +55,13 @@ def numbered(
         )
     names = tuple(str(v) for v in values.tolist())
     if test is None:
-        return codes.astype(np.int64), None, names
+        return codes, None, names
     held = _plain(test, place)
-    strange = np.setdiff1d(held, values)
-    if len(strange):
-        raise DataError(f"{place}: the test set has the label {strange[0]!s}, which no training row has: remove it")
-    return codes.astype(np.int64), np.searchsorted(values, held).astype(np.int64), names
+    theirs = coded_among(held, values)
+    if (theirs < 0).any():
+        strange = np.unique(held[theirs < 0])[0]
+        raise DataError(f"{place}: the test set has the label {strange!s}, which no training row has: remove it")
+    return codes, theirs, names
 
 
 def named(labels: np.ndarray, classes: tuple[str, ...], place: str) -> np.ndarray:
@@ -50,11 +70,12 @@ def named(labels: np.ndarray, classes: tuple[str, ...], place: str) -> np.ndarra
     Raises:
         DataError: If the shape or the type is wrong, or a label is none of the classes.
     """
-    names = [str(value) for value in _plain(labels, place).tolist()]
-    numbers = {name: k for k, name in enumerate(classes)}
-    if strange := next((name for name in names if name not in numbers), None):
+    names = np.array([str(value) for value in _plain(labels, place).tolist()], np.str_)
+    codes = coded_among(names, np.array(classes, np.str_))
+    if (codes < 0).any():
+        strange = names[int(np.argmax(codes < 0))]
         raise DataError(f"{place}: the label {strange} is none of the classes: use {', '.join(classes[:20])}")
-    return np.array([numbers[name] for name in names], np.int64)
+    return codes
 
 
 def _plain(labels: np.ndarray, place: str) -> np.ndarray:

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from pushforward.data.labels import coded, coded_among
 from pushforward.errors import DataError
 
 __all__ = ["coded_like", "codes"]
@@ -23,8 +24,8 @@ def codes(labels: ArrayLike, n: int, what: str) -> tuple[np.ndarray, Tensor]:
     Raises:
         DataError: If there is not one for each row.
     """
-    classes, rows = np.unique(_column(labels, n, what), return_inverse=True)
-    return classes, torch.from_numpy(rows.astype(np.int64))
+    classes, rows = coded(_column(labels, n, what))
+    return classes, torch.from_numpy(rows)
 
 
 def coded_like(labels: ArrayLike, classes: np.ndarray, n: int, what: str) -> Tensor:
@@ -40,9 +41,10 @@ def coded_like(labels: ArrayLike, classes: np.ndarray, n: int, what: str) -> Ten
         DataError: If a class is unknown, or there is not one for each row.
     """
     given = np.broadcast_to(np.asarray(labels), n) if np.ndim(labels) == 0 else _column(labels, n, what)
-    if strange := np.setdiff1d(given, classes).tolist():
+    rows = coded_among(given, classes)
+    if strange := np.unique(given[rows < 0]).tolist():
         raise DataError(f"class {strange[0]!r} is unknown: fit saw {', '.join(map(repr, classes.tolist()[:20]))}")
-    return torch.from_numpy(np.searchsorted(classes, given).astype(np.int64))
+    return torch.from_numpy(rows)
 
 
 def _column(labels: ArrayLike, n: int, what: str) -> np.ndarray:

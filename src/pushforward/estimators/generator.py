@@ -19,12 +19,13 @@ from torch import nn
 from torch.optim import Adam
 
 from pushforward.data.batches import Batches
+from pushforward.data.labels import coded
+from pushforward.data.units import Array, Unit, box, pooled
 from pushforward.divergences import Divergence, locate
 from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like
 from pushforward.estimators.layout import NetShape
 from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
-from pushforward.estimators.unit import Array, Unit, columns, pixels
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import VGrow
 from pushforward.methods.sources import Normal
@@ -164,11 +165,11 @@ class FlowGenerator(BaseEstimator):
             check_consistent_length(data, y)
             labelled = np.asarray(column_or_1d(y, warn=True))
             check_classification_targets(labelled)
-            classes, codes, counts = np.unique(labelled, return_inverse=True, return_counts=True)
-            prior = counts / len(codes)
+            classes, codes = coded(labelled)
+            prior = np.bincount(codes) / len(codes)
         layout = NetShape.choose(data.shape[1:], latent=self.latent_dim, width=self.width, depth=self.depth,
                                classes=0 if classes is None else len(classes))  # fmt: skip
-        unit = pixels(data) if layout.images else columns(data)
+        unit = box(data) if layout.images else pooled(data)
         x = unit.encode(data).reshape(-1, *layout.event)
         labels = None if codes is None else torch.from_numpy(codes)
         self.net_ = self._learned(layout, divergence, x, labels)

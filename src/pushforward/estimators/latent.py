@@ -18,11 +18,11 @@ from torch.optim import Adam
 
 from pushforward.codecs import PCA, Autoencoder, Codec, DataProcessing, data_processing, parse
 from pushforward.data.batches import Batches
+from pushforward.data.units import Array, Unit, pooled
 from pushforward.divergences import Divergence, locate
 from pushforward.errors import DataError
 from pushforward.estimators import store
 from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
-from pushforward.estimators.unit import Array, Unit, columns
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
@@ -151,7 +151,7 @@ class LatentFlow(BaseEstimator):
         divergence = self._checked()
         p = validated(self, target, reset=True)
         start = None if source is None or np.ndim(source) == 1 else validated(self, source)
-        unit = columns(p) if start is None else columns(p, start)
+        unit = pooled(p) if start is None else pooled(p, start)
         x = unit.encode(p)
         first = None if start is None else unit.encode(start)
         state, placement = check_random_state(self.random_state), find(self.device)

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from pushforward.estimators.unit import Array
+from pushforward.data.units import Array
 from pushforward.nets.blocks import seeded
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise

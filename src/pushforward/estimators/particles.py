@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from pushforward.data.batches import Batches
+from pushforward.data.units import Array, Unit, pooled
 from pushforward.divergences import Divergence, locate
 from pushforward.dynamics.integrate import Scheme, named
 from pushforward.errors import UsageError
@@ -26,7 +27,6 @@ from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like, codes
 from pushforward.estimators.fields import Constraint, CriticShape, Field, Pace
 from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
-from pushforward.estimators.unit import Array, Unit, columns
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
@@ -200,7 +200,7 @@ class ParticleFlow(BaseEstimator):
         divergence = self._checked()
         p = validated(self, target, reset=True)
         start = None if source is None or np.ndim(source) == 1 else validated(self, source)
-        unit = columns(p) if start is None else columns(p, start)
+        unit = pooled(p) if start is None else pooled(p, start)
         classes, y = codes(labels, len(p), "labels") if labels is not None else (None, None)
         if classes is not None and (tracers is not None or held is not None or self.flow is not None):
             raise UsageError("labels do not go with tracers, held or a flow of your own; leave one of them out")

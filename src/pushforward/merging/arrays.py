@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pushforward.data.labels import coded
 from pushforward.errors import DataError, UsageError
 from pushforward.merging.cloud import How, Way, transport_cloud
 from pushforward.merging.distances import distances, memorised
@@ -227,8 +228,7 @@ def _fly(
         pair = None
         if wanted.mode == "conditional" and classes is not None:
             onto = leg.onto if resample is None else _within(leg.onto, classes, resample)
-            _, codes = np.unique(classes[np.concatenate([leg.rows, onto])], return_inverse=True)
-            codes = torch.from_numpy(codes.astype(np.int64))
+            codes = torch.from_numpy(coded(classes[np.concatenate([leg.rows, onto])])[1])
             pair = codes[: len(leg.rows)], codes[len(leg.rows) :]
         words = f"moving {leg.batch}" + (f", {leg.label}" if leg.label else "")
 

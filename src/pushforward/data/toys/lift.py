@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.data.dataset import Affine, Dataset
+from pushforward.data.dataset import Dataset
+from pushforward.data.units import Unit
 from pushforward.densities.mixture import Mixture
 from pushforward.errors import UsageError
 
@@ -35,7 +36,7 @@ def lift(data: Dataset, dim: int, *, noise: float = 0.05, seed: int = 0) -> Data
     rng = np.random.default_rng(seed)
     frame = np.linalg.qr(rng.standard_normal((dim, k)))[0]
     scale = float(np.sqrt(np.square(data.decode(data.train) - data.decode(data.train).mean(0)).mean()))
-    unit = Affine(np.zeros(dim), np.array([scale]))
+    unit = Unit(np.zeros(dim), np.array([scale]))
 
     def lifted(x: Tensor) -> Tensor:
         y = data.decode(x)

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.data.dataset import Affine, Dataset, Split, fingerprint, standardise
+from pushforward.data.dataset import Dataset, Split, fingerprint
 from pushforward.data.toys.shapes import four_modes, normal, sierpinski, sierpinski3, swiss_roll3
+from pushforward.data.units import Unit, standardise
 from pushforward.densities import student
 from pushforward.densities.mixture import Mixture, Rng, numpy_rng
 from pushforward.errors import UsageError
@@ -168,7 +169,7 @@ def load(name: str, *, seed: int = 0, n_train: int = 100_000, n_test: int = 10_0
     x, labels = toy.draw(n, rng) if isinstance(toy, Mixture) else (toy(n, rng), None)
     raw = x.numpy()
     if isinstance(toy, student.Student):
-        unit = Affine(np.zeros(2), np.ones(1))
+        unit = Unit(np.zeros(2), np.ones(1))
     else:
         unit = standardise(raw[:n_train], place=f"toy:{key}", single=True)
     return Dataset(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from pushforward.data.labels import coded
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.integration.mixing import Neighbourhoods, codes, lisi, silhouettes
 
@@ -90,7 +91,7 @@ def transfer(x: Array, known: Array, labels: NDArray, k: int = 15) -> tuple[NDAr
     Returns:
         Labels (n,) of the type of `labels`, and shares (n,).
     """
-    names, numbers = np.unique(np.asarray(labels), return_inverse=True)
+    names, numbers = coded(labels)
     k = min(k, len(known))
     _, places = nearest(np.asarray(x, np.float64), np.asarray(known, np.float64), k)
     votes = numbers[places]

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from scipy.stats import chi2
 
+from pushforward.data.labels import coded
 from pushforward.errors import DataError
 from pushforward.metrics.core.neighbours import nearest
 
@@ -85,8 +86,8 @@ def neighbourhoods(x: Array, k: int = 90, *, tick: Callable[[float], None] | Non
 
 def codes(names: NDArray) -> tuple[Places, int]:
     """Names -> numbers 0..count-1 in their order, and how many differ."""
-    known, numbers = np.unique(np.asarray(names), return_inverse=True)
-    return numbers.astype(np.int64), len(known)
+    known, numbers = coded(names)
+    return numbers, len(known)
 
 
 def lisi(near: Neighbourhoods, names: NDArray, perplexity: float | None = None) -> Array:

@@ -1,0 +1,145 @@
+r"""The unit that a model works in, and the way back: :math:`x_{\text{model}} = (x - m) / s`, in float64.
+
+Where s = 0 nothing varied: the model sees zeros there, and whatever it answers is decoded as the constant m. The unit
+of images, which also cuts and resizes them, is `pixels.Pixels`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pushforward.errors import DataError
+
+__all__ = ["Array", "Unit", "box", "pooled", "robust", "standardise"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """An affine map between data units and model units.
+
+    Attributes:
+        shift: m, (d,), (1,) or (), in data units.
+        scale: s, likewise, in data units per model unit; 0 where nothing varied.
+    """
+
+    shift: Array
+    scale: Array
+
+    def encode(self, x: np.ndarray | Tensor) -> Tensor:
+        """Data units (n, *event) -> model units (n, *event), float32; what is too large for it becomes infinite."""
+        values = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
+        divisor = np.where(self.scale > 0, self.scale, 1.0)
+        with np.errstate(over="ignore"):
+            return torch.from_numpy(((np.asarray(values, np.float64) - self.shift) / divisor).astype(np.float32))
+
+    def decode(self, x: Tensor) -> Array:
+        """Model units (n, *event) -> data units (n, *event), float64."""
+        return x.detach().cpu().double().numpy() * self.scale + self.shift
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Shift and scale by name, for a file."""
+        return {"unit.shift": torch.from_numpy(self.shift), "unit.scale": torch.from_numpy(self.scale)}
+
+    @staticmethod
+    def of_tensors(tensors: dict[str, Tensor]) -> Unit:
+        """The inverse of `tensors`; takes its two tensors out of the dictionary."""
+        return Unit(tensors.pop("unit.shift").numpy(), tensors.pop("unit.scale").numpy())
+
+
+def standardise(x: np.ndarray, *, place: str, columns: tuple[str, ...] = (), single: bool = False) -> Unit:
+    """The unit that gives points mean 0 and standard deviation 1.
+
+    Args:
+        x: Training rows, (n, d), in data units.
+        place: The file or source, for messages.
+        columns: Names of the columns, for messages; their numbers are used without.
+        single: Divide all columns by one scale, the root of the mean variance, so that shapes are kept.
+
+    Raises:
+        DataError: If nothing varies, a column is constant (without `single`), or the values overflow float64.
+    """
+    x = np.asarray(x, np.float64)
+    names = columns or tuple(map(str, range(x.shape[1])))
+    still = [name for name, low, high in zip(names, x.min(0), x.max(0), strict=True) if low == high]
+    if len(still) == x.shape[1]:
+        raise DataError(f"{place}: nothing varies, all {len(x)} training rows are equal: check the file's contents")
+    if still and not single:
+        more = f" (and {len(still) - 1} more)" if len(still) > 1 else ""
+        raise DataError(f"{place}: column {still[0]!r}{more} is constant over the training rows: leave it out")
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, variance = x.mean(0), x.var(0)
+    if not np.isfinite(variance).all():
+        name = names[int(np.argmin(np.isfinite(variance)))]
+        raise DataError(
+            f"{place}: column {name!r} holds values too large to standardise: rescale it or take logarithms"
+        )
+    return Unit(mean, np.sqrt(variance.mean(keepdims=True) if single else variance))
+
+
+def robust(x: np.ndarray, *, place: str, columns: tuple[str, ...] = ()) -> Unit:
+    """The unit that gives points median 0 and the quartiles' distance of a standard normal, 1.349.
+
+    Half of the rows could be anything and move it little; of data without a variance, the standard deviation is the
+    accident of the largest rows.
+
+    Args:
+        x: Training rows, (n, d), in data units.
+        place: The file or source, for messages.
+        columns: Names of the columns, for messages; their numbers are used without.
+
+    Raises:
+        DataError: If half of a column's values are equal.
+    """
+    low, middle, high = np.quantile(np.asarray(x, np.float64), (0.25, 0.5, 0.75), axis=0)
+    still = np.flatnonzero(high <= low)
+    if len(still):
+        name = (columns or tuple(map(str, range(x.shape[1]))))[int(still[0])]
+        raise DataError(f"{place}: the quartiles of column {name!r} are equal, so it has no robust scale: leave it out")
+    return Unit(middle, (high - low) / 1.3489795003921634)
+
+
+def pooled(*clouds: Array) -> Unit:
+    r"""Mean 0 and standard deviation 1 in every column of the clouds together, each cloud counted alike.
+
+    Of two clouds with moments (m, v) and (m', v'): mean (m + m')/2, variance (v + v')/2 + (m - m')²/4.
+
+    Args:
+        clouds: Samples, each (n, d).
+
+    Raises:
+        ValueError: If no column varies, or the values are too large for float64.
+    """
+    low, high = np.min([x.min(0) for x in clouds], axis=0), np.max([x.max(0) for x in clouds], axis=0)
+    still = low == high
+    if still.all():
+        raise ValueError(f"X is constant: all {sum(map(len, clouds))} rows are equal, so there is nothing to learn; "
+                         "check how the array was made")  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):
+        shift = np.mean([x.mean(0) for x in clouds], axis=0)
+        scale = np.sqrt(np.mean([np.square(x - shift).mean(0) for x in clouds], axis=0))
+    if not np.isfinite(scale).all():
+        raise ValueError(f"column {int(np.argmin(np.isfinite(scale)))} holds values too large to standardise: rescale "
+                         "it or take logarithms")  # fmt: skip
+    return Unit(np.where(still, low, shift), np.where(still, 0.0, scale))
+
+
+def box(images: Array) -> Unit:
+    """The box [-1, 1] from the least to the largest value of all pixels.
+
+    Args:
+        images: (n, c, side, side).
+
+    Raises:
+        ValueError: If all pixels of all images are equal.
+    """
+    low, high = images.min(), images.max()
+    if low == high:
+        raise ValueError(f"X is constant: all pixels of {len(images)} images are {low:g}; check how the array was made")
+    return Unit(np.asarray(low / 2 + high / 2), np.asarray(high / 2 - low / 2))
