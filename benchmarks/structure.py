@@ -16,7 +16,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["Function", "Table", "arrows", "functions", "guesses", "modules", "option_share", "rooms", "tables"]
+__all__ = [
+    "Function",
+    "Table",
+    "arrows",
+    "functions",
+    "guesses",
+    "modules",
+    "option_share",
+    "rooms",
+    "tables",
+    "together",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "pushforward"
@@ -127,6 +138,24 @@ def arrows(parsed: dict[str, ast.Module], layers: Sequence[str]) -> list[str]:
     return found
 
 
+def together(parsed: dict[str, ast.Module]) -> list[str]:
+    """Modules outside `parallel/` that know of process groups: imports of torch.distributed or torch.nn.parallel."""
+    found: list[str] = []
+    for module, tree in parsed.items():
+        named: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                named.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                named.update(f"{node.module}.{alias.name}" for alias in node.names)
+            elif isinstance(node, ast.Attribute):
+                named.add(ast.unparse(node))
+        groups = [name for name in sorted(named) if name.startswith(("torch.distributed", "torch.nn.parallel"))]
+        if groups and not module.startswith(f"{PACKAGE}.parallel"):
+            found.append(f"{module} {groups[0]}")
+    return found
+
+
 def option_share(parsed: dict[str, ast.Module]) -> float:
     """Lines of signatures and of `Args` sections by all lines, in the functions that return an `Experiment`."""
     options = total = 0
@@ -165,7 +194,7 @@ def tables(root: Path = ROOT) -> list[Table]:
     full = tuple(f"{n:3} {room}" for room, n in counted.items() if n >= FILES)
     long = sorted((f for f in every if f.lines > LINES), key=lambda f: -f.lines)
     wide = sorted((f for f in every if f.parameters > PARAMETERS and not f.constructs), key=lambda f: -f.parameters)
-    guessed, up, share = guesses(parsed), arrows(parsed, layers), option_share(parsed)
+    guessed, up, groups, share = guesses(parsed), arrows(parsed, layers), together(parsed), option_share(parsed)
     found = [
         Table("files in the fullest room", max(counted.values()), FILES, full),
         Table(f"functions over {LINES} lines", len(long), EXCEPTIONS, tuple(f"{f.lines:3} {f.place}" for f in long)),
@@ -177,6 +206,7 @@ def tables(root: Path = ROOT) -> list[Table]:
         ),
         Table("getattr and hasattr on methods and flows", len(guessed), 0, tuple(guessed)),
         Table("imports that point back up", len(up), 0, tuple(up)),
+        Table("modules outside parallel/ that know of process groups", len(groups), 0, tuple(groups)),
         Table("share of option lines in recipes", round(share, 3), OPTIONS, ()),
     ]
     for what, touched in registrations(parsed).items():

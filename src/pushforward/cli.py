@@ -139,7 +139,7 @@ def sample(
         labels: Classes wanted from a conditional run, by name, for example 3 or cat,dog.
         checkpoint: Which checkpoint.
         device: auto, cpu, cuda, cuda:1, mps.
-        trust: Divergence from outside this package that may be imported, package.module:NAME.
+        trust: What from outside may be imported, package.module:NAME or package.module: a recipe or a divergence.
         json: Print one JSON object.
     """
 
@@ -171,7 +171,7 @@ def transport(
         labels: Classes of the points: one for all, a column or array of the same file, or PATH[:key] of another.
         checkpoint: Which checkpoint.
         device: auto, cpu, cuda, cuda:1, mps.
-        trust: Divergence from outside this package that may be imported, package.module:NAME.
+        trust: What from outside may be imported, package.module:NAME or package.module: a recipe or a divergence.
         json: Print one JSON object.
     """
     from pushforward.commands import transport as carrying
@@ -212,8 +212,9 @@ def evaluate(
         real: Data to hold them against, likewise.
         train: What the model learned from, likewise; tells whether it copies.
         features: auto, raw, pixels, scaled, pca:K, random:K, digits8, mnist_lenet, fashion_lenet, cifar_resnet,
-            inception:FILE or a network's FILE; auto is what the run was judged by.
-        metrics: Parts by name, as mmd,c2st,fd,kid,manifold,tails; default, tests, all; --metrics list lists them.
+            inception:FILE, a network's FILE or package.module:NAME; auto is what the run was judged by.
+        metrics: Parts by name, as mmd,c2st,fd,kid,manifold,tails; default, tests, all; --metrics list lists them; or
+            package.module:NAME, a function of yours.
         fail_if: Gates, as 'p<0.01' 'recall<0.5' 'FD>1.5*floor' 'mmd.p<0.05' copies.
         page: Write a page with pictures here.
         checkpoint: Which checkpoint of the run.
@@ -223,7 +224,8 @@ def evaluate(
         permutations: Relabellings behind a p-value; its smallest value is 1/(permutations + 1).
         memory: Memory that the temporaries of one block may take, as 64MB or 1GB.
         seed: Seed of samples, subsets and permutations.
-        trust: What from outside may be run: TorchScript FILE, package.module:NAME of a network or a divergence.
+        trust: What from outside may be run: TorchScript FILE, package.module:NAME or package.module of a recipe, a
+            divergence, a metric or a network.
         json: Print one JSON object.
     """
     if metrics == "list":
@@ -402,7 +404,7 @@ def train(recipe: Positional[str], /) -> int:
     """Train a recipe in a folder, evaluate it and write its report; `pushforward train --help` lists the recipes.
 
     Args:
-        recipe: One of the recipes.
+        recipe: One of the recipes, or package.module:NAME of yours with --trust package.module:NAME.
     """
     raise UsageError(f"recipe {recipe!r}")
 

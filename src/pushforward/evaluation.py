@@ -12,11 +12,12 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from pushforward import guests
 from pushforward.data.compare.pairs import Pair, as_pair, read_pair
 from pushforward.errors import UsageError
 from pushforward.metrics.core.features import RAW, Features, fingerprint, of_module
@@ -106,7 +107,7 @@ def evaluate(
     settings = Settings(seed, permutations, max_n, memory)
     if metrics is not None and not isinstance(metrics, Mapping):
         listed = [metrics] if isinstance(metrics, str) or callable(metrics) else metrics
-        metrics = [part for one in listed for part in _meant(one, pair, chosen.features)]
+        metrics = [part for one in listed for part in _meant(one, pair, chosen.features, trust)]
     report = measure_pair(pair, chosen, metrics, settings, title=title, watch=watch)
     if page is not None:
         write_evaluation(report, Shown(pair.fake, pair.real, pair.train, pair.names, title), Path(page))
@@ -124,10 +125,10 @@ def _own_space(features: Features | nn.Module | Callable[[Tensor], Tensor]) -> F
     return Features(getattr(features, "__name__", type(features).__name__), "", None, features)
 
 
-def _meant(one: str | Part | Metric, pair: Pair, features: Features) -> list[Part]:
+def _meant(one: str | Part | Metric, pair: Pair, features: Features, trust: Sequence[str]) -> list[Part]:
     """The parts that one entry of a list of metrics stands for."""
     if isinstance(one, str):
-        return parts(one, pair, features)
+        return parts(one, pair, features, trust)
     if isinstance(one, Part):
         return [one]
     if not callable(one):
@@ -198,16 +199,17 @@ def _centres(pair: Pair) -> dict[str, Any]:
     return {"centres": known.means, "sigma": known.sigma, "weights": known.weights} if alike else {}
 
 
-def parts(names: str, pair: Pair, features: Features) -> list[Part]:
+def parts(names: str, pair: Pair, features: Features, trust: Sequence[str] = ()) -> list[Part]:
     """Parts of an evaluation by their names: "mmd,c2st", "default", "tests", "all", and sums such as "default,kid".
 
     Args:
         names: The names; "default" and "all" take what suits the samples.
         pair: The samples.
         features: The feature space.
+        trust: Metrics of the user's, package.module:NAME, that may be imported.
 
     Raises:
-        UsageError: If there is no such part.
+        UsageError: If there is no such part, or it is a guest that the user did not name.
     """
     images = pair.kind == "images"
     there = {"train"} if pair.train is not None else set[str]()
@@ -223,13 +225,32 @@ def parts(names: str, pair: Pair, features: Features) -> list[Part]:
     }
     chosen: dict[str, Part] = {}
     aliases = {given.lower(): part.name for part in PARTS.values() for given in part.gives} | {n: n for n in PARTS}
-    for name in (aliases.get(word.strip().lower(), word.strip().lower()) for word in names.split(",")):
+    for word in map(str.strip, names.split(",")):
+        if ":" in word:
+            chosen[word] = _outside(word, trust)
+            continue
+        name = aliases.get(word.lower(), word.lower())
         if name not in PARTS and name not in groups:
             close = difflib.get_close_matches(name, [*PARTS, *groups], n=1)
             hint = f"did you mean {close[0]}? " if close else ""
-            raise UsageError(f"metrics {name!r}: {hint}there are {', '.join(PARTS)}; and default, tests, all")
+            raise UsageError(
+                f"metrics {name!r}: {hint}there are {', '.join(PARTS)}; default, tests, all; and package.module:NAME"
+            )
         chosen |= {part.name: part for part in groups[name]} if name in groups else {name: PARTS[name]}
     return list(chosen.values())
+
+
+def _outside(name: str, trust: Sequence[str]) -> Part:
+    """A metric of the user's: a part, or a function (fake features, real features) -> a number or a measure."""
+    if guests.is_guest(name):
+        guests.admit(name, trust, "metric")
+    found = guests.load(name, "metric")
+    if not isinstance(found, Part) and (isinstance(found, type) or not callable(found)):
+        raise guests.refused(name, "metric", found, "a function (fake, real) -> number, or a Part")
+    part = found if isinstance(found, Part) else own_part(name.rpartition(":")[2], cast(Metric, found))
+    if shared := {given for other in PARTS.values() for given in other.gives} & set(part.gives):
+        raise UsageError(f"metric {name!r}: gives {min(shared)}, which a part of this package gives; rename yours")
+    return part
 
 
 @dataclass(frozen=True)
@@ -279,7 +300,7 @@ def space(name: str, pair: Pair, *, trust: Sequence[str] = ()) -> Chosen:
         close = difflib.get_close_matches(name, SPACES, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise UsageError(f"features {name!r}: {hint}use {', '.join(SPACES)}, inception:FILE, or a network's FILE")
-    return Chosen(load_network(file, event=event, trust=file in trust))
+    return Chosen(load_network(file, event=event, trust=guests.trusted(file, trust)))
 
 
 def _usual(pair: Pair) -> Chosen:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from pushforward import files
+from pushforward import files, guests
 from pushforward.errors import DataError, UsageError
-from pushforward.recipes import RECIPES
+from pushforward.recipes import RECIPES, Recipe, locate
 from pushforward.recipes.checks import hints
 
 if TYPE_CHECKING:
@@ -58,8 +58,10 @@ def read(words: Sequence[str], description: str) -> Training:
         UsageError: If a run is to be continued that is not there, or that names code of its own.
     """
     words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    stored = _stored(words)
-    commands = {name: _reader(name, stored, words) for name in RECIPES}
+    trust, guest = _trusted(words), words[:1] if ":" in "".join(words[:1]) else []
+    stored = _stored(words, trust)
+    found = RECIPES | {name: locate(name, trust) for name in guest}
+    commands = {name: _reader(name, recipe, stored, words) for name, recipe in found.items()}
     return tyro.extras.subcommand_cli_from_dict(
         commands,
         prog="pushforward train",
@@ -80,6 +82,7 @@ def run_options(
     minutes: float | None = None,
     save_every: int = 0,
     sample_every: int = 0,
+    trust: tuple[str, ...] = (),
     json: bool = False,
 ) -> None:
     """Options of every run.
@@ -93,26 +96,39 @@ def run_options(
         minutes: Stop after so many minutes of this sitting, with a checkpoint.
         save_every: Steps between checkpoints; 0 for a twentieth of the run.
         sample_every: Steps between looks at samples; 0 for a twentieth of the run.
+        trust: What from outside may be imported, package.module:NAME or package.module: a recipe of yours.
         json: Print one JSON object.
     """
 
 
-def _reader(name: str, stored: dict[str, Any], words: list[str]) -> Callable[..., Training]:
+def _trusted(words: Sequence[str]) -> tuple[str, ...]:
+    """What follows --trust, read before there are options to read: those of a guest are known only once it is in."""
+    found: list[str] = []
+    for k, word in enumerate(words):
+        if word == "--trust":
+            rest = words[k + 1 :]
+            found += rest[: next((n for n, other in enumerate(rest) if other.startswith("-")), len(rest))]
+    return tuple(found)
+
+
+def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str]) -> Callable[..., Training]:
     """A recipe's options and a run's options as one function, for the parser to read."""
-    types, mine = hints(RECIPES[name]), stored if stored.get("recipe") == name else {}
+    types, mine = _types(name, recipe), stored if stored.get("recipe") == name else {}
     of_recipe = [
         p.replace(annotation=types[p.name], default=mine.get("arguments", {}).get(p.name, p.default))
-        for p in inspect.signature(RECIPES[name]).parameters.values()
+        for p in inspect.signature(recipe).parameters.values()
     ]
+    if twice := {p.name for p in of_recipe} & inspect.signature(run_options).parameters.keys():
+        raise UsageError(f"recipe {name!r}: --{min(twice).replace('_', '-')} is an option of every run; rename yours")
     of_run = [
-        p.replace(default=mine.get("options", {}).get(p.name, p.default))
+        p.replace(default=mine.get("options", {}).get(p.name, p.default) if p.name != "trust" else p.default)
         for p in inspect.signature(run_options, eval_str=True).parameters.values()
     ]
 
     def command(**values: Any) -> Training:
         arguments = {p.name: values[p.name] for p in of_recipe}
         options = {p.name: values[p.name] for p in of_run}
-        as_json, folder = options.pop("json"), options.pop("run") or free_folder(name)
+        as_json, folder = options.pop("json"), options.pop("run") or free_folder(name.rpartition(":")[2])
         if "data" in arguments:
             arguments["data"] = _absolute(arguments["data"])
         line = ["train", *(word for word in words if word != "--resume")]
@@ -121,16 +137,30 @@ def _reader(name: str, stored: dict[str, Any], words: list[str]) -> Callable[...
 
     together = [*of_recipe, *of_run]
     command.__name__ = name
-    command.__doc__ = (
-        (inspect.getdoc(RECIPES[name]) or "") + "\n" + (inspect.getdoc(run_options) or "").split("Args:\n", 1)[1]
-    )
+    command.__doc__ = _documented(recipe)
     signature = inspect.Signature(together, return_annotation=Training)
     command.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
     command.__annotations__ = {p.name: p.annotation for p in together} | {"return": Training}
     return command
 
 
-def _stored(words: list[str]) -> dict[str, Any]:
+def _types(name: str, recipe: Recipe) -> dict[str, Any]:
+    """Types of a recipe's options; a guest may lack some, and then they are those of the defaults."""
+    try:
+        types = hints(recipe)
+    except (NameError, TypeError, AttributeError) as error:
+        raise UsageError(f"recipe {name!r}: its annotations cannot be read ({error}); mend them") from error
+    return {key: type(p.default) for key, p in inspect.signature(recipe).parameters.items()} | types
+
+
+def _documented(recipe: Recipe) -> str:
+    """What a recipe says of itself and its options, and then what every run's options are."""
+    about = re.split(r"\n(?=(?:Returns|Raises|Yields|References|Examples?|Notes?):\n)", inspect.getdoc(recipe) or "")[0]
+    about = about.rstrip() if re.search(r"^Args:$", about, re.MULTILINE) else f"{about.rstrip()}\n\nArgs:"
+    return f"{about}\n" + (inspect.getdoc(run_options) or "").split("Args:\n", 1)[1]
+
+
+def _stored(words: list[str], trust: Sequence[str]) -> dict[str, Any]:
     """The description of the run that is to be continued, to serve as defaults; nothing for a new run.
 
     Raises:
@@ -146,15 +176,16 @@ def _stored(words: list[str]) -> dict[str, Any]:
     try:
         found = files.read_object(folder / "run.json")
         stored = {key: found[key] for key in ("recipe", "arguments", "options")}
-        divergence = str(dict(stored["arguments"]).get("divergence", ""))
+        mine = guests.named(dict(stored["arguments"]))
         dict(stored["options"])
     except (OSError, DataError, ValueError, KeyError, TypeError):
         return {}  # said properly when the run is opened
-    if ":" in divergence and divergence not in words:
-        raise UsageError(
-            f"--run {folder}: uses the divergence {divergence} from outside this package; a run folder is no reason to "
-            f"import it, so name it yourself: --divergence {divergence}"
-        )
+    for guest in mine:
+        if guest not in words and not guests.trusted(guest, trust):
+            raise UsageError(
+                f"--run {folder}: uses the divergence {guest} from outside this package; a run folder is no reason to "
+                f"import it, so name it yourself: --divergence {guest}"
+            )
     return stored
 
 

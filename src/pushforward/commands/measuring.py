@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import distributed
 
 from pushforward import files
 from pushforward.commands.sampling import labels_for, rebuild, stock
@@ -23,6 +22,7 @@ from pushforward.metrics.core.features import RAW
 from pushforward.metrics.core.result import Report
 from pushforward.metrics.gates import Gate, parse_gate
 from pushforward.metrics.suite import TESTS, Part
+from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.report import write_report
 from pushforward.report.evaluation import Shown, write_evaluation
@@ -73,11 +73,11 @@ def evaluate_run(
         folder: The run.
         which: "last" or "best".
         features: "auto" for what the run was judged by, or a feature space by name or file.
-        metrics: Names of parts.
+        metrics: Names of parts, and guests.
         gates: Conditions that make it fail, as 'p<0.01'.
         settings: Seed, sizes and memory.
         n: Number of samples; as many as there are held-out rows, at most 10,000, if None.
-        trust: Outside divergences, networks and TorchScript files that may be run.
+        trust: Guests (recipes, divergences, metrics, networks) and TorchScript files that may be run.
         device: Where the generator runs.
         page: Where to write a page.
         command: The command, for the page.
@@ -94,7 +94,7 @@ def evaluate_run(
     else:
         chosen = space(features, pair, trust=trust)
         draws = 1 if chosen.features.id == RAW.id else draws
-    wanted = parts(metrics, pair, chosen.features)
+    wanted = parts(metrics, pair, chosen.features, trust)
     _expected(known, wanted, settings.permutations)
     with Watching() as watch:
         found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)
@@ -135,13 +135,11 @@ def evaluate_samples(
     placement = Placement.find("cpu")
     pair = read_pair(fake, real, train, seed=settings.seed)
     chosen, title = space(features, pair, trust=trust), f"{fake} against {real}"
-    wanted = parts(metrics, pair, chosen.features)
+    wanted = parts(metrics, pair, chosen.features, trust)
     _expected(known, wanted, settings.permutations)
     with Watching(quiet=not placement.writes) as watch:
         found = measure_pair(pair, chosen, wanted, settings, title=title, watch=watch, together=placement.world > 1)
-    if placement.world > 1:
-        distributed.barrier()
-        distributed.destroy_process_group()
+    sharing.leave()
     if not placement.writes:
         return Evaluated(found, speaks=False)
     return _judged(found, pair, known, title, page, command)

@@ -14,11 +14,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pushforward import __version__, files
+from pushforward import __version__, files, guests, recipes
 from pushforward.data import Dataset, Noise
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel.placement import Placement
-from pushforward.recipes import RECIPES
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.run import same_data
@@ -48,7 +47,7 @@ def sample(
         out: F.npz (array `x`, and `labels` if conditional), or a folder for PNG files, for images.
         which: "last" or "best".
         labels: Names of classes wanted, "a,b,c" repeated in turn; drawn by their frequency in the data if None.
-        trust: Outside divergences that may be imported.
+        trust: Guests that may be imported.
         device: Where the generator runs.
     """
     if n < 1:
@@ -89,7 +88,7 @@ def rebuild(
     """Call a run's recipe again with its stored arguments and load the tensors; nothing stored is ever executed.
 
     Raises:
-        UsageError: If the run names an outside divergence that is not trusted.
+        UsageError: If the run names a guest, its recipe or a divergence, that is not trusted.
         DataError: If the checkpoint is missing, damaged or does not fit, or the data are not those of the run.
     """
     if which not in ("last", "best"):
@@ -100,15 +99,13 @@ def rebuild(
     saved = checkpoint.load(folder / "checkpoints" / which, resume=False)
     run = saved.run if isinstance(saved.run, dict) else {}
     recipe, arguments = run.get("recipe"), run.get("arguments", {})
-    if recipe not in RECIPES or not isinstance(arguments, dict):
+    if not isinstance(recipe, str) or not recipes.known(recipe) or not isinstance(arguments, dict):
         raise DataError(f"{folder}: made by a recipe {recipe!r} that this version ({__version__}) does not have")
-    outside = str(arguments.get("divergence", ""))
-    if ":" in outside and outside not in trust:
-        raise UsageError(
-            f"{folder}: uses the divergence {outside} from outside this package; if you trust it, add --trust {outside}"
-        )
+    for guest in guests.named(arguments):
+        guests.admit(guest, trust, f"{folder}: uses the divergence")
+    wiring = recipes.locate(recipe, trust, f"{folder}: made by the recipe")
     try:
-        experiment = RECIPES[recipe](**arguments)
+        experiment = wiring(**arguments)
         same_data(run, experiment.data)
     except DataError as error:
         raise DataError(f"{folder}: a run takes shapes and units from its data, but {error}") from error

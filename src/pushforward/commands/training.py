@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed
 
+from pushforward import recipes
 from pushforward.commands.console import say
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
 from pushforward.errors import TrainingError, UsageError
 from pushforward.metrics.core.result import Report
+from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement, Precision
 from pushforward.pictures import write_samples
-from pushforward.recipes import RECIPES
 from pushforward.recipes.checks import within
 from pushforward.report import write_report
 from pushforward.training.experiment import Experiment
@@ -71,6 +71,7 @@ def train(
     minutes: float | None = None,
     save_every: int = 0,
     sample_every: int = 0,
+    trust: Sequence[str] = (),
     command: str = "",
 ) -> Outcome:
     """Train a recipe in a folder, then evaluate it and write its report.
@@ -88,7 +89,7 @@ def train(
     if stored is not None:
         _same(stored, recipe, arguments)
     placement = Placement.find(device, precision)
-    experiment = RECIPES[recipe](**arguments)
+    experiment = recipes.locate(recipe, trust)(**arguments)
     cores = max(1, _cores() // placement.world)
     torch.set_num_threads(threads or min(experiment.threads or cores, cores))
     description = stored or _describe(recipe, arguments, experiment, placement, command)
@@ -123,9 +124,7 @@ def train(
     if placement.writes and not outcome.code:
         outcome.measures = measure_run(folder, "last", experiment, run.step)
         outcome.page = write_report([folder])
-    if distributed.is_initialized():
-        distributed.barrier()
-        distributed.destroy_process_group()
+    sharing.leave()
     return outcome
 
 

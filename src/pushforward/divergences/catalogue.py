@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module
 
+from pushforward import guests
 from pushforward.divergences import family, lipschitz
 from pushforward.divergences.family import HELLINGER, JS, KL, LOGD, REVERSE_KL, Divergence, alpha
 from pushforward.divergences.lipschitz import alpha_lip
@@ -62,11 +62,7 @@ def _imported(name: str, outside: bool) -> Divergence:
             f"divergence {name!r} lives outside this package and a file must not make us import code; "
             f"name it yourself with --divergence {name}"
         )
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"divergence {name!r}: {error}; expected package.module:NAME on the Python path") from error
+    found = guests.load(name, "divergence")
     if not isinstance(found, Divergence):
-        raise UsageError(f"divergence {name!r} is a {type(found).__name__}, not a pushforward.divergences.Divergence")
+        raise guests.refused(name, "divergence", found, "a pushforward.divergences.Divergence")
     return found

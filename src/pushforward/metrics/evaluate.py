@@ -19,6 +19,7 @@ from pushforward.metrics.core.reference import check_compared, compare
 from pushforward.metrics.core.result import Measure, Report, plain
 from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.suite import DEFAULT_IMAGES, DEFAULT_POINTS, Comparison, Part
+from pushforward.parallel import sharing
 
 __all__ = ["Metric", "Watch", "evaluate", "own_part"]
 
@@ -87,7 +88,7 @@ def evaluate(
         budget: Bytes that the temporaries of one block may take.
         watch: Is told how it goes.
         together: All ranks of the process group call this with the same samples, share the work, and all get the
-            report that one process would make. Gather shards first, with `ranks.gather`.
+            report that one process would make. Gather shards first, with `parallel.sharing.gather`.
 
     Raises:
         DataError: If the samples do not fit together, hold too few rows or are not finite; or if no part can be
@@ -116,7 +117,7 @@ def evaluate(
             raise UsageError(words)
     c = _computed(c, together)
 
-    rank, world = ranks.place() if together else (0, 1)
+    rank, world = sharing.place() if together else (0, 1)
     found: dict[str, Measure] = {}
     failures: dict[str, str] = {}
     for k, part in list(enumerate(parts))[rank::world]:
@@ -129,7 +130,7 @@ def evaluate(
             continue
         found |= {f"{k:03d}.{i:03d} {name}": measure for i, (name, measure) in enumerate(answer.items())}
     if together:
-        found, failures = ranks.gather_measures(found), ranks.gather_words(failures)
+        found, failures = ranks.gather_measures(found), sharing.gather_words(failures)
     if failures and not found:
         raise DataError(failures[min(failures)])
     measures = {key.split(" ", 1)[1]: _recorded(found[key], split, seed) for key in sorted(found)}

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from torch import distributed
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from pushforward.errors import UsageError
 
@@ -54,6 +55,11 @@ class Placement:
     def writes(self) -> bool:
         """Whether this process writes files and speaks to the user."""
         return self.rank == 0
+
+    def averaging(self, net: nn.Module) -> nn.Module:
+        """The net as one whose backward passes average the gradients of all processes; it lives on this device."""
+        ids = [self.device.index or 0] if self.device.type == "cuda" else None
+        return DistributedDataParallel(net, device_ids=ids, gradient_as_bucket_view=True)
 
 
 def _device(name: str, local_rank: int | None) -> torch.device:

@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from pushforward.errors import TrainingError
@@ -63,7 +62,7 @@ class Learner(nn.Module):
         self.updates = 0
         self.placement = Placement()
         self._rates = [group["lr"] for group in self.optimiser.param_groups]
-        self._through: list[nn.Module] = [net]  # in a list, so that DistributedDataParallel is not part of the state
+        self._through: list[nn.Module] = [net]  # in a list, so that what averages gradients is not part of the state
         self._note()
 
     def _note(self) -> None:
@@ -99,10 +98,9 @@ class Learner(nn.Module):
         self._through = [self.net]
         if placement.world > 1:
             gc.collect()  # hooks of a wrapper before this one go with it
-            ids = [placement.device.index or 0] if placement.device.type == "cuda" else None
-            if ids:
+            if placement.device.type == "cuda":
                 self.net = nn.SyncBatchNorm.convert_sync_batchnorm(self.net)
-            self._through = [DistributedDataParallel(self.net, device_ids=ids, gradient_as_bucket_view=True)]
+            self._through = [placement.averaging(self.net)]
 
     @property
     def whole(self) -> bool:
@@ -187,7 +185,7 @@ class Learner(nn.Module):
         return out.float() if out.dtype == torch.bfloat16 else out
 
     def evaluate(self, *inputs: Tensor) -> Tensor:
-        """The net itself, in its precision but past DistributedDataParallel: for velocities and moved samples."""
+        """The net itself, in its precision but past what averages gradients: for velocities and moved samples."""
         with self.autocast():
             out = self.net(*inputs)
         return out.float() if out.dtype == torch.bfloat16 else out

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from pushforward import files
 from pushforward.data.dataset import Dataset
 from pushforward.errors import DataError, UsageError
+from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise
 from pushforward.training import checkpoint
@@ -120,7 +121,7 @@ class Run:
         last = self.folder / "checkpoints" / "last"
         if self.placement.writes:
             checkpoint.repair(last)
-        self._wait()
+        sharing.wait()
         if not checkpoint.exists(last):
             self._forget_after(0)
             return
@@ -261,15 +262,9 @@ class Run:
     def _agree(self, signal: int, late: bool) -> tuple[int, bool]:
         """The signal any process got, and whether to stop, so that all of them do so after the same step."""
         if self.placement.world > 1:
-            wishes = torch.tensor([float(signal), float(late)], device=self.placement.device)
-            distributed.all_reduce(wishes, distributed.ReduceOp.MAX)
+            wishes = sharing.largest(torch.tensor([float(signal), float(late)], device=self.placement.device))
             signal, late = int(wishes[0]), bool(wishes[1])
         return signal, bool(signal) or late
-
-    def _wait(self) -> None:
-        """Until all processes have come this far."""
-        if self.placement.world > 1:
-            distributed.barrier()
 
     def _forget_after(self, step: int) -> None:
         """Drop lines of the log beyond a step, and a last line that a crash cut short."""

@@ -12,6 +12,7 @@ import torch
 from pushforward.metrics import RAW
 from pushforward.metrics.core import ranks
 from pushforward.metrics.quality.frechet import moments
+from pushforward.parallel import sharing
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
 
@@ -47,8 +48,8 @@ def test_two_processes_find_what_one_finds(tmp_path):
 
 def test_without_a_process_group_everything_is_as_for_one():
     x = torch.randn(7, 2, generator=torch.Generator().manual_seed(0))
-    assert ranks.place() == (0, 1)
-    assert ranks.gather(x) is x
+    assert sharing.place() == (0, 1)
+    assert sharing.gather(x) is x
     assert torch.equal(ranks.together(RAW, x), x.double())
     sums = moments(x)
-    assert ranks.merge(sums, lambda m: (m.mean,), lambda t: sums) is sums
+    assert sharing.merge(sums, lambda m: (m.mean,), lambda t: sums) is sums

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from pushforward import guests
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import Features, fingerprint
 from pushforward.metrics.networks.cifar import cifar_resnet
@@ -116,24 +116,18 @@ def _script(path: Path, trust: bool, device: torch.device | str) -> Features:
 
 
 def _imported(name: str, trust: bool, device: torch.device | str) -> Features:
-    if not trust:
-        raise UsageError(f"{name} lives outside this package; if you trust it, add --trust {name} (trust=True)")
-    place, _, attribute = name.partition(":")
-    try:
-        module = import_module(place)
-        found = getattr(module, attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"{name}: {error}; expected package.module:NAME on the Python path") from error
+    guests.admit(name, (name,) if trust else (), "features")
+    found = guests.load(name, "features")
     if isinstance(found, Features):
         if found.name == "inception" and not is_true_inception(found):
             raise UsageError(f"{name} calls itself inception and is not the published network: give it another name")
         return found
     if isinstance(found, type) or not callable(found):
-        raise UsageError(f"{name} is a {type(found).__name__}: give a Features, a torch module or a function")
-    source = getattr(module, "__file__", None)
-    if not source:
-        raise UsageError(f"{name}: {place} has no source file to take an identity from; give a module of your own")
-    digest = hashlib.sha256(Path(source).read_bytes())
+        raise guests.refused(name, "features", found, "a Features, a torch module or a function")
+    source = guests.source_of(name)
+    if source is None:
+        raise UsageError(f"features {name!r}: its module has no source file to take an identity from; give your own")
+    digest = hashlib.sha256(source.read_bytes())
     if isinstance(found, nn.Module):
         digest.update(fingerprint(found.state_dict()).encode())
         found = found.to(device).eval()

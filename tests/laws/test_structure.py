@@ -1,0 +1,64 @@
+"""The house is built as its plan says, and the tables that say so see what they should."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from benchmarks import structure
+
+LAYERS = ("pushforward.methods", "pushforward.flows", "pushforward.types")
+PARSED = structure.modules()
+
+
+def house(**rooms: str) -> dict[str, ast.Module]:
+    return {f"pushforward.{name.replace('__', '.')}": ast.parse(text) for name, text in rooms.items()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from pushforward.methods.mine import x",
+        "from pushforward import methods",
+        "import pushforward.methods.mine",
+        "if TYPE_CHECKING:\n    from pushforward.methods import x",
+        "def lazily():\n    from pushforward.methods import x",
+        "import_module('pushforward.methods.mine')",
+        "from pushforward import merge",
+    ],
+)
+def test_an_arrow_that_points_back_up_is_seen_wherever_it_hides(text):
+    below = house(methods="", methods__mine="", flows__mine=text, types="")
+    assert len(structure.arrows(below, LAYERS)) == 1
+    assert structure.arrows(house(methods__mine="from pushforward.flows.mine import x", flows__mine=""), LAYERS) == []
+
+
+@pytest.mark.parametrize("asked", ["method", "self.flow", "run.method", "self._flow", "named"])
+def test_a_guess_at_a_method_or_a_flow_is_seen(asked):
+    seen = structure.guesses(house(flows__mine=f"def f(named: Flow):\n    getattr({asked}, 'logs', {{}})"))
+    assert len(seen) == 1
+    assert structure.guesses(house(flows__mine="getattr(module, 'x'), hasattr(table, 'columns')")) == []
+
+
+def test_lines_and_parameters_of_a_function_are_counted_as_python_does():
+    body = "\n".join(f"    x{k} = {k}" for k in range(5))
+    text = f"def long(a, b, /, c, *rest, d, e=1, **more):\n{body}\n\nclass A:\n    def f(self, a):\n        pass\n"
+    long, method = structure.functions(house(nets__mine=text))
+    assert (long.lines, long.parameters) == (6, 5)
+    assert (method.place, method.lines, method.parameters) == ("pushforward.nets.mine.A.f", 2, 1)
+
+
+def test_process_groups_are_known_to_one_room():
+    text = "from torch import distributed"
+    assert len(structure.together(house(methods__mine=text, parallel__sharing=text, flows__mine="import torch"))) == 1
+    assert structure.together(PARSED) == []
+
+
+def test_no_import_points_back_up():
+    (table,) = [table for table in structure.tables() if "back up" in table.about]
+    assert table.holds, table.names
+
+
+def test_no_room_holds_more_than_a_dozen_files():
+    assert max(structure.rooms().values()) <= structure.FILES
