@@ -1,8 +1,10 @@
 """Pictures of samples: grids and clouds, how a run leaves them in its folder, and how they are read back for a page.
 
-samples/data.png  step-000100.png ...     images: a grid of 64
-samples/data.npz  step-000100.npz ...     points: a float32 array x, (n, d), in data units, and where there are
-                                          classes, numbers `labels` (n,) and `names` of them
+A folder holds:
+
+    samples/data.png  step-000100.png ...     images: a grid of 64
+    samples/data.npz  step-000100.npz ...     points: a float32 array x, (n, d), in data units, and where there are
+                                              classes, numbers `labels` (n,) and `names` of them
 """
 
 from __future__ import annotations

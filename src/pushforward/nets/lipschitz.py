@@ -61,7 +61,7 @@ class LipschitzNet(nn.Module):
     A class' score has the slope by itself: its row of the head is normalised alone.
 
     Args:
-        body: Linear layers, `Convolution`s, activations and modules that reshape.
+        body: Linear layers, activations, `Convolution` layers and modules that reshape.
         features: Number of features that the body answers with.
         slope: L, in score units per data unit; the body's activations may take away from it.
         mode: How the weights are constrained; see `critic`.

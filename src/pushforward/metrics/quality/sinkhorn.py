@@ -21,10 +21,10 @@ from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.reference import compare, real_floor, subset
 from pushforward.metrics.core.result import Measure
 
-__all__ = ["Divergence", "sinkhorn", "sinkhorn_divergence"]
+__all__ = ["SinkhornValue", "sinkhorn", "sinkhorn_divergence"]
 
 
-class Divergence(NamedTuple):
+class SinkhornValue(NamedTuple):
     """A Sinkhorn divergence and what is known about it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Divergence(NamedTuple):
 
 def sinkhorn_divergence(
     q: Tensor, p: Tensor, epsilon: float, *, tolerance: float = 1e-4, iterations: int = 1000, budget: int = 2**26
-) -> Divergence:
+) -> SinkhornValue:
     """Sinkhorn divergence of two samples, in float64.
 
     Args:
@@ -65,7 +65,7 @@ def sinkhorn_divergence(
     value = between.value - (within_q.value + within_p.value) / 2
     spread = (between.f - within_q.f).var() / len(q) + (between.g - within_p.g).var() / len(p)
     error = max(each.error for each in (between, within_q, within_p))
-    return Divergence(value, float(spread.sqrt()), error, between.iterations)
+    return SinkhornValue(value, float(spread.sqrt()), error, between.iterations)
 
 
 def sinkhorn(
@@ -107,7 +107,7 @@ def sinkhorn(
     epsilon = epsilon or default_epsilon(p, p)
     used, solved = subset(p, max_n, np.random.default_rng(seed)), 0
 
-    def distance(a: Tensor, b: Tensor) -> Divergence:
+    def distance(a: Tensor, b: Tensor) -> SinkhornValue:
         nonlocal solved
         found, solved = (
             sinkhorn_divergence(a, b, epsilon, tolerance=tolerance, iterations=iterations, budget=budget),
