@@ -12,17 +12,16 @@ import numpy as np
 from rich.table import Table
 
 from pushforward.commands.watching import Watching
+from pushforward.data.formats.opening import divided
 from pushforward.errors import UsageError
 from pushforward.merging.cells import coded, merge
 from pushforward.merging.cloud import How
-from pushforward.merging.files import Matrix, default_rep, read, write
+from pushforward.merging.files import ENDINGS, Matrix, default_rep, read, write
 from pushforward.merging.plan import named
 from pushforward.metrics.integration.table import ABOUT
 from pushforward.report.merging import Embedding, write_merge
 
 __all__ = ["Done", "merge_file"]
-
-SUFFIXES = {".h5ad": (".h5ad",), ".csv": (".csv", ".tsv"), ".tsv": (".csv", ".tsv"), ".npz": (".npz",)}
 
 
 @dataclass(frozen=True)
@@ -103,10 +102,10 @@ def merge_file(
         page: Where to write a page.
         command: The command, for the page.
     """
-    name = file.rpartition(":")[0] if file.rpartition(":")[0].endswith(".npz") else file
-    allowed = SUFFIXES.get(Path(name).suffix.lower())
+    given, _ = divided(file)
+    allowed = ENDINGS.get(given.suffix.lower())
     if allowed is not None and out.suffix.lower() not in allowed:
-        raise UsageError(f"--out {out}: {name} is written in its own format: use {out.with_suffix(allowed[0])}")
+        raise UsageError(f"--out {out}: {given} is written in its own format: use {out.with_suffix(allowed[0])}")
     if page is not None and page.suffix not in (".html", ".htm"):
         raise UsageError(f"--page {page}: a page is one HTML file; use {page.with_suffix('.html')}")
     cells = read(file, batch, labels)
@@ -146,7 +145,7 @@ def merge_file(
         before = coded(cells, rep, fit, seed).z
         classes = None if labels is None else named(cells.obs[labels], labels)
         shown = Embedding(before, np.asarray(cells.obsm["X_gpa"]), names, classes, target)
-        write_merge(found, shown, page, title=f"{Path(name).name} onto {target}", again=command, seed=seed)
+        write_merge(found, shown, page, title=f"{given.name} onto {target}", again=command, seed=seed)
     write(cells, out)
     return Done(found, out, page)
 

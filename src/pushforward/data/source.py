@@ -16,7 +16,12 @@ from pushforward.data.toys import plane as toy
 from pushforward.data.toys.digits import digits
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["load", "parse", "read_array", "read_labelled"]
+__all__ = ["load", "made", "parse", "read_array", "read_labelled"]
+
+
+def made(spec: str) -> bool:
+    """Whether a spec names data that come with the library, not a file."""
+    return spec == "digits" or spec.lower().startswith("toy:")
 
 
 def load(
@@ -55,11 +60,11 @@ def load(
         (2,)
     """
     name = spec.strip()
+    if made(name) and labels not in (None, name):
+        raise UsageError(f"labels {labels!r}: {name} brings its own labels, if any: leave the option out")
     if name == "digits":
-        _no_labels(labels, "digits")
         return digits(seed=seed, test_fraction=test_fraction, side=side, channels=channels, limit=limit)
-    if name.lower().startswith("toy:"):
-        _no_labels(labels, name)
+    if made(name):
         if side is not None or channels is not None:
             raise UsageError(f"{name}: these are points, not images: leave out the side and the channels")
         return _toy(name, seed, test_fraction, limit)
@@ -140,11 +145,6 @@ def parse(spec: str) -> tuple[Path, str | None]:
         if empty:
             raise DataError(f"{path}: the file is empty, 0 bytes: write or download it again")
     return path, key
-
-
-def _no_labels(labels: str | None, name: str) -> None:
-    if labels not in (None, name):
-        raise UsageError(f"labels {labels!r}: {name} brings its own labels, if any: leave the option out")
 
 
 def _toy(name: str, seed: int, test_fraction: float | None, limit: int | None) -> Dataset:

@@ -24,10 +24,11 @@ from pushforward.data.formats.table import is_number
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["Matrix", "default_rep", "read", "write"]
+__all__ = ["ENDINGS", "Matrix", "default_rep", "read", "write"]
 
 CSR = ("data", "indices", "indptr", "shape")
-ENDINGS = (".h5ad", ".csv", ".tsv", ".npz")
+ENDINGS = {".h5ad": (".h5ad",), ".csv": (".csv", ".tsv"), ".tsv": (".csv", ".tsv"), ".npz": (".npz",)}
+"""What can be merged, and what each ending is written as."""
 LOOK = 50  # rows by which a column is taken for numbers
 WIDE = 100  # columns from which on principal components are merged, not the columns
 

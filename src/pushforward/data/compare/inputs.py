@@ -18,12 +18,7 @@ from pushforward.data.formats.frames import frame
 from pushforward.data.raw import kind_of
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["made", "of_numbers", "opened", "understood"]
-
-
-def made(spec: str) -> bool:
-    """Whether a spec names data that come with the library, not a file."""
-    return spec == "digits" or spec.lower().startswith("toy:")
+__all__ = ["of_numbers", "opened", "understood"]
 
 
 def opened(spec: str, role: str, seed: int) -> Points | Album:
@@ -38,7 +33,7 @@ def opened(spec: str, role: str, seed: int) -> Points | Album:
         DataError: If the data are missing, damaged or unfit.
         UsageError: If the spec is empty, or what it needs is not installed.
     """
-    if made(spec):
+    if source.made(spec):
         return _drawn(spec, role, seed)
     contents = opening.opened(*source.parse(spec), mapped=True)
     body = contents.body

@@ -16,7 +16,7 @@ from pushforward.data import source
 from pushforward.data.compare import album, columns
 from pushforward.data.compare.album import Album
 from pushforward.data.compare.grid import grids, snapped
-from pushforward.data.compare.inputs import made, opened, understood
+from pushforward.data.compare.inputs import opened, understood
 from pushforward.data.compare.points import Points, joined
 from pushforward.data.compare.tensors import tensor_pair
 from pushforward.data.dataset import Kind
@@ -87,7 +87,7 @@ def read_pair(
     notes = [
         f"warning: {first} and {second} are the same file"
         for first, second in itertools.combinations(specs, 2)
-        if specs[first] == specs[second] and not made(specs[first])
+        if specs[first] == specs[second] and not source.made(specs[first])
     ]
     return _brought_together(sets, side, rounded, notes, mixture)
 
