@@ -11,7 +11,7 @@ import torch
 from pushforward.data.source import load
 from pushforward.data.toys import plane as toy
 from pushforward.pictures import write_samples
-from pushforward.report.curves import TERMS
+from pushforward.terms import TERMS
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
 VOID = {"meta", "img", "input", "link", "br", "hr"}
@@ -57,19 +57,24 @@ def measure(value: float | None, floor: float | None, **more: Any) -> dict[str, 
     return record | {"better": "lower", "protocol": {"split": "test", "seed": 0}} | more
 
 
+FACTS = {
+    "shape": "generator", "conditional": False, "logistic": True, "dual": False, "fastest": None, "terms": {},
+}  # fmt: skip
+
+
 def make_run(folder: Path, data: str = "toy:ring8", seed: int = 0, **changes: Any) -> Path:
     """A run folder as training leaves it, with a short log and three looks at samples."""
     folder.mkdir(parents=True)
     images = data == "digits"
     source = load(data) if images else toy.load("ring8", n_train=2000, n_test=400)
     info = {
-        "format": 1, "recipe": "vgrow", "arguments": {"step": 0.5, "divergence": "KL", "width": 64}, "seed": seed,
+        "format": 2, "recipe": "vgrow", "arguments": {"step": 0.5, "divergence": "KL", "width": 64}, "seed": seed,
         "steps": 200, "step": 200, "status": "finished", "seconds": 93.25, "best": {"step": 100, "score": 0.25},
         "data": {"name": data, "kind": source.kind, "event": list(source.event), "n_train": len(source.train),
                  "n_test": len(source.test), "seed": 0, "test_fraction": 0.1, "sha256": source.split.sha256},
         "device": "cpu", "precision": "float32", "threads": 2, "world": 1, "created": "2026-01-02T03:04:05",
         "versions": {"pushforward": "0.1.0", "python": "3.11.0", "torch": "2.13.0", "numpy": "2.1.0"},
-        "command": f"pushforward train vgrow --data {data} --seed {seed}",
+        "facts": FACTS, "command": f"pushforward train vgrow --data {data} --seed {seed}",
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(info | changes))
     terms = [term for term in TERMS if not term.startswith("monitor")]

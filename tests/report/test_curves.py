@@ -1,13 +1,14 @@
 """Every number of the log has a chart and says how to read it."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
-from report.runs import Page, make_run
+from report.runs import EVIL, FACTS, Page, make_run
 
 from pushforward.report import write_report
-from pushforward.report.curves import TERMS
+from pushforward.terms import TERMS, Scale, Term
 
 
 def test_every_number_has_a_picture_or_shares_one_and_each_picture_says_how_to_read_it(tmp_path: Path):
@@ -42,15 +43,10 @@ def test_what_belongs_together_is_drawn_together_and_pages_of_several_runs_give_
 
 
 @pytest.mark.parametrize(
-    ("arguments", "line"),
-    [({"divergence": "KL_LIP", "slope": 2.0}, 2.0), ({"divergence": "KL", "slope": 5.0, "penalty": 1.0}, 12.5),
-     ({"divergence": "KL", "slope": 5.0, "penalty": 0}, None), ({"divergence": "JS", "slope": 5.0}, None),
-     ({"divergence": "KL_LIP", "slope": 2.0, "critic": "none"}, None),
-     ({"divergence": "KL_LIP"}, None), ({"divergence": "KL_LIP", "slope": "<b>"}, None)],
-    ids=str,
-)  # fmt: skip
-def test_kinetic_energy_is_logarithmic_with_a_line_at_half_the_squared_slope(tmp_path: Path, arguments, line):
-    run = make_run(tmp_path / "run", arguments=arguments)
+    ("fastest", "line"), [(2.0, 2.0), (5, 12.5), (None, None), (0.0, None), ("<b>", None), (1e300, None)], ids=str
+)
+def test_kinetic_energy_is_logarithmic_with_a_line_at_half_the_squared_slope(tmp_path: Path, fastest, line):
+    run = make_run(tmp_path / "run", facts=FACTS | {"fastest": fastest})
     (run / "log.jsonl").write_text("".join(f'{{"step": {k}, "kinetic": {1.5 / k}}}\n' for k in (1, 2)))
     page = Page(write_report([run]))
     (box,), (levels,) = (re.findall(rf'data-{name}="(.*?)"', page.source) for name in ("box", "y"))
@@ -62,11 +58,44 @@ def test_kinetic_energy_is_logarithmic_with_a_line_at_half_the_squared_slope(tmp
     assert ("still travelling" in page.text) == (line is not None)
 
 
-@pytest.mark.parametrize("divergence", ["W1", "kl_lip", "alpha_lip(2)", "Lipschitz KL"])
-def test_the_loss_of_a_dual_critic_is_not_read_as_a_logistic_one(tmp_path: Path, divergence: str):
-    text = Page(write_report([make_run(tmp_path / "run", arguments={"divergence": divergence})])).text
-    assert "not the logistic one" in text
-    assert TERMS["bound"].reading not in text
+@pytest.mark.parametrize("divergence", ["KL", "W1", "KL_LIP", "my.mod:CLIPPED_KL"])
+@pytest.mark.parametrize("logistic", [True, False])
+def test_how_a_loss_is_read_is_what_the_run_says_of_its_critic_whatever_its_divergence_is_called(
+    tmp_path: Path, divergence: str, logistic: bool
+):
+    facts = FACTS | {"logistic": logistic, "dual": not logistic}
+    text = Page(write_report([make_run(tmp_path / "run", facts=facts, arguments={"divergence": divergence})])).text
+    assert ("is not the logistic one" in text) != logistic
+    assert (TERMS["bound"].reading in text) == (TERMS["critic"].reading in text) == logistic
+
+
+def test_a_folder_of_an_older_version_opens_and_says_in_one_line_what_it_lacks(tmp_path: Path):
+    run = make_run(tmp_path / "run", format=1, facts=None, arguments={"divergence": "KL_LIP", "slope": 2.0})
+    page = Page(write_report([run]))
+    assert page.text.count("begun by an older version") == 1
+    assert "may not be the logistic one" in page.text
+    assert TERMS["bound"].reading not in page.text
+    assert "still travelling" not in page.text
+
+
+def test_terms_that_a_method_brings_are_read_off_run_json_and_nothing_in_them_is_markup(tmp_path: Path):
+    own = Term("Home <b>made</b>", f"What it is. {EVIL} Healthy: 2.", scale=Scale((1.0, 3.0), log=False), beside=("b",))
+    stored = {"a": own.as_dict(), "b": Term("Second", "", line="<i>two</i>").as_dict(), "c": EVIL,
+              EVIL: {"title": EVIL},
+              "d": {"title": 3, "reading": [], "beside": {"x": 1}, "scale": {"healthy": [EVIL, 1], "guides": "no",
+                                                                             "decades": EVIL}}}  # fmt: skip
+    run = make_run(tmp_path / "run", facts=FACTS | {"terms": stored})
+    lines = [{"step": k, "a": 2.0, "b": 1.0, "c": 1.0, "d": 1.0, EVIL: 1.0} for k in (1, 2)]
+    (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = Page(write_report([run]))
+    assert own.title in page.text
+    assert " ".join(own.reading.split()) in page.text
+    assert "<b>made" not in page.source
+    assert "<i>two" not in page.source
+    assert not page.all("img", src="x")
+    assert re.search(r"Home <b>made</b> last 2 · healthy", page.text)
+    assert page.source.count('<svg viewBox="0 0 360') == 4  # a with b, c, d, and the one with a name of markup
+    assert Page(write_report([run, make_run(tmp_path / "other")])).text
 
 
 def test_numbers_that_are_not_finite_are_shown_as_such_and_break_the_curve(tmp_path: Path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,13 +24,13 @@ from pushforward.parallel.placement import Placement, Precision
 from pushforward.pictures import write_samples
 from pushforward.recipes.checks import within
 from pushforward.report import write_report
+from pushforward.terms import Term
 from pushforward.training.experiment import Experiment
+from pushforward.training.facts import facts
 from pushforward.training.run import Progress, Run, Stop, open_run
 from pushforward.training.state import reunite
 
 __all__ = ["Outcome", "train"]
-
-SHOWN = ("divergence", "kinetic", "bound", "speed", "score")  # numbers of a step beside its bar
 
 
 @dataclass
@@ -150,7 +150,7 @@ def _describe(
     data = experiment.data
     split = data.split
     return {
-        "format": 1,
+        "format": 2,
         "recipe": recipe,
         "arguments": arguments,
         "seed": arguments.get("seed", 0),
@@ -159,6 +159,7 @@ def _describe(
         "status": "running",
         "seconds": 0.0,
         "best": None,
+        "facts": facts(experiment),
         "data": {
             "name": data.name,
             "kind": data.kind,
@@ -215,7 +216,8 @@ def _watch(run: Run, stop: Stop, minutes: float | None) -> None:
     if not (run.placement.writes and say.is_terminal):
         for progress in run.advance(stop, minutes):
             if run.placement.writes and (progress.step % max(1, progress.steps // 10) == 0):
-                say.print(f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s, {_short(progress)}")
+                done = f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s"
+                say.print(f"{done}, {_short(progress, run.terms)}")
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
@@ -235,13 +237,13 @@ def _watch(run: Run, stop: Stop, minutes: float | None) -> None:
         for progress in run.advance(stop, minutes):
             if progress.seconds - shown > 0.2 or progress.step == progress.steps:
                 shown = progress.seconds
-                bar.update(task, completed=progress.step, numbers=_short(progress))
+                bar.update(task, completed=progress.step, numbers=_short(progress, run.terms))
         bar.update(task, completed=run.step)
 
 
-def _short(progress: Progress) -> str:
+def _short(progress: Progress, terms: Mapping[str, Term]) -> str:
     """The stage, where there are several, and the numbers that are worth watching."""
-    shown = [f"{name} {value:.3g}" for name, value in progress.numbers.items() if name in SHOWN]
+    shown = [f"{k} {value:.3g}" for k, value in progress.numbers.items() if k in terms and terms[k].live]
     return " ".join([progress.stage, *shown] if progress.stage else shown)
 
 

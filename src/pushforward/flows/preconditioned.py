@@ -19,6 +19,7 @@ from pushforward.types import (
     Conditional,
     Flow,
     Given,
+    HasCritic,
     LabelPair,
     Labels,
     Logs,
@@ -100,6 +101,21 @@ class Preconditioned:
         """Number of classes of the flow's critic; 0 where the flow takes none."""
         return self.flow.classes if able(self.flow, Conditional) else 0
 
+    @property
+    def logistic(self) -> bool:
+        """Whether the flow's critic has the logistic loss."""
+        return able(self.flow, HasCritic) and self.flow.logistic
+
+    @property
+    def dual(self) -> bool:
+        """Whether the flow's critic is the first variation of its divergence."""
+        return able(self.flow, HasCritic) and self.flow.dual
+
+    @property
+    def fastest(self) -> None:
+        """Nothing: a mobility may make samples faster than their critic."""
+        return
+
     def offers(self, capability: type) -> bool:
         """Whether the flow inside has what this one passes on: `value`, `snapshot` and `replay`, classes, numbers."""
         return able(self.flow, capability)
@@ -153,6 +169,21 @@ class Pullback:
     def classes(self) -> int:
         """Number of classes of the flow's critic; 0 where the flow takes none."""
         return self.flow.classes if able(self.flow, Conditional) else 0
+
+    @property
+    def logistic(self) -> bool:
+        """Whether the flow's critic has the logistic loss."""
+        return able(self.flow, HasCritic) and self.flow.logistic
+
+    @property
+    def dual(self) -> bool:
+        """Whether the flow's critic is the first variation of its divergence."""
+        return able(self.flow, HasCritic) and self.flow.dual
+
+    @property
+    def fastest(self) -> None:
+        """Nothing: codes are as fast as the critic and the decoder make them."""
+        return
 
     def offers(self, capability: type) -> bool:
         """Whether the flow inside has what this one passes on: `value`, `snapshot` and `replay`, classes, numbers."""

@@ -17,10 +17,9 @@ from pushforward.pictures import Film, Points, read_clouds, read_grids
 from pushforward.report.classes import Classes, read_classes
 from pushforward.report.figures.chart import Curve
 from pushforward.report.values import count, is_number, mapping, number
+from pushforward.terms import MONITOR, Scale, Term
 
-__all__ = ["MONITOR", "Record", "labels", "read_run"]
-
-MONITOR = "monitor: score"  # not a term's name: the lines {"step", "score"} of the log
+__all__ = ["Record", "labels", "read_run"]
 
 
 @dataclass
@@ -60,24 +59,55 @@ class Record:
         return str(self.data.get("sha256"))
 
     @property
-    def logistic(self) -> bool:
-        """Whether the critic's loss is the logistic one, as far as the arguments tell."""
-        return not self.dual and mapping(self.info.get("arguments")).get("contrast", "logistic") == "logistic"
+    def facts(self) -> dict[str, Any]:
+        """What was known of the run when it was wired; empty for a folder of format 1, which did not say."""
+        return mapping(self.info.get("facts"))
 
     @property
-    def dual(self) -> bool:
-        """Whether the critic is itself the first variation, and its slope the samples' speed."""
-        name = str(mapping(self.info.get("arguments")).get("divergence")).upper()
-        return name in ("W1", "HINGE") or "LIP" in name
+    def logistic(self) -> bool | None:
+        """Whether the critic's loss is the logistic one; None where the folder does not say."""
+        return self.facts.get("logistic") is True if self.facts else None
 
     @property
-    def slope(self) -> float | None:
-        """The critic's largest slope L, where the arguments tell it and no sample moves faster: for KL or a dual."""
-        arguments = mapping(self.info.get("arguments"))
-        slope = number(arguments.get("slope"))
-        known = self.dual or str(arguments.get("divergence")).upper() == "KL"
-        bounded = "none" not in (arguments.get("critic"), arguments.get("mode")) and arguments.get("penalty", 1)
-        return slope if known and bounded and slope and 0 < slope <= 1e100 else None
+    def fastest(self) -> float | None:
+        """A speed that no sample exceeds, where one is known."""
+        speed = number(self.facts.get("fastest"))
+        return speed if speed and 0 < speed <= 1e100 else None
+
+    @property
+    def terms(self) -> dict[str, Term]:
+        """What the method says of the numbers that it logs under names of its own."""
+        found = {name: _term(name, mapping(own)) for name, own in mapping(self.facts.get("terms")).items()}
+        return {name: term for name, term in found.items() if name in self.curves}
+
+
+def _term(name: str, own: dict[str, Any]) -> Term:
+    """A term of run.json, with care: words that are words, numbers that are finite, or else none."""
+    scale = mapping(own.get("scale"))
+    ends, beside, decades = scale.get("healthy"), own.get("beside"), number(scale.get("decades"))
+    healthy = _numbers(ends)
+    return Term(
+        _words(own.get("title")) or name,
+        _words(own.get("reading")),
+        scale=Scale(
+            (healthy[0], healthy[1]) if len(healthy) == 2 and healthy[0] <= healthy[1] else None,
+            _numbers(scale.get("guides")),
+            scale.get("log") is not False,
+            2.0 if decades is None or not 0 <= decades <= 100 else decades,
+        ),
+        beside=tuple(filter(None, map(_words, beside))) if isinstance(beside, list) else (),
+        line=_words(own.get("line")),
+    )
+
+
+def _words(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _numbers(values: object) -> tuple[float, ...]:
+    """The finite numbers of a list."""
+    found = [number(value) for value in values] if isinstance(values, list) else []
+    return tuple(value for value in found if value is not None)
 
 
 def labels(paths: Sequence[Path]) -> list[str]:
@@ -141,6 +171,11 @@ def _read_log(path: Path, run: Record) -> None:
                 run.curves.setdefault(MONITOR if monitor else key, []).append((step, number(value)))
     for curve in run.curves.values():
         curve.sort(key=lambda point: point[0])
+    if not run.facts and run.curves.keys() & {"bound", "critic", "kinetic"}:
+        run.notes.append(
+            "The run was begun by an older version, which did not write down what its critic is: the critic’s loss has "
+            "no scale here, and the largest speed is not drawn."
+        )
     if bad:
         run.notes.append(
             f"{bad} line{'s' * (bad > 1)} of log.jsonl could not be read and {'were' if bad > 1 else 'was'} left out."

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 
 from pushforward.errors import TrainingError
+from pushforward.terms import TERMS, Term
 from pushforward.training.experiment import Experiment
+from pushforward.training.facts import terms_of
 from pushforward.types import Logs
 
-__all__ = ["REMEDIES", "checked", "train"]
+__all__ = ["checked", "train"]
 
-REMEDIES = {
-    "critic": "lower the critic's learning rate, or add a gradient penalty",
-    "penalty": "lower the penalty's weight or the critic's learning rate",
-    "regression": "lower step, or cap the weights lower",
-    "generator": "lower the generator's learning rate, or cap the weights lower",
-    "speed": "lower step, cap the weights lower, or use a bounded divergence (JS, LOGD, KL)",
-    "weight": "cap the weights lower, or use a bounded divergence (JS, LOGD, KL)",
-}
+UNKNOWN = Term("", "")  # of a number that nobody explains, for its remedy
 
 
 def train(experiment: Experiment, start: int = 0) -> Iterator[tuple[int, dict[str, float]]]:
@@ -29,20 +24,25 @@ def train(experiment: Experiment, start: int = 0) -> Iterator[tuple[int, dict[st
     Raises:
         TrainingError: If a number is not finite: names the step, the term and a remedy.
     """
-    steps = experiment.method.learn(experiment.batches, start)
+    steps, terms = experiment.method.learn(experiment.batches, start), terms_of(experiment.method)
     for step, logs in zip(range(start + 1, experiment.steps + 1), steps):
-        yield step, checked(logs, step)
+        yield step, checked(logs, step, terms)
 
 
-def checked(logs: Logs, step: int) -> dict[str, float]:
+def checked(logs: Logs, step: int, terms: Mapping[str, Term] = TERMS) -> dict[str, float]:
     """A step's numbers, fetched in one synchronisation.
+
+    Args:
+        logs: The numbers.
+        step: The step's number.
+        terms: What is known of them.
 
     Raises:
         TrainingError: If one is not finite: names the step, the term and a remedy.
     """
     values = torch.stack([value.detach().float() for value in logs.values()]).tolist()
     numbers = dict(zip(logs, values, strict=True))
-    for term, value in numbers.items():
+    for name, value in numbers.items():
         if not math.isfinite(value):
-            raise TrainingError(f"step {step}: {term} is {value}; {REMEDIES.get(term, 'lower the learning rates')}")
+            raise TrainingError(f"step {step}: {name} is {value}; {terms.get(name, UNKNOWN).remedy}")
     return numbers

@@ -22,8 +22,10 @@ from pushforward.errors import DataError, UsageError
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise
+from pushforward.terms import Term
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
+from pushforward.training.facts import terms_of
 from pushforward.training.loop import train
 from pushforward.training.state import Placeable, load_state, place, restore, resume_state, weights
 from pushforward.types import HasParticles, Staged, Stops, able
@@ -77,6 +79,7 @@ class Run:
         every_samples: Steps between two looks at samples.
         every_save: Steps between two checkpoints.
         show: Writes a look at samples: (folder, step, samples in model units, data, classes or None).
+        terms: What is known of the numbers of its log.
     """
 
     folder: Path
@@ -87,6 +90,7 @@ class Run:
     every_samples: int = 0
     every_save: int = 0
     show: Callable[[Path, int, Tensor, Dataset, Tensor | None], None] | None = None
+    terms: dict[str, Term] = field(init=False)
     _best: float = field(default=math.inf, init=False)
     _seconds: float = field(default=0.0, init=False)
 
@@ -95,6 +99,7 @@ class Run:
         self.every_log = self.every_log or max(1, steps // 400)
         self.every_samples = self.every_samples or max(1, steps // 20)
         self.every_save = self.every_save or max(1, steps // 20)
+        self.terms = terms_of(self.experiment.method)
         place(self.experiment.method, self.placement)
         if isinstance(self.experiment.batches, Placeable):
             self.experiment.batches.place(self.placement)

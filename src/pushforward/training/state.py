@@ -23,6 +23,7 @@ __all__ = [
     "Shared",
     "changing",
     "load_state",
+    "members",
     "parts",
     "place",
     "restore",
@@ -63,6 +64,12 @@ def parts(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[t
     A stateful part is a `Learner`, a tensor, or a `Resumable`. Callables other than `functools.partial` are opaque.
     """
     yield from ((name, node) for name, node in _nodes(root, name, seen) if not is_dataclass(node))
+
+
+def members(root: Any) -> Iterator[tuple[str, Any]]:
+    """A method and every dataclass among its fields, at any depth: its flows, codecs and inner methods; outer first."""
+    yield "", root
+    yield from ((name, node) for name, node in _nodes(root) if name and is_dataclass(node))
 
 
 def _nodes(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from pushforward.report.figures.chart import Curve, Scale, chart
+from pushforward.report.figures.chart import Curve, chart
+from pushforward.terms import Scale
 
 
 def _read_back(svg: str) -> list[tuple[float, float]]:

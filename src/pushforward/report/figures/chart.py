@@ -9,31 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from pushforward.report.values import digits
+from pushforward.terms import Scale
 
-__all__ = ["Curve", "Scale", "chart"]
+__all__ = ["Curve", "chart"]
 
 Point = tuple[float, float]
 Curve = list[tuple[float, float | None]]
 
 WIDE, TALL, LEFT, RIGHT, TOP, BOTTOM = 360, 196, 46, 352, 8, 170  # a chart and the field within its axes
 DRAWN, RAGGED = 400, 120  # points kept of a curve (at most twice as many), and from which on it gets a moving mean
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How the values of a curve are drawn.
-
-    Attributes:
-        healthy: Range to shade, if there is one.
-        guides: Values that the picture shows in any case, as dotted lines.
-        log: Whether a logarithmic axis may be used; it is for positive values that span more than so many decades.
-        decades: How many.
-    """
-
-    healthy: tuple[float, float] | None = None
-    guides: tuple[float, ...] = ()
-    log: bool = True
-    decades: float = 2
 
 
 @dataclass(frozen=True)
