@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.commands.sampling import names_of, rebuild, write_npz
@@ -76,13 +77,7 @@ def transport(
     column = labels if labels is not None and labels.strip() not in (data.classes or ()) else None
     if own is None and labels is not None:
         raise UsageError(f"--labels {labels}: the points of this run have no classes; leave the option out")
-    start, kind, found = source.read_labelled(points, column)
-    shape = tuple(data.decode(data.test[:1]).shape[1:])
-    if kind != data.kind or tuple(start.shape[1:]) != shape:
-        raise DataError(
-            f"{points}: {kind} of shape {tuple(start.shape[1:])}, and the run moves {data.kind} of shape {shape}; give "
-            "points like the training data"
-        )
+    start, found = _read(points, column, data)
     codes = None if own is None else _codes(points, labels, column, found, len(start), data)
     before = data.encode(start)
     where = Placement.find(device).device
@@ -97,6 +92,18 @@ def transport(
     write_npz(out, {"x": x, "start": start} | ({} if codes is None else {"labels": names_of(data)[codes.numpy()]}))
     compared = distances((before, codes), (after, codes), trained, data)
     return {"out": str(out), "n": len(x), "shape": list(x.shape), "distances": compared}
+
+
+def _read(points: str, column: str | None, data: Dataset) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Points in data units, of the kind and shape of the training data, and the labels that come with them."""
+    start, kind, found = source.read_labelled(points, column)
+    shape = tuple(data.decode(data.test[:1]).shape[1:])
+    if kind != data.kind or tuple(start.shape[1:]) != shape:
+        raise DataError(
+            f"{points}: {kind} of shape {tuple(start.shape[1:])}, and the run moves {data.kind} of shape {shape}; give "
+            "points like the training data"
+        )
+    return start, found
 
 
 def _particles(method: Method) -> Labelled | None:
