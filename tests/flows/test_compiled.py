@@ -122,6 +122,21 @@ def test_single_precision_differs_by_rounding_only_and_a_resumed_run_not_at_all(
     close(ours, eager, run(ours, 3, data), run(eager, 3, batches(torch.float32)), 1e-4)
 
 
+@compiles
+@pytest.mark.slow
+def test_a_graph_ends_with_the_net_that_it_was_traced_through():
+    ours, eager = (CriticFlow(learner(torch.float64, ema=0.9), steps=2) for _ in range(2))
+    stride, data, x = Stride.of(ours), batches(), torch.randn(N, 2, dtype=torch.float64)
+    for activation in (nn.Tanh, nn.ReLU, nn.Tanh):  # parameters keep their names and shapes
+        for _ in range(3):
+            p = next(data)
+            v, _ = stride.velocity(x, p, x)
+            torch.testing.assert_close(v, eager.velocity(x, p)(x), rtol=1e-9, atol=1e-9)
+        for flow in (ours, eager):
+            torch.manual_seed(4)
+            flow.critic.adopt(mlp.critic(2, width=16, depth=2, activation=activation).double())
+
+
 class Still:
     """A flow without a critic."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from copy import deepcopy
 from functools import partial
 
@@ -92,6 +93,16 @@ def test_what_happens_to_a_net_in_passing_is_no_change():
         happens()
         assert learner.whole
     with learner.frozen():
+        assert learner.whole
+
+
+def test_a_copy_tells_of_its_own_net_and_of_no_other():
+    learner = Learner(net(), ADAM, ema=0.9)
+    for other in (deepcopy(learner), pickle.loads(pickle.dumps(learner))):
+        assert other.whole
+        train(other, 1)
+        grow(other.net)
+        assert not other.whole
         assert learner.whole
 
 

@@ -13,6 +13,7 @@ from pushforward.training import checkpoint
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
 PARTICLES = Path(__file__).with_name("particles_worker.py")
+STAGES = Path(__file__).with_name("stages_worker.py")
 SLOW = "alpha", "classes", "mmd", "sinkhorn"
 
 
@@ -54,6 +55,14 @@ def test_two_ranks_share_the_particles_of_one(tmp_path, case):
     assert float(one["particles"].mean()) > 0.3  # they set off from 0 towards 2
     if case == "critic":
         assert 8 < int(two["least done"]) < 108
+
+
+@pytest.mark.parametrize("case", ["growing", pytest.param("taught", marks=pytest.mark.slow)])
+def test_two_ranks_grow_and_teach_as_one_and_resume_at_every_step(tmp_path, case):
+    """The worker compares every resumed run with the whole one, bit for bit."""
+    one, two = (run(tmp_path / f"{n}.pt", n, case, worker=STAGES) for n in (1, 2))
+    assert one.keys() == two.keys()
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-12
 
 
 @pytest.mark.slow

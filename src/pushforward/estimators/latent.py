@@ -156,17 +156,18 @@ class LatentFlow(BaseEstimator):
         first = None if start is None else unit.encode(start)
         state, placement = check_random_state(self.random_state), find(self.device)
         seeds = [seed_of(state) for _ in range(4)]
-        codec, warmup = self._codec(x if first is None else torch.cat([x, first]), seeds[0])
+        codec, codec_steps = self._codec(x if first is None else torch.cat([x, first]), seeds[0])
         code = codec.encode(x[:1]).shape[1]
         rng = Noise(seeds[1])
         count = min(len(x), MOST) if self.n_particles is None else self.n_particles
         codes = rng.normal(count, code) if first is None else torch.zeros(len(first), code)
         seen = x if first is None else torch.cat([x, first])
-        lessons = Batches(seen, min(LESSON, len(seen)), seed=seeds[3]) if warmup else None
-        method = InCodeSpace(codec, self._particles(codes, divergence, rng, seeds[2]), warmup, lessons, first)
+        lessons = Batches(seen, min(LESSON, len(seen)), seed=seeds[3]) if codec_steps else None
+        moved = self._particles(codes, divergence, rng, seeds[2])
+        method = InCodeSpace(codec, moved, codec_steps, lessons, first)
         place(method, placement)
         batches = Batches(x.to(placement.device), min(self.batch_size, len(x)), seed=seeds[3])
-        follow(method.learn(batches), warmup + self.steps, self.verbose)
+        follow(method.learn(batches), codec_steps + self.steps, self.verbose)
         method.starts = method.lessons = None
         self._learned(method, unit, start is not None)
         return self
