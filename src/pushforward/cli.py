@@ -15,6 +15,7 @@ from tyro.conf import Positional, arg
 from pushforward import __version__, options
 from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.recipes import RECIPES
+from pushforward.settings.running import Running
 
 if TYPE_CHECKING:
     from pushforward.commands.training import Outcome
@@ -97,7 +98,7 @@ def demo(
     words = ["train", "vgrow_digits", "--seed", str(seed), "--run", str(folder)]
     words += ["--threads", str(threads)] if threads else []
     arguments = options.defaults("vgrow_digits") | {"seed": seed}
-    return _run(options.Training("vgrow_digits", arguments, folder, {"threads": threads}, json, words))
+    return _run(options.Training("vgrow_digits", arguments, folder, Running(threads=threads, json=json), words))
 
 
 def recipes(*, json: bool = False) -> int:
@@ -448,8 +449,8 @@ def _run(wanted: options.Training) -> int:
     from pushforward.commands import console, training
 
     line = console.command_line(wanted.words)
-    outcome = training.train(wanted.recipe, wanted.arguments, wanted.folder, command=line, **wanted.options)
-    return _ended(outcome, wanted.json)
+    outcome = training.train(wanted.recipe, wanted.arguments, wanted.folder, wanted.running, line)
+    return _ended(outcome, wanted.running.json)
 
 
 def _ended(outcome: Outcome, as_json: bool) -> int:

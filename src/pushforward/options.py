@@ -1,4 +1,4 @@
-"""The options of `train`: a recipe's off its signature, a run's off `run_options`, a stored run's as defaults.
+"""The options of `train`: a recipe's off its signature, a run's off `Running`, a stored run's as defaults.
 
 Those of `evaluate` that need a check are read here too.
 """
@@ -9,16 +9,18 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from pushforward import files, guests
 from pushforward.errors import DataError, UsageError
 from pushforward.recipes import RECIPES, Recipe, locate
-from pushforward.recipes.checks import hints
+from pushforward.recipes.checks import arguments_of
+from pushforward.settings.options import Option, documented, flag, options_of, signature_of
+from pushforward.settings.running import Running
 
 if TYPE_CHECKING:
     from pushforward.evaluation import Settings
@@ -34,16 +36,14 @@ class Training:
         recipe: Name of the recipe.
         arguments: Its keyword arguments.
         folder: Folder of the run.
-        options: The run's other options, as `pushforward.commands.training.train` takes them.
-        json: Whether to print one JSON object.
+        running: The run's other options.
         words: The command, so that it can be given again.
     """
 
     recipe: str
     arguments: dict[str, Any]
     folder: Path
-    options: dict[str, Any]
-    json: bool
+    running: Running
     words: list[str]
 
 
@@ -72,35 +72,6 @@ def read(words: Sequence[str], description: str) -> Training:
     )
 
 
-def run_options(
-    *,
-    run: Path | None = None,
-    resume: bool = False,
-    device: str = "auto",
-    precision: Literal["fp32", "bf16"] = "fp32",
-    threads: int = 0,
-    minutes: float | None = None,
-    save_every: int = 0,
-    sample_every: int = 0,
-    trust: tuple[str, ...] = (),
-    json: bool = False,
-) -> None:
-    """Options of every run.
-
-    Args:
-        run: Folder of the run; by default a new one under runs/.
-        resume: Continue the run in that folder; its options need not be repeated.
-        device: auto, cpu, cuda, cuda:1, mps.
-        precision: fp32, or bf16 for forward passes under autocast.
-        threads: Threads; 0 for what suits the recipe.
-        minutes: Stop after so many minutes of this sitting, with a checkpoint.
-        save_every: Steps between checkpoints; 0 for a twentieth of the run.
-        sample_every: Steps between looks at samples; 0 for a twentieth of the run.
-        trust: What from outside may be imported, package.module:NAME or package.module: a recipe of yours.
-        json: Print one JSON object.
-    """
-
-
 def _trusted(words: Sequence[str]) -> tuple[str, ...]:
     """What follows --trust, read before there are options to read: those of a guest are known only once it is in."""
     found: list[str] = []
@@ -113,51 +84,39 @@ def _trusted(words: Sequence[str]) -> tuple[str, ...]:
 
 def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str]) -> Callable[..., Training]:
     """A recipe's options and a run's options as one function, for the parser to read."""
-    types, mine = _types(name, recipe), stored if stored.get("recipe") == name else {}
-    of_recipe = [
-        p.replace(annotation=types[p.name], default=mine.get("arguments", {}).get(p.name, p.default))
-        for p in inspect.signature(recipe).parameters.values()
-    ]
-    if twice := {p.name for p in of_recipe} & inspect.signature(run_options).parameters.keys():
-        raise UsageError(f"recipe {name!r}: --{min(twice).replace('_', '-')} is an option of every run; rename yours")
-    of_run = [
-        p.replace(default=mine.get("options", {}).get(p.name, p.default) if p.name != "trust" else p.default)
-        for p in inspect.signature(run_options, eval_str=True).parameters.values()
-    ]
+    of_recipe, of_run = _known(name, recipe), dict(options_of(Running))
+    if twice := of_recipe.keys() & of_run.keys():
+        raise UsageError(f"recipe {name!r}: {flag(min(twice))} is an option of every run; rename yours")
+    mine = stored if stored.get("recipe") == name else {}
+    given = {**mine.get("options", {}), "trust": (), **mine.get("arguments", {})}
+    together = {
+        option.name: replace(option, default=given.get(option.name, option.default))
+        for option in (*of_recipe.values(), *of_run.values())
+    }
 
     def command(**values: Any) -> Training:
-        arguments = {p.name: values[p.name] for p in of_recipe}
-        options = {p.name: values[p.name] for p in of_run}
-        as_json, folder = options.pop("json"), options.pop("run") or free_folder(name.rpartition(":")[2])
+        arguments = {option: values[option] for option in of_recipe}
+        running = Running(**{option: values[option] for option in of_run})
+        folder = running.run or free_folder(name.rpartition(":")[2])
         if "data" in arguments:
             arguments["data"] = _absolute(arguments["data"])
         line = ["train", *(word for word in words if word != "--resume")]
         line += [] if "--run" in line else ["--run", str(folder)]
-        return Training(name, arguments, folder, options, as_json, line)
+        return Training(name, arguments, folder, running, line)
 
-    together = [*of_recipe, *of_run]
     command.__name__ = name
-    command.__doc__ = _documented(recipe)
-    signature = inspect.Signature(together, return_annotation=Training)
-    command.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
-    command.__annotations__ = {p.name: p.annotation for p in together} | {"return": Training}
+    command.__doc__ = documented(inspect.getdoc(recipe) or "", together.values())
+    command.__signature__ = signature_of(together.values(), Training)  # pyright: ignore[reportFunctionMemberAccess]
+    command.__annotations__ = {option.name: option.type for option in together.values()} | {"return": Training}
     return command
 
 
-def _types(name: str, recipe: Recipe) -> dict[str, Any]:
-    """Types of a recipe's options; a guest may lack some, and then they are those of the defaults."""
+def _known(name: str, recipe: Recipe) -> dict[str, Option]:
+    """A recipe's options; a guest's may lack types, and then they are those of the defaults."""
     try:
-        types = hints(recipe)
+        return dict(options_of(recipe))
     except (NameError, TypeError, AttributeError) as error:
-        raise UsageError(f"recipe {name!r}: its annotations cannot be read ({error}); mend them") from error
-    return {key: type(p.default) for key, p in inspect.signature(recipe).parameters.items()} | types
-
-
-def _documented(recipe: Recipe) -> str:
-    """What a recipe says of itself and its options, and then what every run's options are."""
-    about = re.split(r"\n(?=(?:Returns|Raises|Yields|References|Examples?|Notes?):\n)", inspect.getdoc(recipe) or "")[0]
-    about = about.rstrip() if re.search(r"^Args:$", about, re.MULTILINE) else f"{about.rstrip()}\n\nArgs:"
-    return f"{about}\n" + (inspect.getdoc(run_options) or "").split("Args:\n", 1)[1]
+        raise UsageError(f"recipe {name!r}: its options cannot be read ({error}); mend them") from error
 
 
 def _stored(words: list[str], trust: Sequence[str]) -> dict[str, Any]:
@@ -175,8 +134,8 @@ def _stored(words: list[str], trust: Sequence[str]) -> dict[str, Any]:
         raise UsageError(f"--run {folder}: no such run to continue; check the name, or drop --resume to start one")
     try:
         found = files.read_object(folder / "run.json")
-        stored = {key: found[key] for key in ("recipe", "arguments", "options")}
-        mine = guests.named(dict(stored["arguments"]))
+        stored = {"recipe": found["recipe"], "arguments": arguments_of(found), "options": found["options"]}
+        mine = guests.named(stored["arguments"])
         dict(stored["options"])
     except (OSError, DataError, ValueError, KeyError, TypeError):
         return {}  # said properly when the run is opened
@@ -216,7 +175,7 @@ def free_folder(name: str) -> Path:
 
 def defaults(recipe: str) -> dict[str, Any]:
     """A recipe's options and their defaults."""
-    return {name: p.default for name, p in inspect.signature(RECIPES[recipe]).parameters.items()}
+    return {name: option.default for name, option in options_of(RECIPES[recipe]).items()}
 
 
 UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "K": 2**10, "M": 2**20, "G": 2**30}

@@ -8,7 +8,9 @@ import torch
 from pushforward.divergences import KL_LIP, W1, logistic
 from pushforward.errors import UsageError
 from pushforward.recipes import RECIPES
-from pushforward.recipes.checks import RANGES, hints
+from pushforward.recipes.checks import recipe
+from pushforward.settings.groups import Loop, Pace
+from pushforward.settings.options import options_of
 from pushforward.training.state import weights
 
 VARIANTS = [(name, {}) for name in RECIPES] + [
@@ -31,7 +33,7 @@ VARIANTS = [(name, {}) for name in RECIPES] + [
 
 def built(name: str, options: dict, seed: int) -> dict[str, torch.Tensor]:
     least = {"width": 8, "steps": 3, "batch": 8, "particles": 20, "tracers": 4}
-    small = {option: value for option, value in least.items() if option in hints(RECIPES[name])}
+    small = {option: value for option, value in least.items() if option in options_of(RECIPES[name])}
     experiment = RECIPES[name](**small | options, seed=seed)
     steps = experiment.method.learn(experiment.batches)
     next(steps)
@@ -62,10 +64,10 @@ def test_every_option_is_documented_has_a_default_and_numbers_have_a_range(name)
         assert parameter.kind is parameter.KEYWORD_ONLY
         assert parameter.default is not parameter.empty
         assert f"\n    {option}: " in documentation
-        if hints(RECIPES[name])[option] in (int, float):
-            assert option in RANGES, option
-            low, high = RANGES[option]
-            assert low <= parameter.default <= high
+        if parameter.annotation in (int, float):
+            between = options_of(RECIPES[name])[option].between
+            assert between is not None, option
+            assert between.low <= parameter.default <= between.high
 
 
 def test_an_unknown_option_and_a_wrong_type_are_named():
@@ -75,3 +77,46 @@ def test_an_unknown_option_and_a_wrong_type_are_named():
         RECIPES["toy_vgrow"](width="8")
     with pytest.raises(UsageError, match="--contrast 'dul': expected logistic or dual"):
         RECIPES["toy_vgrow"](contrast="dul")
+    with pytest.raises(UsageError, match="--widht: toy_vgrow has no such option; did you mean --width"):
+        RECIPES["toy_vgrow"](widht=3)
+    with pytest.raises(UsageError, match="--dimension 5: expected 2 or 3"):
+        RECIPES["sierpinski"](dimension=5)
+    with pytest.raises(UsageError, match="--steps 0: give a number between 1 and"):
+        RECIPES["four_modes"](steps=0)
+
+
+def test_groups_are_called_flat_and_keep_the_defaults_that_a_recipe_gives_them():
+    seen = []
+
+    @recipe
+    def mine(*, loop: Loop = Loop(7, 8), pace: Pace = Pace(0.5, warmup=3)):
+        """Mine.
+
+        Args:
+            steps: My own words,
+                on two lines.
+        """
+        seen.append((loop, pace))
+
+    mine(batch=9, step_end=0.25)
+    assert seen == [(Loop(7, 9), Pace(0.5, 0.25, 3))]
+    known = options_of(mine)
+    assert list(known) == ["steps", "batch", "seed", "step", "step_end", "warmup"]
+    assert [option.default for option in known.values()] == [7, 8, 0, 0.5, 0.1, 3]
+    assert "\n    steps: My own words,\n        on two lines.\n    batch: Rows" in (mine.__doc__ or "")
+    assert list(inspect.signature(mine).parameters) == list(known)
+
+
+def test_groups_that_share_a_name_and_words_about_no_option_are_refused():
+    def twice(*, loop: Loop = Loop(1, 1), steps: int = 1): ...
+
+    def strange(*, loop: Loop = Loop(1, 1)):
+        """Strange.
+
+        Args:
+            nothing: Of the kind.
+        """
+
+    for function, said in ((twice, "steps"), (strange, "nothing")):
+        with pytest.raises(TypeError, match=said):
+            recipe(function)

@@ -18,6 +18,7 @@ from pushforward import __version__, files, guests, recipes
 from pushforward.data import Dataset, Noise
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel.placement import Placement
+from pushforward.recipes.checks import arguments_of
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.run import same_data
@@ -105,7 +106,7 @@ def rebuild(
         guests.admit(guest, trust, f"{folder}: uses the divergence")
     wiring = recipes.locate(recipe, trust, f"{folder}: made by the recipe")
     try:
-        experiment = wiring(**arguments)
+        experiment = wiring(**arguments_of(run))
         same_data(run, experiment.data)
     except DataError as error:
         raise DataError(f"{folder}: a run takes shapes and units from its data, but {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +20,12 @@ from pushforward.commands.measuring import measure_run
 from pushforward.errors import TrainingError, UsageError
 from pushforward.metrics.core.result import Report
 from pushforward.parallel import sharing
-from pushforward.parallel.placement import Placement, Precision
+from pushforward.parallel.placement import Placement
 from pushforward.pictures import write_samples
-from pushforward.recipes.checks import within
+from pushforward.recipes.checks import arguments_of
 from pushforward.report import write_report
+from pushforward.settings.options import checked, options_of
+from pushforward.settings.running import Running
 from pushforward.terms import Term
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import facts
@@ -60,19 +62,7 @@ class Outcome:
 
 
 def train(
-    recipe: str,
-    arguments: dict[str, Any],
-    folder: Path,
-    *,
-    resume: bool = False,
-    device: str = "auto",
-    precision: Precision = "fp32",
-    threads: int = 0,
-    minutes: float | None = None,
-    save_every: int = 0,
-    sample_every: int = 0,
-    trust: Sequence[str] = (),
-    command: str = "",
+    recipe: str, arguments: dict[str, Any], folder: Path, running: Running = Running(), command: str = ""
 ) -> Outcome:
     """Train a recipe in a folder, then evaluate it and write its report.
 
@@ -81,30 +71,27 @@ def train(
         DataError: If the data or a checkpoint are unfit.
         TrainingError: If training fails; the last good checkpoint is intact.
     """
-    options = {"device": device, "precision": precision, "threads": threads, "save_every": save_every,
-               "sample_every": sample_every}  # fmt: skip
-    for name, value in (options | {"minutes": minutes}).items():
-        within(name, value)
-    stored = open_run(folder, resume=resume)
+    checked(options_of(Running), vars(running), "train")
+    stored = open_run(folder, resume=running.resume)
     if stored is not None:
         _same(stored, recipe, arguments)
-    placement = Placement.find(device, precision)
-    experiment = recipes.locate(recipe, trust)(**arguments)
+    placement = Placement.find(running.device, running.precision)
+    experiment = recipes.locate(recipe, running.trust)(**arguments)
     cores = max(1, _cores() // placement.world)
-    torch.set_num_threads(threads or min(experiment.threads or cores, cores))
+    torch.set_num_threads(running.threads or min(experiment.threads or cores, cores))
     description = stored or _describe(recipe, arguments, experiment, placement, command)
-    description |= {"options": options}
+    description |= {"options": running.stored()}
     if placement.writes:
         folder.mkdir(parents=True, exist_ok=True)
-    run = Run(folder, description, experiment, placement, every_samples=sample_every, every_save=save_every,
-              show=write_samples)  # fmt: skip
+    run = Run(folder, description, experiment, placement, every_samples=running.sample_every,
+              every_save=running.save_every, show=write_samples)  # fmt: skip
     if stored is not None:
         run.resume()
         _tell(placement, _greeting(run))
     over = stored is not None and run.step > 0 and run.finished
     with _stop_between_steps(placement) as stop:
         try:
-            _watch(run, stop, minutes)
+            _watch(run, stop, running.minutes)
         except TrainingError as error:
             run.fail(str(error))
             raise TrainingError(f"{error}; the last good checkpoint is {folder / 'checkpoints' / 'last'}") from error
@@ -118,8 +105,8 @@ def train(
     elif not done:
         _tell(
             placement,
-            f"stopped at step {run.step} of {experiment.steps} after {minutes or 0:g} minutes; schedules that end with "
-            "the last step were cut short: continue with --resume, or plan with fewer --steps",
+            f"stopped at step {run.step} of {experiment.steps} after {running.minutes or 0:g} minutes; schedules that "
+            "end with the last step were cut short: continue with --resume, or plan with fewer --steps",
         )
     if placement.writes and not outcome.code:
         outcome.measures = measure_run(folder, "last", experiment, run.step)
@@ -182,12 +169,13 @@ def _describe(
 
 def _same(stored: dict[str, Any], recipe: str, arguments: dict[str, Any]) -> None:
     """Refuse to continue a run as something else."""
+    began = arguments_of(stored)
     if stored["recipe"] != recipe:
         raise UsageError(f"this folder holds a run of {stored['recipe']}, not of {recipe}; name another folder")
     for name, value in arguments.items():
-        if stored["arguments"].get(name, value) != value:
+        if began.get(name, value) != value:
             raise UsageError(
-                f"--{name.replace('_', '-')} {value}: the run began with {stored['arguments'][name]}; a run is "
+                f"--{name.replace('_', '-')} {value}: the run began with {began[name]}; a run is "
                 "continued as it began, so drop the option or start a new run"
             )
 

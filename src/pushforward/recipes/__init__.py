@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, cast
 
 from pushforward import guests
 from pushforward.errors import UsageError
+from pushforward.recipes.checks import recipe
 from pushforward.recipes.few import few_gan, few_particles, few_wgan_gp
 from pushforward.recipes.images import gan_images, vgrow_digits, vgrow_images
 from pushforward.recipes.latent import digit_to_digit, latent_particles, toy_latent
@@ -104,4 +106,5 @@ def locate(name: str, trust: Sequence[str] = (), who: str = "recipe") -> Recipe:
             raise UsageError(f"recipe {name!r}: {option} is no option; give every parameter a name of its own")
         if option.annotation is option.empty and option.default is option.empty:
             raise UsageError(f"recipe {name!r}: {option} has neither a type nor a default; give it one")
-    return cast(Recipe, found)
+    grouped = any(is_dataclass(option.default) for option in inspect.signature(found).parameters.values())
+    return recipe(cast(Recipe, found)) if grouped else cast(Recipe, found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
 
 from torch import Tensor, nn
 
@@ -12,80 +11,73 @@ from pushforward.codecs import PCA, Autoencoder, Codec, parse
 from pushforward.data import Batches, Dataset
 from pushforward.divergences import locate
 from pushforward.errors import UsageError
+from pushforward.flows.bounded import bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.sources import Latent
 from pushforward.nets import autoencoder
 from pushforward.nets.blocks import seeded
 from pushforward.recipes.wiring import adam
+from pushforward.settings.groups import Coding, Critic, Pace
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.types import Flow, Labels, Randomness, Samples
 
-__all__ = ["Net", "codec_of", "first", "flow_of", "of_class", "parse", "particles_of"]
-
-Net = Literal["dense", "convolutional"]
+__all__ = ["codec_of", "first", "flow_of", "of_class", "parse", "particles_of"]
 
 
-def codec_of(
-    spec: str, data: Dataset, x: Samples, *, net: Net, width: int, rate: float, steps: int, seed: int
-) -> tuple[Codec, int, Batches[Tensor] | None]:
-    """A codec, the steps in which it learns, and what it learns from.
+def codec_of(spec: Coding, data: Dataset, x: Samples, *, seed: int) -> tuple[Codec, int, Batches[Tensor] | None]:
+    """A codec, the steps in which it learns, and what it learns from, 128 samples at a time.
 
     Args:
-        spec: pca:K or autoencoder:K.
+        spec: What it is; an eighth of its width are the channels of a convolutional one's largest map.
         data: What it is for: images end in a tanh.
         x: Samples that it may see, (n, *event).
-        net: Layers of an autoencoder.
-        width: Units of its hidden layers; an eighth of them are the channels of a convolutional one's largest map.
-        rate: Its learning rate at the start; it falls to zero along a cosine.
-        steps: Steps in which it learns, with 128 samples each.
         seed: Seed of its weights and batches.
     """
-    kind, size = parse(spec)
+    kind, size = parse(spec.codec)
     if kind == "pca":
         return PCA.fit(x, size, unit=True), 0, None
-    if net == "convolutional" and data.kind != "images":
+    if spec.net == "convolutional" and data.kind != "images":
         raise UsageError(f"--net convolutional: {data.name} holds points; use dense")
-    output = nn.Tanh if data.kind == "images" else nn.Identity
+    output, width = nn.Tanh if data.kind == "images" else nn.Identity, spec.codec_width
     with seeded(seed):
-        if net == "dense":
+        if spec.net == "dense":
             built = autoencoder.perceptron(data.event, size, width=width, output=output)
         else:
             built = autoencoder.convolutional(data.event, size, width=max(1, width // 8), dense=width, output=output)
-    learner = Learner(built, adam(rate, (0.9, 0.999)), schedule=cosine(steps))
-    return Autoencoder(learner, len(x)), steps, Batches(x, min(128, len(x)), seed=seed)
+    learner = Learner(built, adam(spec.codec_rate, (0.9, 0.999)), schedule=cosine(spec.codec_steps))
+    return Autoencoder(learner, len(x)), spec.codec_steps, Batches(x, min(128, len(x)), seed=seed)
 
 
-def flow_of(net: nn.Module, divergence: str, *, calls: int, updates: int, rate: float) -> CriticFlow:
+def flow_of(net: nn.Module, critic: Critic, calls: int) -> CriticFlow:
     """The flow of a critic whose net bounds its slope; its learning rate falls to a tenth over so many calls."""
-    learner = Learner(net, adam(rate, (0.5, 0.9)), schedule=cosine(calls * updates, last=0.1))
-    return CriticFlow(learner, locate(divergence), steps=updates)
+    falling = cosine(calls * critic.critic_steps, last=0.1)
+    return bounded_flow(net, critic, locate(critic.divergence), adam(critic.rate, (0.5, 0.9)), schedule=falling)
 
 
 def particles_of(
     flow: Flow,
     start: Samples,
     rng: Randomness,
-    *,
-    step: float,
+    pace: Pace,
     steps: int,
-    warmup: int,
+    *,
     project: Callable[[Samples], Samples] | None = None,
     source: Latent | None = None,
     labels: Labels | None = None,
 ) -> Particles:
-    """Particles whose fields are recorded and whose step falls to a tenth along a cosine."""
+    """Particles whose fields are recorded and whose step falls along a cosine over so many steps."""
     return Particles(
         flow,
         start,
-        step,
+        pace.step,
         rng,
         project=project,
         source=source,
         record=True,
-        warmup=warmup,
-        schedule=cosine(steps, last=0.1),
+        warmup=pace.warmup,
+        schedule=cosine(steps, last=pace.step_end),
         labels=labels,
         diagnose=20,
     )

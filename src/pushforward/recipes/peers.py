@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from pushforward.recipes.checks import recipe
+from pushforward.settings.groups import Cloud, Loop, Rows
+from pushforward.settings.options import Count, Factor, Length, Weight
 
 if TYPE_CHECKING:
     from pushforward.data.dataset import Dataset
@@ -23,41 +25,27 @@ STEPS = {"sinkhorn": 0.2, "sliced": 0.2, "mmd": 2.0, "energy": 0.5, "kale": 0.1,
 @recipe
 def flow_particles(
     *,
-    data: str = "toy:gaussians2",
-    limit: int | None = None,
-    test_fraction: float | None = None,
+    rows: Rows = Rows("toy:gaussians2"),
     flow: Name = "sinkhorn",
     divergence: str = "KL",
-    penalty: float = 0.1,
-    steps: int = 200,
-    particles: int = 500,
-    batch: int = 500,
-    start: float = 0.0,
-    spread: float = 1.0,
-    step: float | None = None,
-    step_end: float = 0.2,
-    record: int = 0,
-    seed: int = 0,
+    penalty: Weight = 0.1,
+    loop: Loop = Loop(200, 500),
+    cloud: Cloud = Cloud(500),
+    step: Length | None = None,
+    step_end: Factor = 0.2,
+    record: Count = 0,
 ) -> Experiment:
     """Particles under a flow that needs no critic. Expect the data's shape at the floor of fresh samples, in seconds.
 
     Args:
         data: digits, toy:NAME or PATH[:key]; svgd, ksd, langevin and metropolis need a toy with a density.
-        limit: Use at most so many rows.
-        test_fraction: Share of the rows held out; what the source says, or a tenth, if not given.
         flow: sinkhorn, sliced, mmd (Gaussian kernels of several lengths), energy, kale, kernel_gpa (a divergence over a
             kernel's critics), svgd, ksd, langevin or metropolis.
         divergence: Of kernel_gpa: KL, JS, alpha(2), ...
         penalty: Cost of the critic's norm, of kale and kernel_gpa.
-        steps: Steps of all particles.
-        particles: Number of particles.
-        batch: Rows of data in a step.
-        start: Mean of the first particles in each coordinate, in standardised data units.
-        spread: Their standard deviation.
         step: Time of a step, in standardised data units per unit velocity; what suits the flow if not given.
         step_end: Factor on it at the end, reached over the second half.
         record: Keep every so many-th field, so that new points can be carried along; 0 keeps none.
-        seed: Seed of the split, the batches, the lines and the first particles.
     """
     from pushforward.data import Noise
     from pushforward.dynamics.integrate import Integrator, euler
@@ -66,8 +54,8 @@ def flow_particles(
     from pushforward.recipes import wiring
     from pushforward.training.schedule import linear
 
-    points = wiring.load(data, None, False, seed, limit=limit, test_fraction=test_fraction)
-    rng, source = Noise(seed), Gaussian(points.event, start, spread)
+    points = wiring.load(rows, seed=loop.seed)
+    rng, source = Noise(loop.seed), Gaussian(points.event, cloud.start, cloud.spread)
     field = _flow(flow, divergence, penalty, points, rng)
     schemes: dict[str, Integrator] = {}
     if flow in ("langevin", "metropolis"):
@@ -75,17 +63,17 @@ def flow_particles(
     held = points.test[:1000]
     method = Particles(
         field,
-        source(rng, particles),
+        source(rng, cloud.particles),
         STEPS[flow] if step is None else step,
         rng,
         scheme=schemes.get(flow, euler),
         source=source if record else None,
         record=record,
-        schedule=linear(steps, step_end, 0.5),
+        schedule=linear(loop.steps, step_end, 0.5),
         held=lambda: held,
-        diagnose=max(1, steps // 20),
+        diagnose=max(1, loop.steps // 20),
     )
-    return wiring.experiment(method, points, batch=batch, steps=steps, seed=seed, threads=1)
+    return wiring.experiment(method, points, loop, threads=1)
 
 
 def _flow(name: str, divergence: str, penalty: float, points: Dataset, rng: Randomness) -> Flow:

@@ -11,25 +11,30 @@ from torch.optim import Adam
 
 from pushforward.data import Batches, Dataset, source
 from pushforward.data.dataset import Kind
-from pushforward.divergences import Divergence, dual, logistic
+from pushforward.divergences import Divergence, dual, locate, logistic
 from pushforward.errors import UsageError
+from pushforward.flows.critic import CriticFlow
 from pushforward.metrics.core.features import Features
 from pushforward.metrics.core.neighbours import chamfer
 from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.quality.frechet import frechet, moments
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
+from pushforward.settings.groups import Classes, Images, LogRatio, Loop, Rows
 from pushforward.training.experiment import Experiment
-from pushforward.training.learner import MakeOptimiser
-from pushforward.types import Contrast, Method, Penalty, Randomness, Samples
+from pushforward.training.learner import Learner, MakeOptimiser
+from pushforward.training.schedule import constant
+from pushforward.types import Contrast, Method, Penalty, Randomness, Samples, Schedule
 
 __all__ = [
     "adam",
     "contrast_of",
+    "counted",
     "experiment",
     "judge",
     "leaky",
     "load",
+    "log_ratio",
     "score_on",
     "shares",
     "spread",
@@ -61,6 +66,22 @@ def contrast_of(name: str, divergence: Divergence) -> Contrast:
     raise UsageError(f"contrast {name!r}: use logistic or dual")
 
 
+def log_ratio(learner: Learner, critic: LogRatio, *, every: int, fading: Schedule = constant) -> CriticFlow:
+    """The flow of a critic that learns log p/q under a zero-centred penalty.
+
+    Args:
+        learner: The critic.
+        critic: What its ascent lowers, its loss and its penalty.
+        every: Updates from one look at the penalty to the next.
+        fading: Updates done -> factor on the penalty.
+    """
+    psi = locate(critic.divergence)
+    return CriticFlow(
+        learner, psi, contrast_of(critic.contrast, psi), zero_centred(critic.penalty),
+        penalty_schedule=fading, every=every, cap=critic.cap,
+    )  # fmt: skip
+
+
 def score_on(data: Dataset, features: Features | None, seed: int, rows: int = 2000) -> Callable[[Tensor], float]:
     """A number for the best checkpoint, lower is better, that sees training data only.
 
@@ -85,16 +106,12 @@ def score_on(data: Dataset, features: Features | None, seed: int, rows: int = 20
 
 
 def load(
-    data: str,
-    labels: str | None,
-    conditional: bool,
-    seed: int,
+    rows: Rows,
+    classes: Classes = Classes(),
+    seed: int = 0,
     *,
     kind: Kind | None = None,
-    side: int | None = None,
-    channels: int | None = None,
-    limit: int | None = None,
-    test_fraction: float | None = None,
+    images: Images = Images(),
     heavy: bool = False,
 ) -> Dataset:
     """Load data for a recipe, and check that they are of its kind and have labels where it needs them.
@@ -104,15 +121,20 @@ def load(
         UsageError: If they are of the other kind, or have no labels for a conditional model.
     """
     found = source.load(
-        data, seed=seed, labels=labels, side=side, channels=channels, limit=limit, test_fraction=test_fraction,
-        heavy=heavy,
+        rows.data, seed=seed, labels=classes.labels, side=images.side, channels=images.channels, limit=rows.limit,
+        test_fraction=rows.test_fraction, heavy=heavy,
     )  # fmt: skip
     if kind is not None and found.kind != kind:
         other = "vgrow_images or gan_images" if found.kind == "images" else "toy_vgrow, toy_gan or toy_particles"
-        raise UsageError(f"--data {data}: holds {found.kind}, and this recipe takes {kind}; use {other}")
-    if (conditional or labels) and found.train_labels is None:
-        raise UsageError(f"--data {data}: no labels found; name them with --labels, or drop --conditional")
+        raise UsageError(f"--data {rows.data}: holds {found.kind}, and this recipe takes {kind}; use {other}")
+    if (classes.conditional or classes.labels) and found.train_labels is None:
+        raise UsageError(f"--data {rows.data}: no labels found; name them with --labels, or drop --conditional")
     return found
+
+
+def counted(data: Dataset, classes: Classes) -> int:
+    """Number of classes that nets are told; 0 where there is one law for all."""
+    return data.n_classes if classes.conditional else 0
 
 
 def judge(name: str, images: Dataset) -> Features | None:
@@ -125,22 +147,21 @@ def judge(name: str, images: Dataset) -> Features | None:
 def experiment(
     method: Method,
     data: Dataset,
+    loop: Loop,
     *,
-    batch: int,
-    steps: int,
-    seed: int,
     conditional: bool = False,
     features: Features | None = None,
     threads: int = 0,
 ) -> Experiment:
     """Join a method with the stream of its data and the number that picks its best checkpoint."""
-    labels = data.train_labels if conditional else None
+    labels, seed = data.train_labels if conditional else None, loop.seed
     batches = (
-        Batches(data.train, batch, seed=seed)
+        Batches(data.train, loop.batch, seed=seed)
         if labels is None
-        else Batches(data.train, batch, seed=seed, labels=labels)
+        else Batches(data.train, loop.batch, seed=seed, labels=labels)
     )
-    return Experiment(method, batches, data, steps, features, score_on(data, features, seed), conditional, threads)
+    score = score_on(data, features, seed)
+    return Experiment(method, batches, data, loop.steps, features, score, conditional, threads)
 
 
 def shares(labels: Tensor | None, n: int) -> Tensor:

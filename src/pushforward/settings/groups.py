@@ -1,0 +1,252 @@
+"""Groups of options that recipes and estimators share; a recipe gives the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pushforward.settings.options import (
+    Between,
+    Factor,
+    Layers,
+    Length,
+    Number,
+    Rate,
+    Rounds,
+    Seed,
+    Steps,
+    Units,
+    Weight,
+)
+
+__all__ = [
+    "Bound",
+    "Classes",
+    "Cloud",
+    "Coding",
+    "Constraint",
+    "Contrast",
+    "Convolutions",
+    "Critic",
+    "Ends",
+    "Generator",
+    "Images",
+    "LogRatio",
+    "Loop",
+    "Pace",
+    "Rows",
+    "Scheme",
+]
+
+Constraint = Literal["bjorck", "spectral", "reference", "penalty"]
+Contrast = Literal["logistic", "dual"]
+Scheme = Literal["euler", "heun", "rk4", "ab2", "ab3", "ab4", "ab5"]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is learned from.
+
+    Attributes:
+        data: digits, toy:NAME, a folder of images, or PATH[:key].
+        limit: Use at most so many rows.
+        test_fraction: Share of the rows held out; what the source says, or a tenth, if not given.
+    """
+
+    data: str
+    limit: int | None = None
+    test_fraction: float | None = None
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Classes of the rows.
+
+    Attributes:
+        labels: Name of an array or column with classes, or their file.
+        conditional: Learn one law for each class; particles keep the class that they start with.
+    """
+
+    labels: str | None = None
+    conditional: bool = False
+
+
+@dataclass(frozen=True)
+class Images:
+    """How images are read, and judged.
+
+    Attributes:
+        side: Height and width, a power of two; chosen by the images if not given.
+        channels: 1, 3 or 4; chosen by the images if not given.
+        features: Network that judges the samples: digits8 for digits, raw for pixels, auto for digits8 on digits only.
+    """
+
+    side: int | None = None
+    channels: int | None = None
+    features: Literal["auto", "raw", "digits8"] = "auto"
+
+
+@dataclass(frozen=True)
+class Loop:
+    """How long, on how much at a time.
+
+    Attributes:
+        steps: Steps of training, or of all particles.
+        batch: Rows of data, and of samples or particles, that are seen in a step.
+        seed: Seed of everything: the split, the nets, the batches, latents and first particles.
+    """
+
+    steps: Steps
+    batch: Annotated[int, Between(1, 10**6)]
+    seed: Seed = 0
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A net that generates.
+
+    Attributes:
+        latent: Size of z.
+        width: Units of a hidden layer.
+        rate: Learning rate of generator and critic at the start.
+        ema: Decay of the generator's running average.
+    """
+
+    latent: Annotated[int, Between(1, 10**5)]
+    width: Units
+    rate: Rate
+    ema: Annotated[float, Between(0, 1)] = 0.999
+
+
+@dataclass(frozen=True)
+class Convolutions:
+    """Nets for images.
+
+    Attributes:
+        net: dcgan or resnet.
+        norm: Normalisation in the generator.
+        spectral: Spectral norm in the critic.
+    """
+
+    net: Literal["dcgan", "resnet"] = "dcgan"
+    norm: Literal["batch", "pixel", "none"] = "batch"
+    spectral: bool = False
+
+
+@dataclass(frozen=True)
+class LogRatio:
+    """A critic that learns log p/q, and what its ascent lowers.
+
+    Attributes:
+        divergence: KL, REVERSE_KL, JS, LOGD, JEFFREYS, PEARSON, NEYMAN, HELLINGER, alpha(A) or package.module:NAME.
+        contrast: The critic's loss where the divergence has none of its own: logistic regression, or its f-GAN dual.
+        penalty: Weight of a zero-centred gradient penalty on data and samples at the start; 0 for none.
+        cap: Largest weight of a sample.
+    """
+
+    divergence: str = "KL"
+    contrast: Contrast = "logistic"
+    penalty: Weight = 0.0
+    cap: Annotated[float, Between(1e-6, float("inf"))] = 100.0
+
+
+@dataclass(frozen=True)
+class Critic:
+    """A critic of bounded slope, and the Lipschitz-regularised divergence that its ascent lowers.
+
+    Attributes:
+        divergence: KL_LIP, REVERSE_KL_LIP, JS_LIP, HELLINGER_LIP, PEARSON_LIP, TV_LIP, alpha_lip(A), W1; another
+            constant of `pushforward.divergences`; or package.module:NAME.
+        slope: Largest slope, and so largest speed, in scores per model unit: standardised data, codes of unit size, or
+            pixels in [-1, 1].
+        width: Units of a hidden layer of the critic, even.
+        depth: Hidden layers of the critic.
+        rate: Learning rate of the critic at the start; it falls to a tenth along a cosine.
+        critic_steps: Critic updates in one call, of which there is one for each step.
+    """
+
+    divergence: str = "KL_LIP"
+    slope: Weight = 1.0
+    width: Units = 32
+    depth: Layers = 3
+    rate: Rate = 5e-3
+    critic_steps: Rounds = 3
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How the slope of a critic is bounded.
+
+    Attributes:
+        critic: bjorck is tight, spectral by layers, reference (Frobenius norms) loose, penalty soft with a speed limit.
+        penalty: Weight on slopes beyond the bound, for penalty.
+        cap: Largest weight of a particle, where the divergence gives them weights.
+    """
+
+    critic: Constraint = "bjorck"
+    penalty: Weight = 10.0
+    cap: Annotated[float, Between(1e-6, float("inf"))] = 100.0
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Particles and where they start: a normal cloud, alike in each coordinate, in model units.
+
+    Attributes:
+        particles: Number of particles.
+        start: Mean of the first particles.
+        spread: Their standard deviation.
+    """
+
+    particles: Number
+    start: Annotated[float, Between(-1e30, 1e30)] = 0.0
+    spread: Annotated[float, Between(0, 1e30)] = 1.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast particles go.
+
+    Attributes:
+        step: Time of a step at the start: a particle moves by `slope * step` model units at most.
+        step_end: Factor on it at the end.
+        warmup: Calls of the flow, each with all its critic updates, before anything moves.
+    """
+
+    step: Length
+    step_end: Factor = 0.1
+    warmup: Annotated[int, Between(0, 10**6)] = 50
+
+
+@dataclass(frozen=True)
+class Ends:
+    """When to stop before the last step.
+
+    Attributes:
+        tol: Stop when the mean kinetic energy of 20 steps is below this, times slope squared; 0 never stops.
+        plateau: Stop when the divergence changes by less than this share of its first value in 20 steps; 0 never stops.
+        horizon: Stop at this time; 0 never stops.
+    """
+
+    tol: Weight = 0.0
+    plateau: Weight = 0.0
+    horizon: Weight = 0.0
+
+
+@dataclass(frozen=True)
+class Coding:
+    """A codec, between data and codes of unit size.
+
+    Attributes:
+        codec: pca:K, or autoencoder:K, with K numbers in a code.
+        codec_steps: Steps in which an autoencoder learns before anything moves; they count on top of `steps`.
+        codec_width: Units of its hidden layers.
+        codec_rate: Its learning rate at the start; it falls to zero.
+        net: Its layers: dense or convolutional.
+    """
+
+    codec: str
+    codec_steps: Steps = 1500
+    codec_width: Units = 256
+    codec_rate: Rate = 1e-3
+    net: Literal["dense", "convolutional"] = "dense"

@@ -1,0 +1,236 @@
+"""Options of a function: some are parameters, most are fields of its groups, and all are called flat by their names.
+
+A group is a frozen dataclass that documents its fields under `Attributes:`; a parameter of that type, whose default is
+an instance, stands for its fields. So `def f(*, loop: Loop = Loop(100, 32))` is called `f(steps=200)`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache, reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pushforward.errors import UsageError
+
+__all__ = [
+    "Between",
+    "Count",
+    "Factor",
+    "Layers",
+    "Length",
+    "Number",
+    "Option",
+    "Rate",
+    "Rounds",
+    "Seed",
+    "Steps",
+    "Units",
+    "Weight",
+    "checked",
+    "documented",
+    "entries",
+    "flag",
+    "flat",
+    "grouped",
+    "options_of",
+    "signature_of",
+]
+
+
+@dataclass(frozen=True)
+class Between:
+    """Least and largest value of a number, both allowed: `Annotated[int, Between(1, 10)]`."""
+
+    low: float
+    high: float
+
+
+Count = Annotated[int, Between(0, 10**9)]
+Number = Annotated[int, Between(2, 10**7)]
+Steps = Annotated[int, Between(1, 10**9)]
+Rounds = Annotated[int, Between(1, 1000)]
+Units = Annotated[int, Between(1, 8192)]
+Seed = Annotated[int, Between(0, 2**63 - 1)]
+Rate = Annotated[float, Between(1e-12, math.inf)]
+Length = Annotated[float, Between(1e-12, math.inf)]
+Weight = Annotated[float, Between(0, math.inf)]
+Factor = Annotated[float, Between(1e-12, 1)]
+Layers = Annotated[int, Between(0, 32)]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes:
+        name: Its name.
+        type: int, float, bool, str, None, a Literal, a path, or a union of these.
+        default: Its default.
+        between: The range of a number; None for all.
+        help: What it is, as documented.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    between: Between | None
+    help: str
+
+    def check(self, value: Any) -> None:
+        """Check a value.
+
+        Raises:
+            UsageError: If it is of another type, or out of range; the message names both.
+        """
+        if not _is(value, self.type):
+            raise UsageError(f"{flag(self.name)} {value!r}: expected {_words(self.type)}")
+        if self.between is None or value is None:
+            return
+        low, high = self.between.low, self.between.high
+        if not low <= value <= high:
+            limit = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
+            raise UsageError(f"{flag(self.name)} {value}: give a number {limit}")
+
+
+@cache
+def options_of(function: Callable[..., Any]) -> Mapping[str, Option]:
+    """The options of a function or of a group, by name, in the order of its signature; defaults are those it gives.
+
+    Raises:
+        TypeError: If two of its groups share a name.
+    """
+    function, found = inspect.unwrap(function), dict[str, Option]()
+    said = entries(inspect.getdoc(function) or "")
+    for name, (hint, default) in _parameters(function).items():
+        group = type(default) if is_dataclass(default) else None
+        mine = [Option(name, _bare(hint), default, _range(hint), said.get(name, ""))] if group is None else [
+            replace(part, default=getattr(default, part.name), help=said.get(part.name, part.help))
+            for part in options_of(group).values()
+        ]  # fmt: skip
+        if twice := [option.name for option in mine if option.name in found]:
+            raise TypeError(f"{function.__name__}: two of its groups have an option {twice[0]}")
+        found |= {option.name: option for option in mine}
+    return found
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """Hint and default of each parameter or field; a required one has the default `inspect.Parameter.empty`."""
+    hints = get_type_hints(function, localns={"Experiment": object}, include_extras=True)
+    return {
+        name: (hints.get(name, type(p.default)), p.default)
+        for name, p in inspect.signature(function).parameters.items()
+    }
+
+
+def grouped(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Flat arguments as a function with groups takes them, each checked.
+
+    Raises:
+        UsageError: If an argument is unknown, of another type than its option, or out of range.
+    """
+    known, plain = options_of(function), inspect.unwrap(function)
+    checked(known, arguments, plain.__name__)
+    found = dict[str, Any]()
+    for name, (_, default) in _parameters(plain).items():
+        if is_dataclass(default) and not isinstance(default, type):
+            given = {part.name: arguments[part.name] for part in fields(default) if part.name in arguments}
+            found[name] = replace(default, **given)
+        elif name in arguments:
+            found[name] = arguments[name]
+    return found
+
+
+def flat(*groups: Any) -> dict[str, Any]:
+    """The fields of some groups as one set of arguments."""
+    return {part.name: getattr(group, part.name) for group in groups for part in fields(group)}
+
+
+def checked(known: Mapping[str, Option], arguments: Mapping[str, Any], owner: str) -> None:
+    """Check arguments against options.
+
+    Raises:
+        UsageError: If one is unknown, of another type, or out of range.
+    """
+    for name, value in arguments.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {flag(close[0])}?" if close else ""
+            raise UsageError(f"{flag(name)}: {owner} has no such option{hint}")
+        known[name].check(value)
+
+
+def signature_of(known: Iterable[Option], answer: Any = inspect.Signature.empty) -> inspect.Signature:
+    """Options as a signature of keywords."""
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Signature(
+        [inspect.Parameter(o.name, kind, default=o.default, annotation=o.type) for o in known], return_annotation=answer
+    )
+
+
+def documented(text: str, known: Iterable[Option]) -> str:
+    """A documentation whose `Args:` list all options, before its other sections."""
+    kept = re.sub(r"\n+Args:\n(?:(?: .*)?(?:\n|$))*", "\n\n", text)
+    found = re.search(r"\n\n(?=(?:Returns|Raises|Yields|References|Examples?|Notes?):\n)", kept)
+    at = found.start() if found else len(kept)
+    lines = "".join(f"\n    {option.name}: {option.help}" for option in known)
+    return f"{kept[:at].rstrip()}\n\nArgs:{lines}{kept[at:].rstrip()}"
+
+
+def flag(name: str) -> str:
+    """An option as the command line has it."""
+    return "--" + name.replace("_", "-")
+
+
+def entries(text: str) -> dict[str, str]:
+    """What `Args:` or `Attributes:` say of each name."""
+    found, name, inside = dict[str, str](), "", False
+    for line in text.splitlines():
+        if line and not line.startswith(" "):
+            inside = line in ("Args:", "Attributes:")
+        elif inside and line.startswith("    ") and line[4] != " ":
+            name, _, words = line.strip().partition(": ")
+            found[name] = words
+        elif inside and line:
+            found[name] += "\n        " + line.strip()
+    return found
+
+
+def _range(hint: Any) -> Between | None:
+    """The range in a hint, also where it stands in a union."""
+    if get_origin(hint) is Annotated:
+        return next((part for part in hint.__metadata__ if isinstance(part, Between)), None)
+    return next((found for part in get_args(hint) if (found := _range(part))), None)
+
+
+def _bare(hint: Any) -> Any:
+    """A hint without ranges."""
+    if get_origin(hint) is Annotated:
+        return _bare(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        return reduce(or_, (_bare(part) for part in get_args(hint)))
+    return hint
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a value has a type that options use."""
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) in (Union, UnionType):
+        return any(_is(value, part) for part in get_args(hint))
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return value is None if hint is type(None) else isinstance(value, get_origin(hint) or hint)
+
+
+def _words(hint: Any) -> str:
+    parts = [part for part in get_args(hint) if part is not type(None)]
+    return " or ".join(part.__name__ if isinstance(part, type) else str(part) for part in parts) or hint.__name__
