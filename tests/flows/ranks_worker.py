@@ -9,7 +9,7 @@ import torch
 from torch import distributed
 
 from pushforward.flows.jko import GaussianJKO
-from pushforward.flows.kale import kale
+from pushforward.flows.kernel_gpa import kale
 from pushforward.flows.mmd import MMDFlow
 from pushforward.flows.sinkhorn import SinkhornFlow
 from pushforward.flows.sliced import SlicedFlow

@@ -10,8 +10,7 @@ import torch
 from pushforward.divergences import KL, PEARSON
 from pushforward.dynamics.integrate import integrate, rk4
 from pushforward.flows.jko import GaussianJKO
-from pushforward.flows.kale import kale
-from pushforward.flows.kernel_gpa import KernelGPA
+from pushforward.flows.kernel_gpa import KernelGPA, kale
 from pushforward.flows.mmd import MMDFlow
 from pushforward.flows.sinkhorn import SinkhornFlow
 from pushforward.flows.sliced import SlicedFlow

@@ -13,8 +13,7 @@ from pushforward.divergences import HELLINGER, JS, KL, KL_LIP, LOGD, PEARSON, RE
 from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.flows import dual
 from pushforward.flows.dual import best
-from pushforward.flows.kale import kale
-from pushforward.flows.kernel_gpa import KernelGPA
+from pushforward.flows.kernel_gpa import KernelGPA, kale
 from pushforward.flows.mmd import MMDFlow
 from pushforward.geometry import energy, imq, rbf
 from pushforward.randomness import Noise

@@ -23,7 +23,7 @@ from pushforward.geometry.kernels import KernelSums, rbf
 from pushforward.parallel.sharing import all_rows
 from pushforward.types import Logs, Samples, Scalar, Scores
 
-__all__ = ["KernelGPA"]
+__all__ = ["KernelGPA", "kale"]
 
 
 @dataclass
@@ -111,3 +111,28 @@ class KernelGPA:
         if f.d2f is not None:
             curvature = torch.where(weights > 0, 1 / (m * f.d2f(m * weights)), 0.0)
         return Level(value, weights, curvature, self.shift)
+
+
+def kale(kernel: KernelSums | Family = rbf, penalty: float = 0.1, *, tolerance: float = 1e-6) -> KernelGPA:
+    r"""KALE's flow: a `KernelGPA` of KL whose critic has no free constant, in KALE's unit.
+
+    .. math::
+        \mathrm{KALE}(q \| p) = (1 + \lambda)
+        \max_h\; \mathbb{E}_q h - \mathbb{E}_p (e^h - 1) - \tfrac{\lambda}{2} \|h\|_H^2, \qquad
+        v = -(1 + \lambda) \nabla h
+
+    From KL(q‖p) at lambda = 0 to :math:`\mathrm{MMD}^2 / 2` as lambda grows; finite wherever the supports lie.
+
+    Args:
+        kernel: A positive kernel, or a family, whose length is then the median distance of the first pooled sample.
+        penalty: Factor lambda: small is KL, and stiff; large is MMD.
+        tolerance: Gap to stop at, as a share of the divergence.
+
+    Raises:
+        UsageError: If the penalty is not positive.
+
+    References:
+        KALE flow: a relaxed KL gradient flow for probabilities with disjoint support (Glaser et al., 2021),
+        arXiv:2106.08929.
+    """
+    return KernelGPA(KL, kernel, penalty, shift=False, scale=1 + penalty, tolerance=tolerance)

@@ -81,8 +81,7 @@ def _flow(name: str, divergence: str, penalty: float, points: Dataset, rng: Rand
 
     from pushforward.divergences import locate
     from pushforward.errors import UsageError
-    from pushforward.flows.kale import kale
-    from pushforward.flows.kernel_gpa import KernelGPA
+    from pushforward.flows.kernel_gpa import KernelGPA, kale
     from pushforward.flows.mmd import MMDFlow
     from pushforward.flows.sinkhorn import SinkhornFlow
     from pushforward.flows.sliced import SlicedFlow
