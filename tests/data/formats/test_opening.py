@@ -227,3 +227,8 @@ def test_no_library_is_loaded_for_a_file_that_does_not_need_it(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_column_that_nobody_asked_for_is_not_worth_a_note(tmp_path):
+    (tmp_path / "t.csv").write_text(",u,v\n" + "".join(f"{i},{i % 5},1\n" for i in range(20)))
+    assert opened(tmp_path / "t.csv", "u").notes == ()

@@ -35,7 +35,8 @@ def read(path: Path, key: str | None = None, *, verbatim: bool = False) -> Conte
         verbatim: See `table`.
     """
     found, notes = table(path, verbatim=verbatim)
-    return Contents(str(path), chosen(found, key), found.names, partial(labels, found), notes=notes)
+    shown = notes if key is None else ()
+    return Contents(str(path), chosen(found, key), found.names, partial(labels, found), notes=shown)
 
 
 def table(path: Path, *, verbatim: bool = False) -> tuple[Table, tuple[str, ...]]:

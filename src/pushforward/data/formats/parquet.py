@@ -51,7 +51,7 @@ def read(path: Path, key: str | None = None) -> Contents:
             columns.append(["" if value is None else str(value) for value in column.to_pylist()])
     found = Table(path, tuple(named), tuple(columns), range(table.num_rows), "row", declared=declared)
     left = len(table.column_names) - len(named)
-    notes = ("an index that pandas stored is left out",) if left else ()
+    notes = ("an index that pandas stored is left out",) if left and key is None else ()
     return Contents(str(path), chosen(found, key), found.names, partial(labels, found), notes=notes)
 
 
