@@ -9,7 +9,7 @@ middle of the data is near its training rows by C_T too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,12 +20,11 @@ from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.core.permutation import p_value, relabellings
 from pushforward.metrics.core.reference import compare
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import Measure, Words
 
 __all__ = ["copies", "memorisation", "nearest_training"]
 
 Array = NDArray[np.float64]
-Words = dict[str, str | float | int]
 
 _POOL = 32  # a random half misses all of a fake's 32 nearest pool rows once in four thousand million times
 
@@ -61,7 +60,7 @@ def memorisation(
 
     Returns:
         `authenticity`: share of fakes farther from their nearest training row than that row is from its own nearest
-        one; the floor is the share of held-out rows for which that is so.
+        one; the floor is that share of held-out rows.
         `copying`: C_T, the rank-sum statistic z of distances to train, fakes against held-out rows; standard normal
         where fakes are as near as held-out data, far below 0 for copies. The p-value is for being nearer. The detail
         lists the `suspects` (rows of fake, worst first), their `nearest` training rows, the `distance` between them,
@@ -81,29 +80,15 @@ def memorisation(
         faithful is your synthetic data? (Alaa et al., 2022), arXiv:2102.08921.
     """
     rng = np.random.default_rng(seed)
-    rows = [np.sort(rng.permutation(len(x))[:max_n]) for x in (fake, real)]
-    shown = [x if len(x) <= max_n else x[torch.from_numpy(some).to(x.device)] for x, some in zip((fake, real), rows)]
-    q, p, t = (x.numpy() for x in compare(shown[0], shown[1], train, features) if x is not None)
-    to_train, place = _first(nearest(q, t, budget=budget, tick=_part(tick, 0, 0.3)))
-    held, held_place = _first(nearest(p, t, budget=budget, tick=_part(tick, 0.3, 0.5)))
-    # Only training rows that are someone's nearest need their own nearest one.
-    hit = np.unique(np.concatenate([place, held_place]))
-    apart, _ = _first(nearest(t[hit], t, own=hit, budget=budget, tick=_part(tick, 0.5, 0.8)))
-    own, held_own = apart[np.searchsorted(hit, place)], apart[np.searchsorted(hit, held_place)]
-
+    (rows, shown), (_, held) = (_cut(x, max_n, rng) for x in (fake, real))
+    q, p, t = (x.numpy() for x in compare(shown, held, train, features) if x is not None)
+    found = _near_training(q, p, t, budget, _part(tick, 0, 0.8))
     words: Words = {"max_n": max_n, "n_train": len(t), "seed": seed}
-    sizes = (len(q), len(p))
-    authentic = _authenticity(to_train > own, held > held_own, sizes, features.id, words)
-    # Against the distance usual around the row found: a blank image is near to others without being a copy.
-    unusual = np.divide(to_train, own, out=np.where(to_train > 0, np.inf, 0.0), where=own > 0)
-    worst = np.lexsort((to_train, unusual))[:suspects]
-    seen = {"suspects": rows[0][worst], "nearest": place[worst], "distance": to_train[worst]}
-    detail = {name: torch.from_numpy(x) for name, x in (seen | {"fake": to_train, "real": held}).items()}
     gap = _train_gap(q, p, t, permutations, rng, seed, budget, _part(tick, 0.8, 0.95))
     return {
-        "authenticity": authentic,
-        "copying": replace(_copying(to_train, held, features.id, words), detail=detail),
-        "near_copies": _near_copies(to_train, held, features.id, words),
+        "authenticity": _authenticity(found, features.id, words),
+        "copying": _copying(found, features.id, words, found.detail(rows, suspects)),
+        "near_copies": _near_copies(found.fake, found.real, features.id, words),
         "train_gap": replace(gap, features=features.id, protocol=words | gap.protocol),
         "duplicates": _duplicates(q, p, near, rng, features.id, words, budget, _part(tick, 0.95, 1)),
     }
@@ -160,6 +145,49 @@ def nearest_training(
     return torch.from_numpy(rows), torch.from_numpy(distances)
 
 
+@dataclass(frozen=True)
+class _Near:
+    """Distances to the nearest training row, and of that row to its own nearest one.
+
+    Attributes:
+        fake: Distances of fakes, (n,).
+        real: Distances of held-out rows, (m,).
+        place: The training rows nearest to the fakes, (n,).
+        own: Distances of these to their own nearest training rows, (n,).
+        own_real: The same for held-out rows, (m,).
+    """
+
+    fake: Array
+    real: Array
+    place: NDArray[np.int64]
+    own: Array
+    own_real: Array
+
+    def detail(self, rows: NDArray[np.int64], suspects: int) -> dict[str, Tensor]:
+        """The fakes most like copies, of which `rows` are the numbers, and all distances."""
+        # Against the distance usual around the row found: a blank image is near to others without being a copy.
+        unusual = np.divide(self.fake, self.own, out=np.where(self.fake > 0, np.inf, 0.0), where=self.own > 0)
+        worst = np.lexsort((self.fake, unusual))[:suspects]
+        seen = {"suspects": rows[worst], "nearest": self.place[worst], "distance": self.fake[worst]}
+        return {name: torch.from_numpy(x) for name, x in (seen | {"fake": self.fake, "real": self.real}).items()}
+
+
+def _cut(x: Tensor, most: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], Tensor]:
+    """At most so many rows of x, drawn and in their order: their numbers, and themselves."""
+    rows = np.sort(rng.permutation(len(x))[:most])
+    return rows, x if len(x) <= most else x[torch.from_numpy(rows).to(x.device)]
+
+
+def _near_training(q: Array, p: Array, t: Array, budget: int, tick: Callable[[float], None] | None) -> _Near:
+    """Where fakes and held-out rows lie among the training rows."""
+    fake, place = _first(nearest(q, t, budget=budget, tick=_part(tick, 0, 0.375)))
+    real, real_place = _first(nearest(p, t, budget=budget, tick=_part(tick, 0.375, 0.625)))
+    # Only training rows that are someone's nearest need their own nearest one.
+    hit = np.unique(np.concatenate([place, real_place]))
+    apart, _ = _first(nearest(t[hit], t, own=hit, budget=budget, tick=_part(tick, 0.625, 1)))
+    return _Near(fake, real, place, apart[np.searchsorted(hit, place)], apart[np.searchsorted(hit, real_place)])
+
+
 def _first(found: tuple[Array, NDArray[np.int64]]) -> tuple[Array, NDArray[np.int64]]:
     return found[0][:, 0], found[1][:, 0]
 
@@ -171,19 +199,18 @@ def _part(tick: Callable[[float], None] | None, start: float, stop: float) -> Ca
     return lambda done: tick(start + (stop - start) * done)
 
 
-def _authenticity(
-    fake: NDArray[np.bool_], real: NDArray[np.bool_], sizes: tuple[int, int], features: str, words: Words
-) -> Measure:
-    value, floor = float(fake.mean()), float(real.mean())
-    error = (value * (1 - value) / len(fake)) ** 0.5
+def _authenticity(found: _Near, features: str, words: Words) -> Measure:
+    value, floor = float((found.fake > found.own).mean()), float((found.real > found.own_real).mean())
+    n, m = len(found.fake), len(found.real)
     protocol = words | {"floor": "held-out rows", "se": "binomial"}
-    return Measure(value, floor, error, None, *sizes, features, "higher", protocol)
+    return Measure(value, floor, (value * (1 - value) / n) ** 0.5, None, n, m, features, "higher", protocol)
 
 
-def _copying(fake: Array, real: Array, features: str, words: Words) -> Measure:
+def _copying(found: _Near, features: str, words: Words, detail: dict[str, Tensor]) -> Measure:
     """Rank-sum z with the variance that ties leave."""
     from scipy.stats import mannwhitneyu, norm, tiecorrect
 
+    fake, real = found.fake, found.real
     n, m = len(fake), len(real)
     wins = float(mannwhitneyu(fake, real, use_continuity=False, method="asymptotic").statistic)
     _, ranks, counts = np.unique(np.concatenate([fake, real]), return_inverse=True, return_counts=True)
@@ -191,7 +218,7 @@ def _copying(fake: Array, real: Array, features: str, words: Words) -> Measure:
     spread = (n * m * (n + m + 1) / 12 * float(tiecorrect((ends - (counts - 1) / 2)[ranks]))) ** 0.5
     z = (wins - n * m / 2) / spread if spread > 0 else 0.0
     protocol = words | {"p": "one-sided: fakes nearer to train", "statistic": "Mann-Whitney z"}
-    return Measure(z, 0.0, None, float(norm.cdf(z)), n, m, features, "none", protocol)
+    return Measure(z, 0.0, None, float(norm.cdf(z)), n, m, features, "none", protocol, detail)
 
 
 def _near_copies(fake: Array, real: Array, features: str, words: Words, share: float = 0.01) -> Measure:

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor
 
-__all__ = ["Measure", "Plain", "Report", "compare_scores", "holm", "plain", "table", "test_values", "to_json"]
+__all__ = ["Measure", "Plain", "Report", "Words", "compare_scores", "holm", "plain", "table", "test_values", "to_json"]
 
 Plain = str | float | int | None | dict[str, str | float | int | None]
+
+Words = dict[str, str | float | int]
+"""What a number was had by: the entries of a `Measure.protocol` that a metric writes."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import Features, blocked
 from pushforward.metrics.core.moments import ticking
 from pushforward.metrics.core.reference import check_samples, subset
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import Measure, Words
 
 __all__ = ["ClassSums", "class_score", "class_sums"]
 
@@ -121,21 +121,28 @@ def class_score(
 
     groups = _grouped(fake, function, splits if splits > 1 else min(_GROUPS, n), block, rng, read)
     together = reduce(ClassSums.__add__, groups)
-    protocol: dict[str, str | float | int] = {"classes": len(together.total), "splits": splits, "seed": seed}
-    if splits > 1:
-        scores = np.array([group.score for group in groups])
-        value, error = float(scores.mean()), float(scores.std(ddof=1)) / splits**0.5
-        protocol |= {"std": float(scores.std(ddof=ddof)), "std_ddof": ddof, "se": "of the mean over splits"}
-    else:
-        left = np.array([(together - group).score for group in groups])
-        value, error = together.score, float(left.std()) * (len(groups) - 1) ** 0.5
-        protocol["se"] = f"jackknife over {len(groups)} groups"
+    protocol: Words = {"classes": len(together.total), "splits": splits, "seed": seed}
+    value, error, how = _over_splits(groups, ddof) if splits > 1 else _jackknife(groups, together)
+    protocol |= how
     floor = None
     if real is not None:
         floor = math.fsum(part.score for part in _grouped(real, function, splits, block, rng, read)) / splits
         protocol["floor"] = f"{len(real)} real samples"
     n_real, detail = 0 if real is None else len(real), {"mean_probabilities": together.total / n}
     return Measure(value, floor, error, None, n, n_real, identity, "higher", protocol, detail)
+
+
+def _over_splits(groups: list[ClassSums], ddof: int) -> tuple[float, float, Words]:
+    """Mean score of the splits, its error, and how it was had."""
+    scores = np.array([group.score for group in groups])
+    how: Words = {"std": float(scores.std(ddof=ddof)), "std_ddof": ddof, "se": "of the mean over splits"}
+    return float(scores.mean()), float(scores.std(ddof=1)) / len(groups) ** 0.5, how
+
+
+def _jackknife(groups: list[ClassSums], together: ClassSums) -> tuple[float, float, Words]:
+    """Score of all samples together, its error with each group left out, and how it was had."""
+    left = np.array([(together - group).score for group in groups])
+    return together.score, float(left.std()) * (len(groups) - 1) ** 0.5, {"se": f"jackknife over {len(groups)} groups"}
 
 
 def _grouped(

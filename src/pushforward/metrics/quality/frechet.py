@@ -23,7 +23,7 @@ from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.held import HELD_VALUES, held, split_rows
 from pushforward.metrics.core.moments import Moments, moments, ticking
 from pushforward.metrics.core.reference import check_compared, subset
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import Measure, Words
 
 __all__ = ["Moments", "frechet", "frechet_distance", "frechet_floor", "frechet_rows", "frechet_se", "moments"]
 
@@ -126,7 +126,7 @@ def frechet_distance(
     if draws < 1 or len(fake) % draws:
         raise DataError(f"fake has {len(fake)} samples, not a multiple of {draws} draws: give whole sets")
     n, m, dim = len(fake) // draws, len(real), features(real[:1]).shape[1]
-    protocol: dict[str, str | float | int] = {"covariance": "ddof 1", "dim": dim}
+    protocol: Words = {"covariance": "ddof 1", "dim": dim}
     if min(n, m) < 2 * dim:
         name = "fake" if n <= m else "real"
         remedy = f"give at least {2 * dim}, use the unbiased mmd, or pass small=True and read it against its floor"

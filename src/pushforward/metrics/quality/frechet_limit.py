@@ -21,7 +21,7 @@ from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.moments import Moments, moments, ticking
 from pushforward.metrics.core.reference import check_compared
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.quality.frechet import frechet
 
 __all__ = ["frechet_limit"]
@@ -60,13 +60,7 @@ def frechet_limit(
     References:
         Effectively unbiased FID and Inception score (Chong & Forsyth, 2020), arXiv:1911.07023.
     """
-    check_compared(fake, real)
-    if sizes < 3:
-        raise UsageError(f"sizes is {sizes}: a line and its scatter need at least 3, 15 is usual")
-    n, m, dim = len(fake), len(real), features(real[:1]).shape[1]
-    if min(n, m) < 4 * dim:
-        name = "fake" if n <= m else "real"
-        raise DataError(f"{name} has {min(n, m)} samples for {dim} features: give at least {4 * dim} to extrapolate")
+    n, m, dim = _checked(fake, real, features, sizes)
     rng, read = np.random.default_rng(seed), ticking(tick, n + m)
 
     def nested(x: Tensor) -> Iterator[Moments]:
@@ -77,10 +71,8 @@ def frechet_limit(
     points = [(q.n, p.n, frechet(q, p)) for q, p in zip(nested(fake), nested(real), strict=True)]
     rows_q, rows_p, distances = np.array(points).T
     # The bias goes with 1/n + 1/m; as a share of the full sample's this is 1/s, also after rounding to whole rows.
-    shares = (1 / n + 1 / m) / (1 / rows_q + 1 / rows_p)
-    slopes = np.diff(shares * distances) / np.diff(shares)
-    value, error = float(np.average(slopes, weights=np.diff(shares))), float(slopes.std(ddof=1) / len(slopes) ** 0.5)
-    protocol: dict[str, str | float | int] = {
+    value, error = _slope((1 / n + 1 / m) / (1 / rows_q + 1 / rows_p), distances)
+    protocol: Words = {
         "estimator": "extrapolated to infinite samples, noisy",
         "covariance": "ddof 1",
         "dim": dim,
@@ -92,6 +84,27 @@ def frechet_limit(
     }
     detail = {"size": torch.from_numpy(rows_q), "distance": torch.from_numpy(distances)}
     return Measure(value, 0.0, error, None, n, m, features.id, "lower", protocol, detail)
+
+
+def _checked(fake: Tensor, real: Tensor, features: Features, sizes: int) -> tuple[int, int, int]:
+    """Numbers of fakes, of data and of features, if these allow a line through so many sizes."""
+    check_compared(fake, real)
+    if sizes < 3:
+        raise UsageError(f"sizes is {sizes}: a line and its scatter need at least 3, 15 is usual")
+    n, m, dim = len(fake), len(real), features(real[:1]).shape[1]
+    if min(n, m) < 4 * dim:
+        name = "fake" if n <= m else "real"
+        raise DataError(f"{name} has {min(n, m)} samples for {dim} features: give at least {4 * dim} to extrapolate")
+    return n, m, dim
+
+
+def _slope(shares: NDArray[np.float64], distances: NDArray[np.float64]) -> tuple[float, float]:
+    """Slope of share times distance over the share s: the limit where the distance is limit + bias / s. And its error.
+
+    The mean of the slopes between neighbouring sizes, which share no rows but those both hold already.
+    """
+    slopes = np.diff(shares * distances) / np.diff(shares)
+    return float(np.average(slopes, weights=np.diff(shares))), float(slopes.std(ddof=1) / len(slopes) ** 0.5)
 
 
 def _increments(n: int, shares: NDArray[np.float64], rng: np.random.Generator) -> list[Tensor]:

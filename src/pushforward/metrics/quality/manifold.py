@@ -24,7 +24,7 @@ from torch import Tensor
 
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.reference import check_compared, subset
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.quality.balls import Cover, cover, squared_radii
 
 __all__ = ["manifold", "null_coverage"]
@@ -100,7 +100,7 @@ def manifold(
         tick(1.0)
 
     noise = (1 / n + 1 / m) ** 0.5
-    protocol: dict[str, str | float | int] = {"k": k, "balls": "closed", "max_n": max_n, "seed": seed}
+    protocol: Words = {"k": k, "balls": "closed", "max_n": max_n, "seed": seed}
 
     def measure(value: float, floor: float | None, words: str, spread: float, detail: dict[str, Tensor]) -> Measure:
         record = protocol | {"floor": words, "se": "over points, root of 1/n + 1/m"}

@@ -16,7 +16,7 @@ from torch import Tensor
 from pushforward.errors import DataError
 from pushforward.metrics.core.features import blocked
 from pushforward.metrics.core.reference import check_samples
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.quality.modes import expected_modes, labels_of, probabilities
 
 __all__ = ["expected_kl", "stack_digits", "stacked_modes"]
@@ -91,15 +91,12 @@ def stacked_modes(
     n, digits = len(fake), probabilities(shares, 10)
     triples = np.einsum("a,b,c->abc", digits, digits, digits).reshape(-1)
     counts = _counts(fake, classify)
-    frequencies = counts / n
     value = float(_divergence(counts))
 
     # Only draws from the law itself know this statistic's law where modes hold few samples each.
     null = _divergence(np.random.default_rng(seed).multinomial(n, triples, size=draws)) if draws else np.empty(0)
     p = (1 + int((null >= value - 1e-12).sum())) / (draws + 1) if draws else None
-    spread = float(frequencies @ np.square(np.log(np.where(counts > 0, 1000 * frequencies, 1)))) - value**2
-    error = max(0.0, spread / n) ** 0.5
-    protocol: dict[str, str | float | int] = {"modes": 1000, "samples": n, "channel_classifier": features}
+    protocol: Words = {"modes": 1000, "samples": n, "channel_classifier": features}
     protocol["shares"] = "equal" if shares is None else "given"
     if n != _PUBLISHED:
         protocol["note"] = f"{n} samples, published counts use {_PUBLISHED}: compare with the floor only"
@@ -111,7 +108,7 @@ def stacked_modes(
     detail = {"counts": torch.from_numpy(counts.reshape(10, 10, 10)), "null": torch.from_numpy(null)}
     return {
         "stacked_modes": captured,
-        "stacked_kl": Measure(value, floor, error, p, n, 0, features, "lower", words, detail),
+        "stacked_kl": Measure(value, floor, _error(counts), p, n, 0, features, "lower", words, detail),
     }
 
 
@@ -145,6 +142,14 @@ def _counts(fake: Tensor, classify: Callable[[Tensor], Tensor]) -> NDArray[np.in
     for channel in range(3):
         label = 10 * label + labels_of(blocked(classify, fake[:, channel : channel + 1]), len(fake), 10)
     return np.bincount(label, minlength=1000)
+
+
+def _error(counts: NDArray[np.int64]) -> float:
+    """Standard error of KL to the uniform law, to first order: the spread of log-frequencies over the samples."""
+    n = counts.sum()
+    logs = np.log(np.where(counts > 0, 1000 * counts / n, 1))
+    spread = float(counts / n @ np.square(logs)) - float(_divergence(counts)) ** 2
+    return max(0.0, spread / n) ** 0.5
 
 
 def _divergence(counts: NDArray[np.int64]) -> NDArray[np.float64]:

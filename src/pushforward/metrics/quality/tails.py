@@ -23,7 +23,7 @@ from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.permutation import permutation_measure, relabellings
 from pushforward.metrics.core.reference import compare, subset
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import Measure, Words
 
 __all__ = ["Quantiles", "Side", "hill", "quantile_band", "survival", "tail_values", "tails"]
 
@@ -195,39 +195,25 @@ def tails(
     q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
     p = subset(p, max_n, np.random.default_rng(seed))
     side = side or ("both" if bool((p < 0).any()) else "upper")
-    labels = [str(k) for k in range(q.shape[1])] if names is None else list(names)
-    if len(labels) != q.shape[1]:
-        raise UsageError(f"{len(labels)} names for {q.shape[1]} columns: give one each")
-    columns = labels if len(labels) <= max_columns else []
-    known = [*columns, "norm"] if len(labels) > 1 else labels
-
-    least = min(len(q), len(p))
-    if least < max(10 * _LEAST, 2 / share):
-        wanted = int(np.ceil(max(10 * _LEAST, 2 / share)))
+    if names is not None and len(names) != q.shape[1]:
+        raise UsageError(f"{len(names)} names for {q.shape[1]} columns: give one each")
+    least, wanted = min(len(q), len(p)), int(np.ceil(max(10 * _LEAST, 2 / share)))
+    if least < wanted:
         raise DataError(f"{least} rows are too few to see tails at share {share:g}: give at least {wanted} of each")
-    own = [_columns(tail_values(x, side), len(columns)) for x in (q, p)]
-    protocol: dict[str, str | float | int] = {"share": share, "side": side, "max_n": max_n, "seed": seed}
-    measures: dict[str, Measure] = {}
-    for k, name in enumerate(known):
-        key = "hill" if names is None and len(labels) == 1 else f"hill[{name}]"
-        index = _index(own[0][:, k], own[1][:, k], share, features.id, protocol)
-        if index is not None:
-            measures[key] = index
-    pool = _columns(tail_values(torch.cat([q, p]), side), len(columns))
-    levels = np.geomspace(0.1, _LEAST / least, 12)
+    count = q.shape[1] if q.shape[1] <= max_columns else 0
+    own, other, pool = (_columns(tail_values(x, side), count) for x in (q, p, torch.cat([q, p])))
+    protocol: Words = {"share": share, "side": side, "max_n": max_n, "seed": seed}
+    indices = {
+        key: index
+        for k, key in enumerate(_keys(names, q.shape[1], count))
+        if (index := _index(own[:, k], other[:, k], share, features.id, protocol)) is not None
+    }
     lines = relabellings(len(q), len(p), permutations, seed=seed).numpy()
-    values, seen = np.zeros(len(lines)), np.empty((2, len(levels), len(known)))
-    for k in range(len(known)):
-        ratios, seen[..., k] = _ratios(pool[:, k].numpy(), lines, levels, budget)
-        values = np.maximum(values, ratios)
-        if tick:
-            tick((k + 1) / len(known))
-    found = permutation_measure(
-        torch.from_numpy(values), (len(q), len(p)), features.id, protocol | {"levels": len(levels), "to_rows": _LEAST}
-    )
-    for name, x in (("levels", levels), ("fake", seen[0]), ("real", seen[1])):
-        found.detail[name] = torch.from_numpy(x)
-    return measures | {"tail_ratio": found}
+    values, detail = _largest(pool.numpy(), lines, np.geomspace(0.1, _LEAST / least, 12), budget, tick)
+    protocol |= {"levels": len(detail["levels"]), "to_rows": _LEAST}
+    found = permutation_measure(torch.from_numpy(values), (len(q), len(p)), features.id, protocol)
+    found.detail.update(detail)
+    return indices | {"tail_ratio": found}
 
 
 def _columns(x: Tensor, count: int) -> Tensor:
@@ -235,7 +221,7 @@ def _columns(x: Tensor, count: int) -> Tensor:
     return x if x.shape[1] == 1 else torch.cat([x[:, :count], x.norm(dim=1, keepdim=True)], 1)
 
 
-def _index(q: Tensor, p: Tensor, share: float, features: str, protocol: dict[str, str | float | int]) -> Measure | None:
+def _index(q: Tensor, p: Tensor, share: float, features: str, protocol: Words) -> Measure | None:
     """Index of q next to that of p; None where neither has one, as the levels of a category have none."""
     (value, error), (floor, floor_error) = (_quiet(x, share) for x in (q, p))
     if not np.isfinite([value, floor]).any():
@@ -252,6 +238,27 @@ def _quiet(x: Tensor, share: float) -> tuple[float, float]:
         return hill(x, share)
     except DataError:
         return float("nan"), float("nan")
+
+
+def _keys(names: Sequence[str] | None, dim: int, count: int) -> list[str]:
+    """What the indices of the columns looked at are called; the lengths of the rows come last."""
+    if dim == 1:
+        return ["hill"] if names is None else [f"hill[{names[0]}]"]
+    return [f"hill[{k if names is None else names[k]}]" for k in range(count)] + ["hill[norm]"]
+
+
+def _largest(
+    pool: Array, lines: NDArray[np.bool_], levels: Array, budget: int, tick: Callable[[float], None] | None
+) -> tuple[Array, dict[str, Tensor]]:
+    """Largest |log ratio| over the columns of the pool for each labelling, and the quantiles of the first."""
+    values, seen = np.zeros(len(lines)), np.empty((2, len(levels), pool.shape[1]))
+    for k in range(pool.shape[1]):
+        ratios, seen[..., k] = _ratios(pool[:, k], lines, levels, budget)
+        values = np.maximum(values, ratios)
+        if tick:
+            tick((k + 1) / pool.shape[1])
+    shown = {"levels": levels, "fake": seen[0], "real": seen[1]}
+    return values, {name: torch.from_numpy(x) for name, x in shown.items()}
 
 
 def _ratios(pool: Array, lines: NDArray[np.bool_], levels: Array, budget: int) -> tuple[Array, Array]:

@@ -22,7 +22,7 @@ from torch import Tensor
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.reference import compare, real_floor, subset
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import Measure, Words
 
 __all__ = ["directions", "sliced_w2", "sliced_wasserstein", "w1", "w2", "wasserstein", "wasserstein_1d"]
 
@@ -189,7 +189,7 @@ def sliced_w2(
         mean, _ = real_floor(distance, torch.cat([p, t]), None, sizes, repeats=repeats, seed=seed, rate=0.5)
     unscaled = float(np.mean(drawn))
     spread = float(np.std(drawn, ddof=1)) * mean / unscaled if len(drawn) > 1 and unscaled > 0 else 0.0
-    protocol: dict[str, str | float | int] = {"seed": seed, "projections": along.shape[1], "max_n": max_n}
+    protocol: Words = {"seed": seed, "projections": along.shape[1], "max_n": max_n}
     protocol |= {"floor": how, "se": "directions and samples"}
     noise = _noise(_array(q), _array(used)) / (2 * value) if value > 0 else 0.0
     return Measure(
@@ -226,7 +226,7 @@ def _exact(
 
     value = distance(subset(q, n, rng), subset(p, n, rng))
     floor, how = real_floor(distance, p, t, (n, n), repeats=repeats, seed=seed)
-    protocol: dict[str, str | float | int] = {"seed": seed, "max_n": max_n, "floor": how}
+    protocol: Words = {"seed": seed, "max_n": max_n, "floor": how}
     return Measure(value, floor, None, None, n, n, features.id, "lower", protocol)
 
 

@@ -22,7 +22,7 @@ from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.permutation import halves, label_sums, p_value, relabellings
 from pushforward.metrics.core.reference import compare, subset
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.two_sample.perceptron import outputs, weights
 
 __all__ = ["Classifier", "boosting", "c2st", "c2st_score", "logistic", "nearest", "network"]
@@ -111,36 +111,31 @@ def c2st(
     if not 0 < test_fraction < 1:
         raise UsageError(f"test_fraction is {test_fraction}: give a share between 0 and 1, such as 0.5")
     q, p = _balanced(fake, real, features, max_n, seed)
-    rng = np.random.default_rng(seed)
+    rng, report = np.random.default_rng(seed), tick or (lambda _: None)
     (q_fit, q), (p_fit, p) = halves(q, rng, 1 - test_fraction), halves(p, rng, 1 - test_fraction)
     fitted, scores = _scores(classifier(seed), (q_fit, p_fit), (q, p))
-    if tick is not None:
-        tick(0.9)
-    t = len(q)
-    right = _right(scores[:t], scores[t:])
+    report(0.9)
+    t, right = len(q), _right(*scores.chunk(2))
+    differences = _differences(scores, relabellings(t, t, permutations, seed=seed), rng, budget)
+    fitted_on = f"{len(q_fit)} and {len(p_fit)} other rows"
+    protocol: Words = {"classifier": _name(classifier, fitted), "fitted_on": fitted_on}
+    protocol |= {"statistic": "difference of mean held-out scores", "binomial_p": _binomial_p(right, 2 * t)}
+    protocol |= {"permutations": permutations, "se": "binomial, over held-out rows", "seed": seed, "max_n": max_n}
     accuracy = right / (2 * t)
-    labels = relabellings(t, t, permutations, seed=seed)
-    # Votes of neighbours tie. A lot for each row, drawn without a look at its label, breaks the ties and keeps p
-    # uniform. Where all rows score alike they stay alike: then there is no difference at all.
-    lots = torch.from_numpy(rng.random(2 * t)) * (1e-9 if bool((scores != scores[0]).any()) else 0.0)
-    sums = label_sums(labels, scores - scores.mean() + lots - lots.mean(), budget=budget)
-    differences = 2 * sums / t
-    protocol: dict[str, str | float | int] = {
-        "classifier": _name(classifier, fitted),
-        "fitted_on": f"{len(q_fit)} and {len(p_fit)} other rows",
-        "statistic": "difference of mean held-out scores",
-        "binomial_p": _binomial_p(right, 2 * t),
-        "permutations": permutations,
-        "se": "binomial, over held-out rows",
-        "seed": seed,
-        "max_n": max_n,
-    }
     error = (accuracy * (1 - accuracy) / (2 * t)) ** 0.5
     detail = {"null": differences[1:], "statistic": differences[:1], "fake": scores[:t], "real": scores[t:]}
-    if tick is not None:
-        tick(1.0)
-    p_permuted = p_value(differences, 1e-12)
-    return Measure(accuracy, 0.5, error, p_permuted, t, t, features.id, "lower", protocol, detail)
+    report(1.0)
+    return Measure(accuracy, 0.5, error, p_value(differences, 1e-12), t, t, features.id, "lower", protocol, detail)
+
+
+def _differences(scores: Tensor, labels: Tensor, rng: np.random.Generator, budget: int) -> Tensor:
+    """Mean score of the first kind less that of the other under each labelling, the true one first.
+
+    Votes of neighbours tie. A lot for each row, drawn without a look at its label, breaks the ties and keeps p uniform.
+    Where all rows score alike they stay alike: then there is no difference at all.
+    """
+    lots = torch.from_numpy(rng.random(len(scores))) * (1e-9 if bool((scores != scores[0]).any()) else 0.0)
+    return 4 * label_sums(labels, scores - scores.mean() + lots - lots.mean(), budget=budget) / len(scores)
 
 
 def c2st_score(
@@ -185,7 +180,7 @@ def c2st_score(
         fitted, scores = _scores(classifier(seed), (q[~a], p[~b]), (q[a], p[b]))
         right += _right(scores[: int(a.sum())], scores[int(a.sum()) :])
         name = _name(classifier, fitted)
-    protocol: dict[str, str | float | int] = {"classifier": name, "folds": folds, "seed": seed, "max_n": max_n}
+    protocol: Words = {"classifier": name, "folds": folds, "seed": seed, "max_n": max_n}
     protocol["note"] = "no p-value: the folds share the rows they were fitted on; c2st is the test"
     return Measure(right / (2 * len(q)), 0.5, None, None, len(q), len(q), features.id, "lower", protocol)
 

@@ -9,7 +9,7 @@ A network :math:`\varphi`, both lengths and :math:`\epsilon \in (0, 1)` maximise
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from pushforward.geometry.kernels import median_bandwidth, squared_distances
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.permutation import halves, permutation_measure, relabellings
 from pushforward.metrics.core.reference import compare, subset
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.two_sample.perceptron import outputs, weights
 from pushforward.metrics.two_sample.quadratic import relabelled_mmd, signal_to_noise
 
@@ -157,29 +157,13 @@ def deep_kernel_test(
     (q_other, q), (p_other, p) = halves(q, rng, train_fraction), halves(p, rng, train_fraction)
     report = tick or (lambda _: None)
     kernel = learn_kernel(q_other, p_other, steps=steps, rate=rate, seed=seed, tick=lambda done: report(0.8 * done))
-
-    def matrices(x: Tensor, y: Tensor) -> Iterator[Tensor]:
-        yield kernel.matrix(x, y)
-
-    values, rounding = relabelled_mmd(
-        kernel.embed(torch.cat([q, p])),
-        relabellings(len(q), len(p), permutations, seed=seed),
-        matrices,
-        budget=budget,
-        tick=lambda done: report(0.8 + 0.2 * done),
-    )
-    protocol: dict[str, str | float | int] = {
-        "kernel": "deep",
-        "estimator": "unbiased",
-        "chosen_on": f"{len(q_other)} and {len(p_other)} other rows",
-        "steps": steps,
-        "rate": rate,
-        "seed": seed,
-        "max_n": max_n,
-    }
-    return permutation_measure(
-        values[0], (len(q), len(p)), features.id, protocol, floor=0.0, rounding=float(rounding[0])
-    )
+    labels, sizes = relabellings(len(q), len(p), permutations, seed=seed), (len(q), len(p))
+    values, rounding = relabelled_mmd(kernel.embed(torch.cat([q, p])), labels, lambda x, y: iter([kernel.matrix(x, y)]),
+                                      budget=budget, tick=lambda done: report(0.8 + 0.2 * done))  # fmt: skip
+    other = f"{len(q_other)} and {len(p_other)} other rows"
+    protocol: Words = {"kernel": "deep", "estimator": "unbiased", "chosen_on": other}
+    protocol |= {"steps": steps, "rate": rate, "seed": seed, "max_n": max_n}
+    return permutation_measure(values[0], sizes, features.id, protocol, floor=0.0, rounding=float(rounding[0]))
 
 
 def _draw(rows: int, n: int, rng: torch.Generator) -> Tensor:

@@ -21,13 +21,24 @@ from pushforward.geometry.kernels import Kernel, energy, median_bandwidth, multi
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.permutation import halves, permutation_measure, relabellings
 from pushforward.metrics.core.reference import compare, subset
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.two_sample.quadratic import Matrices, relabelled_mmd, row_sums, signal_to_noise
 
-__all__ = ["energy_distance", "mmd", "mmd_permutations", "mmd_squared"]
+__all__ = ["Bandwidth", "energy_distance", "mmd", "mmd_permutations", "mmd_squared"]
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Multiples of the median distance: the lengths that are averaged, chosen from, or maximised over."""
+
+Bandwidth = Literal["pooled", "split", "aggregated"]
+"""How a kernel's length is chosen, which is known up to a factor of a few: 1/4 to 4 times the median distance.
+
+To try all of these on the rows tested and report the best would double the rate of false alarms. Three ways keep it:
+
+- "pooled": the mean of the kernels at these lengths. All rows are tested.
+- "split": the one length with the largest `signal_to_noise` on half of the rows, tested on the other half.
+- "aggregated": the largest over the lengths of MMD² in standard deviations from the mean, both over all labellings;
+  every relabelling chooses its own length. All rows are tested; the value is that maximum.
+"""
 
 
 def mmd_squared(q: Tensor, p: Tensor, kernel: Kernel, *, biased: bool = False, budget: int = 2**26) -> float:
@@ -77,7 +88,7 @@ def mmd(
     *,
     kernel: Kernel | None = None,
     family: Callable[[float], Kernel] = rbf,
-    bandwidth: Literal["pooled", "split", "aggregated"] = "pooled",
+    bandwidth: Bandwidth = "pooled",
     biased: bool = False,
     permutations: int = 200,
     max_n: int = 2000,
@@ -86,15 +97,6 @@ def mmd(
     tick: Callable[[float], None] | None = None,
 ) -> Measure:
     r"""MMD² with its permutation p-value :math:`(1 + \#\{T_b \ge T_0\}) / (B + 1)`, exact for independent samples.
-
-    A kernel's length is known up to a factor of a few: 1/4 to 4 times the median distance of the pooled sample. To
-    try all of these on the rows tested and report the best would double the rate of false alarms. Three ways that
-    keep it:
-
-    - "pooled": the mean of the kernels at these lengths. All rows are tested.
-    - "split": the one length with the largest `signal_to_noise` on half of the rows, tested on the other half.
-    - "aggregated": the largest over the lengths of MMD² in standard deviations from the mean, both over all
-      labellings; every relabelling chooses its own length. All rows are tested; the value is that maximum.
 
     The floor is 0 for the unbiased estimate, whose mean it is for equal laws, else the mean of the relabelled values;
     `protocol["null_95"]` is their 95 % quantile and `detail["null"]` holds them.
@@ -105,7 +107,7 @@ def mmd(
         features: The feature space.
         kernel: A radial kernel, fixed in advance; its length is then not chosen at all.
         family: Constructor of a kernel from its length, such as `geometry.imq`.
-        bandwidth: How the length is chosen.
+        bandwidth: How the length is chosen; see `Bandwidth`.
         biased: V-statistic instead of U-statistic; see `mmd_squared`.
         permutations: Relabellings B.
         max_n: Rows used of each; more are subsampled.
@@ -121,26 +123,15 @@ def mmd(
         A kernel two-sample test (Gretton et al., 2012); MMD aggregated two-sample test (Schrab et al., 2023),
         arXiv:2110.15073, for the maximum over lengths.
     """
-    if kernel is not None and bandwidth != "pooled":
-        raise UsageError(f"bandwidth is {bandwidth!r} beside a kernel of set length: give its family instead")
-    if bandwidth == "aggregated" and permutations < 1:
-        raise UsageError("bandwidth is 'aggregated' without relabellings, which give its unit: set permutations")
+    _check_choice(bandwidth, kernel, permutations)
     q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
     rng = np.random.default_rng(seed)
-    p = subset(p, max_n, rng)
-    protocol: dict[str, str | float | int] = {"choice": "fixed" if kernel else bandwidth}
-    if bandwidth == "split":
-        (q_other, q), (p_other, p) = halves(q, rng), halves(p, rng)
-        kernels = [_most_telling(_at_lengths(family, q_other, p_other, seed), q_other, p_other, budget)]
-        protocol["chosen_on"] = f"{len(q_other)} and {len(p_other)} other rows"
-    elif bandwidth == "aggregated":
-        kernels = _at_lengths(family, q, p, seed)
-    else:
-        kernels = [kernel or multiscale(family, median_bandwidth(q, p, seed=seed), FACTORS)]
+    protocol: Words = {"choice": "fixed" if kernel else bandwidth}
+    kernels, q, p, other = _chosen(bandwidth, kernel or family, q, subset(p, max_n, rng), rng, seed, budget)
+    protocol |= other
     labels = relabellings(len(q), len(p), permutations, seed=seed)
-    many, rounding = relabelled_mmd(
-        torch.cat([q, p]), labels, _radial(kernels), biased=biased, budget=budget, tick=tick
-    )
+    pool, matrices = torch.cat([q, p]), _radial(kernels)
+    many, rounding = relabelled_mmd(pool, labels, matrices, biased=biased, budget=budget, tick=tick)
     values, error, best = many[0], float(rounding[0]), kernels[0]
     if bandwidth == "aggregated":
         spread = (many - many.mean(1, keepdim=True)) / many.std(1, keepdim=True).clamp_min(1e-300)
@@ -200,6 +191,34 @@ def _radial(kernels: Sequence[Kernel]) -> Matrices:
         return (kernel.profile(squared) for kernel in kernels)
 
     return matrices
+
+
+def _check_choice(bandwidth: Bandwidth, kernel: Kernel | None, permutations: int) -> None:
+    if kernel is not None and bandwidth != "pooled":
+        raise UsageError(f"bandwidth is {bandwidth!r} beside a kernel of set length: give its family instead")
+    if bandwidth == "aggregated" and permutations < 1:
+        raise UsageError("bandwidth is 'aggregated' without relabellings, which give its unit: set permutations")
+
+
+def _chosen(
+    how: Bandwidth,
+    kernel: Kernel | Callable[[float], Kernel],
+    q: Tensor,
+    p: Tensor,
+    rng: np.random.Generator,
+    seed: int,
+    budget: int,
+) -> tuple[list[Kernel], Tensor, Tensor, Words]:
+    """Kernels to test with, the rows left to test, and what must be said of the rows that were not."""
+    if isinstance(kernel, Kernel):
+        return [kernel], q, p, {}
+    if how == "split":
+        (q_other, q), (p_other, p) = halves(q, rng), halves(p, rng)
+        best = _most_telling(_at_lengths(kernel, q_other, p_other, seed), q_other, p_other, budget)
+        return [best], q, p, {"chosen_on": f"{len(q_other)} and {len(p_other)} other rows"}
+    if how == "aggregated":
+        return _at_lengths(kernel, q, p, seed), q, p, {}
+    return [multiscale(kernel, median_bandwidth(q, p, seed=seed), FACTORS)], q, p, {}
 
 
 def _at_lengths(family: Callable[[float], Kernel], q: Tensor, p: Tensor, seed: int) -> list[Kernel]:
