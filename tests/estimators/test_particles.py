@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from sklearn.datasets import make_moons
 
 from pushforward import ParticleFlow
 from pushforward.errors import DataError, UsageError
 from pushforward.flows.mmd import MMDFlow
 from pushforward.flows.sinkhorn import SinkhornFlow
+from pushforward.training.checkpoint import digest_of
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -148,3 +153,21 @@ def test_without_recording_nothing_is_carried():
     with pytest.raises(UsageError, match="record=1"):
         model.transport(moons(1))
     assert model.sample(5, 0).shape == (5, 2)
+
+
+def test_a_warm_up_is_counted_in_calls_of_the_critic_also_where_an_older_file_counted_updates(tmp_path):
+    model = flow(steps=2, critic_steps=3, warmup=4).fit(moons(0), tracers=moons(1)[:5])
+    model.save(path := tmp_path / "new.safetensors")
+    assert ParticleFlow.load(path).warmup == 4
+    with safe_open(path, "pt") as file:
+        header = dict(file.metadata())
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    run = json.loads(header["run"])
+    assert run.pop("format") == 2
+    run["params"]["warmup"] = 10
+    tensors["extra"] = tensors.pop("tracers")
+    header = {"run": json.dumps(run), "resume": ""}
+    save_file(tensors, path, header | {"digest": digest_of(tensors, header)})
+    old = ParticleFlow.load(path)
+    assert old.warmup == 4
+    np.testing.assert_array_equal(old.tracers_, model.tracers_)

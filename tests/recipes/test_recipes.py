@@ -8,7 +8,7 @@ import torch
 from pushforward.divergences import KL_LIP, W1, logistic
 from pushforward.errors import UsageError
 from pushforward.recipes import RECIPES
-from pushforward.recipes.checks import recipe
+from pushforward.recipes.checks import arguments_of, recipe
 from pushforward.settings.groups import Loop, Pace
 from pushforward.settings.options import options_of
 from pushforward.training.state import weights
@@ -120,3 +120,7 @@ def test_groups_that_share_a_name_and_words_about_no_option_are_refused():
     for function, said in ((twice, "steps"), (strange, "nothing")):
         with pytest.raises(TypeError, match=said):
             recipe(function)
+
+
+def test_arguments_of_older_runs_go_by_the_names_of_today():
+    assert arguments_of({"arguments": {"extra": 3, "steps": 2}}) == {"tracers": 3, "steps": 2}

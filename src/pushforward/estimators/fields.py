@@ -6,7 +6,7 @@ import math
 import os
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,17 +15,17 @@ from torch.optim import SGD
 from pushforward.divergences import Divergence, locate
 from pushforward.dynamics.integrate import named
 from pushforward.estimators import store
+from pushforward.flows.bounded import bounded_critic
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
-from pushforward.nets import lipschitz
 from pushforward.randomness import Noise
+from pushforward.settings.groups import Bound, Constraint, Critic
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import linear
 from pushforward.types import Labels, Replayable, Samples, Schedule
 
-__all__ = ["Constraint", "CriticShape", "Field", "Pace"]
+__all__ = ["CriticShape", "Field", "Pace"]
 
-Constraint = Literal["auto", "bjorck", "spectral", "reference", "penalty"]
 HOLD = 0.5  # share of the steps before they shorten
 
 
@@ -46,15 +46,16 @@ class CriticShape:
     width: int
     depth: int
     slope: float
-    constraint: str
+    constraint: Constraint
     classes: int = 0
 
     def critic(self) -> nn.Module:
         """A critic with fresh weights."""
-        mode: lipschitz.Mode = "none" if self.constraint == "penalty" else self.constraint  # pyright: ignore[reportAssignmentType]
-        activation = nn.Softplus if self.constraint == "penalty" else None
-        return lipschitz.critic(self.event, width=self.width, depth=self.depth, slope=self.slope, mode=mode,
-                                classes=self.classes, activation=activation)  # fmt: skip
+        return bounded_critic(self.event, self.options(), Bound(self.constraint), classes=self.classes)
+
+    def options(self, rate: float = 0.0, critic_steps: int = 1) -> Critic:
+        """What it is built from, and how it learns."""
+        return Critic("", self.slope, self.width, self.depth, rate, critic_steps)
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,13 @@ from pushforward.divergences import Divergence, locate
 from pushforward.errors import DataError
 from pushforward.estimators import store
 from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
-from pushforward.flows.critic import CriticFlow
+from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
-from pushforward.nets import autoencoder, lipschitz
+from pushforward.nets import autoencoder
 from pushforward.randomness import Noise
+from pushforward.settings.groups import Critic
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.training.state import load_state, place, weights
@@ -322,12 +323,11 @@ class LatentFlow(BaseEstimator):
 
     def _particles(self, codes: Tensor, divergence: Divergence, rng: Noise, seed: int) -> Particles:
         """Particles in code space under a critic of bounded slope, which has learned nothing yet."""
-        net = build(
-            lambda: lipschitz.critic(codes.shape[1], width=self.width, depth=self.depth, slope=self.slope), seed
-        )
+        options = Critic("", self.slope, self.width, self.depth, self.lr, self.critic_steps)
+        net = build(lambda: bounded_critic(codes.shape[1], options), seed)
         calls = (self.steps + self.warmup) * self.critic_steps
         adam = partial(Adam, lr=self.lr, betas=(0.5, 0.9), fused=True)
-        flow = CriticFlow(Learner(net, adam, schedule=cosine(calls, last=LAST)), divergence, steps=self.critic_steps)
+        flow = bounded_flow(net, options, divergence, adam, schedule=cosine(calls, last=LAST))
         return Particles(flow, codes, self.step, rng, record=True, warmup=self.warmup, diagnose=0,
                          schedule=cosine(self.steps, last=LAST))  # fmt: skip
 

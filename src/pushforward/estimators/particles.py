@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from functools import partial
 from numbers import Integral, Real
-from typing import Self, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -25,15 +25,15 @@ from pushforward.dynamics.integrate import Scheme, named
 from pushforward.errors import UsageError
 from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like, codes
-from pushforward.estimators.fields import Constraint, CriticShape, Field, Pace
+from pushforward.estimators.fields import CriticShape, Field, Pace
 from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
+from pushforward.flows.bounded import bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
-from pushforward.objectives.penalties import excess
 from pushforward.randomness import Noise
-from pushforward.training.learner import Learner
+from pushforward.settings.groups import Bound, Constraint
 from pushforward.training.schedule import linear
 from pushforward.types import Flow, Logs, Replayable, Samples, able
 
@@ -65,7 +65,8 @@ class ParticleFlow(BaseEstimator):
         decay: Factor that the last step has; over the second half of the steps they shorten to it.
         scheme: 'euler', 'heun', 'rk4', or Adams-Bashforth 'ab2' to 'ab5'.
         refit: Train the critic again at every stage of the scheme, where the stage's points are.
-        warmup: Updates of the critic before anything moves; none for a flow that trains nothing.
+        warmup: Calls of the flow, each with all its critic updates, before anything moves; none for a flow that trains
+            nothing.
         tol: Stop when the mean kinetic energy over 20 steps is below `tol * slope²`, or `tol` with a flow of your own;
             None goes on to the last step.
         n_particles: Particles when there is no source; None takes as many as the target has rows, but at most 2000.
@@ -123,14 +124,14 @@ class ParticleFlow(BaseEstimator):
         self,
         *,
         divergence: str | Divergence = "KL_LIP",
-        critic: Constraint = "auto",
+        critic: Constraint | Literal["auto"] = "auto",
         flow: Flow | None = None,
         steps: int = 300,
         step: float = 0.5,
         decay: float = 0.2,
         scheme: Scheme = "euler",
         refit: bool = False,
-        warmup: int = 150,
+        warmup: int = 50,
         tol: float | None = None,
         n_particles: int | None = None,
         batch_size: int = 500,
@@ -148,7 +149,7 @@ class ParticleFlow(BaseEstimator):
         verbose: bool = False,
     ) -> None:
         self.divergence = divergence
-        self.critic: Constraint = critic
+        self.critic: Constraint | Literal["auto"] = critic
         self.flow = flow
         self.steps = steps
         self.step = step
@@ -216,7 +217,7 @@ class ParticleFlow(BaseEstimator):
         method = Particles(
             flow, first, self.step, rng, named(self.scheme),
             record=self.record, compile=self.compile,
-            warmup=math.ceil(self.warmup / self.critic_steps) if isinstance(flow, CriticFlow) else 0,
+            warmup=self.warmup if isinstance(flow, CriticFlow) else 0,
             schedule=linear(self.steps, self.decay, 0.5), refit=self.refit, labels=mine,
             tracers=None if tracers is None else unit.encode(validated(self, tracers)).to(placement.device),
             batch=size if size < len(first) else None, held=None if given is None else lambda: given,
@@ -235,12 +236,12 @@ class ParticleFlow(BaseEstimator):
         return CriticShape(event, int(width), int(self.depth), float(self.slope), constraint, classes)
 
     def _flow(self, shape: CriticShape, divergence: Divergence, seed: int, rng: Noise, placement: object) -> CriticFlow:
-        critic = Learner(build(shape.critic, seed), partial(Adam, lr=self.lr, betas=(0.5, 0.999), fused=True))
-        critic.place(placement)  # pyright: ignore[reportArgumentType]
-        soft = shape.constraint == "penalty"
-        penalty = partial(excess, slope=self.slope, weight=self.penalty, rng=rng)
-        return CriticFlow(critic, divergence, penalties=(penalty,) if soft and self.penalty else (),
-                          steps=self.critic_steps, cap=self.cap, limit=self._limit(shape))  # fmt: skip
+        options = shape.options(self.lr, self.critic_steps)
+        adam = partial(Adam, lr=options.rate, betas=(0.5, 0.999), fused=True)
+        bound = Bound(shape.constraint, self.penalty, self.cap)
+        flow = bounded_flow(build(shape.critic, seed), options, divergence, adam, bound=bound, rng=rng)
+        flow.critic.place(placement)  # pyright: ignore[reportArgumentType]
+        return flow
 
     def _limit(self, shape: CriticShape) -> float:
         return self.slope if shape.constraint == "penalty" and self.penalty else math.inf
@@ -398,6 +399,9 @@ class ParticleFlow(BaseEstimator):
             DataError: If the file is damaged, of another class, or names a divergence from outside.
         """
         params, learned, tensors = store.read(path, cls, divergence)
+        if learned["format"] == 1:  # warm-ups were counted in updates, and tracers were called extra
+            params["warmup"] = math.ceil(params["warmup"] / params["critic_steps"])
+            tensors |= {"tracers": tensors.pop("extra")} if "extra" in tensors else {}
         flow = cls(**params)
         store.restore(flow, learned)
         flow.unit_, flow.has_source_ = Unit.of_tensors(tensors), learned["has_source"]
@@ -434,7 +438,7 @@ class ParticleFlow(BaseEstimator):
         check_scalar(self.decay, "decay", Real, min_val=0, max_val=1)
         for name, value, choices in (
             ("scheme", self.scheme, get_args(Scheme)),
-            ("critic", self.critic, get_args(Constraint)),
+            ("critic", self.critic, ("auto", *get_args(Constraint))),
         ):
             if value not in choices:
                 raise ValueError(f"{name} {value!r}: use one of {', '.join(choices)}")

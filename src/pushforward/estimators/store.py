@@ -39,6 +39,7 @@ def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[
     params = {key: _plain(value) for key, value in estimator.get_params(deep=False).items()}
     columns = getattr(estimator, "feature_names_in_", None)
     run = {
+        "format": 2,
         "estimator": type(estimator).__name__,
         "params": params,
         "n_features_in": int(getattr(estimator, "n_features_in_")),  # noqa: B009
@@ -61,7 +62,8 @@ def read(path: str | os.PathLike[str], kind: type[BaseEstimator],
         divergence: Takes the place of the stored one; needed where that lives outside this package.
 
     Returns:
-        The constructor's parameters, what fit found out (with `n_features_in` and `feature_names_in`), and the tensors.
+        The constructor's parameters, what fit found out, with `n_features_in`, `feature_names_in` and `format`,
+        and the tensors.
 
     Raises:
         DataError: If the file is missing, damaged, of another class, or names a divergence from outside.
@@ -83,6 +85,7 @@ def read(path: str | os.PathLike[str], kind: type[BaseEstimator],
         raise DataError(f"{path}: {kind.__name__} has no parameter {min(strange)!r}; update pushforward")
     params["divergence"] = found(path, params["divergence"], divergence)
     learned = run["learned"] | {key: run[key] for key in ("n_features_in", "feature_names_in")}
+    learned["format"] = run.get("format", 1)
     return params, learned, tensors
 
 
