@@ -38,6 +38,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 autodoc_type_aliases = {name: f"pushforward.types.{name}" for name in _names}
 autodoc_typehints = "signature"
+python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_attr_annotations = False  # the signature has them
@@ -52,4 +53,5 @@ def setup(app: Any) -> None:
     app.connect("builder-inited", lambda app: pages.write(ROOT, DOCS / "generated"))
     app.connect("source-read", lambda app, name, source: pages.relink_in_place(ROOT, name, source))
     app.connect("autodoc-process-docstring", pages.verbatim, priority=400)  # before napoleon, which looks for sections
+    app.connect("autodoc-process-signature", pages.short)
     app.connect("autodoc-skip-member", pages.shown)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["relink", "relink_in_place", "shown", "verbatim", "version", "write"]
+__all__ = ["relink", "relink_in_place", "short", "shown", "verbatim", "version", "write"]
 
 PACKAGE = "pushforward"
 
@@ -157,10 +157,22 @@ def _public(tree: ast.Module) -> list[str]:
 def verbatim(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Sphinx's `autodoc-process-docstring`: a docstring says what it looks like, without marks for Sphinx.
 
-    An indented block of its own is a formula or code. `(n, *event)` is a shape and `|x|` a norm, not emphasis and not a
-    substitution.
+    An indented block of its own is a formula or code, lines within bars are a table. `(n, *event)` is a shape and `|x|`
+    a norm, not emphasis and not a substitution.
     """
-    lines[:] = list(_verbatim(lines))
+    lines[:] = list(_verbatim(list(_tables(lines))))
+
+
+def _tables(lines: list[str]) -> Iterator[str]:
+    """Tables as Markdown has them become those of reStructuredText."""
+    for i, line in enumerate(lines):
+        if not re.fullmatch(r"\|.*\|", line):
+            yield line
+        elif not set(line) <= set("|-: "):
+            if i == 0 or not lines[i - 1].startswith("|"):
+                yield from (".. list-table::", "   :header-rows: 1", "")
+            cells = line.strip("|").split("|")
+            yield from (f"   {'  ' if k else '* '}- {cell.strip()}".rstrip() for k, cell in enumerate(cells))
 
 
 def _verbatim(lines: list[str]) -> Iterator[str]:
@@ -171,7 +183,7 @@ def _verbatim(lines: list[str]) -> Iterator[str]:
             yield from ("::", "")
             block = True
         elif line.strip() and not indented:
-            block, above = False, line if not line.startswith(" ") else above
+            block, above = False, above if line.startswith(" ") else line
         if not block:
             line, code = _plain(line, code and bool(line.strip()))
         yield line
@@ -190,6 +202,17 @@ def _plain(line: str, code: bool) -> tuple[str, bool]:
             parts[i] = re.sub(r"(?<=[(, ])\*(?=\w+[,)])", r"\\*", parts[i].replace("|", r"\|"))
         code ^= i + 1 < len(parts)
     return "".join(parts), code
+
+
+def short(
+    app: Any, what: str, name: str, obj: Any, options: Any, given: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Sphinx's `autodoc-process-signature`: words of the house within other types stand as they were written."""
+
+    def plain(text: str | None) -> str | None:
+        return text and re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"\1", text)
+
+    return plain(given), plain(returned)
 
 
 def shown(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:

@@ -3,10 +3,14 @@
 import ast
 import re
 import sys
+import tomllib
 from importlib import import_module, util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from pushforward.cli import main
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (ROOT, ROOT / "docs", ROOT / "benchmarks")
@@ -44,24 +48,61 @@ def test_links_between_files_lead_to_files(page):
 
 
 @every_page
-def test_modules_that_a_page_names_exist(page):
-    """`pushforward.a.b`, `a/b.py` and `a.b.Name` with a room of the package in front."""
+def test_modules_names_and_tests_that_a_page_names_exist(page):
+    """`pushforward.room.module.Name`, `room.module.Name(...)` of a room of the package, and paths of files."""
     text = page.read_text(encoding="utf-8")
     if page.name == "CHANGELOG.md":
-        text = text.partition("\n## 0.1.0")[0]
-    for dotted in set(re.findall(r"`(pushforward(?:\.[a-z_0-9]+)+(?:\.[A-Za-z_]+)?)(?:\([^`]*\))?`", text)):
-        assert _resolves(dotted), dotted
-    rooms = {path.name for path in (ROOT / "src" / "pushforward").iterdir() if path.is_dir()}
-    for path in set(re.findall(r"`([a-z_]+/[a-z_/0-9]+\.py)`", text)):
-        if path.split("/")[0] in rooms and not path.endswith("/mine.py"):
-            assert (ROOT / "src" / "pushforward" / path).is_file(), path
+        pytest.skip("it names what was")
+    rooms = "|".join(path.name for path in (ROOT / "src" / "pushforward").iterdir() if path.is_dir())
+    dotted = re.findall(rf"`((?:pushforward|(?:pushforward\.)?(?:{rooms}))(?:\.[A-Za-z_]\w*)+)(?:\([^`]*\))?`", text)
+    missing = {name for name in dotted if not name.endswith(SUFFIXES) and not _resolves(name)}
+    files = re.findall(rf"`((?:{rooms}|tests|benchmarks|scripts|examples)/[a-z_/0-9]*(?:\.py)?)`", text)
+    homes = (ROOT, ROOT / "src" / "pushforward")
+    missing |= {path for path in files if "mine" not in path and not any((home / path).exists() for home in homes)}
+    assert not missing
+
+
+SUFFIXES = (".npz", ".npy", ".csv", ".parquet", ".h5ad", ".json", ".safetensors", ".md")
 
 
 def _resolves(dotted):
-    module, _, name = dotted.rpartition(".")
-    if util.find_spec(module) is None:
-        return False
-    return util.find_spec(dotted) is not None if not _has(import_module(module), name) else True
+    parts = dotted.removeprefix("pushforward.").split(".")
+    found = import_module("pushforward")
+    for part in parts if dotted != "pushforward" else []:
+        if not hasattr(found, part) and isinstance(found, ModuleType):
+            try:
+                import_module(f"{found.__name__}.{part}")
+            except ModuleNotFoundError:
+                return False
+        if not hasattr(found, part):
+            return False
+        found = getattr(found, part)
+    return True
+
+
+COMMAND = r"(?:^|`|-m -- )((?:pushforward(?:\.cli)? )?(?:train|sample|transport|evaluate|merge|report|demo) [^`\n]+)"
+COMMANDS = sorted(
+    {
+        (page.name, " ".join(found[1].split("#")[0].split()))
+        for page in PAGES
+        if page.name != "CHANGELOG.md"
+        for found in re.finditer(COMMAND, page.read_text(encoding="utf-8"), re.MULTILINE)
+        if "--" in found[1]
+    }
+)
+
+
+@pytest.mark.parametrize(("page", "command"), COMMANDS)
+def test_a_command_on_a_page_has_only_options_that_there_are(page, command, capsys):
+    words = command.removeprefix("pushforward.cli ").removeprefix("pushforward ").split()
+    asked = words[:2] if words[0] == "train" else words[:1]
+    if asked[-1].isupper() or not re.match(r"\w", asked[-1]) or ":" in asked[-1]:
+        pytest.skip("no recipe of ours")
+    with pytest.raises(SystemExit) as done:
+        main([*asked, "--help"])
+    assert done.value.code == 0
+    known = set(re.findall(r"--[a-z][\w.-]*", capsys.readouterr().out))
+    assert {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)} <= known | {"--help"}
 
 
 # ---- The pages that nobody writes
@@ -130,6 +171,13 @@ def test_the_version_is_written_once_and_cited_right(pages):
     assert cited[1] == pushforward.__version__
     assert f"\n## {pushforward.__version__}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert not re.search(r"^version = ", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_house_on_the_page_is_that_of_the_import_contract():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    house = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("| room |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", house, re.MULTILINE) == [room.split(".")[1] for room in reversed(layers)]
 
 
 def test_continuous_integration_runs_what_a_contributor_runs():
