@@ -23,6 +23,7 @@ import torch
 from pushforward.metrics.quality.tails import hill, quantile_band
 from pushforward.recipes import heavy_tails
 from pushforward.report.figures.tails import draw_quantiles, draw_survival, tail_columns
+from pushforward.types import HasParticles, able
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +54,9 @@ def run(experiment: Experiment) -> list[float]:
 
 def result(experiment: Experiment) -> np.ndarray:
     """The particles in data units, (n, d)."""
-    return experiment.data.decode(experiment.method.particles)  # pyright: ignore[reportAttributeAccessIssue]
+    method = experiment.method
+    assert able(method, HasParticles)
+    return experiment.data.decode(method.particles)
 
 
 def poster(seeds: Sequence[int], out: Path, steps: float, mode: str) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from pushforward.commands.sampling import rebuild
 from pushforward.data import Noise
 from pushforward.pictures import grid, scatter
+from pushforward.types import HasParticles, able
 
 SIDE, GAP, HEAD, COUNT, FEW = 400, 24, 28, 2500, 1000
 
@@ -37,7 +37,7 @@ def points(panels: list[tuple[str, Path]], out: Path) -> None:
     drawn = []
     for title, run in panels:
         experiment, _ = rebuild(run)
-        held: Tensor | None = getattr(experiment.method, "particles", None)
+        held = experiment.method.particles if able(experiment.method, HasParticles) else None
         few = held is not None and len(held) < FEW  # then they are what the run is about, not new points beside them
         x = np.asarray(
             experiment.data.decode(held if few and held is not None else experiment.method.sample(COUNT, Noise(1)))

@@ -195,6 +195,10 @@ TERMS: dict[str, Term] = {
         "Gap of the optimum",
         "How far the critic of the kernel’s space can be from the best one, in units of the divergence: a bound that "
         "the dual problem certifies. Healthy: far below the divergence."),
+    "ksd2": Term(
+        "Squared Stein discrepancy",
+        "KSD² of the samples from the score alone, the rate at which KL(q‖p) falls along Stein’s flow. Healthy: "
+        "falling by orders of magnitude, then level at what so few samples leave."),
     "error": Term(
         "Error of the plans",
         "The largest error in the masses of the entropic plans when their solution ended. Healthy: at the tolerance; "

@@ -25,6 +25,7 @@ from pushforward.nets import lipschitz, mlp
 from pushforward.nets.dudley import Dudley
 from pushforward.nets.ensemble import Ensemble
 from pushforward.recipes import RECIPES
+from pushforward.settings.running import Running
 from pushforward.terms import TERMS
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import facts
@@ -112,7 +113,7 @@ def test_a_divergence_from_outside_is_read_by_what_it_is_and_not_by_its_name(tmp
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "outside_law", raising=False)
     small = {"divergence": f"outside_law:{name}", "steps": 3, "particles": 20, "batch": 20, "width": 8, "limit": 200}
-    done = train("toy_particles", small, tmp_path / "run", device="cpu")
+    done = train("toy_particles", small, tmp_path / "run", Running(device="cpu"))
     stored = json.loads((tmp_path / "run" / "run.json").read_text())
     assert stored["format"] == 2
     assert (stored["facts"]["logistic"], stored["facts"]["dual"]) == (logistic, not logistic)

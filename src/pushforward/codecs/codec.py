@@ -10,7 +10,7 @@ from torch import Tensor
 from pushforward.errors import UsageError
 from pushforward.types import Batch, Logs, Samples
 
-__all__ = ["Codec", "Kind", "Learns", "parse"]
+__all__ = ["Codec", "Kind", "Learns", "Steep", "parse"]
 
 Kind = Literal["pca", "autoencoder"]
 
@@ -38,6 +38,14 @@ class Learns(Codec, Protocol):
     """A codec that learns from batches, one yield a step."""
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]: ...
+
+
+@runtime_checkable
+class Steep(Codec, Protocol):
+    """A codec that knows the Lipschitz constant of its decoder, in data units per code unit."""
+
+    @property
+    def lipschitz(self) -> float: ...
 
 
 def parse(spec: str) -> tuple[Kind, int]:

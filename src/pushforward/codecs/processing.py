@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from pushforward.codecs.autoencoder import Autoencoder
-from pushforward.codecs.codec import Codec
+from pushforward.codecs.codec import Codec, Steep
 from pushforward.divergences import KL_LIP, Divergence
 from pushforward.dynamics.mobility import lipschitz_constant
 from pushforward.errors import UsageError
@@ -77,9 +77,8 @@ def steepness(
         rng: Where segments and first directions come from; without one, the middles between neighbouring rows.
         iterations: Steps of the power iteration.
     """
-    known = getattr(codec, "lipschitz", None)
-    if known is not None:
-        return float(known), True
+    if isinstance(codec, Steep):
+        return float(codec.lipschitz), True
     if rng is None:
         between = (codes + codes.roll(1, 0)) / 2
     else:

@@ -279,7 +279,8 @@ class LatentFlow(BaseEstimator):
     def _sizes(self) -> dict[str, int]:
         """What is needed besides parameters and tensors to build the method again."""
         particles, code = self.codes_.shape
-        return {"rows": getattr(self.method_.codec, "rows", 0), "particles": particles, "code": code}
+        codec = self.method_.codec
+        return {"rows": codec.rows if isinstance(codec, PCA | Autoencoder) else 0, "particles": particles, "code": code}
 
     def _rebuilt(self, tensors: dict[str, Tensor], sizes: dict[str, Any]) -> InCodeSpace:
         """The method as it was when it had learned, with fresh optimisers."""

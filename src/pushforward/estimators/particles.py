@@ -32,6 +32,7 @@ from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise
 from pushforward.settings.groups import Bound, Constraint
 from pushforward.training.schedule import linear
@@ -235,12 +236,14 @@ class ParticleFlow(BaseEstimator):
         width = self.width or (32 if event <= 10 else 64 if event <= TIGHT else 128)
         return CriticShape(event, int(width), int(self.depth), float(self.slope), constraint, classes)
 
-    def _flow(self, shape: CriticShape, divergence: Divergence, seed: int, rng: Noise, placement: object) -> CriticFlow:
+    def _flow(
+        self, shape: CriticShape, divergence: Divergence, seed: int, rng: Noise, placement: Placement
+    ) -> CriticFlow:
         options = shape.options(self.lr, self.critic_steps)
         adam = partial(Adam, lr=options.rate, betas=(0.5, 0.999), fused=True)
         bound = Bound(shape.constraint, self.penalty, self.cap)
         flow = bounded_flow(build(shape.critic, seed), options, divergence, adam, bound=bound, rng=rng)
-        flow.critic.place(placement)  # pyright: ignore[reportArgumentType]
+        flow.critic.place(placement)
         return flow
 
     def _limit(self, shape: CriticShape) -> float:

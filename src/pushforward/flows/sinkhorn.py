@@ -113,8 +113,9 @@ class SinkhornFlow:
         """A copy of what the present velocity depends on, for `replay`."""
         if self._field is None:
             raise UsageError("no field was found yet: call velocity(q, p) before snapshot()")
-        tensors = {name: getattr(self._field, name).clone() for name in ("q", "p", "own", "other")}
-        return tensors | {"epsilon": self.regularisation.clone()}
+        found = self._field
+        tensors = {"q": found.q, "p": found.p, "own": found.own, "other": found.other, "epsilon": self.regularisation}
+        return {name: tensor.clone() for name, tensor in tensors.items()}
 
     def replay(self, state: dict[str, Tensor]) -> SinkhornField:
         """The velocity at the time of a snapshot."""

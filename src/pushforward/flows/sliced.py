@@ -100,7 +100,8 @@ class SlicedFlow:
         """What the present velocity depends on, for `replay`."""
         if self._field is None:
             raise UsageError("no field was found yet: call velocity(q, p) before snapshot()")
-        return {name: getattr(self._field, name).clone() for name in ("along", "levels", "targets")}
+        tensors = {"along": self._field.along, "levels": self._field.levels, "targets": self._field.targets}
+        return {name: tensor.clone() for name, tensor in tensors.items()}
 
     def replay(self, state: dict[str, Tensor]) -> SlicedField:
         """The velocity at the time of a snapshot."""
