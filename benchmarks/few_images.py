@@ -22,9 +22,10 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from pushforward.data import Dataset, Noise
+from pushforward.data import Dataset
 from pushforward.metrics import Features, copies, frechet_distance, memorisation
 from pushforward.metrics.networks.lenet import mnist_lenet
+from pushforward.randomness import Noise, stream
 from pushforward.recipes import RECIPES
 from pushforward.recipes.wiring import shares, spread
 from pushforward.training.experiment import Experiment
@@ -157,7 +158,7 @@ def trained(name: str, path: Path, seed: int, seconds: float) -> Trained:
         if not ahead or spent >= seconds:
             break
         if name.startswith("particles") and step % 2 == 0:
-            x = experiment.method.sample(SAMPLES, Noise(seed + 1), labels).flatten(1)
+            x = experiment.method.sample(SAMPLES, stream(seed, "sample"), labels).flatten(1)
             if torch.cdist(x, train).min(1).values.median() >= EARLY * own:
                 early = (spent, step, experiment.data.decode(x.view(SAMPLES, *experiment.data.event)))
     if not looks or looks[-1][1] < step:
@@ -171,7 +172,7 @@ def trained(name: str, path: Path, seed: int, seconds: float) -> Trained:
 
 def drawn(experiment: Experiment, seed: int) -> np.ndarray:
     """Samples of all classes, in data units."""
-    return experiment.data.decode(experiment.method.sample(SAMPLES, Noise(seed + 1), labels_of(experiment.data)))
+    return experiment.data.decode(experiment.method.sample(SAMPLES, stream(seed, "sample"), labels_of(experiment.data)))
 
 
 def labels_of(data: Dataset) -> Tensor:

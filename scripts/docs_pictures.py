@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pushforward.commands.sampling import rebuild
-from pushforward.data import Noise
 from pushforward.pictures import grid, scatter
+from pushforward.randomness import stream
 from pushforward.types import HasParticles, able
 
 SIDE, GAP, HEAD, COUNT, FEW = 400, 24, 28, 2500, 1000
@@ -27,7 +27,7 @@ SIDE, GAP, HEAD, COUNT, FEW = 400, 24, 28, 2500, 1000
 def images(run: Path, out: Path) -> None:
     """Held-out images on the left, samples on the right, 8 x 8 each."""
     experiment, _ = rebuild(run)
-    fake = experiment.data.decode(experiment.method.sample(64, Noise(1)))
+    fake = experiment.data.decode(experiment.method.sample(64, stream(1, "sample")))
     real = experiment.data.decode(experiment.data.test[:64])
     titled([("data, held out", _white(grid(real))), ("samples", _white(grid(fake)))], 2).save(out, optimize=True)
 
@@ -39,9 +39,8 @@ def points(panels: list[tuple[str, Path]], out: Path) -> None:
         experiment, _ = rebuild(run)
         held = experiment.method.particles if able(experiment.method, HasParticles) else None
         few = held is not None and len(held) < FEW  # then they are what the run is about, not new points beside them
-        x = np.asarray(
-            experiment.data.decode(held if few and held is not None else experiment.method.sample(COUNT, Noise(1)))
-        )
+        fresh = held if few and held is not None else experiment.method.sample(COUNT, stream(1, "sample"))
+        x = np.asarray(experiment.data.decode(fresh))
         real = np.asarray(experiment.data.decode(experiment.data.test[:COUNT]))
         drawn.append((title, Image.open(io.BytesIO(scatter(x, real, SIDE)))))
     titled(drawn, 2).save(out, optimize=True)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pushforward.data import Noise
 from pushforward.errors import UsageError
+from pushforward.randomness import Noise
 
 DRAWS = {
     "normal": (lambda noise, n: noise.normal(n, 3, 2), 0),

@@ -1,14 +1,75 @@
-"""Seeded random numbers that do not depend on how many processes share the work."""
+r"""Named random streams: every purpose draws numbers of its own, and no number is drawn twice.
 
-from typing import final
+A stream is named by a seed, a purpose, a part of it and a counter, and starts at
 
+.. math::
+    \operatorname{SHA256}(\text{"pushforward"}, \text{seed}, \text{name}, \text{part}, \text{counter}),
+
+so that two purposes that are given the same seed share nothing. Nothing in a name depends on how many processes share
+the work. What data *are* (the points of a toy, the split of a file) takes the seed as it is, and nothing else does: the
+rows that a run has seen stay those that it has seen, whatever becomes of the streams.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Literal, TypeAlias, final
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.types import Place
 
-__all__ = ["Noise"]
+__all__ = ["Noise", "Purpose", "derive", "generator", "seeded", "stream", "word"]
+
+Purpose: TypeAlias = Literal["init", "data", "train", "sample", "judge", "evaluate", "transport", "show"]
+"""What numbers are for: first weights and particles; the choice and the order of rows; learning; samples that somebody
+asked for; looks at a run that is under way; metrics and their samples; distances of carried points; pictures."""
+
+
+def derive(seed: int, name: Purpose, counter: int = 0, *, part: str = "") -> int:
+    """The seed of a named stream, 0 <= seed < 2^63.
+
+    Args:
+        seed: The user's seed, any whole number.
+        name: What the numbers are for.
+        counter: Number of the epoch, the refit, the repeat; the same on all ranks.
+        part: What they are for within that purpose, as the metric or the net.
+    """
+    said = "\0".join(("pushforward", str(int(seed)), name, part, str(int(counter))))
+    return int.from_bytes(sha256(said.encode()).digest()[:8], "big") >> 1
+
+
+def word(seed: int, name: Purpose, counter: int = 0, *, part: str = "") -> int:
+    """`derive`, below 2^32, which is what scikit-learn takes for a `random_state`."""
+    return derive(seed, name, counter, part=part) % 2**32
+
+
+def generator(seed: int, name: Purpose, counter: int = 0, *, part: str = "") -> np.random.Generator:
+    """A named stream as a generator of numpy; arguments as of `derive`."""
+    return np.random.default_rng(derive(seed, name, counter, part=part))
+
+
+def stream(
+    seed: int, name: Purpose, counter: int = 0, *, part: str = "", device: torch.device | str = "cpu"
+) -> "Noise":
+    """A named stream as `Noise`; arguments as of `derive`, and the device where draws are delivered."""
+    return Noise(derive(seed, name, counter, part=part), device=device)
+
+
+@contextmanager
+def seeded(seed: int, part: str = "") -> Iterator[None]:
+    """Within: nets are initialised from the stream "init"; torch's own generators are as before afterwards.
+
+    Args:
+        seed: The user's seed.
+        part: Which nets; two that are built apart must not begin with the same weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive(seed, "init", part=part))
+        yield
 
 
 @final

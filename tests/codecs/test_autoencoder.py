@@ -14,8 +14,7 @@ from pushforward.data.batches import Batches
 from pushforward.dynamics.mobility import lipschitz_constant
 from pushforward.errors import UsageError
 from pushforward.nets import autoencoder
-from pushforward.nets.blocks import seeded
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, seeded
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.training.state import load_state, resume_state, weights

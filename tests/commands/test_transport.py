@@ -13,13 +13,14 @@ from pushforward import cli
 from pushforward.commands import sampling
 from pushforward.commands.measuring import _drawn
 from pushforward.commands.transport import distances
-from pushforward.data import Batches, Noise
+from pushforward.data import Batches
 from pushforward.data.dataset import Dataset, Kind, Split
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.nets import mlp
 from pushforward.parallel.placement import Placement
+from pushforward.randomness import Noise
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner
 from pushforward.training.run import Run
@@ -106,11 +107,11 @@ def test_samples_of_particles_without_fields_are_drawn_from_their_own_classes_so
     assert len(pair.fake) == 50  # as many as there are, though there are 200 held-out rows
     assert isinstance(found.method, Particles)
     assert torch.equal(pair.fake.sort(0).values, found.method.particles.sort(0).values)  # each of them once
-    labels = [sampling.labels_for(found, 20, seed, None) for seed in (0, 1)]
+    labels = [sampling.labels_for(found, 20, Noise(seed), None) for seed in (0, 1)]
     assert all(label is not None and len(label) == 20 and int(label.sum()) <= 5 for label in labels)
     assert not torch.equal(*labels)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"keeps 50 particles.*at most 50"):
-        sampling.labels_for(found, 51, 0, None)
+        sampling.labels_for(found, 51, Noise(0), None)
     assert sampling.stock(found.method) == 50
     found.method.source, found.method.tape = (lambda rng, n: rng.normal(n, 2)), [{}]
     assert sampling.stock(found.method) is None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pushforward.data import Noise
 from pushforward.errors import UsageError
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+from pushforward.randomness import Noise
 from pushforward.recipes import coding, digit_to_digit, latent_particles, toy_latent, wiring
 from pushforward.training.experiment import Experiment
 from pushforward.training.loop import train

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, distributed
 from torch.optim import Adam
 
-from pushforward.data import Batches, Noise
+from pushforward.data import Batches
 from pushforward.divergences import KL_LIP, alpha_lip
 from pushforward.dynamics.integrate import AdamsBashforth, heun
 from pushforward.flows.critic import CriticFlow
@@ -22,6 +22,7 @@ from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
 from pushforward.nets.lipschitz import critic
 from pushforward.parallel.placement import Placement
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.state import load_state, place, resume_state, weights
 from pushforward.types import Flow

@@ -8,7 +8,7 @@ import torch
 from torch import distributed
 from torch.optim import Adam
 
-from pushforward.data import Batches, Noise
+from pushforward.data import Batches
 from pushforward.divergences import locate
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import VGrow
@@ -16,6 +16,7 @@ from pushforward.methods.sources import Normal
 from pushforward.nets import mlp
 from pushforward.objectives.penalties import both, lipschitz
 from pushforward.parallel.placement import Placement
+from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 from pushforward.training.state import place, weights
 

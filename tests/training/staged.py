@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from pushforward.data.batches import Batches
-from pushforward.nets.blocks import seeded
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, seeded
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import linear
 from pushforward.training.stages import Stage, Stages

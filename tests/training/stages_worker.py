@@ -15,10 +15,9 @@ from pushforward.methods.latent.distilled import Distilled
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.sources import Normal
 from pushforward.nets import mlp
-from pushforward.nets.blocks import seeded
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, seeded
 from pushforward.training.learner import Learner
 from pushforward.training.state import load_state, place, restore, resume_state, weights
 

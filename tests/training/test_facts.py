@@ -11,7 +11,6 @@ from torch.optim import Adam
 
 from pushforward.codecs import PCA
 from pushforward.commands.training import train
-from pushforward.data import Noise
 from pushforward.divergences import KL, LOGD, W1, dual, logistic
 from pushforward.dynamics.mobility import box
 from pushforward.flows.critic import CriticFlow
@@ -24,6 +23,7 @@ from pushforward.methods.sources import Normal
 from pushforward.nets import lipschitz, mlp
 from pushforward.nets.dudley import Dudley
 from pushforward.nets.ensemble import Ensemble
+from pushforward.randomness import Noise
 from pushforward.recipes import RECIPES
 from pushforward.settings.running import Running
 from pushforward.terms import TERMS

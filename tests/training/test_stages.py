@@ -22,9 +22,8 @@ from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
 from pushforward.methods.sources import Normal
 from pushforward.nets import autoencoder, mlp
-from pushforward.nets.blocks import seeded
 from pushforward.parallel.placement import Placement
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, seeded
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner

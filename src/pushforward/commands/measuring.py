@@ -14,7 +14,6 @@ import torch
 from pushforward import files
 from pushforward.commands.sampling import labels_for, rebuild, stock
 from pushforward.commands.watching import Watching
-from pushforward.data import Noise
 from pushforward.data.compare.pairs import Pair, read_pair
 from pushforward.errors import DataError, UsageError
 from pushforward.evaluation import Chosen, Settings, measure_pair, parts, space
@@ -24,6 +23,7 @@ from pushforward.metrics.gates import Gate, parse_gate
 from pushforward.metrics.suite import TESTS, Part
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
+from pushforward.randomness import stream
 from pushforward.report import write_report
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.training.experiment import Experiment
@@ -171,7 +171,8 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
     n = n if most is None else min(n, most)
     draws = 1 if experiment.features is None else max(1, min(20, 12_000 // n, 20 if most is None else most // n))
     count = draws * n
-    x = experiment.method.sample(count, Noise(40_000 + seed), labels_for(experiment, count, seed, None)).cpu()
+    labels = labels_for(experiment, count, stream(seed, "evaluate", part="labels"), None)
+    x = experiment.method.sample(count, stream(seed, "evaluate", part="samples"), labels).cpu()
     split = (
         f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
     )

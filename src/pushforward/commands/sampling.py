@@ -15,15 +15,16 @@ from PIL import Image
 from torch import Tensor
 
 from pushforward import __version__, files, guests, recipes
-from pushforward.data import Dataset, Noise
+from pushforward.data import Dataset
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel.placement import Placement
+from pushforward.randomness import stream
 from pushforward.recipes.checks import arguments_of
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.run import same_data
 from pushforward.training.state import load_state, place, restore
-from pushforward.types import HasParticles, Method, Records, Sourced, able
+from pushforward.types import HasParticles, Method, Randomness, Records, Sourced, able
 
 __all__ = ["labels_for", "names_of", "rebuild", "sample", "stock", "write_npz"]
 
@@ -62,8 +63,8 @@ def sample(
         raise UsageError(f"--out {out}: this run's samples are points; name a file that ends in .npz")
     if pictures and any(path.glob("*.png")):
         raise UsageError(f"--out {out}: already holds PNG files; name a new folder, so that two draws do not mix")
-    chosen = labels_for(experiment, n, seed, labels)
-    x = experiment.data.decode(experiment.method.sample(n, Noise(seed), chosen))
+    chosen = labels_for(experiment, n, stream(seed, "sample", part="labels"), labels)
+    x = experiment.data.decode(experiment.method.sample(n, stream(seed, "sample"), chosen))
     names = None if chosen is None else names_of(experiment.data)[chosen.numpy()]
     if pictures:
         path.mkdir(parents=True, exist_ok=True)
@@ -132,7 +133,7 @@ def stock(method: Method) -> int | None:
     return None if recorded and able(method, Sourced) and method.source is not None else len(method.particles)
 
 
-def labels_for(experiment: Experiment, n: int, seed: int, wanted: str | None) -> Tensor | None:
+def labels_for(experiment: Experiment, n: int, rng: Randomness, wanted: str | None) -> Tensor | None:
     """Classes to sample: those wanted, in turn, or drawn by their frequency in the data.
 
     Where samples can only be chosen from particles, their own classes are drawn, without replacement, so that none runs
@@ -150,9 +151,9 @@ def labels_for(experiment: Experiment, n: int, seed: int, wanted: str | None) ->
         return None
     method = experiment.method
     if wanted is None and most is not None and able(method, HasParticles) and method.labels is not None:
-        return method.labels.cpu()[torch.argsort(Noise(30_000 + seed).uniform(most))[:n]]
+        return method.labels.cpu()[torch.argsort(rng.uniform(most))[:n]]
     if wanted is None:
-        return known[Noise(30_000 + seed).integers(len(known), n)]
+        return known[rng.integers(len(known), n)]
     classes = experiment.data.classes or ()
     if unknown := [name for name in wanted.split(",") if name.strip() not in classes]:
         raise UsageError(f"--labels {unknown[0]}: this run has the classes {', '.join(classes[:20])}")

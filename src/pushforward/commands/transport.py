@@ -18,18 +18,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.commands.sampling import names_of, rebuild, write_npz
-from pushforward.data import Dataset, Noise, source
+from pushforward.data import Dataset, source
 from pushforward.data.labels import named
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein, wasserstein
 from pushforward.parallel.placement import Placement
+from pushforward.randomness import Noise, stream
 from pushforward.types import HasParticles, Labels, Method, Samples, Transports, able
 
 __all__ = ["distances", "transport", "words"]
 
 LIMIT = 1000  # rows of each set that are compared
 LINES = 256  # directions of the sliced distance
-SEED, REPEATS = 50_000, 3  # of the first choice of rows, and how many choices are averaged
+REPEATS = 3  # choices of rows that are averaged
 
 Labelled = tuple[Samples, Labels | None]
 
@@ -151,12 +152,12 @@ def distances(start: Labelled, carried: Labelled, trained: Labelled | None, data
     images, n = data.kind == "images", sum(shares.values())
     along = directions(data.test.flatten(1).shape[1], LINES, 0) if images else None
 
-    def distance(cloud: Labelled, seed: int) -> float:
-        x, y = _pick(cloud, shares, seed), _pick(held, shares, seed + REPEATS)
+    def distance(cloud: Labelled, repeat: int) -> float:
+        mine, theirs = (stream(0, "transport", repeat, part=part) for part in ("carried", "held out"))
+        x, y = _pick(cloud, shares, mine), _pick(held, shares, theirs)
         return wasserstein(x, y) if along is None else sliced_wasserstein(x, y, along)[0]
 
-    seeds = range(SEED, SEED + REPEATS)
-    found: dict[str, Any] = {name: sum(distance(x, seed) for seed in seeds) / REPEATS for name, x in sets.items()}
+    found: dict[str, Any] = {name: sum(distance(x, k) for k in range(REPEATS)) / REPEATS for name, x in sets.items()}
     if trained is not None:
         found["ratio"] = found["carried"] / found["trained"] if found["trained"] else None
     return {"metric": "sliced_w2" if images else "w2", "n": n} | found
@@ -174,8 +175,8 @@ def _shares(sets: list[Labelled], classes: Labels | None) -> dict[int, int] | No
     return shares
 
 
-def _pick(cloud: Labelled, shares: dict[int, int], seed: int) -> Samples:
-    (x, labels), rng = cloud, Noise(seed)
+def _pick(cloud: Labelled, shares: dict[int, int], rng: Noise) -> Samples:
+    x, labels = cloud
     chosen: list[Tensor] = []
     for label, count in shares.items():
         rows = torch.arange(len(x)) if label < 0 or labels is None else torch.nonzero(labels == label)[:, 0]

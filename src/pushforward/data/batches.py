@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import UsageError
+from pushforward.randomness import generator
 from pushforward.types import Place
 
 __all__ = ["Batches"]
@@ -117,7 +118,7 @@ class Batches(Generic[Batch], Iterator[Batch]):
         if epoch not in self._epochs:
             while len(self._epochs) > 1:  # two are enough for batches that cross an epoch's end
                 self._epochs.pop(next(iter(self._epochs)))
-            self._epochs[epoch] = np.random.default_rng((self.seed, epoch)).permutation(len(self.x))
+            self._epochs[epoch] = generator(self.seed, "data", epoch, part="order").permutation(len(self.x))
         return self._epochs[epoch]
 
     def to(self, device: torch.device | str) -> Self:

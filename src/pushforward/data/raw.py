@@ -8,6 +8,7 @@ import numpy as np
 
 from pushforward.data.dataset import MIN_ROWS, Kind
 from pushforward.errors import DataError, UsageError
+from pushforward.randomness import generator
 
 __all__ = ["Raw", "brief", "budget", "chosen", "enough", "finite", "kind_of", "numeric", "refuse"]
 
@@ -129,4 +130,4 @@ def chosen(n: int, limit: int | None, seed: int) -> np.ndarray:
         return np.arange(n)
     if limit < MIN_ROWS or seed < 0:
         raise UsageError(f"limit {limit}, seed {seed}: the limit is at least {MIN_ROWS}, the seed at least 0")
-    return np.sort(np.random.default_rng(seed).permutation(n)[:limit])
+    return np.sort(generator(seed, "data", part="limit").permutation(n)[:limit])

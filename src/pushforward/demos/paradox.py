@@ -16,6 +16,7 @@ from pushforward.demos.drawing import BLUE, INK, PALE, RED, SOFT, check_out, cle
 from pushforward.metrics.copying.memorisation import memorisation
 from pushforward.metrics.likelihood.density import bits_per_dim, dilution_loss, parzen_log_density
 from pushforward.metrics.two_sample.kernel import mmd
+from pushforward.randomness import generator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +82,7 @@ def paradox(out: Path, seed: int = 0, *, n: int = 500, dim: int = 64, draws: int
         UsageError: If the file's format is unknown or matplotlib is missing.
     """
     check_out(out)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "data", part="paradox")
     many = [_Draw.of(n, dim, rng) for _ in range(draws)]
     train, held_out = many[0].train, many[0].held_out
 

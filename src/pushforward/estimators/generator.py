@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_consistent_length, check_random_state, check_scalar, column_or_1d
+from sklearn.utils import Tags, check_consistent_length, check_scalar, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -25,13 +25,13 @@ from pushforward.divergences import Divergence, locate
 from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like
 from pushforward.estimators.layout import NetShape
-from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
+from pushforward.estimators.learn import Seed, build, find, follow, seed_of, validated
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import VGrow
 from pushforward.methods.sources import Normal
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, Purpose, generator, stream
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import geometric, linear
 from pushforward.types import Labels, Samples
@@ -203,16 +203,20 @@ class FlowGenerator(BaseEstimator):
         """
         check_is_fitted(self)
         check_scalar(n, "n", Integral, min_val=1)
-        state = check_random_state(random_state)
-        if self.classes_ is None and y is None and not return_labels:
-            return self._drawn(n, None, noise(state))
+        classes = self._known() if return_labels else np.empty(0)
+        x, codes = self._sampled(n, y, seed_of(random_state), "sample")
+        return (x, classes[codes]) if return_labels else x
+
+    def _sampled(self, n: int, y: ArrayLike | None, seed: int, name: Purpose) -> tuple[Array, NDArray | None]:
+        """n samples in data units from the streams of one purpose, and the numbers of their classes, if any."""
+        if self.classes_ is None and y is None:
+            return self._drawn(n, None, stream(seed, name)), None
         classes = self._known()
         if y is None:
-            codes = state.choice(len(classes), n, p=self.class_prior_)
+            codes = generator(seed, name, part="labels").choice(len(classes), n, p=self.class_prior_)
         else:
             codes = coded_like(y, classes, n, "y").numpy()
-        x = self._drawn(n, codes, noise(state))
-        return (x, classes[codes]) if return_labels else x
+        return self._drawn(n, codes, stream(seed, name)), codes
 
     def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
         r"""Minus the sliced W2 distance between X and as many samples, in standard units: higher is better, 0 the best.
@@ -229,7 +233,7 @@ class FlowGenerator(BaseEstimator):
         known = None if self.classes_ is None else y
         groups = np.zeros(len(data), int) if known is None else coded_like(known, self._known(), len(data), "y").numpy()
         p = self.unit_.encode(data).flatten(1)
-        q = self.unit_.encode(self.sample(len(data), 0, y=known)).flatten(1)
+        q = self.unit_.encode(self._sampled(len(data), known, 0, "judge")[0]).flatten(1)
         along, total = directions(p.shape[1], 128, seed=0), 0.0
         for group in np.unique(groups):
             rows = torch.from_numpy(np.flatnonzero(groups == group))
@@ -274,22 +278,22 @@ class FlowGenerator(BaseEstimator):
 
     def _learned(self, layout: NetShape, divergence: Divergence, x: Samples, labels: Labels | None) -> nn.Module:
         """Train nets of a layout on samples in model units, and return the generator's average."""
-        state, placement = check_random_state(self.random_state), find(self.device)
-        nets = build(lambda: (layout.generator(), layout.critic()), seed_of(state))
+        seed, placement = seed_of(self.random_state), find(self.device)
+        nets = build(lambda: (layout.generator(), layout.critic()), seed)
         adam, updates = partial(Adam, lr=self.lr, betas=(0.0, 0.99), fused=True), self.steps * self.moves
-        generator = Learner(nets[0], adam, ema=self.ema, schedule=linear(self.steps * self.fits))
+        grown = Learner(nets[0], adam, ema=self.ema, schedule=linear(self.steps * self.fits))
         critic = Learner(nets[1], adam, schedule=linear(updates))
-        generator.place(placement)
+        grown.place(placement)
         critic.place(placement)
         penalties = (partial(both, weight=self.penalty),) if self.penalty else ()
         flow = CriticFlow(critic, divergence, penalties=penalties, every=EVERY, cap=self.cap,
                           penalty_schedule=geometric(updates, CALM))  # fmt: skip
-        rng = Noise(seed_of(state), device=placement.device)
-        method = VGrow(generator, flow, Normal(layout.latent), rng, moves=self.moves, fits=self.fits, step=self.step)
-        size, seed = self.batch_size, seed_of(state)
+        rng = stream(seed, "train", device=placement.device)
+        method = VGrow(grown, flow, Normal(layout.latent), rng, moves=self.moves, fits=self.fits, step=self.step)
+        size = self.batch_size
         batches = Batches(x, size, seed=seed) if labels is None else Batches(x, size, seed=seed, labels=labels)
         follow(method.learn(batches.to(placement.device)), self.steps, self.verbose)
-        return generator.sampler.requires_grad_(False).eval()
+        return grown.sampler.requires_grad_(False).eval()
 
     @torch.no_grad()
     def _drawn(self, n: int, codes: NDArray | None, rng: Noise) -> Array:

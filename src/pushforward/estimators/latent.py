@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.optim import Adam
@@ -22,13 +22,13 @@ from pushforward.data.units import Array, Unit, pooled
 from pushforward.divergences import Divergence, locate
 from pushforward.errors import DataError
 from pushforward.estimators import store
-from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
+from pushforward.estimators.learn import Seed, build, find, follow, seed_of, validated
 from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.nets import autoencoder
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, derive, generator, stream
 from pushforward.settings.groups import Critic
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
@@ -155,19 +155,19 @@ class LatentFlow(BaseEstimator):
         unit = pooled(p) if start is None else pooled(p, start)
         x = unit.encode(p)
         first = None if start is None else unit.encode(start)
-        state, placement = check_random_state(self.random_state), find(self.device)
-        seeds = [seed_of(state) for _ in range(4)]
-        codec, codec_steps = self._codec(x if first is None else torch.cat([x, first]), seeds[0])
+        seed, placement = seed_of(self.random_state), find(self.device)
+        codec, codec_steps = self._codec(x if first is None else torch.cat([x, first]), seed)
         code = codec.encode(x[:1]).shape[1]
-        rng = Noise(seeds[1])
+        begin = stream(seed, "init", part="particles")
         count = min(len(x), MOST) if self.n_particles is None else self.n_particles
-        codes = rng.normal(count, code) if first is None else torch.zeros(len(first), code)
+        codes = begin.normal(count, code) if first is None else torch.zeros(len(first), code)
         seen = x if first is None else torch.cat([x, first])
-        lessons = Batches(seen, min(LESSON, len(seen)), seed=seeds[3]) if codec_steps else None
-        moved = self._particles(codes, divergence, rng, seeds[2])
+        order = derive(seed, "data", part="lessons")
+        lessons = Batches(seen, min(LESSON, len(seen)), seed=order) if codec_steps else None
+        moved = self._particles(codes, divergence, stream(seed, "train"), seed)
         method = InCodeSpace(codec, moved, codec_steps, lessons, first)
         place(method, placement)
-        batches = Batches(x.to(placement.device), min(self.batch_size, len(x)), seed=seeds[3])
+        batches = Batches(x.to(placement.device), min(self.batch_size, len(x)), seed=seed)
         follow(method.learn(batches), codec_steps + self.steps, self.verbose)
         method.starts = method.lessons = None
         self._learned(method, unit, start is not None)
@@ -197,10 +197,12 @@ class LatentFlow(BaseEstimator):
         """
         check_is_fitted(self)
         check_scalar(n, "n", Integral, min_val=1)
+        seed = seed_of(random_state)
         if self.has_source_:
-            rows = check_random_state(random_state).choice(len(self.particles_), n, replace=n > len(self.particles_))
+            rng = generator(seed, "sample", part="rows")
+            rows = rng.choice(len(self.particles_), n, replace=n > len(self.particles_))
             return self.particles_[rows]
-        codes = noise(random_state).normal(n, self.codes_.shape[1])
+        codes = stream(seed, "sample").normal(n, self.codes_.shape[1])
         return self.unit_.decode(self.method_.decode(self._moved.transport(codes)))
 
     def score(self, X: ArrayLike, y: object = None) -> float:
@@ -223,7 +225,7 @@ class LatentFlow(BaseEstimator):
         """
         check_is_fitted(self)
         x, codes = self._encoded(X), self._moved.particles
-        return data_processing(self.method_.codec, codes[:rows], x[:rows], Noise(0), slope=float(self.slope))
+        return data_processing(self.method_.codec, codes[:rows], x[:rows], stream(0, "judge"), slope=float(self.slope))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one safetensors file, without pickle; a `RandomState` is stored as None.
@@ -290,7 +292,7 @@ class LatentFlow(BaseEstimator):
         elif isinstance(codec, str):
             codec = self._autoencoder(self.n_features_in_, sizes["code"], sizes["rows"], 0)
         codes = torch.zeros(sizes["particles"], sizes["code"])
-        method = InCodeSpace(codec, self._particles(codes, locate(self.divergence), Noise(0), 0))
+        method = InCodeSpace(codec, self._particles(codes, locate(self.divergence), stream(0, "train"), 0))
         load_state(method, tensors)
         return method
 
@@ -318,7 +320,7 @@ class LatentFlow(BaseEstimator):
         return self._autoencoder(x.shape[1], size, len(x), seed), self.codec_steps
 
     def _autoencoder(self, numbers: int, size: int, rows: int, seed: int) -> Autoencoder:
-        net = build(lambda: autoencoder.perceptron(numbers, size, width=self.codec_width), seed)
+        net = build(lambda: autoencoder.perceptron(numbers, size, width=self.codec_width), seed, "codec")
         adam = partial(Adam, lr=self.codec_lr, fused=True)
         return Autoencoder(Learner(net, adam, schedule=cosine(self.codec_steps)), rows)
 

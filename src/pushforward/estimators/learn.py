@@ -12,16 +12,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
 from pushforward.data.units import Array
-from pushforward.nets.blocks import seeded
 from pushforward.parallel.placement import Placement
-from pushforward.randomness import Noise
+from pushforward.randomness import seeded
 from pushforward.training.loop import checked
 from pushforward.types import Logs
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-__all__ = ["Seed", "build", "find", "follow", "noise", "seed_of", "validated"]
+__all__ = ["Seed", "build", "find", "follow", "seed_of", "validated"]
 
 Seed = int | np.random.RandomState | None
 Built = TypeVar("Built")
@@ -29,13 +28,8 @@ LOOKS = 200  # times that the numbers are fetched from the device and shown in o
 
 
 def seed_of(random_state: Seed) -> int:
-    """One whole number below 2^31 out of anything that scikit-learn takes for a random state."""
+    """One whole number below 2^31 out of anything that scikit-learn takes for a random state, to name streams by."""
     return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-def noise(random_state: Seed) -> Noise:
-    """A stream of numbers of its own."""
-    return Noise(seed_of(random_state))
 
 
 def validated(estimator: BaseEstimator, X: Any, *, reset: bool = False, images: bool = False) -> Array:
@@ -51,9 +45,9 @@ def validated(estimator: BaseEstimator, X: Any, *, reset: bool = False, images: 
                                      ensure_min_samples=2 if reset else 1))  # fmt: skip
 
 
-def build(make: Callable[[], Built], seed: int) -> Built:
+def build(make: Callable[[], Built], seed: int, part: str = "") -> Built:
     """Build nets with seeded weights and leave torch's own generator as it was."""
-    with seeded(seed):
+    with seeded(seed, part):
         return make()
 
 

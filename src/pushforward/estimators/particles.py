@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.optim import Adam
@@ -26,14 +26,14 @@ from pushforward.errors import UsageError
 from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like, codes
 from pushforward.estimators.fields import CriticShape, Field, Pace
-from pushforward.estimators.learn import Seed, build, find, follow, noise, seed_of, validated
+from pushforward.estimators.learn import Seed, build, find, follow, seed_of, validated
 from pushforward.flows.bounded import bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.parallel.placement import Placement
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, generator, stream
 from pushforward.settings.groups import Bound, Constraint
 from pushforward.training.schedule import linear
 from pushforward.types import Flow, Logs, Replayable, Samples, able
@@ -206,13 +206,14 @@ class ParticleFlow(BaseEstimator):
         classes, y = codes(labels, len(p), "labels") if labels is not None else (None, None)
         if classes is not None and (tracers is not None or held is not None or self.flow is not None):
             raise UsageError("labels do not go with tracers, held or a flow of your own; leave one of them out")
-        state, placement = check_random_state(self.random_state), find(self.device)
-        rng = Noise(seed_of(state), device=placement.device)
+        seed, placement = seed_of(self.random_state), find(self.device)
+        rng = stream(seed, "train", device=placement.device)
+        begin = stream(seed, "init", part="particles", device=placement.device)
         shape = self._shape(p.shape[1], 0 if classes is None else len(classes))
-        flow = self.flow or self._flow(shape, divergence, seed_of(state), rng, find(self.device))
+        flow = self.flow or self._flow(shape, divergence, seed, rng, find(self.device))
         count = min(len(p), MOST) if self.n_particles is None else self.n_particles
-        first = rng.normal(count, p.shape[1]) if start is None else unit.encode(start).to(placement.device)
-        mine = self._source_classes(classes, y, source_labels, first, start is not None, rng)
+        first = begin.normal(count, p.shape[1]) if start is None else unit.encode(start).to(placement.device)
+        mine = self._source_classes(classes, y, source_labels, first, start is not None, begin)
         x, size = unit.encode(p).to(placement.device), self.batch_size
         given = None if held is None else unit.encode(validated(self, held)).to(placement.device)
         method = Particles(
@@ -225,9 +226,9 @@ class ParticleFlow(BaseEstimator):
             diagnose=max(1, self.steps // 100) if self.flow is None else 1,
             until=Until(kinetic=None if self.tol is None else self.tol * (self.slope**2 if self.flow is None else 1.0)),
         )  # fmt: skip
-        stream = Batches(x, min(size, len(x)), seed=seed_of(state), labels=None if y is None else y.to(x.device))
+        batches = Batches(x, min(size, len(x)), seed=seed, labels=None if y is None else y.to(x.device))
         seen: list[Logs] = []
-        follow(_kept(method.learn(stream), seen), self.steps, self.verbose)
+        follow(_kept(method.learn(batches), seen), self.steps, self.verbose)
         self._finish(method, unit, shape, classes, start is not None, seen)
         return self
 
@@ -333,7 +334,8 @@ class ParticleFlow(BaseEstimator):
         """
         check_is_fitted(self)
         check_scalar(n, "n", Integral, min_val=1)
-        draw = check_random_state(random_state)
+        seed = seed_of(random_state)
+        draw = generator(seed, "sample", part="rows")
         wanted = None
         if labels is not None:
             if self.classes_ is None:
@@ -344,9 +346,9 @@ class ParticleFlow(BaseEstimator):
         if self.has_source_ or not self.field_.states:
             return self.particles_[self._chosen(n, wanted, draw)]
         y = None if wanted is None or self.classes_ is None else coded_like(wanted, self.classes_, n, "labels")
-        return self._carried(noise(draw).normal(n, self.n_features_in_), y)
+        return self._carried(stream(seed, "sample").normal(n, self.n_features_in_), y)
 
-    def _chosen(self, n: int, wanted: np.ndarray | None, draw: np.random.RandomState) -> np.ndarray:
+    def _chosen(self, n: int, wanted: np.ndarray | None, draw: np.random.Generator) -> np.ndarray:
         """Rows of particles, of the classes wanted, none twice while there are enough."""
         if wanted is None or self.labels_ is None:
             return draw.choice(len(self.particles_), n, replace=n > len(self.particles_))

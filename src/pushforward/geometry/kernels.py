@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
+from pushforward.randomness import generator
 
 __all__ = [
     "Kernel",
@@ -232,7 +232,7 @@ def median_bandwidth(x: Tensor, y: Tensor | None = None, *, max_n: int = 1000, s
     """
     pool = x.detach().flatten(1) if y is None else torch.cat([x.detach().flatten(1), y.detach().flatten(1)])
     if len(pool) > max_n:
-        rows = np.random.default_rng(seed).choice(len(pool), max_n, replace=False)
+        rows = generator(seed, "evaluate", part="bandwidth").choice(len(pool), max_n, replace=False)
         pool = pool[torch.from_numpy(rows).to(pool.device)]
     distances = torch.pdist(pool.double())
     apart = distances[distances > 0]

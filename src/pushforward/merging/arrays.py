@@ -22,6 +22,7 @@ from pushforward.merging.plan import LEAST, Leg, Mode, Plan, Scarce, named, plan
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.integration.conservation import transfer
 from pushforward.metrics.integration.table import integration, split_floor
+from pushforward.randomness import derive, generator
 
 __all__ = ["Merged", "merge_arrays"]
 
@@ -236,9 +237,8 @@ def _fly(
             if tick:
                 tick(words, (sum(work[:k]) + fraction * work[k]) / sum(work))
 
-        way = transport_cloud(
-            torch.from_numpy(start[leg.rows]), torch.from_numpy(start[onto]), how, labels=pair, seed=seed + k, tick=told
-        )
+        cells, goal = torch.from_numpy(start[leg.rows]), torch.from_numpy(start[onto])
+        way = transport_cloud(cells, goal, how, labels=pair, seed=derive(seed, "train", k, part="leg"), tick=told)
         x[leg.rows], length[leg.rows], speed[leg.rows] = way.x.numpy(), way.length.numpy(), way.speed.numpy()
         ways.append(way)
     for name, rows in wanted.carried.items():
@@ -270,8 +270,8 @@ def _bootstrap(
     for k in range(n_boot):
         words = f"refit {k + 1} of {n_boot}"
         told = (lambda _, fraction, words=words: tick(words, fraction)) if tick else None
-        rng = np.random.default_rng((seed, k))
-        x = _fly(z, wanted, classes, how, seed + 1000 * (k + 1), rng, told).x
+        rng = generator(seed, "data", k, part="refit")
+        x = _fly(z, wanted, classes, how, derive(seed, "train", k, part="refit"), rng, told).x
         step = x - mean
         mean += step / (k + 1)
         squares += step * (x - mean)

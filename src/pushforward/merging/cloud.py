@@ -27,7 +27,7 @@ from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
 from pushforward.nets import lipschitz as nets
 from pushforward.objectives.penalties import lipschitz as penalty
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, seeded, stream
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Labels, Samples
 
@@ -145,7 +145,7 @@ def transport_cloud(
     Raises:
         TrainingError: If the cloud flies off, which a smaller step or rate cures.
     """
-    noise, classes = Noise(seed), 0 if labels is None else int(torch.cat(labels).max()) + 1
+    noise, classes = stream(seed, "train"), 0 if labels is None else int(torch.cat(labels).max()) + 1
     flow = _flow(q.shape[1], classes, how, noise, seed)
     arrived = Until()
     turn, why = how.steps, f"{how.steps} moves were done"
@@ -206,8 +206,7 @@ def _velocity(flow: CriticFlow, x: Samples, labels: Labels | None, block: int = 
 
 
 def _flow(dim: int, classes: int, how: How, noise: Noise, seed: int) -> CriticFlow:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         hard = how.critic == "bjorck"
         net = nets.critic(
             dim,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward.errors import DataError
+from pushforward.randomness import generator
 
 __all__ = ["Axes", "dense", "principal_axes", "rows_of"]
 
@@ -111,7 +112,7 @@ def _by_lanczos(x: Any, mean: Array, k: int, seed: int) -> tuple[Array, Array]:
 
     make: Any = LinearOperator  # its stub knows no named functions
     centred = make((n, d), matvec=forward, rmatvec=back, matmat=forward, rmatmat=back, dtype=np.float64)
-    start = np.random.default_rng(seed).standard_normal(min(n, d))
+    start = generator(seed, "init", part="lanczos").standard_normal(min(n, d))
     found: Any = svds(centred, k=k, v0=start)
     _, values, axes = found
     order = values.argsort()[::-1]

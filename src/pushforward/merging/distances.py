@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pushforward.geometry.kernels import energy
 from pushforward.metrics.quality.transport import wasserstein
 from pushforward.metrics.two_sample.kernel import mmd_squared
+from pushforward.randomness import generator
 
 __all__ = ["distances", "memorised"]
 
@@ -36,7 +37,7 @@ def distances(
         repeats: Random cuts that are averaged.
         seed: Seed of the cuts.
     """
-    rng, size = np.random.default_rng(seed), min(len(before), len(reference) // 2, most)
+    rng, size = generator(seed, "evaluate", part="distances"), min(len(before), len(reference) // 2, most)
     found = np.empty((repeats, 3, 2))
     for row in found:
         mine, theirs = rng.permutation(len(before))[:size], rng.permutation(len(reference))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -25,7 +23,6 @@ __all__ = [
     "image_shape",
     "initialise",
     "normalisation",
-    "seeded",
     "steepest_of",
 ]
 
@@ -158,14 +155,6 @@ def normalisation(norm: Norm, channels: int) -> nn.Module:
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     return PixelNorm() if norm == "pixel" else nn.Identity()
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Within: nets are initialised from this seed; torch's own generators are as before afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 def image_shape(side: int, channels: int) -> tuple[int, int]:

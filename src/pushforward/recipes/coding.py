@@ -16,7 +16,7 @@ from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.sources import Latent
 from pushforward.nets import autoencoder
-from pushforward.nets.blocks import seeded
+from pushforward.randomness import derive, seeded
 from pushforward.recipes.wiring import adam
 from pushforward.settings.groups import Coding, Critic, Pace
 from pushforward.training.learner import Learner
@@ -41,13 +41,14 @@ def codec_of(spec: Coding, data: Dataset, x: Samples, *, seed: int) -> tuple[Cod
     if spec.net == "convolutional" and data.kind != "images":
         raise UsageError(f"--net convolutional: {data.name} holds points; use dense")
     output, width = nn.Tanh if data.kind == "images" else nn.Identity, spec.codec_width
-    with seeded(seed):
+    with seeded(seed, "codec"):
         if spec.net == "dense":
             built = autoencoder.perceptron(data.event, size, width=width, output=output)
         else:
             built = autoencoder.convolutional(data.event, size, width=max(1, width // 8), dense=width, output=output)
     learner = Learner(built, adam(spec.codec_rate, (0.9, 0.999)), schedule=cosine(spec.codec_steps))
-    return Autoencoder(learner, len(x)), spec.codec_steps, Batches(x, min(128, len(x)), seed=seed)
+    lessons = Batches(x, min(128, len(x)), seed=derive(seed, "data", part="lessons"))
+    return Autoencoder(learner, len(x)), spec.codec_steps, lessons
 
 
 def flow_of(net: nn.Module, critic: Critic, calls: int) -> CriticFlow:

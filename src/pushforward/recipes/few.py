@@ -80,12 +80,12 @@ def few_particles(
         record: Steps between two fields that are kept, so that samples are new points carried along them; 0 keeps none,
             and so does the source "class": then samples are the particles.
     """
-    from pushforward.data import Noise
     from pushforward.divergences import locate
     from pushforward.flows.critic import CriticFlow
     from pushforward.methods.adversarial.vgrow import clamp
     from pushforward.methods.particles.driver import Particles
     from pushforward.objectives.penalties import lipschitz
+    from pushforward.randomness import stream
     from pushforward.recipes import wiring
     from pushforward.training.schedule import cosine
 
@@ -93,7 +93,7 @@ def few_particles(
         raise UsageError(
             "--source class: particles without classes start from the law of all images; add --conditional"
         )
-    psi, rng = locate(critic.divergence), Noise(loop.seed)
+    psi, rng = locate(critic.divergence), stream(loop.seed, "train")
     data = wiring.load(rows, classes, loop.seed, kind="images", images=images)
     falling = cosine(loop.steps * critic.critic_steps, last=0.1)
     net = _critic(data, wiring.counted(data, classes), critic, falling, loop.seed)
@@ -106,7 +106,7 @@ def few_particles(
 
     method = Particles(
         flow,
-        law(rng, particles, own, kept),
+        law(stream(loop.seed, "init", part="particles"), particles, own, kept),
         pace.step,
         rng,
         project=clamp(-1, 1),
@@ -201,18 +201,17 @@ def _gan(
     """A perceptron that generates, against the critic of `few_particles`; both rates fall to a twentieth."""
     from torch import nn
 
-    from pushforward.data import Noise
     from pushforward.flows.critic import CriticFlow
     from pushforward.methods.adversarial.gan import GAN
     from pushforward.methods.sources import Normal
     from pushforward.nets import mlp
-    from pushforward.nets.blocks import seeded
+    from pushforward.randomness import seeded, stream
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine
 
-    k, rng = wiring.counted(data, classes), Noise(loop.seed)
-    with seeded(loop.seed):
+    k, rng = wiring.counted(data, classes), stream(loop.seed, "train")
+    with seeded(loop.seed, "generator"):
         g = mlp.generator(net.latent, data.event, width=net.width, depth=duel.depth, classes=k, output=nn.Tanh)
     generator = Learner(g, wiring.adam(net.rate, BETAS), ema=net.ema, schedule=cosine(loop.steps, last=0.05))
     sizes = Critic(width=net.width, depth=duel.depth, rate=duel.critic_rate)
@@ -224,11 +223,11 @@ def _gan(
 def _critic(data: Dataset, classes: int, critic: Critic, schedule: Schedule, seed: int) -> Learner:
     """A perceptron on pixels with a score for each class, whose slope is left to a penalty."""
     from pushforward.nets import lipschitz
-    from pushforward.nets.blocks import seeded
+    from pushforward.randomness import seeded
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
 
-    with seeded(seed):
+    with seeded(seed, "critic"):
         net = lipschitz.critic(
             data.event, width=critic.width, depth=critic.depth, mode="none", activation=wiring.leaky, classes=classes
         )

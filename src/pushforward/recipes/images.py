@@ -41,12 +41,11 @@ def vgrow_digits(
     """
     from torch import nn
 
-    from pushforward.data import Noise
     from pushforward.methods.adversarial.vgrow import gan
     from pushforward.methods.sources import Normal
     from pushforward.metrics.networks.digits8 import digits8
     from pushforward.nets import mlp
-    from pushforward.nets.blocks import seeded
+    from pushforward.randomness import seeded, stream
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import linear
@@ -59,7 +58,7 @@ def vgrow_digits(
         d = mlp.critic(digits.event, width=critic_width, depth=depth, classes=classes, activation=wiring.leaky)
     generator = Learner(g, wiring.adam(net.rate), ema=net.ema, schedule=falling)
     flow = wiring.log_ratio(Learner(d, wiring.adam(critic_rate), schedule=falling), critic, every=2)
-    method = gan(generator, flow, Normal(net.latent), Noise(loop.seed))
+    method = gan(generator, flow, Normal(net.latent), stream(loop.seed, "train"))
     return wiring.experiment(method, digits, loop, conditional=conditional, features=digits8(), threads=2)
 
 
@@ -91,16 +90,16 @@ def vgrow_images(
     """
     from torch.optim import RMSprop
 
-    from pushforward.data import Noise
     from pushforward.methods.adversarial import vgrow
     from pushforward.methods.sources import Normal
+    from pushforward.randomness import stream
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, step_decay
 
     data = wiring.load(rows, classes, loop.seed, kind="images", images=images)
     g, d = _nets(data, nets, net, wiring.counted(data, classes), loop.seed, published=preset == "paper")
-    latents, rng = Normal(net.latent), Noise(loop.seed)
+    latents, rng = Normal(net.latent), stream(loop.seed, "train")
     if preset == "paper":
         fits, slow = vgrow.paper_fits(), partial(RMSprop, lr=1e-4)
         halved = step_decay(tuple(20 * sum(fits(k) for k in range(turn)) for turn in (400, 800)))
@@ -137,9 +136,9 @@ def gan_images(
         rate: Learning rate of generator and critic, constant.
         rounds: Critic updates, each on fresh samples, for one of the generator.
     """
-    from pushforward.data import Noise
     from pushforward.methods.adversarial.gan import GAN
     from pushforward.methods.sources import Normal
+    from pushforward.randomness import stream
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
 
@@ -147,7 +146,7 @@ def gan_images(
     g, d = _nets(data, nets, net, wiring.counted(data, classes), loop.seed)
     adam = wiring.adam(net.rate, (0.5, 0.999))
     flow = wiring.log_ratio(Learner(d, adam), critic, every=4)
-    method = GAN(Learner(g, adam, ema=net.ema), flow, Normal(net.latent), Noise(loop.seed), rounds=rounds)
+    method = GAN(Learner(g, adam, ema=net.ema), flow, Normal(net.latent), stream(loop.seed, "train"), rounds=rounds)
     seen = wiring.judge(images.features, data)
     return wiring.experiment(method, data, loop, conditional=classes.conditional, features=seen)
 
@@ -157,8 +156,8 @@ def _nets(
 ) -> tuple[GeneratorNet, CriticNet]:
     """A generator of images and its critic; as published, both have spectral norms, found in five iterations."""
     from pushforward.nets import dcgan, resnet
-    from pushforward.nets.blocks import seeded
     from pushforward.objectives.penalties import spectral
+    from pushforward.randomness import seeded
 
     channels, side, _ = data.event
     made = {"dcgan": dcgan, "resnet": resnet}[nets.net]

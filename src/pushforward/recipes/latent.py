@@ -42,31 +42,30 @@ def latent_particles(
         distil_steps: Regressions of a generator of codes on where the flow carried normal codes; 0 for none. They
             count on top of `steps`, and samples then come from the generator.
     """
-    from pushforward.data import Noise
     from pushforward.flows.bounded import bounded_critic
     from pushforward.methods.adversarial.vgrow import clamp
     from pushforward.methods.latent.distilled import Distilled
     from pushforward.methods.latent.in_code_space import InCodeSpace
     from pushforward.methods.sources import Normal
     from pushforward.nets import mlp
-    from pushforward.nets.blocks import seeded
+    from pushforward.randomness import seeded, stream
     from pushforward.recipes import coding as codes
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine
 
     whole = wiring.load(replace(rows, limit=None) if codec_rows else rows, classes, loop.seed, images=images)
-    data, rng = codes.first(whole, rows.limit), Noise(loop.seed)
+    data, rng = codes.first(whole, rows.limit), stream(loop.seed, "train")
     seen = whole.train[: codec_rows or len(data.train)]
     coder, learning, lessons = codes.codec_of(coding, whole, seen, seed=loop.seed)
     size, k = codes.parse(coding.codec)[1], wiring.counted(data, classes)
-    known = data.train_labels if classes.conditional else None
-    kept = None if known is None else known[rng.integers(len(known), particles)]
-    with seeded(loop.seed + 1):
+    known, first = data.train_labels if classes.conditional else None, stream(loop.seed, "init", part="particles")
+    kept = None if known is None else known[first.integers(len(known), particles)]
+    with seeded(loop.seed):
         net = bounded_critic(size, critic, classes=k)
         generator = mlp.generator(size, size, width=256, classes=k)
     flow = codes.flow_of(net, critic, loop.steps + pace.warmup)
-    start, normal = rng.normal(particles, size), Normal(size)
+    start, normal = first.normal(particles, size), Normal(size)
     moved = codes.particles_of(flow, start, rng, pace, loop.steps, source=normal, labels=kept)
     method = moved
     if distil_steps:
@@ -111,25 +110,25 @@ def toy_latent(
         compare: Where particles and data are compared: as codes, or as data.
         particles: Number of particles.
     """
-    from pushforward.data import Noise
     from pushforward.data.toys.lift import lift
     from pushforward.flows.bounded import bounded_critic
     from pushforward.flows.preconditioned import Pullback
     from pushforward.methods.latent.in_code_space import InCodeSpace
     from pushforward.methods.sources import Normal
-    from pushforward.nets.blocks import seeded
+    from pushforward.randomness import seeded, stream
     from pushforward.recipes import coding as codes
     from pushforward.recipes import wiring
 
     seed = loop.seed
     points = lift(wiring.load(rows, seed=seed, kind="points"), dim, noise=noise, seed=seed)
-    rng, size, encoded = Noise(seed), codes.parse(coding.codec)[1], compare == "codes"
+    rng, size, encoded = stream(seed, "train"), codes.parse(coding.codec)[1], compare == "codes"
     coder, learning, lessons = codes.codec_of(coding, points, points.train, seed=seed)
-    with seeded(seed + 1):
+    with seeded(seed):
         net = bounded_critic(size if encoded else dim, critic)
     found = codes.flow_of(net, critic, loop.steps + pace.warmup)
     flow = found if encoded else Pullback(found, coder.decode)
-    method = codes.particles_of(flow, rng.normal(particles, size), rng, pace, loop.steps, source=Normal(size))
+    start = stream(seed, "init", part="particles").normal(particles, size)
+    method = codes.particles_of(flow, start, rng, pace, loop.steps, source=Normal(size))
     method = InCodeSpace(coder, method, learning, lessons, encoded=encoded)
     return wiring.experiment(method, points, replace(loop, steps=learning + loop.steps), threads=1)
 
@@ -166,21 +165,20 @@ def digit_to_digit(
     """
     import torch
 
-    from pushforward.data import Noise
     from pushforward.flows.bounded import bounded_critic
     from pushforward.methods.adversarial.vgrow import clamp
     from pushforward.methods.latent.in_code_space import InCodeSpace
     from pushforward.nets import lipschitz
-    from pushforward.nets.blocks import seeded
+    from pushforward.randomness import seeded, stream
     from pushforward.recipes import coding as codes
     from pushforward.recipes import wiring
 
     data = wiring.load(rows, Classes(labels, True), loop.seed, kind="images", images=images)
     old, new = codes.of_class(data, source), codes.of_class(data, target)
-    start, calls, rng, box = old.train[:particles], loop.steps + pace.warmup, Noise(loop.seed), clamp(-1, 1)
+    start, calls, rng, box = old.train[:particles], loop.steps + pace.warmup, stream(loop.seed, "train"), clamp(-1, 1)
     if coding.codec == "none":
         channels, side, _ = data.event
-        with seeded(loop.seed + 1):
+        with seeded(loop.seed):
             net = lipschitz.image_critic(side, channels, width=critic.width, slope=critic.slope)
         flow, learning = codes.flow_of(net, critic, calls), 0
         method = codes.particles_of(flow, start, rng, pace, loop.steps, project=box)
@@ -188,7 +186,7 @@ def digit_to_digit(
         both = torch.cat([old.train, new.train])
         coder, learning, lessons = codes.codec_of(coding, data, both, seed=loop.seed)
         size = codes.parse(coding.codec)[1]
-        with seeded(loop.seed + 1):
+        with seeded(loop.seed):
             net = bounded_critic(size, critic)
         flow = codes.flow_of(net, critic, calls)
         moved = codes.particles_of(flow, torch.zeros(len(start), size), rng, pace, loop.steps)

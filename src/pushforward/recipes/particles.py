@@ -11,10 +11,10 @@ from pushforward.settings.groups import Bound, Classes, Cloud, Contrast, Critic,
 from pushforward.settings.options import Between, Count, Seed, Steps, flat
 
 if TYPE_CHECKING:
-    from pushforward.data import Dataset, Noise
+    from pushforward.data import Dataset
     from pushforward.flows.critic import CriticFlow
     from pushforward.training.experiment import Experiment
-    from pushforward.types import Batch, Labels
+    from pushforward.types import Batch, Labels, Randomness
 
 __all__ = ["four_modes", "gaussian_particles", "sierpinski", "swiss_roll", "toy_particles"]
 
@@ -66,24 +66,25 @@ def toy_particles(
         contrast: The critic's loss where the divergence has none of its own: logistic regression, or its f-GAN dual.
         step_end: Factor on it at the end, reached over the second half.
     """
-    from pushforward.data import Noise
     from pushforward.dynamics import integrate
     from pushforward.methods.particles.driver import Gaussian, Particles
     from pushforward.methods.particles.stopping import Until
+    from pushforward.randomness import stream
     from pushforward.recipes import wiring
     from pushforward.training.schedule import linear
 
     points = wiring.load(rows, classes, loop.seed)
-    rng, source = Noise(loop.seed), Gaussian(points.event, cloud.start, cloud.spread)
+    rng, first = stream(loop.seed, "train"), stream(loop.seed, "init", part="particles")
+    source = Gaussian(points.event, cloud.start, cloud.spread)
     flow = _flow(points, critic, bound, contrast, loop, wiring.counted(points, classes), rng)
     known = points.train_labels if classes.conditional else None
 
     def drawn(n: int) -> Labels | None:
-        return None if known is None or not n else known[rng.integers(len(known), n)]
+        return None if known is None or not n else known[first.integers(len(known), n)]
 
     method = Particles(
         flow,
-        source(rng, cloud.particles),
+        source(first, cloud.particles),
         pace.step,
         rng,
         scheme=integrate.named(way.scheme),
@@ -94,7 +95,7 @@ def toy_particles(
         schedule=linear(loop.steps, pace.step_end, 0.5),
         refit=way.refit,
         labels=drawn(cloud.particles),
-        tracers=source(rng, way.tracers) if way.tracers else None,
+        tracers=source(first, way.tracers) if way.tracers else None,
         tracer_labels=drawn(way.tracers),
         batch=loop.batch if loop.batch < cloud.particles else None,
         held=_held(points, classes.conditional),
@@ -105,12 +106,12 @@ def toy_particles(
 
 
 def _flow(
-    points: Dataset, critic: Critic, bound: Bound, contrast: Contrast, loop: Loop, classes: int, rng: Noise
+    points: Dataset, critic: Critic, bound: Bound, contrast: Contrast, loop: Loop, classes: int, rng: Randomness
 ) -> CriticFlow:
     """A critic of bounded slope whose learning rate falls to a tenth."""
     from pushforward.divergences import locate
     from pushforward.flows.bounded import bounded_critic, bounded_flow
-    from pushforward.nets.blocks import seeded
+    from pushforward.randomness import seeded
     from pushforward.recipes import wiring
     from pushforward.training.schedule import cosine
 

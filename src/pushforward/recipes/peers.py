@@ -47,15 +47,15 @@ def flow_particles(
         step_end: Factor on it at the end, reached over the second half.
         record: Keep every so many-th field, so that new points can be carried along; 0 keeps none.
     """
-    from pushforward.data import Noise
     from pushforward.dynamics.integrate import Integrator, euler
     from pushforward.dynamics.langevin import Langevin, Metropolis
     from pushforward.methods.particles.driver import Gaussian, Particles
+    from pushforward.randomness import stream
     from pushforward.recipes import wiring
     from pushforward.training.schedule import linear
 
     points = wiring.load(rows, seed=loop.seed)
-    rng, source = Noise(loop.seed), Gaussian(points.event, cloud.start, cloud.spread)
+    rng, source = stream(loop.seed, "train"), Gaussian(points.event, cloud.start, cloud.spread)
     field = _flow(flow, divergence, penalty, points, rng)
     schemes: dict[str, Integrator] = {}
     if flow in ("langevin", "metropolis"):
@@ -63,7 +63,7 @@ def flow_particles(
     held = points.test[:1000]
     method = Particles(
         field,
-        source(rng, cloud.particles),
+        source(stream(loop.seed, "init", part="particles"), cloud.particles),
         STEPS[flow] if step is None else step,
         rng,
         scheme=schemes.get(flow, euler),

@@ -44,17 +44,16 @@ def heavy_tails(
         record: Keep every step's field, so that new points can be carried along.
         compile: Compile critic updates and move into one graph; pays from some ten thousand steps on.
     """
-    from pushforward.data import Noise
     from pushforward.divergences import locate
     from pushforward.dynamics import integrate
     from pushforward.errors import UsageError
     from pushforward.flows.bounded import bounded_critic, bounded_flow
     from pushforward.methods.particles.driver import Gaussian, Particles
-    from pushforward.nets.blocks import seeded
+    from pushforward.randomness import seeded, stream
     from pushforward.recipes import wiring
     from pushforward.training.schedule import cosine, geometric
 
-    psi, rng = locate(critic.divergence), Noise(loop.seed)
+    psi, rng = locate(critic.divergence), stream(loop.seed, "train")
     if psi.contrast is None:
         said = f"--divergence {critic.divergence}: no dual for critics of bounded slope"
         raise UsageError(f"{said}; use KL_LIP or alpha_lip(2)")
@@ -65,7 +64,7 @@ def heavy_tails(
     falling = cosine(loop.steps * critic.critic_steps, last=0.1)
     method = Particles(
         bounded_flow(net, critic, psi, wiring.adam(critic.rate, (0.5, 0.9)), schedule=falling),
-        source(rng, cloud.particles),
+        source(stream(loop.seed, "init", part="particles"), cloud.particles),
         pace.step,
         rng,
         scheme=integrate.named(scheme),

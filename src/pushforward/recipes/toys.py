@@ -45,9 +45,9 @@ def toy_vgrow(
         fits: Passes of the regression over the pool for one step.
         step: Length of a move, in standardised data units per unit velocity.
     """
-    from pushforward.data import Noise
     from pushforward.methods.adversarial.vgrow import VGrow
     from pushforward.methods.sources import Normal
+    from pushforward.randomness import stream
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
@@ -60,7 +60,7 @@ def toy_vgrow(
         Learner(d, adam, schedule=cosine(updates)), critic, every=4, fading=geometric(updates, penalty_end)
     )
     method = VGrow(
-        generator, flow, Normal(net.latent), Noise(loop.seed), pool=pool, moves=moves, fits=fits, step=step
+        generator, flow, Normal(net.latent), stream(loop.seed, "train"), pool=pool, moves=moves, fits=fits, step=step
     )  # fmt: skip
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
 
@@ -90,9 +90,9 @@ def toy_gan(
         penalty: Weight of a zero-centred gradient penalty on data and samples; 0 for none.
         rounds: Critic updates, each on fresh samples, for one of the generator.
     """
-    from pushforward.data import Noise
     from pushforward.methods.adversarial.gan import GAN
     from pushforward.methods.sources import Normal
+    from pushforward.randomness import stream
     from pushforward.recipes import wiring
     from pushforward.training.learner import Learner
 
@@ -100,14 +100,14 @@ def toy_gan(
     g, d = _nets(points, net, depth, wiring.counted(points, classes), loop.seed)
     generator = Learner(g, wiring.adam(net.rate), ema=net.ema)
     flow = wiring.log_ratio(Learner(d, wiring.adam(net.rate)), critic, every=4)
-    method = GAN(generator, flow, Normal(net.latent), Noise(loop.seed), rounds=rounds)
+    method = GAN(generator, flow, Normal(net.latent), stream(loop.seed, "train"), rounds=rounds)
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
 
 
 def _nets(points: Dataset, shape: Generator, depth: int, classes: int, seed: int) -> tuple[GeneratorNet, CriticNet]:
     """Perceptrons z -> x and x -> score of one width and depth."""
     from pushforward.nets import mlp
-    from pushforward.nets.blocks import seeded
+    from pushforward.randomness import seeded
     from pushforward.recipes.wiring import leaky
 
     event, width = points.event, shape.width

@@ -20,6 +20,7 @@ from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.quality.frechet import frechet, moments
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
+from pushforward.randomness import derive, generator
 from pushforward.settings.groups import Classes, Images, LogRatio, Loop, Rows
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner, MakeOptimiser
@@ -93,15 +94,15 @@ def score_on(data: Dataset, features: Features | None, seed: int, rows: int = 20
         seed: Seed of the rows and directions.
         rows: Training rows that samples are compared with.
     """
-    generator = torch.Generator().manual_seed(seed)
-    real = data.train[torch.randperm(len(data.train), generator=generator)[:rows]]
+    chosen = generator(seed, "judge", part="rows").permutation(len(data.train))[:rows]
+    real = data.train[torch.from_numpy(chosen)]
     if features is not None:
         target = moments(features(real))
         return lambda x: frechet(moments(features(x.cpu())), target)
     if data.kind == "points":
         return lambda x: chamfer(x, real)
     flat = real.flatten(1)
-    along = directions(flat.shape[1], 64, seed)
+    along = directions(flat.shape[1], 64, derive(seed, "judge", part="directions"))
     return lambda x: sliced_wasserstein(x.cpu().flatten(1), flat, along)[0]
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from pushforward import files
 from pushforward.metrics.core.result import Measure, Report, to_json
 from pushforward.pictures import grid, scatter
+from pushforward.randomness import generator
 from pushforward.report.figures.plots import bars, histogram, quantiles
 from pushforward.report.metrics import FLOOR, rows
 from pushforward.report.skeleton import command, fill, png_uri
@@ -115,7 +116,7 @@ def _plane(shown: Shown) -> tuple[np.ndarray, np.ndarray]:
     """At most 2,000 of each in the plane: as they are, or along the data's first two principal axes."""
     fake, real = (np.asarray(x[:: max(1, len(x) // 2000)][:2000], np.float64) for x in (shown.fake, shown.real))
     if real.shape[1] == 1:
-        rng, width = np.random.default_rng(0), 0.1 * float(np.ptp(real))
+        rng, width = generator(0, "show", part="line"), 0.1 * float(np.ptp(real))
         fake, real = (np.column_stack([x, rng.uniform(-width, width, len(x))]) for x in (fake, real))
     elif real.shape[1] > 2:
         mean, spread = real.mean(0), real.std(0)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pushforward import files
 from pushforward.metrics.integration.table import ABOUT
+from pushforward.randomness import generator
 from pushforward.report.skeleton import cells, command, fill, png_uri
 from pushforward.report.values import short, text
 
@@ -76,7 +77,7 @@ def write_merge(
 
 def _pictures(shown: Embedding, seed: int) -> str:
     """Before and after along the principal axes of the target, which are the same for both."""
-    rng, n = np.random.default_rng(seed), len(shown.before)
+    rng, n = generator(seed, "show", part="merge"), len(shown.before)
     rows = rng.permutation(n)[:MOST]
     still = np.asarray(shown.before[shown.batch == shown.target], np.float64)
     mean = still.mean(0)

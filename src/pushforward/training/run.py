@@ -21,7 +21,7 @@ from pushforward.data.dataset import Dataset
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
-from pushforward.randomness import Noise
+from pushforward.randomness import stream
 from pushforward.terms import Term
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
@@ -258,7 +258,7 @@ class Run:
         if experiment.conditional and experiment.data.train_labels is not None:
             known = experiment.data.train_labels
             labels = known[torch.linspace(0, len(known) - 1, JUDGED).long()].sort().values
-        return method.sample(JUDGED, Noise(20_000 + self.description["seed"]), labels), labels
+        return method.sample(JUDGED, stream(self.description["seed"], "judge", part="samples"), labels), labels
 
     def _append(self, path: Path, line: dict[str, Any]) -> None:
         if self.placement.writes:
@@ -295,8 +295,8 @@ def same_data(run: dict[str, Any], data: Dataset) -> None:
     stored, present = run["data"]["sha256"], data.split.sha256
     if stored != present:
         raise DataError(
-            f"{data.name}: the data changed since the run began (digest {stored}, now {present}); restore them, or "
-            "start a new run"
+            f"{data.name}: the data changed since the run began, or an earlier version chose their rows (digest "
+            f"{stored}, now {present}); restore them, or start a new run"
         )
 
 

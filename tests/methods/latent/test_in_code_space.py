@@ -25,9 +25,8 @@ from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.sources import Normal
 from pushforward.nets import autoencoder, lipschitz, mlp
-from pushforward.nets.blocks import seeded
 from pushforward.parallel.placement import Placement
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, seeded
 from pushforward.training.learner import Learner
 from pushforward.training.state import load_state, parts, place, resume_state, weights
 from pushforward.types import Method, Sourced, able

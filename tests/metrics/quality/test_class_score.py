@@ -7,6 +7,7 @@ import torch
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import Features
 from pushforward.metrics.quality.class_score import ClassSums, class_score, class_sums
+from pushforward.randomness import generator
 
 
 def logits(n, classes, seed, scale=2.0):
@@ -92,7 +93,7 @@ def test_ten_splits_of_certain_classes_lose_what_uneven_tenths_lose():
 def test_splits_are_random_parts_of_equal_size_with_the_stated_spread():
     x = logits(200, 6, 3)
     found = class_score(x, same, splits=4, ddof=1, seed=5)
-    labels = np.random.default_rng(5).permutation(200) % 4
+    labels = generator(5, "evaluate", part="class_score").permutation(200) % 4
     scores = [class_sums(x[torch.from_numpy(labels == part)].softmax(1)).score for part in range(4)]
     assert found.value == pytest.approx(np.mean(scores), rel=1e-12)
     assert found.protocol["std"] == pytest.approx(np.std(scores, ddof=1), rel=1e-9)

@@ -22,6 +22,7 @@ from pushforward.metrics.quality.frechet import (
     moments,
 )
 from pushforward.metrics.quality.frechet_limit import frechet_limit
+from pushforward.randomness import generator
 
 
 def normal(n, dim, seed, scale=1.0, shift=0.0):
@@ -159,7 +160,7 @@ def test_floor_from_halves_of_data_with_strays_is_what_fresh_pairs_score(n, m):
 
 def test_floor_from_halves_is_the_mean_over_disjoint_parts_scaled_to_the_sizes():
     fake, real = normal(500, 3, 0), normal(101, 3, 1)
-    found, rng = frechet_distance(fake, real, repeats=4, seed=7), np.random.default_rng(7)
+    found, rng = frechet_distance(fake, real, repeats=4, seed=7), generator(7, "evaluate", part="frechet")
     orders = [torch.from_numpy(rng.permutation(101)) for _ in range(4)]
     parts = [frechet(moments(real[order[:50]]), moments(real[order[50:]])) for order in orders]
     wanted = np.mean(parts) * (1 / 500 + 1 / 101) / (1 / 50 + 1 / 51)
@@ -244,7 +245,7 @@ def test_fewer_rows_than_features_have_the_same_reading_without_a_square_matrix(
 
 
 def thirds(x, n, repeats, seed=0):
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "evaluate", part="frechet")
     return [x[torch.from_numpy(rng.permutation(len(x))[:n])] for _ in range(repeats)]
 
 

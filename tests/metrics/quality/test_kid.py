@@ -9,6 +9,7 @@ import torch
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import Features
 from pushforward.metrics.quality.kid import kid, kid_subsets, polynomial_mmd
+from pushforward.randomness import generator
 
 
 def normal(n, dim, seed, scale=1.0, shift=0.0):
@@ -82,7 +83,7 @@ def test_one_subset_of_everything_is_the_whole_and_the_mean_is_over_all():
     assert found.value == pytest.approx(values.mean())
     assert found.protocol["std"] == pytest.approx(values.std(ddof=0))
     assert found.se is None
-    rng = np.random.default_rng(4)
+    rng = generator(4, "evaluate", part="kid_subsets")
     first = [x[torch.from_numpy(rng.permutation(80)[:20])] for x in (q, p)]
     assert values[0] == pytest.approx(dense(*first), rel=1e-9)
 

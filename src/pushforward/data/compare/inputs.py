@@ -17,6 +17,7 @@ from pushforward.data.formats.contents import Cells, Contents, Pictures, Table
 from pushforward.data.formats.frames import frame
 from pushforward.data.raw import kind_of
 from pushforward.errors import DataError, UsageError
+from pushforward.randomness import derive
 
 __all__ = ["of_numbers", "opened", "understood"]
 
@@ -54,7 +55,7 @@ def _drawn(spec: str, role: str, seed: int) -> Points | Album:
         found = album.of_levels(np.moveaxis(((x + 1) * 127.5).numpy(), 1, -1), spec)
         part = "held out" if role == "real" else "to train on"
         return Album(spec, found.n, found.sizes, found.read, {}, (f"the {len(x):,} digits {part}",))
-    data = source.load(spec, seed=seed + (role == "fake"))
+    data = source.load(spec, seed=derive(seed, "evaluate", part="fake") if role == "fake" else seed)
     x = np.asarray(data.decode(data.train if role == "train" else data.test), np.float64)
     return Points(spec, len(x), x.shape[1], (), lambda some: x if some is None else x[:, list(some)])
 

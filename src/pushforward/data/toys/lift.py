@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.data.dataset import Dataset
+from pushforward.data.dataset import Dataset, fingerprint
 from pushforward.data.units import Unit
 from pushforward.densities.mixture import Mixture
 from pushforward.errors import UsageError
+from pushforward.randomness import generator
 
 __all__ = ["lift"]
 
@@ -33,8 +34,9 @@ def lift(data: Dataset, dim: int, *, noise: float = 0.05, seed: int = 0) -> Data
     k = data.train[0].numel()
     if data.kind != "points" or dim < k:
         raise UsageError(f"dim {dim}: {data.name} holds {data.kind} of {k} numbers; lift points to {k} or more")
-    rng = np.random.default_rng(seed)
-    frame = np.linalg.qr(rng.standard_normal((dim, k)))[0]
+    rng = generator(seed, "data", part="lift")
+    drawn = rng.standard_normal((dim, k))
+    frame = np.linalg.qr(drawn)[0]
     scale = float(np.sqrt(np.square(data.decode(data.train) - data.decode(data.train).mean(0)).mean()))
     unit = Unit(np.zeros(dim), np.array([scale]))
 
@@ -49,8 +51,10 @@ def lift(data: Dataset, dim: int, *, noise: float = 0.05, seed: int = 0) -> Data
         covariances = turn @ mixture.covariances @ turn.T + spread
         mixture = Mixture(mixture.means @ turn.T, covariances, mixture.weights)
     train, test = lifted(data.train), lifted(data.test)
+    flat = np.frombuffer(bytes.fromhex(data.split.sha256), np.uint8)
     return replace(
         data,
+        split=replace(data.split, sha256=fingerprint(flat, drawn, np.array([noise]))),
         name=f"{data.name} in {dim} dimensions",
         train=train,
         test=test,

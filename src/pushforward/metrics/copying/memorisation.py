@@ -21,6 +21,7 @@ from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.core.permutation import p_value, relabellings
 from pushforward.metrics.core.reference import compare
 from pushforward.metrics.core.result import Measure, Words
+from pushforward.randomness import generator
 
 __all__ = ["copies", "memorisation", "nearest_training"]
 
@@ -79,7 +80,7 @@ def memorisation(
         A non-parametric test to detect data-copying in generative models (Meehan et al., 2020), arXiv:2004.05675; How
         faithful is your synthetic data? (Alaa et al., 2022), arXiv:2102.08921.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "evaluate", part="memorisation")
     (rows, shown), (_, held) = (_cut(x, max_n, rng) for x in (fake, real))
     q, p, t = (x.numpy() for x in compare(shown, held, train, features) if x is not None)
     found = _near_training(q, p, t, budget, _part(tick, 0, 0.8))

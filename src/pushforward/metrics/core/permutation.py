@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.result import Measure
+from pushforward.randomness import generator
 
 __all__ = ["halves", "label_sums", "p_value", "permutation_measure", "permutation_values", "relabellings"]
 
@@ -40,7 +41,7 @@ def relabellings(n: int, m: int, permutations: int, *, seed: int = 0) -> Tensor:
     if permutations < 0:
         raise UsageError(f"permutations is {permutations}: give 0 for no p-value, or at least 19")
     # A stream of its own: the same seed draws subsets, splits and directions, which must not be tied to the labels.
-    rng = np.random.default_rng([seed, 1])
+    rng = generator(seed, "evaluate", part="relabellings")
     labels = np.zeros((permutations + 1, n + m), bool)
     labels[:, :n] = True
     rng.permuted(labels[1:], axis=1, out=labels[1:])

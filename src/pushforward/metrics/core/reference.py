@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
+from pushforward.randomness import generator
 
 __all__ = ["check_compared", "check_samples", "compare", "real_floor", "subset"]
 
@@ -92,7 +93,7 @@ def compare(
     if max_n is not None:
         if max_n < 2:
             raise UsageError(f"max_n is {max_n}: use at least 2 rows; 2000 is usual")
-        rng = np.random.default_rng(seed)
+        rng = generator(seed, "evaluate", part="choice")
         fake, real = subset(fake, max_n, rng), subset(real, 2 * max_n, rng)
         train = None if train is None else subset(train, 4 * max_n, rng)
     return features(fake), features(real), None if train is None else features(train)
@@ -130,7 +131,7 @@ def real_floor(
         seed: Seed of the subsets.
         rate: Exponent at which the distance of two samples of one law falls with their sizes; 0 leaves it as it is.
     """
-    (n, m), rng = sizes, np.random.default_rng(seed)
+    (n, m), rng = sizes, generator(seed, "evaluate", part="floor")
     if train is not None:
         n, real = min(n, len(train)), subset(real, m, rng)
         repeats = repeats if n < len(train) else 1

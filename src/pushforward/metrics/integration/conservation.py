@@ -22,6 +22,7 @@ from scipy.sparse.csgraph import connected_components
 from pushforward.data.labels import coded
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.integration.mixing import Neighbourhoods, codes, lisi, silhouettes
+from pushforward.randomness import word
 
 if TYPE_CHECKING:
     from pushforward.metrics.integration.mixing import Array
@@ -73,7 +74,7 @@ def clusters(x: Array, labels: NDArray, seed: int = 0) -> tuple[float, float]:
 
     numbers, count = codes(labels)
     starts: Any = 10
-    found = KMeans(count, n_init=starts, random_state=seed).fit_predict(x)
+    found = KMeans(count, n_init=starts, random_state=word(seed, "evaluate", part="clusters")).fit_predict(x)
     return float(normalized_mutual_info_score(numbers, found)), float(adjusted_rand_score(numbers, found))
 
 

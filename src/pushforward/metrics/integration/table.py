@@ -17,6 +17,7 @@ from pushforward.metrics.integration.mixing import (
     neighbourhoods,
     pcr_comparison,
 )
+from pushforward.randomness import derive, generator
 
 __all__ = ["ABOUT", "integration", "split_floor", "total"]
 
@@ -63,7 +64,7 @@ def integration(
     """
     batch, labels = np.asarray(batch), None if labels is None else np.asarray(labels)
     if len(x) > max_n:
-        keep = np.sort(np.random.default_rng(seed).choice(len(x), max_n, replace=False))
+        keep = np.sort(generator(seed, "evaluate", part="integration").choice(len(x), max_n, replace=False))
         x, batch = x[keep], batch[keep]
         labels, before = (None if part is None else part[keep] for part in (labels, before))
     x = np.asarray(x, np.float64)
@@ -104,11 +105,12 @@ def split_floor(
         max_n: Cells used of the reference.
         seed: Seed of the cuts.
     """
-    rng, found = np.random.default_rng(seed), list[dict[str, float]]()
+    rng, found = generator(seed, "evaluate", part="split_floor"), list[dict[str, float]]()
     edges = np.cumsum(shares)[:-1] / np.sum(shares)
     part = np.searchsorted(edges, (np.arange(len(x)) + 0.5) / len(x))
     for repeat in range(repeats):
-        found.append(integration(x, rng.permutation(part), labels, reference=0, max_n=max_n, seed=seed + repeat))
+        cut = derive(seed, "evaluate", repeat, part="split_floor")
+        found.append(integration(x, rng.permutation(part), labels, reference=0, max_n=max_n, seed=cut))
     return {name: float(np.mean([scores[name] for scores in found])) for name in found[0]}
 
 

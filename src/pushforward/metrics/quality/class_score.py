@@ -24,6 +24,7 @@ from pushforward.metrics.core.features import Features, blocked
 from pushforward.metrics.core.moments import ticking
 from pushforward.metrics.core.reference import check_samples, subset
 from pushforward.metrics.core.result import Measure, Words
+from pushforward.randomness import generator
 
 __all__ = ["ClassSums", "class_score", "class_sums"]
 
@@ -111,7 +112,7 @@ def class_score(
     )
     if function is None:
         raise UsageError(f"features {identity} have no classifier: pass a function that gives logits")
-    n, rng = len(fake), np.random.default_rng(seed)
+    n, rng = len(fake), generator(seed, "evaluate", part="class_score")
     if not 1 <= splits <= n // 2 or not 0 <= ddof < max(2, splits):
         raise UsageError(f"splits is {splits}, ddof {ddof}, for {n} samples: give at least 2 samples a split")
     if real is not None:

@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +23,7 @@ from pushforward.metrics.core.held import HELD_VALUES, held, split_rows
 from pushforward.metrics.core.moments import Moments, moments, ticking
 from pushforward.metrics.core.reference import check_compared, subset
 from pushforward.metrics.core.result import Measure, Words
+from pushforward.randomness import generator
 
 __all__ = ["Moments", "frechet", "frechet_distance", "frechet_floor", "frechet_rows", "frechet_se", "moments"]
 
@@ -133,7 +133,7 @@ def frechet_distance(
         if not small:
             raise DataError(f"{name} has {min(n, m)} samples for {dim} features: {remedy}")
         protocol["note"] = f"{min(n, m)} samples for {dim} features: covariance poorly known, read against the floor"
-    known, rng = train is not None and len(train) >= n, np.random.default_rng(seed)
+    known, rng = train is not None and len(train) >= n, generator(seed, "evaluate", part="frechet")
     halves, a = not known and m >= max(8, 4 * dim), min(n, m // 2)
     if train is not None and known:
         repeats = min(repeats, max(1, _FLOOR_VALUES // (n * dim))) if n < len(train) else 1
@@ -171,7 +171,7 @@ def frechet_distance(
         how = f"{kind} of real, {a} vs {m - a}, mean of {repeats}, scaled to {n} vs {m}"
     else:
         floor, how = _floor(fit.spectrum, n, m), "closed form, Gaussian of real's covariance"
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "evaluate", part="frechet error")
     used = [part.features(subset(part.x, _ERROR_ROWS, rng)) for part in (sets[0], data)]
     rows = "all rows" if max(n, m) <= _ERROR_ROWS else f"{_ERROR_ROWS} rows of each"
     protocol |= {"floor": how, "se": f"first variation, {rows}", "seed": seed}

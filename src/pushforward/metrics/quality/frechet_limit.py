@@ -23,6 +23,7 @@ from pushforward.metrics.core.moments import Moments, moments, ticking
 from pushforward.metrics.core.reference import check_compared
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.quality.frechet import frechet
+from pushforward.randomness import generator
 
 __all__ = ["frechet_limit"]
 
@@ -61,7 +62,7 @@ def frechet_limit(
         Effectively unbiased FID and Inception score (Chong & Forsyth, 2020), arXiv:1911.07023.
     """
     n, m, dim = _checked(fake, real, features, sizes)
-    rng, read = np.random.default_rng(seed), ticking(tick, n + m)
+    rng, read = generator(seed, "evaluate", part="frechet_limit"), ticking(tick, n + m)
 
     def nested(x: Tensor) -> Iterator[Moments]:
         parts = _increments(len(x), shares, rng)

@@ -23,6 +23,7 @@ from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.reference import check_compared, subset
 from pushforward.metrics.core.result import Measure
+from pushforward.randomness import generator
 
 __all__ = ["kid", "kid_subsets", "polynomial_mmd"]
 
@@ -88,7 +89,7 @@ def kid(
         Demystifying MMD GANs (Binkowski et al., 2018), arXiv:1801.01401.
     """
     check_compared(fake, real)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "evaluate", part="kid")
     q, p = subset(fake, max_n, rng), subset(real, max_n, rng)
     x, y = _prepared(q, p, features, degree, gamma, coef)
     value, error = _statistics(x, y, budget, tick)
@@ -143,7 +144,7 @@ def kid_subsets(
         sizes = f"fake has {len(fake)} samples, real {len(real)}"
         raise DataError(f"{sizes}: draw {size} of each, or pass a smaller size")
     x, y = _prepared(fake, real, features, degree, gamma, coef)
-    rng, values = np.random.default_rng(seed), np.empty(subsets)
+    rng, values = generator(seed, "evaluate", part="kid_subsets"), np.empty(subsets)
     for index in range(subsets):
         rows = [rng.permutation(len(side.z))[:size] for side in (x, y)]
         values[index] = _mmd(x.take(rows[0]), y.take(rows[1]), budget)

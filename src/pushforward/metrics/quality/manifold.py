@@ -26,6 +26,7 @@ from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.reference import check_compared, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.quality.balls import Cover, cover, squared_radii
+from pushforward.randomness import generator
 
 __all__ = ["manifold", "null_coverage"]
 
@@ -88,7 +89,7 @@ def manifold(
         arXiv:2002.09797.
     """
     check_compared(fake, real, train)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "evaluate", part="manifold")
     rows_q, rows_p = (torch.from_numpy(np.sort(rng.permutation(len(x))[:max_n])) for x in (fake, real))
     q, p = features(fake[rows_q.to(fake.device)]), features(real[rows_p.to(real.device)])
     n, m = len(q), len(p)

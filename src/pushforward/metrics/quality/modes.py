@@ -14,6 +14,7 @@ from pushforward.errors import DataError
 from pushforward.metrics.core.features import blocked
 from pushforward.metrics.core.reference import check_samples
 from pushforward.metrics.core.result import Measure
+from pushforward.randomness import generator
 
 __all__ = ["class_shares", "classes", "expected_modes", "labels_of", "modes", "probabilities"]
 
@@ -114,7 +115,7 @@ def classes(
     n, shares = len(fake), probabilities(weights, n_classes)
     counts = _count(blocked(classify, fake), n, n_classes)
     protocol: dict[str, str | float | int] = {"classes": n_classes}
-    draws = np.random.default_rng(0).multinomial(n, shares, size=1000).min(1) / n
+    draws = generator(0, "evaluate", part="least share").multinomial(n, shares, size=1000).min(1) / n
     smallest = float(counts.min() / n)
     error = (smallest * (1 - smallest) / n) ** 0.5
     return {
@@ -210,7 +211,7 @@ def _kl(
     error = max(0.0, float(frequencies @ ratios**2) - value**2) ** 0.5 / n**0.5
     noise = 1 / n + (1 / n_real if n_real else 0.0)
     if n_real == 0 and n * shares.min() < _FEW:
-        draws = np.random.default_rng(0).multinomial(n, shares, size=999) / n
+        draws = generator(0, "evaluate", part="shares").multinomial(n, shares, size=999) / n
         p_value, how = (1 + int((rel_entr(draws, shares).sum(1) >= value - 1e-12).sum())) / 1000, "999 draws"
     else:
         p_value, how = float(chdtrc(k - 1, 2 * value / noise)) if k > 1 else 1.0, "G-test"

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 from torch import Tensor
 
 from pushforward.geometry.sinkhorn import default_epsilon, potentials
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.reference import compare, real_floor, subset
 from pushforward.metrics.core.result import Measure
+from pushforward.randomness import generator
 
 __all__ = ["SinkhornValue", "sinkhorn", "sinkhorn_divergence"]
 
@@ -105,7 +105,7 @@ def sinkhorn(
     """
     q, p, t = compare(fake, real, train, features, max_n=max_n, seed=seed)
     epsilon = epsilon or default_epsilon(p, p)
-    used, solved = subset(p, max_n, np.random.default_rng(seed)), 0
+    used, solved = subset(p, max_n, generator(seed, "evaluate", part="sinkhorn")), 0
 
     def distance(a: Tensor, b: Tensor) -> SinkhornValue:
         nonlocal solved

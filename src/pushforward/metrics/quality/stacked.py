@@ -18,6 +18,7 @@ from pushforward.metrics.core.features import blocked
 from pushforward.metrics.core.reference import check_samples
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.quality.modes import expected_modes, labels_of, probabilities
+from pushforward.randomness import generator
 
 __all__ = ["expected_kl", "stack_digits", "stacked_modes"]
 
@@ -46,7 +47,9 @@ def stack_digits(images: Tensor, labels: Tensor, n: int, *, seed: int = 0) -> tu
         raise DataError(f"{shapes}: give grey images (m, s, s) or (m, 1, s, s) with a label each")
     if labels.min() < 0 or labels.max() > 9:
         raise DataError(f"labels run from {int(labels.min())} to {int(labels.max())}: digits are 0 to 9")
-    rows = torch.from_numpy(np.random.default_rng(seed).integers(len(images), size=(n, 3))).to(images.device)
+    rows = torch.from_numpy(generator(seed, "evaluate", part="stacks").integers(len(images), size=(n, 3))).to(
+        images.device
+    )
     places = torch.tensor([100, 10, 1], device=labels.device)
     return images[rows], (labels[rows.to(labels.device)].long() * places).sum(1)
 
@@ -94,7 +97,11 @@ def stacked_modes(
     value = float(_divergence(counts))
 
     # Only draws from the law itself know this statistic's law where modes hold few samples each.
-    null = _divergence(np.random.default_rng(seed).multinomial(n, triples, size=draws)) if draws else np.empty(0)
+    null = (
+        _divergence(generator(seed, "evaluate", part="stacked null").multinomial(n, triples, size=draws))
+        if draws
+        else np.empty(0)
+    )
     p = (1 + int((null >= value - 1e-12).sum())) / (draws + 1) if draws else None
     protocol: Words = {"modes": 1000, "samples": n, "channel_classifier": features}
     protocol["shares"] = "equal" if shares is None else "given"

@@ -24,6 +24,7 @@ from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.permutation import permutation_measure, relabellings
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure, Words
+from pushforward.randomness import generator
 
 __all__ = ["Quantiles", "Side", "hill", "quantile_band", "survival", "tail_values", "tails"]
 
@@ -193,7 +194,7 @@ def tails(
         UsageError: If there are not as many names as columns.
     """
     q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
-    p = subset(p, max_n, np.random.default_rng(seed))
+    p = subset(p, max_n, generator(seed, "evaluate", part="tails"))
     side = side or ("both" if bool((p < 0).any()) else "upper")
     if names is not None and len(names) != q.shape[1]:
         raise UsageError(f"{len(names)} names for {q.shape[1]} columns: give one each")

@@ -23,6 +23,7 @@ from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.reference import compare, real_floor, subset
 from pushforward.metrics.core.result import Measure, Words
+from pushforward.randomness import generator
 
 __all__ = ["directions", "sliced_w2", "sliced_wasserstein", "w1", "w2", "wasserstein", "wasserstein_1d"]
 
@@ -72,7 +73,7 @@ def wasserstein_1d(q: Tensor, p: Tensor, *, order: float = 2) -> float:
 
 def directions(dim: int, count: int, seed: int) -> Tensor:
     """Unit vectors uniform on the sphere, (dim, count), float64."""
-    normal = np.random.default_rng(seed).standard_normal((dim, count))
+    normal = generator(seed, "evaluate", part="directions").standard_normal((dim, count))
     return torch.from_numpy(normal / np.linalg.norm(normal, axis=0))
 
 
@@ -173,7 +174,7 @@ def sliced_w2(
     q, p, t = compare(fake, real, train, features, max_n=max_n, seed=seed)
     along = directions(q.shape[1], projections if q.shape[1] > 1 else 1, seed)
     q, p, t = q @ along, p @ along, None if t is None else t @ along
-    used, n = subset(p, max_n, np.random.default_rng(seed)), len(q)
+    used, n = subset(p, max_n, generator(seed, "evaluate", part="sliced_w2")), len(q)
     (value, error), drawn = _sliced(q, used), list[float]()
 
     def distance(a: Tensor, b: Tensor) -> float:
@@ -214,7 +215,7 @@ def _exact(
 ) -> Measure:
     """Exact distance of equal sizes and its floor."""
     q, p, t = compare(fake, real, train, features, max_n=max_n, seed=seed)
-    n, rng, solved = min(len(q), len(p), max_n), np.random.default_rng(seed), 0
+    n, rng, solved = min(len(q), len(p), max_n), generator(seed, "evaluate", part=f"w{order}"), 0
 
     def distance(a: Tensor, b: Tensor) -> float:
         nonlocal solved

@@ -24,6 +24,7 @@ from pushforward.metrics.core.permutation import halves, label_sums, p_value, re
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.two_sample.perceptron import outputs, weights
+from pushforward.randomness import generator, stream, word
 
 __all__ = ["Classifier", "boosting", "c2st", "c2st_score", "logistic", "nearest", "network"]
 
@@ -46,7 +47,7 @@ def logistic(seed: int) -> Classifier:
     """Logistic regression: sees a shift of the mean, and nothing else; cheapest, and strongest where that is all."""
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(random_state=seed)
+    return LogisticRegression(random_state=word(seed, "evaluate", part="logistic"))
 
 
 def nearest(seed: int) -> Classifier:
@@ -63,7 +64,7 @@ def boosting(seed: int) -> Classifier:
     """Gradient-boosted trees: differences along few coordinates, outliers, values on a grid."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return HistGradientBoostingClassifier(random_state=seed)
+    return HistGradientBoostingClassifier(random_state=word(seed, "evaluate", part="boosting"))
 
 
 def c2st(
@@ -111,7 +112,7 @@ def c2st(
     if not 0 < test_fraction < 1:
         raise UsageError(f"test_fraction is {test_fraction}: give a share between 0 and 1, such as 0.5")
     q, p = _balanced(fake, real, features, max_n, seed)
-    rng, report = np.random.default_rng(seed), tick or (lambda _: None)
+    rng, report = generator(seed, "evaluate", part="c2st"), tick or (lambda _: None)
     (q_fit, q), (p_fit, p) = halves(q, rng, 1 - test_fraction), halves(p, rng, 1 - test_fraction)
     fitted, scores = _scores(classifier(seed), (q_fit, p_fit), (q, p))
     report(0.9)
@@ -172,7 +173,7 @@ def c2st_score(
     q, p = _balanced(fake, real, features, max_n, seed)
     if len(q) < folds:
         raise DataError(f"{len(q)} rows of each do not make {folds} folds: give more rows or fewer folds")
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "evaluate", part="folds")
     part_q, part_p = (torch.from_numpy(rng.permutation(len(q)) % folds) for _ in range(2))
     right, name = 0, ""
     for fold in range(folds):
@@ -216,7 +217,7 @@ class _Network:
 
     def fit(self, x: Array, y: Array) -> _Network:
         rows, classes = torch.from_numpy(x).float(), torch.from_numpy(y).float()
-        rng = torch.Generator().manual_seed(self.seed)
+        rng = stream(self.seed, "evaluate", part="network").generator
         self.layers = weights((rows.shape[1], self.width, self.width, 1), rng)
         optimiser = torch.optim.AdamW(self.layers, self.rate, weight_decay=self.decay)
         for _ in range(self.steps):
@@ -236,7 +237,7 @@ class _Network:
 def _balanced(fake: Tensor, real: Tensor, features: Features, max_n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Equally many features of both."""
     q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
-    n, rng = min(len(q), len(p), max_n), np.random.default_rng(seed)
+    n, rng = min(len(q), len(p), max_n), generator(seed, "evaluate", part="balance")
     return subset(q, n, rng), subset(p, n, rng)
 
 

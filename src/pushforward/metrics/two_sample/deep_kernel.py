@@ -24,6 +24,7 @@ from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.two_sample.perceptron import outputs, weights
 from pushforward.metrics.two_sample.quadratic import relabelled_mmd, signal_to_noise
+from pushforward.randomness import generator, stream
 
 __all__ = ["DeepKernel", "deep_kernel_test", "learn_kernel"]
 
@@ -84,7 +85,7 @@ def learn_kernel(
         seed: Seed of weights and batches.
         tick: Told the fraction done.
     """
-    rows, rng = torch.cat([q, p]).float(), torch.Generator().manual_seed(seed)
+    rows, rng = torch.cat([q, p]).float(), stream(seed, "evaluate", part="learned kernel").generator
     scale = rows.std(0)
     centre, scale = rows.mean(0), torch.where(scale > 0, scale, 1.0)
     layers, logs = weights((rows.shape[1], width, width, width), rng), torch.tensor([0.0, 0.0, -2.0])
@@ -152,7 +153,7 @@ def deep_kernel_test(
     if not 0 < train_fraction < 1:
         raise UsageError(f"train_fraction is {train_fraction}: give a share between 0 and 1, such as 0.5")
     q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "evaluate", part="deep_kernel")
     p = subset(p, max_n, rng)
     (q_other, q), (p_other, p) = halves(q, rng, train_fraction), halves(p, rng, train_fraction)
     report = tick or (lambda _: None)

@@ -23,6 +23,7 @@ from pushforward.metrics.core.permutation import halves, permutation_measure, re
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.two_sample.quadratic import Matrices, relabelled_mmd, row_sums, signal_to_noise
+from pushforward.randomness import generator
 
 __all__ = ["Bandwidth", "energy_distance", "mmd", "mmd_permutations", "mmd_squared"]
 
@@ -125,7 +126,7 @@ def mmd(
     """
     _check_choice(bandwidth, kernel, permutations)
     q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "evaluate", part="kernel")
     protocol: Words = {"choice": "fixed" if kernel else bandwidth}
     kernels, q, p, other = _chosen(bandwidth, kernel or family, q, subset(p, max_n, rng), rng, seed, budget)
     protocol |= other

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from pushforward.metrics.core.permutation import permutation_measure, relabellin
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure
 from pushforward.metrics.quality.transport import directions
+from pushforward.randomness import generator
 
 __all__ = ["relabelled_sliced_w1", "sliced_test"]
 
@@ -68,7 +68,7 @@ def sliced_test(
     if projections < 1:
         raise UsageError(f"projections is {projections}: give at least 1, about 128 for a stable value")
     q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
-    p = subset(p, max_n, np.random.default_rng(seed))
+    p = subset(p, max_n, generator(seed, "evaluate", part="sliced_test"))
     # On the line all directions say the same.
     along = directions(q.shape[1], projections if q.shape[1] > 1 else 1, seed)
     labels = relabellings(len(q), len(p), permutations, seed=seed)
