@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from pushforward import __version__, options
 from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.recipes import RECIPES
+from pushforward.settings.asked import Evaluating, Merging
 from pushforward.settings.running import Running
 
 if TYPE_CHECKING:
@@ -182,93 +183,22 @@ def transport(
     return 0
 
 
-def evaluate(
-    run: Positional[Path | None] = None,
-    /,
-    *,
-    fake: str | None = None,
-    real: str | None = None,
-    train: str | None = None,
-    features: str = "auto",
-    metrics: str = "default",
-    fail_if: tuple[str, ...] = (),
-    page: Path | None = None,
-    checkpoint: Which = "last",
-    device: str = "cpu",
-    n: Annotated[int | None, arg(aliases=["-n"])] = None,
-    max_n: int = 2000,
-    permutations: int = 999,
-    memory: str = "64MB",
-    seed: int = 0,
-    trust: tuple[str, ...] = (),
-    json: bool = False,
-) -> int:
+def evaluate(*, asked: OmitArgPrefixes[Evaluating], json: bool = False) -> int:
     """Measure a run against its held-out data, or any samples against any data, each number with its floor.
 
     Exit code 0; 1 where a gate of --fail-if fails; 2 wrong usage; 3 data that cannot be compared.
 
     Args:
-        run: Folder of a run; or give --fake and --real.
-        fake: Model samples: a folder of images, PATH[:key] of .npy .npz .csv .parquet .h5ad, digits or toy:NAME.
-        real: Data to hold them against, likewise.
-        train: What the model learned from, likewise; tells whether it copies.
-        features: auto, raw, pixels, scaled, pca:K, random:K, digits8, mnist_lenet, fashion_lenet, cifar_resnet,
-            inception:FILE, a network's FILE or package.module:NAME; auto is what the run was judged by.
-        metrics: Parts by name, as mmd,c2st,fd,kid,manifold,tails; default, tests, all; --metrics list lists them; or
-            package.module:NAME, a function of yours.
-        fail_if: Gates, as 'p<0.01' 'recall<0.5' 'FD>1.5*floor' 'mmd.p<0.05' copies.
-        page: Write a page with pictures here.
-        checkpoint: Which checkpoint of the run.
-        device: auto, cpu, cuda, cuda:1, mps; where the generator runs.
-        n: Samples drawn from the run; as many as there are held-out rows, at most 10000, if not given.
-        max_n: Rows used of each sample where the cost is quadratic.
-        permutations: Relabellings behind a p-value; its smallest value is 1/(permutations + 1).
-        memory: Memory that the temporaries of one block may take, as 64MB or 1GB.
-        seed: Seed of samples, subsets and permutations.
-        trust: What from outside may be run: TorchScript FILE, package.module:NAME or package.module of a recipe, a
-            divergence, a metric or a network.
+        asked: What is measured.
         json: Print one JSON object.
     """
-    if metrics == "list":
+    if asked.metrics == "list":
         return _list_parts(json)
-    if (run is None) == (fake is None and real is None) or (fake is None) != (real is None):
-        raise UsageError("evaluate: give the folder of a run, or both --fake A and --real B")
-    if run is None and n is not None:
-        raise UsageError(f"-n {n}: goes with the folder of a run; files are compared as they are")
-    if run is not None and train is not None:
-        raise UsageError(f"--train {train}: goes with --fake and --real; a run knows its training set")
-    settings = options.evaluation(seed, permutations, max_n, memory)
+    asked.check()
     from pushforward.commands import console, measuring
 
-    if run is not None:
-        done = measuring.evaluate_run(
-            run,
-            which=checkpoint,
-            features=features,
-            metrics=metrics,
-            gates=fail_if,
-            settings=settings,
-            n=n,
-            trust=trust,
-            device=device,
-            page=page,
-            command=console.command_line(sys.argv[1:]),
-        )
-    else:
-        assert fake is not None
-        assert real is not None
-        done = measuring.evaluate_samples(
-            fake,
-            real,
-            train,
-            features=features,
-            metrics=metrics,
-            gates=fail_if,
-            settings=settings,
-            trust=trust,
-            page=page,
-            command=console.command_line(sys.argv[1:]),
-        )
+    measure = measuring.evaluate_run if asked.run is not None else measuring.evaluate_samples
+    done = measure(asked, console.command_line(sys.argv[1:]))
     if not done.speaks:
         return 0
     if json:
@@ -291,68 +221,16 @@ def _list_parts(as_json: bool) -> int:
     return 0
 
 
-def merge(
-    file: Positional[str],
-    /,
-    *,
-    batch: str,
-    target: str,
-    out: Path,
-    source: tuple[str, ...] = (),
-    labels: str | None = None,
-    mode: Literal["unconditional", "per_class", "conditional"] | None = None,
-    use_rep: str = "auto",
-    fit_on: Literal["pooled", "target"] = "pooled",
-    divergence: str = "kl",
-    lipschitz: float = 1.0,
-    steps: int = 200,
-    scarce: Literal["error", "carry"] = "error",
-    n_boot: int = 0,
-    seed: int = 0,
-    page: Path | None = None,
-    json: bool = False,
-) -> int:
+def merge(*, asked: OmitArgPrefixes[Merging], json: bool = False) -> int:
     """Move the cells or samples of other batches onto those of a target batch, which keep every bit.
 
     Args:
-        file: FILE.h5ad, or a plain matrix: FILE.csv, FILE.tsv (rows are samples), FILE.npz[:key].
-        batch: Column of obs, column or array that names the batches.
-        target: The batch that stays.
-        out: The merged file, in the format of the first.
-        source: Batches that move; all others if none is named.
-        labels: Column or array of classes; cells then move within their class.
-        mode: per_class, a critic for each class; conditional, one critic that knows them; unconditional, without.
-        use_rep: An embedding of the .h5ad file, X, or pca:K; auto is X_pca, the columns where they are few, or pca:50.
-        fit_on: Whether pca:K is fitted on all that is merged, or on the target.
-        divergence: kl, js, reverse_kl, hellinger, pearson, alpha(A) or w1, all Lipschitz-regularised.
-        lipschitz: Largest slope of the critic, per standard deviation of the representation.
-        steps: Most moves before cells settle.
-        scarce: Whether classes of less than 10 cells are an error, or follow their neighbours.
-        n_boot: Refits for the uncertainty of each cell's place.
-        seed: Seed of everything.
-        page: Write a page with pictures here.
+        asked: What is merged.
         json: Print one JSON object.
     """
     from pushforward.commands import console, merging
-    from pushforward.merging.cloud import How
 
-    done = merging.merge_file(
-        file,
-        batch=batch,
-        target=target,
-        out=out,
-        sources=source,
-        labels=labels,
-        mode=mode,
-        use_rep=use_rep,
-        how=How(divergence=divergence, lipschitz=lipschitz, steps=steps),
-        fit_on=fit_on,
-        scarce=scarce,
-        n_boot=n_boot,
-        seed=seed,
-        page=page,
-        command=console.command_line(sys.argv[1:]),
-    )
+    done = merging.merge_file(asked, console.command_line(sys.argv[1:]))
     if json:
         _answer(done.summary(), True)
         return 0
@@ -360,7 +238,7 @@ def merge(
         console.show(table)
     for words in done.found["warnings"]:
         console.say.print(f"warning: {words}", style="bold yellow", markup=False)
-    print(f"merged: {out}" + (f"\npage: {page}" if page else ""))
+    print(f"merged: {done.out}" + (f"\npage: {done.page}" if done.page else ""))
     return 0
 
 

@@ -38,6 +38,7 @@ from pushforward.metrics.networks import (
 from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.suite import DEFAULT_IMAGES, DEFAULT_POINTS, PARTS, TESTS, Part
 from pushforward.report.evaluation import Shown, write_evaluation
+from pushforward.settings.asked import Settings
 
 __all__ = ["SPACES", "Chosen", "Settings", "evaluate", "measure_pair", "parts", "space"]
 
@@ -104,7 +105,7 @@ def evaluate(
         chosen = space(features or "auto", pair, trust=trust)
     else:
         chosen = Chosen(_own_space(features))
-    settings = Settings(seed, permutations, max_n, memory)
+    settings = Settings(max_n, permutations, f"{memory}B", seed)
     if metrics is not None and not isinstance(metrics, Mapping):
         listed = [metrics] if isinstance(metrics, str) or callable(metrics) else metrics
         metrics = [part for one in listed for part in _meant(one, pair, chosen.features, trust)]
@@ -136,23 +137,6 @@ def _meant(one: str | Part | Metric, pair: Pair, features: Features, trust: Sequ
     return [own_part(getattr(one, "__name__", type(one).__name__), one)]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How an evaluation is made.
-
-    Attributes:
-        seed: Seed of everything.
-        permutations: Relabellings behind a p-value.
-        max_n: Rows used where the cost is quadratic.
-        memory: Bytes that the temporaries of one block may take.
-    """
-
-    seed: int = 0
-    permutations: int = 999
-    max_n: int = 2000
-    memory: int = 2**26
-
-
 def measure_pair(
     pair: Pair,
     chosen: Chosen,
@@ -180,7 +164,7 @@ def measure_pair(
     report = measure(
         pair.fake, pair.real, train=pair.train, features=chosen.features, metrics=metrics,
         **_centres(pair), names=pair.names, seed=settings.seed, permutations=settings.permutations,
-        max_n=settings.max_n, draws=draws, split=title, budget=settings.memory, watch=watch, together=together,
+        max_n=settings.max_n, draws=draws, split=title, budget=settings.bytes, watch=watch, together=together,
         notes=[note for note in notes if not note.startswith(DOUBT)],
     )  # fmt: skip
     doubts = [note.removeprefix(DOUBT) for note in notes if note.startswith(DOUBT)]

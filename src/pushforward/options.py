@@ -1,17 +1,13 @@
-"""The options of `train`: a recipe's off its signature, a run's off `Running`, a stored run's as defaults.
-
-Those of `evaluate` that need a check are read here too.
-"""
+"""The options of `train`: a recipe's off its signature, a run's off `Running`, a stored run's as defaults."""
 
 from __future__ import annotations
 
 import inspect
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
@@ -22,10 +18,7 @@ from pushforward.recipes.checks import arguments_of
 from pushforward.settings.options import Option, documented, flag, options_of, signature_of
 from pushforward.settings.running import Running
 
-if TYPE_CHECKING:
-    from pushforward.evaluation import Settings
-
-__all__ = ["Training", "defaults", "evaluation", "free_folder", "read"]
+__all__ = ["Training", "defaults", "free_folder", "read"]
 
 
 @dataclass(frozen=True)
@@ -176,27 +169,3 @@ def free_folder(name: str) -> Path:
 def defaults(recipe: str) -> dict[str, Any]:
     """A recipe's options and their defaults."""
     return {name: option.default for name, option in options_of(RECIPES[recipe]).items()}
-
-
-UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "K": 2**10, "M": 2**20, "G": 2**30}
-
-
-def evaluation(seed: int, permutations: int, max_n: int, memory: str) -> Settings:
-    """Check the options of `evaluate`.
-
-    Raises:
-        UsageError: If one is out of range; the message says which, and what to give.
-    """
-    from pushforward.evaluation import Settings
-
-    if seed < 0:
-        raise UsageError(f"--seed {seed}: give 0 or more")
-    if max_n < 4:
-        raise UsageError(f"--max-n {max_n}: use at least 4 rows; 2000 is usual")
-    if permutations != 0 and permutations < 19:
-        raise UsageError(f"--permutations {permutations}: give 0 for no p-values, or at least 19 for p down to 0.05")
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?B?)", memory.strip().upper())
-    size = int(float(match[1]) * UNITS[match[2]]) if match else 0
-    if size < 2**20:
-        raise UsageError(f"--memory {memory}: give a size of at least 1MB, as 64MB or 1GB")
-    return Settings(seed, permutations, max_n, size)

@@ -15,8 +15,8 @@ from pushforward import files
 from pushforward.commands.sampling import labels_for, rebuild, stock
 from pushforward.commands.watching import Watching
 from pushforward.data.compare.pairs import Pair, read_pair
-from pushforward.errors import DataError, UsageError
-from pushforward.evaluation import Chosen, Settings, measure_pair, parts, space
+from pushforward.errors import DataError
+from pushforward.evaluation import Chosen, measure_pair, parts, space
 from pushforward.metrics.core.features import RAW
 from pushforward.metrics.core.result import Report
 from pushforward.metrics.gates import Gate, parse_gate
@@ -26,6 +26,7 @@ from pushforward.parallel.placement import Placement
 from pushforward.randomness import stream
 from pushforward.report import write_report
 from pushforward.report.evaluation import Shown, write_evaluation
+from pushforward.settings.asked import Evaluating, Settings
 from pushforward.training.experiment import Experiment
 
 __all__ = ["Evaluated", "evaluate_run", "evaluate_samples", "measure_run", "report"]
@@ -53,96 +54,51 @@ class Evaluated:
         return self.report.as_dict() | {"failed": list(self.failed)} | page
 
 
-def evaluate_run(
-    folder: Path,
-    *,
-    which: str = "last",
-    features: str = "auto",
-    metrics: str = "default",
-    gates: Sequence[str] = (),
-    settings: Settings | None = None,
-    n: int | None = None,
-    trust: Sequence[str] = (),
-    device: str = "cpu",
-    page: Path | None = None,
-    command: str = "",
-) -> Evaluated:
+def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     """Measure a run's samples against its held-out data, and write metrics.json.
 
     Args:
-        folder: The run.
-        which: "last" or "best".
-        features: "auto" for what the run was judged by, or a feature space by name or file.
-        metrics: Names of parts, and guests.
-        gates: Conditions that make it fail, as 'p<0.01'.
-        settings: Seed, sizes and memory.
-        n: Number of samples; as many as there are held-out rows, at most 10,000, if None.
-        trust: Guests (recipes, divergences, metrics, networks) and TorchScript files that may be run.
-        device: Where the generator runs.
-        page: Where to write a page.
+        asked: What the user asked, with the folder of a run; `features` "auto" is what the run was judged by.
         command: The command, for the page.
     """
-    if n is not None and n < 2:
-        raise UsageError(f"-n {n}: ask for at least 2 samples")
-    settings, known = settings or Settings(), [parse_gate(gate) for gate in gates]
-    if page is not None and page.suffix not in (".html", ".htm"):
-        raise UsageError(f"--page {page}: a page is one HTML file; use {page.with_suffix('.html')}")
-    experiment, description = rebuild(folder, which, trust, device)
-    pair, split, draws = _drawn(experiment, settings.seed, n)
-    if features == "auto":
+    assert asked.run is not None
+    settings, gates = asked.settings, [parse_gate(gate) for gate in asked.fail_if]
+    experiment, description = rebuild(asked.run, asked.checkpoint, asked.trust, asked.device)
+    pair, split, draws = _drawn(experiment, settings.seed, asked.n)
+    if asked.features == "auto":
         chosen = Chosen(experiment.features or RAW)
     else:
-        chosen = space(features, pair, trust=trust)
+        chosen = space(asked.features, pair, trust=asked.trust)
         draws = 1 if chosen.features.id == RAW.id else draws
-    wanted = parts(metrics, pair, chosen.features, trust)
-    _expected(known, wanted, settings.permutations)
+    wanted = parts(asked.metrics, pair, chosen.features, asked.trust)
+    _expected(gates, wanted, settings.permutations)
     with Watching() as watch:
         found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)
-    _store(folder, found, which, description["step"], settings.seed)
-    return _judged(found, pair, known, split, page, command)
+    _store(asked.run, found, asked.checkpoint, description["step"], settings.seed)
+    return _judged(found, pair, gates, split, asked.page, command)
 
 
-def evaluate_samples(
-    fake: str,
-    real: str,
-    train: str | None = None,
-    *,
-    features: str = "auto",
-    metrics: str = "default",
-    gates: Sequence[str] = (),
-    settings: Settings | None = None,
-    trust: Sequence[str] = (),
-    page: Path | None = None,
-    command: str = "",
-) -> Evaluated:
+def evaluate_samples(asked: Evaluating, command: str = "") -> Evaluated:
     """Measure one source of samples against another, both in data units; under torchrun, ranks share the work.
 
     Args:
-        fake: Model samples: a folder of images, PATH[:key], digits or toy:NAME.
-        real: Data, likewise.
-        train: What the model learned from, likewise, or None.
-        features: A feature space by name or file.
-        metrics: Names of parts.
-        gates: Conditions that make it fail, as 'p<0.01'.
-        settings: Seed, sizes and memory.
-        trust: Networks and TorchScript files that may be run.
-        page: Where to write a page.
+        asked: What the user asked, with two sources.
         command: The command, for the page.
     """
-    settings, known = settings or Settings(), [parse_gate(gate) for gate in gates]
-    if page is not None and page.suffix not in (".html", ".htm"):
-        raise UsageError(f"--page {page}: a page is one HTML file; use {page.with_suffix('.html')}")
+    assert asked.fake is not None
+    assert asked.real is not None
+    settings, gates = asked.settings, [parse_gate(gate) for gate in asked.fail_if]
     placement = Placement.find("cpu")
-    pair = read_pair(fake, real, train, seed=settings.seed)
-    chosen, title = space(features, pair, trust=trust), f"{fake} against {real}"
-    wanted = parts(metrics, pair, chosen.features, trust)
-    _expected(known, wanted, settings.permutations)
+    pair = read_pair(asked.fake, asked.real, asked.train, seed=settings.seed)
+    chosen, title = space(asked.features, pair, trust=asked.trust), f"{asked.fake} against {asked.real}"
+    wanted = parts(asked.metrics, pair, chosen.features, asked.trust)
+    _expected(gates, wanted, settings.permutations)
     with Watching(quiet=not placement.writes) as watch:
         found = measure_pair(pair, chosen, wanted, settings, title=title, watch=watch, together=placement.world > 1)
     sharing.leave()
     if not placement.writes:
         return Evaluated(found, speaks=False)
-    return _judged(found, pair, known, title, page, command)
+    return _judged(found, pair, gates, title, asked.page, command)
 
 
 def report(folders: Sequence[Path], out: Path | None = None) -> Path:
@@ -158,7 +114,7 @@ def measure_run(
 ) -> Report:
     """As many fresh samples as there are held-out rows (or n), both in data units for points, measured and written."""
     pair, split, draws = _drawn(experiment, seed, n)
-    found = measure_pair(pair, Chosen(experiment.features or RAW), None, Settings(seed), title=split, draws=draws)
+    found = measure_pair(pair, Chosen(experiment.features or RAW), None, Settings(seed=seed), title=split, draws=draws)
     _store(folder, found, which, step, seed)
     return found
 

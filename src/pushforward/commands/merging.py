@@ -20,6 +20,7 @@ from pushforward.merging.files import ENDINGS, Matrix, default_rep, read, write
 from pushforward.merging.plan import named
 from pushforward.metrics.integration.table import ABOUT
 from pushforward.report.merging import Embedding, write_merge
+from pushforward.settings.asked import Merging, paged
 
 __all__ = ["Done", "merge_file"]
 
@@ -65,53 +66,33 @@ class Done:
         return [distances, table] if scores else [distances]
 
 
-def merge_file(
-    file: str,
-    *,
-    batch: str,
-    target: str,
-    out: Path,
-    sources: tuple[str, ...] = (),
-    labels: str | None = None,
-    mode: Any = None,
-    use_rep: str = "auto",
-    how: How | None = None,
-    fit_on: Any = "pooled",
-    scarce: Any = "error",
-    n_boot: int = 0,
-    seed: int = 0,
-    page: Path | None = None,
-    command: str = "",
-) -> Done:
+def merge_file(asked: Merging, command: str = "") -> Done:
     """Merge the cells of a file and write them in its format.
 
     Args:
-        file: FILE.h5ad, FILE.csv, FILE.tsv or FILE.npz[:key].
-        batch: Column or array of batches.
-        target: The batch that stays.
-        out: Where to write, with the ending of the file.
-        sources: Batches that move; all others if none is named.
-        labels: Column or array of classes, or None.
-        mode: See `merge_arrays`.
-        use_rep: An embedding of obsm, X, pca:K, or auto.
-        how: Settings of the flow.
-        fit_on: pooled or target, for pca:K.
-        scarce: error or carry.
-        n_boot: Refits.
-        seed: Seed of everything.
-        page: Where to write a page.
+        asked: What the user asked.
         command: The command, for the page.
     """
-    given, _ = divided(file)
-    allowed = ENDINGS.get(given.suffix.lower())
+    given, _ = divided(asked.file)
+    out, allowed = asked.out, ENDINGS.get(given.suffix.lower())
     if allowed is not None and out.suffix.lower() not in allowed:
         raise UsageError(f"--out {out}: {given} is written in its own format: use {out.with_suffix(allowed[0])}")
-    if page is not None and page.suffix not in (".html", ".htm"):
-        raise UsageError(f"--page {page}: a page is one HTML file; use {page.with_suffix('.html')}")
-    cells = read(file, batch, labels)
-    rep = default_rep(cells) if use_rep == "auto" else use_rep
+    paged(asked.page)
+    cells = read(asked.file, asked.batch, asked.labels)
+    rep = default_rep(cells) if asked.use_rep == "auto" else asked.use_rep
     if isinstance(cells, Matrix) and rep != "X" and not rep.startswith("pca:"):
         raise UsageError(f"--use-rep {rep}: a plain matrix has no embeddings: use X or pca:50")
+    _merge(cells, rep, asked)
+    found = dict(cells.uns["gpa"])
+    if asked.page is not None:
+        shown = _shown(cells, rep, asked)
+        write_merge(found, shown, asked.page, title=f"{given.name} onto {asked.target}", again=command, seed=asked.seed)
+    write(cells, out)
+    return Done(found, out, asked.page)
+
+
+def _merge(cells: Any, rep: str, asked: Merging) -> None:
+    """Merge under a bar that says what is being done."""
     with Watching() as watch, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         doing = ""
@@ -125,29 +106,29 @@ def merge_file(
 
         merge(
             cells,
-            batch,
-            list(sources) or None,
-            target,
+            asked.batch,
+            list(asked.source) or None,
+            asked.target,
             use_rep=rep,
-            label_key=labels,
-            mode=mode,
-            fit_on=fit_on,
-            scarce=scarce,
-            how=how,
-            n_boot=n_boot,
-            seed=seed,
+            label_key=asked.labels,
+            mode=asked.mode,
+            fit_on=asked.fit_on,
+            scarce=asked.scarce,
+            how=How(divergence=asked.divergence, lipschitz=asked.lipschitz, steps=asked.steps),
+            n_boot=asked.n_boot,
+            seed=asked.seed,
             tick=tick,
         )
-    found = dict(cells.uns["gpa"])
-    if page is not None:
-        names = named(cells.obs[batch], batch)
-        fit = (names == target) | ((fit_on == "pooled") & (np.isin(names, list(sources)) if sources else True))
-        before = coded(cells, rep, fit, seed).z
-        classes = None if labels is None else named(cells.obs[labels], labels)
-        shown = Embedding(before, np.asarray(cells.obsm["X_gpa"]), names, classes, target)
-        write_merge(found, shown, page, title=f"{given.name} onto {target}", again=command, seed=seed)
-    write(cells, out)
-    return Done(found, out, page)
+
+
+def _shown(cells: Any, rep: str, asked: Merging) -> Embedding:
+    """The cells before and after, for a page."""
+    names, sources = named(cells.obs[asked.batch], asked.batch), list(asked.source)
+    moved = np.isin(names, sources) if sources else True
+    fit = (names == asked.target) | ((asked.fit_on == "pooled") & moved)
+    before = coded(cells, rep, fit, asked.seed).z
+    classes = None if asked.labels is None else named(cells.obs[asked.labels], asked.labels)
+    return Embedding(before, np.asarray(cells.obsm["X_gpa"]), names, classes, asked.target)
 
 
 def _json(value: Any) -> Any:

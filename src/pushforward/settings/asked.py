@@ -1,0 +1,159 @@
+"""What the commands `evaluate` and `merge` are asked: read off the command line once, and handed on as it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from pushforward.errors import UsageError
+
+__all__ = ["Evaluating", "Merging", "Settings", "paged"]
+
+UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "K": 2**10, "M": 2**20, "G": 2**30}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an evaluation is made.
+
+    Attributes:
+        max_n: Rows used of each sample where the cost is quadratic.
+        permutations: Relabellings behind a p-value; its smallest value is 1/(permutations + 1).
+        memory: Memory that the temporaries of one block may take, as 64MB or 1GB.
+        seed: Seed of samples, subsets and permutations.
+    """
+
+    max_n: int = 2000
+    permutations: int = 999
+    memory: str = "64MB"
+    seed: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """The memory in bytes; 0 if it is none."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?B?)", self.memory.strip().upper())
+        return int(float(match[1]) * UNITS[match[2]]) if match else 0
+
+    def check(self) -> None:
+        """Check what the command line gave.
+
+        Raises:
+            UsageError: If a number is out of range; the message says which, and what to give.
+        """
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed}: give 0 or more")
+        if self.max_n < 4:
+            raise UsageError(f"--max-n {self.max_n}: use at least 4 rows; 2000 is usual")
+        if self.permutations != 0 and self.permutations < 19:
+            raise UsageError(
+                f"--permutations {self.permutations}: give 0 for no p-values, or at least 19 for p down to 0.05"
+            )
+        if self.bytes < 2**20:
+            raise UsageError(f"--memory {self.memory}: give a size of at least 1MB, as 64MB or 1GB")
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """What is measured, by what, and what is written.
+
+    Attributes:
+        run: Folder of a run; or give --fake and --real.
+        fake: Model samples: a folder of images, PATH[:key] of .npy .npz .csv .parquet .h5ad, digits or toy:NAME.
+        real: Data to hold them against, likewise.
+        train: What the model learned from, likewise; tells whether it copies.
+        features: auto, raw, pixels, scaled, pca:K, random:K, digits8, mnist_lenet, fashion_lenet, cifar_resnet,
+            inception:FILE, a network's FILE, or package.module:NAME; auto is what the run was judged by.
+        metrics: Parts by name, as mmd,c2st,fd,kid,manifold,tails; default, tests, all; package.module:NAME of your own;
+            --metrics list lists them.
+        fail_if: Gates, as 'p<0.01' 'recall<0.5' 'FD>1.5*floor' 'mmd.p<0.05' copies.
+        page: Write a page with pictures here.
+        checkpoint: Which checkpoint of the run.
+        device: auto, cpu, cuda, cuda:1, mps; where the generator runs.
+        n: Samples drawn from the run; as many as there are held-out rows, at most 10000, if not given.
+        trust: What from outside may be run: TorchScript FILE, package.module:NAME or package.module of a recipe, a
+            divergence, a metric or a network.
+        settings: How.
+    """
+
+    run: Positional[Path | None] = None
+    fake: str | None = None
+    real: str | None = None
+    train: str | None = None
+    features: str = "auto"
+    metrics: str = "default"
+    fail_if: tuple[str, ...] = ()
+    page: Path | None = None
+    checkpoint: Literal["last", "best"] = "last"
+    device: str = "cpu"
+    n: Annotated[int | None, arg(aliases=["-n"])] = None
+    trust: tuple[str, ...] = ()
+    settings: OmitArgPrefixes[Settings] = Settings()
+
+    def check(self) -> None:
+        """Check what goes together.
+
+        Raises:
+            UsageError: If options do not; the message says which.
+        """
+        run, files = self.run, (self.fake, self.real)
+        if (run is None) == (files == (None, None)) or (self.fake is None) != (self.real is None):
+            raise UsageError("evaluate: give the folder of a run, or both --fake A and --real B")
+        if run is None and self.n is not None:
+            raise UsageError(f"-n {self.n}: goes with the folder of a run; files are compared as they are")
+        if run is not None and self.train is not None:
+            raise UsageError(f"--train {self.train}: goes with --fake and --real; a run knows its training set")
+        if self.n is not None and self.n < 2:
+            raise UsageError(f"-n {self.n}: ask for at least 2 samples")
+        self.settings.check()
+        paged(self.page)
+
+
+@dataclass(frozen=True)
+class Merging:
+    """What is merged, how, and what is written.
+
+    Attributes:
+        file: FILE.h5ad, or a plain matrix: FILE.csv, FILE.tsv (rows are samples), FILE.npz[:key].
+        batch: Column of obs, column or array that names the batches.
+        target: The batch that stays.
+        out: The merged file, in the format of the first.
+        source: Batches that move; all others if none is named.
+        labels: Column or array of classes; cells then move within their class.
+        mode: per_class, a critic for each class; conditional, one critic that knows them; unconditional, without.
+        use_rep: An embedding of the .h5ad file, X, or pca:K; auto is X_pca, the columns where they are few, or pca:50.
+        fit_on: Whether pca:K is fitted on all that is merged, or on the target.
+        divergence: kl, js, reverse_kl, hellinger, pearson, alpha(A) or w1, all Lipschitz-regularised.
+        lipschitz: Largest slope of the critic, per standard deviation of the representation.
+        steps: Most moves before cells settle.
+        scarce: Whether classes of less than 10 cells are an error, or follow their neighbours.
+        n_boot: Refits for the uncertainty of each cell's place.
+        seed: Seed of everything.
+        page: Write a page with pictures here.
+    """
+
+    file: Positional[str]
+    batch: str
+    target: str
+    out: Path
+    source: tuple[str, ...] = ()
+    labels: str | None = None
+    mode: Literal["unconditional", "per_class", "conditional"] | None = None
+    use_rep: str = "auto"
+    fit_on: Literal["pooled", "target"] = "pooled"
+    divergence: str = "kl"
+    lipschitz: float = 1.0
+    steps: int = 200
+    scarce: Literal["error", "carry"] = "error"
+    n_boot: int = 0
+    seed: int = 0
+    page: Path | None = None
+
+
+def paged(page: Path | None) -> None:
+    """Refuse a page that is no HTML file."""
+    if page is not None and page.suffix not in (".html", ".htm"):
+        raise UsageError(f"--page {page}: a page is one HTML file; use {page.with_suffix('.html')}")
