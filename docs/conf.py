@@ -34,8 +34,8 @@ add_module_names = False
 python_maximum_signature_line_length = 100
 toc_object_entries_show_parents = "hide"
 
+autodoc_default_options = {"no-value": True}  # of constants: a divergence is a page of functions
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
 autodoc_type_aliases = {name: f"pushforward.types.{name}" for name in _names}
 autodoc_typehints = "signature"
 python_use_unqualified_type_names = True

@@ -207,10 +207,11 @@ def _plain(line: str, code: bool) -> tuple[str, bool]:
 def short(
     app: Any, what: str, name: str, obj: Any, options: Any, given: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Sphinx's `autodoc-process-signature`: words of the house within other types stand as they were written."""
+    """Sphinx's `autodoc-process-signature`: words of the house and functions stand as they were written."""
 
     def plain(text: str | None) -> str | None:
-        return text and re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"\1", text)
+        text = text and re.sub(r"TypeAliasForwardRef\('([\w.]+)'\)", r"\1", text)
+        return text and re.sub(r"<(?:function|class) '?(?:[\w<>]+\.)*(\w+)'?(?: at 0x\w+)?>", r"\1", text)
 
     return plain(given), plain(returned)
 

@@ -159,6 +159,14 @@ def test_docstrings_are_shown_as_they_look(pages):
     ]  # fmt: skip
 
 
+def test_signatures_are_shown_as_they_are_written(pages):
+    given = (
+        "(x: Callable[[TypeAliasForwardRef('a.Samples')], int] = <function rbf at 0x7f>, y=<class 'torch.optim.Adam'>)"
+    )
+    shown = "(x: Callable[[a.Samples], int] = rbf, y=Adam)"
+    assert pages.short(None, "function", "f", None, None, given, None) == (shown, None)
+
+
 # ---- One version, one command
 
 
