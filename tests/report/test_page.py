@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from report.runs import Page, make_run, measure
+from report.runs import FACTS, Page, make_run, measure
 
 from pushforward.report import write_report
 from pushforward.report.metrics import METRICS
@@ -37,3 +37,11 @@ def test_a_page_is_written_where_it_is_wanted_and_leaves_nothing_else(tmp_path: 
     assert write_report([run]) == run / "report.html"
     assert write_report([run], tmp_path / "new" / "page.html") == tmp_path / "new" / "page.html"
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["page.html"]
+
+
+def test_a_page_says_of_what_kind_the_run_is_as_far_as_its_folder_does(tmp_path: Path):
+    text = Page(write_report([make_run(tmp_path / "run", facts=FACTS | {"conditional": True, "fastest": 0.25})])).text
+    for words in ("samples come from generator", "with classes yes", "critic by logistic regression yes",
+                  "critic by its divergence no", "no sample faster than 0.25"):  # fmt: skip
+        assert words in text
+    assert "Kind Not recorded." in Page(write_report([make_run(tmp_path / "old", format=1, facts=None)])).text

@@ -22,6 +22,11 @@ WORDS = {
     "seed": "seed of the split",
     "sha256": "digest",
     "world": "processes",
+    "shape": "samples come from",
+    "conditional": "with classes",
+    "logistic": "critic by logistic regression",
+    "dual": "critic by its divergence",
+    "fastest": "no sample faster than",
 }
 
 
@@ -75,7 +80,9 @@ def _setup(run: Record) -> str:
         data["event"] = " × ".join(map(str, event))
     if (share := number(data.get("test_fraction"))) is not None:
         data["test_fraction"] = digits(share)
+    known = ("shape", "conditional", "logistic", "dual", "fastest")
     tables = {
+        "Kind": {key: run.facts[key] for key in known if key in run.facts},
         "Arguments": mapping(info.get("arguments")),
         "Data": data,
         "Machine": {key: info.get(key) for key in ("device", "precision", "threads", "world")},
