@@ -128,6 +128,7 @@ def sample(
     labels: str | None = None,
     checkpoint: Which = "last",
     device: str = "cpu",
+    sampling: tuple[str, ...] = (),
     trust: tuple[str, ...] = (),
     json: bool = False,
 ) -> int:
@@ -141,13 +142,15 @@ def sample(
         labels: Classes wanted from a conditional run, by name, for example 3 or cat,dog.
         checkpoint: Which checkpoint.
         device: auto, cpu, cuda, cuda:1, mps.
+        sampling: Settings of the run's own sampling, where it has some: --sampling.FIELD VALUE.
         trust: What from outside may be imported, package.module:NAME or package.module: a recipe or a divergence.
         json: Print one JSON object.
     """
 
-    from pushforward.commands import sampling
+    from pushforward.commands import sampling as drawing
 
-    done = sampling.sample(run, n, seed, out, which=checkpoint, labels=labels, trust=trust, device=device)
+    done = drawing.sample(run, n, seed, out, which=checkpoint, labels=labels, trust=trust, sampling=sampling,
+                          device=device)  # fmt: skip
     _answer(done, json, f"{done['n']} samples of shape {tuple(done['shape'][1:])}: {out}")
     return 0
 
@@ -312,6 +315,8 @@ def _dispatch(words: list[str]) -> int:
     if words[:1] == ["train"]:
         about = "Train a recipe in a folder, evaluate it and write its report.\n" + EXAMPLES
         return _run(options.read(words[1:], about))
+    if words[:1] in (["sample"], ["evaluate"]):
+        words = options.with_settings(words)
     code = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
         prog="pushforward",

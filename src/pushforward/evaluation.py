@@ -36,7 +36,7 @@ from pushforward.metrics.networks import (
     scaled,
 )
 from pushforward.metrics.networks.digits8 import digits8
-from pushforward.metrics.suite import DEFAULT_IMAGES, DEFAULT_POINTS, PARTS, TESTS, Part
+from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS, PARTS, TESTS, Part
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.settings.asked import Settings
 
@@ -165,6 +165,7 @@ def measure_pair(
         pair.fake, pair.real, train=pair.train, features=chosen.features, metrics=metrics,
         **_centres(pair), names=pair.names, seed=settings.seed, permutations=settings.permutations,
         max_n=settings.max_n, draws=draws, split=title, budget=settings.bytes, watch=watch, together=together,
+        densities=pair.densities,
         notes=[note for note in notes if not note.startswith(DOUBT)],
     )  # fmt: skip
     doubts = [note.removeprefix(DOUBT) for note in notes if note.startswith(DOUBT)]
@@ -200,11 +201,13 @@ def parts(names: str, pair: Pair, features: Features, trust: Sequence[str] = ())
     there |= set() if images else {"points"}
     there |= {"colours"} if images and pair.fake.shape[1] == 3 else set()
     there |= {"centres"} if _centres(pair) else set()
+    there |= {"density"} if pair.densities is not None else set()
     there |= {"classifier"} if features.classify is not None else set()
     fitting = [part for part in PARTS.values() if part.needs <= there]
+    usual = DEFAULT_IMAGES if images else DEFAULT_POINTS
     groups: dict[str, Sequence[Part]] = {
         "tests": TESTS,
-        "default": [part for part in (DEFAULT_IMAGES if images else DEFAULT_POINTS) if part in fitting],
+        "default": [part for part in (*usual, *DEFAULT_DENSITIES) if part in fitting],
         "all": fitting,
     }
     chosen: dict[str, Part] = {}

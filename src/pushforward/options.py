@@ -18,7 +18,7 @@ from pushforward.recipes.checks import arguments_of
 from pushforward.settings.options import Option, documented, flag, options_of, signature_of
 from pushforward.settings.running import Running
 
-__all__ = ["Training", "defaults", "free_folder", "read"]
+__all__ = ["Training", "defaults", "free_folder", "read", "with_settings"]
 
 
 @dataclass(frozen=True)
@@ -169,3 +169,22 @@ def free_folder(name: str) -> Path:
 def defaults(recipe: str) -> dict[str, Any]:
     """A recipe's options and their defaults."""
     return {name: option.default for name, option in options_of(RECIPES[recipe]).items()}
+
+
+def with_settings(words: Sequence[str]) -> list[str]:
+    """Settings of a run's own sampling, `--sampling.FIELD VALUE`, as one option: what there is only the run knows.
+
+    Raises:
+        UsageError: If a setting has no value.
+    """
+    left, found, known = list[str](), list[str](), iter(words)
+    for word in known:
+        if not word.startswith("--sampling."):
+            left.append(word)
+            continue
+        field, equals, value = word.removeprefix("--sampling.").partition("=")
+        value = value if equals else next(known, "--")
+        if value.startswith("--"):
+            raise UsageError(f"--sampling.{field}: give it a value, as --sampling.{field} VALUE")
+        found.append(f"{field}={value}")
+    return [*left, "--sampling", *found] if found else left

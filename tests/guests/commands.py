@@ -28,6 +28,17 @@ def call(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, 
     return int(stop.value.code or 0), out, err
 
 
+def trained(run: Path, recipe: str, *words: object) -> Path:
+    """A finished run, trained in this process from the folder where the guests live."""
+    line = ["train", recipe, *words, "--run", run]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(HERE)
+        with pytest.raises(SystemExit) as stop:
+            cli.main([str(word) for word in line])
+    assert not stop.value.code
+    return run
+
+
 def begin(*words: object, folder: Path = HERE) -> subprocess.Popen[bytes]:
     """Start a command in a process of its own, in the folder where the guests live."""
     line = [sys.executable, "-m", "pushforward.cli", *map(str, words)]

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pushforward import files
 from pushforward.commands.sampling import labels_for, rebuild, stock
 from pushforward.commands.watching import Watching
 from pushforward.data.compare.pairs import Pair, read_pair
+from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError
 from pushforward.evaluation import Chosen, measure_pair, parts, space
 from pushforward.metrics.core.features import RAW
@@ -28,8 +30,11 @@ from pushforward.report import write_report
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.settings.asked import Evaluating, Settings
 from pushforward.training.experiment import Experiment
+from pushforward.types import Likely, able
 
 __all__ = ["Evaluated", "evaluate_run", "evaluate_samples", "measure_run", "report"]
+
+ROWS, BLOCK = 10_000, 1000  # rows of each kind that a density is asked for, and at a time
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     """
     assert asked.run is not None
     settings, gates = asked.settings, [parse_gate(gate) for gate in asked.fail_if]
-    experiment, description = rebuild(asked.run, asked.checkpoint, asked.trust, asked.device)
+    experiment, description = rebuild(asked.run, asked.checkpoint, asked.trust, asked.device, asked.sampling)
     pair, split, draws = _drawn(experiment, settings.seed, asked.n)
     if asked.features == "auto":
         chosen = Chosen(experiment.features or RAW)
@@ -74,7 +79,7 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     _expected(gates, wanted, settings.permutations)
     with Watching() as watch:
         found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)
-    _store(asked.run, found, asked.checkpoint, description["step"], settings.seed)
+    _store(asked.run, found, asked.checkpoint, description["step"], settings.seed, asked.sampling)
     return _judged(found, pair, gates, split, asked.page, command)
 
 
@@ -128,20 +133,46 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
     draws = 1 if experiment.features is None else max(1, min(20, 12_000 // n, 20 if most is None else most // n))
     count = draws * n
     labels = labels_for(experiment, count, stream(seed, "evaluate", part="labels"), None)
-    x = experiment.method.sample(count, stream(seed, "evaluate", part="samples"), labels).cpu()
+    x = experiment.method.sample(count, stream(seed, "evaluate", part="samples"), labels)
     split = (
         f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
     )
-    fake, real, train = x, data.test, data.train
+    fake, real, train = x.cpu(), data.test, data.train
     if data.kind == "points" and data.name.startswith("toy:"):
-        fake, real, train = (torch.from_numpy(np.asarray(data.decode(part))) for part in (x, data.test, data.train))
+        fake, real, train = (torch.from_numpy(np.asarray(data.decode(part))) for part in (fake, real, train))
     elif data.kind == "points":
         split = f"{split}; every column in its standard deviations"
-    return Pair(fake, real, train, data.kind, (), False, (), data.mixture), split, draws
+    known = _densities(experiment, x.device)
+    return Pair(fake, real, train, data.kind, (), False, (), data.mixture, densities=known), split, draws
 
 
-def _store(folder: Path, found: Report, which: str, step: int, seed: int) -> None:
+def _densities(experiment: Experiment, device: torch.device) -> RowDensities | None:
+    """Log densities of a run's model at held-out and training rows, in data units; None where it answers for none."""
+    method, data = experiment.method, experiment.data
+    if not able(method, Likely):
+        return None
+    likely = method
+
+    def at(x: Tensor, labels: Tensor | None) -> Tensor:
+        known = labels if experiment.conditional else None
+        parts = zip(x[:ROWS].split(BLOCK), [None] * ROWS if known is None else known[:ROWS].split(BLOCK))
+        with torch.no_grad():
+            found = [likely.log_prob(part.to(device), None if c is None else c.to(device)).cpu() for part, c in parts]
+        return torch.cat(found).double() + data.log_volume
+
+    law = (
+        None
+        if data.mixture is None or experiment.conditional
+        else data.mixture.log_prob(np.asarray(data.decode(data.test[:ROWS])))
+    )
+    unit = "levels from 0 to 255, as a continuum" if data.kind == "images" else "data units"
+    held, seen = at(data.test, data.test_labels), at(data.train, data.train_labels)
+    return RowDensities(held, seen, data.train[0].numel(), law, unit)
+
+
+def _store(folder: Path, found: Report, which: str, step: int, seed: int, sampling: Sequence[str] = ()) -> None:
     stored = found.as_dict() | {"checkpoint": which, "step": step, "seed": seed}
+    stored |= {"sampling": list(sampling)} if sampling else {}
     files.write(folder / "metrics.json", json.dumps(stored, indent=1) + "\n")
 
 

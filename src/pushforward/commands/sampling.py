@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from pushforward import __version__, files, guests, recipes
+from pushforward.commands.settings import settle
 from pushforward.data import Dataset
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel.placement import Placement
@@ -38,6 +39,7 @@ def sample(
     which: str = "last",
     labels: str | None = None,
     trust: Sequence[str] = (),
+    sampling: Sequence[str] = (),
     device: str = "cpu",
 ) -> dict[str, Any]:
     """Draw samples from a run and write them in data units.
@@ -50,6 +52,7 @@ def sample(
         which: "last" or "best".
         labels: Names of classes wanted, "a,b,c" repeated in turn; drawn by their frequency in the data if None.
         trust: Guests that may be imported.
+        sampling: Settings of the run's own sampling, as "steps=50".
         device: Where the generator runs.
     """
     if n < 1:
@@ -58,7 +61,7 @@ def sample(
     pictures = out.endswith(("/", os.sep)) or path.is_dir() or path.suffix == ""
     if not pictures and path.suffix != ".npz":
         raise UsageError(f"--out {out}: name a file that ends in .npz, or a folder for PNG files")
-    experiment, _ = rebuild(folder, which, trust, device)
+    experiment, _ = rebuild(folder, which, trust, device, sampling)
     if pictures and experiment.data.kind != "images":
         raise UsageError(f"--out {out}: this run's samples are points; name a file that ends in .npz")
     if pictures and any(path.glob("*.png")):
@@ -85,12 +88,13 @@ def names_of(data: Dataset) -> np.ndarray:
 
 
 def rebuild(
-    folder: Path, which: str = "last", trust: Sequence[str] = (), device: str = "cpu"
+    folder: Path, which: str = "last", trust: Sequence[str] = (), device: str = "cpu", sampling: Sequence[str] = ()
 ) -> tuple[Experiment, dict[str, Any]]:
     """Call a run's recipe again with its stored arguments and load the tensors; nothing stored is ever executed.
 
     Raises:
-        UsageError: If the run names a guest, its recipe or a divergence, that is not trusted.
+        UsageError: If the run names a guest, its recipe or a divergence, that is not trusted, or a setting of its
+            sampling does not apply.
         DataError: If the checkpoint is missing, damaged or does not fit, or the data are not those of the run.
     """
     if which not in ("last", "best"):
@@ -119,6 +123,8 @@ def rebuild(
         load_state(experiment.method, saved.weights)
     except ValueError as error:
         raise DataError(f"{folder}: checkpoint {which} does not fit its recipe ({error}); train again") from error
+    if sampling:
+        settle(experiment.method, sampling, recipe)
     return experiment, run
 
 

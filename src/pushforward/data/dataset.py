@@ -1,11 +1,13 @@
 """A data set in model units with its split, its unit and, where known, its density."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pushforward.densities.mixture import Mixture
@@ -91,6 +93,18 @@ class Dataset:
     def n_classes(self) -> int:
         """Number of classes, 0 without labels."""
         return len(self.classes) if self.classes else 0
+
+    @property
+    def log_volume(self) -> float:
+        r"""log |det dy/dx| of model units y by data units x, in nats; levels from 0 to 255 count as a continuum.
+
+        A density of y has log q(x) = log q(y) + `log_volume`. Minus infinity where a column does not vary.
+        """
+        if self.kind == "images":
+            return -self.train[0].numel() * math.log(127.5)
+        ends = self.decode(torch.stack([torch.zeros(self.event), torch.ones(self.event)]))
+        with np.errstate(divide="ignore"):
+            return -float(np.log(np.abs(ends[1] - ends[0])).sum())
 
 
 def split(n: int, seed: int, test_fraction: float, *, place: str = "data") -> tuple[np.ndarray, np.ndarray]:

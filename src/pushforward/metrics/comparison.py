@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pushforward.densities.rows import RowDensities
 from pushforward.metrics.core.features import RAW, Features
 
 __all__ = [
@@ -52,6 +53,7 @@ class Comparison:
         max_n: Rows used where the cost is quadratic.
         budget: Bytes that temporaries may take.
         tick: Told the fraction done of a part.
+        densities: The model's log densities at rows of the data, where it answers for them.
     """
 
     fake: Tensor
@@ -72,6 +74,7 @@ class Comparison:
     max_n: int = 2000
     budget: int = 2**26
     tick: Callable[[float], None] | None = None
+    densities: RowDensities | None = None
 
     @property
     def images(self) -> bool:

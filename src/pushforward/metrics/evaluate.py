@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.copying.memorisation import copies
 from pushforward.metrics.core import ranks
@@ -18,7 +19,7 @@ from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.reference import check_compared, compare
 from pushforward.metrics.core.result import Measure, Report, plain
 from pushforward.metrics.networks.digits8 import digits8
-from pushforward.metrics.suite import DEFAULT_IMAGES, DEFAULT_POINTS, Comparison, Part
+from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS, Comparison, Part
 from pushforward.parallel import sharing
 
 __all__ = ["Metric", "Watch", "evaluate", "own_part"]
@@ -64,6 +65,7 @@ def evaluate(
     budget: int = 2**26,
     watch: Watch | None = None,
     together: bool = False,
+    densities: RowDensities | None = None,
 ) -> Report:
     """Compare model samples with data.
 
@@ -89,6 +91,7 @@ def evaluate(
         watch: Is told how it goes.
         together: All ranks of the process group call this with the same samples, share the work, and all get the
             report that one process would make. Gather shards first, with `parallel.sharing.gather`.
+        densities: The model's log densities at rows of the data, where it answers for them.
 
     Raises:
         DataError: If the samples do not fit together, hold too few rows or are not finite; or if no part can be
@@ -107,10 +110,10 @@ def evaluate(
     c = Comparison(
         fake, real, train, fake, real, train, space=features, known=features, draws=draws, centres=centres,
         sigma=sigma, weights=weights, names=tuple(names), seed=seed, permutations=permutations, max_n=max_n,
-        budget=budget, tick=None if watch is None else watch.tick,
+        budget=budget, tick=None if watch is None else watch.tick, densities=densities,
     )  # fmt: skip
     check_compared(fake, real, train)
-    usual = DEFAULT_IMAGES if c.images else DEFAULT_POINTS
+    usual = (*(DEFAULT_IMAGES if c.images else DEFAULT_POINTS), *DEFAULT_DENSITIES)
     parts = [part for part in usual if part.lacks(c) is None] if metrics is None else list(metrics)
     for part in parts:
         if words := part.lacks(c):

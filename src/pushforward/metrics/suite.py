@@ -27,6 +27,7 @@ from pushforward.metrics.comparison import (
 from pushforward.metrics.copying.memorisation import memorisation
 from pushforward.metrics.core.features import RAW
 from pushforward.metrics.core.result import Measure
+from pushforward.metrics.likelihood.held_out import held_out_likelihood
 from pushforward.metrics.networks.inception import is_true_inception
 from pushforward.metrics.quality.class_score import class_score
 from pushforward.metrics.quality.frechet import frechet_distance
@@ -43,7 +44,7 @@ from pushforward.metrics.two_sample.deep_kernel import deep_kernel_test
 from pushforward.metrics.two_sample.kernel import energy_distance, mmd
 from pushforward.metrics.two_sample.sliced_test import sliced_test
 
-__all__ = ["DEFAULT_IMAGES", "DEFAULT_POINTS", "PARTS", "TESTS", "Comparison", "Part"]
+__all__ = ["DEFAULT_DENSITIES", "DEFAULT_IMAGES", "DEFAULT_POINTS", "PARTS", "TESTS", "Comparison", "Part"]
 
 Found = Mapping[str, Measure]
 
@@ -58,7 +59,7 @@ class Part:
         run: Measures by name; a name from a feature space gets the space's identity behind an @.
         cost: Floating-point operations expected.
         gives: Names of the measures, without a feature space behind an @ or a column in brackets.
-        needs: What must be there: "train", "classifier", "centres", "colours", "points".
+        needs: What must be there: "train", "classifier", "centres", "colours", "points", "density".
     """
 
     name: str
@@ -76,6 +77,7 @@ class Part:
             "centres": (c.centres is not None and c.sigma is not None, "the centres of a mixture and its sigma"),
             "points": (c.fake.ndim == 2, "points, (n, d)"),
             "colours": (c.images and c.fake.shape[1] == 3, "images of three channels"),
+            "density": (c.densities is not None, "a model with log_prob: give the folder of its run"),
         }
         missing = [words for need, (given, words) in there.items() if need in self.needs and not given]
         return f"{self.name} needs {missing[0]}" if missing else None
@@ -210,6 +212,11 @@ def _memorisation(c: Comparison) -> Found:
     return _named(said)
 
 
+def _likelihood(c: Comparison) -> Found:
+    assert c.densities is not None
+    return held_out_likelihood(c.densities)
+
+
 def _part(
     name: str,
     about: str,
@@ -221,6 +228,7 @@ def _part(
     return Part(name, about, run, cost, gives or (name,), frozenset(needs))
 
 
+_LIKELY = ("nll", "bits_per_dim", "likelihood_gap")
 _MODES = ("modes_captured", "modes_captured_20", "high_quality", "high_quality_4", "mode_kl")
 _CLASSES = ("classes_present", "smallest_class_share", "class_kl")
 _COPIES = ("authenticity", "copying", "near_copies", "train_gap", "duplicates")
@@ -259,6 +267,7 @@ PARTS: dict[str, Part] = {
         _part("stacked", "modes of stacked digits", _stacked, linear_cost, "classifier", "colours", gives=_STACKED),
         _part("tails", "tail index and extreme quantiles", _tails, linear_cost, "points", gives=("hill", "tail_ratio")),
         _part("memorisation", "copies of the training set", _memorisation, copy_cost, "train", gives=_COPIES),
+        _part("likelihood", "log-likelihood of held-out data", _likelihood, linear_cost, "density", gives=_LIKELY),
     )
 }
 """Every part, by what it is asked for."""
@@ -272,6 +281,9 @@ _COMMON = ("mmd", "c2st", "manifold", "sliced_w2")
 
 DEFAULT_POINTS = tuple(PARTS[name] for name in (*_COMMON, "w2", "modes", "memorisation"))
 """What points are measured by where nothing else is asked for."""
+
+DEFAULT_DENSITIES = (PARTS["likelihood"],)
+"""What is measured besides where a model answers for its density."""
 
 DEFAULT_IMAGES = tuple(PARTS[name] for name in ("fd", *_COMMON, "classes", "memorisation"))
 """What images are measured by where nothing else is asked for."""

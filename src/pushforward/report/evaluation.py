@@ -152,6 +152,10 @@ def _drawn(name: str, measure: Measure, shown: Shown) -> Iterable[str]:
         groups = {"samples": parts["fake"], "held-out data": parts["real"]}
         words = "Distances to the nearest training row; copies pile up on the left"
         yield _figure(name, histogram(groups, "distance to the nearest training row", log=True), words)
+    if {"held", "seen"} <= parts.keys():
+        words = "How likely the model finds single rows; far to the left lie those that it did not expect"
+        groups = {"held-out data": parts["held"], "rows it learned from": parts["seen"]}
+        yield _figure(name, histogram(groups, "log density of a row, nats"), words)
     if {"fake_shares", "real_shares"} <= parts.keys():
         names = [str(k) for k in range(len(parts["fake_shares"]))]
         kind = "mode" if name.startswith("mode") else "class"

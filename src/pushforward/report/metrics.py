@@ -52,7 +52,17 @@ METRICS = {
     "classes_present": "Classes that a classifier sees in the samples",
     "smallest_class_share": "Share of the rarest class",
     "class_kl": "How far the shares of the classes are off, in nats",
+    "nll": "How unlikely the model finds held-out data, in nats a row: −E log q",
+    "bits_per_dim": "The same in bits for each number of a row",
+    "likelihood_gap": "How much likelier the model finds the rows it learned from, in nats; 0 without overfitting",
 }
+
+
+FOUND = {
+    "does not copy": ("copies", "no sign of copying"),
+    "does not overfit": ("overfits", "no sign of overfitting"),
+}
+"""What a rejected and a kept hypothesis say of a model, other than that samples and data follow one law."""
 
 
 def rows(metrics: Mapping[str, dict[str, Any]]) -> str:
@@ -109,23 +119,29 @@ def reading(record: dict[str, Any]) -> tuple[str, str]:
     known, floor, p = (number(record.get(key)) for key in ("value", "floor", "p"))
     if known is None:
         return "bad", "not finite: something went wrong"
-    of_copying = mapping(record.get("protocol")).get("hypothesis") == "does not copy"
-    if record.get("better") == "none" and (p is None or not of_copying):
+    protocol = mapping(record.get("protocol"))
+    found = FOUND.get(str(protocol.get("hypothesis")))
+    if record.get("better") == "none" and (p is None or found is None):
         return "", "for the record"
-    grade, words = _against_floor(known, floor, number(record.get("se")) or 0.0, record.get("better") == "higher")
+    grade, words = _against_floor(known, floor, number(record.get("se")) or 0.0, record.get("better") == "higher",
+                                  protocol.get("scale") == "interval")  # fmt: skip
     if p is None:
         return grade, words
-    if of_copying:
-        return ("bad", f"copies (p {digits(p, 2)})") if p < 0.01 else ("good", f"no sign of copying (p {digits(p, 2)})")
+    if found is not None:
+        return ("bad", f"{found[0]} (p {digits(p, 2)})") if p < 0.01 else ("good", f"{found[1]} (p {digits(p, 2)})")
     more = f", {words}" if floor and floor > 0 else ""
     if p < 0.05:
         return "", f"told apart from data (p {digits(p, 2)}){more}"
     return "good", f"not told apart from data (p {digits(p, 2)}){more}"
 
 
-def _against_floor(known: float, floor: float | None, se: float, higher: bool) -> tuple[str, str]:
+def _against_floor(known: float, floor: float | None, se: float, higher: bool, interval: bool) -> tuple[str, str]:
+    """How a value stands to its floor; on an `interval` scale, that of log-likelihoods, by their difference."""
     if floor is None:
         return "", "no floor known"
+    if interval:
+        off = floor - known if higher else known - floor
+        return ("good", "at the floor") if off <= 2 * se else ("", f"{digits(off, 2)} from the floor")
     if (known >= floor - 2 * se) if higher else (known <= floor + 2 * se or known <= 1.05 * floor):
         return "good", "as good as can be expected" if higher else "at the floor"
     if floor <= 0:

@@ -205,7 +205,9 @@ def _read_metrics(path: Path, run: Record) -> None:
         run.notes.append("metrics.json holds no metrics.")
     if "checkpoint" in stored:
         step = f", step {count(stored['step'])}" if "step" in stored else ""
-        run.measured = f"the {stored['checkpoint']} checkpoint{step}"
+        own = stored.get("sampling")
+        how = f", sampled with {', '.join(map(str, own))}" if isinstance(own, list) and own else ""
+        run.measured = f"the {stored['checkpoint']} checkpoint{step}{how}"
 
 
 def _read_samples(folder: Path, run: Record) -> None:

@@ -74,6 +74,7 @@ class Evaluating:
         checkpoint: Which checkpoint of the run.
         device: auto, cpu, cuda, cuda:1, mps; where the generator runs.
         n: Samples drawn from the run; as many as there are held-out rows, at most 10000, if not given.
+        sampling: Settings of the run's own sampling, where it has some: --sampling.FIELD VALUE.
         trust: What from outside may be run: TorchScript FILE, package.module:NAME or package.module of a recipe, a
             divergence, a metric or a network.
         settings: How.
@@ -90,6 +91,7 @@ class Evaluating:
     checkpoint: Literal["last", "best"] = "last"
     device: str = "cpu"
     n: Annotated[int | None, arg(aliases=["-n"])] = None
+    sampling: tuple[str, ...] = ()
     trust: tuple[str, ...] = ()
     settings: OmitArgPrefixes[Settings] = Settings()
 
@@ -104,6 +106,8 @@ class Evaluating:
             raise UsageError("evaluate: give the folder of a run, or both --fake A and --real B")
         if run is None and self.n is not None:
             raise UsageError(f"-n {self.n}: goes with the folder of a run; files are compared as they are")
+        if run is None and self.sampling:
+            raise UsageError(f"--sampling.{self.sampling[0]}: goes with the folder of a run; files are what they are")
         if run is not None and self.train is not None:
             raise UsageError(f"--train {self.train}: goes with --fake and --real; a run knows its training set")
         if self.n is not None and self.n < 2:

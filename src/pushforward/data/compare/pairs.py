@@ -23,6 +23,7 @@ from pushforward.data.dataset import Kind
 from pushforward.data.formats.arrays import LARGE
 from pushforward.data.raw import enough
 from pushforward.densities.mixture import Mixture
+from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError, UsageError
 
 __all__ = ["LEAST", "Pair", "as_pair", "read_pair"]
@@ -47,6 +48,7 @@ class Pair:
         mixture: The density that the real samples were drawn from, where it is known.
         scale: Of a table, the standard deviation of each column of real, (d,) float64, and 1 for the levels of a
             category, which marks them: their distance of 1 is meant in standard deviations. Else None.
+        densities: The model's log densities at rows of the data, where it answers for them.
     """
 
     fake: Tensor
@@ -58,6 +60,7 @@ class Pair:
     notes: tuple[str, ...]
     mixture: Mixture | None = None
     scale: Tensor | None = None
+    densities: RowDensities | None = None
 
 
 def read_pair(

@@ -1,0 +1,103 @@
+"""A guest that answers for its density: its likelihood of held-out data, in the units of the data, in every answer."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from guests.commands import HERE, call, trained
+
+LEAVE = ["--trust", "density:experiment"]
+SCALES = np.array([200.0, 0.01])  # far from the standard deviations that a model works in
+
+
+@pytest.fixture(scope="module")
+def table() -> np.ndarray:
+    """Correlated normal rows in two very different units."""
+    z = np.random.default_rng(0).normal(size=(1500, 2))
+    return (z @ np.array([[1.0, 0.8], [0.0, 0.6]])) * SCALES + [1000.0, -5.0]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, table) -> Path:
+    """A finished run of the guest."""
+    folder = tmp_path_factory.mktemp("density")
+    np.save(folder / "x.npy", table)
+    return trained(folder / "run", "density:experiment", "--data", folder / "x.npy", *LEAVE)
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    monkeypatch.chdir(HERE)
+
+
+def closed_form(table: np.ndarray) -> tuple[float, float, float]:
+    """Held-out −log q, its standard error, and that of the training rows, of the best normal law, in data units."""
+    from scipy.stats import multivariate_normal
+
+    from pushforward.data.dataset import split
+
+    rows, held = split(len(table), 0, 0.1)
+    law = multivariate_normal(table[rows].mean(0), np.cov(table[rows].T, bias=True))
+    nats, seen = -law.logpdf(table[held]), -law.logpdf(table[rows])
+    return nats.mean(), nats.std(ddof=1) / math.sqrt(len(held)), seen.mean()
+
+
+def test_the_likelihood_of_held_out_data_is_that_of_the_closed_form_in_data_units(run, table, capsys):
+    code, out, err = call(capsys, "evaluate", run, "--json", *LEAVE)
+    assert code == 0, err
+    found = json.loads(out)["metrics"]
+    value, se, seen = closed_form(table)
+    assert found["nll"]["value"] == pytest.approx(value, abs=2e-3)
+    assert found["nll"]["se"] == pytest.approx(se, rel=0.01)
+    assert found["nll"]["floor"] == pytest.approx(seen, abs=2e-3)
+    assert found["nll"]["protocol"]["train"] == pytest.approx(seen, abs=2e-3)
+    assert found["bits_per_dim"]["value"] == pytest.approx(value / (2 * math.log(2)), abs=2e-3)
+    assert found["bits_per_dim"]["se"] == pytest.approx(se / (2 * math.log(2)), rel=0.01)
+    assert found["likelihood_gap"]["value"] == pytest.approx(value - seen, abs=2e-3)
+    # The entropy of the law itself: the units of the data are in it.
+    entropy = math.log(2 * math.pi * math.e) + math.log(0.6) + np.log(SCALES).sum()
+    assert abs(found["nll"]["value"] - entropy) < 4 * se
+
+
+def test_a_density_shifts_by_the_logarithm_of_a_change_of_units(run, table, tmp_path, capsys):
+    np.save(tmp_path / "y.npy", table * [10.0, 1.0])
+    words = ["train", "density:experiment", "--data", tmp_path / "y.npy", "--run", tmp_path / "run", "--json", *LEAVE]
+    code, out, err = call(capsys, *words)
+    assert code == 0, err
+    before = json.loads((run / "metrics.json").read_text())["metrics"]
+    after = json.loads(out)["metrics"]
+    assert after["nll"]["value"] - before["nll"]["value"] == pytest.approx(math.log(10), abs=1e-3)
+    assert after["likelihood_gap"]["value"] == pytest.approx(before["likelihood_gap"]["value"], abs=1e-3)
+
+
+def test_the_report_of_a_run_shows_likelihood_and_the_terms_that_the_guest_brought(run, capsys):
+    code, out, _ = call(capsys, "report", run, "--json")
+    assert code == 0
+    page = Path(json.loads(out)["report"]).read_text()
+    for words in ("in nats a row", "The same in bits", "no sign of overfitting", "Surprise of a batch",
+                  "Mean −log q of the rows that were learned from"):  # fmt: skip
+        assert words in page
+
+
+def test_a_number_of_a_guest_that_is_not_finite_names_the_guests_remedy(run, tmp_path, capsys):
+    words = ["train", "density:experiment", "--data", run.parent / "x.npy", "--run", tmp_path / "run", *LEAVE]
+    code, _, err = call(capsys, *words, "--rate", 1e30)
+    assert code == 1
+    assert "surprise is" in err
+    assert "lower --rate" in err
+
+
+def test_gates_take_the_likelihood_and_files_have_none(run, tmp_path, capsys):
+    code, _, _ = call(capsys, "evaluate", run, "--metrics", "likelihood", "--fail-if", "nll>100", *LEAVE)
+    assert code == 0
+    words = ["evaluate", run, "--metrics", "likelihood", "--fail-if", "nll>0", *LEAVE]
+    assert call(capsys, *words, "--page", tmp_path / "page.html")[0] == 1
+    assert "How likely the model finds single rows" in (tmp_path / "page.html").read_text()
+    x = run.parent / "x.npy"
+    code, _, err = call(capsys, "evaluate", "--fake", x, "--real", x, "--metrics", "likelihood")
+    assert code == 2
+    assert "log_prob" in err
