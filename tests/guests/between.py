@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from pushforward.data import Batches, load
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, derive, seeded, stream
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Labels, Logs, Randomness, Samples, unpack
@@ -73,8 +73,9 @@ def experiment(
     target = load(data, seed=seed)
     first = load(sources, seed=seed)
     rows = target.encode(first.decode(first.train))
-    torch.manual_seed(seed)
     d = rows.shape[1]
-    net = nn.Sequential(nn.Linear(d + 1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, d))
-    method = Between(Learner(net, partial(Adam, lr=3e-3), ema=0.99), Batches(rows, batch, seed=seed + 1), Noise(seed))
+    with seeded(seed):
+        net = nn.Sequential(nn.Linear(d + 1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, d))
+    learner = Learner(net, partial(Adam, lr=3e-3), ema=0.99, schedule=lambda done: 1 - 0.9 * min(done / steps, 1))
+    method = Between(learner, Batches(rows, batch, seed=derive(seed, "data")), stream(seed, "train"))
     return Experiment(method, Batches(target.train, batch, seed=seed), target, steps, threads=1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from pushforward.data import Batches, load
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, stream
 from pushforward.terms import Term
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner
@@ -96,4 +96,6 @@ def experiment(*, data: str, steps: int = 300, rate: float = 0.05, seed: int = 0
         return 0.5 * (1 + math.cos(math.pi * min(done / steps, 1.0)))
 
     learner = Learner(Normal(found.event[0]), partial(Adam, lr=rate), schedule=falling)
-    return Experiment(Fit(learner, Noise(seed)), Batches(found.train, len(found.train), seed=seed), found, steps)
+    return Experiment(
+        Fit(learner, stream(seed, "train")), Batches(found.train, len(found.train), seed=seed), found, steps
+    )

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from pushforward.data import Batches, load
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, seeded, stream
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Labels, Logs, Randomness, Samples, unpack
@@ -115,12 +115,12 @@ def experiment(
         seed: Seed of everything.
     """
     found = load(data, seed=seed)
-    torch.manual_seed(seed)
     d = found.event[0]
-    net = nn.Sequential(nn.Linear(d + 1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, d))
+    with seeded(seed):
+        net = nn.Sequential(nn.Linear(d + 1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, d))
     method = Diffusion(
         Learner(net, partial(Adam, lr=3e-3), ema=0.99, schedule=lambda done: 1 - 0.9 * min(done / steps, 1)),
-        Noise(seed),
+        stream(seed, "train"),
         found.event,
     )
     return Experiment(method, Batches(found.train, batch, seed=seed), found, steps, threads=1)
