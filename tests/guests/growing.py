@@ -1,4 +1,4 @@
-"""A guest: a generator that learns in two stages and grows between them, against a critic that comes with the second."""
+"""A guest: a generator that learns in two stages and grows between them, against a critic of the second."""
 
 from __future__ import annotations
 
