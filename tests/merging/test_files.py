@@ -10,6 +10,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from pushforward.cli import main
+from pushforward.merging import cells
 from pushforward.merging.files import write
 
 
@@ -115,3 +116,15 @@ def test_errors_are_one_line_with_their_exit_code(words, code, message, tmp_path
     assert message in said
     assert len(said.splitlines()) == 1
     assert not list(tmp_path.glob("o.*"))
+
+
+def test_a_page_shows_the_representation_that_was_merged_and_fits_it_once(tmp_path, monkeypatch):
+    fits, axes = [], cells.principal_axes
+    monkeypatch.setattr(cells, "principal_axes", lambda *given: fits.append(given) or axes(*given))
+    rng = np.random.default_rng(0)
+    x, batch = rng.normal(size=(80, 5)), np.repeat(["new", "old"], 40)
+    np.savez(tmp_path / "in.npz", x=x, batch=batch)
+    arguments = ["--batch", "batch", "--target", "old", "--use-rep", "pca:3", "--steps", 3]
+    out = ["--out", tmp_path / "out.npz", "--page", tmp_path / "page.html"]
+    assert run(tmp_path / "in.npz", *arguments, *out) == 0
+    assert len(fits) == 1

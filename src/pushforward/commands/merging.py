@@ -14,7 +14,7 @@ from rich.table import Table
 from pushforward.commands.watching import Watching
 from pushforward.data.formats.opening import divided
 from pushforward.errors import UsageError
-from pushforward.merging.cells import coded, merge
+from pushforward.merging.cells import Embedded, coded, column_of, fitted_on, merge
 from pushforward.merging.cloud import How
 from pushforward.merging.files import ENDINGS, Matrix, default_rep, read, write
 from pushforward.merging.plan import named
@@ -82,16 +82,19 @@ def merge_file(asked: Merging, command: str = "") -> Done:
     rep = default_rep(cells) if asked.use_rep == "auto" else asked.use_rep
     if isinstance(cells, Matrix) and rep != "X" and not rep.startswith("pca:"):
         raise UsageError(f"--use-rep {rep}: a plain matrix has no embeddings: use X or pca:50")
-    _merge(cells, rep, asked)
+    names = column_of(cells, asked.batch, "batch_key")
+    code = coded(cells, rep, fitted_on(names, asked.target, list(asked.source) or None, asked.fit_on), asked.seed)
+    _merge(cells, code, asked)
     found = dict(cells.uns["gpa"])
     if asked.page is not None:
-        shown = _shown(cells, rep, asked)
+        classes = None if asked.labels is None else named(cells.obs[asked.labels], asked.labels)
+        shown = Embedding(code.z, np.asarray(cells.obsm["X_gpa"]), names, classes, asked.target)
         write_merge(found, shown, asked.page, title=f"{given.name} onto {asked.target}", again=command, seed=asked.seed)
     write(cells, out)
     return Done(found, out, asked.page)
 
 
-def _merge(cells: Any, rep: str, asked: Merging) -> None:
+def _merge(cells: Any, code: Embedded, asked: Merging) -> None:
     """Merge under a bar that says what is being done."""
     with Watching() as watch, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -109,7 +112,7 @@ def _merge(cells: Any, rep: str, asked: Merging) -> None:
             asked.batch,
             list(asked.source) or None,
             asked.target,
-            use_rep=rep,
+            use_rep=code,
             label_key=asked.labels,
             mode=asked.mode,
             fit_on=asked.fit_on,
@@ -119,16 +122,6 @@ def _merge(cells: Any, rep: str, asked: Merging) -> None:
             seed=asked.seed,
             tick=tick,
         )
-
-
-def _shown(cells: Any, rep: str, asked: Merging) -> Embedding:
-    """The cells before and after, for a page."""
-    names, sources = named(cells.obs[asked.batch], asked.batch), list(asked.source)
-    moved = np.isin(names, sources) if sources else True
-    fit = (names == asked.target) | ((asked.fit_on == "pooled") & moved)
-    before = coded(cells, rep, fit, asked.seed).z
-    classes = None if asked.labels is None else named(cells.obs[asked.labels], asked.labels)
-    return Embedding(before, np.asarray(cells.obsm["X_gpa"]), names, classes, asked.target)
 
 
 def _json(value: Any) -> Any:

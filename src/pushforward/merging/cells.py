@@ -21,7 +21,7 @@ from pushforward.merging.cloud import How
 from pushforward.merging.codes import Axes, dense, principal_axes, rows_of
 from pushforward.merging.plan import LEAST, Mode, Scarce, named
 
-__all__ = ["Embedded", "Encoder", "coded", "decoded", "merge"]
+__all__ = ["Embedded", "Encoder", "coded", "column_of", "decoded", "fitted_on", "merge"]
 
 Encoder: TypeAlias = Callable[[Any], Any]
 """A block of rows (n, genes) -> codes (n, k)."""
@@ -55,7 +55,7 @@ def merge(
     source: str | Sequence[str] | None = None,
     target: str | None = None,
     *,
-    use_rep: str | Encoder = "X_pca",
+    use_rep: str | Encoder | Embedded = "X_pca",
     label_key: str | None = None,
     mode: Mode | None = None,
     divergence: str = "kl",
@@ -85,8 +85,8 @@ def merge(
         batch_key: Column of obs that names the batch of each cell.
         source: Batches that move; all others if None.
         target: The batch that stays.
-        use_rep: An embedding in obsm; "X"; "pca:K", K principal components computed here; or a function from blocks of
-            X to codes.
+        use_rep: An embedding in obsm; "X"; "pca:K", K principal components computed here; a function from blocks of X
+            to codes; or what `coded` made of one of these.
         label_key: Column of obs with classes.
         mode: How labels are used; see `merge_arrays`.
         divergence: Which one is lowered; see `How`.
@@ -114,18 +114,10 @@ def merge(
         >>> merge(adata, "batch", target="10x_v3", use_rep="pca:50", label_key="cell_type")  # doctest: +SKIP
         >>> sc.pp.neighbors(adata, use_rep="X_gpa")  # doctest: +SKIP
     """
-    batch = _column(adata, batch_key, "batch_key")
-    labels = None if label_key is None else _column(adata, label_key, "label_key")
-    if target is None:
-        raise UsageError(f"target: name the batch that stays, one of {', '.join(sorted(set(batch) - {''}))}")
-    if fit_on not in ("pooled", "target"):
-        raise UsageError(f"fit_on {fit_on!r}: use pooled or target; fitted per batch it would be a correction already")
+    batch = column_of(adata, batch_key, "batch_key")
+    labels = None if label_key is None else column_of(adata, label_key, "label_key")
     sources = [source] if isinstance(source, str) else source
-    staying = batch == target
-    used = np.ones(len(batch), bool) if sources is None else staying | np.isin(batch, list(sources))
-    if not staying.any():
-        raise UsageError(f"target {target!r}: no such batch; there are {', '.join(sorted(set(batch) - {''}))}")
-    code = coded(adata, use_rep, staying if fit_on == "target" else used, seed)
+    code = coded(adata, use_rep, fitted_on(batch, target, sources, fit_on), seed)
     merged = merge_arrays(
         code.z,
         batch,
@@ -160,7 +152,28 @@ def merge(
     return out if copy else None
 
 
-def coded(adata: Any, use_rep: str | Encoder, fit: NDArray[np.bool_], seed: int = 0) -> Embedded:
+def fitted_on(
+    batch: NDArray[np.str_], target: str | None, sources: Sequence[str] | None, fit_on: Literal["pooled", "target"]
+) -> NDArray[np.bool_]:
+    """Cells that principal components are fitted on, a mask (n,); for the arguments see `merge`.
+
+    Raises:
+        UsageError: If there is no such target, or no such way.
+    """
+    known = ", ".join(sorted(set(batch) - {""}))
+    if target is None:
+        raise UsageError(f"target: name the batch that stays, one of {known}")
+    if fit_on not in ("pooled", "target"):
+        raise UsageError(f"fit_on {fit_on!r}: use pooled or target; fitted per batch it would be a correction already")
+    staying = batch == target
+    if not staying.any():
+        raise UsageError(f"target {target!r}: no such batch; there are {known}")
+    if fit_on == "target":
+        return staying
+    return np.ones(len(batch), bool) if sources is None else staying | np.isin(batch, list(sources))
+
+
+def coded(adata: Any, use_rep: str | Encoder | Embedded, fit: NDArray[np.bool_], seed: int = 0) -> Embedded:
     """The representation of the cells.
 
     Args:
@@ -173,6 +186,8 @@ def coded(adata: Any, use_rep: str | Encoder, fit: NDArray[np.bool_], seed: int 
         UsageError: If there is none of that name.
         DataError: If X is missing or holds what is no number.
     """
+    if isinstance(use_rep, Embedded):
+        return use_rep
     if callable(use_rep):
         z = np.concatenate([np.asarray(use_rep(block)) for block in _blocks(_matrix(adata))])
         return Embedded(z, None, float("nan"), getattr(use_rep, "__name__", "encoder"))
@@ -260,7 +275,12 @@ def _record(merged: Merged, code: Embedded, batch_key: str, label_key: str | Non
     return found
 
 
-def _column(adata: Any, key: str, what: str) -> NDArray[np.str_]:
+def column_of(adata: Any, key: str, what: str) -> NDArray[np.str_]:
+    """A column of obs as text, "" where nothing is known; `what` is the option that names it.
+
+    Raises:
+        UsageError: If there is none of that name.
+    """
     if key not in adata.obs:
         raise UsageError(f"{what} {key!r}: the columns of obs are {', '.join(map(str, adata.obs.keys())) or 'none'}")
     return named(adata.obs[key], key)

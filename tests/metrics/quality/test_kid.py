@@ -8,7 +8,7 @@ import torch
 
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import Features
-from pushforward.metrics.quality.kid import kid, kid_subsets, polynomial_mmd
+from pushforward.metrics.quality.kid import Polynomial, kid, kid_subsets, polynomial_mmd
 from pushforward.randomness import generator
 
 
@@ -33,8 +33,8 @@ def test_estimate_equals_its_definition(settings):
     q, p = normal(31, 6, 0), normal(44, 6, 1, 1.3, 0.4)
     wanted = dense(q, p, **settings)
     for budget in (2**26, 32 * 7**2):  # one tile, and tiles of seven rows that do not fit
-        assert polynomial_mmd(q, p, **settings, budget=budget) == pytest.approx(wanted, rel=1e-11)
-        assert kid(q, p, **settings, budget=budget).value == pytest.approx(wanted, rel=1e-11)
+        assert polynomial_mmd(q, p, kernel=Polynomial(**settings), budget=budget) == pytest.approx(wanted, rel=1e-11)
+        assert kid(q, p, kernel=Polynomial(**settings), budget=budget).value == pytest.approx(wanted, rel=1e-11)
 
 
 @pytest.mark.parametrize("shift", [0.0, 30.0])
@@ -121,7 +121,9 @@ def test_larger_samples_are_cut_and_every_setting_is_recorded():
     assert found.protocol["kernel"] == "(0.333333 x.y + 1)^3"
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
-    assert kid(normal(50, 3, 0), normal(70, 3, 1), max_n=40, seed=2, gamma=4 / 3).value == pytest.approx(found.value)
+    assert kid(
+        normal(50, 3, 0), normal(70, 3, 1), max_n=40, seed=2, kernel=Polynomial(gamma=4 / 3)
+    ).value == pytest.approx(found.value)
     assert {"subsets", "size", "std", "std_ddof"} <= kid_subsets(
         normal(9, 2, 0), normal(9, 2, 1), size=5
     ).protocol.keys()
@@ -133,6 +135,6 @@ def test_settings_out_of_range_are_refused_with_the_remedy():
         kid_subsets(q, p)
     for settings in ({"degree": 0}, {"degree": 1.5}, {"gamma": -1.0}):
         with pytest.raises(UsageError, match="degree is"):
-            kid(q, p, **settings)
+            kid(q, p, kernel=Polynomial(**settings))
     with pytest.raises(UsageError, match="subsets is 0"):
         kid_subsets(q, p, subsets=0, size=5)

@@ -25,7 +25,7 @@ from pushforward.metrics.core.reference import check_compared, subset
 from pushforward.metrics.core.result import Measure
 from pushforward.randomness import generator
 
-__all__ = ["kid", "kid_subsets", "polynomial_mmd"]
+__all__ = ["CUBIC", "Polynomial", "kid", "kid_subsets", "polynomial_mmd"]
 
 Array = NDArray[np.float64]
 
@@ -33,20 +33,35 @@ _EDGE = 256
 """Rows of a tile, at most: its temporaries stay in the processor's cache."""
 
 
-def polynomial_mmd(
-    q: Tensor, p: Tensor, *, degree: int = 3, gamma: float | None = None, coef: float = 1.0, budget: int = 2**26
-) -> float:
-    r"""Unbiased MMD² under :math:`(\gamma\, x \cdot y + c)^{degree}`, which may be negative.
+@dataclass(frozen=True)
+class Polynomial:
+    r"""The kernel :math:`(\gamma\, x \cdot y + c)^{degree}`.
+
+    Attributes:
+        degree: Exponent, a positive integer.
+        gamma: Factor of the inner product; 1 / number of features if None.
+        coef: Constant c.
+    """
+
+    degree: int = 3
+    gamma: float | None = None
+    coef: float = 1.0
+
+
+CUBIC = Polynomial()
+"""The kernel of the published convention."""
+
+
+def polynomial_mmd(q: Tensor, p: Tensor, *, kernel: Polynomial = CUBIC, budget: int = 2**26) -> float:
+    """Unbiased MMD² under a polynomial kernel, which may be negative.
 
     Args:
         q: Model features, (n, d), n >= 2.
         p: Data features, (m, d), m >= 2.
-        degree: Exponent, a positive integer.
-        gamma: Factor of the inner product; 1/d where omitted.
-        coef: Constant c.
+        kernel: The kernel.
         budget: Bytes that the temporaries of one tile may take.
     """
-    return _mmd(*_prepared(q, p, RAW, degree, gamma, coef), budget)
+    return _mmd(*_prepared(q, p, RAW, kernel), budget)
 
 
 def kid(
@@ -54,9 +69,7 @@ def kid(
     real: Tensor,
     features: Features = RAW,
     *,
-    degree: int = 3,
-    gamma: float | None = None,
-    coef: float = 1.0,
+    kernel: Polynomial = CUBIC,
     max_n: int = 10_000,
     seed: int = 0,
     budget: int = 2**26,
@@ -73,9 +86,7 @@ def kid(
         fake: Model samples, (n, *event).
         real: Data samples, (m, *event).
         features: The feature space.
-        degree: Exponent of the kernel.
-        gamma: Factor of the inner product; 1 / number of features where omitted.
-        coef: Constant of the kernel.
+        kernel: The kernel.
         max_n: Rows used of each; more are subsampled.
         seed: Seed of these subsets.
         budget: Bytes that the temporaries of one tile may take.
@@ -91,7 +102,7 @@ def kid(
     check_compared(fake, real)
     rng = generator(seed, "evaluate", part="kid")
     q, p = subset(fake, max_n, rng), subset(real, max_n, rng)
-    x, y = _prepared(q, p, features, degree, gamma, coef)
+    x, y = _prepared(q, p, features, kernel)
     value, error = _statistics(x, y, budget, tick)
     protocol = x.protocol | {"estimator": "unbiased, all pairs", "se": "over draws of both samples"}
     protocol |= {"max_n": max_n, "seed": seed}
@@ -105,9 +116,7 @@ def kid_subsets(
     *,
     subsets: int = 100,
     size: int = 1000,
-    degree: int = 3,
-    gamma: float | None = None,
-    coef: float = 1.0,
+    kernel: Polynomial = CUBIC,
     seed: int = 0,
     budget: int = 2**26,
     tick: Callable[[float], None] | None = None,
@@ -123,9 +132,7 @@ def kid_subsets(
         features: The feature space.
         subsets: Number of subsets.
         size: Rows of each, drawn from fake and from real without replacement.
-        degree: Exponent of the kernel.
-        gamma: Factor of the inner product; 1 / number of features where omitted.
-        coef: Constant of the kernel.
+        kernel: The kernel.
         seed: Seed of the subsets.
         budget: Bytes that the temporaries of one tile may take.
         tick: Called with the share of subsets done.
@@ -143,7 +150,7 @@ def kid_subsets(
     if min(len(fake), len(real)) < size:
         sizes = f"fake has {len(fake)} samples, real {len(real)}"
         raise DataError(f"{sizes}: draw {size} of each, or pass a smaller size")
-    x, y = _prepared(fake, real, features, degree, gamma, coef)
+    x, y = _prepared(fake, real, features, kernel)
     rng, values = generator(seed, "evaluate", part="kid_subsets"), np.empty(subsets)
     for index in range(subsets):
         rows = [rng.permutation(len(side.z))[:size] for side in (x, y)]
@@ -185,13 +192,12 @@ class _Points:
         return values
 
 
-def _prepared(
-    q: Tensor, p: Tensor, features: Features, degree: int, gamma: float | None, coef: float
-) -> tuple[_Points, _Points]:
+def _prepared(q: Tensor, p: Tensor, features: Features, kernel: Polynomial) -> tuple[_Points, _Points]:
     sides = [_rows(features, part.detach()) for part in (q, p)]
     single = all(side.dtype == np.float32 for side in sides)
     x, y = sides if single else (side.astype(np.float64, copy=False) for side in sides)
-    factor = 1 / x.shape[1] if gamma is None else gamma
+    degree, coef = kernel.degree, kernel.coef
+    factor = 1 / x.shape[1] if kernel.gamma is None else kernel.gamma
     if degree < 1 or int(degree) != degree or not factor > 0:
         raise UsageError(f"degree is {degree}, gamma {factor}: give a positive whole exponent and a positive factor")
     centre = y.mean(0, dtype=np.float64)

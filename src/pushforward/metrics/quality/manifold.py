@@ -96,7 +96,7 @@ def manifold(
     walk = _Walk(k, budget, _share(tick, (1 + max(0, repeats)) * (n + m) ** 2 / 2))
     reach = walk.radii(p)
     found = walk.cover(q, p, reach)
-    floors, how = _real_covers(walk, n, p, reach, real, train, features, repeats, rng)
+    floors, how = _real_covers(walk, n, (p, reach), real, train, features, repeats, rng)
     if tick is not None:
         tick(1.0)
 
@@ -175,15 +175,15 @@ def _measured(others: Tensor, n: int, m: int, k: int) -> tuple[float, float]:
 def _real_covers(
     walk: _Walk,
     n: int,
-    p: Tensor,
-    reach: Tensor,
+    balls: tuple[Tensor, Tensor],
     real: Tensor,
     train: Tensor | None,
     features: Features,
     repeats: int,
     rng: np.random.Generator,
 ) -> tuple[list[Cover], str]:
-    """Real data in the place of n fakes, some times over, and in words how."""
+    """Real data in the place of n fakes, some times over, and in words how; balls are their centres and radii."""
+    p, reach = balls
     small = len(real) // 2 if train is None else len(train)
     if repeats < 1 or small <= walk.k:
         return [], "none"

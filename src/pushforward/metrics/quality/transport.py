@@ -107,7 +107,8 @@ def w1(
 
     W1 weighs strays less than W2 does, and is finite wherever the mean is.
     """
-    return _exact(fake, real, features, train, 1, max_n, repeats, seed, tick)
+    sets = compare(fake, real, train, features, max_n=max_n, seed=seed)
+    return _exact(sets, features.id, 1, max_n, repeats, seed, tick)
 
 
 def w2(
@@ -138,7 +139,8 @@ def w2(
     Raises:
         DataError: If the samples do not fit together.
     """
-    return _exact(fake, real, features, train, 2, max_n, repeats, seed, tick)
+    sets = compare(fake, real, train, features, max_n=max_n, seed=seed)
+    return _exact(sets, features.id, 2, max_n, repeats, seed, tick)
 
 
 def sliced_w2(
@@ -203,10 +205,8 @@ def _array(x: Tensor) -> Array:
 
 
 def _exact(
-    fake: Tensor,
-    real: Tensor,
-    features: Features,
-    train: Tensor | None,
+    sets: tuple[Tensor, Tensor, Tensor | None],
+    features: str,
     order: int,
     max_n: int,
     repeats: int,
@@ -214,7 +214,7 @@ def _exact(
     tick: Callable[[float], None] | None,
 ) -> Measure:
     """Exact distance of equal sizes and its floor."""
-    q, p, t = compare(fake, real, train, features, max_n=max_n, seed=seed)
+    q, p, t = sets
     n, rng, solved = min(len(q), len(p), max_n), generator(seed, "evaluate", part=f"w{order}"), 0
 
     def distance(a: Tensor, b: Tensor) -> float:
@@ -228,7 +228,7 @@ def _exact(
     value = distance(subset(q, n, rng), subset(p, n, rng))
     floor, how = real_floor(distance, p, t, (n, n), repeats=repeats, seed=seed)
     protocol: Words = {"seed": seed, "max_n": max_n, "floor": how}
-    return Measure(value, floor, None, None, n, n, features.id, "lower", protocol)
+    return Measure(value, floor, None, None, n, n, features, "lower", protocol)
 
 
 def _pot() -> Callable[..., Any] | None:
