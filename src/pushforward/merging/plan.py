@@ -98,19 +98,7 @@ def plan(
         UsageError: If a batch is unknown, or the mode is or lacks labels.
         DataError: If there are too few cells.
     """
-    known = sorted(set(batch.tolist()) - {""})
-    if reference not in known:
-        raise UsageError(f"target {reference!r}: no such batch; there are {_list(known)}")
-    moving = [name for name in known if name != reference] if sources is None else list(dict.fromkeys(sources))
-    for name in moving:
-        if name not in known or name == reference:
-            others = _list([other for other in known if other != reference])
-            raise UsageError(f"source {name!r}: not one of the batches that can move, {others}")
-    if not moving:
-        raise DataError(f"all cells belong to {reference!r}: there is no batch to merge onto it")
-    missing = int((batch == "").sum())
-    if missing and sources is None:
-        raise DataError(f"{missing} cells have no batch: name it, or leave them out by naming the sources")
+    moving = _moving(batch, reference, sources)
     if mode not in (None, "unconditional", "per_class", "conditional"):
         raise UsageError(f"mode {mode!r}: use unconditional, per_class or conditional")
     for name in (reference, *moving):
@@ -135,6 +123,24 @@ def plan(
             mine = [Leg(name, "", *both)]
         legs += mine
     return Plan(reference, tuple(moving), chosen, tuple(legs), carried, tuple(warnings))
+
+
+def _moving(batch: NDArray[np.str_], reference: str, sources: Sequence[str] | None) -> list[str]:
+    """Names of the batches that move onto the reference, which must be there, as they must."""
+    known = sorted(set(batch.tolist()) - {""})
+    if reference not in known:
+        raise UsageError(f"target {reference!r}: no such batch; there are {_list(known)}")
+    moving = [name for name in known if name != reference] if sources is None else list(dict.fromkeys(sources))
+    for name in moving:
+        if name not in known or name == reference:
+            others = _list([other for other in known if other != reference])
+            raise UsageError(f"source {name!r}: not one of the batches that can move, {others}")
+    if not moving:
+        raise DataError(f"all cells belong to {reference!r}: there is no batch to merge onto it")
+    missing = int((batch == "").sum())
+    if missing and sources is None:
+        raise DataError(f"{missing} cells have no batch: name it, or leave them out by naming the sources")
+    return moving
 
 
 def _mode(
