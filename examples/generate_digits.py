@@ -49,10 +49,10 @@ for name, measure in report.items():
 print(report.verdict)
 
 # %% [markdown]
-# How to read it: after 1,500 steps the distance is 1.7 times its floor (6.5 to 3.7), all ten classes are there in nearly
-# their shares, and the tests still tell the samples from real ones, if not by much (p 0.005 with 599 images). The last
-# rows say that none of it is copied. Copies of the training set would pass every two-sample test, so a verdict "Not told
-# apart" is never the whole answer.
+# How to read it: after 1,500 steps the distance is 1.7 times its floor (6.5 to 3.7), all ten classes are there in
+# nearly their shares, and the tests still tell the samples from real ones, if not by much (p 0.005 with 599 images).
+# The last rows say that none of it is copied. Copies of the training set would pass every two-sample test, so a verdict
+# "Not told apart" is never the whole answer.
 #
 # ## What to try next
 #
