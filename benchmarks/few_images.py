@@ -27,7 +27,7 @@ from pushforward.metrics import Features, copies, frechet_distance, memorisation
 from pushforward.metrics.networks.lenet import mnist_lenet
 from pushforward.randomness import Noise, stream
 from pushforward.recipes import RECIPES
-from pushforward.recipes.wiring import shares, spread
+from pushforward.recipes.parts.wiring import shares, spread
 from pushforward.training.experiment import Experiment
 from pushforward.training.loop import checked
 

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from pushforward.metrics.quality.tails import hill, quantile_band
-from pushforward.recipes import heavy_tails
+from pushforward.recipes.tails import heavy_tails
 from pushforward.report.figures.tails import draw_quantiles, draw_survival, tail_columns
 from pushforward.types import HasParticles, able
 

@@ -14,7 +14,7 @@ import tyro
 from pushforward import files, guests
 from pushforward.errors import DataError, UsageError
 from pushforward.recipes import RECIPES, Recipe, locate
-from pushforward.recipes.checks import arguments_of
+from pushforward.recipes.parts.checks import arguments_of
 from pushforward.settings.options import Option, documented, flag, options_of, signature_of
 from pushforward.settings.running import Running
 

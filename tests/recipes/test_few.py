@@ -6,8 +6,8 @@ import torch
 
 from pushforward.errors import UsageError
 from pushforward.randomness import Noise
-from pushforward.recipes import few_gan, few_particles, few_wgan_gp
-from pushforward.recipes.wiring import shares, spread
+from pushforward.recipes.few import few_gan, few_particles, few_wgan_gp
+from pushforward.recipes.parts.wiring import shares, spread
 
 SMALL = {"width": 16, "batch": 30, "seed": 0}
 

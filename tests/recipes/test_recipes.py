@@ -8,7 +8,7 @@ import torch
 from pushforward.divergences import KL_LIP, W1, logistic
 from pushforward.errors import UsageError
 from pushforward.recipes import RECIPES
-from pushforward.recipes.checks import arguments_of, recipe
+from pushforward.recipes.parts.checks import arguments_of, recipe
 from pushforward.settings.groups import Loop, Pace
 from pushforward.settings.options import options_of
 from pushforward.training.state import weights

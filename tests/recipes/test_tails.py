@@ -6,7 +6,7 @@ import torch
 from pushforward.data.source import load
 from pushforward.errors import UsageError
 from pushforward.metrics.quality.tails import hill
-from pushforward.recipes import heavy_tails
+from pushforward.recipes.tails import heavy_tails
 
 T05 = {"data": "toy:student(0.5)", "limit": 400, "test_fraction": 0.5, "particles": 200, "batch": 200, "warmup": 2}
 

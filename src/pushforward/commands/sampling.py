@@ -20,7 +20,7 @@ from pushforward.data import Dataset
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import stream
-from pushforward.recipes.checks import arguments_of
+from pushforward.recipes.parts.checks import arguments_of
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.run import same_data

@@ -22,7 +22,7 @@ from pushforward.metrics.core.result import Report
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.pictures import write_samples
-from pushforward.recipes.checks import arguments_of
+from pushforward.recipes.parts.checks import arguments_of
 from pushforward.report import write_report
 from pushforward.settings.options import checked, options_of
 from pushforward.settings.running import Running

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from pushforward.errors import UsageError
-from pushforward.recipes.checks import recipe
+from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Classes, Critic, Generator, Images, Loop, Pace, Rows
 from pushforward.settings.options import Count, Layers, Number, Rate, Rounds, Weight
 
@@ -86,7 +86,7 @@ def few_particles(
     from pushforward.methods.particles.driver import Particles
     from pushforward.objectives.penalties import lipschitz
     from pushforward.randomness import stream
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
     from pushforward.training.schedule import cosine
 
     if source == "class" and not classes.conditional:
@@ -146,7 +146,7 @@ def few_gan(
     """
     from pushforward.divergences import locate
     from pushforward.objectives.penalties import lipschitz
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
 
     psi = locate(divergence)
     data = wiring.load(rows, classes, loop.seed, kind="images", images=images)
@@ -181,7 +181,7 @@ def few_wgan_gp(
     """
     from pushforward.divergences import W1
     from pushforward.objectives.penalties import gradient_penalty
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
 
     data = wiring.load(rows, classes, loop.seed, kind="images", images=images)
     method = _gan(data, classes, W1, partial(_held, gradient_penalty), loop, net, duel)
@@ -206,7 +206,7 @@ def _gan(
     from pushforward.methods.sources import Normal
     from pushforward.nets import mlp
     from pushforward.randomness import seeded, stream
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine
 
@@ -224,7 +224,7 @@ def _critic(data: Dataset, classes: int, critic: Critic, schedule: Schedule, see
     """A perceptron on pixels with a score for each class, whose slope is left to a penalty."""
     from pushforward.nets import lipschitz
     from pushforward.randomness import seeded
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
 
     with seeded(seed, "critic"):

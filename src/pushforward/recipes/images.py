@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from pushforward.recipes.checks import recipe
+from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Classes, Convolutions, Generator, Images, LogRatio, Loop, Rows
 from pushforward.settings.options import Layers, Rate, Rounds, Units
 
@@ -46,7 +46,7 @@ def vgrow_digits(
     from pushforward.metrics.networks.digits8 import digits8
     from pushforward.nets import mlp
     from pushforward.randomness import seeded, stream
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import linear
 
@@ -93,7 +93,7 @@ def vgrow_images(
     from pushforward.methods.adversarial import vgrow
     from pushforward.methods.sources import Normal
     from pushforward.randomness import stream
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, step_decay
 
@@ -139,7 +139,7 @@ def gan_images(
     from pushforward.methods.adversarial.gan import GAN
     from pushforward.methods.sources import Normal
     from pushforward.randomness import stream
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
 
     data = wiring.load(rows, classes, loop.seed, kind="images", images=images)

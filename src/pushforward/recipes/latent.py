@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pushforward.recipes.checks import recipe
+from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Classes, Coding, Critic, Images, Loop, Pace, Rows
 from pushforward.settings.options import Between, Count, Number, Weight
 
@@ -49,8 +49,8 @@ def latent_particles(
     from pushforward.methods.sources import Normal
     from pushforward.nets import mlp
     from pushforward.randomness import seeded, stream
-    from pushforward.recipes import coding as codes
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import coding as codes
+    from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine
 
@@ -116,8 +116,8 @@ def toy_latent(
     from pushforward.methods.latent.in_code_space import InCodeSpace
     from pushforward.methods.sources import Normal
     from pushforward.randomness import seeded, stream
-    from pushforward.recipes import coding as codes
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import coding as codes
+    from pushforward.recipes.parts import wiring
 
     seed = loop.seed
     points = lift(wiring.load(rows, seed=seed, kind="points"), dim, noise=noise, seed=seed)
@@ -170,8 +170,8 @@ def digit_to_digit(
     from pushforward.methods.latent.in_code_space import InCodeSpace
     from pushforward.nets import lipschitz
     from pushforward.randomness import seeded, stream
-    from pushforward.recipes import coding as codes
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import coding as codes
+    from pushforward.recipes.parts import wiring
 
     data = wiring.load(rows, Classes(labels, True), loop.seed, kind="images", images=images)
     old, new = codes.of_class(data, source), codes.of_class(data, target)

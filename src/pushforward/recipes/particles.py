@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pushforward.recipes.checks import recipe
+from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Bound, Classes, Cloud, Contrast, Critic, Ends, Loop, Pace, Rows, Scheme
 from pushforward.settings.options import Between, Count, Seed, Steps, flat
 
@@ -70,7 +70,7 @@ def toy_particles(
     from pushforward.methods.particles.driver import Gaussian, Particles
     from pushforward.methods.particles.stopping import Until
     from pushforward.randomness import stream
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
     from pushforward.training.schedule import linear
 
     points = wiring.load(rows, classes, loop.seed)
@@ -112,7 +112,7 @@ def _flow(
     from pushforward.divergences import locate
     from pushforward.flows.bounded import bounded_critic, bounded_flow
     from pushforward.randomness import seeded
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
     from pushforward.training.schedule import cosine
 
     psi = locate(critic.divergence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pushforward.recipes.checks import recipe
+from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Cloud, Loop, Rows
 from pushforward.settings.options import Count, Factor, Length, Weight
 
@@ -51,7 +51,7 @@ def flow_particles(
     from pushforward.dynamics.langevin import Langevin, Metropolis
     from pushforward.methods.particles.driver import Gaussian, Particles
     from pushforward.randomness import stream
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
     from pushforward.training.schedule import linear
 
     points = wiring.load(rows, seed=loop.seed)

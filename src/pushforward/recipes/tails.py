@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pushforward.recipes.checks import recipe
+from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Bound, Cloud, Critic, Loop, Pace, Rows, Scheme
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def heavy_tails(
     from pushforward.flows.bounded import bounded_critic, bounded_flow
     from pushforward.methods.particles.driver import Gaussian, Particles
     from pushforward.randomness import seeded, stream
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
     from pushforward.training.schedule import cosine, geometric
 
     psi, rng = locate(critic.divergence), stream(loop.seed, "train")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pushforward.recipes.checks import recipe
+from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Classes, Generator, LogRatio, Loop, Rows
 from pushforward.settings.options import Layers, Length, Rounds
 
@@ -48,7 +48,7 @@ def toy_vgrow(
     from pushforward.methods.adversarial.vgrow import VGrow
     from pushforward.methods.sources import Normal
     from pushforward.randomness import stream
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
 
@@ -93,7 +93,7 @@ def toy_gan(
     from pushforward.methods.adversarial.gan import GAN
     from pushforward.methods.sources import Normal
     from pushforward.randomness import stream
-    from pushforward.recipes import wiring
+    from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
 
     points = wiring.load(rows, classes, loop.seed)
@@ -108,7 +108,7 @@ def _nets(points: Dataset, shape: Generator, depth: int, classes: int, seed: int
     """Perceptrons z -> x and x -> score of one width and depth."""
     from pushforward.nets import mlp
     from pushforward.randomness import seeded
-    from pushforward.recipes.wiring import leaky
+    from pushforward.recipes.parts.wiring import leaky
 
     event, width = points.event, shape.width
     with seeded(seed):

@@ -17,7 +17,7 @@ from pushforward.methods.particles.driver import Particles
 from pushforward.methods.sources import Latent
 from pushforward.nets import autoencoder
 from pushforward.randomness import derive, seeded
-from pushforward.recipes.wiring import adam
+from pushforward.recipes.parts.wiring import adam
 from pushforward.settings.groups import Coding, Critic, Pace
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine

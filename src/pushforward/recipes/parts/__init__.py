@@ -1,0 +1,1 @@
+"""What recipes are wired from: checked options, data, optimisers, codecs."""
