@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from pushforward import __version__, options
+from pushforward import __version__
 from pushforward.errors import DataError, TrainingError, UsageError
-from pushforward.recipes import RECIPES
 from pushforward.settings.asked import Evaluating, Merging
 from pushforward.settings.running import Running
 
 if TYPE_CHECKING:
+    from pushforward import options
     from pushforward.commands.training import Outcome
 
 __all__ = ["main"]
@@ -95,6 +95,8 @@ def demo(
         return 0
     if out is not None:
         raise UsageError(f"--out {out}: goes with demo likelihood and demo covering; demo digits writes --run FOLDER")
+    from pushforward import options
+
     folder = run or options.free_folder("demo")
     words = ["train", "vgrow_digits", "--seed", str(seed), "--run", str(folder)]
     words += ["--threads", str(threads)] if threads else []
@@ -108,6 +110,9 @@ def recipes(*, json: bool = False) -> int:
     Args:
         json: Print one JSON object with every option and its default.
     """
+    from pushforward import options
+    from pushforward.recipes import RECIPES
+
     if json:
         _answer({name: options.defaults(name) for name in RECIPES}, True)
         return 0
@@ -313,9 +318,13 @@ def _dispatch(words: list[str]) -> int:
         print(f"pushforward {__version__}")
         return 0
     if words[:1] == ["train"]:
+        from pushforward import options  # reads the options of all recipes, which --help must not wait for
+
         about = "Train a recipe in a folder, evaluate it and write its report.\n" + EXAMPLES
         return _run(options.read(words[1:], about))
     if words[:1] in (["sample"], ["evaluate"]):
+        from pushforward import options
+
         words = options.with_settings(words)
     code = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
