@@ -23,8 +23,10 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from pushforward.data import Dataset
-from pushforward.metrics import Features, copies, frechet_distance, memorisation
+from pushforward.metrics.copying.memorisation import copies, memorisation
+from pushforward.metrics.core.features import Features
 from pushforward.metrics.networks.lenet import mnist_lenet
+from pushforward.metrics.quality.frechet import frechet_distance
 from pushforward.randomness import Noise, stream
 from pushforward.recipes import RECIPES
 from pushforward.recipes.parts.wiring import shares, spread

@@ -69,6 +69,7 @@ def _found(words: str) -> structure.Table:
         "getattr",
         "point back up",
         "process groups",
+        "one more metric",
         "one more term",
     ],
 )

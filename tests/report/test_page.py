@@ -5,8 +5,8 @@ from pathlib import Path
 
 from report.runs import FACTS, Page, make_run, measure
 
+from pushforward.metrics.suite import READINGS
 from pushforward.report import write_report
-from pushforward.report.metrics import METRICS
 
 
 def test_a_page_says_what_was_run_and_how_it_went(tmp_path: Path):
@@ -20,7 +20,7 @@ def test_a_page_says_what_was_run_and_how_it_went(tmp_path: Path):
 
 def test_every_metric_appears_with_its_floor_and_a_reading(tmp_path: Path):
     run = make_run(tmp_path / "run")
-    metrics = {name: measure(1.234, 1.0) for name in METRICS} | {"mine@abc": measure(7.5, None, better="none")}
+    metrics = {name: measure(1.234, 1.0) for name in READINGS} | {"mine@abc": measure(7.5, None, better="none")}
     metrics |= {"broken": measure(None, 2.0), "far": measure(0.0125, 0.0, p=0.004)}
     metrics |= {"share": measure(0.49, 0.98, better="higher"), "close": measure(1.04, 1.0, se=0.03)}
     (run / "metrics.json").write_text(json.dumps({"metrics": metrics}))

@@ -15,11 +15,13 @@ from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.copying.memorisation import copies
 from pushforward.metrics.core import ranks
+from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.features import RAW, Features
+from pushforward.metrics.core.part import Part
 from pushforward.metrics.core.reference import check_compared, compare
 from pushforward.metrics.core.result import Measure, Report, plain
 from pushforward.metrics.networks.digits8 import digits8
-from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS, Comparison, Part
+from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS
 from pushforward.parallel import sharing
 
 __all__ = ["Metric", "Watch", "evaluate", "own_part"]
@@ -176,7 +178,7 @@ def own_part(name: str, function: Metric) -> Part:
             value = Measure(value, n_fake=len(q), n_real=len(p), features=c.space.id, better="none")
         return {name: value}
 
-    return Part(name, "your own", run, lambda c: 0.0, (name,))
+    return Part(name, "your own", run, lambda c: 0.0, {name: ""})
 
 
 def _recorded(measure: Measure, split: str, seed: int) -> Measure:

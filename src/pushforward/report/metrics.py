@@ -5,58 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pushforward.metrics.suite import READINGS
 from pushforward.report.values import count, digits, mapping, number, short, text
 
-__all__ = ["FLOOR", "METRICS", "error", "heading", "protocols", "reading", "rows", "value"]
+__all__ = ["FLOOR", "error", "heading", "protocols", "reading", "rows", "value"]
 
 FLOOR = (
     "The floor is what real data of the same sizes score against real data; for a count or a share it is what a "
     "perfect sampler scores. A value means something only next to it."
 )
-
-METRICS = {
-    "FD": "Fréchet distance: Gaussians fitted to features of samples and of data, compared",
-    "FID": "Fréchet distance in the features of the Inception network of 2015",
-    "FD_limit": "The same, extrapolated to infinitely many samples",
-    "FID_limit": "The same, extrapolated to infinitely many samples",
-    "kid": "Kernel distance with a cubic kernel; unbiased, so its floor is 0",
-    "kid_subsets": "The same, as a mean over random subsets",
-    "IS": "Inception-style score: sure of each sample's class, unsure of the next",
-    "mmd": "Kernel distance (MMD²); its p-value asks whether samples and data follow one law",
-    "mmd_deep": "Kernel distance with a kernel learned on one half, tested on the other",
-    "energy": "Energy distance; its p-value asks whether samples and data follow one law",
-    "c2st": "Accuracy of a classifier on held-out samples and data; a half is chance",
-    "sliced_test": "Wasserstein distance over directions, as a test",
-    "precision": "Share of samples that lie among data",
-    "recall": "Share of data that lie among samples",
-    "density": "How deep samples lie among data; 1 for a perfect sampler",
-    "coverage": "Share of data with a sample nearby",
-    "w1": "Exact Wasserstein-1 distance",
-    "sinkhorn": "Sinkhorn divergence: transport cost with blur, without its bias",
-    "authenticity": "Share of samples that are no near copy of a training row",
-    "copying": "How much closer to the training set samples lie than held-out data do, in standard deviations",
-    "train_gap": "Distance to the training set minus distance to held-out data; below 0 means copying",
-    "near_copies": "Share of samples nearer to a training row than all but 1 % of held-out data are",
-    "hill": "Hill's tail index: smaller means heavier tails; next to the data's",
-    "tail_ratio": "Largest log-ratio of extreme quantiles; 0.7 means one sample reaches twice as far",
-    "stacked_modes": "Modes of stacked digits captured, of 1,000",
-    "stacked_kl": "How far the shares of these modes are off, in nats",
-    "duplicates": "Share of samples that repeat another sample",
-    "sliced_w2": "Wasserstein-2 distance, averaged over directions",
-    "w2": "Exact Wasserstein-2 distance",
-    "modes_captured": "Modes with at least one good sample",
-    "modes_captured_20": "Modes with at least twenty good samples",
-    "high_quality": "Share of samples close to a mode",
-    "high_quality_4": "Share of samples within a wider radius of a mode",
-    "mode_kl": "How far the shares of the modes are off, in nats",
-    "classes_present": "Classes that a classifier sees in the samples",
-    "smallest_class_share": "Share of the rarest class",
-    "class_kl": "How far the shares of the classes are off, in nats",
-    "nll": "How unlikely the model finds held-out data, in nats a row: −E log q",
-    "bits_per_dim": "The same in bits for each number of a row",
-    "likelihood_gap": "How much likelier the model finds the rows it learned from, in nats; 0 without overfitting",
-}
-
 
 FOUND = {
     "does not copy": ("copies", "no sign of copying"),
@@ -99,7 +56,7 @@ def heading(name: str, record: dict[str, Any]) -> str:
     """A metric's name, which way is better, and what it measures."""
     arrow = {"lower": "\u00a0↓", "higher": "\u00a0↑"}.get(str(record.get("better", "lower")), "")
     short_name = name.removesuffix(f"@{record.get('features')}")  # a column of its own says it
-    words = METRICS.get(name.split("@")[0].split("[")[0], "")
+    words = READINGS.get(name.split("@")[0].split("[")[0], "")
     return f"{text(short_name)}{arrow}{f'<small>{words}</small>' if words else ''}"
 
 

@@ -16,14 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pushforward.metrics.core.comparison import Comparison, copy_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.neighbours import nearest
+from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import p_value, relabellings
 from pushforward.metrics.core.reference import compare
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.randomness import generator
 
-__all__ = ["copies", "memorisation", "nearest_training"]
+__all__ = ["PARTS", "copies", "memorisation", "nearest_training"]
 
 Array = NDArray[np.float64]
 
@@ -293,3 +295,25 @@ def _duplicates(
     value, floor = float((within_q <= close).mean()), float((within_p <= close).mean())
     protocol = words | {"near": near, "floor": "real", "se": "binomial"}
     return Measure(value, floor, (value * (1 - value) / n) ** 0.5, None, n, n, features, "lower", protocol)
+
+
+def _memorisation_part(c: Comparison) -> Found:
+    assert c.t is not None
+    found = memorisation(c.one, c.p, c.t, c.known, max_n=5 * c.max_n, permutations=c.permutations, seed=c.seed,
+                         budget=c.budget, tick=c.tick)  # fmt: skip
+    # Their p-values ask whether the model copies, not whether it follows the law of the data.
+    said = {k: replace(m, protocol=m.protocol | {"hypothesis": "does not copy"}) for k, m in found.items()}
+    return named(said)
+
+
+PARTS = (
+    Part(
+        "memorisation", "copies of the training set", _memorisation_part, copy_cost,
+        {"authenticity": "Share of samples that are no near copy of a training row",
+         "copying": "How much closer to the training set samples lie than held-out data do, in standard deviations",
+         "near_copies": "Share of samples nearer to a training row than all but 1 % of held-out data are",
+         "train_gap": "Distance to the training set minus distance to held-out data; below 0 means copying",
+         "duplicates": "Share of samples that repeat another sample"},
+        frozenset(("train",)), usual=frozenset(("points", "images")), place=230,
+    ),
+)  # fmt: skip

@@ -16,10 +16,12 @@ from dataclasses import replace
 from torch import Tensor
 
 from pushforward.densities.rows import RowDensities
+from pushforward.metrics.core.comparison import Comparison, linear_cost
+from pushforward.metrics.core.part import Found, Part
 from pushforward.metrics.core.result import Measure
 from pushforward.metrics.likelihood.density import bits_per_dim, likelihood_gap
 
-__all__ = ["held_out_likelihood"]
+__all__ = ["PARTS", "held_out_likelihood"]
 
 
 def held_out_likelihood(densities: RowDensities) -> Mapping[str, Measure]:
@@ -62,3 +64,20 @@ def held_out_likelihood(densities: RowDensities) -> Mapping[str, Measure]:
 
 def _mean(x: Tensor) -> float:
     return float(x.mean())
+
+
+def _part(c: Comparison) -> Found:
+    assert c.densities is not None
+    return held_out_likelihood(c.densities)
+
+
+PARTS = (
+    Part(
+        "likelihood", "log-likelihood of held-out data", _part, linear_cost,
+        {"nll": "How unlikely the model finds held-out data, in nats a row: −E log q",
+         "bits_per_dim": "The same in bits for each number of a row",
+         "likelihood_gap": "How much likelier the model finds the rows it learned from, in nats; "
+                           "0 without overfitting"},
+        frozenset(("density",)), usual=frozenset(("densities",)), place=240,
+    ),
+)  # fmt: skip

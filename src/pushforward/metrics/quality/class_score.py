@@ -20,13 +20,15 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
+from pushforward.metrics.core.comparison import Comparison, linear_cost
 from pushforward.metrics.core.features import Features, blocked
 from pushforward.metrics.core.moments import ticking
+from pushforward.metrics.core.part import Found, Part
 from pushforward.metrics.core.reference import check_samples, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.randomness import generator
 
-__all__ = ["ClassSums", "class_score", "class_sums"]
+__all__ = ["PARTS", "ClassSums", "class_score", "class_sums"]
 
 _GROUPS = 50
 """Groups of the jackknife behind the error of an unsplit score; they give it to ten per cent."""
@@ -171,3 +173,16 @@ def _grouped(
         negentropy.index_add_(0, label, -torch.special.entr(p).sum(1))
     counts = labels.bincount(minlength=groups)
     return [ClassSums(int(counts[g]), total[g], float(negentropy[g])) for g in range(groups)]
+
+
+def _part(c: Comparison) -> Found:
+    return {f"IS@{c.space.id}": class_score(c.first, c.space, real=c.real, seed=c.seed)}
+
+
+PARTS = (
+    Part(
+        "score", "Inception-style score of a classifier", _part, linear_cost,
+        {"IS": "Inception-style score: sure of each sample's class, unsure of the next"},
+        frozenset(("classifier",)), place=130,
+    ),
+)  # fmt: skip

@@ -18,14 +18,27 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import DataError
+from pushforward.metrics.core.comparison import Comparison, moment_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.held import HELD_VALUES, held, split_rows
 from pushforward.metrics.core.moments import Moments, moments, ticking
+from pushforward.metrics.core.part import Found, Part
 from pushforward.metrics.core.reference import check_compared, subset
 from pushforward.metrics.core.result import Measure, Words
+from pushforward.metrics.networks.inception import is_true_inception
 from pushforward.randomness import generator
 
-__all__ = ["Moments", "frechet", "frechet_distance", "frechet_floor", "frechet_rows", "frechet_se", "moments"]
+__all__ = [
+    "PARTS",
+    "Moments",
+    "frechet",
+    "frechet_distance",
+    "frechet_floor",
+    "frechet_name",
+    "frechet_rows",
+    "frechet_se",
+    "moments",
+]
 
 _ERROR_ROWS = 2**12
 """Rows of each sample behind a standard error: 4096 give it to one or two per cent."""
@@ -271,3 +284,23 @@ def _variation(x: Tensor, mean: Tensor, other: Tensor, root: Tensor) -> Tensor:
         squares = deviations.square().sum(1) - (deviations @ root).square().sum(1)
         parts.append(2 * deviations @ (mean - other) + squares)
     return torch.cat(parts)
+
+
+def frechet_name(space: Features) -> str:
+    """What a Fréchet distance in a feature space is called: FID only in that of the Inception network of 2015."""
+    return "FID" if is_true_inception(space) else "FD"
+
+
+def _part(c: Comparison) -> Found:
+    found = frechet_distance(c.q, c.p, c.known, train=c.t, small=True, draws=c.draws, seed=c.seed, tick=c.tick)
+    return {f"{frechet_name(c.space)}@{c.space.id}": found}
+
+
+PARTS = (
+    Part(
+        "fd", "Fréchet distance of features", _part, moment_cost,
+        {"FD": "Fréchet distance: Gaussians fitted to features of samples and of data, compared",
+         "FID": "Fréchet distance in the features of the Inception network of 2015"},
+        usual=frozenset(("images",)), place=0,
+    ),
+)  # fmt: skip

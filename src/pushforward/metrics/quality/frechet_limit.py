@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
+from pushforward.metrics.core.comparison import Comparison, limit_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.moments import Moments, moments, ticking
+from pushforward.metrics.core.part import Found, Part
 from pushforward.metrics.core.reference import check_compared
 from pushforward.metrics.core.result import Measure, Words
-from pushforward.metrics.quality.frechet import frechet
+from pushforward.metrics.quality.frechet import frechet, frechet_name
 from pushforward.randomness import generator
 
-__all__ = ["frechet_limit"]
+__all__ = ["PARTS", "frechet_limit"]
 
 
 def frechet_limit(
@@ -112,3 +114,17 @@ def _increments(n: int, shares: NDArray[np.float64], rng: np.random.Generator) -
     """Rows that each nested subset adds to the one before, in the order in which they are stored."""
     cuts = np.round(shares * n).astype(int)[:-1]
     return [torch.from_numpy(np.sort(part)) for part in np.split(rng.permutation(n), cuts)]
+
+
+def _part(c: Comparison) -> Found:
+    found = frechet_limit(c.q, c.p, c.known, seed=c.seed, tick=c.tick)
+    return {f"{frechet_name(c.space)}_limit@{c.space.id}": found}
+
+
+_READING = "Fréchet distance extrapolated to infinitely many samples"
+
+PARTS = (
+    Part(
+        "limit", _READING, _part, limit_cost, {"FD_limit": _READING, "FID_limit": _READING}, place=100,
+    ),
+)  # fmt: skip

@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
+from pushforward.metrics.core.comparison import Comparison, kid_cost, subset_cost
 from pushforward.metrics.core.features import RAW, Features
+from pushforward.metrics.core.part import Found, Part
 from pushforward.metrics.core.reference import check_compared, subset
 from pushforward.metrics.core.result import Measure
 from pushforward.randomness import generator
 
-__all__ = ["CUBIC", "Polynomial", "kid", "kid_subsets", "polynomial_mmd"]
+__all__ = ["CUBIC", "PARTS", "Polynomial", "kid", "kid_subsets", "polynomial_mmd"]
 
 Array = NDArray[np.float64]
 
@@ -303,3 +305,26 @@ def _sums(x: _Points, y: _Points, budget: int, step: Callable[[int], None]) -> t
             squares += float(np.vdot(tile, tile))
         step((i.stop - i.start) * (i.stop if same else len(y.a)))
     return (rows + columns, rows + columns, squares) if same else (rows, columns, squares)
+
+
+def _part(c: Comparison) -> Found:
+    found = kid(c.one, c.p, c.known, max_n=5 * c.max_n, seed=c.seed, budget=c.budget, tick=c.tick)
+    return {f"kid@{c.space.id}": found}
+
+
+def _subsets_part(c: Comparison) -> Found:
+    size = min(1000, len(c.one), len(c.p))
+    found = kid_subsets(c.one, c.p, c.known, size=size, seed=c.seed, budget=c.budget, tick=c.tick)
+    return {f"kid_subsets@{c.space.id}": found}
+
+
+PARTS = (
+    Part(
+        "kid", "unbiased kernel distance with a cubic kernel", _part, kid_cost,
+        {"kid": "Kernel distance with a cubic kernel; unbiased, so its floor is 0"}, place=110,
+    ),
+    Part(
+        "kid_subsets", "kernel distance with a cubic kernel by the published convention, 100 subsets", _subsets_part,
+        subset_cost, {"kid_subsets": "Kernel distance with a cubic kernel, as a mean over random subsets"}, place=120,
+    ),
+)  # fmt: skip

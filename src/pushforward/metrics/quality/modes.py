@@ -11,12 +11,14 @@ from scipy.special import bdtrc, chdtr, chdtrc, chdtri, rel_entr
 from torch import Tensor
 
 from pushforward.errors import DataError
+from pushforward.metrics.core.comparison import Comparison, linear_cost
 from pushforward.metrics.core.features import blocked
+from pushforward.metrics.core.part import Found, Part
 from pushforward.metrics.core.reference import check_samples
 from pushforward.metrics.core.result import Measure
 from pushforward.randomness import generator
 
-__all__ = ["class_shares", "classes", "expected_modes", "labels_of", "modes", "probabilities"]
+__all__ = ["PARTS", "class_shares", "classes", "expected_modes", "labels_of", "modes", "probabilities"]
 
 Array = NDArray[np.float64]
 
@@ -218,3 +220,35 @@ def _kl(
     protocol = protocol | {"p": how, "se": "first order"}
     detail = {"fake_shares": torch.from_numpy(frequencies), "real_shares": torch.from_numpy(shares)}
     return Measure(value, (k - 1) / 2 * noise, error, p_value, n, n_real, features, "lower", protocol, detail)
+
+
+def _modes_part(c: Comparison) -> Found:
+    assert c.centres is not None
+    assert c.sigma is not None
+    return modes(c.first, c.centres, c.sigma, c.weights)
+
+
+def _classes_part(c: Comparison) -> Found:
+    assert c.space.classify is not None
+    shares = class_shares(c.real, c.space.classify)
+    return classes(c.fake, c.space.classify, len(shares), shares, n_real=len(c.real), features=c.space.id)
+
+
+PARTS = (
+    Part(
+        "modes", "modes of a known mixture", _modes_part, linear_cost,
+        {"modes_captured": "Modes with at least one good sample",
+         "modes_captured_20": "Modes with at least twenty good samples",
+         "high_quality": "Share of samples close to a mode",
+         "high_quality_4": "Share of samples within a wider radius of a mode",
+         "mode_kl": "How far the shares of the modes are off, in nats"},
+        frozenset(("centres",)), usual=frozenset(("points",)), place=190,
+    ),
+    Part(
+        "classes", "shares of classes", _classes_part, linear_cost,
+        {"classes_present": "Classes that a classifier sees in the samples",
+         "smallest_class_share": "Share of the rarest class",
+         "class_kl": "How far the shares of the classes are off, in nats"},
+        frozenset(("classifier",)), usual=frozenset(("images",)), place=200,
+    ),
+)  # fmt: skip

@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.errors import DataError
+from pushforward.metrics.core.comparison import Comparison, linear_cost
 from pushforward.metrics.core.features import blocked
+from pushforward.metrics.core.part import Found, Part
 from pushforward.metrics.core.reference import check_samples
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.quality.modes import expected_modes, labels_of, probabilities
 from pushforward.randomness import generator
 
-__all__ = ["expected_kl", "stack_digits", "stacked_modes"]
+__all__ = ["PARTS", "expected_kl", "stack_digits", "stacked_modes"]
 
 _PUBLISHED = 26_000
 
@@ -163,3 +165,19 @@ def _divergence(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """KL to the uniform law of counts (..., 1000)."""
     shares = counts / counts.sum(-1, keepdims=True)
     return (shares * np.log(np.where(shares > 0, 1000 * shares, 1))).sum(-1)
+
+
+def _part(c: Comparison) -> Found:
+    assert c.space.classify is not None
+    # No p-value: that of the uniform law says nothing of data whose digits are not equally frequent.
+    return stacked_modes(c.fake, c.space.classify, features=c.space.id, draws=0)
+
+
+PARTS = (
+    Part(
+        "stacked", "modes of stacked digits", _part, linear_cost,
+        {"stacked_modes": "Modes of stacked digits captured, of 1,000",
+         "stacked_kl": "How far the shares of these modes are off, in nats"},
+        frozenset(("classifier", "colours")), place=210,
+    ),
+)  # fmt: skip

@@ -20,13 +20,15 @@ from scipy.stats import betabinom
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
+from pushforward.metrics.core.comparison import Comparison, linear_cost
 from pushforward.metrics.core.features import RAW, Features
+from pushforward.metrics.core.part import Found, Part
 from pushforward.metrics.core.permutation import permutation_measure, relabellings
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.randomness import generator
 
-__all__ = ["Quantiles", "Side", "hill", "quantile_band", "survival", "tail_values", "tails"]
+__all__ = ["PARTS", "Quantiles", "Side", "hill", "quantile_band", "survival", "tail_values", "tails"]
 
 Array = NDArray[np.float64]
 Side = Literal["both", "upper", "lower"]
@@ -286,3 +288,18 @@ def _ratios(pool: Array, lines: NDArray[np.bool_], levels: Array, budget: int) -
         if start == 0:
             first = np.stack([part[0] for part in quantiles])
     return largest, first
+
+
+def _part(c: Comparison) -> Found:
+    return tails(c.first, c.real, names=c.names or None, permutations=c.permutations, seed=c.seed, budget=c.budget,
+                 tick=c.tick)  # fmt: skip
+
+
+PARTS = (
+    Part(
+        "tails", "tail index and extreme quantiles", _part, linear_cost,
+        {"hill": "Hill's tail index: smaller means heavier tails; next to the data's",
+         "tail_ratio": "Largest log-ratio of extreme quantiles; 0.7 means one sample reaches twice as far"},
+        frozenset(("points",)), place=220,
+    ),
+)  # fmt: skip

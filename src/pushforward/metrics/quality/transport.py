@@ -20,12 +20,14 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
+from pushforward.metrics.core.comparison import Comparison, assignment_cost, half, sort_cost
 from pushforward.metrics.core.features import RAW, Features
+from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.reference import compare, real_floor, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.randomness import generator
 
-__all__ = ["directions", "sliced_w2", "sliced_wasserstein", "w1", "w2", "wasserstein", "wasserstein_1d"]
+__all__ = ["PARTS", "directions", "sliced_w2", "sliced_wasserstein", "w1", "w2", "wasserstein", "wasserstein_1d"]
 
 Array = NDArray[np.float64]
 
@@ -302,3 +304,35 @@ def _powers_by_column(q: Array, p: Array, order: float) -> Array:
 
 def _power(x: Array, order: float) -> Array:
     return np.square(x) if order == 2 else np.abs(x) ** order
+
+
+def _sliced_part(c: Comparison) -> Found:
+    # Of images the pixels are compared: features have the other distances.
+    if c.images:
+        return {"sliced_w2": sliced_w2(c.first, c.real, train=c.train, seed=c.seed, max_n=5 * c.max_n)}
+    return named({"sliced_w2": sliced_w2(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=5 * c.max_n)})
+
+
+def _w1_part(c: Comparison) -> Found:
+    return named({"w1": w1(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=half(c), tick=c.tick)})
+
+
+def _w2_part(c: Comparison) -> Found:
+    return named({"w2": w2(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=half(c), tick=c.tick)})
+
+
+PARTS = (
+    Part(
+        "sliced_w2", "sliced Wasserstein-2 distance", _sliced_part, sort_cost,
+        {"sliced_w2": "Wasserstein-2 distance, averaged over directions"},
+        usual=frozenset(("points", "images")), place=150,
+    ),
+    Part(
+        "w1", "exact Wasserstein-1 distance", _w1_part, assignment_cost,
+        {"w1": "Exact Wasserstein-1 distance"}, place=160,
+    ),
+    Part(
+        "w2", "exact Wasserstein-2 distance", _w2_part, assignment_cost,
+        {"w2": "Exact Wasserstein-2 distance"}, usual=frozenset(("points",)), place=170,
+    ),
+)  # fmt: skip

@@ -19,14 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
+from pushforward.metrics.core.comparison import Comparison, fit_cost, linear_cost, pair_cost
 from pushforward.metrics.core.features import RAW, Features
+from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import halves, label_sums, p_value, relabellings
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.two_sample.perceptron import outputs, weights
 from pushforward.randomness import generator, stream, word
 
-__all__ = ["Classifier", "boosting", "c2st", "c2st_score", "logistic", "nearest", "network"]
+__all__ = ["PARTS", "Classifier", "boosting", "c2st", "c2st_score", "logistic", "nearest", "network"]
 
 Array = NDArray[np.float64]
 
@@ -275,3 +277,36 @@ def _binomial_p(right: int, rows: int) -> float:
 
 def _name(classifier: Callable[[int], Classifier], fitted: Classifier) -> str:
     return getattr(classifier, "__name__", type(fitted).__name__)
+
+
+def _part(classifier: Callable[[int], Classifier], name: str) -> Callable[[Comparison], Found]:
+    def run(c: Comparison) -> Found:
+        found = c2st(c.one, c.p, c.known, classifier=classifier, permutations=c.permutations,
+                     max_n=5 * c.max_n, seed=c.seed)  # fmt: skip
+        return named({name: found})
+
+    return run
+
+
+PARTS = (
+    Part(
+        "c2st", "classifier test, logistic regression", _part(logistic, "c2st"), linear_cost,
+        {"c2st": "Accuracy of a classifier on held-out samples and data; a half is chance"},
+        test=True, usual=frozenset(("points", "images")), place=40,
+    ),
+    Part(
+        "c2st_knn", "classifier test, nearest neighbours", _part(nearest, "c2st_knn"), pair_cost,
+        {"c2st_knn": "Accuracy of nearest neighbours on held-out samples and data; a half is chance"},
+        test=True, place=50,
+    ),
+    Part(
+        "c2st_net", "classifier test, small network", _part(network, "c2st_net"), fit_cost,
+        {"c2st_net": "Accuracy of a small network on held-out samples and data; a half is chance"},
+        test=True, place=60,
+    ),
+    Part(
+        "c2st_trees", "classifier test, boosted trees", _part(boosting, "c2st_trees"), fit_cost,
+        {"c2st_trees": "Accuracy of boosted trees on held-out samples and data; a half is chance"},
+        test=True, place=70,
+    ),
+)  # fmt: skip

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.geometry.kernels import median_bandwidth, squared_distances
+from pushforward.metrics.core.comparison import Comparison, training_cost
 from pushforward.metrics.core.features import RAW, Features
+from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import halves, permutation_measure, relabellings
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure, Words
@@ -26,7 +28,7 @@ from pushforward.metrics.two_sample.perceptron import outputs, weights
 from pushforward.metrics.two_sample.quadratic import relabelled_mmd, signal_to_noise
 from pushforward.randomness import generator, stream
 
-__all__ = ["DeepKernel", "deep_kernel_test", "learn_kernel"]
+__all__ = ["PARTS", "DeepKernel", "deep_kernel_test", "learn_kernel"]
 
 
 @dataclass(frozen=True)
@@ -170,3 +172,17 @@ def deep_kernel_test(
 def _draw(rows: int, n: int, rng: torch.Generator) -> Tensor:
     """n different rows; all in order where there are no more."""
     return torch.arange(rows) if rows == n else torch.randperm(rows, generator=rng)[:n]
+
+
+def _part(c: Comparison) -> Found:
+    found = deep_kernel_test(c.one, c.p, c.known, permutations=c.permutations, max_n=c.max_n, seed=c.seed,
+                             budget=c.budget, tick=c.tick)  # fmt: skip
+    return named({"mmd_deep": found})
+
+
+PARTS = (
+    Part(
+        "deep", "kernel test with a kernel learned on one half", _part, training_cost,
+        {"mmd_deep": "Kernel distance with a kernel learned on one half, tested on the other"}, test=True, place=80,
+    ),
+)  # fmt: skip

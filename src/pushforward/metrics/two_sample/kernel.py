@@ -18,14 +18,16 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.geometry.kernels import Kernel, energy, median_bandwidth, multiscale, rbf, squared_distances
+from pushforward.metrics.core.comparison import Comparison, test_cost
 from pushforward.metrics.core.features import RAW, Features
+from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import halves, permutation_measure, relabellings
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.two_sample.quadratic import Matrices, relabelled_mmd, row_sums, signal_to_noise
 from pushforward.randomness import generator
 
-__all__ = ["Bandwidth", "energy_distance", "mmd", "mmd_permutations", "mmd_squared"]
+__all__ = ["PARTS", "Bandwidth", "energy_distance", "mmd", "mmd_permutations", "mmd_squared"]
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Multiples of the median distance: the lengths that are averaged, chosen from, or maximised over."""
@@ -237,3 +239,29 @@ def _most_telling(kernels: Sequence[Kernel], q: Tensor, p: Tensor, budget: int) 
         for k, kernel in enumerate(kernels)
     ]
     return kernels[int(torch.stack(found).argmax())]
+
+
+def _mmd_part(c: Comparison) -> Found:
+    found = mmd(c.one, c.p, c.known, permutations=c.permutations, max_n=c.max_n, seed=c.seed, budget=c.budget,
+                tick=c.tick)  # fmt: skip
+    return named({"mmd": found})
+
+
+def _energy_part(c: Comparison) -> Found:
+    found = energy_distance(c.one, c.p, c.known, permutations=c.permutations, max_n=c.max_n, seed=c.seed,
+                            budget=c.budget, tick=c.tick)  # fmt: skip
+    return named({"energy": found})
+
+
+PARTS = (
+    Part(
+        "mmd", "kernel two-sample test, Gaussian kernels at five lengths", _mmd_part, test_cost,
+        {"mmd": "Kernel distance (MMD²); its p-value asks whether samples and data follow one law"},
+        test=True, usual=frozenset(("points", "images")), place=10,
+    ),
+    Part(
+        "energy", "energy-distance test", _energy_part, test_cost,
+        {"energy": "Energy distance; its p-value asks whether samples and data follow one law"},
+        test=True, place=20,
+    ),
+)  # fmt: skip

@@ -16,14 +16,16 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import UsageError
+from pushforward.metrics.core.comparison import Comparison, sort_cost
 from pushforward.metrics.core.features import RAW, Features
+from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import permutation_measure, relabellings
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure
 from pushforward.metrics.quality.transport import directions
 from pushforward.randomness import generator
 
-__all__ = ["relabelled_sliced_w1", "sliced_test"]
+__all__ = ["PARTS", "relabelled_sliced_w1", "sliced_test"]
 
 CACHED = 2**18
 """Entries of a block of counts: those of a block that leaves the cache take twice as long."""
@@ -113,3 +115,17 @@ def relabelled_sliced_w1(
         if tick is not None:
             tick(min(1.0, (start + together) / along.shape[1]))
     return total * (rows / (n * (rows - n)) / along.shape[1])
+
+
+def _part(c: Comparison) -> Found:
+    found = sliced_test(c.one, c.p, c.known, permutations=c.permutations, max_n=c.max_n, seed=c.seed,
+                        budget=c.budget, tick=c.tick)  # fmt: skip
+    return named({"sliced_test": found})
+
+
+PARTS = (
+    Part(
+        "sliced_test", "sliced Wasserstein test", _part, sort_cost,
+        {"sliced_test": "Wasserstein distance over directions, as a test"}, test=True, place=30,
+    ),
+)  # fmt: skip

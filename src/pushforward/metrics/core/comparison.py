@@ -87,6 +87,11 @@ class Comparison:
         return self.q[: len(self.q) // self.draws]
 
     @property
+    def first(self) -> Tensor:
+        """The first set of fakes, as they are."""
+        return self.fake[: len(self.fake) // self.draws]
+
+    @property
     def sizes(self) -> tuple[int, int, int]:
         """n, m and the number of features, for an estimate of cost."""
         return len(self.q) // self.draws, len(self.p), self.known.dim or self.p[0].numel()
