@@ -60,6 +60,8 @@ def test_bad_data_ends_before_training_with_its_code_and_one_line(case, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+MERGE = ["merge", "nowhere.csv", "--batch", "b", "--target", "a", "--out", "x.csv"]
+
 WRONG_USE = [
     (["train", "toy_vgro"], 2, "toy_vgrow"),
     (["train", "toy_vgrow", "--stepz", "3"], 2, "--steps"),
@@ -78,6 +80,14 @@ WRONG_USE = [
     (["train", "vgrow_images", "--side", "12"], 2, "power of two"),
     (["evaluate"], 2, "--fake A"),
     (["evaluate", "--fake", "a.npz"], 2, "--fake A"),
+    (["evaluate", "--fake", "a.npz", "--real", "b.npz", "--device", "cuda"], 2, "--device cuda.*folder of a run"),
+    (["evaluate", "--fake", "a.npz", "--real", "b.npz", "--checkpoint", "best"], 2, "--checkpoint best.*of a run"),
+    (["evaluate", "nowhere", "-n", "1"], 2, "-n 1"),
+    ([*MERGE, "--steps", "0"], 2, "--steps 0"),
+    ([*MERGE, "--seed", "-1"], 2, "--seed -1"),
+    ([*MERGE, "--n-boot", "-2"], 2, "--n-boot -2"),
+    ([*MERGE, "--n-boot", "1"], 2, "--n-boot 1.*2 refits"),
+    ([*MERGE, "--lipschitz", "0"], 2, "--lipschitz 0"),
     (["sample", "nowhere", "--out", "x.npz"], 3, "no such run"),
     (["sample", "nowhere", "--out", "x.csv"], 2, "npz"),
     (["report", "nowhere"], 3, "run.json"),
@@ -108,6 +118,12 @@ def test_help_answers_in_half_a_second_without_torch():
     assert done.returncode == 0, done.stderr
     assert "pushforward demo" in done.stdout
     assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("command", ["evaluate", "merge"])
+def test_a_command_has_its_options_in_one_box(command, capsys):
+    _, out, _ = call(capsys, command, "--help")
+    assert re.findall(r"[\w ]*options(?= \W*$)", out, re.MULTILINE) == [" options"], out
 
 
 def test_version_and_recipes_and_doctor(capsys):

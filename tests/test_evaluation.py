@@ -107,6 +107,7 @@ def test_a_page_shows_verdict_samples_numbers_and_command(files, capsys):
     text = page.read_text()
     for wanted in ("The model copies", "coverage", "Samples and data", "Behind the numbers", "data:image/svg+xml"):
         assert wanted in text
+    assert f"pushforward evaluate --fake {files / 'copies.npy'} --real" in text
     assert "<script src" not in text
     assert "http" not in text.split("</style>")[1].replace("http://www.w3.org", "")
 

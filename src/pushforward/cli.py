@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import Positional, arg
 
 from pushforward import __version__
 from pushforward.errors import DataError, TrainingError, UsageError
-from pushforward.settings.asked import Evaluating, Merging
+from pushforward.settings.asked import Evaluating, Merging, Which
 from pushforward.settings.running import Running
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-Which = Literal["last", "best"]
+Told = Callable[[str], int]
+"""What is left to do once the options are read: given the command, for its page, it does it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -191,7 +192,7 @@ def transport(
     return 0
 
 
-def evaluate(*, asked: OmitArgPrefixes[Evaluating], json: bool = False) -> int:
+def evaluate(*, asked: Annotated[Evaluating, arg(name="")], json: bool = False) -> Told:
     """Measure a run against its held-out data, or any samples against any data, each number with its floor.
 
     Exit code 0; 1 where a gate of --fail-if fails; 2 wrong usage; 3 data that cannot be compared.
@@ -200,13 +201,17 @@ def evaluate(*, asked: OmitArgPrefixes[Evaluating], json: bool = False) -> int:
         asked: What is measured.
         json: Print one JSON object.
     """
+    return lambda line: _evaluate(asked, json, line)
+
+
+def _evaluate(asked: Evaluating, json: bool, line: str) -> int:
     if asked.metrics == "list":
         return _list_parts(json)
     asked.check()
     from pushforward.commands import console, measuring
 
     measure = measuring.evaluate_run if asked.run is not None else measuring.evaluate_samples
-    done = measure(asked, console.command_line(sys.argv[1:]))
+    done = measure(asked, line)
     if not done.speaks:
         return 0
     if json:
@@ -229,16 +234,20 @@ def _list_parts(as_json: bool) -> int:
     return 0
 
 
-def merge(*, asked: OmitArgPrefixes[Merging], json: bool = False) -> int:
+def merge(*, asked: Annotated[Merging, arg(name="")], json: bool = False) -> Told:
     """Move the cells or samples of other batches onto those of a target batch, which keep every bit.
 
     Args:
         asked: What is merged.
         json: Print one JSON object.
     """
+    return lambda line: _merge(asked, json, line)
+
+
+def _merge(asked: Merging, json: bool, line: str) -> int:
     from pushforward.commands import console, merging
 
-    done = merging.merge_file(asked, console.command_line(sys.argv[1:]))
+    done = merging.merge_file(asked, line)
     if json:
         _answer(done.summary(), True)
         return 0
@@ -296,7 +305,7 @@ def train(recipe: Positional[str], /) -> int:
     raise UsageError(f"recipe {recipe!r}")
 
 
-COMMANDS: dict[str, Callable[..., int]] = {
+COMMANDS: dict[str, Callable[..., int | Told]] = {
     command.__name__: command for command in (demo, recipes, train, sample, transport, evaluate, merge, report, doctor)
 }
 
@@ -325,15 +334,21 @@ def _dispatch(words: list[str]) -> int:
     if words[:1] in (["sample"], ["evaluate"]):
         from pushforward import options
 
-        words = options.with_settings(words)
+        read = options.with_settings(words)
+    else:
+        read = words
     code = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
         prog="pushforward",
-        args=words or ["--help"],
+        args=read or ["--help"],
         use_underscores=False,
         config=(tyro.conf.FlagCreatePairsOff,),
         description="Generate and move data by gradient flow.\n" + EXAMPLES,
     )
+    if callable(code):
+        from pushforward.commands import console
+
+        return code(console.command_line(words))
     return int(code)
 
 

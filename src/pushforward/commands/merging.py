@@ -20,7 +20,7 @@ from pushforward.merging.files import ENDINGS, Matrix, default_rep, read, write
 from pushforward.merging.plan import named
 from pushforward.metrics.integration.table import ABOUT
 from pushforward.report.merging import Embedding, write_merge
-from pushforward.settings.asked import Merging, paged
+from pushforward.settings.asked import Merging
 
 __all__ = ["Done", "merge_file"]
 
@@ -73,11 +73,11 @@ def merge_file(asked: Merging, command: str = "") -> Done:
         asked: What the user asked.
         command: The command, for the page.
     """
+    asked.check()
     given, _ = divided(asked.file)
     out, allowed = asked.out, ENDINGS.get(given.suffix.lower())
     if allowed is not None and out.suffix.lower() not in allowed:
         raise UsageError(f"--out {out}: {given} is written in its own format: use {out.with_suffix(allowed[0])}")
-    paged(asked.page)
     cells = read(asked.file, asked.batch, asked.labels)
     rep = default_rep(cells) if asked.use_rep == "auto" else asked.use_rep
     if isinstance(cells, Matrix) and rep != "X" and not rep.startswith("pca:"):

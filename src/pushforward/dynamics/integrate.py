@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pushforward.errors import UsageError
+from pushforward.settings.groups import Scheme
 from pushforward.types import Samples, Velocity
 
 __all__ = [
@@ -54,9 +55,6 @@ def rk4(velocity: Velocity, x: Samples, t: float, dt: float) -> Samples:
     c = velocity(x + dt / 2 * b, t + dt / 2)
     d = velocity(x + dt * c, t + dt)
     return x + dt / 6 * (a + 2 * (b + c) + d)
-
-
-Scheme: TypeAlias = Literal["euler", "heun", "rk4", "ab2", "ab3", "ab4", "ab5"]
 
 
 @runtime_checkable

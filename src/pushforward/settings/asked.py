@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import Positional, arg
 
 from pushforward.errors import UsageError
+from pushforward.settings.options import Between, Count, Length, Seed, Steps, examined
 
-__all__ = ["Evaluating", "Merging", "Settings", "paged"]
+__all__ = ["Evaluating", "Merging", "Settings", "Which"]
+
+Which = Literal["last", "best"]
 
 UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "K": 2**10, "M": 2**20, "G": 2**30}
 
@@ -27,10 +30,10 @@ class Settings:
         seed: Seed of samples, subsets and permutations.
     """
 
-    max_n: int = 2000
-    permutations: int = 999
+    max_n: Annotated[int, Between(4, 10**9)] = 2000
+    permutations: Count = 999
     memory: str = "64MB"
-    seed: int = 0
+    seed: Seed = 0
 
     @property
     def bytes(self) -> int:
@@ -44,11 +47,8 @@ class Settings:
         Raises:
             UsageError: If a number is out of range; the message says which, and what to give.
         """
-        if self.seed < 0:
-            raise UsageError(f"--seed {self.seed}: give 0 or more")
-        if self.max_n < 4:
-            raise UsageError(f"--max-n {self.max_n}: use at least 4 rows; 2000 is usual")
-        if self.permutations != 0 and self.permutations < 19:
+        examined(self)
+        if 0 < self.permutations < 19:
             raise UsageError(
                 f"--permutations {self.permutations}: give 0 for no p-values, or at least 19 for p down to 0.05"
             )
@@ -88,19 +88,20 @@ class Evaluating:
     metrics: str = "default"
     fail_if: tuple[str, ...] = ()
     page: Path | None = None
-    checkpoint: Literal["last", "best"] = "last"
+    checkpoint: Which = "last"
     device: str = "cpu"
-    n: Annotated[int | None, arg(aliases=["-n"])] = None
+    n: Annotated[int | None, Between(2, 10**9), arg(aliases=["-n"])] = None
     sampling: tuple[str, ...] = ()
     trust: tuple[str, ...] = ()
-    settings: OmitArgPrefixes[Settings] = Settings()
+    settings: Annotated[Settings, arg(name="")] = Settings()
 
     def check(self) -> None:
         """Check what goes together.
 
         Raises:
-            UsageError: If options do not; the message says which.
+            UsageError: If options do not, or a number is out of range; the message says which.
         """
+        examined(self)
         run, files = self.run, (self.fake, self.real)
         if (run is None) == (files == (None, None)) or (self.fake is None) != (self.real is None):
             raise UsageError("evaluate: give the folder of a run, or both --fake A and --real B")
@@ -108,12 +109,13 @@ class Evaluating:
             raise UsageError(f"-n {self.n}: goes with the folder of a run; files are compared as they are")
         if run is None and self.sampling:
             raise UsageError(f"--sampling.{self.sampling[0]}: goes with the folder of a run; files are what they are")
+        for option, value in (("checkpoint", self.checkpoint), ("device", self.device)):
+            if run is None and value != getattr(Evaluating, option):
+                raise UsageError(f"--{option} {value}: goes with the folder of a run; files need no generator")
         if run is not None and self.train is not None:
             raise UsageError(f"--train {self.train}: goes with --fake and --real; a run knows its training set")
-        if self.n is not None and self.n < 2:
-            raise UsageError(f"-n {self.n}: ask for at least 2 samples")
         self.settings.check()
-        paged(self.page)
+        _paged(self.page)
 
 
 @dataclass(frozen=True)
@@ -149,15 +151,26 @@ class Merging:
     use_rep: str = "auto"
     fit_on: Literal["pooled", "target"] = "pooled"
     divergence: str = "kl"
-    lipschitz: float = 1.0
-    steps: int = 200
+    lipschitz: Length = 1.0
+    steps: Steps = 200
     scarce: Literal["error", "carry"] = "error"
-    n_boot: int = 0
-    seed: int = 0
+    n_boot: Count = 0
+    seed: Seed = 0
     page: Path | None = None
 
+    def check(self) -> None:
+        """Check what the command line gave, before any work.
 
-def paged(page: Path | None) -> None:
+        Raises:
+            UsageError: If a number is out of range, or the page is none; the message says which.
+        """
+        examined(self)
+        if self.n_boot == 1:
+            raise UsageError("--n-boot 1: give 0, or at least 2 refits")
+        _paged(self.page)
+
+
+def _paged(page: Path | None) -> None:
     """Refuse a page that is no HTML file."""
     if page is not None and page.suffix not in (".html", ".htm"):
         raise UsageError(f"--page {page}: a page is one HTML file; use {page.with_suffix('.html')}")

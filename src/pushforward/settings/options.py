@@ -36,6 +36,7 @@ __all__ = [
     "checked",
     "documented",
     "entries",
+    "examined",
     "flag",
     "flat",
     "grouped",
@@ -109,9 +110,9 @@ def options_of(function: Callable[..., Any]) -> Mapping[str, Option]:
     function, found = inspect.unwrap(function), dict[str, Option]()
     said = entries(inspect.getdoc(function) or "")
     for name, (hint, default) in _parameters(function).items():
-        group = type(default) if is_dataclass(default) else None
+        group, given = type(default) if is_dataclass(default) else None, flat(default)
         mine = [Option(name, _bare(hint), default, _range(hint), said.get(name, ""))] if group is None else [
-            replace(part, default=getattr(default, part.name), help=said.get(part.name, part.help))
+            replace(part, default=given[part.name], help=said.get(part.name, part.help))
             for part in options_of(group).values()
         ]  # fmt: skip
         if twice := [option.name for option in mine if option.name in found]:
@@ -140,16 +141,38 @@ def grouped(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[
     found = dict[str, Any]()
     for name, (_, default) in _parameters(plain).items():
         if is_dataclass(default) and not isinstance(default, type):
-            given = {part.name: arguments[part.name] for part in fields(default) if part.name in arguments}
-            found[name] = replace(default, **given)
+            found[name] = _filled(default, arguments)
         elif name in arguments:
             found[name] = arguments[name]
     return found
 
 
+def _filled(group: Any, arguments: Mapping[str, Any]) -> Any:
+    """A group with other values, also in the groups that are its fields."""
+    old = {part.name: getattr(group, part.name) for part in fields(group)}
+    return replace(group, **{
+        name: _filled(value, arguments) if is_dataclass(value) else arguments.get(name, value)
+        for name, value in old.items()
+    })  # fmt: skip
+
+
 def flat(*groups: Any) -> dict[str, Any]:
-    """The fields of some groups as one set of arguments."""
-    return {part.name: getattr(group, part.name) for group in groups for part in fields(group)}
+    """The fields of some groups, and of the groups among these fields, as one set of arguments; of others nothing."""
+    found = dict[str, Any]()
+    for group in filter(is_dataclass, groups):
+        for part in fields(group):
+            value = getattr(group, part.name)
+            found |= flat(value) if is_dataclass(value) else {part.name: value}
+    return found
+
+
+def examined(group: Any) -> None:
+    """Check every field of a group.
+
+    Raises:
+        UsageError: If one is of another type, or out of range.
+    """
+    checked(options_of(type(group)), flat(group), type(group).__name__)
 
 
 def checked(known: Mapping[str, Option], arguments: Mapping[str, Any], owner: str) -> None:
