@@ -264,9 +264,7 @@ class FlowGenerator(BaseEstimator):
         Raises:
             DataError: If the file is damaged, of another class, or names a divergence from outside.
         """
-        params, learned, tensors = store.read(path, cls, divergence)
-        model = cls(**params)
-        store.restore(model, learned)
+        model, learned, tensors = store.load(path, cls, divergence)
         layout = learned["layout"]
         model.layout_ = NetShape(**(layout | {"event": tuple(layout["event"])}))
         model.unit_, model.event_shape_ = Unit.of_tensors(tensors), tuple(learned["event"])

@@ -254,9 +254,7 @@ class LatentFlow(BaseEstimator):
         Raises:
             DataError: If the file is damaged, of another class, or names a divergence from outside.
         """
-        params, learned, tensors = store.read(path, cls, divergence)
-        flow = cls(**params)
-        store.restore(flow, learned)
+        flow, learned, tensors = store.load(path, cls, divergence)
         unit = Unit.of_tensors(tensors)
         try:
             method = flow._rebuilt(tensors, learned)

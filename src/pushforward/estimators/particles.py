@@ -403,12 +403,10 @@ class ParticleFlow(BaseEstimator):
         Raises:
             DataError: If the file is damaged, of another class, or names a divergence from outside.
         """
-        params, learned, tensors = store.read(path, cls, divergence)
+        flow, learned, tensors = store.load(path, cls, divergence)
         if learned["format"] == 1:  # warm-ups were counted in updates, and tracers were called extra
-            params["warmup"] = math.ceil(params["warmup"] / params["critic_steps"])
+            flow.warmup = math.ceil(flow.warmup / flow.critic_steps)
             tensors |= {"tracers": tensors.pop("extra")} if "extra" in tensors else {}
-        flow = cls(**params)
-        store.restore(flow, learned)
         flow.unit_, flow.has_source_ = Unit.of_tensors(tensors), learned["has_source"]
         flow.particles_ = tensors.pop("particles").numpy()
         flow.tracers_ = tensors.pop("tracers").numpy() if "tracers" in tensors else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -21,9 +21,10 @@ from pushforward.divergences import Divergence, locate, names
 from pushforward.errors import DataError, UsageError
 from pushforward.training.checkpoint import digest_of
 
-__all__ = ["fill", "found", "name_of", "number", "read", "restore", "write"]
+__all__ = ["fill", "found", "load", "name_of", "number", "write"]
 
 Plain = bool | int | float | str | None
+Fitted = TypeVar("Fitted", bound=BaseEstimator)
 
 
 def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[str, Any],
@@ -52,9 +53,9 @@ def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[
     files.write(path, pack(tensors, header))
 
 
-def read(path: str | os.PathLike[str], kind: type[BaseEstimator],
-         divergence: str | Divergence | None) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor]]:  # fmt: skip
-    """Read and verify a file.
+def load(path: str | os.PathLike[str], kind: type[Fitted],
+         divergence: str | Divergence | None) -> tuple[Fitted, dict[str, Any], dict[str, Tensor]]:  # fmt: skip
+    """Read and verify a file, and build the estimator that it holds; what `fit` learned is left to the caller.
 
     Args:
         path: The file.
@@ -62,8 +63,7 @@ def read(path: str | os.PathLike[str], kind: type[BaseEstimator],
         divergence: Takes the place of the stored one; needed where that lives outside this package.
 
     Returns:
-        The constructor's parameters, what fit found out, with `n_features_in`, `feature_names_in` and `format`,
-        and the tensors.
+        The estimator with its parameters and columns, what fit found out, with the file's `format`, and the tensors.
 
     Raises:
         DataError: If the file is missing, damaged, of another class, or names a divergence from outside.
@@ -84,16 +84,11 @@ def read(path: str | os.PathLike[str], kind: type[BaseEstimator],
     if strange := params.keys() - inspect.signature(kind).parameters.keys():
         raise DataError(f"{path}: {kind.__name__} has no parameter {min(strange)!r}; update pushforward")
     params["divergence"] = found(path, params["divergence"], divergence)
-    learned = run["learned"] | {key: run[key] for key in ("n_features_in", "feature_names_in")}
-    learned["format"] = run.get("format", 1)
-    return params, learned, tensors
-
-
-def restore(estimator: BaseEstimator, learned: dict[str, Any]) -> None:
-    """Set the attributes that scikit-learn's validation looks for."""
-    setattr(estimator, "n_features_in_", learned["n_features_in"])  # noqa: B010
-    if learned["feature_names_in"] is not None:
-        setattr(estimator, "feature_names_in_", np.array(learned["feature_names_in"], dtype=object))  # noqa: B010
+    estimator = kind(**params)
+    setattr(estimator, "n_features_in_", run["n_features_in"])  # noqa: B010
+    if run["feature_names_in"] is not None:
+        setattr(estimator, "feature_names_in_", np.array(run["feature_names_in"], dtype=object))  # noqa: B010
+    return estimator, run["learned"] | {"format": run.get("format", 1)}, tensors
 
 
 def fill(net: nn.Module, tensors: dict[str, Tensor], path: str | os.PathLike[str]) -> nn.Module:
