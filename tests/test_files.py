@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -128,6 +129,37 @@ def test_a_folder_that_could_not_be_filled_leaves_the_old_one(tmp_path):
         _half(fresh / "a")
     assert (folder / "a").read_bytes() == b"1"
     assert [p.name for p in tmp_path.iterdir()] == ["last"]
+
+
+def _cut(folder):
+    """A replacement of what holds 1 by what holds 2 that was killed between the two renamings."""
+    fresh, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+    for place, content in ((old, b"1"), (fresh, b"2")):
+        place.mkdir(parents=True)
+        (place / "a").write_bytes(content)
+
+
+def test_at_every_instant_after_a_kill_between_the_renamings_something_whole_is_there(tmp_path):
+    folder = tmp_path / "last"
+    _cut(folder)
+    with files.whole_folder(folder) as fresh:
+        assert (folder / "a").read_bytes() == b"2"
+        files.write_synced(fresh / "a", b"3")
+    assert (folder / "a").read_bytes() == b"3"
+    assert [p.name for p in tmp_path.iterdir()] == ["last"]
+
+
+def test_who_reads_a_folder_that_was_cut_finds_it_and_renames_nothing(tmp_path):
+    folder = tmp_path / "last"
+    assert files.present(folder) == folder
+    _cut(folder)
+    before = sorted(tmp_path.rglob("*"))
+    assert (files.present(folder) / "a").read_bytes() == b"2"
+    assert sorted(tmp_path.rglob("*")) == before
+    shutil.rmtree(tmp_path / ".last.new")
+    assert (files.present(folder) / "a").read_bytes() == b"1"
+    files.complete(folder)
+    assert files.present(folder) == folder
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff{}", b"[" * 100_000, b'"text"'])

@@ -18,7 +18,7 @@ from typing import Any
 
 from pushforward.errors import DataError
 
-__all__ = ["append", "complete", "read_object", "whole_file", "whole_folder", "write", "write_synced"]
+__all__ = ["append", "complete", "present", "read_object", "whole_file", "whole_folder", "write", "write_synced"]
 
 LARGEST = 2**28  # bytes of JSON that are read at once; a description of a run has thousands
 
@@ -72,8 +72,10 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """Replace a folder with all that is in it: gives an empty one to fill, which takes its name afterwards.
 
     No system renames a folder over a full one, so the old one steps aside first; `complete` ends what a kill between
-    the two renamings left undone. Files in it should be written by `write_synced`.
+    the two renamings left undone, here too, so that something whole is there at every instant. Files in it should be
+    written by `write_synced`.
     """
+    complete(folder)
     fresh, old = _beside(folder, "new"), _beside(folder, "old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -92,10 +94,20 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def complete(folder: Path) -> None:
-    """End a `whole_folder` that a crash cut short; one process only may do this."""
+    """End a `whole_folder` that a crash cut short; the process that writes the folder, and no other, may do this."""
+    if (found := present(folder)) != folder:
+        found.rename(folder)
+
+
+def present(folder: Path) -> Path:
+    """Where the content of a folder is that `whole_folder` writes: beside its place, if it was cut between renamings.
+
+    Nothing is renamed, so anyone may ask; but while another process writes, the answer may be outdated at once.
+    """
     fresh, old = _beside(folder, "new"), _beside(folder, "old")
-    if not folder.exists() and old.exists():
-        (fresh if fresh.exists() else old).rename(folder)
+    if folder.exists() or not old.exists():
+        return folder  # what is beside it, if anything, was not finished
+    return fresh if fresh.exists() else old
 
 
 def write_synced(path: Path, content: bytes) -> None:

@@ -167,6 +167,28 @@ def test_a_crash_in_the_middle_of_a_replacement_leaves_a_whole_checkpoint(tmp_pa
     assert checkpoint.load(folder).run["step"] == 3
 
 
+def test_who_loads_beside_a_trainer_renames_nothing(tmp_path):
+    folder, fresh = tmp_path / "last", tmp_path / ".last.new"
+    checkpoint.save(fresh, some(2), {"k": 2}, {"step": 2})
+    checkpoint.save(tmp_path / ".last.old", some(1), {"k": 1}, {"step": 1})
+    before = sorted(tmp_path.rglob("*"))
+    assert checkpoint.load(folder).run["step"] == 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_checkpoint_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):
+    folder, read = tmp_path / "last", checkpoint._load_resume
+    checkpoint.save(folder, some(1), {"k": 1}, {"step": 1})
+
+    def late(path, digest):
+        monkeypatch.setattr(checkpoint, "_load_resume", read)
+        checkpoint.save(folder, some(2), {"k": 2}, {"step": 2})
+        return read(path, digest)
+
+    monkeypatch.setattr(checkpoint, "_load_resume", late)
+    assert checkpoint.load(folder).run["step"] == 2
+
+
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     checkpoint.save(tmp_path / "last", some(1), {"k": 1}, {"step": 1})
     with pytest.raises(TrainingError, match="tensor a is not finite"):

@@ -27,6 +27,7 @@ from pushforward.randomness import Noise, seeded
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner
+from pushforward.training.loop import checked
 from pushforward.training.run import Run, Stop
 from pushforward.training.stages import Stage, Stages
 from pushforward.training.state import load_state, parts, place, restore, resume_state, weights
@@ -281,6 +282,20 @@ def test_a_run_in_a_folder_goes_on_from_any_checkpoint(tmp_path, tired):
         assert equal(found.weights, wanted.weights)
         assert equal(found.resume["method"], wanted.resume["method"])
         assert equal(found.resume["batches"], wanted.resume["batches"])
+
+
+def test_a_run_that_is_resumed_gets_back_either_checkpoint_that_a_kill_left_between_renamings(tmp_path):
+    kept = tmp_path / "checkpoints"
+    begun = opened(tmp_path, 0)
+    for name in ("last", "best"):
+        begun.save("running", name)
+        (kept / name).rename(kept / f".{name}.old")
+    opened(tmp_path, 0).resume()
+    assert sorted(path.name for path in kept.iterdir()) == ["best", "last"]
+
+
+def test_a_step_that_logs_nothing_is_a_step():
+    assert checked({}, 1) == {}
 
 
 def test_a_method_that_has_no_further_step_finishes_its_run(tmp_path):

@@ -101,7 +101,6 @@ def rebuild(
         raise UsageError(f"--checkpoint {which}: use last or best")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such run; name the folder given to train --run")
-    checkpoint.repair(folder / "checkpoints" / which)
     saved = checkpoint.load(folder / "checkpoints" / which, resume=False)
     run = saved.run if isinstance(saved.run, dict) else {}
     recipe, arguments = run.get("recipe"), run.get("arguments", {})

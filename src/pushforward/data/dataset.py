@@ -98,7 +98,7 @@ class Dataset:
     def log_volume(self) -> float:
         r"""log |det dy/dx| of model units y by data units x, in nats; levels from 0 to 255 count as a continuum.
 
-        A density of y has log q(x) = log q(y) + `log_volume`. Minus infinity where a column does not vary.
+        A density of y has log q(x) = log q(y) + `log_volume`. Plus infinity where a column does not vary.
         """
         if self.kind == "images":
             return -self.train[0].numel() * math.log(127.5)

@@ -29,6 +29,7 @@ from pushforward.errors import DataError, TrainingError
 __all__ = ["Checkpoint", "digest_of", "exists", "load", "repair", "save"]
 
 WEIGHTS, RESUME = "weights.safetensors", "resume.pt"
+TRIES = 3  # readings of a checkpoint that is replaced meanwhile
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,12 @@ def exists(folder: Path) -> bool:
 
 
 def repair(folder: Path) -> None:
-    """Complete a replacement that a crash cut short; one process only may do this."""
+    """Complete a replacement that a crash cut short; the process that trains the run, and no other, may do this."""
     files.complete(folder)
 
 
 def load(folder: Path, *, resume: bool = True) -> Checkpoint:
-    """Read and verify a checkpoint.
+    """Read and verify a checkpoint, also beside a process that replaces it; nothing is renamed.
 
     Args:
         folder: The checkpoint's folder.
@@ -93,6 +94,27 @@ def load(folder: Path, *, resume: bool = True) -> Checkpoint:
     Raises:
         DataError: If a file is missing, damaged, or not the partner of the other.
     """
+    for _ in range(TRIES):
+        place = files.present(folder)
+        seen = _identity(place)
+        try:
+            return _load(place, resume)
+        except DataError:
+            if _identity(files.present(folder)) == seen:  # nobody replaced it meanwhile
+                raise
+    return _load(files.present(folder), resume)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from the one that takes its place; None if there is none."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _load(folder: Path, resume: bool) -> Checkpoint:
     if not exists(folder):
         raise DataError(f"{folder}: no checkpoint here; train a run first, or name its folder (the one with run.json)")
     path = folder / WEIGHTS
@@ -124,7 +146,7 @@ def _load_resume(path: Path, digest: str) -> dict[str, Any]:
 
 
 def _damaged(path: Path, why: str) -> DataError:
-    other = "--checkpoint best" if path.parent.name == "last" else "--checkpoint last"
+    other = "--checkpoint best" if "last" in path.parent.name else "--checkpoint last"
     return DataError(
         f"{path}: damaged ({' '.join(why.split())}); nothing was loaded from it; use {other}, or train again"
     )

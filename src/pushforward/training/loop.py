@@ -40,6 +40,8 @@ def checked(logs: Logs, step: int, terms: Mapping[str, Term] = TERMS) -> dict[st
     Raises:
         TrainingError: If one is not finite: names the step, the term and a remedy.
     """
+    if not logs:
+        return {}
     values = torch.stack([value.detach().float() for value in logs.values()]).tolist()
     numbers = dict(zip(logs, values, strict=True))
     for name, value in numbers.items():

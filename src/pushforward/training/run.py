@@ -125,7 +125,8 @@ class Run:
         """
         last = self.folder / "checkpoints" / "last"
         if self.placement.writes:
-            checkpoint.repair(last)
+            for name in ("last", "best"):
+                checkpoint.repair(last.with_name(name))
         sharing.wait()
         if not checkpoint.exists(last):
             self._forget_after(0)
