@@ -308,6 +308,36 @@ def test_changed_data_are_noticed_when_a_run_is_sampled_or_continued(tmp_path, c
     assert "shapes and units" in err
 
 
+def test_files_named_from_one_folder_are_found_from_another(tmp_path, capsys, monkeypatch):
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    table(here / "d.csv")
+    rows = len((here / "d.csv").read_text().splitlines()) - 1
+    np.save(here / "classes.npy", np.arange(rows) % 2)
+    monkeypatch.chdir(here)
+    words = ["--data", "d.csv", "--labels", "classes.npy", "--conditional", "--run", tmp_path / "run"]
+    assert call(capsys, *SMALL, *words)[0] == 0
+    monkeypatch.chdir(there)
+    code, _, err = call(capsys, "sample", tmp_path / "run", "-n", 4, "--labels", "1", "--out", tmp_path / "x.npz")
+    assert code == 0, err
+    assert set(np.load(tmp_path / "x.npz")["labels"]) == {1}
+    assert call(capsys, "train", "toy_vgrow", "--run", tmp_path / "run", "--resume")[0] == 0
+
+
+def test_a_run_that_keeps_a_relative_name_goes_on_where_it_was_made(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = len(table(tmp_path / "d.csv").read_text().splitlines()) - 1
+    np.save(tmp_path / "classes.npy", np.arange(rows) % 2)
+    assert call(capsys, *SMALL, "--data", "d.csv", "--labels", "classes.npy", "--conditional", "--run", "run")[0] == 0
+    kept = json.loads(Path("run/run.json").read_text())
+    kept["arguments"]["labels"] = "classes.npy"
+    Path("run/run.json").write_text(json.dumps(kept))
+    code, _, err = call(capsys, "train", "toy_vgrow", "--run", "run", "--resume")
+    assert code == 0, err
+    assert call(capsys, "sample", "run", "-n", 4, "--out", "x.npz")[0] == 0
+
+
 def test_resume_takes_the_options_of_the_run_and_never_starts_a_new_one(tmp_path, capsys):
     run = tmp_path / "run"
     line = [

@@ -15,7 +15,7 @@ from pushforward import files, guests
 from pushforward.errors import DataError, UsageError
 from pushforward.recipes import RECIPES, Recipe, locate
 from pushforward.recipes.parts.checks import arguments_of
-from pushforward.settings.options import Option, documented, flag, options_of, signature_of
+from pushforward.settings.options import DATA, Option, documented, flag, options_of, signature_of
 from pushforward.settings.running import Running
 
 __all__ = ["Training", "defaults", "free_folder", "read", "with_settings"]
@@ -81,18 +81,17 @@ def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str])
     if twice := of_recipe.keys() & of_run.keys():
         raise UsageError(f"recipe {name!r}: {flag(min(twice))} is an option of every run; rename yours")
     mine = stored if stored.get("recipe") == name else {}
-    given = {**mine.get("options", {}), "trust": (), **mine.get("arguments", {})}
+    old = mine.get("arguments", {})
+    given = {**mine.get("options", {}), "trust": (), **old}
     together = {
         option.name: replace(option, default=given.get(option.name, option.default))
         for option in (*of_recipe.values(), *of_run.values())
     }
 
     def command(**values: Any) -> Training:
-        arguments = {option: values[option] for option in of_recipe}
+        arguments = {name: _lasting(option, values[name], old.get(name)) for name, option in of_recipe.items()}
         running = Running(**{option: values[option] for option in of_run})
         folder = running.run or free_folder(name.rpartition(":")[2])
-        if "data" in arguments:
-            arguments["data"] = _absolute(arguments["data"])
         line = ["train", *(word for word in words if word != "--resume")]
         line += [] if "--run" in line else ["--run", str(folder)]
         return Training(name, arguments, folder, running, line)
@@ -107,9 +106,12 @@ def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str])
 def _known(name: str, recipe: Recipe) -> dict[str, Option]:
     """A recipe's options; a guest's may lack types, and then they are those of the defaults."""
     try:
-        return dict(options_of(recipe))
+        found = dict(options_of(recipe))
     except (NameError, TypeError, AttributeError) as error:
         raise UsageError(f"recipe {name!r}: its options cannot be read ({error}); mend them") from error
+    if "data" in found and found["data"].names is None:  # a guest's, whose hint says nothing of files
+        found["data"] = replace(found["data"], names=DATA)
+    return found
 
 
 def _stored(words: list[str], trust: Sequence[str]) -> dict[str, Any]:
@@ -141,15 +143,11 @@ def _stored(words: list[str], trust: Sequence[str]) -> dict[str, Any]:
     return stored
 
 
-def _absolute(data: str) -> str:
-    """A path in a form that still holds when the run is opened from another folder."""
-    if data == "digits" or data.startswith("toy:"):
-        return data
-    head, colon, key = data.rpartition(":")
-    for path, rest in ((data, ""), (head, f":{key}")):
-        if path and (colon or not rest) and Path(path).expanduser().exists():
-            return str(Path(path).expanduser().resolve()) + rest
-    return data
+def _lasting(option: Option, value: Any, old: Any) -> Any:
+    """A value as run.json keeps it: what names a file holds from every folder. What it already keeps stays as it is."""
+    if option.names is None or not isinstance(value, str) or value == old:
+        return value
+    return option.names.absolute(value)
 
 
 def free_folder(name: str) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Classes, Coding, Critic, Images, Loop, Pace, Rows
-from pushforward.settings.options import Between, Count, Number, Weight
+from pushforward.settings.options import Between, Count, File, Number, Weight
 
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
@@ -137,7 +137,7 @@ def toy_latent(
 def digit_to_digit(
     *,
     rows: Rows = Rows("digits"),
-    labels: str | None = None,
+    labels: File | None = None,
     images: Images = Images(features="raw"),
     source: str = "2",
     target: str = "0",

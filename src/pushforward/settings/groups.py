@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pushforward.settings.options import (
     Between,
+    Data,
     Factor,
+    File,
     Layers,
     Length,
     Number,
@@ -53,7 +55,7 @@ class Rows:
         test_fraction: Share of the rows held out; what the source says, or a tenth, if not given.
     """
 
-    data: str
+    data: Data
     limit: int | None = None
     test_fraction: float | None = None
 
@@ -67,7 +69,7 @@ class Classes:
         conditional: Learn one law for each class; particles keep the class that they start with.
     """
 
-    labels: str | None = None
+    labels: File | None = None
     conditional: bool = False
 
 

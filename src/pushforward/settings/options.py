@@ -14,17 +14,22 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache, reduce
 from operator import or_
+from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pushforward.errors import UsageError
 
 __all__ = [
+    "DATA",
     "Between",
     "Count",
+    "Data",
     "Factor",
+    "File",
     "Layers",
     "Length",
+    "Names",
     "Number",
     "Option",
     "Rate",
@@ -44,6 +49,8 @@ __all__ = [
     "signature_of",
 ]
 
+Mark = TypeVar("Mark")
+
 
 @dataclass(frozen=True)
 class Between:
@@ -53,6 +60,32 @@ class Between:
     high: float
 
 
+@dataclass(frozen=True)
+class Names:
+    """That a word may name a file, PATH or PATH:key: `Annotated[str, Names()]`. A run keeps it as an absolute path.
+
+    Attributes:
+        words: Words, or their beginnings up to a colon, that never name one, whatever lies in the folder.
+        bare: Whether a name without an ending may be one: not where it may also be the name of a column.
+    """
+
+    words: tuple[str, ...] = ()
+    bare: bool = True
+
+    def absolute(self, value: str) -> str:
+        """The value in a form that still holds when the run is opened from another folder."""
+        head, colon, key = value.rpartition(":")
+        if value in self.words or (colon and f"{value.partition(':')[0]}:" in self.words):
+            return value
+        for path, rest in ((value, ""), (head, f":{key}")):
+            if path and (self.bare or Path(path).suffix) and Path(path).expanduser().exists():
+                return str(Path(path).expanduser().resolve()) + rest
+        return value
+
+
+DATA = Names(("digits", "toy:"))
+Data = Annotated[str, DATA]
+File = Annotated[str, Names(bare=False)]
 Count = Annotated[int, Between(0, 10**9)]
 Number = Annotated[int, Between(2, 10**7)]
 Steps = Annotated[int, Between(1, 10**9)]
@@ -76,6 +109,7 @@ class Option:
         default: Its default.
         between: The range of a number; None for all.
         help: What it is, as documented.
+        names: That it may name a file; None where it never does.
     """
 
     name: str
@@ -83,6 +117,7 @@ class Option:
     default: Any
     between: Between | None
     help: str
+    names: Names | None = None
 
     def check(self, value: Any) -> None:
         """Check a value.
@@ -111,7 +146,8 @@ def options_of(function: Callable[..., Any]) -> Mapping[str, Option]:
     said = entries(inspect.getdoc(function) or "")
     for name, (hint, default) in _parameters(function).items():
         group, given = type(default) if is_dataclass(default) else None, flat(default)
-        mine = [Option(name, _bare(hint), default, _range(hint), said.get(name, ""))] if group is None else [
+        one = Option(name, _bare(hint), default, _marked(hint, Between), said.get(name, ""), _marked(hint, Names))
+        mine = [one] if group is None else [
             replace(part, default=given[part.name], help=said.get(part.name, part.help))
             for part in options_of(group).values()
         ]  # fmt: skip
@@ -225,15 +261,15 @@ def entries(text: str) -> dict[str, str]:
     return found
 
 
-def _range(hint: Any) -> Between | None:
-    """The range in a hint, also where it stands in a union."""
+def _marked(hint: Any, kind: type[Mark]) -> Mark | None:
+    """The mark of a kind in a hint, also where it stands in a union."""
     if get_origin(hint) is Annotated:
-        return next((part for part in hint.__metadata__ if isinstance(part, Between)), None)
-    return next((found for part in get_args(hint) if (found := _range(part))), None)
+        return next((part for part in hint.__metadata__ if isinstance(part, kind)), None)
+    return next((found for part in get_args(hint) if (found := _marked(part, kind))), None)
 
 
 def _bare(hint: Any) -> Any:
-    """A hint without ranges."""
+    """A hint without marks."""
     if get_origin(hint) is Annotated:
         return _bare(get_args(hint)[0])
     if get_origin(hint) in (Union, UnionType):
