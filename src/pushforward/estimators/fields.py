@@ -19,7 +19,7 @@ from pushforward.flows.bounded import bounded_critic
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.randomness import stream
-from pushforward.settings.groups import Bound, Constraint, Critic
+from pushforward.settings.groups import Constraint
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import linear
 from pushforward.types import Labels, Replayable, Samples, Schedule
@@ -51,11 +51,7 @@ class CriticShape:
 
     def critic(self) -> nn.Module:
         """A critic with fresh weights."""
-        return bounded_critic(self.event, self.options(), Bound(self.constraint), classes=self.classes)
-
-    def options(self, rate: float = 0.0, critic_steps: int = 1) -> Critic:
-        """What it is built from, and how it learns."""
-        return Critic("", self.slope, self.width, self.depth, rate, critic_steps)
+        return bounded_critic(self.event, self.slope, self.width, self.depth, self.constraint, classes=self.classes)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ from pushforward.methods.particles.driver import Particles
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.nets import autoencoder
 from pushforward.randomness import Noise, derive, generator, stream
-from pushforward.settings.groups import Critic
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.training.state import load_state, place, weights
@@ -324,11 +323,11 @@ class LatentFlow(BaseEstimator):
 
     def _particles(self, codes: Tensor, divergence: Divergence, rng: Noise, seed: int) -> Particles:
         """Particles in code space under a critic of bounded slope, which has learned nothing yet."""
-        options = Critic("", self.slope, self.width, self.depth, self.lr, self.critic_steps)
-        net = build(lambda: bounded_critic(codes.shape[1], options), seed)
+        net = build(lambda: bounded_critic(codes.shape[1], self.slope, self.width, self.depth), seed)
         calls = (self.steps + self.warmup) * self.critic_steps
         adam = partial(Adam, lr=self.lr, betas=(0.5, 0.9), fused=True)
-        flow = bounded_flow(net, options, divergence, adam, schedule=cosine(calls, last=LAST))
+        critic = Learner(net, adam, schedule=cosine(calls, last=LAST))
+        flow = bounded_flow(critic, divergence, slope=self.slope, steps=self.critic_steps)
         return Particles(flow, codes, self.step, rng, record=True, warmup=self.warmup, diagnose=0,
                          schedule=cosine(self.steps, last=LAST))  # fmt: skip
 

@@ -35,6 +35,7 @@ from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise, generator, stream
 from pushforward.settings.groups import Bound, Constraint
+from pushforward.training.learner import Learner
 from pushforward.training.schedule import linear
 from pushforward.types import Flow, Logs, Replayable, Samples, able
 
@@ -240,12 +241,11 @@ class ParticleFlow(BaseEstimator):
     def _flow(
         self, shape: CriticShape, divergence: Divergence, seed: int, rng: Noise, placement: Placement
     ) -> CriticFlow:
-        options = shape.options(self.lr, self.critic_steps)
-        adam = partial(Adam, lr=options.rate, betas=(0.5, 0.999), fused=True)
+        adam = partial(Adam, lr=self.lr, betas=(0.5, 0.999), fused=True)
         bound = Bound(shape.constraint, self.penalty, self.cap)
-        flow = bounded_flow(build(shape.critic, seed), options, divergence, adam, bound=bound, rng=rng)
-        flow.critic.place(placement)
-        return flow
+        critic = Learner(build(shape.critic, seed), adam)
+        critic.place(placement)
+        return bounded_flow(critic, divergence, slope=shape.slope, steps=self.critic_steps, bound=bound, rng=rng)
 
     def _limit(self, shape: CriticShape) -> float:
         return self.slope if shape.constraint == "penalty" and self.penalty else math.inf

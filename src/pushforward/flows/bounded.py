@@ -14,63 +14,66 @@ from pushforward.divergences import Divergence
 from pushforward.flows.critic import CriticFlow
 from pushforward.nets import lipschitz
 from pushforward.objectives.penalties import excess
-from pushforward.settings.groups import Bound, Critic
-from pushforward.training.learner import Learner, MakeOptimiser
-from pushforward.training.schedule import constant
-from pushforward.types import Contrast, Randomness, Schedule
+from pushforward.settings.groups import Bound, Constraint
+from pushforward.training.learner import Learner
+from pushforward.types import Contrast, Randomness
 
 __all__ = ["bounded_critic", "bounded_flow"]
 
 
 def bounded_critic(
-    event: int | tuple[int, ...], critic: Critic, bound: Bound = Bound(), *, classes: int = 0
+    event: int | tuple[int, ...],
+    slope: float,
+    width: int,
+    depth: int,
+    constraint: Constraint = "bjorck",
+    *,
+    classes: int = 0,
 ) -> lipschitz.LipschitzNet:
     """The net x -> d(x), (n, *event) -> (n,); under a penalty a smooth perceptron, whose slope is another one's care.
 
     Args:
         event: Shape of one sample, or its size if it is a vector.
-        critic: Its slope and sizes.
-        bound: How its slope is bounded.
+        slope: Its bound L, in score units per unit of a sample.
+        width: Units of a hidden layer.
+        depth: Hidden layers.
+        constraint: How its slope is bounded.
         classes: Number of classes; 0 for none.
     """
-    mode, smooth = bound.critic, None
+    mode, smooth = constraint, None
     if mode == "penalty":
         mode, smooth = "none", nn.Softplus
-    return lipschitz.critic(
-        event, width=critic.width, depth=critic.depth, slope=critic.slope, mode=mode, classes=classes, activation=smooth
-    )
+    return lipschitz.critic(event, width=width, depth=depth, slope=slope, mode=mode, classes=classes, activation=smooth)
 
 
 def bounded_flow(
-    net: nn.Module,
-    critic: Critic,
+    critic: Learner,
     divergence: Divergence,
-    optimiser: MakeOptimiser,
     *,
+    slope: float,
+    steps: int,
     bound: Bound = Bound(),
     rng: Randomness | None = None,
-    schedule: Schedule = constant,
     contrast: Contrast | None = None,
 ) -> CriticFlow:
     """The flow of such a net.
 
     Args:
-        net: What `bounded_critic` built, or another net that bounds its slope.
-        critic: Its slope, and its updates in a call.
+        critic: Learns what `bounded_critic` built, or another net that bounds its slope.
         divergence: What the velocity lowers.
-        optimiser: Parameters -> optimiser, at the rate of the start.
+        slope: The bound L.
+        steps: Updates of the critic in a call.
         bound: How its slope is bounded; under a penalty of weight 0 nothing bounds it.
         rng: Where a penalty draws points between samples.
-        schedule: Updates done -> factor on the learning rate.
         contrast: The critic's loss; that of the divergence, or else logistic regression, if None.
     """
     soft = bound.critic == "penalty" and bound.penalty > 0
     return CriticFlow(
-        Learner(net, optimiser, schedule=schedule),
+        critic,
         divergence,
         contrast,
-        (partial(excess, slope=critic.slope, weight=bound.penalty, rng=rng),) if soft else (),
-        steps=critic.critic_steps,
+        (partial(excess, slope=slope, weight=bound.penalty, rng=rng),) if soft else (),
+        steps=steps,
         cap=bound.cap,
-        limit=critic.slope if soft else math.inf,
+        limit=slope if soft else math.inf,
     )

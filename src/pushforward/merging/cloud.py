@@ -16,12 +16,13 @@ from itertools import count
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Adam
 
 from pushforward.divergences import Divergence, locate
 from pushforward.dynamics.velocity import Ascent
 from pushforward.errors import TrainingError, UsageError
+from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
@@ -207,17 +208,12 @@ def _velocity(flow: CriticFlow, x: Samples, labels: Labels | None, block: int = 
 
 def _flow(dim: int, classes: int, how: How, noise: Noise, seed: int) -> CriticFlow:
     with seeded(seed):
-        hard = how.critic == "bjorck"
-        net = nets.critic(
-            dim,
-            width=how.width,
-            slope=how.lipschitz,
-            mode="bjorck" if hard else "none",
-            activation=None if hard else nn.Softplus,
-            classes=classes,
-        )
+        net = bounded_critic(dim, how.lipschitz, how.width, 3, how.critic, classes=classes)
     critic = Learner(net, partial(Adam, lr=how.rate, betas=(0.5, 0.9)))
-    penalties = () if hard else (partial(penalty, slope=how.lipschitz, rng=noise),)
+    if how.critic == "bjorck":
+        return bounded_flow(critic, how.law(), slope=how.lipschitz, steps=how.updates)
+    # Softer than the penalty of `bounded_flow`, without its limit on the speed: cells move as they always have.
+    penalties = (partial(penalty, slope=how.lipschitz, rng=noise),)
     return CriticFlow(critic, how.law(), penalties=penalties, steps=how.updates)
 
 

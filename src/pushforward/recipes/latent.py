@@ -62,7 +62,7 @@ def latent_particles(
     known, first = data.train_labels if classes.conditional else None, stream(loop.seed, "init", part="particles")
     kept = None if known is None else known[first.integers(len(known), particles)]
     with seeded(loop.seed):
-        net = bounded_critic(size, critic, classes=k)
+        net = bounded_critic(size, critic.slope, critic.width, critic.depth, classes=k)
         generator = mlp.generator(size, size, width=256, classes=k)
     flow = codes.flow_of(net, critic, loop.steps + pace.warmup)
     start, normal = first.normal(particles, size), Normal(size)
@@ -124,7 +124,7 @@ def toy_latent(
     rng, size, encoded = stream(seed, "train"), codes.parse(coding.codec)[1], compare == "codes"
     coder, learning, lessons = codes.codec_of(coding, points, points.train, seed=seed)
     with seeded(seed):
-        net = bounded_critic(size if encoded else dim, critic)
+        net = bounded_critic(size if encoded else dim, critic.slope, critic.width, critic.depth)
     found = codes.flow_of(net, critic, loop.steps + pace.warmup)
     flow = found if encoded else Pullback(found, coder.decode)
     start = stream(seed, "init", part="particles").normal(particles, size)
@@ -187,7 +187,7 @@ def digit_to_digit(
         coder, learning, lessons = codes.codec_of(coding, data, both, seed=loop.seed)
         size = codes.parse(coding.codec)[1]
         with seeded(loop.seed):
-            net = bounded_critic(size, critic)
+            net = bounded_critic(size, critic.slope, critic.width, critic.depth)
         flow = codes.flow_of(net, critic, calls)
         moved = codes.particles_of(flow, torch.zeros(len(start), size), rng, pace, loop.steps)
         method = InCodeSpace(coder, moved, learning, lessons, starts=start, project=box)

@@ -113,14 +113,16 @@ def _flow(
     from pushforward.flows.bounded import bounded_critic, bounded_flow
     from pushforward.randomness import seeded
     from pushforward.recipes.parts import wiring
+    from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine
 
     psi = locate(critic.divergence)
     with seeded(loop.seed):
-        net = bounded_critic(points.event, critic, bound, classes=classes)
+        net = bounded_critic(points.event, critic.slope, critic.width, critic.depth, bound.critic, classes=classes)
+    falling = cosine(loop.steps * critic.critic_steps, last=0.1)
     return bounded_flow(
-        net, critic, psi, wiring.adam(critic.rate, (0.5, 0.999)), bound=bound, rng=rng,
-        contrast=wiring.contrast_of(contrast, psi), schedule=cosine(loop.steps * critic.critic_steps, last=0.1),
+        Learner(net, wiring.adam(critic.rate, (0.5, 0.999)), schedule=falling), psi, slope=critic.slope,
+        steps=critic.critic_steps, bound=bound, rng=rng, contrast=wiring.contrast_of(contrast, psi),
     )  # fmt: skip
 
 

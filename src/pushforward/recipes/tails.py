@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Bound, Cloud, Critic, Loop, Pace, Rows, Scheme
+from pushforward.settings.groups import Cloud, Critic, Loop, Pace, Rows, Scheme
 
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
@@ -51,6 +51,7 @@ def heavy_tails(
     from pushforward.methods.particles.driver import Gaussian, Particles
     from pushforward.randomness import seeded, stream
     from pushforward.recipes.parts import wiring
+    from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
 
     psi, rng = locate(critic.divergence), stream(loop.seed, "train")
@@ -60,10 +61,11 @@ def heavy_tails(
     points = wiring.load(rows, seed=loop.seed, kind="points", heavy=True)
     source = Gaussian(points.event, cloud.start, cloud.spread)
     with seeded(loop.seed):
-        net = bounded_critic(points.event, critic, Bound(mode))
+        net = bounded_critic(points.event, critic.slope, critic.width, critic.depth, mode)
     falling = cosine(loop.steps * critic.critic_steps, last=0.1)
+    learner = Learner(net, wiring.adam(critic.rate, (0.5, 0.9)), schedule=falling)
     method = Particles(
-        bounded_flow(net, critic, psi, wiring.adam(critic.rate, (0.5, 0.9)), schedule=falling),
+        bounded_flow(learner, psi, slope=critic.slope, steps=critic.critic_steps),
         source(stream(loop.seed, "init", part="particles"), cloud.particles),
         pace.step,
         rng,

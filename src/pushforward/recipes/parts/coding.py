@@ -54,7 +54,8 @@ def codec_of(spec: Coding, data: Dataset, x: Samples, *, seed: int) -> tuple[Cod
 def flow_of(net: nn.Module, critic: Critic, calls: int) -> CriticFlow:
     """The flow of a critic whose net bounds its slope; its learning rate falls to a tenth over so many calls."""
     falling = cosine(calls * critic.critic_steps, last=0.1)
-    return bounded_flow(net, critic, locate(critic.divergence), adam(critic.rate, (0.5, 0.9)), schedule=falling)
+    learner = Learner(net, adam(critic.rate, (0.5, 0.9)), schedule=falling)
+    return bounded_flow(learner, locate(critic.divergence), slope=critic.slope, steps=critic.critic_steps)
 
 
 def particles_of(
