@@ -139,7 +139,6 @@ def few_gan(
 
     Args:
         divergence: KL_LIP, alpha_lip(A), W1, or another of `pushforward.divergences`.
-        width: Units of a hidden layer of generator and critic.
         rate: Learning rate of the generator at the start.
         slope: Slope L of the critic that is free, in scores per unit of distance between images in [-1, 1].
         penalty: Weight on slopes beyond it, in units of 1 / L^2.
@@ -171,7 +170,6 @@ def few_wgan_gp(
     samples, and still falling.
 
     Args:
-        width: Units of a hidden layer of generator and critic.
         rate: Learning rate of the generator at the start.
         slope: Slope L that the penalty asks for, in scores per unit of distance between images in [-1, 1].
         penalty: Weight on slopes other than it, in units of 1 / L^2.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pushforward.recipes.parts.checks import recipe
@@ -40,18 +40,25 @@ class Way:
     compile: bool = False
 
 
+@dataclass(frozen=True)
+class Drive:
+    """Particles, the critic that drives them, and how they go."""
+
+    critic: Critic = field(default=Critic(slope=0.2))
+    bound: Bound = field(default=Bound())
+    cloud: Cloud = field(default=Cloud(200))
+    pace: Pace = field(default=Pace(0.5, step_end=0.2))
+    way: Way = Way()
+
+
 @recipe
 def toy_particles(
     *,
     rows: Rows = Rows("toy:moons"),
     classes: Classes = Classes(),
-    critic: Critic = Critic(slope=0.2),
-    bound: Bound = Bound(),
+    drive: Drive = Drive(cloud=Cloud(1000)),
     contrast: Contrast = "logistic",
     loop: Loop = Loop(400, 1000),
-    cloud: Cloud = Cloud(1000),
-    pace: Pace = Pace(0.5, step_end=0.2),
-    way: Way = Way(),
     ends: Ends = Ends(),
 ) -> Experiment:
     """Particles that flow from a normal cloud to the data. Expect the shape of moons within half a minute.
@@ -73,10 +80,11 @@ def toy_particles(
     from pushforward.recipes.parts import wiring
     from pushforward.training.schedule import linear
 
+    cloud, pace, way = drive.cloud, drive.pace, drive.way
     points = wiring.load(rows, classes, loop.seed)
     rng, first = stream(loop.seed, "train"), stream(loop.seed, "init", part="particles")
     source = Gaussian(points.event, cloud.start, cloud.spread)
-    flow = _flow(points, critic, bound, contrast, loop, wiring.counted(points, classes), rng)
+    flow = _flow(points, drive, contrast, loop, wiring.counted(points, classes), rng)
     known = points.train_labels if classes.conditional else None
 
     def drawn(n: int) -> Labels | None:
@@ -100,14 +108,12 @@ def toy_particles(
         batch=loop.batch if loop.batch < cloud.particles else None,
         held=_held(points, classes.conditional),
         diagnose=way.diagnose,
-        until=Until(ends.tol * critic.slope**2 or None, ends.plateau or None, ends.horizon or None),
+        until=Until(ends.tol * drive.critic.slope**2 or None, ends.plateau or None, ends.horizon or None),
     )
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
 
 
-def _flow(
-    points: Dataset, critic: Critic, bound: Bound, contrast: Contrast, loop: Loop, classes: int, rng: Randomness
-) -> CriticFlow:
+def _flow(points: Dataset, drive: Drive, contrast: Contrast, loop: Loop, classes: int, rng: Randomness) -> CriticFlow:
     """A critic of bounded slope whose learning rate falls to a tenth."""
     from pushforward.divergences import locate
     from pushforward.flows.bounded import bounded_critic, bounded_flow
@@ -116,6 +122,7 @@ def _flow(
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine
 
+    critic, bound = drive.critic, drive.bound
     psi = locate(critic.divergence)
     with seeded(loop.seed):
         net = bounded_critic(points.event, critic.slope, critic.width, critic.depth, bound.critic, classes=classes)
@@ -132,82 +139,72 @@ def _held(points: Dataset, conditional: bool) -> Callable[[], Batch]:
     return lambda: x if y is None or not conditional else (x, y[:1000])
 
 
-def _study(data: str, loop: Loop, cloud: Cloud, *more: object) -> Experiment:
-    """As many data as particles, a thousand held out, and every particle before the critic at every step."""
-    n = cloud.particles
-    return toy_particles(**flat(Rows(data, n + 1000, 1000 / (n + 1000)), loop, cloud, *more))
+def _study(data: str, drive: Drive, loop: Loop, ends: Ends = Ends()) -> Experiment:
+    """As many data as particles, and a thousand held out."""
+    n = drive.cloud.particles
+    return toy_particles(**flat(Rows(data, n + 1000, 1000 / (n + 1000)), loop, drive, ends))
+
+
+def _all(drive: Drive, steps: int, seed: int) -> Loop:
+    """Every particle before the critic at every step."""
+    return Loop(steps, drive.cloud.particles, seed)
+
+
+NORMAL = Drive(Critic(), cloud=Cloud(200, start=10.0, spread=0.5))
+MODES = Drive(Critic(slope=0.2, critic_steps=5), cloud=Cloud(200, start=-0.97, spread=0.24))
 
 
 @recipe
 def gaussian_particles(
-    *,
-    critic: Critic = Critic(),
-    bound: Bound = Bound(),
-    steps: Steps = 150,
-    cloud: Cloud = Cloud(200, start=10.0, spread=0.5),
-    pace: Pace = Pace(0.5, step_end=0.2),
-    way: Way = Way(),
-    ends: Ends = Ends(tol=0.005),
-    seed: Seed = 0,
+    *, drive: Drive = NORMAL, steps: Steps = 150, ends: Ends = Ends(tol=0.005), seed: Seed = 0
 ) -> Experiment:
     """N(10, 0.5²) moved onto N(0, 1) in the plane, 200 points each. Expect D within 0.02 of 0 after a few seconds.
 
     The straight part of the way, 14 units at speed 1, is seen in the kinetic energy: pinned at 1/2, then gone.
     """
-    return _study("toy:normal", Loop(steps, cloud.particles, seed), cloud, critic, bound, pace, way, ends)
+    return _study("toy:normal", drive, _all(drive, steps, seed), ends)
 
 
 @recipe
-def four_modes(
-    *,
-    critic: Critic = Critic(slope=0.2, critic_steps=5),
-    bound: Bound = Bound(),
-    steps: Steps = 300,
-    cloud: Cloud = Cloud(200, start=-0.97, spread=0.24),
-    pace: Pace = Pace(0.5, step_end=0.2),
-    way: Way = Way(),
-    seed: Seed = 0,
-) -> Experiment:
+def four_modes(*, drive: Drive = MODES, steps: Steps = 300, seed: Seed = 0) -> Experiment:
     """Four Gaussians filled from one of them, 200 points each. Expect the data's shares within a few points.
 
     With `--slope 2 --step 0.05` the particles stay where they are: it then costs less to give a mode too much weight
     than to carry the surplus over, and the flow comes to rest with a divergence that is not small.
     """
-    return _study("toy:four_modes", Loop(steps, cloud.particles, seed), cloud, critic, bound, pace, way)
+    return _study("toy:four_modes", drive, _all(drive, steps, seed))
+
+
+ROLL = Drive(
+    Critic(slope=0.5, width=64, critic_steps=5),
+    cloud=Cloud(200, spread=0.5),
+    pace=Pace(0.1, step_end=0.1),
+    way=Way("heun", tracers=4800, diagnose=10),
+)
 
 
 @recipe
-def swiss_roll(
-    *,
-    critic: Critic = Critic(slope=0.5, width=64, critic_steps=5),
-    bound: Bound = Bound(),
-    steps: Steps = 1200,
-    cloud: Cloud = Cloud(200, spread=0.5),
-    pace: Pace = Pace(0.1, step_end=0.1),
-    way: Way = Way("heun", tracers=4800, diagnose=10),
-    seed: Seed = 0,
-) -> Experiment:
+def swiss_roll(*, drive: Drive = ROLL, steps: Steps = 1200, seed: Seed = 0) -> Experiment:
     """A rolled sheet in space from 200 points of it, with thousands of tracers that the critic never sees.
 
     Expect the tracers on the roll, a little less sharp than the particles: they inherit what 200 points can say.
     """
-    return _study("toy:swiss_roll3", Loop(steps, cloud.particles, seed), cloud, critic, bound, pace, way)
+    return _study("toy:swiss_roll3", drive, _all(drive, steps, seed))
+
+
+CARPET = Drive(
+    Critic(slope=0.5, width=128, critic_steps=5),
+    cloud=Cloud(4096),
+    pace=Pace(0.1, step_end=0.05),
+    way=Way("heun", diagnose=20),
+)
 
 
 @recipe
-def sierpinski(
-    *,
-    dimension: Literal[2, 3] = 2,
-    critic: Critic = Critic(slope=0.5, width=128, critic_steps=5),
-    bound: Bound = Bound(),
-    loop: Loop = Loop(1000, 2048),
-    cloud: Cloud = Cloud(4096),
-    pace: Pace = Pace(0.1, step_end=0.05),
-    way: Way = Way("heun", diagnose=20),
-) -> Experiment:
+def sierpinski(*, dimension: Literal[2, 3] = 2, drive: Drive = CARPET, loop: Loop = Loop(1000, 2048)) -> Experiment:
     """The Sierpinski carpet, in the plane or as a sheet in space: structure at four scales. Expect the two largest.
 
     Args:
         dimension: 2, or 3 for the sheet in space.
     """
-    return _study("toy:sierpinski" if dimension == 2 else "toy:sierpinski3", loop, cloud, critic, bound, pace, way)
+    return _study("toy:sierpinski" if dimension == 2 else "toy:sierpinski3", drive, loop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from pushforward.recipes.parts.checks import recipe
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
 __all__ = ["toy_gan", "toy_vgrow"]
 
 
+@dataclass(frozen=True)
+class Outer:
+    """What a step of the outer loop does.
+
+    Attributes:
+        pool: Particles in a pool, as a multiple of the batch.
+        moves: Moves of the pool for one step.
+        fits: Passes of the regression over the pool for one step.
+        step: Length of a move, in standardised data units per unit velocity.
+    """
+
+    pool: Rounds = 1
+    moves: Rounds = 1
+    fits: Rounds = 1
+    step: Length = 1.0
+
+
 @recipe
 def toy_vgrow(
     *,
@@ -26,10 +44,7 @@ def toy_vgrow(
     loop: Loop = Loop(12_000, 192),
     net: Generator = Generator(2, 128, 1e-3),
     depth: Layers = 3,
-    pool: Rounds = 1,
-    moves: Rounds = 1,
-    fits: Rounds = 1,
-    step: Length = 1.0,
+    outer: Outer = Outer(),
 ) -> Experiment:
     """VGrow on points. Expect every mode of ring8 and grid25, with the right weights, in about half a minute.
 
@@ -38,12 +53,7 @@ def toy_vgrow(
 
     Args:
         penalty_end: What is left of the penalty's weight at the end, as a factor.
-        width: Units of a hidden layer of generator and critic.
         depth: Hidden layers of both.
-        pool: Particles in a pool, as a multiple of the batch.
-        moves: Moves of the pool for one step.
-        fits: Passes of the regression over the pool for one step.
-        step: Length of a move, in standardised data units per unit velocity.
     """
     from pushforward.methods.adversarial.vgrow import VGrow
     from pushforward.methods.sources import Normal
@@ -52,15 +62,15 @@ def toy_vgrow(
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
 
-    points, updates = wiring.load(rows, classes, loop.seed), loop.steps * moves
+    points, updates = wiring.load(rows, classes, loop.seed), loop.steps * outer.moves
     g, d = _nets(points, net, depth, wiring.counted(points, classes), loop.seed)
     adam = wiring.adam(net.rate)
-    generator = Learner(g, adam, ema=net.ema, schedule=cosine(loop.steps * pool * fits))
+    generator = Learner(g, adam, ema=net.ema, schedule=cosine(loop.steps * outer.pool * outer.fits))
     flow = wiring.log_ratio(
         Learner(d, adam, schedule=cosine(updates)), critic, every=4, fading=geometric(updates, penalty_end)
     )
     method = VGrow(
-        generator, flow, Normal(net.latent), stream(loop.seed, "train"), pool=pool, moves=moves, fits=fits, step=step
+        generator, flow, Normal(net.latent), stream(loop.seed, "train"), **asdict(outer)
     )  # fmt: skip
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
 
@@ -84,7 +94,6 @@ def toy_gan(
 
     Args:
         divergence: JS (saturating), LOGD (log-D trick), KL (linear), or any other as for toy_vgrow.
-        width: Units of a hidden layer of generator and critic.
         depth: Hidden layers of both.
         rate: Learning rate of generator and critic, constant.
         penalty: Weight of a zero-centred gradient penalty on data and samples; 0 for none.

@@ -109,7 +109,7 @@ class Generator:
 
     Attributes:
         latent: Size of z.
-        width: Units of a hidden layer.
+        width: Units of a hidden layer of generator and critic.
         rate: Learning rate of generator and critic at the start.
         ema: Decay of the generator's running average.
     """
