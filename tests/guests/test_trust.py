@@ -148,6 +148,8 @@ def test_metrics_and_features_of_ones_own_need_leave_too(watched, tables, capsys
     a, b = (np.load(path) for path in tables)
     found = json.loads(out)["metrics"]
     assert list(found) == ["mmd", "metric"]
+    assert found["metric"]["about"] == "How far the means are apart."
+    assert "about" not in found["mmd"]
     forget(watched)
     code, out, err = call(capsys, *words, "--features", f"{TWO}:features", "--metrics", "w2", "--trust", TWO)
     assert code == 0, err

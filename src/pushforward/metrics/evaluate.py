@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -21,7 +22,7 @@ from pushforward.metrics.core.part import Part
 from pushforward.metrics.core.reference import check_compared, compare
 from pushforward.metrics.core.result import Measure, Report, plain
 from pushforward.metrics.networks.digits8 import digits8
-from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS
+from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS, PARTS
 from pushforward.parallel import sharing
 
 __all__ = ["Metric", "Watch", "evaluate", "own_part"]
@@ -133,6 +134,8 @@ def evaluate(
         except (DataError, *OVERFLOWS) as error:
             failures[f"{k:03d}"] = f"{part.name} left out: {_reason(error, c)}"
             continue
+        if PARTS.get(part.name) is not part:
+            answer = {name: _explained(name, measure, part) for name, measure in answer.items()}
         found |= {f"{k:03d}.{i:03d} {name}": measure for i, (name, measure) in enumerate(answer.items())}
     if together:
         found, failures = ranks.gather_measures(found), sharing.gather_words(failures)
@@ -178,7 +181,13 @@ def own_part(name: str, function: Metric) -> Part:
             value = Measure(value, n_fake=len(q), n_real=len(p), features=c.space.id, better="none")
         return {name: value}
 
-    return Part(name, "your own", run, lambda c: 0.0, {name: ""})
+    about = (inspect.getdoc(function) or "").partition("\n")[0] if inspect.isfunction(function) else ""
+    return Part(name, about or "your own", run, lambda c: 0.0, {name: about})
+
+
+def _explained(name: str, measure: Measure, part: Part) -> Measure:
+    """A measure of the user's with what it is, which no page could know otherwise."""
+    return replace(measure, about=measure.about or part.gives.get(name.split("@")[0].split("[")[0], ""))
 
 
 def _recorded(measure: Measure, split: str, seed: int) -> Measure:

@@ -56,7 +56,7 @@ def heading(name: str, record: dict[str, Any]) -> str:
     """A metric's name, which way is better, and what it measures."""
     arrow = {"lower": "\u00a0↓", "higher": "\u00a0↑"}.get(str(record.get("better", "lower")), "")
     short_name = name.removesuffix(f"@{record.get('features')}")  # a column of its own says it
-    words = READINGS.get(name.split("@")[0].split("[")[0], "")
+    words = text(record.get("about") or READINGS.get(name.split("@")[0].split("[")[0], ""))
     return f"{text(short_name)}{arrow}{f'<small>{words}</small>' if words else ''}"
 
 

@@ -39,6 +39,7 @@ class Measure:
         protocol: Everything else that changes the number: split, seed, kernel, conventions.
         detail: What a picture of it needs, by name: the relabelled values of a test, the counts of classes. It goes
             into no record.
+        about: What it is, in a line, for a page; the suite's own measures are explained there.
     """
 
     value: float
@@ -51,6 +52,7 @@ class Measure:
     better: Literal["lower", "higher", "none"] = "lower"
     protocol: dict[str, str | float | int] = field(default_factory=dict[str, "str | float | int"])
     detail: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"], compare=False, repr=False)
+    about: str = ""
 
     def as_dict(self) -> dict[str, Plain]:
         """Plain values for JSON: value, floor, se and/or p, n_fake, n_real, features first; non-finite becomes None."""
@@ -61,6 +63,7 @@ class Measure:
             record["p"] = _finite(self.p)
         record |= {"n_fake": self.n_fake, "n_real": self.n_real, "features": self.features, "better": self.better}
         record["protocol"] = {key: _finite(value) for key, value in self.protocol.items()}
+        record |= {"about": self.about} if self.about else {}
         return record
 
 
