@@ -171,3 +171,20 @@ def test_a_warm_up_is_counted_in_calls_of_the_critic_also_where_an_older_file_co
     old = ParticleFlow.load(path)
     assert old.warmup == 4
     np.testing.assert_array_equal(old.tracers_, model.tracers_)
+
+
+def test_a_flow_of_ones_own_with_a_critic_warms_up_and_one_without_does_not():
+    class Counted:
+        calls = 0
+
+        def velocity(self, q, p):
+            self.calls += 1
+            return lambda x, t=0.0: p.mean(0) - x
+
+    class Critical(Counted):
+        logistic, dual, fastest = False, True, None
+
+    plain, critical = Counted(), Critical()
+    for flow in (plain, critical):
+        ParticleFlow(flow=flow, steps=3, warmup=5, record=0, random_state=0).fit(moons(0))
+    assert critical.calls == plain.calls + 5

@@ -294,6 +294,55 @@ def test_a_run_that_is_resumed_gets_back_either_checkpoint_that_a_kill_left_betw
     assert sorted(path.name for path in kept.iterdir()) == ["best", "last"]
 
 
+def test_asking_whether_a_run_is_finished_writes_nothing(tmp_path):
+    begun = opened(tmp_path, 0)
+    begun.experiment.method.stages.stopped = "all done"
+    before = dict(begun.description)
+    assert begun.finished
+    assert begun.description == before
+
+
+@dataclass
+class Recording:
+    """A method whose records lie in containers.
+
+    Attributes:
+        tapes: A list of records in a tuple and one in a dictionary.
+        kinds: A class, which is no part of the state.
+    """
+
+    tapes: tuple = field(default_factory=lambda: ([], {"inner": []}))
+    kinds: type = Growing
+
+
+def test_records_within_containers_are_found_as_other_parts_are():
+    one, other = Recording(), Recording()
+    one.tapes[0].append({"a": torch.ones(2)})
+    one.tapes[1]["inner"].extend([{"b": torch.zeros(1)}, {"b": torch.ones(1)}])
+    load_state(other, weights(one))
+    assert equal(other.tapes, one.tapes)
+
+
+def test_records_of_a_method_of_nets_alone_go_where_its_nets_live():
+    @dataclass
+    class Nets:
+        net: Learner
+        tape: list[dict[str, Tensor]] = field(default_factory=list)
+
+    one, other = (Nets(Learner(torch.nn.Linear(1, 1), ADAM)) for _ in range(2))
+    one.tape.append({"a": torch.ones(2)})
+    stored = weights(one)
+    place(other, Placement(torch.device("meta")))
+    load_state(other, stored)
+    assert other.tape[0]["a"].device.type == "meta"
+
+
+def test_what_a_codec_is_like_is_said_once_however_often_a_run_is_cut():
+    whole, cut = in_code_space(0), in_code_space(0)
+    assert [k for k, logs in enumerate(run(whole, 5)) if "decoder" in logs] == [3]
+    assert not any("decoder" in logs for logs in run(cut, 2, start=5))
+
+
 def test_a_step_that_logs_nothing_is_a_step():
     assert checked({}, 1) == {}
 

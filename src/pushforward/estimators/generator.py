@@ -32,6 +32,7 @@ from pushforward.methods.sources import Normal
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
 from pushforward.randomness import Noise, Purpose, generator, stream
+from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import geometric, linear
 from pushforward.types import Labels, Samples
@@ -290,7 +291,7 @@ class FlowGenerator(BaseEstimator):
         method = VGrow(grown, flow, Normal(layout.latent), rng, moves=self.moves, fits=self.fits, step=self.step)
         size = self.batch_size
         batches = Batches(x, size, seed=seed) if labels is None else Batches(x, size, seed=seed, labels=labels)
-        follow(method.learn(batches.to(placement.device)), self.steps, self.verbose)
+        follow(method.learn(batches.to(placement.device)), self.steps, self.verbose, terms_of(method))
         return grown.sampler.requires_grad_(False).eval()
 
     @torch.no_grad()

@@ -29,6 +29,7 @@ from pushforward.methods.particles.driver import Particles
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.nets import autoencoder
 from pushforward.randomness import Noise, derive, generator, stream
+from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.training.state import load_state, place, weights
@@ -167,7 +168,7 @@ class LatentFlow(BaseEstimator):
         method = InCodeSpace(codec, moved, codec_steps, lessons, first)
         place(method, placement)
         batches = Batches(x.to(placement.device), min(self.batch_size, len(x)), seed=seed)
-        follow(method.learn(batches), codec_steps + self.steps, self.verbose)
+        follow(method.learn(batches), codec_steps + self.steps, self.verbose, terms_of(method))
         method.starts = method.lessons = None
         self._learned(method, unit, start is not None)
         return self

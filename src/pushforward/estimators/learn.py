@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 from pushforward.data.units import Array
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import seeded
+from pushforward.terms import TERMS, Term
 from pushforward.training.loop import checked
 from pushforward.types import Logs
 
@@ -56,13 +57,14 @@ def find(device: str) -> Placement:
     return Placement(Placement.find(device).device)
 
 
-def follow(steps: Iterator[Logs], count: int, verbose: bool) -> None:
+def follow(steps: Iterator[Logs], count: int, verbose: bool, terms: Mapping[str, Term] = TERMS) -> None:
     """Take so many steps of a method, with a progress bar on request.
 
     Args:
         steps: What `Method.learn` returns.
         count: Number of steps.
         verbose: Whether to show the bar.
+        terms: What is known of the numbers, the method's own among them: `training.facts.terms_of`.
 
     Raises:
         TrainingError: If a number is no longer finite: names the step, the term and a remedy.
@@ -73,7 +75,7 @@ def follow(steps: Iterator[Logs], count: int, verbose: bool) -> None:
         for k, logs in zip(range(1, count + 1), steps):
             if k % every and k < count:
                 continue
-            numbers = checked(logs, k)
+            numbers = checked(logs, k, terms)
             if bar and task is not None:
                 shown = "  ".join(f"{term} {value:.3g}" for term, value in numbers.items())
                 bar.update(task, completed=k, description=shown)

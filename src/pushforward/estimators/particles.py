@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Literal, Self, get_args
@@ -35,9 +36,9 @@ from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise, generator, stream
 from pushforward.settings.groups import Bound, Constraint
+from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
-from pushforward.training.schedule import linear
-from pushforward.types import Flow, Logs, Replayable, Samples, able
+from pushforward.types import Flow, HasCritic, Logs, Replayable, Samples, able
 
 __all__ = ["ParticleFlow"]
 
@@ -217,11 +218,13 @@ class ParticleFlow(BaseEstimator):
         mine = self._source_classes(classes, y, source_labels, first, start is not None, begin)
         x, size = unit.encode(p).to(placement.device), self.batch_size
         given = None if held is None else unit.encode(validated(self, held)).to(placement.device)
+        pace = Pace(float(self.step), float(self.decay), int(self.steps), 0, self.scheme, bool(self.refit),
+                    int(self.record))  # fmt: skip
         method = Particles(
             flow, first, self.step, rng, named(self.scheme),
             record=self.record, compile=self.compile,
-            warmup=self.warmup if isinstance(flow, CriticFlow) else 0,
-            schedule=linear(self.steps, self.decay, 0.5), refit=self.refit, labels=mine,
+            warmup=self.warmup if able(flow, HasCritic) else 0,
+            schedule=pace.schedule, refit=self.refit, labels=mine,
             tracers=None if tracers is None else unit.encode(validated(self, tracers)).to(placement.device),
             batch=size if size < len(first) else None, held=None if given is None else lambda: given,
             diagnose=max(1, self.steps // 100) if self.flow is None else 1,
@@ -229,8 +232,8 @@ class ParticleFlow(BaseEstimator):
         )  # fmt: skip
         batches = Batches(x, min(size, len(x)), seed=seed, labels=None if y is None else y.to(x.device))
         seen: list[Logs] = []
-        follow(_kept(method.learn(batches), seen), self.steps, self.verbose)
-        self._finish(method, unit, shape, classes, start is not None, seen)
+        follow(_kept(method.learn(batches), seen), self.steps, self.verbose, terms_of(method))
+        self._finish(method, unit, shape, classes, start is not None, seen, pace)
         return self
 
     def _shape(self, event: int, classes: int) -> CriticShape:
@@ -277,6 +280,7 @@ class ParticleFlow(BaseEstimator):
         classes: np.ndarray | None,
         has: bool,
         seen: list[Logs],
+        pace: Pace,
     ) -> None:
         """Keep what the particles came to."""
         self.unit_, self.has_source_, self.particles_ = unit, has, unit.decode(method.particles)
@@ -295,8 +299,7 @@ class ParticleFlow(BaseEstimator):
             name: torch.stack([entry[name].cpu() for entry in tape if name in entry])
             for name in (tape[0] if tape else {})
         }
-        pace = Pace(float(self.step), float(self.decay), int(self.steps), self.n_iter_, self.scheme, bool(self.refit),
-                    int(self.record))  # fmt: skip
+        pace = replace(pace, done=self.n_iter_)
         own = self.flow if able(self.flow, Replayable) else None
         net = None if not isinstance(method.flow, CriticFlow) else method.flow.critic.net.requires_grad_(False)
         self.field_ = Field(own, net, states, self.divergence, self.cap, self._limit(shape), pace, shape)

@@ -111,11 +111,19 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether the last step is done, or the method has ended by itself; run.json then says why under `ended`."""
+        """Whether the last step is done, or the method has ended by itself."""
+        return self.step == self.experiment.steps or "ended" in self.description or bool(self._stopped)
+
+    @property
+    def _stopped(self) -> str:
+        """Why the method ended by itself; empty where it did not."""
         method = self.experiment.method
-        if able(method, Stops) and method.stopped:
-            self.description["ended"] = method.stopped
-        return self.step == self.experiment.steps or "ended" in self.description
+        return method.stopped if able(method, Stops) else ""
+
+    def _note_end(self) -> None:
+        """Put into the description why the method ended by itself, where it did."""
+        if self._stopped:
+            self.description["ended"] = self._stopped
 
     def resume(self) -> None:
         """Continue from checkpoints/last; without one, start at the beginning.
@@ -146,6 +154,7 @@ class Run:
             self.description.pop(name, None)
         if "ended" in saved.run:
             self.description["ended"] = saved.run["ended"]
+        self._note_end()
         self._forget_after(self.step)
 
     def advance(self, stop: Stop, minutes: float | None = None) -> Iterator[Progress]:
@@ -160,6 +169,7 @@ class Run:
         """
         begun, before, sums, done = time.monotonic(), self._seconds, _Means(), False
         log, method = self.folder / "log.jsonl", self.experiment.method
+        self._note_end()
         if self.finished and self.step:
             self.description["status"] = "finished"  # a crash may have come before run.json said so
             self._describe()
@@ -173,6 +183,7 @@ class Run:
             self.description |= {"step": step} | named
             self._seconds = before + time.monotonic() - begun
             sums.add(numbers)
+            self._note_end()
             done = self.finished
             late = minutes is not None and time.monotonic() - begun >= 60 * minutes
             stop.signal, halt = self._agree(stop.signal, late)
@@ -190,6 +201,7 @@ class Run:
             if halt and not done:
                 return
         if not done:  # the method had no further step, and could not say so at its last one
+            self._note_end()
             if not self.finished:
                 self.description["ended"] = "the method had no further step"
             if self.step % self.every_samples:

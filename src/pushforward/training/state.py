@@ -63,7 +63,7 @@ def parts(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[t
 
     A stateful part is a `Learner`, a tensor, or a `Resumable`. Callables other than `functools.partial` are opaque.
     """
-    yield from ((name, node) for name, node in _nodes(root, name, seen) if not is_dataclass(node))
+    yield from ((name, node) for name, node in _nodes(root, name, seen) if not (is_dataclass(node) or _blank(node)))
 
 
 def members(root: Any) -> Iterator[tuple[str, Any]]:
@@ -73,7 +73,7 @@ def members(root: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _nodes(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
-    """What `parts` finds, and the dataclasses on the way."""
+    """What `parts` finds, and the dataclasses and empty lists on the way."""
     seen = set() if seen is None else seen
     if id(root) in seen:
         return
@@ -86,6 +86,10 @@ def _nodes(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[
         children = [(f.name, getattr(root, f.name)) for f in fields(root) if f.name != "logs"]
     elif isinstance(root, dict):
         children = list(root.items())
+    elif _blank(root):
+        seen.add(id(root))
+        yield name, root
+        return
     elif isinstance(root, list | tuple):
         children = list(enumerate(root))
     elif isinstance(root, partial):
@@ -141,7 +145,7 @@ def restore(root: Any, step: int, tensors: dict[str, Tensor]) -> None:
         ValueError: If the recorded lists among the weights have gaps.
     """
     if able(root, Restores):
-        _load_tapes(root, dict(tensors), _device(root))
+        _load_tapes(root, dict(tensors))
         root.restore(step)
 
 
@@ -208,23 +212,30 @@ def load_state(root: Any, tensors: dict[str, Tensor], state: dict[str, Any] | No
             _assign(root, name, stored.to(part))
         elif state is not None:
             part.load_state_dict(state[name])
-    _load_tapes(root, left, _device(root))
+    _load_tapes(root, left)
     if left:
         raise ValueError(f"tensor {next(iter(left))} belongs to no part of this method")
 
 
+def _blank(node: Any) -> bool:
+    """Whether something is a list that nothing has been recorded in yet."""
+    return isinstance(node, list) and not node
+
+
 def _device(root: Any) -> torch.device:
-    return next((part.device for _, part in parts(root) if isinstance(part, Tensor)), torch.device("cpu"))
+    """Where the first tensor or learner of a method lives."""
+    for _, part in parts(root):
+        if isinstance(part, Tensor):
+            return part.device
+        if isinstance(part, Learner):
+            return part.placement.device
+    return torch.device("cpu")
 
 
-def _load_tapes(root: Any, left: dict[str, Tensor], device: torch.device, within: str = "") -> None:
+def _load_tapes(root: Any, left: dict[str, Tensor]) -> None:
     """Fill empty lists of tensor dictionaries (recorded fields, a scheme's memory) from names `list.k.key`."""
-    for f in fields(root) if is_dataclass(root) else ():
-        tape, place = getattr(root, f.name), f"{within}{f.name}"
-        if is_dataclass(tape):
-            _load_tapes(tape, left, device, f"{place}.")
-        if not (isinstance(tape, list) and not tape):
-            continue
+    device = _device(root)
+    for place, tape in [(name, node) for name, node in _nodes(root) if _blank(node)]:
         pattern = re.compile(rf"{re.escape(place)}\.(\d+)\.(.+)")
         entries = [(name, *match.groups()) for name in left if (match := pattern.fullmatch(name))]
         tape += [{} for _ in {k for _, k, _ in entries}]

@@ -122,7 +122,7 @@ class InCodeSpace:
 
     def _learn_codes(self, batches: Iterator[Batch], start: int) -> Iterator[Logs]:
         account: Logs = {}
-        for logs in self.method.learn(self._coded(batches, account), start):
+        for logs in self.method.learn(self._coded(batches, account, start == 0), start):
             yield logs | account
             account.clear()
 
@@ -130,12 +130,13 @@ class InCodeSpace:
         if able(self.method, Restores):
             self.method.restore(step)
 
-    def _coded(self, stream: Iterator[Batch], account: Logs) -> Iterator[Batch]:
-        """Batches as the method wants them; the first one also shows what the codec is like."""
-        for k, batch in enumerate(stream):
+    def _coded(self, stream: Iterator[Batch], account: Logs, first: bool) -> Iterator[Batch]:
+        """Batches as the method wants them; the first one of its stage also shows what the codec is like."""
+        for batch in stream:
             x, labels = unpack(batch)
-            if not k:
+            if first:
                 account |= self._account(x)
+                first = False
             z = self.encode(x) if self.encoded else x
             yield z if labels is None else (z, labels)
 
