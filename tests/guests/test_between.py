@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from guests.commands import HERE, begin, call, finish, kill_after, same, trained
+from guests.commands import HERE, begin, call, kill_after, same, trained
 
 from pushforward.training import checkpoint
 
@@ -36,7 +36,7 @@ def test_killed_and_resumed_both_streams_go_on_where_they_were(whole, tables, tm
     state = checkpoint.load(cut / "checkpoints" / "last").resume
     assert state is not None
     assert state["method"]["sources"]["position"] == state["batches"]["position"] == at > 0
-    finish(begin("train", NAME, "--run", cut, "--resume", "--trust", NAME))
+    trained(cut, NAME, "--resume", "--trust", NAME)
     assert same(cut, whole)
 
 

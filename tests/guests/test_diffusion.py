@@ -82,7 +82,8 @@ def test_settings_out_of_range_without_a_value_or_of_a_run_that_has_none_are_ref
     code, _, err = call(capsys, "evaluate", "--fake", "digits", "--real", "digits", "--sampling.steps", 3)
     assert code == 2
     other = tmp_path / "toy"
-    quick = ["--steps", 2, "--batch", 8, "--width", 4, "--data", "toy:mixture2"]
+    quick = ["--steps", 2, "--batch", 8, "--width", 4, "--data", tmp_path / "few.npy"]
+    np.save(tmp_path / "few.npy", np.random.default_rng(0).normal(size=(60, 2)))
     assert call(capsys, "train", "toy_gan", *quick, "--run", other)[0] == 0
     code, _, err = call(capsys, "sample", other, "-n", 3, "--out", tmp_path / "x.npz", "--sampling.steps", 3)
     assert (code, err.count("\n")) == (2, 1)
