@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pushforward import cli
 from pushforward.errors import DataError, TrainingError
 from pushforward.training import checkpoint
 
@@ -87,6 +88,25 @@ def test_a_signal_saves_and_exits_and_the_run_can_be_continued(tmp_path, number,
     run = json.loads((folder / "run.json").read_text())
     assert run["status"] == "interrupted"
     assert final(folder)[1]["step"] == run["step"] > 0
+
+
+def test_a_run_whose_checkpoint_is_gone_is_refused_and_its_log_stays(tmp_path, capsys):
+    folder, small = tmp_path / "run", ["--steps", "2", "--particles", "40", "--batch", "40", "--width", "8"]
+    words = ["train", "toy_particles", "--data", "toy:moons", *small, "--warmup", "1", "--run", str(folder)]
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(words)
+    log = (folder / "log.jsonl").read_text()
+    (folder / "checkpoints" / "last" / "weights.safetensors").unlink()
+    with pytest.raises(SystemExit, match="3"):
+        cli.main([*words, "--resume"])
+    assert "gone, while" in capsys.readouterr().err
+    assert (folder / "log.jsonl").read_text() == log
+
+    described = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(described | {"arguments": [1]}))
+    with pytest.raises(SystemExit, match="3"):
+        cli.main([*words, "--resume"])
+    assert "arguments is [1]" in capsys.readouterr().err
 
 
 def some(seed: int) -> dict[str, torch.Tensor]:

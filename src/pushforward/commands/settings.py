@@ -52,7 +52,8 @@ def _read(value: str, hint: Any) -> Any:
         ValueError: If it is none.
     """
     if get_origin(hint) is Literal:
-        return {str(one): one for one in get_args(hint)}.get(value) or _fail()
+        literals = {str(one): one for one in get_args(hint)}
+        return literals[value] if value in literals else _fail()
     if get_origin(hint) in (Union, types.UnionType):
         for part in sorted(get_args(hint), key=lambda part: part is str):  # every word is a str: it comes last
             try:
@@ -72,6 +73,5 @@ def _fail() -> Any:
 
 def _words(hint: Any) -> str:
     parts = [part for part in get_args(hint) if part is not type(None)]
-    return " or ".join(part if isinstance(part, str) else _words(part) for part in parts) or getattr(
-        hint, "__name__", str(hint)
-    )
+    one = hint.__name__ if isinstance(hint, type) else str(hint)
+    return " or ".join(part if isinstance(part, str) else _words(part) for part in parts) or one

@@ -126,10 +126,10 @@ class Run:
             self.description["ended"] = self._stopped
 
     def resume(self) -> None:
-        """Continue from checkpoints/last; without one, start at the beginning.
+        """Continue from checkpoints/last; a run that was cut off before its first one starts at the beginning.
 
         Raises:
-            DataError: If the checkpoint is damaged, or the data are not those the run began with.
+            DataError: If the checkpoint is gone or damaged, or the data are not those the run began with.
         """
         last = self.folder / "checkpoints" / "last"
         if self.placement.writes:
@@ -137,6 +137,11 @@ class Run:
                 checkpoint.repair(last.with_name(name))
         sharing.wait()
         if not checkpoint.exists(last):
+            if self.step:
+                raise DataError(
+                    f"{last}: gone, while {self.folder / 'run.json'} speaks of step {self.step}; restore it, or "
+                    "start a new run in another folder"
+                )
             self._forget_after(0)
             return
         saved = checkpoint.load(last)
@@ -333,6 +338,12 @@ def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:
         raise DataError(
             f"{path}: not a description of a run (it lacks recipe, arguments, step, data or options); restore it or "
             "start a new run"
+        )
+    kinds = {"recipe": str, "arguments": dict, "step": int, "data": dict, "options": dict}
+    if strange := [name for name, kind in kinds.items() if not isinstance(description[name], kind)]:
+        raise DataError(
+            f"{path}: not a description of a run ({strange[0]} is {description[strange[0]]!r}); restore it or start a "
+            "new run"
         )
     if not resume:
         raise UsageError(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from pushforward.errors import DataError
 from pushforward.settings.options import documented, entries, grouped, options_of, signature_of
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ def recipe(function: Callable[..., Experiment]) -> Callable[..., Experiment]:
 
 
 def arguments_of(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that a run.json of this or an earlier version holds, by the names of today."""
-    stored: dict[str, Any] = run["arguments"]
+    """The arguments that a run.json of this or an earlier version holds, by the names of today.
+
+    Raises:
+        DataError: If they are no object.
+    """
+    stored = run["arguments"]
+    if not isinstance(stored, dict):
+        raise DataError(f"run.json: arguments is {stored!r}, not an object; restore it or start a new run")
     return {RENAMED.get(name, name): value for name, value in stored.items()}
