@@ -8,7 +8,8 @@ import torch
 from pushforward.errors import UsageError
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.randomness import Noise
-from pushforward.recipes.parts import coding, digit_to_digit, latent_particles, toy_latent, wiring
+from pushforward.recipes.latent import digit_to_digit, latent_particles, toy_latent
+from pushforward.recipes.parts import coding, wiring
 from pushforward.training.experiment import Experiment
 from pushforward.training.loop import train
 
