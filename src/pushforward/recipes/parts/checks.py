@@ -48,7 +48,7 @@ def arguments_of(run: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: If they are no object.
     """
-    stored = run["arguments"]
+    stored: Any = run["arguments"]
     if not isinstance(stored, dict):
         raise DataError(f"run.json: arguments is {stored!r}, not an object; restore it or start a new run")
-    return {RENAMED.get(name, name): value for name, value in stored.items()}
+    return {RENAMED.get(str(name), str(name)): value for name, value in stored.items()}
