@@ -10,6 +10,7 @@ from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.randomness import Noise
 from pushforward.recipes.latent import digit_to_digit, latent_particles, toy_latent
 from pushforward.recipes.parts import coding, wiring
+from pushforward.settings.groups import Classes, Rows
 from pushforward.training.experiment import Experiment
 from pushforward.training.loop import train
 
@@ -39,7 +40,7 @@ def test_a_lifted_toy_is_learned_through_two_numbers(options):
 @pytest.mark.slow
 def test_twos_become_zeros_and_new_twos_follow():
     run = ended(digit_to_digit(steps=200))
-    digits = wiring.load("digits", None, True, 0, kind="images")
+    digits = wiring.load(Rows("digits"), Classes(conditional=True), kind="images")
     twos, zeros = coding.of_class(digits, "2"), coding.of_class(digits, "0")
     before, floor = distance(twos.train, zeros.test), distance(zeros.train, zeros.test)
     assert before > 2 * floor
