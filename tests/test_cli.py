@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -250,7 +251,7 @@ def test_a_divergence_of_the_users_own_trains_but_a_run_folder_never_imports_it(
     )
     monkeypatch.syspath_prepend(tmp_path)
     name, run = "mine_for_the_test:MINE", tmp_path / "run"
-    assert call(capsys, *POINTS, "--divergence", name, "--run", run)[0] == 0
+    assert call(capsys, *SMALL, "--data", table(tmp_path / "d.csv"), "--divergence", name, "--run", run)[0] == 0
     sys.modules.pop("mine_for_the_test")
     code, _, err = call(capsys, "sample", run, "-n", 3, "--out", tmp_path / "x.npz")
     assert code == 2
@@ -271,9 +272,9 @@ def test_a_loss_that_is_not_finite_names_step_term_remedy_and_the_last_good_chec
 
 
 def test_minutes_stop_a_run_with_a_checkpoint(tmp_path, capsys):
-    code, out, err = call(
-        capsys, *POINTS, "--steps", "100000", "--minutes", "0.002", "--run", tmp_path / "run", "--json"
-    )
+    few = table(tmp_path / "d.csv")
+    words = ["--steps", "100000", "--minutes", "0.002", "--json"]
+    code, out, err = call(capsys, "train", "toy_vgrow", "--data", few, *words, "--run", tmp_path / "run")
     assert code == 0
     summary = json.loads(out)
     assert summary["status"] == "stopped"
@@ -364,8 +365,6 @@ def test_resume_takes_the_options_of_the_run_and_never_starts_a_new_one(tmp_path
 
 
 def test_continuing_a_strangers_run_imports_nothing_that_its_folder_names(runs, tmp_path, capsys, monkeypatch):
-    import shutil
-
     (tmp_path / "not_to_be_imported.py").write_text("raise SystemExit('imported')\n")
     monkeypatch.syspath_prepend(tmp_path)
     run = tmp_path / "run"
@@ -405,11 +404,11 @@ def test_numbers_out_of_range_are_refused_before_any_work(option, tmp_path, caps
 
 
 @pytest.mark.parametrize("change", [{"width": "8"}, {"width": 10**8}, {"steps": None}, {"divergence": 5}, {"new": 1}])
-def test_a_checkpoint_whose_description_makes_no_sense_is_refused(change, tmp_path, capsys):
+def test_a_checkpoint_whose_description_makes_no_sense_is_refused(change, runs, tmp_path, capsys):
     from pushforward.training import checkpoint
 
     run = tmp_path / "run"
-    call(capsys, *SMALL, "--run", run)
+    shutil.copytree(runs / "points", run)
     saved = checkpoint.load(run / "checkpoints" / "last")
     described = saved.run | {"arguments": saved.run["arguments"] | change}
     checkpoint.save(run / "checkpoints" / "last", saved.weights, saved.resume or {}, described)

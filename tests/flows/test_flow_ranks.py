@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import together
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
 
 
 def run(out: Path, processes: int) -> dict[str, tuple[list[list[float]], float]]:
-    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
-    done = subprocess.run(
-        [sys.executable, *launch, str(WORKER), str(out)],
-        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    together(WORKER, processes, out)
     return json.loads(out.read_text())
 
 

@@ -1,6 +1,7 @@
 """Particles in float64 on as many processes as there are; the first writes where they are and what was logged."""
 
 import gc
+import os
 import sys
 from copy import deepcopy
 from functools import partial
@@ -71,6 +72,7 @@ def main(out: Path, case: str) -> None:
         gc.collect()  # what still holds the group's threads would end them too late, and the process with them
         distributed.barrier()
         distributed.destroy_process_group()
+        os._exit(0)  # threads of a process group may abort an interpreter that takes its time to end
 
 
 def work(out: Path, case: str, placement: Placement) -> None:

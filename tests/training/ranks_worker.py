@@ -1,5 +1,6 @@
 """Twenty steps of VGrow in float64 on as many processes as there are; the first writes the weights."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,7 @@ def main(out: Path, pool: int, moves: int, classes: int) -> None:
     if placement.world > 1:
         distributed.barrier()
         distributed.destroy_process_group()
+        os._exit(0)  # threads of a process group may abort an interpreter that takes its time to end
 
 
 if __name__ == "__main__":

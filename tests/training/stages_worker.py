@@ -1,6 +1,7 @@
 """Stages with growth, and a pupil of particles, on as many processes as there are: whole, and cut off at each step."""
 
 import gc
+import os
 import sys
 from copy import deepcopy
 from pathlib import Path
@@ -73,6 +74,7 @@ def main(out: Path, case: str) -> None:
         del method, first, again  # what still holds the group would end it too late
         gc.collect()
         sharing.leave()
+        os._exit(0)  # threads of a process group may abort an interpreter that takes its time to end
 
 
 if __name__ == "__main__":

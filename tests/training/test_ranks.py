@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import together
 
 from pushforward.training import checkpoint
 
@@ -18,14 +19,7 @@ SLOW = "alpha", "classes", "mmd", "sinkhorn"
 
 
 def run(out: Path, processes: int, *arguments: int | str, worker: Path = WORKER) -> dict[str, torch.Tensor]:
-    front = [sys.executable]
-    if processes > 1:
-        front += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    done = subprocess.run(
-        [*front, str(worker), str(out), *map(str, arguments)],
-        capture_output=True, text=True, timeout=120, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    together(worker, processes, out, *arguments)
     return torch.load(out, weights_only=True)
 
 

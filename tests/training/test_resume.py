@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -92,7 +93,8 @@ def test_a_signal_saves_and_exits_and_the_run_can_be_continued(tmp_path, number,
 
 def test_a_run_whose_checkpoint_is_gone_is_refused_and_its_log_stays(tmp_path, capsys):
     folder, small = tmp_path / "run", ["--steps", "2", "--particles", "40", "--batch", "40", "--width", "8"]
-    words = ["train", "toy_particles", "--data", "toy:moons", *small, "--warmup", "1", "--run", str(folder)]
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(200, 2)))
+    words = ["train", "toy_particles", "--data", str(tmp_path / "x.npy"), *small, "--warmup", "1", "--run", str(folder)]
     with pytest.raises(SystemExit, match="0"):
         cli.main(words)
     log = (folder / "log.jsonl").read_text()

@@ -1,13 +1,11 @@
 """Many processes find what one finds: sums merge, shards are gathered, and every metric is the same to 1e-10."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import together
 
 from pushforward.metrics import RAW
 from pushforward.metrics.core import ranks
@@ -18,14 +16,7 @@ WORKER = Path(__file__).with_name("ranks_worker.py")
 
 
 def run(out: Path, processes: int) -> dict:
-    front = [sys.executable]
-    if processes > 1:
-        front += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*front, str(WORKER), str(out)], capture_output=True, text=True, timeout=300, env=environment, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    together(WORKER, processes, out)
     return json.loads(out.read_text())
 
 
