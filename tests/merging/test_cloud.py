@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
+from torch.optim import Adam
 
 from pushforward.divergences import JS_LIP, KL, KL_LIP, W1
 from pushforward.errors import UsageError
+from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.merging.cloud import How, transport_cloud
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, seeded, stream
+from pushforward.settings.groups import Bound
+from pushforward.training.learner import Learner
 
 QUICK = How(width=32, steps=40, updates=3, rate=5e-3, warmup=30)
 
@@ -37,6 +42,30 @@ def test_no_cell_is_faster_than_the_slope_nor_goes_further_than_its_moves_allow(
     moved = (way.x - q).norm(dim=1)
     assert bool((moved <= way.length * 1.001).all())
     assert float(way.length.max()) <= QUICK.step * len(way.kinetic) * 1.001
+
+
+@pytest.mark.parametrize("slope", [0.25, 0.5])
+def test_under_a_penalty_too_no_cell_is_ever_faster_than_the_slope(slope):
+    noise = Noise(1)
+    p, q = noise.normal(200, 3), noise.normal(200, 3) + 3.0
+    hasty = replace(QUICK, critic="penalty", lipschitz=slope, steps=3, rate=0.2, warmup=0, settle=0.0)
+    way = transport_cloud(q, p, hasty)
+    assert way.certificate > slope  # the net itself is steeper: it is the speed that is held
+    assert not way.certified
+    assert float(way.speed.max()) <= slope * (1 + 1e-5)
+    assert max(way.kinetic) <= 0.5 * (1 + 1e-5)
+    assert float(way.length.max()) <= hasty.step * len(way.kinetic) * (1 + 1e-5)
+
+
+def test_a_penalty_bounds_the_same_in_merges_as_in_flows():
+    noise = Noise(1)
+    p, q = noise.normal(50, 2), noise.normal(50, 2) + 3.0
+    how = replace(QUICK, critic="penalty", lipschitz=0.5, steps=1, updates=1, warmup=0, settle=0.0)
+    with seeded(0):
+        critic = Learner(bounded_critic(2, 0.5, how.width, 3, "penalty"), partial(Adam, lr=how.rate, betas=(0.5, 0.9)))
+    flow = bounded_flow(critic, KL_LIP, slope=0.5, steps=1, bound=Bound("penalty"), rng=stream(0, "train"))
+    moved = q + how.step / 0.5 * flow.velocity(q, p)(q)
+    torch.testing.assert_close(transport_cloud(q, p, how).x, moved)
 
 
 def test_far_away_all_cells_travel_at_full_speed():

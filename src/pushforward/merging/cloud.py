@@ -20,15 +20,15 @@ from torch import Tensor
 from torch.optim import Adam
 
 from pushforward.divergences import Divergence, locate
-from pushforward.dynamics.velocity import Ascent
+from pushforward.dynamics.velocity import Ascent, limited
 from pushforward.errors import TrainingError, UsageError
 from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
 from pushforward.nets import lipschitz as nets
-from pushforward.objectives.penalties import lipschitz as penalty
 from pushforward.randomness import Noise, seeded, stream
+from pushforward.settings.groups import Bound
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Labels, Samples
 
@@ -45,7 +45,8 @@ class How:
         divergence: A Lipschitz-regularised divergence by its name without the ending, kl, js, alpha(2), w1, or any
             other constant of `pushforward.divergences`.
         lipschitz: Largest slope L of the critic, and so largest speed.
-        critic: "bjorck", a slope bounded by construction, or "penalty", a softplus perceptron with a one-sided penalty.
+        critic: "bjorck", a slope bounded by construction, or "penalty", a softplus perceptron with a one-sided penalty
+            beside a limit on the speed.
         width: Units of the critic's three hidden layers.
         rate: Learning rate of the critic.
         updates: Updates of the critic between two moves.
@@ -182,13 +183,13 @@ def transport_cloud(
         raise TrainingError(
             f"the cells flew off in {len(kinetic)} moves of step {how.step:g}: make step or rate smaller"
         )
-    v = _velocity(flow, cloud.particles, cloud.labels)
+    steep = _ascent(flow, cloud.particles, cloud.labels)
     certified = how.critic == "bjorck"
-    bound = nets.certificate(flow.critic.net) if certified else float(v.norm(dim=1).max())
+    bound = nets.certificate(flow.critic.net) if certified else float(steep.norm(dim=1).max())
     return Way(
         cloud.particles,
         cloud.accounts.path,
-        v.norm(dim=1),
+        limited(steep, flow.limit)[0].norm(dim=1),
         torch.stack(divergence).tolist(),
         torch.stack(kinetic).tolist(),
         bound,
@@ -197,8 +198,8 @@ def transport_cloud(
     )
 
 
-def _velocity(flow: CriticFlow, x: Samples, labels: Labels | None, block: int = 2**18) -> Samples:
-    """The velocity of the critic as it is, block by block."""
+def _ascent(flow: CriticFlow, x: Samples, labels: Labels | None, block: int = 2**18) -> Samples:
+    """The velocity of the critic as it is, block by block, before its speed is limited."""
     parts = []
     for k in range(0, len(x), block):
         rows = slice(k, k + block)
@@ -210,11 +211,8 @@ def _flow(dim: int, classes: int, how: How, noise: Noise, seed: int) -> CriticFl
     with seeded(seed):
         net = bounded_critic(dim, how.lipschitz, how.width, 3, how.critic, classes=classes)
     critic = Learner(net, partial(Adam, lr=how.rate, betas=(0.5, 0.9)))
-    if how.critic == "bjorck":
-        return bounded_flow(critic, how.law(), slope=how.lipschitz, steps=how.updates)
-    # Softer than the penalty of `bounded_flow`, without its limit on the speed: cells move as they always have.
-    penalties = (partial(penalty, slope=how.lipschitz, rng=noise),)
-    return CriticFlow(critic, how.law(), penalties=penalties, steps=how.updates)
+    bound = Bound(how.critic)
+    return bounded_flow(critic, how.law(), slope=how.lipschitz, steps=how.updates, bound=bound, rng=noise)
 
 
 def _shown(p: Samples, batch: int, noise: Noise, labels: tuple[Labels, Labels] | None) -> Iterator[Batch]:
