@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from pushforward import guests
 from pushforward.data.compare.pairs import Pair, as_pair, read_pair
+from pushforward.densities.rows import RowDensities
 from pushforward.errors import UsageError
 from pushforward.metrics.core.features import RAW, Features, fingerprint, of_module
 from pushforward.metrics.core.result import Report
@@ -165,7 +166,7 @@ def measure_pair(
         pair.fake, pair.real, train=pair.train, features=chosen.features, metrics=metrics,
         **_centres(pair), names=pair.names, seed=settings.seed, permutations=settings.permutations,
         max_n=settings.max_n, draws=draws, split=title, budget=settings.bytes, watch=watch, together=together,
-        densities=pair.densities,
+        densities=_densities(pair, metrics),
         notes=[note for note in notes if not note.startswith(DOUBT)],
     )  # fmt: skip
     doubts = [note.removeprefix(DOUBT) for note in notes if note.startswith(DOUBT)]
@@ -173,6 +174,15 @@ def measure_pair(
 
 
 DOUBT = "warning: "
+
+
+def _densities(pair: Pair, metrics: Sequence[Part] | Mapping[str, Metric] | None) -> RowDensities | None:
+    """The model's log densities, only where something is measured that needs them: they may cost more than all else."""
+    if pair.densities is None or isinstance(metrics, Mapping):
+        return None
+    if metrics is not None and not any("density" in part.needs for part in metrics):
+        return None
+    return pair.densities()
 
 
 def _centres(pair: Pair) -> dict[str, Any]:

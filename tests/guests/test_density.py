@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,21 @@ def test_a_number_of_a_guest_that_is_not_finite_names_the_guests_remedy(run, tmp
     assert code == 1
     assert "surprise is" in err
     assert "lower --rate" in err
+
+
+@pytest.mark.parametrize(("metrics", "asks"), [("mmd", False), ("tests", False), ("mmd,nll", True), ("default", True)])
+def test_a_density_is_computed_only_where_a_likelihood_is_measured(run, metrics, asks, monkeypatch, capsys):
+    guest, rows = sys.modules["density"], list[int]()
+    answer = guest.Fit.log_prob
+
+    def counting(self, x, labels=None):
+        rows.append(len(x))
+        return answer(self, x, labels)
+
+    monkeypatch.setattr(guest.Fit, "log_prob", counting)
+    code, _, err = call(capsys, "evaluate", run, "--metrics", metrics, "--permutations", 19, *LEAVE)
+    assert code == 0, err
+    assert sum(rows) == (1500 if asks else 0)  # every held-out and every training row, once
 
 
 def test_gates_take_the_likelihood_and_files_have_none(run, tmp_path, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,16 +143,14 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
         fake, real, train = (torch.from_numpy(np.asarray(data.decode(part))) for part in (fake, real, train))
     elif data.kind == "points":
         split = f"{split}; every column in its standard deviations"
-    known = _densities(experiment, x.device)
+    method = experiment.method
+    known = partial(_densities, experiment, method, x.device) if able(method, Likely) else None
     return Pair(fake, real, train, data.kind, (), False, (), data.mixture, densities=known), split, draws
 
 
-def _densities(experiment: Experiment, device: torch.device) -> RowDensities | None:
-    """Log densities of a run's model at held-out and training rows, in data units; None where it answers for none."""
-    method, data = experiment.method, experiment.data
-    if not able(method, Likely):
-        return None
-    likely = method
+def _densities(experiment: Experiment, likely: Likely, device: torch.device) -> RowDensities:
+    """Log densities of a run's model at held-out and training rows, in data units."""
+    data = experiment.data
 
     def at(x: Tensor, labels: Tensor | None) -> Tensor:
         known = labels if experiment.conditional else None

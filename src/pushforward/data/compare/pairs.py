@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,7 @@ class Pair:
         mixture: The density that the real samples were drawn from, where it is known.
         scale: Of a table, the standard deviation of each column of real, (d,) float64, and 1 for the levels of a
             category, which marks them: their distance of 1 is meant in standard deviations. Else None.
-        densities: The model's log densities at rows of the data, where it answers for them.
+        densities: Computes the model's log densities at rows of the data, where it answers for them.
     """
 
     fake: Tensor
@@ -60,7 +60,7 @@ class Pair:
     notes: tuple[str, ...]
     mixture: Mixture | None = None
     scale: Tensor | None = None
-    densities: RowDensities | None = None
+    densities: Callable[[], RowDensities] | None = None
 
 
 def read_pair(
