@@ -22,6 +22,7 @@ from pushforward.metrics.core.result import Report
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.pictures import write_samples
+from pushforward.progress import Bar
 from pushforward.recipes.parts.checks import arguments_of
 from pushforward.report import write_report
 from pushforward.settings.options import checked, options_of
@@ -207,26 +208,13 @@ def _watch(run: Run, stop: Stop, minutes: float | None) -> None:
                 done = f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s"
                 say.print(f"{done}, {_short(progress, run.terms)}")
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn(run.description["recipe"]),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[numbers]}"),
-    )
-    with Bar(*columns, console=say) as bar:
-        task = bar.add_task("", total=run.experiment.steps, completed=run.step, numbers="")
+    with Bar(say, run.description["recipe"], run.experiment.steps, done=run.step) as bar:
         shown = 0.0
         for progress in run.advance(stop, minutes):
             if progress.seconds - shown > 0.2 or progress.step == progress.steps:
                 shown = progress.seconds
-                bar.update(task, completed=progress.step, numbers=_short(progress, run.terms))
-        bar.update(task, completed=run.step)
+                bar.move(progress.step, _short(progress, run.terms))
+        bar.move(run.step)
 
 
 def _short(progress: Progress, terms: Mapping[str, Term]) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self, final
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from pushforward.commands.console import say
+from pushforward.progress import Bar
 
 __all__ = ["Watching"]
 
@@ -23,10 +22,8 @@ class Watching:
     """
 
     def __init__(self, quiet: bool = False) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self.quiet = quiet
-        self.bar = Progress(*columns, console=say, transient=True, disable=quiet or not say.is_terminal)
-        self.task = self.bar.add_task("reading", total=1.0, start=False)
+        self.bar = Bar(say, "reading", shown=say.is_terminal and not quiet)
 
     def __enter__(self) -> Self:
         """Start the bar."""
@@ -41,13 +38,13 @@ class Watching:
 
     def begin(self, name: str, seconds: float) -> None:
         """A part begins; about so many seconds are expected."""
-        self.bar.reset(self.task, description=name, total=1.0)
+        self.bar.begin(name)
         if seconds >= LONG and not self.quiet:
             say.print(f"{name}: about {_span(seconds)}; to leave it out, name other --metrics")
 
     def tick(self, fraction: float) -> None:
         """So much of the part is done."""
-        self.bar.update(self.task, completed=fraction)
+        self.bar.move(fraction)
 
 
 def _span(seconds: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -13,13 +13,11 @@ from sklearn.utils.validation import validate_data
 
 from pushforward.data.units import Array
 from pushforward.parallel.placement import Placement
+from pushforward.progress import Bar
 from pushforward.randomness import seeded
 from pushforward.terms import TERMS, Term
 from pushforward.training.loop import checked
 from pushforward.types import Logs
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 __all__ = ["Seed", "build", "find", "follow", "seed_of", "validated"]
 
@@ -70,20 +68,16 @@ def follow(steps: Iterator[Logs], count: int, verbose: bool, terms: Mapping[str,
         TrainingError: If a number is no longer finite: names the step, the term and a remedy.
     """
     every = max(1, count // LOOKS)
-    with _bar() if verbose else nullcontext() as bar:
-        task = bar.add_task("", total=count) if bar else None
+    with _bar(count) if verbose else nullcontext() as bar:
         for k, logs in zip(range(1, count + 1), steps):
             if k % every and k < count:
                 continue
             numbers = checked(logs, k, terms)
-            if bar and task is not None:
-                shown = "  ".join(f"{term} {value:.3g}" for term, value in numbers.items())
-                bar.update(task, completed=k, description=shown)
+            if bar:
+                bar.move(k, "  ".join(f"{term} {value:.3g}" for term, value in numbers.items()))
 
 
-def _bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _bar(count: int) -> Bar:
+    from rich.console import Console  # a fit without a bar loads no rich
 
-    shown: list[Any] = [BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}")]
-    return Progress(*shown, console=Console(stderr=True))
+    return Bar(Console(stderr=True), total=count)
