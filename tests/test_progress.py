@@ -52,12 +52,12 @@ def test_a_bar_of_parts_has_no_count_and_goes(screen):
 def test_each_part_starts_at_nothing(screen):
     with Bar(screen, "reading") as bar:
         bar.begin("one")
-        bar.move(1.0, "of one")
+        bar.move(1.0)
         screen.file.seek(screen.file.truncate(0))
         bar.begin("two")
     seen = screen.file.getvalue()
     assert "two" in seen
-    assert "of one" not in seen
+    assert "one" not in seen
     assert "left -:--:--" in seen
 
 
@@ -67,6 +67,15 @@ def test_names_and_numbers_are_shown_as_they_stand(screen):
     (line,) = lines(screen)
     assert line.startswith("mine:[bold] ")
     assert line.endswith("gap[0] 1 [/x]")
+
+
+def test_many_numbers_on_a_narrow_screen_leave_count_and_times_whole(screen):
+    screen.width = 80
+    with Bar(screen, "a_recipe_of_mine", 2000) as bar:
+        bar.move(2000, "  ".join(f"number_{k} 0.125" for k in range(9)))
+    (line,) = lines(screen)
+    assert re.fullmatch(r"a_recipe_of_mine ━{8,} 2000/2000 0:00:0\d left 0:00:00 number_0 0\.1.*…", line)
+    assert len(line) <= 80
 
 
 @pytest.mark.parametrize("total", [None, 3])

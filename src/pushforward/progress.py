@@ -2,7 +2,8 @@
 
     vgrow_digits ━━━━━━━━━╸━━━━━━ 1200/2000 0:00:41 left 0:00:27 divergence 0.312
 
-What does not apply is left out: a fit has no name, a part of an evaluation no count. Loading this module loads no rich.
+What does not apply is left out: a fit has no name, a part of an evaluation neither count nor numbers. Loading this
+module loads no rich.
 """
 
 from __future__ import annotations
@@ -33,22 +34,20 @@ class Bar:
         self, console: Console, name: str = "", total: int | None = None, *, done: int = 0, shown: bool = True
     ) -> None:
         from rich import progress as rich
+        from rich.table import Column
 
-        parts = total is None
         words = partial(rich.TextColumn, markup=False)  # names and numbers may have brackets
-        columns = (
-            *([words("{task.description}")] if name else ()),
-            rich.BarColumn(),
-            *(() if parts else [rich.MofNCompleteColumn()]),
-            rich.TimeElapsedColumn(),
-            words("left"),
-            rich.TimeRemainingColumn(),
-            words("{task.fields[numbers]}"),
-        )
-        self._bar = rich.Progress(*columns, console=console, transient=parts, disable=not shown)
-        self._task = self._bar.add_task(
-            name, start=not parts, total=1.0 if parts else total, completed=done, numbers=""
-        )
+        head = [words("{task.description}")] if name else []
+        times = [rich.TimeElapsedColumn(), words("left"), rich.TimeRemainingColumn()]
+        if total is None:
+            columns = (*head, rich.BarColumn(), *times)
+        else:  # bar and numbers share the room that is left, so that many numbers do not push out count and times
+            bar = rich.BarColumn(None, table_column=Column(ratio=1))
+            numbers = words("{task.fields[numbers]}", table_column=Column(ratio=2, no_wrap=True))
+            columns = (*head, bar, rich.MofNCompleteColumn(), *times, numbers)
+        stays = total is not None
+        self._bar = rich.Progress(*columns, console=console, expand=stays, transient=not stays, disable=not shown)
+        self._task = self._bar.add_task(name, start=stays, total=total if stays else 1.0, completed=done, numbers="")
 
     def __enter__(self) -> Self:
         """Start drawing."""
@@ -71,10 +70,10 @@ class Bar:
 
     def begin(self, name: str) -> None:
         """A part begins: none of it is done, and its time starts."""
-        self._bar.reset(self._task, description=name, numbers="")
+        self._bar.reset(self._task, description=name)
 
     def move(self, done: float, numbers: str | None = None) -> None:
-        """So many steps, or so much of the part, are done; numbers to show beside it stay where none are given."""
+        """So many steps, or so much of the part, are done; of steps, the numbers beside them stay until others come."""
         self._bar.update(self._task, completed=done)
         if numbers is not None:
             self._bar.update(self._task, numbers=numbers)
