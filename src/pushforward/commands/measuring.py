@@ -139,7 +139,7 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
         f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
     )
     fake, real, train = x.cpu(), data.test, data.train
-    if data.kind == "points" and data.name.startswith("toy:"):
+    if data.kind == "points" and data.one_unit:
         fake, real, train = (torch.from_numpy(np.asarray(data.decode(part))) for part in (fake, real, train))
     elif data.kind == "points":
         split = f"{split}; every column in its standard deviations"

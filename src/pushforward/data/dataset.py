@@ -18,12 +18,15 @@ __all__ = [
     "MIN_TRAIN",
     "Dataset",
     "Kind",
+    "Network",
     "Split",
     "fingerprint",
     "split",
 ]
 
 Kind = Literal["points", "images"]
+Network = Literal["digits8"]
+"""Feature networks that come with the library and were made for one data set."""
 
 MIN_ROWS = 10  # rows a source must bring before it is split
 MIN_TRAIN = 5  # rows that must be left to train on
@@ -69,6 +72,9 @@ class Dataset:
         split: How the rows were divided.
         columns: Names of the columns of a table, else empty.
         classes: Names of the labels, else None.
+        one_unit: Whether all columns of points share one unit, as those of toys do: distances are then told in data
+            units, else in standard deviations.
+        network: The bundled feature network that was made for these images, which judges them unless another is named.
     """
 
     name: str
@@ -83,6 +89,8 @@ class Dataset:
     split: Split
     columns: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
+    one_unit: bool = False
+    network: Network | None = None
 
     @property
     def event(self) -> tuple[int, ...]:

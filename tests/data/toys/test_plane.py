@@ -97,6 +97,7 @@ def test_a_loaded_toy_is_centred_and_scaled_by_one_number(name):
     torch.testing.assert_close(data.encode(back), data.train)
     ratio = np.linalg.norm(back[1:] - back[:1], axis=1) / (data.train[1:] - data.train[:1]).norm(dim=1).numpy()
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-3)
+    assert data.one_unit  # which is what that says of its columns
 
 
 def test_a_loaded_mixture_keeps_its_density_in_data_units_and_its_components():

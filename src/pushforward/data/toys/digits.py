@@ -1,5 +1,7 @@
 """The handwritten digits that come with scikit-learn."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from pushforward.data.assemble import assemble
@@ -35,6 +37,7 @@ def digits(
     levels = (pixels.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.float32)
     keep = chosen(len(levels), limit, seed)
     raw = Raw("digits", "images", levels[keep], labels=numbers[keep])
-    return assemble(
+    found = assemble(
         raw, "digits", seed=seed, test_fraction=test_fraction, side=side, channels=channels, usual_fraction=1 / 3
     )
+    return replace(found, network="digits8")

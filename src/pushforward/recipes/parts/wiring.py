@@ -139,8 +139,8 @@ def counted(data: Dataset, classes: Classes) -> int:
 
 
 def judge(name: str, images: Dataset) -> Features | None:
-    """The feature network that judges images: `digits8` for digits, None for the pixels themselves."""
-    if name == "digits8" or (name == "auto" and images.name == "digits"):
+    """The feature network that judges images: by default the one that was made for them; None for pixels themselves."""
+    if name == "digits8" or (name == "auto" and images.network == "digits8"):
         return digits8()
     return None
 

@@ -1,0 +1,61 @@
+"""What a run's numbers are told in: the data set says it, and its name says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from pushforward.commands.measuring import measure_run
+from pushforward.data import Batches, Dataset
+from pushforward.data.toys import plane
+from pushforward.data.toys.digits import digits
+from pushforward.metrics.networks.digits8 import digits8
+from pushforward.randomness import Noise
+from pushforward.recipes.parts.wiring import judge
+from pushforward.training.experiment import Experiment
+from pushforward.types import Batch, Labels, Logs, Randomness, Samples
+
+SCALE = 40.0
+
+
+@dataclass
+class Normal:
+    """Samples of the standard normal law, in model units."""
+
+    dim: int
+
+    def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
+        yield from ()
+
+    def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
+        return (rng or Noise(0)).normal(n, self.dim)
+
+
+def distance(data: Dataset, folder: Path) -> float:
+    """Sliced W2 of the normal law to the data, as a run's evaluation tells it."""
+    experiment = Experiment(Normal(2), Batches(data.train, 8), data, 1)
+    return measure_run(folder, "last", experiment, 0)["sliced_w2"].value
+
+
+@pytest.mark.parametrize("name", ["toy:corners", "corners.npy"])
+def test_distances_are_in_data_units_where_the_data_say_that_columns_share_one(name, tmp_path):
+    corners = plane.load("gaussians4", n_train=400, n_test=200)
+    wide = replace(corners, name=name, decode=lambda x: corners.decode(x) * SCALE, mixture=None)
+    own = distance(replace(wide, one_unit=False), tmp_path)
+    told = distance(wide, tmp_path)
+    length = float(abs(wide.decode(corners.train[1:2]) - wide.decode(corners.train[:1])).max())
+    unit = length / float((corners.train[1] - corners.train[0]).abs().max())
+    assert told == pytest.approx(own * unit, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["digits", "my/pictures"])
+def test_images_are_judged_by_the_network_that_they_bring(name):
+    found = replace(digits(limit=50), name=name)
+    seen = judge("auto", found)
+    assert seen is not None
+    assert seen.id == digits8().id
+    assert judge("auto", replace(found, network=None)) is None
+    assert judge("raw", found) is None
