@@ -35,14 +35,17 @@ __all__ = [
     "Method",
     "Penalty",
     "Place",
+    "Placeable",
     "Randomness",
     "Records",
     "Replayable",
     "Restores",
+    "Resumable",
     "Samples",
     "Scalar",
     "Schedule",
     "Scores",
+    "Shared",
     "Sourced",
     "Staged",
     "Stops",
@@ -269,6 +272,34 @@ class Restores(Protocol):
     """
 
     def restore(self, step: int) -> None: ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A random source or a stream: its state is a dictionary of numbers and tensors."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class Placeable(Protocol):
+    """Anything that wants to know its device and rank: `place` is given a `pushforward.parallel.placement.Placement`."""
+
+    def place(self, placement: Any) -> None: ...
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A method whose rows are shared out to several processes."""
+
+    def shard(self) -> None:
+        """Keep this process's share of the rows."""
+        ...
+
+    def shared(self, name: str) -> bool:
+        """Whether the tensor of this dotted name holds such rows."""
+        ...
 
 
 @runtime_checkable

@@ -90,7 +90,7 @@ class ParticleFlow(BaseEstimator):
     Attributes:
         particles_: Where the particles ended, (n, d), in data units; row i started as row i of the source.
         labels_: Their classes (n,), or None.
-        tracers_: Where the tracers points ended, or None.
+        tracers_: Where the tracers ended, or None.
         history_: Numbers of each step by name, each (steps,): divergence, kinetic, path, slope, certificate, ess, held.
         stopped_: Why it stopped before the last step; empty if it did not.
         n_iter_: Steps done.

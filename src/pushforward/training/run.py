@@ -27,8 +27,8 @@ from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import terms_of
 from pushforward.training.loop import train
-from pushforward.training.state import Placeable, load_state, place, restore, resume_state, weights
-from pushforward.types import HasParticles, Staged, Stops, able
+from pushforward.training.state import load_state, place, restore, resume_state, weights
+from pushforward.types import HasParticles, Placeable, Staged, Stops, able
 
 __all__ = ["Progress", "Run", "Status", "Stop", "open_run", "same_data"]
 
@@ -101,7 +101,7 @@ class Run:
         self.every_save = self.every_save or max(1, steps // 20)
         self.terms = terms_of(self.experiment.method)
         place(self.experiment.method, self.placement)
-        if isinstance(self.experiment.batches, Placeable):
+        if able(self.experiment.batches, Placeable):
             self.experiment.batches.place(self.placement)
 
     @property

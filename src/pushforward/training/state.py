@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,12 +15,9 @@ from torch import Tensor
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.training.learner import Learner
-from pushforward.types import Restores, able
+from pushforward.types import Placeable, Restores, Resumable, Shared, able
 
 __all__ = [
-    "Placeable",
-    "Resumable",
-    "Shared",
     "changing",
     "load_state",
     "members",
@@ -31,31 +28,6 @@ __all__ = [
     "reunite",
     "weights",
 ]
-
-
-@runtime_checkable
-class Resumable(Protocol):
-    """A random source or a stream: its state is a dictionary of numbers and tensors."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-@runtime_checkable
-class Placeable(Protocol):
-    """Anything that wants to know its device and rank."""
-
-    def place(self, placement: Placement) -> None: ...
-
-
-@runtime_checkable
-class Shared(Protocol):
-    """A method whose rows are shared out to several processes."""
-
-    def shard(self) -> None: ...
-    def shared(self, name: str) -> bool:
-        """Whether the tensor of this dotted name holds such rows."""
-        ...
 
 
 def parts(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Any]]:
@@ -95,7 +67,7 @@ def _nodes(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[
     elif isinstance(root, partial):
         children = [*enumerate(root.args), *root.keywords.items()]
     else:
-        if isinstance(root, Resumable):
+        if able(root, Resumable):
             seen.add(id(root))
             yield name, root
         return
@@ -106,7 +78,7 @@ def _nodes(root: Any, name: str = "", seen: set[int] | None = None) -> Iterator[
 def place(root: Any, placement: Placement) -> None:
     """Tell every part of a method where it lives, and move its tensors there."""
     _place(root, placement, ())
-    if placement.world > 1 and isinstance(root, Shared):
+    if placement.world > 1 and able(root, Shared):
         root.shard()
 
 
@@ -115,7 +87,7 @@ def _place(root: Any, placement: Placement, known: Sequence[Any]) -> None:
     for name, node in [(name, node) for name, node in _nodes(root) if id(node) not in placed]:
         if isinstance(node, Tensor):
             _assign(root, name, node.to(placement.device))
-        elif isinstance(node, Placeable):
+        elif able(node, Placeable):
             node.place(placement)
 
 
@@ -151,7 +123,7 @@ def restore(root: Any, step: int, tensors: dict[str, Tensor]) -> None:
 
 def reunite(root: Any) -> None:
     """Give every process all the rows that they shared; every process must call this."""
-    if sharing.world() > 1 and isinstance(root, Shared):
+    if sharing.world() > 1 and able(root, Shared):
         for name, part in list(parts(root)):
             if root.shared(name):
                 _assign(root, name, sharing.all_rows(part))
@@ -168,7 +140,7 @@ def weights(root: Any) -> dict[str, Tensor]:
             tensors |= {f"{name}.{key}": value for key, value in part.weights().items()}
         elif isinstance(part, Tensor):
             tensors[name] = part
-    if sharing.world() > 1 and isinstance(root, Shared):
+    if sharing.world() > 1 and able(root, Shared):
         tensors |= {name: sharing.all_rows(tensor) for name, tensor in tensors.items() if root.shared(name)}
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
@@ -191,7 +163,7 @@ def load_state(root: Any, tensors: dict[str, Tensor], state: dict[str, Any] | No
         ValueError: If a tensor is missing, has another shape, or belongs nowhere.
     """
     left = dict(tensors)
-    if sharing.world() > 1 and isinstance(root, Shared):
+    if sharing.world() > 1 and able(root, Shared):
         left |= {name: sharing.own_rows(tensor) for name, tensor in left.items() if root.shared(name)}
     for name, part in list(parts(root)):
         if isinstance(part, Learner):

@@ -164,7 +164,7 @@ def test_particles_without_classes_give_none_of_a_class():
 def test_classes_are_needed_on_both_sides():
     with pytest.raises(UsageError, match="the batches carry none"):
         go(conditional_method(), 1, two_classes()[0])
-    with pytest.raises(UsageError, match="tracers points"):
+    with pytest.raises(UsageError, match="the tracers, or to neither"):
         conditional_method(tracers=torch.zeros(2, 2))
     with pytest.raises(UsageError, match="of class 1"):
         conditional_method().sample(40, Noise(0), torch.ones(40, dtype=torch.int64))

@@ -21,8 +21,7 @@ from pushforward.methods.sources import Latent, generate
 from pushforward.parallel import sharing
 from pushforward.training.learner import Learner
 from pushforward.training.stages import Stage, Stages
-from pushforward.training.state import Shared
-from pushforward.types import Batch, Labels, Logs, Method, Randomness, Restores, Samples, Transports, able
+from pushforward.types import Batch, Labels, Logs, Method, Randomness, Restores, Samples, Shared, Transports, able
 
 __all__ = ["Distilled", "pairs"]
 
@@ -118,13 +117,13 @@ class Distilled:
 
     def shard(self) -> None:
         """Keep this process's share of the teacher's particles; the pairs are whole everywhere."""
-        if isinstance(self.teacher, Shared):
+        if able(self.teacher, Shared):
             self.teacher.shard()
 
     def shared(self, name: str) -> bool:
         """Whether the tensor of this dotted name is one of the teacher's that is shared out."""
         within = name.removeprefix("teacher.")
-        return within != name and isinstance(self.teacher, Shared) and self.teacher.shared(within)
+        return within != name and able(self.teacher, Shared) and self.teacher.shared(within)
 
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event): new source points through the generator's average."""

@@ -24,7 +24,6 @@ from pushforward.codecs.processing import steepness
 from pushforward.errors import UsageError
 from pushforward.parallel import sharing
 from pushforward.training.stages import Stage, Stages
-from pushforward.training.state import Shared
 from pushforward.types import (
     Batch,
     HasParticles,
@@ -35,6 +34,7 @@ from pushforward.types import (
     Records,
     Restores,
     Samples,
+    Shared,
     Sourced,
     Staged,
     Stops,
@@ -202,14 +202,14 @@ class InCodeSpace:
 
     def shard(self) -> None:
         """Keep this process's share of the particles, where several processes share the work."""
-        if isinstance(self.method, Shared):
+        if able(self.method, Shared):
             self.method.shard()
             self.starts = None if self.starts is None else sharing.own_rows(self.starts)
 
     def shared(self, name: str) -> bool:
         """Whether the tensor of this dotted name has a row for each particle, or for each of their starts."""
         within = name.removeprefix("method.")
-        return isinstance(self.method, Shared) and (name == "starts" or (within != name and self.method.shared(within)))
+        return able(self.method, Shared) and (name == "starts" or (within != name and self.method.shared(within)))
 
     def encode(self, x: Samples) -> Tensor:
         """Codes of samples, block by block, without a graph."""

@@ -130,7 +130,7 @@ class Particles:
         if self.record and not able(self.flow, Replayable):
             raise UsageError(f"record=True needs a flow with snapshot and replay; {type(self.flow).__name__} has none")
         if self.tracers is not None and (self.labels is None) != (self.tracer_labels is None):
-            raise UsageError("give classes to both the particles and the tracers points, or to neither")
+            raise UsageError("give classes to both the particles and the tracers, or to neither")
         self.accounts = Accounts(self.particles)
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
