@@ -157,9 +157,14 @@ def together(parsed: dict[str, ast.Module]) -> list[str]:
 
 
 def option_share(parsed: dict[str, ast.Module]) -> float:
-    """Lines of signatures and of `Args` sections by all lines, in the functions that return an `Experiment`."""
+    """Lines of signatures and of `Args` sections by all lines, in the recipes: functions that return an `Experiment`.
+
+    What recipes share, in `recipes.parts`, is none, though it may return one.
+    """
     options = total = 0
-    for _, node in _returning(parsed, "recipes", ("Experiment",)):
+    for module, node in _returning(parsed, "recipes", ("Experiment",)):
+        if module.startswith(f"{PACKAGE}.recipes.parts."):
+            continue
         options += node.body[0].lineno - node.lineno + len(_section(ast.get_docstring(node) or "", "Args:"))
         total += (node.end_lineno or node.lineno) - node.lineno + 1
     return options / total

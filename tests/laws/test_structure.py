@@ -56,6 +56,22 @@ def test_process_groups_are_known_to_one_room():
     assert structure.together(PARSED) == []
 
 
+def test_option_lines_are_signature_and_args_of_recipes_and_not_of_what_they_share():
+    recipe = '''def f(
+    *, steps: int = 1
+) -> Experiment:
+    """A recipe.
+
+    Args:
+        steps: Steps.
+    """
+    return 0
+'''
+    wired = "def experiment(a, b) -> Experiment:\n    return a"
+    share = structure.option_share(house(recipes__mine=recipe, recipes__parts__wiring=wired))
+    assert share == pytest.approx((3 + 2) / 9)
+
+
 def _found(words: str) -> structure.Table:
     (table,) = [table for table in TABLES if words in table.about]
     return table
@@ -70,6 +86,7 @@ def _found(words: str) -> structure.Table:
         "getattr",
         "point back up",
         "process groups",
+        "option lines",
         "one more metric",
         "one more term",
     ],

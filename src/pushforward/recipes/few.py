@@ -7,13 +7,13 @@ larger pays within minutes of CPU.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from pushforward.errors import UsageError
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Classes, Critic, Generator, Images, Loop, Pace, Rows
+from pushforward.settings.groups import Classes, Critic, Generator, ImageRows, Loop, Pace, Rows
 from pushforward.settings.options import Count, Layers, Number, Rate, Rounds, Weight
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["few_gan", "few_particles", "few_wgan_gp"]
 
+FEW = ImageRows(Rows("digits", 200), Classes(conditional=True))
+
 BETAS = (0.0, 0.9)  # of Adam, in every net here: the memory that WGAN-GP was published with
 
 
@@ -36,6 +38,7 @@ class Duel:
     """A critic against a generator of the same size.
 
     Attributes:
+        rate: Learning rate of the generator at the start.
         depth: Hidden layers of both.
         critic_rate: Learning rate of the critic at the start.
         rounds: Critic updates, each on fresh samples, for one of the generator.
@@ -47,15 +50,14 @@ class Duel:
     critic_rate: Rate
     rounds: Rounds
     slope: Weight
+    net: Generator = field(default=Generator(64, 256, 1e-3, 0.99))
     penalty: Weight = 10.0
 
 
 @recipe
 def few_particles(
     *,
-    rows: Rows = Rows("digits", 200),
-    classes: Classes = Classes(conditional=True),
-    images: Images = Images(),
+    given: ImageRows = FEW,
     critic: Critic = Critic(slope=0.5, width=256, depth=2, rate=2e-3, critic_steps=5),
     penalty: Weight = 10.0,
     loop: Loop = Loop(150, 200),
@@ -89,16 +91,16 @@ def few_particles(
     from pushforward.recipes.parts import wiring
     from pushforward.training.schedule import cosine
 
-    if source == "class" and not classes.conditional:
+    if source == "class" and not given.classes.conditional:
         raise UsageError(
             "--source class: particles without classes start from the law of all images; add --conditional"
         )
     psi, rng = locate(critic.divergence), stream(loop.seed, "train")
-    data = wiring.load(rows, classes, loop.seed, kind="images", images=images)
+    data = wiring.load_images(given, loop.seed)
     falling = cosine(loop.steps * critic.critic_steps, last=0.1)
-    net = _critic(data, wiring.counted(data, classes), critic, falling, loop.seed)
+    net = _critic(data, wiring.counted(data, given.classes), critic, falling, loop.seed)
     flow = CriticFlow(net, psi, penalties=_held(lipschitz, critic.slope, penalty, rng), steps=critic.critic_steps)
-    kept = wiring.shares(data.train_labels, particles) if classes.conditional else None
+    kept = wiring.shares(data.train_labels, particles) if given.classes.conditional else None
     own = data.train_labels if source == "class" else None
 
     def law(rng: Randomness, n: int, of: Tensor | None = None, wanted: Tensor | None = None) -> Samples:
@@ -117,19 +119,16 @@ def few_particles(
         labels=kept,
         diagnose=0,
     )
-    seen = wiring.judge(images.features, data)
-    return wiring.experiment(method, data, loop, conditional=classes.conditional, features=seen, threads=1)
+    seen = wiring.judge(given.images.features, data)
+    return wiring.experiment(method, data, loop, conditional=given.classes.conditional, features=seen, threads=1)
 
 
 @recipe
 def few_gan(
     *,
-    rows: Rows = Rows("digits", 200),
-    classes: Classes = Classes(conditional=True),
-    images: Images = Images(),
+    given: ImageRows = FEW,
     divergence: str = "KL_LIP",
     loop: Loop = Loop(4_000, 200),
-    net: Generator = Generator(64, 256, 1e-3, 0.99),
     duel: Duel = Duel(2, 2e-3, 1, 0.5),
 ) -> Experiment:
     """The GAN of the divergence and critic of `few_particles`, with the linear generator loss.
@@ -139,7 +138,6 @@ def few_gan(
 
     Args:
         divergence: KL_LIP, alpha_lip(A), W1, or another of `pushforward.divergences`.
-        rate: Learning rate of the generator at the start.
         slope: Slope L of the critic that is free, in scores per unit of distance between images in [-1, 1].
         penalty: Weight on slopes beyond it, in units of 1 / L^2.
     """
@@ -148,21 +146,18 @@ def few_gan(
     from pushforward.recipes.parts import wiring
 
     psi = locate(divergence)
-    data = wiring.load(rows, classes, loop.seed, kind="images", images=images)
-    method = _gan(data, classes, psi, partial(_held, lipschitz), loop, net, duel)
-    seen = wiring.judge(images.features, data)
-    return wiring.experiment(method, data, loop, conditional=classes.conditional, features=seen, threads=1)
+    data = wiring.load_images(given, loop.seed)
+    method = _gan(data, given.classes, psi, partial(_held, lipschitz), loop, duel)
+    seen = wiring.judge(given.images.features, data)
+    return wiring.experiment(method, data, loop, conditional=given.classes.conditional, features=seen, threads=1)
 
 
 @recipe
 def few_wgan_gp(
     *,
-    rows: Rows = Rows("digits", 200),
-    classes: Classes = Classes(conditional=True),
-    images: Images = Images(),
+    given: ImageRows = FEW,
     loop: Loop = Loop(1_200, 200),
-    net: Generator = Generator(64, 256, 1e-3, 0.98),
-    duel: Duel = Duel(2, 1e-3, 5, 1.0),
+    duel: Duel = Duel(2, 1e-3, 5, 1.0, Generator(64, 256, 1e-3, 0.98)),
 ) -> Experiment:
     """WGAN-GP, critic as in `few_particles`: W1's contrast, a two-sided penalty, five critic updates for one step.
 
@@ -170,7 +165,6 @@ def few_wgan_gp(
     samples, and still falling.
 
     Args:
-        rate: Learning rate of the generator at the start.
         slope: Slope L that the penalty asks for, in scores per unit of distance between images in [-1, 1].
         penalty: Weight on slopes other than it, in units of 1 / L^2.
 
@@ -181,10 +175,10 @@ def few_wgan_gp(
     from pushforward.objectives.penalties import gradient_penalty
     from pushforward.recipes.parts import wiring
 
-    data = wiring.load(rows, classes, loop.seed, kind="images", images=images)
-    method = _gan(data, classes, W1, partial(_held, gradient_penalty), loop, net, duel)
-    seen = wiring.judge(images.features, data)
-    return wiring.experiment(method, data, loop, conditional=classes.conditional, features=seen, threads=1)
+    data = wiring.load_images(given, loop.seed)
+    method = _gan(data, given.classes, W1, partial(_held, gradient_penalty), loop, duel)
+    seen = wiring.judge(given.images.features, data)
+    return wiring.experiment(method, data, loop, conditional=given.classes.conditional, features=seen, threads=1)
 
 
 def _gan(
@@ -193,7 +187,6 @@ def _gan(
     psi: Divergence,
     held: Callable[[float, float, Randomness], tuple[Penalty, ...]],
     loop: Loop,
-    net: Generator,
     duel: Duel,
 ) -> GAN:
     """A perceptron that generates, against the critic of `few_particles`; both rates fall to a twentieth."""
@@ -208,7 +201,7 @@ def _gan(
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine
 
-    k, rng = wiring.counted(data, classes), stream(loop.seed, "train")
+    k, rng, net = wiring.counted(data, classes), stream(loop.seed, "train"), duel.net
     with seeded(loop.seed, "generator"):
         g = mlp.generator(net.latent, data.event, width=net.width, depth=duel.depth, classes=k, output=nn.Tanh)
     generator = Learner(g, wiring.adam(net.rate, BETAS), ema=net.ema, schedule=cosine(loop.steps, last=0.05))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Classes, Coding, Critic, Images, Loop, Pace, Rows
+from pushforward.settings.groups import Classes, Coded, Coding, Critic, ImageRows, Images, Loop, Pace, Rows
 from pushforward.settings.options import Between, Count, File, Number, Weight
 
 if TYPE_CHECKING:
@@ -14,19 +14,15 @@ if TYPE_CHECKING:
 
 __all__ = ["digit_to_digit", "latent_particles", "toy_latent"]
 
+WIDE = Critic(width=64, critic_steps=5)
+
 
 @recipe
 def latent_particles(
     *,
-    rows: Rows = Rows("digits"),
-    classes: Classes = Classes(),
-    images: Images = Images(),
-    coding: Coding = Coding("pca:16", 2_000),
+    given: ImageRows = ImageRows(),
     codec_rows: Number | None = None,
-    critic: Critic = Critic(width=64, critic_steps=5),
-    loop: Loop = Loop(400, 500),
-    particles: Number = 1_000,
-    pace: Pace = Pace(0.5),
+    drive: Coded = Coded(Coding("pca:16", 2_000), WIDE, Loop(400, 500)),
     distil_steps: Count = 0,
 ) -> Experiment:
     """Particles that flow from normal codes to the data's codes, decoded. Expect readable digits in a minute.
@@ -38,11 +34,9 @@ def latent_particles(
     Args:
         limit: The flow sees at most so many rows.
         codec_rows: Rows that the codec sees, more than the flow if you like; those of the flow if not given.
-        particles: Number of particles.
         distil_steps: Regressions of a generator of codes on where the flow carried normal codes; 0 for none. They
             count on top of `steps`, and samples then come from the generator.
     """
-    from pushforward.flows.bounded import bounded_critic
     from pushforward.methods.adversarial.vgrow import clamp
     from pushforward.methods.latent.distilled import Distilled
     from pushforward.methods.latent.in_code_space import InCodeSpace
@@ -54,19 +48,19 @@ def latent_particles(
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine
 
-    whole = wiring.load(replace(rows, limit=None) if codec_rows else rows, classes, loop.seed, images=images)
+    coding, loop, rows, classes = drive.coding, drive.loop, given.rows, given.classes
+    whole = wiring.load(replace(rows, limit=None) if codec_rows else rows, classes, loop.seed, images=given.images)
     data, rng = codes.first(whole, rows.limit), stream(loop.seed, "train")
     seen = whole.train[: codec_rows or len(data.train)]
     coder, learning, lessons = codes.codec_of(coding, whole, seen, seed=loop.seed)
     size, k = codes.parse(coding.codec)[1], wiring.counted(data, classes)
     known, first = data.train_labels if classes.conditional else None, stream(loop.seed, "init", part="particles")
-    kept = None if known is None else known[first.integers(len(known), particles)]
+    kept = None if known is None else known[first.integers(len(known), drive.particles)]
     with seeded(loop.seed):
-        net = bounded_critic(size, critic.slope, critic.width, critic.depth, classes=k)
+        net = codes.critic_of(size, drive.critic, classes=k)
         generator = mlp.generator(size, size, width=256, classes=k)
-    flow = codes.flow_of(net, critic, loop.steps + pace.warmup)
-    start, normal = first.normal(particles, size), Normal(size)
-    moved = codes.particles_of(flow, start, rng, pace, loop.steps, source=normal, labels=kept)
+    start, normal = first.normal(drive.particles, size), Normal(size)
+    moved = codes.particles_of(codes.flow_of(net, drive), start, rng, drive, source=normal, labels=kept)
     method = moved
     if distil_steps:
         learner = Learner(generator, wiring.adam(2e-3, (0.9, 0.999)), schedule=cosine(distil_steps))
@@ -79,7 +73,7 @@ def latent_particles(
         data,
         replace(loop, steps=learning + loop.steps + distil_steps),
         conditional=classes.conditional,
-        features=wiring.judge(images.features, data) if pictures else None,
+        features=wiring.judge(given.images.features, data) if pictures else None,
         threads=1,
     )
 
@@ -90,12 +84,8 @@ def toy_latent(
     rows: Rows = Rows("toy:gaussians4"),
     dim: Annotated[int, Between(1, 10**5)] = 12,
     noise: Weight = 0.05,
-    coding: Coding = Coding("autoencoder:2", 1_500, 64, 3e-3),
-    critic: Critic = Critic(critic_steps=5),
+    drive: Coded = Coded(Coding("autoencoder:2", 1_500, 64, 3e-3), particles=500, pace=Pace(0.3)),
     compare: Literal["codes", "data"] = "codes",
-    loop: Loop = Loop(300, 500),
-    particles: Number = 500,
-    pace: Pace = Pace(0.3),
 ) -> Experiment:
     """A toy lifted to twelve numbers, learned through a code of two. Expect four even clusters in half a minute.
 
@@ -108,10 +98,8 @@ def toy_latent(
         noise: Standard deviation of noise in every direction, as a share of the points' scale.
         limit: Use at most so many rows, for the codec and the flow.
         compare: Where particles and data are compared: as codes, or as data.
-        particles: Number of particles.
     """
     from pushforward.data.toys.lift import lift
-    from pushforward.flows.bounded import bounded_critic
     from pushforward.flows.preconditioned import Pullback
     from pushforward.methods.latent.in_code_space import InCodeSpace
     from pushforward.methods.sources import Normal
@@ -119,16 +107,16 @@ def toy_latent(
     from pushforward.recipes.parts import coding as codes
     from pushforward.recipes.parts import wiring
 
-    seed = loop.seed
+    coding, loop, seed = drive.coding, drive.loop, drive.loop.seed
     points = lift(wiring.load(rows, seed=seed, kind="points"), dim, noise=noise, seed=seed)
     rng, size, encoded = stream(seed, "train"), codes.parse(coding.codec)[1], compare == "codes"
     coder, learning, lessons = codes.codec_of(coding, points, points.train, seed=seed)
     with seeded(seed):
-        net = bounded_critic(size if encoded else dim, critic.slope, critic.width, critic.depth)
-    found = codes.flow_of(net, critic, loop.steps + pace.warmup)
+        net = codes.critic_of(size if encoded else dim, drive.critic)
+    found = codes.flow_of(net, drive)
     flow = found if encoded else Pullback(found, coder.decode)
-    start = stream(seed, "init", part="particles").normal(particles, size)
-    method = codes.particles_of(flow, start, rng, pace, loop.steps, source=Normal(size))
+    start = stream(seed, "init", part="particles").normal(drive.particles, size)
+    method = codes.particles_of(flow, start, rng, drive, source=Normal(size))
     method = InCodeSpace(coder, method, learning, lessons, encoded=encoded)
     return wiring.experiment(method, points, replace(loop, steps=learning + loop.steps), threads=1)
 
@@ -141,11 +129,7 @@ def digit_to_digit(
     images: Images = Images(features="raw"),
     source: str = "2",
     target: str = "0",
-    coding: Coding = Coding("pca:16", 1_500),
-    critic: Critic = Critic(width=64, critic_steps=5),
-    loop: Loop = Loop(300, 1_000),
-    particles: Number = 1_000,
-    pace: Pace = Pace(0.5),
+    drive: Coded = Coded(critic=WIDE, loop=Loop(300, 1_000)),
 ) -> Experiment:
     """Images of one class that flow to those of another, in pixels (`--codec none`) or in code space.
 
@@ -165,7 +149,6 @@ def digit_to_digit(
     """
     import torch
 
-    from pushforward.flows.bounded import bounded_critic
     from pushforward.methods.adversarial.vgrow import clamp
     from pushforward.methods.latent.in_code_space import InCodeSpace
     from pushforward.nets import lipschitz
@@ -173,23 +156,22 @@ def digit_to_digit(
     from pushforward.recipes.parts import coding as codes
     from pushforward.recipes.parts import wiring
 
+    coding, critic, loop = drive.coding, drive.critic, drive.loop
     data = wiring.load(rows, Classes(labels, True), loop.seed, kind="images", images=images)
     old, new = codes.of_class(data, source), codes.of_class(data, target)
-    start, calls, rng, box = old.train[:particles], loop.steps + pace.warmup, stream(loop.seed, "train"), clamp(-1, 1)
+    start, rng, box = old.train[: drive.particles], stream(loop.seed, "train"), clamp(-1, 1)
     if coding.codec == "none":
         channels, side, _ = data.event
         with seeded(loop.seed):
             net = lipschitz.image_critic(side, channels, width=critic.width, slope=critic.slope)
-        flow, learning = codes.flow_of(net, critic, calls), 0
-        method = codes.particles_of(flow, start, rng, pace, loop.steps, project=box)
+        method, learning = codes.particles_of(codes.flow_of(net, drive), start, rng, drive, project=box), 0
     else:
         both = torch.cat([old.train, new.train])
         coder, learning, lessons = codes.codec_of(coding, data, both, seed=loop.seed)
         size = codes.parse(coding.codec)[1]
         with seeded(loop.seed):
-            net = bounded_critic(size, critic.slope, critic.width, critic.depth)
-        flow = codes.flow_of(net, critic, calls)
-        moved = codes.particles_of(flow, torch.zeros(len(start), size), rng, pace, loop.steps)
+            net = codes.critic_of(size, critic)
+        moved = codes.particles_of(codes.flow_of(net, drive), torch.zeros(len(start), size), rng, drive)
         method = InCodeSpace(coder, moved, learning, lessons, starts=start, project=box)
     total, seen = replace(loop, steps=learning + loop.steps), wiring.judge(images.features, new)
     return wiring.experiment(method, new, total, features=seen, threads=1)

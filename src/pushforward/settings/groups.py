@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pushforward.settings.options import (
@@ -25,6 +25,7 @@ __all__ = [
     "Bound",
     "Classes",
     "Cloud",
+    "Coded",
     "Coding",
     "Constraint",
     "Contrast",
@@ -32,6 +33,7 @@ __all__ = [
     "Critic",
     "Ends",
     "Generator",
+    "ImageRows",
     "Images",
     "LogRatio",
     "Loop",
@@ -86,6 +88,15 @@ class Images:
     side: int | None = None
     channels: int | None = None
     features: Literal["auto", "raw", "digits8"] = "auto"
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """Images to learn from, their classes, and how they are read and judged."""
+
+    rows: Rows = field(default=Rows("digits"))
+    classes: Classes = field(default=Classes())
+    images: Images = field(default=Images())
 
 
 @dataclass(frozen=True)
@@ -252,3 +263,18 @@ class Coding:
     codec_width: Units = 256
     codec_rate: Rate = 1e-3
     net: Literal["dense", "convolutional"] = "dense"
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Particles whose codes flow: their codec, the critic that drives them, and how they go.
+
+    Attributes:
+        particles: Number of particles.
+    """
+
+    coding: Coding = field(default=Coding("pca:16"))
+    critic: Critic = field(default=Critic(critic_steps=5))
+    loop: Loop = field(default=Loop(300, 500))
+    particles: Number = 1_000
+    pace: Pace = field(default=Pace(0.5))

@@ -11,19 +11,20 @@ from pushforward.codecs import PCA, Autoencoder, Codec, parse
 from pushforward.data import Batches, Dataset
 from pushforward.divergences import locate
 from pushforward.errors import UsageError
-from pushforward.flows.bounded import bounded_flow
+from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.sources import Latent
 from pushforward.nets import autoencoder
+from pushforward.nets.lipschitz import LipschitzNet
 from pushforward.randomness import derive, seeded
 from pushforward.recipes.parts.wiring import adam
-from pushforward.settings.groups import Coding, Critic, Pace
+from pushforward.settings.groups import Coded, Coding, Critic
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.types import Flow, Labels, Randomness, Samples
 
-__all__ = ["codec_of", "first", "flow_of", "of_class", "parse", "particles_of"]
+__all__ = ["codec_of", "critic_of", "first", "flow_of", "of_class", "parse", "particles_of"]
 
 
 def codec_of(spec: Coding, data: Dataset, x: Samples, *, seed: int) -> tuple[Codec, int, Batches[Tensor] | None]:
@@ -51,9 +52,15 @@ def codec_of(spec: Coding, data: Dataset, x: Samples, *, seed: int) -> tuple[Cod
     return Autoencoder(learner, len(x)), spec.codec_steps, lessons
 
 
-def flow_of(net: nn.Module, critic: Critic, calls: int) -> CriticFlow:
-    """The flow of a critic whose net bounds its slope; its learning rate falls to a tenth over so many calls."""
-    falling = cosine(calls * critic.critic_steps, last=0.1)
+def critic_of(size: int, critic: Critic, *, classes: int = 0) -> LipschitzNet:
+    """A critic of bounded slope on rows of so many numbers."""
+    return bounded_critic(size, critic.slope, critic.width, critic.depth, classes=classes)
+
+
+def flow_of(net: nn.Module, drive: Coded) -> CriticFlow:
+    """The flow of a critic whose net bounds its slope; its learning rate falls to a tenth over all calls."""
+    critic = drive.critic
+    falling = cosine((drive.loop.steps + drive.pace.warmup) * critic.critic_steps, last=0.1)
     learner = Learner(net, adam(critic.rate, (0.5, 0.9)), schedule=falling)
     return bounded_flow(learner, locate(critic.divergence), slope=critic.slope, steps=critic.critic_steps)
 
@@ -62,24 +69,23 @@ def particles_of(
     flow: Flow,
     start: Samples,
     rng: Randomness,
-    pace: Pace,
-    steps: int,
+    drive: Coded,
     *,
     project: Callable[[Samples], Samples] | None = None,
     source: Latent | None = None,
     labels: Labels | None = None,
 ) -> Particles:
-    """Particles whose fields are recorded and whose step falls along a cosine over so many steps."""
+    """Particles whose fields are recorded and whose step falls along a cosine over all steps."""
     return Particles(
         flow,
         start,
-        pace.step,
+        drive.pace.step,
         rng,
         project=project,
         source=source,
         record=True,
-        warmup=pace.warmup,
-        schedule=cosine(steps, last=pace.step_end),
+        warmup=drive.pace.warmup,
+        schedule=cosine(drive.loop.steps, last=drive.pace.step_end),
         labels=labels,
         diagnose=20,
     )

@@ -21,7 +21,7 @@ from pushforward.metrics.quality.frechet import frechet, moments
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
 from pushforward.randomness import derive, generator
-from pushforward.settings.groups import Classes, Images, LogRatio, Loop, Rows
+from pushforward.settings.groups import Classes, ImageRows, Images, LogRatio, Loop, Rows
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner, MakeOptimiser
 from pushforward.training.schedule import constant
@@ -35,6 +35,7 @@ __all__ = [
     "judge",
     "leaky",
     "load",
+    "load_images",
     "log_ratio",
     "score_on",
     "shares",
@@ -131,6 +132,11 @@ def load(
     if (classes.conditional or classes.labels) and found.train_labels is None:
         raise UsageError(f"--data {rows.data}: no labels found; name them with --labels, or drop --conditional")
     return found
+
+
+def load_images(given: ImageRows, seed: int = 0) -> Dataset:
+    """Images for a recipe that takes nothing else, as `load` does it."""
+    return load(given.rows, given.classes, seed, kind="images", images=given.images)
 
 
 def counted(data: Dataset, classes: Classes) -> int:
