@@ -10,7 +10,6 @@ float16, and the accuracy is that of the file.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import io
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from classifying import accuracy, asked, fit, fresh, moved
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
@@ -52,14 +52,11 @@ def _decode(data: np.ndarray, offsets: np.ndarray, header: bytes) -> np.ndarray:
 
 def augment(x: Tensor, rng: torch.Generator) -> Tensor:
     """Mirror half of the images and shift all by up to four pixels, reflected at the border."""
-    n, channels, side, _ = x.shape
-    padded = F.pad(x, (4, 4, 4, 4), mode="reflect")
+    n, _, side, _ = x.shape
     corner = torch.randint(0, 9, (2, n, 1), generator=rng)
     columns = torch.arange(side).expand(n, side)
     columns = torch.where(torch.rand(n, 1, generator=rng) < 0.5, columns, side - 1 - columns) + corner[0]
-    rows = torch.arange(side) + corner[1]
-    places = (rows[:, :, None] * (side + 8) + columns[:, None, :]).view(n, 1, -1).expand(-1, channels, -1)
-    return padded.flatten(2).gather(2, places).view(n, channels, side, side)
+    return moved(F.pad(x, (4, 4, 4, 4), mode="reflect"), torch.arange(side) + corner[1], columns)
 
 
 def units(x: Tensor) -> Tensor:
@@ -67,49 +64,26 @@ def units(x: Tensor) -> Tensor:
     return (x.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-@torch.no_grad()
-def accuracy(network: CifarResNet, x: Tensor, y: Tensor) -> float:
-    """Share of images whose class the network names, in float32."""
-    return float(torch.cat([network(units(part)).argmax(1) for part in x.split(500)]).eq(y).double().mean())
-
-
 def main() -> None:
-    """Train, and report after every epoch."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=128)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    x, y, x_test, y_test = load(args.data)
-    torch.manual_seed(args.seed)
-    network = CifarResNet().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    rng = torch.Generator().manual_seed(args.seed + 1)
-    steps = len(x) // args.batch
-    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.15, total_steps=args.epochs * steps, pct_start=0.2)
+    """Train, and report after every epoch, in float32."""
+    data, out, plan = asked(__doc__, epochs=20)
+    x, y, x_test, y_test = load(data)
+    network = fresh(CifarResNet, plan.seed)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.15, momentum=0.9, weight_decay=5e-4, nesterov=True)
+
+    def see(x: Tensor, rng: torch.Generator) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return network(augment(units(x), rng).contiguous(memory_format=torch.channels_last)).float()
+
     began = time.monotonic()
-    for epoch in range(args.epochs):
-        order, total = torch.randperm(len(x), generator=rng), 0.0
-        for i in range(steps):
-            rows = order[i * args.batch : (i + 1) * args.batch]
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = network(augment(units(x[rows]), rng).contiguous(memory_format=torch.channels_last))
-            loss = F.cross_entropy(logits.float(), y[rows], label_smoothing=0.05)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            total += loss.item()
+    for epoch, loss in enumerate(fit(see, x, y, optimiser, plan, warm=0.2), 1):
         saved = copy.deepcopy(network)
         settle(saved, saved.activations, saved.spread, units(x[:10_000]))
-        digest = write(saved, args.out, f"cifar_resnet; seed {args.seed}, epochs {args.epochs}, batch {args.batch}")
-        right, passed = accuracy(saved, x_test, y_test), time.monotonic() - began
-        line = f"loss {total / steps:.4f}, test accuracy {right:.4f}, {passed:.0f} s, sha256 {digest}"
-        print(f"epoch {epoch + 1}/{args.epochs}: {line}", flush=True)
+        digest = write(saved, out, f"cifar_resnet; {plan.words()}")
+        right = accuracy(lambda part, network=saved: network(units(part)), x_test, y_test)
+        line = f"loss {loss:.4f}, test accuracy {right:.4f}, {time.monotonic() - began:.0f} s, sha256 {digest}"
+        print(f"epoch {epoch}/{plan.epochs}: {line}", flush=True)
 
 
 if __name__ == "__main__":

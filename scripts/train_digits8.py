@@ -7,12 +7,12 @@ and torch release; another machine may round differently, so released weights ar
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from pathlib import Path
 
 import numpy as np
 import torch
+from classifying import Plan, accuracy, alone, fit, fresh, moved, parser
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold
@@ -32,61 +32,39 @@ def load() -> tuple[Tensor, Tensor]:
 def augment(x: Tensor, noise: float, rng: torch.Generator) -> Tensor:
     """Shift half of the images by at most one pixel, ground (-1) moving in, and add noise to all."""
     n = len(x)
-    padded = F.pad(x, (1, 1, 1, 1), value=-1.0)
     shift = torch.randint(0, 3, (n, 2), generator=rng)
     shift[torch.rand(n, generator=rng) < 0.5] = 1
-    rows = (shift[:, :1] + torch.arange(8)).view(n, 8, 1)
-    columns = (shift[:, 1:] + torch.arange(8)).view(n, 1, 8)
-    shifted = padded[torch.arange(n).view(n, 1, 1), 0, rows, columns].unsqueeze(1)
+    padded = F.pad(x, (1, 1, 1, 1), value=-1.0)
+    shifted = moved(padded, shift[:, :1] + torch.arange(8), shift[:, 1:] + torch.arange(8))
     return shifted + noise * torch.randn(x.shape, generator=rng)
 
 
-def train(x: Tensor, y: Tensor, seed: int, epochs: int, batch: int = 64) -> Digits8:
-    """Fit a fresh network: AdamW, one-cycle cosine rate, label smoothing 0.05."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = Digits8()
-    rng = torch.Generator().manual_seed(seed + 1)
-    steps = epochs * (len(x) // batch)
+def train(x: Tensor, y: Tensor, plan: Plan) -> Digits8:
+    """Fit a fresh network by AdamW."""
+    network = fresh(Digits8, plan.seed)
     optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=0.02, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps, pct_start=0.1)
-    for _ in range(epochs):
-        order = torch.randperm(len(x), generator=rng)
-        for i in range(len(x) // batch):
-            rows = order[i * batch : (i + 1) * batch]
-            loss = F.cross_entropy(network(augment(x[rows], 0.1, rng)), y[rows], label_smoothing=0.05)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
+    for _ in fit(lambda x, rng: network(augment(x, 0.1, rng)), x, y, optimiser, plan, warm=0.1):
+        pass
     return network.eval()
-
-
-@torch.no_grad()
-def accuracy(network: Digits8, x: Tensor, y: Tensor) -> float:
-    """Share of images whose class the network names."""
-    return float((network(x).argmax(1) == y).double().mean())
 
 
 def main() -> None:
     """Cross-validate on request, train on everything, save, print accuracy and SHA-256."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--folds", type=int, default=0, help="measure held-out accuracy first; 0 skips it")
-    parser.add_argument("--out", type=Path, default=Path("digits8.safetensors"))
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    words = parser(__doc__, epochs=40)
+    words.add_argument("--folds", type=int, default=0, help="measure held-out accuracy first; 0 skips it")
+    words.add_argument("--out", type=Path, default=Path("digits8.safetensors"))
+    args = words.parse_args()
+    alone()
+    plan = Plan(args.epochs, batch=64, seed=args.seed)
     x, y = load()
     if args.folds:
         folds = StratifiedKFold(args.folds, shuffle=True, random_state=args.seed)
         scores: list[float] = []
-        for fit, held in folds.split(np.zeros(len(y)), y.numpy()):
-            scores.append(accuracy(train(x[fit], y[fit], args.seed, args.epochs), x[held], y[held]))
+        for known, held in folds.split(np.zeros(len(y)), y.numpy()):
+            scores.append(accuracy(train(x[known], y[known], plan), x[held], y[held]))
             print(f"fold {len(scores)}: held-out accuracy {scores[-1]:.4f}", flush=True)
         print(f"held-out accuracy {np.mean(scores):.4f} ± {np.std(scores):.4f}")
-    network = train(x, y, args.seed, args.epochs)
+    network = train(x, y, plan)
     state = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
     # One key: the order of several in the header, and with it the hash, would change from run to run.
     save_file(state, args.out, metadata={"recipe": f"seed {args.seed}, epochs {args.epochs}"})

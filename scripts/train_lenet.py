@@ -7,11 +7,11 @@ so released weights are kept as a file. Weights are stored as float16; the accur
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import torch
+from classifying import Plan, accuracy, asked, fit, fresh, moved
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,58 +29,28 @@ def load(path: Path, split: str) -> tuple[Tensor, Tensor]:
 def shifted(x: Tensor, rng: torch.Generator) -> Tensor:
     """Move all images by one of nine steps of at most a pixel along each axis, ground (-1) moving in."""
     n, _, side, _ = x.shape
-    padded = F.pad(x, (1, 1, 1, 1), value=-1.0)
     step = torch.randint(0, 3, (2, n, 1), generator=rng)
-    rows, columns = step[0] + torch.arange(side), step[1] + torch.arange(side)
-    places = (rows[:, :, None] * (side + 2) + columns[:, None, :]).view(n, -1)
-    return padded.flatten(1).gather(1, places).view_as(x)
+    return moved(F.pad(x, (1, 1, 1, 1), value=-1.0), step[0] + torch.arange(side), step[1] + torch.arange(side))
 
 
-def train(x: Tensor, y: Tensor, seed: int, epochs: int, batch: int) -> LeNet:
-    """Fit a fresh network: AdamW, one-cycle cosine rate, label smoothing 0.05."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = LeNet()
-    rng = torch.Generator().manual_seed(seed + 1)
-    steps = len(x) // batch
+def train(x: Tensor, y: Tensor, plan: Plan) -> LeNet:
+    """Fit a fresh network by AdamW."""
+    network = fresh(LeNet, plan.seed)
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.02, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=epochs * steps, pct_start=0.15)
-    for epoch in range(epochs):
-        order, total = torch.randperm(len(x), generator=rng), 0.0
-        for i in range(steps):
-            rows = order[i * batch : (i + 1) * batch]
-            loss = F.cross_entropy(network(shifted(x[rows], rng)), y[rows], label_smoothing=0.05)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-            total += loss.item()
-        print(f"epoch {epoch + 1}/{epochs}: loss {total / steps:.4f}", flush=True)
+    losses = fit(lambda x, rng: network(shifted(x, rng)), x, y, optimiser, plan, warm=0.15)
+    for epoch, loss in enumerate(losses, 1):
+        print(f"epoch {epoch}/{plan.epochs}: loss {loss:.4f}", flush=True)
     return network
-
-
-@torch.no_grad()
-def accuracy(network: LeNet, x: Tensor, y: Tensor) -> float:
-    """Share of images whose class the network names."""
-    return float(torch.cat([network(part).argmax(1) for part in x.split(500)]).eq(y).double().mean())
 
 
 def main() -> None:
     """Train, save, report."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=128)
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    x, y = load(args.data, "train")
-    network = train(x, y, args.seed, args.epochs, args.batch)
+    data, out, plan = asked(__doc__, epochs=5)
+    x, y = load(data, "train")
+    network = train(x, y, plan)
     settle(network, network.activations, network.spread, x[:10_000])
-    digest = write(network, args.out, f"lenet; seed {args.seed}, epochs {args.epochs}, batch {args.batch}")
-    print(f"{args.out}: test accuracy {accuracy(network, *load(args.data, 'test')):.4f}, sha256 {digest}")
+    digest = write(network, out, f"lenet; {plan.words()}")
+    print(f"{out}: test accuracy {accuracy(network, *load(data, 'test')):.4f}, sha256 {digest}")
 
 
 if __name__ == "__main__":
