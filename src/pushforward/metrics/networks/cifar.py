@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pushforward.metrics.core.features import Features
-from pushforward.metrics.networks.weights import check_images, read, restore, space
+from pushforward.metrics.networks.weights import check_images, read, resized, space
 
 __all__ = ["SHA256", "CifarResNet", "cifar_resnet", "to_32x32"]
 
@@ -76,9 +76,7 @@ def to_32x32(x: Tensor) -> Tensor:
         DataError: If the shape is another, or values lie outside [-1.05, 1.05].
     """
     check_images("cifar_resnet", x)
-    if x.shape[-1] != 32:
-        x = F.interpolate(x, size=(32, 32), mode="bilinear", antialias=True)
-    return x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+    return resized(x, 32).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
 def cifar_resnet(weights: Path | None = None, *, device: torch.device | str = "cpu") -> Features:
@@ -101,8 +99,7 @@ def cifar_resnet(weights: Path | None = None, *, device: torch.device | str = "c
         Learning multiple layers of features from tiny images (Krizhevsky, 2009).
     """
     path = weights or Path(__file__).with_name("cifar_resnet.safetensors")
-    content, digest = read(path, SHA256 if weights is None else None)
     network = CifarResNet()
-    restore(network, content, path)
-    network.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    return space("cifar_resnet", digest, 128, to_32x32, network.features, network, device)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    found = read(path, SHA256 if weights is None else None)
+    return space("cifar_resnet", network, network.features, 128, to_32x32, found, path, device)

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pushforward.metrics.core.features import Features
-from pushforward.metrics.networks.weights import check_images, read, restore, space
+from pushforward.metrics.networks.weights import grey, read, resized, space
 
-__all__ = ["SHA256", "WEIGHTS", "Digits8", "digits8", "to_8x8"]
+__all__ = ["SHA256", "WEIGHTS", "Digits8", "digits8", "of_weights", "to_8x8"]
 
 WEIGHTS = Path(__file__).with_name("digits8.safetensors")
 SHA256 = "7b88175dc3193791613c63ef2ce919855448cc813ab4301f50d9a8297f81a6b9"
@@ -58,12 +58,9 @@ def to_8x8(x: Tensor) -> Tensor:
     Raises:
         DataError: If the shape is another, or values lie outside [-1.05, 1.05].
     """
-    check_images("digits8", x)
-    x = x.mean(1, keepdim=True)
+    x = grey("digits8", x)
     side = x.shape[-1]
-    if side % 8 == 0:
-        return F.avg_pool2d(x, side // 8) if side > 8 else x
-    return F.interpolate(x, size=(8, 8), mode="bilinear", antialias=True)
+    return resized(x, 8) if side % 8 else F.avg_pool2d(x, side // 8)
 
 
 def digits8(weights: Path = WEIGHTS, *, device: torch.device | str = "cpu") -> Features:
@@ -76,8 +73,10 @@ def digits8(weights: Path = WEIGHTS, *, device: torch.device | str = "cpu") -> F
     Raises:
         DataError: If the file is missing or is not the one that this version was released with.
     """
-    content, digest = read(weights, SHA256)
+    return of_weights(read(weights, SHA256), weights, device)
+
+
+def of_weights(weights: tuple[bytes, str], place: object, device: torch.device | str) -> Features:
+    """The same of any weights of a `Digits8`; the arguments are those of `weights.space`."""
     network = Digits8()
-    restore(network, content, weights)
-    network.to(device)
-    return space("digits8", digest, 64, to_8x8, network.features, network, device)
+    return space("digits8", network, network.features, 64, to_8x8, weights, place, device)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pushforward.metrics.core.features import Features
-from pushforward.metrics.networks.weights import check_images, read, restore, space
+from pushforward.metrics.networks.weights import grey, read, resized, space
 
 __all__ = ["FASHION_SHA256", "MNIST_SHA256", "LeNet", "fashion_lenet", "lenet", "mnist_lenet", "to_28x28"]
 
@@ -64,11 +64,8 @@ def to_28x28(x: Tensor) -> Tensor:
     Raises:
         DataError: If the shape is another, or values lie outside [-1.05, 1.05].
     """
-    check_images("lenet", x)
-    x = x.mean(1, keepdim=True)
-    if x.shape[-1] == 32:
-        return x[..., 2:30, 2:30]
-    return x if x.shape[-1] == 28 else F.interpolate(x, size=(28, 28), mode="bilinear", antialias=True)
+    x = grey("lenet", x)
+    return x[..., 2:30, 2:30] if x.shape[-1] == 32 else resized(x, 28)
 
 
 def mnist_lenet(*, device: torch.device | str = "cpu") -> Features:
@@ -87,7 +84,7 @@ def mnist_lenet(*, device: torch.device | str = "cpu") -> Features:
         Gradient-based learning applied to document recognition (LeCun et al., 1998).
     """
     path = Path(__file__).with_name("mnist_lenet.safetensors")
-    return _space("mnist_lenet", path, *read(path, MNIST_SHA256), device)
+    return _space("mnist_lenet", read(path, MNIST_SHA256), path, device)
 
 
 def fashion_lenet(*, device: torch.device | str = "cpu") -> Features:
@@ -105,7 +102,7 @@ def fashion_lenet(*, device: torch.device | str = "cpu") -> Features:
         Fashion-MNIST: a novel image dataset for benchmarking (Xiao, Rasul & Vollgraf, 2017), arXiv:1708.07747.
     """
     path = Path(__file__).with_name("fashion_lenet.safetensors")
-    return _space("fashion_lenet", path, *read(path, FASHION_SHA256), device)
+    return _space("fashion_lenet", read(path, FASHION_SHA256), path, device)
 
 
 def lenet(weights: Path, *, device: torch.device | str = "cpu") -> Features:
@@ -120,13 +117,11 @@ def lenet(weights: Path, *, device: torch.device | str = "cpu") -> Features:
     Raises:
         DataError: If the file is missing or holds another network.
     """
-    content, digest = read(weights)
-    name = {MNIST_SHA256: "mnist_lenet", FASHION_SHA256: "fashion_lenet"}.get(digest, "lenet")
-    return _space(name, weights, content, digest, device)
+    found = read(weights)
+    name = {MNIST_SHA256: "mnist_lenet", FASHION_SHA256: "fashion_lenet"}.get(found[1], "lenet")
+    return _space(name, found, weights, device)
 
 
-def _space(name: str, path: Path, content: bytes, digest: str, device: torch.device | str) -> Features:
+def _space(name: str, weights: tuple[bytes, str], place: Path, device: torch.device | str) -> Features:
     network = LeNet()
-    restore(network, content, path)
-    network.to(device)
-    return space(name, digest, 128, to_28x28, network.features, network, device)
+    return space(name, network, network.features, 128, to_28x28, weights, place, device)

@@ -15,10 +15,10 @@ from pushforward import guests
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import Features, fingerprint
 from pushforward.metrics.networks.cifar import cifar_resnet
-from pushforward.metrics.networks.digits8 import SHA256, Digits8, digits8, to_8x8
+from pushforward.metrics.networks.digits8 import SHA256, digits8, of_weights
 from pushforward.metrics.networks.inception import SHA256_PREFIX, inception, is_true_inception
 from pushforward.metrics.networks.lenet import lenet
-from pushforward.metrics.networks.weights import read, restore, space
+from pushforward.metrics.networks.weights import read
 
 __all__ = ["load_network"]
 
@@ -70,8 +70,8 @@ def load_network(
 
 
 def _known(path: Path, device: torch.device | str) -> Features:
-    content, digest = read(path)
-    if digest == SHA256:  # the file of the package, older than the name in the header
+    found = read(path)
+    if found[1] == SHA256:  # the file of the package, older than the name in the header
         return digits8(path, device=device)
     try:
         with safe_open(path, "pt") as file:
@@ -80,10 +80,7 @@ def _known(path: Path, device: torch.device | str) -> Features:
         raise DataError(f"{path} is no safetensors file ({error}): give {_KINDS}") from error
     match said.partition(";")[0]:
         case "digits8":
-            network = Digits8()
-            restore(network, content, path)
-            network.to(device)
-            return space("digits8", digest, 64, to_8x8, network.features, network, device)
+            return of_weights(found, path, device)
         case "lenet":
             return lenet(path, device=device)
         case "cifar_resnet":

@@ -10,12 +10,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pushforward import files
 from pushforward.errors import DataError
 from pushforward.metrics.core.features import Features
 
-__all__ = ["check_images", "read", "restore", "settle", "space", "write"]
+__all__ = ["check_images", "grey", "read", "resized", "settle", "space", "write"]
 
 
 def read(path: Path, wanted: str | None = None) -> tuple[bytes, str]:
@@ -38,51 +39,39 @@ def read(path: Path, wanted: str | None = None) -> tuple[bytes, str]:
     return content, digest
 
 
-def restore(network: nn.Module, content: bytes, place: object) -> None:
-    """Load a safetensors file into a network, in float32, and set the network to evaluation.
+def space(
+    name: str,
+    network: nn.Module,
+    features: Callable[[Tensor], Tensor],
+    dim: int,
+    prepare: Callable[[Tensor], Tensor],
+    weights: tuple[bytes, str],
+    place: object,
+    device: torch.device | str,
+) -> Features:
+    """The feature space of a network of this package, with weights that `read` gave.
 
     Args:
-        network: Gets all of its weights from the file.
-        content: The file's bytes.
-        place: What the file is called, for messages.
+        name: What it is called.
+        network: Classifier; gets the weights, in float32, and goes to the device, to be evaluated there.
+        features: A method of the network: what it takes to features, (n, dim).
+        dim: Number of features.
+        prepare: Samples (n, *event) to what the network takes.
+        weights: Content and SHA-256 of the weight file.
+        place: What that file is called, for messages.
+        device: Where the network runs.
 
     Raises:
         DataError: If it is no safetensors file, or one of another network.
     """
-    kind = type(network).__name__
-    try:
-        network.load_state_dict(load(content))
-    except (SafetensorError, RuntimeError, KeyError) as error:
-        said = str(error).strip().splitlines()[-1].strip()
-        raise DataError(f"{place} is no weight file of {kind} ({said}): give one that its script wrote") from error
-    network.eval().requires_grad_(False)
-
-
-def space(
-    name: str,
-    sha: str,
-    dim: int,
-    prepare: Callable[[Tensor], Tensor],
-    features: Callable[[Tensor], Tensor],
-    classify: Callable[[Tensor], Tensor],
-    device: torch.device | str,
-) -> Features:
-    """A feature space from a network's parts.
-
-    Args:
-        name: What it is called.
-        sha: SHA-256 of the weight file.
-        dim: Number of features.
-        prepare: Samples (n, *event) to what the network takes.
-        features: That to features, (n, dim).
-        classify: That to logits, (n, K).
-        device: Where the network is.
-    """
+    content, digest = weights
+    _restore(network, content, place)
+    network.to(device)
 
     def ready(x: Tensor) -> Tensor:
         return prepare(x.to(device, torch.float32))
 
-    return Features(name, sha, dim, lambda x: features(ready(x)), classify=lambda x: classify(ready(x)))
+    return Features(name, digest, dim, lambda x: features(ready(x)), classify=lambda x: network(ready(x)))
 
 
 def write(network: nn.Module, path: Path, words: str) -> str:
@@ -137,5 +126,33 @@ def check_images(name: str, x: Tensor) -> None:
         raise DataError(f"{name} got values in [{low:.4g}, {high:.4g}]: give model units, [-1, 1], not 0..1 or 0..255")
 
 
+def grey(name: str, x: Tensor) -> Tensor:
+    """Square images in model units, (n, 1 or 3, s, s), with their colours averaged: (n, 1, s, s).
+
+    Raises:
+        DataError: As `check_images`.
+    """
+    check_images(name, x)
+    return x.mean(1, keepdim=True)
+
+
+def resized(x: Tensor, side: int) -> Tensor:
+    """Images (n, channels, s, s) to (n, channels, side, side), if need be by antialiased bilinear interpolation."""
+    if x.shape[-1] == side:
+        return x
+    return F.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
+
+
 def _half(value: Tensor) -> Tensor:
     return value.detach().half() if value.is_floating_point() else value.detach()
+
+
+def _restore(network: nn.Module, content: bytes, place: object) -> None:
+    """Load a safetensors file into a network, in float32, and set the network to evaluation."""
+    kind = type(network).__name__
+    try:
+        network.load_state_dict(load(content))
+    except (SafetensorError, RuntimeError, KeyError) as error:
+        said = str(error).strip().splitlines()[-1].strip()
+        raise DataError(f"{place} is no weight file of {kind} ({said}): give one that its script wrote") from error
+    network.eval().requires_grad_(False)
