@@ -21,6 +21,7 @@ from torch.optim import Adam
 
 from pushforward.data import Batches, load
 from pushforward.randomness import Noise, seeded, stream
+from pushforward.settings.options import Weight
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Labels, Logs, Randomness, Samples, unpack
@@ -39,7 +40,7 @@ class Sampling:
     """
 
     steps: int = 100
-    churn: float = 1.0
+    churn: Weight = 1.0
     last: bool = True
 
     def __post_init__(self) -> None:

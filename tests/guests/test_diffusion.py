@@ -76,6 +76,9 @@ def test_settings_out_of_range_without_a_value_or_of_a_run_that_has_none_are_ref
     code, _, err = call(capsys, *words, "--sampling.steps", 0)
     assert (code, err.count("\n")) == (2, 1)
     assert "at least 1 step" in err
+    code, _, err = call(capsys, *words, "--sampling.churn", "-0.5")  # its field says a range
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--sampling.churn -0.5: give a number at least 0" in err
     code, _, err = call(capsys, *words, "--sampling.steps")
     assert (code, err.count("\n")) == (2, 1)
     assert "give it a value" in err

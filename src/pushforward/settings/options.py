@@ -38,10 +38,12 @@ __all__ = [
     "Steps",
     "Units",
     "Weight",
+    "alternatives",
     "checked",
     "documented",
     "entries",
     "examined",
+    "filled",
     "flag",
     "flat",
     "grouped",
@@ -119,20 +121,32 @@ class Option:
     help: str
     names: Names | None = None
 
-    def check(self, value: Any) -> None:
+    @property
+    def kind(self) -> str:
+        """Its type in words, None aside."""
+        kept = [part for part in alternatives(self.type) if part is not type(None)]
+        ones = [one for part in kept for one in (get_args(part) if get_origin(part) is Literal else (part,))]
+        return " or ".join(one.__name__ if isinstance(one, type) else str(one) for one in ones) or "None"
+
+    def check(self, value: Any, called: str = "") -> None:
         """Check a value.
+
+        Args:
+            value: The value.
+            called: What the message calls the option; its flag if not given.
 
         Raises:
             UsageError: If it is of another type, or out of range; the message names both.
         """
+        called = called or flag(self.name)
         if not _is(value, self.type):
-            raise UsageError(f"{flag(self.name)} {value!r}: expected {_words(self.type)}")
+            raise UsageError(f"{called} {value!r}: expected {self.kind}")
         if self.between is None or value is None:
             return
         low, high = self.between.low, self.between.high
         if not low <= value <= high:
             limit = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
-            raise UsageError(f"{flag(self.name)} {value}: give a number {limit}")
+            raise UsageError(f"{called} {value}: give a number {limit}")
 
 
 @cache
@@ -177,17 +191,17 @@ def grouped(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[
     found = dict[str, Any]()
     for name, (_, default) in _parameters(plain).items():
         if is_dataclass(default) and not isinstance(default, type):
-            found[name] = _filled(default, arguments)
+            found[name] = filled(default, arguments)
         elif name in arguments:
             found[name] = arguments[name]
     return found
 
 
-def _filled(group: Any, arguments: Mapping[str, Any]) -> Any:
+def filled(group: Any, arguments: Mapping[str, Any]) -> Any:
     """A group with other values, also in the groups that are its fields."""
-    old = {part.name: getattr(group, part.name) for part in fields(group)}
+    old = {part.name: getattr(group, part.name) for part in fields(group) if part.init}
     return replace(group, **{
-        name: _filled(value, arguments) if is_dataclass(value) else arguments.get(name, value)
+        name: filled(value, arguments) if is_dataclass(value) else arguments.get(name, value)
         for name, value in old.items()
     })  # fmt: skip
 
@@ -277,6 +291,11 @@ def _bare(hint: Any) -> Any:
     return hint
 
 
+def alternatives(hint: Any) -> tuple[Any, ...]:
+    """The types of a union; a type that is none by itself."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
 def _is(value: Any, hint: Any) -> bool:
     """Whether a value has a type that options use."""
     if get_origin(hint) is Literal:
@@ -288,8 +307,3 @@ def _is(value: Any, hint: Any) -> bool:
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return value is None if hint is type(None) else isinstance(value, get_origin(hint) or hint)
-
-
-def _words(hint: Any) -> str:
-    parts = [part for part in get_args(hint) if part is not type(None)]
-    return " or ".join(part.__name__ if isinstance(part, type) else str(part) for part in parts) or hint.__name__
