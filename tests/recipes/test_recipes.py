@@ -7,10 +7,12 @@ import torch
 
 from pushforward.divergences import KL_LIP, W1, logistic
 from pushforward.errors import UsageError
+from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.recipes import RECIPES
 from pushforward.recipes.parts.checks import arguments_of, recipe
 from pushforward.settings.groups import Loop, Pace
 from pushforward.settings.options import options_of
+from pushforward.training.loop import train
 from pushforward.training.state import weights
 
 VARIANTS = [(name, {}) for name in RECIPES] + [
@@ -124,3 +126,28 @@ def test_groups_that_share_a_name_and_words_about_no_option_are_refused():
 
 def test_arguments_of_older_runs_go_by_the_names_of_today():
     assert arguments_of({"arguments": {"extra": 3, "steps": 2}}) == {"tracers": 3, "steps": 2}
+
+
+FALLS = {
+    "toy_particles": {"particles": 20, "batch": 20},
+    "gaussian_particles": {"particles": 20},
+    "heavy_tails": {"particles": 20, "batch": 20},
+    "few_particles": {"particles": 20, "batch": 20, "width": 8},
+    "latent_particles": {"codec": "pca:2", "particles": 20, "batch": 20, "width": 8},
+    "toy_latent": {"codec": "pca:2", "particles": 20, "batch": 20, "width": 8},
+    "digit_to_digit": {"codec": "none", "particles": 20, "batch": 20, "width": 8},
+}
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+@pytest.mark.parametrize("name", FALLS)
+def test_the_rate_of_a_critic_ends_with_the_cosine_at_the_last_step_however_long_it_warms_up(name, warmup):
+    experiment = RECIPES[name](steps=2, warmup=warmup, critic_steps=2, **FALLS[name])
+    for _ in train(experiment):
+        pass
+    inner = experiment.method.method if isinstance(experiment.method, InCodeSpace) else experiment.method
+    critic = inner.flow.critic
+    assert critic.updates == 2 * (2 + warmup)
+    assert critic.schedule(critic.updates) == pytest.approx(0.1)
+    assert critic.schedule(critic.updates - 1) > 0.11  # and not before
+    assert critic.schedule(critic.updates // 2) == pytest.approx(0.55)  # half the way down at half the updates

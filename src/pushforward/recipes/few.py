@@ -97,7 +97,7 @@ def few_particles(
         )
     psi, rng = locate(critic.divergence), stream(loop.seed, "train")
     data = wiring.load_images(given, loop.seed)
-    falling = cosine(loop.steps * critic.critic_steps, last=0.1)
+    falling = wiring.falling(critic, loop, pace)
     net = _critic(data, wiring.counted(data, given.classes), critic, falling, loop.seed)
     flow = CriticFlow(net, psi, penalties=_held(lipschitz, critic.slope, penalty, rng), steps=critic.critic_steps)
     kept = wiring.shares(data.train_labels, particles) if given.classes.conditional else None

@@ -120,16 +120,15 @@ def _flow(points: Dataset, drive: Drive, contrast: Contrast, loop: Loop, classes
     from pushforward.randomness import seeded
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
-    from pushforward.training.schedule import cosine
 
     critic, bound = drive.critic, drive.bound
     psi = locate(critic.divergence)
     with seeded(loop.seed):
         net = bounded_critic(points.event, critic.slope, critic.width, critic.depth, bound.critic, classes=classes)
-    falling = cosine(loop.steps * critic.critic_steps, last=0.1)
+    learner = Learner(net, wiring.adam(critic.rate, (0.5, 0.999)), schedule=wiring.falling(critic, loop, drive.pace))
     return bounded_flow(
-        Learner(net, wiring.adam(critic.rate, (0.5, 0.999)), schedule=falling), psi, slope=critic.slope,
-        steps=critic.critic_steps, bound=bound, rng=rng, contrast=wiring.contrast_of(contrast, psi),
+        learner, psi, slope=critic.slope, steps=critic.critic_steps, bound=bound, rng=rng,
+        contrast=wiring.contrast_of(contrast, psi),
     )  # fmt: skip
 
 

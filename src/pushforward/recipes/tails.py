@@ -52,7 +52,7 @@ def heavy_tails(
     from pushforward.randomness import seeded, stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
-    from pushforward.training.schedule import cosine, geometric
+    from pushforward.training.schedule import geometric
 
     psi, rng = locate(critic.divergence), stream(loop.seed, "train")
     if psi.contrast is None:
@@ -62,8 +62,7 @@ def heavy_tails(
     source = Gaussian(points.event, cloud.start, cloud.spread)
     with seeded(loop.seed):
         net = bounded_critic(points.event, critic.slope, critic.width, critic.depth, mode)
-    falling = cosine(loop.steps * critic.critic_steps, last=0.1)
-    learner = Learner(net, wiring.adam(critic.rate, (0.5, 0.9)), schedule=falling)
+    learner = Learner(net, wiring.adam(critic.rate, (0.5, 0.9)), schedule=wiring.falling(critic, loop, pace))
     method = Particles(
         bounded_flow(learner, psi, slope=critic.slope, steps=critic.critic_steps),
         source(stream(loop.seed, "init", part="particles"), cloud.particles),

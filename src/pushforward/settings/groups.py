@@ -174,7 +174,7 @@ class Critic:
             pixels in [-1, 1].
         width: Units of a hidden layer of the critic, even.
         depth: Hidden layers of the critic.
-        rate: Learning rate of the critic at the start; it falls to a tenth along a cosine.
+        rate: Learning rate of the critic at the start; it falls to a tenth along a cosine, over warmup and steps.
         critic_steps: Critic updates in one call, of which there is one for each step.
     """
 

@@ -18,7 +18,7 @@ from pushforward.methods.sources import Latent
 from pushforward.nets import autoencoder
 from pushforward.nets.lipschitz import LipschitzNet
 from pushforward.randomness import derive, seeded
-from pushforward.recipes.parts.wiring import adam
+from pushforward.recipes.parts.wiring import adam, falling
 from pushforward.settings.groups import Coded, Coding, Critic
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
@@ -60,8 +60,7 @@ def critic_of(size: int, critic: Critic, *, classes: int = 0) -> LipschitzNet:
 def flow_of(net: nn.Module, drive: Coded) -> CriticFlow:
     """The flow of a critic whose net bounds its slope; its learning rate falls to a tenth over all calls."""
     critic = drive.critic
-    falling = cosine((drive.loop.steps + drive.pace.warmup) * critic.critic_steps, last=0.1)
-    learner = Learner(net, adam(critic.rate, (0.5, 0.9)), schedule=falling)
+    learner = Learner(net, adam(critic.rate, (0.5, 0.9)), schedule=falling(critic, drive.loop, drive.pace))
     return bounded_flow(learner, locate(critic.divergence), slope=critic.slope, steps=critic.critic_steps)
 
 

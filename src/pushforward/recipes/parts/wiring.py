@@ -21,10 +21,10 @@ from pushforward.metrics.quality.frechet import frechet, moments
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
 from pushforward.randomness import derive, generator
-from pushforward.settings.groups import Classes, ImageRows, Images, LogRatio, Loop, Rows
+from pushforward.settings.groups import Classes, Critic, ImageRows, Images, LogRatio, Loop, Pace, Rows
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner, MakeOptimiser
-from pushforward.training.schedule import constant
+from pushforward.training.schedule import constant, cosine
 from pushforward.types import Contrast, Method, Penalty, Randomness, Samples, Schedule
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "contrast_of",
     "counted",
     "experiment",
+    "falling",
     "judge",
     "leaky",
     "load",
@@ -52,6 +53,11 @@ def adam(lr: float, betas: tuple[float, float] = (0.0, 0.99)) -> MakeOptimiser:
 def leaky() -> nn.Module:
     """The activation of critics: a slope of 0.2 on the negative side."""
     return nn.LeakyReLU(0.2)
+
+
+def falling(critic: Critic, loop: Loop, pace: Pace) -> Schedule:
+    """The rate of a critic that drives particles: down to a tenth along a cosine, over warmup and all steps."""
+    return cosine((pace.warmup + loop.steps) * critic.critic_steps, last=0.1)
 
 
 def zero_centred(weight: float) -> tuple[Penalty, ...]:
