@@ -91,6 +91,10 @@ WRONG_USE = [
     ([*MERGE, "--lipschitz", "0"], 2, "--lipschitz 0"),
     (["sample", "nowhere", "--out", "x.npz"], 3, "no such run"),
     (["sample", "nowhere", "--out", "x.csv"], 2, "npz"),
+    (["sample", "nowhere", "--out", "x.npz", "--seed", "-1"], 2, "--seed -1: give a number between 0 and"),
+    (["train", "toy_vgrow", "--run", ""], 2, "--run '': name the folder"),
+    (["train", "toy_vgrow", "--run="], 2, "--run '': name the folder"),
+    (["demo", "--run", ""], 2, "--run '': name the folder"),
     (["report", "nowhere"], 3, "run.json"),
     (["conquer"], 2, "conquer"),
 ]  # fmt: skip
@@ -205,6 +209,59 @@ def test_transport_carries_new_points_and_only_where_fields_were_recorded(runs, 
     assert call(capsys, "transport", runs / "points", tmp_path / "in.npy", "--out", tmp_path / "o.npz")[0] == 2
     np.save(tmp_path / "wide.npy", np.random.default_rng(0).normal(size=(12, 3)))
     assert call(capsys, "transport", runs / "particles", tmp_path / "wide.npy", "--out", tmp_path / "o.npz")[0] == 3
+
+
+def test_transport_of_a_run_that_recorded_nothing_says_which_option_records(tmp_path, capsys):
+    small = ["--steps", "2", "--particles", "40", "--batch", "40", "--width", "8", "--warmup", "1"]
+    for record, code in ((0, 2), (1, 0)):
+        run = tmp_path / str(record)
+        assert call(capsys, "train", "toy_particles", *small, "--record", record, "--run", run)[0] == 0
+        np.save(tmp_path / "in.npy", np.random.default_rng(0).normal(size=(12, 2)))
+        found, _, err = call(capsys, "transport", run, tmp_path / "in.npy", "--out", tmp_path / "o.npz")
+        assert found == code, err
+        assert ("--record 1" in err) == (code == 2)
+        assert "record=True" not in err
+
+
+def test_weights_of_an_earlier_version_that_do_not_fit_say_so_and_those_of_this_one_too(runs, tmp_path, capsys):
+    from pushforward.training import checkpoint
+
+    for kind, earlier in (({}, True), ({"format": 1}, True), ({"format": 2}, False)):
+        run = tmp_path / f"run{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(runs / "particles", run)
+        last = run / "checkpoints" / "last"
+        saved = checkpoint.load(last)
+        described = {key: value for key, value in saved.run.items() if key != "format"} | kind
+        lacking = {name: value for name, value in saved.weights.items() if name != "accounts.path"}
+        assert len(lacking) == len(saved.weights) - 1
+        checkpoint.save(last, saved.weights, saved.resume or {}, described)
+        assert call(capsys, "sample", run, "-n", 2, "--out", tmp_path / "x.npz")[0] == 0  # opens where it can
+        checkpoint.save(last, lacking, saved.resume or {}, described)
+        resume = ["train", described["recipe"], "--run", run, "--resume"]
+        for words in (["sample", run, "-n", 2, "--out", tmp_path / "x.npz"], resume):
+            code, _, err = call(capsys, *words)
+            assert code == 3
+            assert err.count("\n") == 1
+            assert ("made by an earlier version of pushforward (run.json format 1)" in err) == earlier
+            assert "accounts.path" in err
+            assert "train again" in err
+
+
+def test_a_remedy_for_a_damaged_checkpoint_is_an_option_of_the_command(runs, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(runs / "particles", run)
+    recipe = json.loads((run / "run.json").read_text())["recipe"]
+    for name, others in (("resume.pt", False), ("weights.safetensors", True)):
+        path = run / "checkpoints" / "last" / name
+        path.write_bytes(path.read_bytes()[:-9])
+        code, _, err = call(capsys, "train", recipe, "--run", run, "--resume")
+        assert code == 3
+        assert f"{name}: damaged" in err
+        assert "--checkpoint" not in err
+        assert "start a new run" in err
+        code, _, err = call(capsys, "sample", run, "-n", 2, "--out", tmp_path / "x.npz")
+        assert code == (3 if others else 0)  # what resumes a run is no part of what samples it
+        assert ("--checkpoint best" in err) == others
 
 
 def test_evaluate_prints_one_object_for_runs_and_for_files(runs, tmp_path, capsys):

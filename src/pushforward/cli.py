@@ -6,13 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional, arg
 
-from pushforward import __version__
+from pushforward import __version__, guests
 from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.settings.asked import Evaluating, Merging, Which
 from pushforward.settings.running import Running
@@ -42,10 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
-    except OSError as error:
-        if error.filename is None:
-            raise
-        code = _complain(f"{error.filename}: {error.strerror}; name a place that can be read or written", 2)
+    except Exception as error:
+        code = _unforeseen(error, words)
     if code == 0 and os.environ.get("WORLD_SIZE", "1") != "1":
         # Threads of a process group may abort an interpreter that takes its time to end. After an error nobody hurries:
         # the first process that fails has the others stopped, and one of them has the message.
@@ -53,6 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _unforeseen(error: Exception, words: Sequence[str]) -> int:
+    """Say in one line what a guest raised, or which file could not be had; anything else is a mistake of ours."""
+    if said := guests.blamed(error, guests.mentioned(words)):
+        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        print(f"error: {said}{notes}", file=sys.stderr)  # of every process, since it may have failed in one alone
+        return TrainingError.exit_code
+    if isinstance(error, OSError) and error.filename is not None:
+        return _complain(f"{error.filename}: {error.strerror}; name a place that can be read or written", 2)
+    raise error
 
 
 def _complain(message: str, code: int) -> int:
@@ -326,6 +336,8 @@ def _dispatch(words: list[str]) -> int:
     if words in (["--version"], ["-V"]):
         print(f"pushforward {__version__}")
         return 0
+    if ("--run", "") in pairwise(words) or "--run=" in words:
+        raise UsageError("--run '': name the folder of a run")
     if words[:1] == ["train"]:
         from pushforward import options  # reads the options of all recipes, which --help must not wait for
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module, invalidate_caches
 from pathlib import Path
@@ -17,7 +18,18 @@ from types import ModuleType
 
 from pushforward.errors import UsageError
 
-__all__ = ["admit", "is_guest", "load", "named", "refused", "source_of", "trusted"]
+__all__ = [
+    "admit",
+    "blamed",
+    "is_guest",
+    "load",
+    "mentioned",
+    "named",
+    "refused",
+    "source_of",
+    "trusted",
+    "words_after",
+]
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
@@ -102,6 +114,50 @@ def named(arguments: Mapping[str, object], options: Sequence[str] = ("divergence
     return found
 
 
+def words_after(option: str, words: Sequence[str]) -> tuple[str, ...]:
+    """What follows an option on a command line, up to the next option; each time that it is given."""
+    found: list[str] = []
+    for k, word in enumerate(words):
+        if word == option:
+            rest = words[k + 1 :]
+            found += rest[: next((n for n, other in enumerate(rest) if other.startswith("-")), len(rest))]
+    return tuple(found)
+
+
+def mentioned(words: Sequence[str]) -> list[str]:
+    """Guests, and modules of guests, that a command line names; a guest that is not named is never imported."""
+    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    full = [part.strip() for word in words for part in word.split(",") if is_guest(part.strip())]
+    return [*full, *(word for word in words_after("--trust", words) if word not in full)]
+
+
+def blamed(error: BaseException, names: Sequence[str]) -> str | None:
+    """Which of some guests an error came out of, and where in it, in one line; None where it came out of none.
+
+    Args:
+        error: What was raised.
+        names: Guests as `package.module:NAME`, or their modules.
+    """
+    steps = [
+        (frame.f_globals.get("__name__", ""), frame.f_code.co_qualname, frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    mine = {name.partition(":")[0]: name for name in reversed(names)}
+    inside = [step for step in steps if step[0] in mine and step[0].split(".")[0] != __package__]
+    inside = [step for step in inside if not step[2].startswith("<")]  # what a dataclass wrote has no line to look at
+    if not inside:
+        return None
+    module, where, file, line = inside[-1]
+    ran = {f"{module}:{code.partition('.')[0]}" for place, code, _, _ in inside if place == module}
+    name = next((name for name in names if name in ran), mine[module])
+    return f"{name} raised {_said(error)}, at {file}:{line} in {where}"
+
+
+def _said(error: BaseException) -> str:
+    """An error's type and message in one line."""
+    return ": ".join(part for part in (type(error).__name__, " ".join(str(error).split())) if part)
+
+
 def _imported(place: str, who: str) -> ModuleType:
     """Import a module; whatever goes wrong is said in one line."""
     here = os.getcwd()
@@ -118,5 +174,7 @@ def _imported(place: str, who: str) -> ModuleType:
             ) from error
         raise UsageError(f"{who}: {place} needs the module {error.name}, which is not installed") from error
     except Exception as error:
-        said = " ".join(str(error).split())
-        raise UsageError(f"{who}: {place} cannot be imported ({type(error).__name__}: {said})") from error
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+        inside = [frame for frame in frames if not frame.filename.startswith("<frozen")]
+        at = f", at {inside[-1].filename}:{inside[-1].lineno}" if inside else ""
+        raise UsageError(f"{who}: {place} cannot be imported ({_said(error)}{at})") from error

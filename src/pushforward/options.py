@@ -51,7 +51,8 @@ def read(words: Sequence[str], description: str) -> Training:
         UsageError: If a run is to be continued that is not there, or that names code of its own.
     """
     words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    trust, guest = _trusted(words), words[:1] if ":" in "".join(words[:1]) else []
+    # Read before there are options to read: those of a guest are known only once it is in.
+    trust, guest = guests.words_after("--trust", words), words[:1] if ":" in "".join(words[:1]) else []
     stored = _stored(words, trust)
     found = RECIPES | {name: locate(name, trust) for name in guest}
     commands = {name: _reader(name, recipe, stored, words) for name, recipe in found.items()}
@@ -63,16 +64,6 @@ def read(words: Sequence[str], description: str) -> Training:
         config=(tyro.conf.FlagCreatePairsOff,),
         description=description,
     )
-
-
-def _trusted(words: Sequence[str]) -> tuple[str, ...]:
-    """What follows --trust, read before there are options to read: those of a guest are known only once it is in."""
-    found: list[str] = []
-    for k, word in enumerate(words):
-        if word == "--trust":
-            rest = words[k + 1 :]
-            found += rest[: next((n for n, other in enumerate(rest) if other.startswith("-")), len(rest))]
-    return tuple(found)
 
 
 def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str]) -> Callable[..., Training]:

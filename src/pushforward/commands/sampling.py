@@ -21,9 +21,10 @@ from pushforward.errors import DataError, UsageError
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import stream
 from pushforward.recipes.parts.checks import arguments_of
+from pushforward.settings.options import Seed, options_of
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
-from pushforward.training.run import same_data
+from pushforward.training.run import same_data, unfit
 from pushforward.training.state import load_state, place, restore
 from pushforward.types import HasParticles, Method, Randomness, Records, Sourced, able
 
@@ -33,7 +34,7 @@ __all__ = ["labels_for", "names_of", "rebuild", "sample", "stock", "write_npz"]
 def sample(
     folder: Path,
     n: int,
-    seed: int,
+    seed: Seed,
     out: str,
     *,
     which: str = "last",
@@ -57,6 +58,7 @@ def sample(
     """
     if n < 1:
         raise UsageError(f"-n {n}: ask for at least 1 sample")
+    options_of(sample)["seed"].check(seed)
     path = Path(out)
     pictures = out.endswith(("/", os.sep)) or path.is_dir() or path.suffix == ""
     if not pictures and path.suffix != ".npz":
@@ -108,6 +110,7 @@ def rebuild(
         raise DataError(f"{folder}: made by a recipe {recipe!r} that this version ({__version__}) does not have")
     for guest in guests.named(arguments):
         guests.admit(guest, trust, f"{folder}: uses the divergence")
+    names = [recipe, *guests.named(arguments), *trust]
     wiring = recipes.locate(recipe, trust, f"{folder}: made by the recipe")
     try:
         experiment = wiring(**arguments_of(run))
@@ -115,13 +118,15 @@ def rebuild(
     except DataError as error:
         raise DataError(f"{folder}: a run takes shapes and units from its data, but {error}") from error
     except (UsageError, KeyError, TypeError) as error:
-        raise DataError(f"{folder}: its description cannot be used ({error}); train again") from error
+        if not isinstance(error, UsageError) and guests.blamed(error, names):
+            raise  # a guest's own mistake, and said to be one
+        raise unfit(run, folder, "its description cannot be used", error) from error
     place(experiment.method, Placement.find(device))
     try:
         restore(experiment.method, int(run.get("step", 0)), saved.weights)
         load_state(experiment.method, saved.weights)
     except ValueError as error:
-        raise DataError(f"{folder}: checkpoint {which} does not fit its recipe ({error}); train again") from error
+        raise unfit(run, folder, f"checkpoint {which} does not fit its recipe", error) from error
     if sampling:
         settle(experiment.method, sampling, recipe)
     return experiment, run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 
-from pushforward import recipes
+from pushforward import files, guests, recipes
 from pushforward.commands.console import say
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
@@ -96,6 +97,9 @@ def train(
         except TrainingError as error:
             run.fail(str(error))
             raise TrainingError(f"{error}; the last good checkpoint is {folder / 'checkpoints' / 'last'}") from error
+        except Exception as error:
+            _blame(run, error, [recipe, *guests.named(arguments), *running.trust])
+            raise
     done = run.finished
     reunite(experiment.method)
     outcome = Outcome(0 if done or not stop.signal else 128 + stop.signal, run)
@@ -114,6 +118,15 @@ def train(
         outcome.page = write_report([folder])
     sharing.leave()
     return outcome
+
+
+def _blame(run: Run, error: Exception, names: list[str]) -> None:
+    """Where a guest raised an error, say so in its run, and keep the whole traceback there."""
+    if (said := guests.blamed(error, names)) and run.placement.writes:
+        path = run.folder / "traceback.txt"
+        files.write(path, "".join(traceback.format_exception(error)))
+        error.add_note(f"the traceback is in {path}, the last good checkpoint in {run.folder / 'checkpoints' / 'last'}")
+        run.fail(said)
 
 
 def _greeting(run: Run) -> str:

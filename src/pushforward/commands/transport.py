@@ -24,7 +24,7 @@ from pushforward.errors import DataError, UsageError
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein, wasserstein
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise, stream
-from pushforward.types import HasParticles, Labels, Method, Samples, Transports, able
+from pushforward.types import HasParticles, Labels, Method, Records, Samples, Transports, able
 
 __all__ = ["distances", "transport", "words"]
 
@@ -72,6 +72,11 @@ def transport(
         raise UsageError(
             f"{folder}: a run of {description['recipe']} carries no points; transport takes particles that recorded "
             "their fields, for example a run of toy_particles or latent_particles"
+        )
+    if able(method, Records) and not method.tape:
+        raise UsageError(
+            f"{folder}: this run recorded no fields to carry points along (--record 0, or no step was done); train it "
+            "with --record 1"
         )
     trained = _particles(method)
     own = None if trained is None else trained[1]

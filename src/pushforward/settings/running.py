@@ -24,7 +24,8 @@ class Running:
         minutes: Stop after so many minutes of this sitting, with a checkpoint.
         save_every: Steps between checkpoints; 0 for a twentieth of the run.
         sample_every: Steps between looks at samples; 0 for a twentieth of the run.
-        trust: What from outside may be imported, package.module:NAME or package.module: a recipe of yours.
+        trust: What from outside may be imported, package.module:NAME or package.module: a recipe of yours. A divergence
+            that is typed here, --divergence package.module:NAME, needs no more than that.
         json: Print one JSON object.
     """
 

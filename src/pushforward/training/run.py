@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pushforward import files
+from pushforward import files, guests
 from pushforward.data.dataset import Dataset
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel import sharing
@@ -151,7 +151,7 @@ class Run:
             restore(self.experiment.method, saved.run["step"], saved.weights)
             load_state(self.experiment.method, saved.weights, state["method"])
         except (ValueError, KeyError) as error:
-            raise DataError(f"{last}: does not fit this recipe and its arguments ({error}); start a new run") from error
+            raise unfit(saved.run, last, "does not fit this recipe and its arguments", error) from error
         self.experiment.batches.load_state_dict(state["batches"])
         self._best, self._seconds = state["best"], state["seconds"]
         self.description |= {"step": saved.run["step"], "best": saved.run["best"]}
@@ -302,6 +302,24 @@ class Run:
             except (ValueError, KeyError, TypeError):
                 continue
         files.write(log, "".join(f"{line}\n" for line in kept))
+
+
+def unfit(run: dict[str, Any], place: Path, why: str, error: Exception) -> DataError:
+    """The error for a run that this version cannot build again from what its folder holds.
+
+    Args:
+        run: Its description.
+        place: What cannot be used.
+        why: What is wrong with it, in words.
+        error: What was raised over it.
+    """
+    said = guests.blamed(error, [str(run.get("recipe")), *guests.named(run.get("arguments", {}))]) or error
+    if run.get("format", 1) == 1:
+        return DataError(
+            f"{place}: made by an earlier version of pushforward (run.json format 1): {why} ({said}); use that version "
+            "for this run, or train again in a new folder"
+        )
+    return DataError(f"{place}: {why} ({said}); train again, in a new folder")
 
 
 def same_data(run: dict[str, Any], data: Dataset) -> None:
