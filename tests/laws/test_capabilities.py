@@ -16,7 +16,7 @@ from pushforward.dynamics.mobility import box
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow, conditional
 from pushforward.flows.mmd import MMDFlow
-from pushforward.flows.preconditioned import Moved, Preconditioned, Pullback
+from pushforward.flows.preconditioned import Moved, Preconditioned, pullback
 from pushforward.flows.sinkhorn import SinkhornFlow
 from pushforward.flows.sliced import SlicedFlow
 from pushforward.flows.stein import ScoreFlow, SteinFlow
@@ -116,7 +116,7 @@ def test_a_method_has_what_it_should_and_nothing_else(name):
 
 @each_flow
 @pytest.mark.parametrize(
-    "wrap", [lambda flow: Preconditioned(flow, box(-1, 1)), lambda flow: Pullback(flow, torch.tanh)]
+    "wrap", [lambda flow: Preconditioned(flow, box(-1, 1)), lambda flow: pullback(flow, torch.tanh)]
 )
 def test_a_wrapper_of_a_flow_passes_on_what_is_there_at_any_depth(name, wrap):
     make, wanted = FLOWS[name]

@@ -15,7 +15,7 @@ from pushforward.divergences import KL, LOGD, W1, dual, logistic
 from pushforward.dynamics.mobility import box
 from pushforward.flows.critic import CriticFlow
 from pushforward.flows.mmd import MMDFlow
-from pushforward.flows.preconditioned import Preconditioned, Pullback
+from pushforward.flows.preconditioned import Preconditioned, pullback
 from pushforward.methods.adversarial.vgrow import gan
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
@@ -91,7 +91,7 @@ def test_a_weight_of_one_is_what_makes_the_slope_a_speed():
 def test_what_wraps_a_flow_says_of_its_critic_what_it_is_and_claims_no_speed():
     flow = CriticFlow(steep(2.0), W1)
     codec = PCA.fit(torch.randn(50, 2), 2)
-    for wrapped in (Preconditioned(flow, box(-1, 1)), Pullback(flow, codec.decode)):
+    for wrapped in (Preconditioned(flow, box(-1, 1)), pullback(flow, codec.decode)):
         found = of(particles(wrapped))
         assert (found["logistic"], found["dual"], found["fastest"]) == (False, True, None)
     assert of(InCodeSpace(codec, particles(flow)))["fastest"] == 2.0

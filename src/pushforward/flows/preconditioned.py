@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ from pushforward.types import (
     logged,
 )
 
-__all__ = ["Moved", "Preconditioned", "Pullback"]
+__all__ = ["Moved", "Preconditioned", "pullback"]
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,23 @@ class Preconditioned:
         flow: The flow that finds v.
         mobility: (x, v) -> M(x) v: `box(low, high)`, `through(codec.encode, codec.decode)`, or a function of your own,
             as :math:`m(x)\,v` with a learned scalar m.
+        seen: x -> what the flow sees of it, where that is not x itself: v is then found, and taken, there.
     """
 
     flow: Flow
     mobility: Mobility
+    seen: Decode | None = None
 
     def velocity(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Moved:
-        """M v, with v the velocity of the flow at (q, p); labels go to the flow."""
-        return Moved(_asked(self.flow, q, p, labels), self._moved)
+        """M v, with v the velocity of the flow at (q, p), with q as it sees them; labels go to the flow."""
+        return Moved(_asked(self.flow, self._shown(q), p, labels), self._moved)
 
     def _moved(self, velocity: Velocity, x: Samples, t: float) -> Samples:
-        return self.mobility(x, velocity(x, t))
+        return self.mobility(x, velocity(self._shown(x), t))
+
+    @torch.no_grad()
+    def _shown(self, x: Tensor) -> Samples:
+        return x if self.seen is None else self.seen(x)
 
     @property
     def logs(self) -> Logs:
@@ -113,7 +120,7 @@ class Preconditioned:
 
     @property
     def fastest(self) -> None:
-        """Nothing: a mobility may make samples faster than their critic."""
+        """Nothing: a mobility may make samples faster than their critic, and so may a decoder."""
         return
 
     def offers(self, capability: type) -> bool:
@@ -122,10 +129,10 @@ class Preconditioned:
 
     def value(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Scalar:
         """The flow's own estimate of its divergence: a mobility changes the way, not the height."""
-        return _value(self.flow, q, p, labels)
+        return _value(self.flow, self._shown(q), p, labels)
 
     def snapshot(self) -> dict[str, Tensor]:
-        """What the flow's present velocity depends on; the mobility must not change between steps."""
+        """What the flow's present velocity depends on; mobility and `seen` must not change between steps."""
         return _replayable(self.flow).snapshot()
 
     def replay(self, state: dict[str, Tensor]) -> Moved:
@@ -133,73 +140,18 @@ class Preconditioned:
         return Moved(_replayable(self.flow).replay(state), self._moved)
 
 
-@dataclass
-class Pullback:
+def pullback(flow: Flow, decode: Decode) -> Preconditioned:
     r"""A flow of decoded points seen from their codes: q holds codes, p data, and :math:`v_z(z) = J(z)^\top v(D(z))`.
 
     The decoded points obey the mobility :math:`J J^\top` and are compared with the data themselves, not with data that
     went through the codec. Speed of the codes is at most :math:`a_D L`, of the points :math:`a_D^2 L`, where the critic
     has slope L.
 
-    Attributes:
+    Args:
         flow: The flow that compares samples.
         decode: Codes (n, *code) -> samples (n, *event); fixed while particles move.
     """
-
-    flow: Flow
-    decode: Decode
-
-    def velocity(self, q: Tensor, p: Samples, labels: LabelPair | None = None) -> Moved:
-        """Codes' velocity, with v the velocity of the flow at (D(q), p); labels go to the flow."""
-        return Moved(_asked(self.flow, self._decoded(q), p, labels), self._moved)
-
-    def _moved(self, velocity: Velocity, z: Tensor, t: float) -> Tensor:
-        return pull(self.decode, z, velocity(self._decoded(z), t))
-
-    @torch.no_grad()
-    def _decoded(self, z: Tensor) -> Samples:
-        return self.decode(z)
-
-    @property
-    def logs(self) -> Logs:
-        """The numbers of the flow."""
-        return logged(self.flow)
-
-    @property
-    def classes(self) -> int:
-        """Number of classes of the flow's critic; 0 where the flow takes none."""
-        return self.flow.classes if able(self.flow, Conditional) else 0
-
-    @property
-    def logistic(self) -> bool:
-        """Whether the flow's critic has the logistic loss."""
-        return able(self.flow, HasCritic) and self.flow.logistic
-
-    @property
-    def dual(self) -> bool:
-        """Whether the flow's critic is the first variation of its divergence."""
-        return able(self.flow, HasCritic) and self.flow.dual
-
-    @property
-    def fastest(self) -> None:
-        """Nothing: codes are as fast as the critic and the decoder make them."""
-        return
-
-    def offers(self, capability: type) -> bool:
-        """Whether the flow inside has what this one passes on: `value`, `snapshot` and `replay`, classes, numbers."""
-        return able(self.flow, capability)
-
-    def value(self, q: Tensor, p: Samples, labels: LabelPair | None = None) -> Scalar:
-        """The flow's estimate of the divergence between decoded points and data."""
-        return _value(self.flow, self._decoded(q), p, labels)
-
-    def snapshot(self) -> dict[str, Tensor]:
-        """What the flow's present velocity depends on; the decoder must not change between steps."""
-        return _replayable(self.flow).snapshot()
-
-    def replay(self, state: dict[str, Tensor]) -> Moved:
-        """The codes' velocity as it was at a snapshot."""
-        return Moved(_replayable(self.flow).replay(state), self._moved)
+    return Preconditioned(flow, partial(pull, decode), decode)
 
 
 def _asked(flow: Flow, q: Samples, p: Samples, labels: LabelPair | None) -> Velocity:

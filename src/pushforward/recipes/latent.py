@@ -100,7 +100,7 @@ def toy_latent(
         compare: Where particles and data are compared: as codes, or as data.
     """
     from pushforward.data.toys.lift import lift
-    from pushforward.flows.preconditioned import Pullback
+    from pushforward.flows.preconditioned import pullback
     from pushforward.methods.latent.in_code_space import InCodeSpace
     from pushforward.methods.sources import Normal
     from pushforward.randomness import seeded, stream
@@ -114,7 +114,7 @@ def toy_latent(
     with seeded(seed):
         net = codes.critic_of(size if encoded else dim, drive.critic)
     found = codes.flow_of(net, drive)
-    flow = found if encoded else Pullback(found, coder.decode)
+    flow = found if encoded else pullback(found, coder.decode)
     start = stream(seed, "init", part="particles").normal(drive.particles, size)
     method = codes.particles_of(flow, start, rng, drive, source=Normal(size))
     method = InCodeSpace(coder, method, learning, lessons, encoded=encoded)

@@ -18,7 +18,7 @@ from pushforward.data.batches import Batches
 from pushforward.divergences import KL_LIP
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
-from pushforward.flows.preconditioned import Pullback
+from pushforward.flows.preconditioned import pullback
 from pushforward.methods.adversarial.vgrow import gan
 from pushforward.methods.latent.distilled import Distilled
 from pushforward.methods.latent.in_code_space import InCodeSpace
@@ -98,7 +98,7 @@ def test_transport_takes_points_in_data_space_to_where_the_particles_went():
 
 def test_codes_that_obey_a_flow_of_decoded_points_see_the_data_themselves():
     codec, inner = PCA.fit(DATA, 2), Decay()
-    particles = Particles(Pullback(inner, codec.decode), torch.ones(9, 2), step=0.5, rng=Noise(0))
+    particles = Particles(pullback(inner, codec.decode), torch.ones(9, 2), step=0.5, rng=Noise(0))
     method = InCodeSpace(codec, particles, encoded=False)
     run(method, 30)
     assert torch.equal(inner.asked[0][1], DATA)
@@ -120,7 +120,7 @@ def test_decoded_particles_are_no_faster_than_the_critic_and_the_decoder_allow(d
     codec, slope, step = PCA.fit(DATA * torch.arange(1, 7), 2, standardise=True, unit=True), 0.7, 0.25
     critic = Learner(lipschitz.critic(6 if decoded else 2, width=8, depth=1, slope=slope), partial(Adam, lr=1e-2))
     found = CriticFlow(critic, KL_LIP, steps=3)
-    flow = Pullback(found, codec.decode) if decoded else found
+    flow = pullback(found, codec.decode) if decoded else found
     particles = Particles(flow, torch.randn(20, 2), step=step, rng=Noise(0))
     method = InCodeSpace(codec, particles, encoded=not decoded)
     steps = method.learn(repeat(DATA * torch.arange(1, 7)))

@@ -61,7 +61,7 @@ class InCodeSpace:
         lessons: What the codec learns from, where that is not the method's batches: a stream that knows its position.
         starts: Points (n, *event) that the particles start at; they are encoded when the codec has learned.
         encoded: Whether the method takes encoded batches. With False it gets the data as they are: for particles whose
-            flow decodes them, as `Pullback` does.
+            flow decodes them, as `pullback` does.
         project: Applied to what is decoded, for example a clamp to the box that images live in.
         stages: The codec's steps, then those of the method.
 
