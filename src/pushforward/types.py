@@ -284,7 +284,7 @@ class Resumable(Protocol):
 
 @runtime_checkable
 class Placeable(Protocol):
-    """Anything that wants to know its device and rank: `place` is given a `pushforward.parallel.placement.Placement`."""
+    """Anything that must know its device and rank: `place` is given a `pushforward.parallel.placement.Placement`."""
 
     def place(self, placement: Any) -> None: ...
 
