@@ -29,7 +29,18 @@ if TYPE_CHECKING:
 
     from pushforward.data.dataset import Dataset
 
-__all__ = ["Film", "Points", "grid", "read_clouds", "read_grids", "scatter", "view", "write_samples"]
+__all__ = [
+    "MAX_ARRAY",
+    "UNREADABLE",
+    "Film",
+    "Points",
+    "grid",
+    "read_clouds",
+    "read_grids",
+    "scatter",
+    "view",
+    "write_samples",
+]
 
 Points = NDArray[np.float64]
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from torch import Tensor
 from pushforward.data.conventions import convention, levels
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["Pixels", "channels_last", "inner_side", "model_side", "recognise", "squared", "with_channels"]
+__all__ = ["CHANNELS", "Pixels", "channels_last", "inner_side", "model_side", "recognise", "squared", "with_channels"]
 
 CHANNELS = (1, 3, 4)
 PAD = 1.25  # sides up to this factor below a power of two are padded, others are resized

@@ -69,7 +69,7 @@ def load(
             raise UsageError(f"{name}: these are points, not images: leave out the side and the channels")
         return _toy(name, seed, test_fraction, limit)
     path, key = parse(name)
-    raw = limited(read(path, key, labels, side, channels, limit, seed), limit, seed)
+    raw = limited(_read(path, key, labels, side, channels, limit, seed), limit, seed)
     return assemble(raw, name, seed=seed, test_fraction=test_fraction, side=side, channels=channels, heavy=heavy)
 
 
@@ -89,7 +89,7 @@ def read_array(spec: str, *, side: int | None = None, channels: int | None = Non
         UsageError: If an option is out of range or does not apply.
     """
     path, key = parse(spec.strip())
-    raw = read(path, key, side=side, channels=channels)
+    raw = _read(path, key, side=side, channels=channels)
     return _in_units(raw, side, channels), raw.kind
 
 
@@ -105,7 +105,7 @@ def read_labelled(spec: str, labels: str | None = None) -> tuple[np.ndarray, Kin
         UsageError: If an option does not apply.
     """
     path, key = parse(spec.strip())
-    raw = read(path, key, labels)
+    raw = _read(path, key, labels)
     return _in_units(raw, None, None), raw.kind, raw.labels
 
 
@@ -157,7 +157,7 @@ def _toy(name: str, seed: int, test_fraction: float | None, limit: int | None) -
     return toy.load(name[4:], seed=seed, n_train=n - n_test, n_test=n_test)
 
 
-def read(
+def _read(
     path: Path,
     key: str | None,
     labels: str | None = None,

@@ -30,7 +30,9 @@ __all__ = [
     "REVERSE_KL",
     "TV",
     "Divergence",
+    "Function",
     "alpha",
+    "softplus",
 ]
 
 Function = Callable[[Tensor], Tensor]

@@ -30,6 +30,7 @@ __all__ = [
     "heun",
     "integrate",
     "named",
+    "quadrature",
     "rk4",
 ]
 

@@ -22,7 +22,7 @@ from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.norms import convolution_bound, frequencies, matrix_bound, orthonormal, spectrum, together
 from pushforward.types import Critic, Labels, Samples, Scalar
 
-__all__ = ["LipschitzNet", "Mode", "certificate", "critic", "image_critic", "observed_slope"]
+__all__ = ["Convolution", "LipschitzNet", "Mode", "certificate", "critic", "image_critic", "observed_slope"]
 
 Mode: TypeAlias = Literal["bjorck", "spectral", "reference", "none"]
 

@@ -30,7 +30,7 @@ from pushforward.training.loop import train
 from pushforward.training.state import load_state, place, restore, resume_state, weights
 from pushforward.types import HasParticles, Placeable, Staged, Stops, able
 
-__all__ = ["Progress", "Run", "Status", "Stop", "open_run", "same_data"]
+__all__ = ["Progress", "Run", "Status", "Stop", "open_run", "same_data", "unfit"]
 
 Status = Literal["running", "finished", "stopped", "interrupted", "failed"]
 JUDGED = 1000  # samples that choose the best checkpoint

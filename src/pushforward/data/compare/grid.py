@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["EIGHT_BITS", "Grid", "grid_of", "grids", "pixel_grid", "snapped"]
+__all__ = ["EIGHT_BITS", "Grid", "grid_of", "grids", "percent", "pixel_grid", "snapped"]
 
 MOST = 64  # levels that are still few
 SHARE = 0.05  # of the rows: so many levels are still few

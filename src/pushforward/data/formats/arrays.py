@@ -15,7 +15,7 @@ from pushforward.data.formats.contents import Contents
 from pushforward.data.raw import brief, budget, numeric, refuse
 from pushforward.errors import DataError
 
-__all__ = ["LARGE", "archive", "mapped", "names", "npy", "npz", "pick", "single"]
+__all__ = ["LARGE", "archive", "mapped", "names", "npy", "npz", "pick", "sibling", "single"]
 
 MAGIC = b"\x93NUMPY"
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)  # NotImplementedError is a RuntimeError
@@ -41,7 +41,7 @@ def archive(path: Path, key: str | None) -> Contents:
     """
     key = pick(path) if key is None else key
     known = tuple(names(path))
-    labels, held = partner(key), sibling(key)
+    labels, held = _partner(key), sibling(key)
     return Contents(
         place=f"{path}:{key}",
         body=npz(path, key),
@@ -133,7 +133,7 @@ def pick(path: Path) -> str:
         DataError: If several arrays come into question; names and shapes are listed.
     """
     known = names(path)
-    labels = {name for name in known if any(partner(other) == name for other in known)}
+    labels = {name for name in known if any(_partner(other) == name for other in known)}
     rest = [name for name in known if name not in labels]
     if len(rest) == 1:
         return rest[0]
@@ -142,7 +142,7 @@ def pick(path: Path) -> str:
     raise DataError(f"{path}: {len(known)} arrays ({shapes}{more}): choose one, for example {path}:{rest[0]}")
 
 
-def partner(key: str) -> str | None:
+def _partner(key: str) -> str | None:
     """The conventional name of the labels of an array: x_train -> y_train, images -> labels, data -> labels."""
     if key[:1] in ("x", "X") and (len(key) == 1 or not key[1].isalpha()):
         return "y" + key[1:]

@@ -29,6 +29,7 @@ from pushforward.errors import DataError
 from pushforward.metrics.core.neighbours import nearest
 
 __all__ = [
+    "Array",
     "Neighbourhoods",
     "batch_silhouette",
     "codes",
