@@ -8,6 +8,8 @@ A stream is named by a seed, a purpose, a part of it and a counter, and starts a
 so that two purposes that are given the same seed share nothing. Nothing in a name depends on how many processes share
 the work. What data *are* (the points of a toy, the split of a file) takes the seed as it is, and nothing else does: the
 rows that a run has seen stay those that it has seen, whatever becomes of the streams.
+
+A generator of torch on a CPU keeps 32 bits of its seed: two of its streams are one with probability :math:`2^{-32}`.
 """
 
 from collections.abc import Iterator

@@ -57,3 +57,12 @@ def test_a_density_of_model_units_becomes_one_of_data_units_by_the_volume_of_the
     moved = x + np.array([[0, 0], [1, 0], [0, 1]])
     y = found.encode(moved).double().numpy()
     assert found.log_volume == pytest.approx(math.log(abs(np.linalg.det(y[1:] - y[0]))), abs=1e-4)
+
+
+def test_the_volume_is_that_of_the_scales_however_far_the_mean(tmp_path):
+    x = np.random.default_rng(0).integers(-8, 9, (400, 2)) / 4.0
+    volumes = []
+    for k, mean in enumerate((0.0, 2.0**40)):
+        np.save(tmp_path / f"{k}.npy", x + mean)
+        volumes.append(load(str(tmp_path / f"{k}.npy")).log_volume)
+    assert volumes[1] == pytest.approx(volumes[0], abs=1e-7)
