@@ -286,7 +286,7 @@ class Resumable(Protocol):
 class Placeable(Protocol):
     """Anything that must know its device and rank: `place` is given a `pushforward.parallel.placement.Placement`."""
 
-    def place(self, placement: Any) -> None: ...
+    def place(self, placement: Place) -> None: ...
 
 
 @runtime_checkable
@@ -338,8 +338,8 @@ def able(thing: object, capability: type[T]) -> TypeIs[T]:
     This is the one way in which readers ask what a method, a flow or a codec can do.
 
     Args:
-        thing: A method, flow, codec or velocity.
-        capability: A Protocol of this module.
+        thing: Anything that may have it: a method, flow, codec, velocity, stream or random source.
+        capability: A runtime-checkable Protocol of this module or of `pushforward.codecs.codec`.
     """
     if isinstance(thing, Wraps) and not thing.offers(capability):
         return False

@@ -24,6 +24,7 @@ PLACES = {
     "metrics/two_sample/classifier.py": "what a classifier of another library calls itself",
     "metrics/networks/loading.py": "a network in a module of the user's",
     "evaluation.py": "what a function of the user's calls itself",
+    "cli.py": "the notes of an error, which only one that was given notes has",
     "commands/training.py": "whether this system counts its cores",
     "flows/compiled.py": "what a version of torch has",
     "codecs/autoencoder.py": "the layers of a net with a head of its own",

@@ -29,7 +29,7 @@ from pushforward.divergences import KL_LIP, Divergence
 from pushforward.dynamics.mobility import lipschitz_constant
 from pushforward.errors import UsageError
 from pushforward.oracles import cloud
-from pushforward.types import Randomness, Samples
+from pushforward.types import Randomness, Samples, able
 
 __all__ = ["DataProcessing", "Regularised", "certified", "data_processing", "reconstruction", "steepness"]
 
@@ -77,7 +77,7 @@ def steepness(
         rng: Where segments and first directions come from; without one, the middles between neighbouring rows.
         iterations: Steps of the power iteration.
     """
-    if isinstance(codec, Steep):
+    if able(codec, Steep):
         return float(codec.lipschitz), True
     if rng is None:
         between = (codes + codes.roll(1, 0)) / 2

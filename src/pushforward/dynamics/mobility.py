@@ -24,7 +24,8 @@ Decode: TypeAlias = Callable[[Tensor], Samples]
 """Codes (n, *code) -> samples (n, *event), row by row: no row of the answer depends on another row's code."""
 
 Mobility: TypeAlias = Callable[[Samples, Samples], Samples]
-"""(x, v) -> M(x) v, each (n, *event), with <v, M(x) v> >= 0, so that the divergence still falls."""
+"""(x, v) -> M(x) v, each (n, *event), with <v, M(x) v> >= 0, so that the divergence still falls; of a pullback, v is at
+decode(x) and the answer at x."""
 
 
 @torch.no_grad()

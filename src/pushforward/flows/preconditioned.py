@@ -78,9 +78,10 @@ class Preconditioned:
 
     Attributes:
         flow: The flow that finds v.
-        mobility: (x, v) -> M(x) v: `box(low, high)`, `through(codec.encode, codec.decode)`, or a function of your own,
-            as :math:`m(x)\,v` with a learned scalar m.
-        seen: x -> what the flow sees of it, where that is not x itself: v is then found, and taken, there.
+        mobility: (x, v) -> dx/dt: M(x) v by `box`, `through` or a function of your own; where `seen` is set, v has the
+            shape of seen(x) and the answer that of x, as `partial(pull, decode)` has it.
+        seen: x -> what the flow compares with p, for example `decode`; x itself if None. v is found and evaluated at
+            seen(x).
     """
 
     flow: Flow
@@ -88,14 +89,14 @@ class Preconditioned:
     seen: Decode | None = None
 
     def velocity(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Moved:
-        """M v, with v the velocity of the flow at (q, p), with q as it sees them; labels go to the flow."""
-        return Moved(_asked(self.flow, self._shown(q), p, labels), self._moved)
+        """M v, with v the velocity of the flow at (seen(q), p); labels go to the flow."""
+        return Moved(_asked(self.flow, self._seen_at(q), p, labels), self._moved)
 
     def _moved(self, velocity: Velocity, x: Samples, t: float) -> Samples:
-        return self.mobility(x, velocity(self._shown(x), t))
+        return self.mobility(x, velocity(self._seen_at(x), t))
 
     @torch.no_grad()
-    def _shown(self, x: Tensor) -> Samples:
+    def _seen_at(self, x: Samples) -> Samples:
         return x if self.seen is None else self.seen(x)
 
     @property
@@ -129,7 +130,7 @@ class Preconditioned:
 
     def value(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Scalar:
         """The flow's own estimate of its divergence: a mobility changes the way, not the height."""
-        return _value(self.flow, self._shown(q), p, labels)
+        return _value(self.flow, self._seen_at(q), p, labels)
 
     def snapshot(self) -> dict[str, Tensor]:
         """What the flow's present velocity depends on; mobility and `seen` must not change between steps."""

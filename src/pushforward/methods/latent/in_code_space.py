@@ -79,7 +79,7 @@ class InCodeSpace:
     stages: Stages = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.codec_steps and not isinstance(self.codec, Learns):
+        if self.codec_steps and not able(self.codec, Learns):
             name = type(self.codec).__name__
             raise UsageError(f"codec_steps={self.codec_steps}: a {name} does not learn; use codec_steps=0")
         if self.starts is not None and not able(self.method, HasParticles):
@@ -112,7 +112,7 @@ class InCodeSpace:
         return inner or self.stages.stage
 
     def _learn_codec(self, batches: Iterable[Batch], start: int) -> Iterator[Logs]:
-        assert isinstance(self.codec, Learns)
+        assert able(self.codec, Learns)
         return self.codec.learn(batches if self.lessons is None else self.lessons, start)
 
     def _encode_starts(self) -> None:
