@@ -159,7 +159,7 @@ def together(parsed: dict[str, ast.Module]) -> list[str]:
 def option_share(parsed: dict[str, ast.Module]) -> float:
     """Lines of signatures and of `Args` sections by all lines, in the recipes: functions that return an `Experiment`.
 
-    What recipes share, in `recipes.parts`, is none, though it may return one.
+    Functions of `recipes.parts` do not count, even if they return one.
     """
     options = total = 0
     for module, node in _returning(parsed, "recipes", ("Experiment",)):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pushforward.errors import UsageError
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Classes, Critic, Generator, ImageRows, Loop, Pace, Rows
+from pushforward.settings.groups import Classes, Critic, Examples, Generator, Loop, Pace, Rows
 from pushforward.settings.options import Count, Layers, Number, Rate, Rounds, Weight
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["few_gan", "few_particles", "few_wgan_gp"]
 
-FEW = ImageRows(Rows("digits", 200), Classes(conditional=True))
+FEW = Examples(Rows("digits", 200), Classes(conditional=True))
 
 BETAS = (0.0, 0.9)  # of Adam, in every net here: the memory that WGAN-GP was published with
 
@@ -57,7 +57,7 @@ class Duel:
 @recipe
 def few_particles(
     *,
-    given: ImageRows = FEW,
+    examples: Examples = FEW,
     critic: Critic = Critic(slope=0.5, width=256, depth=2, rate=2e-3, critic_steps=5),
     penalty: Weight = 10.0,
     loop: Loop = Loop(150, 200),
@@ -91,16 +91,16 @@ def few_particles(
     from pushforward.recipes.parts import wiring
     from pushforward.training.schedule import cosine
 
-    if source == "class" and not given.classes.conditional:
+    if source == "class" and not examples.classes.conditional:
         raise UsageError(
             "--source class: particles without classes start from the law of all images; add --conditional"
         )
     psi, rng = locate(critic.divergence), stream(loop.seed, "train")
-    data = wiring.load_images(given, loop.seed)
+    data = wiring.load_images(examples, loop.seed)
     falling = wiring.falling(critic, loop, pace)
-    net = _critic(data, wiring.counted(data, given.classes), critic, falling, loop.seed)
+    net = _critic(data, wiring.counted(data, examples.classes), critic, falling, loop.seed)
     flow = CriticFlow(net, psi, penalties=_held(lipschitz, critic.slope, penalty, rng), steps=critic.critic_steps)
-    kept = wiring.shares(data.train_labels, particles) if given.classes.conditional else None
+    kept = wiring.shares(data.train_labels, particles) if examples.classes.conditional else None
     own = data.train_labels if source == "class" else None
 
     def law(rng: Randomness, n: int, of: Tensor | None = None, wanted: Tensor | None = None) -> Samples:
@@ -119,14 +119,13 @@ def few_particles(
         labels=kept,
         diagnose=0,
     )
-    seen = wiring.judge(given.images.features, data)
-    return wiring.experiment(method, data, loop, conditional=given.classes.conditional, features=seen, threads=1)
+    return wiring.of_images(method, data, loop, examples, threads=1)
 
 
 @recipe
 def few_gan(
     *,
-    given: ImageRows = FEW,
+    examples: Examples = FEW,
     divergence: str = "KL_LIP",
     loop: Loop = Loop(4_000, 200),
     duel: Duel = Duel(2, 2e-3, 1, 0.5),
@@ -146,16 +145,15 @@ def few_gan(
     from pushforward.recipes.parts import wiring
 
     psi = locate(divergence)
-    data = wiring.load_images(given, loop.seed)
-    method = _gan(data, given.classes, psi, partial(_held, lipschitz), loop, duel)
-    seen = wiring.judge(given.images.features, data)
-    return wiring.experiment(method, data, loop, conditional=given.classes.conditional, features=seen, threads=1)
+    data = wiring.load_images(examples, loop.seed)
+    method = _gan(data, examples.classes, psi, partial(_held, lipschitz), loop, duel)
+    return wiring.of_images(method, data, loop, examples, threads=1)
 
 
 @recipe
 def few_wgan_gp(
     *,
-    given: ImageRows = FEW,
+    examples: Examples = FEW,
     loop: Loop = Loop(1_200, 200),
     duel: Duel = Duel(2, 1e-3, 5, 1.0, Generator(64, 256, 1e-3, 0.98)),
 ) -> Experiment:
@@ -175,10 +173,9 @@ def few_wgan_gp(
     from pushforward.objectives.penalties import gradient_penalty
     from pushforward.recipes.parts import wiring
 
-    data = wiring.load_images(given, loop.seed)
-    method = _gan(data, given.classes, W1, partial(_held, gradient_penalty), loop, duel)
-    seen = wiring.judge(given.images.features, data)
-    return wiring.experiment(method, data, loop, conditional=given.classes.conditional, features=seen, threads=1)
+    data = wiring.load_images(examples, loop.seed)
+    method = _gan(data, examples.classes, W1, partial(_held, gradient_penalty), loop, duel)
+    return wiring.of_images(method, data, loop, examples, threads=1)
 
 
 def _gan(

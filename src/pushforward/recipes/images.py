@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Classes, Convolutions, Generator, ImageRows, LogRatio, Loop, Rows
+from pushforward.settings.groups import Classes, Convolutions, Examples, Generator, LogRatio, Loop, Rows
 from pushforward.settings.options import Layers, Rate, Rounds, Units
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def vgrow_digits(
 @recipe
 def vgrow_images(
     *,
-    given: ImageRows = ImageRows(),
+    examples: Examples = Examples(),
     preset: Literal["gan", "paper"] = "gan",
     nets: Convolutions = Convolutions(),
     critic: LogRatio = LogRatio("KL", penalty=0.5),
@@ -95,8 +95,8 @@ def vgrow_images(
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, step_decay
 
-    data = wiring.load_images(given, loop.seed)
-    g, d = _nets(data, nets, net, wiring.counted(data, given.classes), loop.seed, published=preset == "paper")
+    data = wiring.load_images(examples, loop.seed)
+    g, d = _nets(data, nets, net, wiring.counted(data, examples.classes), loop.seed, published=preset == "paper")
     latents, rng = Normal(net.latent), stream(loop.seed, "train")
     if preset == "paper":
         fits, slow = vgrow.paper_fits(), partial(RMSprop, lr=1e-4)
@@ -110,14 +110,13 @@ def vgrow_images(
         generator = Learner(g, adam, ema=net.ema, schedule=falling)
         flow = wiring.log_ratio(Learner(d, adam, schedule=falling), critic, every=4)
         method = vgrow.gan(generator, flow, latents, rng)
-    seen = wiring.judge(given.images.features, data)
-    return wiring.experiment(method, data, loop, conditional=given.classes.conditional, features=seen)
+    return wiring.of_images(method, data, loop, examples)
 
 
 @recipe
 def gan_images(
     *,
-    given: ImageRows = ImageRows(),
+    examples: Examples = Examples(),
     nets: Convolutions = Convolutions(),
     critic: LogRatio = LogRatio("LOGD"),
     loop: Loop = Loop(5_000, 64),
@@ -138,13 +137,12 @@ def gan_images(
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
 
-    data = wiring.load_images(given, loop.seed)
-    g, d = _nets(data, nets, net, wiring.counted(data, given.classes), loop.seed)
+    data = wiring.load_images(examples, loop.seed)
+    g, d = _nets(data, nets, net, wiring.counted(data, examples.classes), loop.seed)
     adam = wiring.adam(net.rate, (0.5, 0.999))
     flow = wiring.log_ratio(Learner(d, adam), critic, every=4)
     method = GAN(Learner(g, adam, ema=net.ema), flow, Normal(net.latent), stream(loop.seed, "train"), rounds=rounds)
-    seen = wiring.judge(given.images.features, data)
-    return wiring.experiment(method, data, loop, conditional=given.classes.conditional, features=seen)
+    return wiring.of_images(method, data, loop, examples)
 
 
 def _nets(

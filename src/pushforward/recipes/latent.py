@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Classes, Coded, Coding, Critic, ImageRows, Images, Loop, Pace, Rows
+from pushforward.settings.groups import Classes, CodeDrive, Coding, Critic, Examples, Images, Loop, Pace, Rows
 from pushforward.settings.options import Between, Count, File, Number, Weight
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ WIDE = Critic(width=64, critic_steps=5)
 @recipe
 def latent_particles(
     *,
-    given: ImageRows = ImageRows(),
+    examples: Examples = Examples(),
     codec_rows: Number | None = None,
-    drive: Coded = Coded(Coding("pca:16", 2_000), WIDE, Loop(400, 500)),
+    drive: CodeDrive = CodeDrive(Coding("pca:16", 2_000), WIDE, Loop(400, 500)),
     distil_steps: Count = 0,
 ) -> Experiment:
     """Particles that flow from normal codes to the data's codes, decoded. Expect readable digits in a minute.
@@ -48,8 +48,8 @@ def latent_particles(
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine
 
-    coding, loop, rows, classes = drive.coding, drive.loop, given.rows, given.classes
-    whole = wiring.load(replace(rows, limit=None) if codec_rows else rows, classes, loop.seed, images=given.images)
+    coding, loop, rows, classes = drive.coding, drive.loop, examples.rows, examples.classes
+    whole = wiring.load(replace(rows, limit=None) if codec_rows else rows, classes, loop.seed, images=examples.images)
     data, rng = codes.first(whole, rows.limit), stream(loop.seed, "train")
     seen = whole.train[: codec_rows or len(data.train)]
     coder, learning, lessons = codes.codec_of(coding, whole, seen, seed=loop.seed)
@@ -73,7 +73,7 @@ def latent_particles(
         data,
         replace(loop, steps=learning + loop.steps + distil_steps),
         conditional=classes.conditional,
-        features=wiring.judge(given.images.features, data) if pictures else None,
+        features=wiring.judge(examples.images.features, data) if pictures else None,
         threads=1,
     )
 
@@ -84,7 +84,7 @@ def toy_latent(
     rows: Rows = Rows("toy:gaussians4"),
     dim: Annotated[int, Between(1, 10**5)] = 12,
     noise: Weight = 0.05,
-    drive: Coded = Coded(Coding("autoencoder:2", 1_500, 64, 3e-3), particles=500, pace=Pace(0.3)),
+    drive: CodeDrive = CodeDrive(Coding("autoencoder:2", 1_500, 64, 3e-3), particles=500, pace=Pace(0.3)),
     compare: Literal["codes", "data"] = "codes",
 ) -> Experiment:
     """A toy lifted to twelve numbers, learned through a code of two. Expect four even clusters in half a minute.
@@ -129,7 +129,7 @@ def digit_to_digit(
     images: Images = Images(features="raw"),
     source: str = "2",
     target: str = "0",
-    drive: Coded = Coded(critic=WIDE, loop=Loop(300, 1_000)),
+    drive: CodeDrive = CodeDrive(critic=WIDE, loop=Loop(300, 1_000)),
 ) -> Experiment:
     """Images of one class that flow to those of another, in pixels (`--codec none`) or in code space.
 

@@ -25,15 +25,15 @@ __all__ = [
     "Bound",
     "Classes",
     "Cloud",
-    "Coded",
+    "CodeDrive",
     "Coding",
     "Constraint",
     "Contrast",
     "Convolutions",
     "Critic",
     "Ends",
+    "Examples",
     "Generator",
-    "ImageRows",
     "Images",
     "LogRatio",
     "Loop",
@@ -91,8 +91,8 @@ class Images:
 
 
 @dataclass(frozen=True)
-class ImageRows:
-    """Images to learn from, their classes, and how they are read and judged."""
+class Examples:
+    """What is learned from, its classes, and how images among it are read and judged."""
 
     rows: Rows = field(default=Rows("digits"))
     classes: Classes = field(default=Classes())
@@ -266,8 +266,8 @@ class Coding:
 
 
 @dataclass(frozen=True)
-class Coded:
-    """Particles whose codes flow: their codec, the critic that drives them, and how they go.
+class CodeDrive:
+    """Particles and the critic that drives them, in code space unless the codec is none.
 
     Attributes:
         particles: Number of particles.

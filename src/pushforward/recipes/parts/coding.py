@@ -19,7 +19,7 @@ from pushforward.nets import autoencoder
 from pushforward.nets.lipschitz import LipschitzNet
 from pushforward.randomness import derive, seeded
 from pushforward.recipes.parts.wiring import adam, falling
-from pushforward.settings.groups import Coded, Coding, Critic
+from pushforward.settings.groups import CodeDrive, Coding, Critic
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.types import Flow, Labels, Randomness, Samples
@@ -57,7 +57,7 @@ def critic_of(size: int, critic: Critic, *, classes: int = 0) -> LipschitzNet:
     return bounded_critic(size, critic.slope, critic.width, critic.depth, classes=classes)
 
 
-def flow_of(net: nn.Module, drive: Coded) -> CriticFlow:
+def flow_of(net: nn.Module, drive: CodeDrive) -> CriticFlow:
     """The flow of a critic whose net bounds its slope; its learning rate falls to a tenth over all calls."""
     critic = drive.critic
     learner = Learner(net, adam(critic.rate, (0.5, 0.9)), schedule=falling(critic, drive.loop, drive.pace))
@@ -68,7 +68,7 @@ def particles_of(
     flow: Flow,
     start: Samples,
     rng: Randomness,
-    drive: Coded,
+    drive: CodeDrive,
     *,
     project: Callable[[Samples], Samples] | None = None,
     source: Latent | None = None,

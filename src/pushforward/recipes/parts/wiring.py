@@ -21,7 +21,7 @@ from pushforward.metrics.quality.frechet import frechet, moments
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
 from pushforward.randomness import derive, generator
-from pushforward.settings.groups import Classes, Critic, ImageRows, Images, LogRatio, Loop, Pace, Rows
+from pushforward.settings.groups import Classes, Critic, Examples, Images, LogRatio, Loop, Pace, Rows
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner, MakeOptimiser
 from pushforward.training.schedule import constant, cosine
@@ -38,6 +38,7 @@ __all__ = [
     "load",
     "load_images",
     "log_ratio",
+    "of_images",
     "score_on",
     "shares",
     "spread",
@@ -140,9 +141,9 @@ def load(
     return found
 
 
-def load_images(given: ImageRows, seed: int = 0) -> Dataset:
-    """Images for a recipe that takes nothing else, as `load` does it."""
-    return load(given.rows, given.classes, seed, kind="images", images=given.images)
+def load_images(examples: Examples, seed: int) -> Dataset:
+    """Images for a recipe that takes no points; see `load`."""
+    return load(examples.rows, examples.classes, seed, kind="images", images=examples.images)
 
 
 def counted(data: Dataset, classes: Classes) -> int:
@@ -175,6 +176,12 @@ def experiment(
     )
     score = score_on(data, features, seed)
     return Experiment(method, batches, data, loop.steps, features, score, conditional, threads)
+
+
+def of_images(method: Method, data: Dataset, loop: Loop, examples: Examples, threads: int = 0) -> Experiment:
+    """An experiment on images that `load_images` read, judged by the network that suits them."""
+    seen, conditional = judge(examples.images.features, data), examples.classes.conditional
+    return experiment(method, data, loop, conditional=conditional, features=seen, threads=threads)
 
 
 def shares(labels: Tensor | None, n: int) -> Tensor:
