@@ -259,3 +259,13 @@ def test_small_digits_are_judged_by_the_network_that_reads_them():
     chosen = space("auto", as_pair(larger, larger.copy()))
     assert chosen.features is RAW
     assert "pixels" in chosen.notes[0]
+
+
+def test_two_metrics_of_one_name_are_refused_also_beside_a_part():
+    def mmd(fake, real):
+        return 1.0
+
+    x = torch.randn(30, 2)
+    for metrics in (["mmd", mmd], [lambda q, p: 1.0, lambda q, p: 2.0]):
+        with pytest.raises(UsageError, match=r"two metrics give .*: rename one"):
+            evaluate(x, x, metrics=metrics)

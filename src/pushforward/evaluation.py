@@ -9,6 +9,7 @@ print(report.verdict, report["mmd"].p)
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from pushforward import guests
 from pushforward.data.compare.pairs import Pair, as_pair, read_pair
 from pushforward.densities.rows import RowDensities
-from pushforward.errors import UsageError
+from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import RAW, Features, fingerprint, of_module
 from pushforward.metrics.core.result import Report
 from pushforward.metrics.evaluate import Metric, Watch, own_part
@@ -149,7 +150,7 @@ def measure_pair(
     watch: Watch | None = None,
     together: bool = False,
 ) -> Report:
-    """Measure what has been read; see `evaluate`.
+    """Measure what has been read; see `evaluate`. Where the model's densities cannot be had, all else is measured.
 
     Args:
         pair: The samples.
@@ -162,27 +163,42 @@ def measure_pair(
         together: All ranks of the process group share the work.
     """
     notes = (*pair.notes, *chosen.notes)
+    densities, metrics, lost = _densities(pair, metrics)
     report = measure(
         pair.fake, pair.real, train=pair.train, features=chosen.features, metrics=metrics,
         **_centres(pair), names=pair.names, seed=settings.seed, permutations=settings.permutations,
         max_n=settings.max_n, draws=draws, split=title, budget=settings.bytes, watch=watch, together=together,
-        densities=_densities(pair, metrics),
+        densities=densities,
         notes=[note for note in notes if not note.startswith(DOUBT)],
     )  # fmt: skip
     doubts = [note.removeprefix(DOUBT) for note in notes if note.startswith(DOUBT)]
-    return replace(report, warnings=(*doubts, *report.warnings))
+    return replace(report, warnings=(*doubts, *lost, *report.warnings))
 
 
 DOUBT = "warning: "
+Asked = Sequence[Part] | Mapping[str, Metric] | None
 
 
-def _densities(pair: Pair, metrics: Sequence[Part] | Mapping[str, Metric] | None) -> RowDensities | None:
-    """The model's log densities, only where something is measured that needs them: they may cost more than all else."""
+def _densities(pair: Pair, metrics: Asked) -> tuple[RowDensities | None, Asked, tuple[str, ...]]:
+    """The model's log densities, what can be measured with or without them, and in words what cannot.
+
+    They are asked for only where something is measured that needs them: they may cost more than all else.
+
+    Raises:
+        DataError: If they cannot be had and nothing else is measured.
+    """
     if pair.densities is None or isinstance(metrics, Mapping):
-        return None
-    if metrics is not None and not any("density" in part.needs for part in metrics):
-        return None
-    return pair.densities()
+        return None, metrics, ()
+    wanted = [part for part in (DEFAULT_DENSITIES if metrics is None else metrics) if "density" in part.needs]
+    if not wanted:
+        return None, metrics, ()
+    try:
+        return pair.densities(), metrics, ()
+    except DataError as error:
+        left = None if metrics is None else [part for part in metrics if part not in wanted]
+        if left == []:
+            raise
+        return None, left, tuple(f"{part.name} left out: {error}" for part in wanted)
 
 
 def _centres(pair: Pair) -> dict[str, Any]:
@@ -224,7 +240,11 @@ def parts(names: str, pair: Pair, features: Features, trust: Sequence[str] = ())
     aliases = {given.lower(): part.name for part in PARTS.values() for given in part.gives} | {n: n for n in PARTS}
     for word in map(str.strip, names.split(",")):
         if ":" in word:
-            chosen[word] = _outside(word, trust)
+            mine = _outside(word, trust)
+            for other in (other for other in chosen if ":" in other and other != word):
+                if shared := set(mine.gives) & set(chosen[other].gives):
+                    raise UsageError(f"metric {word!r}: gives {min(shared)}, which {other} gives; rename one of them")
+            chosen[word] = mine
             continue
         name = aliases.get(word.lower(), word.lower())
         if name not in PARTS and name not in groups:
@@ -244,10 +264,23 @@ def _outside(name: str, trust: Sequence[str]) -> Part:
     found = guests.load(name, "metric")
     if not isinstance(found, Part) and (isinstance(found, type) or not callable(found)):
         raise guests.refused(name, "metric", found, "a function (fake, real) -> number, or a Part")
+    if not isinstance(found, Part) and not _takes_two(found):
+        raise guests.refused(name, "metric", found, "a function of two arguments, (fake, real) -> number")
     part = found if isinstance(found, Part) else own_part(name.rpartition(":")[2], cast(Metric, found))
     if shared := {given for other in PARTS.values() for given in other.gives} & set(part.gives):
         raise UsageError(f"metric {name!r}: gives {min(shared)}, which a part of this package gives; rename yours")
     return part
+
+
+def _takes_two(function: Callable[..., object]) -> bool:
+    """Whether a function can be called with two arguments, as far as it says."""
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # it has no signature to be read
+        return True
+    return True
 
 
 @dataclass(frozen=True)

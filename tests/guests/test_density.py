@@ -107,6 +107,46 @@ def test_a_density_is_computed_only_where_a_likelihood_is_measured(run, metrics,
     assert sum(rows) == (1500 if asks else 0)  # every held-out and every training row, once
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda x: x[1:, 0], "log_prob gave shape (149,) for 150 rows"),
+        (lambda x: x, "log_prob gave shape (150, 2) for 150 rows"),
+        (lambda x: x[:, 0].numpy(), "log_prob gave a ndarray for 150 rows"),
+        (lambda x: x.sum(), "log_prob gave shape () for 150 rows"),
+        (lambda x: 1.0, "log_prob gave a float for 150 rows"),
+    ],
+)
+def test_a_density_that_is_not_one_number_a_row_leaves_out_the_likelihood_alone(run, answer, said, monkeypatch, capsys):
+    monkeypatch.setattr(sys.modules["density"].Fit, "log_prob", lambda self, x, labels=None: answer(x))
+    code, out, err = call(capsys, "evaluate", run, "--metrics", "sliced_w2,nll", "--json", *LEAVE)
+    assert code == 0, err
+    found = json.loads(out)
+    assert list(found["metrics"]) == ["sliced_w2"]
+    (warning,) = found["warnings"]
+    assert warning == f"likelihood left out: {said}: give one log-likelihood a sample, a tensor (n,)"
+    code, _, err = call(capsys, "evaluate", run, "--metrics", "nll", *LEAVE)
+    assert (code, err.splitlines()[-1]) == (3, f"error: {warning.removeprefix('likelihood left out: ')}")
+
+
+def test_a_density_that_raises_is_named_with_its_line_after_all_else_was_stored(run, monkeypatch, tmp_path, capsys):
+    guest = sys.modules["density"]
+    monkeypatch.setattr(guest.Normal, "root", lambda self: self.lost)  # is asked for on the guest's own line
+    (run / "metrics.json").unlink()
+    words = ["evaluate", run, "--metrics", "sliced_w2,nll", "--page", tmp_path / "page.html", *LEAVE]
+    monkeypatch.setattr(guest.Fit, "sample", lambda self, n, rng=None, labels=None: rng.normal(n, 2))
+    code, _, err = call(capsys, *words)
+    assert code == 1
+    last = err.splitlines()[-1]
+    assert last.startswith("error: density:experiment raised AttributeError: ")
+    assert "density.py:" in last
+    stored = json.loads((run / "metrics.json").read_text())
+    assert list(stored["metrics"]) == ["sliced_w2"]
+    assert stored["warnings"][0].startswith("likelihood left out: log_prob raised AttributeError")
+    assert (tmp_path / "page.html").exists()
+    assert call(capsys, *[*words[:3], "nll", *LEAVE])[0] == 1
+
+
 def test_gates_take_the_likelihood_and_files_have_none(run, tmp_path, capsys):
     code, _, _ = call(capsys, "evaluate", run, "--metrics", "likelihood", "--fail-if", "nll>100", *LEAVE)
     assert code == 0

@@ -29,6 +29,18 @@ def metric(fake, real):
     return TABLE["nowhere"]  # the metric's line
 
 
+def constant(fake, real):
+    return 1.0
+
+
+def one(fake):
+    return 1.0
+
+
+def none(x):
+    return x[:, :0]
+
+
 def infinite(d):
     raise RuntimeError("no weight\\nto be had")  # the divergence's line
 
@@ -89,6 +101,31 @@ def test_a_metric_that_raises_is_named_with_its_line(folder, capsys, trust):
     code, out, err = call(capsys, *words)
     assert (code, out) == (1, "")
     assert err.splitlines()[-1] == f"error: {NAME}:metric raised KeyError: 'nowhere', {at(folder, 'the metric')}metric"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        (f"mmd,{NAME}:constant,other_guest:constant", "metric 'other_guest:constant': gives constant, which "
+                                                      f"{NAME}:constant gives; rename one of them"),
+        (f"mmd,{NAME}:one", f"metric '{NAME}:one' is a function, not a function of two arguments, "
+                            "(fake, real) -> number"),
+    ],
+)  # fmt: skip
+def test_metrics_that_overwrite_each_other_or_cannot_be_called_are_refused(folder, capsys, metrics, said, monkeypatch):
+    (folder / "other_guest.py").write_text((folder / f"{NAME}.py").read_text())
+    words = ["evaluate", "--fake", "a.npy", "--real", "b.npy", "--metrics", metrics, "--trust", NAME, "other_guest"]
+    code, out, err = call(capsys, *words)
+    sys.modules.pop("other_guest", None)
+    assert (code, out, err) == (2, "", f"error: {said}\n")
+
+
+def test_features_without_columns_are_refused(folder, capsys):
+    words = ["evaluate", "--fake", "a.npy", "--real", "b.npy", "--features", f"{NAME}:none", "--trust", NAME]
+    code, _, err = call(capsys, *words)
+    assert code == 3
+    assert err.startswith("error: no features: ")
+    assert "0 columns" in err
 
 
 def test_a_recipe_that_raises_is_named_in_training_and_in_sampling(folder, capsys, monkeypatch):

@@ -32,7 +32,19 @@ def test_an_empty_or_cut_log_leaves_no_curve_and_is_mentioned(tmp_path: Path, co
     assert 'class="curve"' not in page.source
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "null", '"words"', '{"recipe": "x"}', "[" * 100_000, "\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "null",
+        '"words"',
+        '{"recipe": "x"}',
+        '{"recipe": "x", "arguments": [], "step": 1}',
+        "[" * 100_000,
+        "\xff",
+    ],
+)
 def test_a_damaged_description_is_bad_data_and_named(tmp_path: Path, content: str):
     run = make_run(tmp_path / "run")
     (run / "run.json").write_bytes(content.encode("latin-1"))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,11 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
         draws = 1 if chosen.features.id == RAW.id else draws
     wanted = parts(asked.metrics, pair, chosen.features, asked.trust)
     _expected(gates, wanted, settings.permutations)
-    with Watching() as watch:
-        found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)
-    _store(asked.run, found, asked.checkpoint, description["step"], settings.seed, asked.sampling)
-    return _judged(found, pair, gates, split, asked.page, command)
+    with _to_the_end(pair):
+        with Watching() as watch:
+            found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)
+        _store(asked.run, found, asked.checkpoint, description["step"], settings.seed, asked.sampling)
+        return _judged(found, pair, gates, split, asked.page, command)
 
 
 def evaluate_samples(asked: Evaluating, command: str = "") -> Evaluated:
@@ -120,9 +121,11 @@ def measure_run(
 ) -> Report:
     """As many fresh samples as there are held-out rows (or n), both in data units for points, measured and written."""
     pair, split, draws = _drawn(experiment, seed, n)
-    found = measure_pair(pair, Chosen(experiment.features or RAW), None, Settings(seed=seed), title=split, draws=draws)
-    _store(folder, found, which, step, seed)
-    return found
+    chosen = Chosen(experiment.features or RAW)
+    with _to_the_end(pair):
+        found = measure_pair(pair, chosen, None, Settings(seed=seed), title=split, draws=draws)
+        _store(folder, found, which, step, seed)
+        return found
 
 
 def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, int]:
@@ -144,20 +147,67 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
     elif data.kind == "points":
         split = f"{split}; every column in its standard deviations"
     method = experiment.method
-    known = partial(_densities, experiment, method, x.device) if able(method, Likely) else None
+    known = _Answers(experiment, method, x.device) if able(method, Likely) else None
     return Pair(fake, real, train, data.kind, (), False, (), data.mixture, densities=known), split, draws
+
+
+@dataclass
+class _Answers:
+    """Log densities of a run's model, once they are asked for.
+
+    Attributes:
+        raised: What the model raised instead, if it did.
+    """
+
+    experiment: Experiment
+    likely: Likely
+    device: torch.device
+    raised: Exception | None = None
+
+    def __call__(self) -> RowDensities:
+        """At held-out and training rows, in data units.
+
+        Raises:
+            DataError: If the model does not answer with one number a row, or raises.
+        """
+        try:
+            return _densities(self.experiment, self.likely, self.device)
+        except DataError:
+            raise
+        except Exception as error:
+            self.raised = error
+            raise DataError(f"log_prob raised {type(error).__name__}: {' '.join(str(error).split())}") from error
+
+
+@contextmanager
+def _to_the_end(pair: Pair) -> Iterator[None]:
+    """Raise what a model raised that was asked for its density, after all else was measured, stored and shown."""
+    answers = pair.densities if isinstance(pair.densities, _Answers) else None
+    try:
+        yield
+    except DataError:
+        if answers is None or answers.raised is None:
+            raise
+    if answers is not None and answers.raised is not None:
+        raise answers.raised
 
 
 def _densities(experiment: Experiment, likely: Likely, device: torch.device) -> RowDensities:
     """Log densities of a run's model at held-out and training rows, in data units."""
     data = experiment.data
 
+    def one_each(part: Tensor, labels: Tensor | None) -> Tensor:
+        found: Any = likely.log_prob(part.to(device), None if labels is None else labels.to(device))
+        if isinstance(found, Tensor) and found.shape == part.shape[:1]:
+            return found.cpu()
+        what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
+        raise DataError(f"log_prob gave {what} for {len(part)} rows: give one log-likelihood a sample, a tensor (n,)")
+
     def at(x: Tensor, labels: Tensor | None) -> Tensor:
         known = labels if experiment.conditional else None
         parts = zip(x[:ROWS].split(BLOCK), [None] * ROWS if known is None else known[:ROWS].split(BLOCK))
         with torch.no_grad():
-            found = [likely.log_prob(part.to(device), None if c is None else c.to(device)).cpu() for part, c in parts]
-        return torch.cat(found).double() + data.log_volume
+            return torch.cat([one_each(*part) for part in parts]).double() + data.log_volume
 
     law = (
         None

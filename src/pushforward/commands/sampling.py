@@ -106,7 +106,9 @@ def rebuild(
     saved = checkpoint.load(folder / "checkpoints" / which, resume=False)
     run = saved.run if isinstance(saved.run, dict) else {}
     recipe, arguments = run.get("recipe"), run.get("arguments", {})
-    if not isinstance(recipe, str) or not recipes.known(recipe) or not isinstance(arguments, dict):
+    if not isinstance(arguments, dict):
+        raise DataError(f"{folder}: arguments of its checkpoint is {arguments!r:.60}, not an object; train again")
+    if not isinstance(recipe, str) or not recipes.known(recipe):
         raise DataError(f"{folder}: made by a recipe {recipe!r} that this version ({__version__}) does not have")
     for guest in guests.named(arguments):
         guests.admit(guest, trust, f"{folder}: uses the divergence")
@@ -166,6 +168,11 @@ def labels_for(experiment: Experiment, n: int, rng: Randomness, wanted: str | No
         return known[rng.integers(len(known), n)]
     classes = experiment.data.classes or ()
     if unknown := [name for name in wanted.split(",") if name.strip() not in classes]:
+        if not unknown[0].strip():
+            raise UsageError(
+                f"--labels {wanted!r}: names an empty class beside a comma; this run has the classes "
+                f"{', '.join(classes[:20])}"
+            )
         raise UsageError(f"--labels {unknown[0]}: this run has the classes {', '.join(classes[:20])}")
     codes = torch.tensor([classes.index(name.strip()) for name in wanted.split(",")])
     return codes.repeat(n // len(codes) + 1)[:n]

@@ -81,7 +81,8 @@ def kind_of(x: np.ndarray, place: str, *, checked: bool = False) -> Kind:
             f"{place}: {x.ndim} dimensions: points have (n, d), images (n, h, w) or (n, h, w, c): reshape it"
         )
     if not x.size:
-        raise DataError(f"{place}: the shape {x.shape} holds no numbers: add rows")
+        missing = "add rows" if not len(x) else "add columns" if x.ndim == 2 else "an image needs pixels"
+        raise DataError(f"{place}: the shape {x.shape} holds no numbers: {missing}")
     if not checked:
         finite(x, place)
     return "images" if x.ndim > 2 else "points"

@@ -99,7 +99,8 @@ def evaluate(
     Raises:
         DataError: If the samples do not fit together, hold too few rows or are not finite; or if no part can be
             measured. Where some can, the others are named among the warnings.
-        UsageError: If centres come without sigma, a part asked for lacks what it needs, or max_n or seed is too small.
+        UsageError: If centres come without sigma, a part asked for lacks what it needs, two give a number of one
+            name, or max_n or seed is too small.
     """
     if centres is not None and sigma is None:
         raise UsageError("centres given without sigma: pass the components' standard deviation too")
@@ -118,6 +119,7 @@ def evaluate(
     check_compared(fake, real, train)
     usual = (*(DEFAULT_IMAGES if c.images else DEFAULT_POINTS), *DEFAULT_DENSITIES)
     parts = [part for part in usual if part.lacks(c) is None] if metrics is None else list(metrics)
+    _apart(parts)
     for part in parts:
         if words := part.lacks(c):
             raise UsageError(words)
@@ -145,6 +147,15 @@ def evaluate(
     warning = copies(plain(measures))
     warnings = [failures[key] for key in sorted(failures)] + ([] if warning is None else [warning])
     return Report(measures, tuple(notes), tuple(warnings))
+
+
+def _apart(parts: Sequence[Part]) -> None:
+    """Refuse parts of which one would overwrite what another gives."""
+    giver: dict[str, Part] = {}
+    for part in parts:
+        if twice := [name for name in part.gives if giver.get(name, part) is not part]:
+            raise UsageError(f"two metrics give {min(twice)}, and one number would overwrite the other: rename one")
+        giver |= dict.fromkeys(part.gives, part)
 
 
 def _reason(error: Exception, c: Comparison) -> str:

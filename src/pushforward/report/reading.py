@@ -148,6 +148,11 @@ def _read_info(path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path}: not a description of a run (it lacks {', '.join(missing)}); restore it or start a new run"
         )
+    for key, kind in (("recipe", str), ("arguments", dict)):
+        if not isinstance(info[key], kind):
+            raise DataError(
+                f"{path}: not a description of a run ({key} is {info[key]!r:.60}); restore it or start a new run"
+            )
     return info
 
 

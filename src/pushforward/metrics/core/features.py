@@ -75,6 +75,9 @@ class Features:
         if values.ndim != 2 or len(values) != rows or (self.dim is not None and values.shape[1] != self.dim):
             wanted = (rows, self.dim or "d")
             raise DataError(f"features {self.id} gave shape {tuple(values.shape)}, wanted {wanted}: check the function")
+        if values.shape[1] == 0:
+            shape = f"{self.id} gave shape {tuple(values.shape)}, which has 0 columns"
+            raise DataError(f"no features: {shape}; give at least one")
         if not values.isfinite().all():
             raise DataError(f"features {self.id} are not finite: check the range of the samples")
         return values

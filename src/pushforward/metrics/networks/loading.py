@@ -149,6 +149,8 @@ def _rows(network: Callable[[Tensor], object], place: object, device: torch.devi
 def _probed(features: Features, event: tuple[int, ...]) -> Features:
     try:
         dim = features(torch.zeros(2, *event)).shape[1]
+    except DataError:
+        raise  # it names the space and what it gave
     except Exception as error:
         said = str(error).strip().splitlines()[-1]
         raise DataError(f"{features.id} fails on samples of shape {event} ({said}): check what it takes") from error
