@@ -336,7 +336,7 @@ def _dispatch(words: list[str]) -> int:
     if words in (["--version"], ["-V"]):
         print(f"pushforward {__version__}")
         return 0
-    if ("--run", "") in pairwise(words) or "--run=" in words:
+    if ("--run", "") in pairwise(guests.apart(words)):
         raise UsageError("--run '': name the folder of a run")
     if words[:1] == ["train"]:
         from pushforward import options  # reads the options of all recipes, which --help must not wait for

@@ -3,6 +3,8 @@
 To import a module is to run it. So a name is leave for nothing: one that comes out of a checkpoint, a run folder or a
 data file is imported only where the user names it at that very call, as `--trust package.module:NAME`, or as
 `--trust package.module` for everything in that module.
+
+An error that comes out of one is told as its own, with file and line.
 """
 
 from __future__ import annotations
@@ -15,16 +17,19 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from pushforward.errors import UsageError
 
 __all__ = [
     "admit",
+    "apart",
     "blamed",
     "is_guest",
     "load",
     "mentioned",
     "named",
+    "of_run",
     "refused",
     "source_of",
     "trusted",
@@ -114,6 +119,21 @@ def named(arguments: Mapping[str, object], options: Sequence[str] = ("divergence
     return found
 
 
+def of_run(run: Mapping[str, Any], trust: Sequence[str] = ()) -> list[str]:
+    """Whom an error of a run may have come out of: its recipe, guests among its arguments, whom the user trusts.
+
+    Args:
+        run: Its description.
+        trust: What the user named.
+    """
+    return [str(run["recipe"]), *named(run.get("arguments", {})), *trust]
+
+
+def apart(words: Sequence[str]) -> list[str]:
+    """Words with --option=value as two."""
+    return [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+
+
 def words_after(option: str, words: Sequence[str]) -> tuple[str, ...]:
     """What follows an option on a command line, up to the next option; each time that it is given."""
     found: list[str] = []
@@ -126,7 +146,7 @@ def words_after(option: str, words: Sequence[str]) -> tuple[str, ...]:
 
 def mentioned(words: Sequence[str]) -> list[str]:
     """Guests, and modules of guests, that a command line names; a guest that is not named is never imported."""
-    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    words = apart(words)
     full = [part.strip() for word in words for part in word.split(",") if is_guest(part.strip())]
     return [*full, *(word for word in words_after("--trust", words) if word not in full)]
 
@@ -138,19 +158,20 @@ def blamed(error: BaseException, names: Sequence[str]) -> str | None:
         error: What was raised.
         names: Guests as `package.module:NAME`, or their modules.
     """
-    steps = [
-        (frame.f_globals.get("__name__", ""), frame.f_code.co_qualname, frame.f_code.co_filename, line)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-    ]
     mine = {name.partition(":")[0]: name for name in reversed(names)}
-    inside = [step for step in steps if step[0] in mine and step[0].split(".")[0] != __package__]
-    inside = [step for step in inside if not step[2].startswith("<")]  # what a dataclass wrote has no line to look at
+    inside = [
+        (module, frame.f_code, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if (module := frame.f_globals.get("__name__", "")) in mine
+        and module.split(".")[0] != __package__
+        and not frame.f_code.co_filename.startswith("<")  # what a dataclass wrote has no line to look at
+    ]
     if not inside:
         return None
-    module, where, file, line = inside[-1]
-    ran = {f"{module}:{code.partition('.')[0]}" for place, code, _, _ in inside if place == module}
+    module, code, line = inside[-1]
+    ran = {f"{module}:{step.co_qualname.partition('.')[0]}" for place, step, _ in inside if place == module}
     name = next((name for name in names if name in ran), mine[module])
-    return f"{name} raised {_said(error)}, at {file}:{line} in {where}"
+    return f"{name} raised {_said(error)}, at {code.co_filename}:{line} in {code.co_qualname}"
 
 
 def _said(error: BaseException) -> str:

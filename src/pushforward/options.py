@@ -50,7 +50,7 @@ def read(words: Sequence[str], description: str) -> Training:
     Raises:
         UsageError: If a run is to be continued that is not there, or that names code of its own.
     """
-    words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    words = guests.apart(words)
     # Read before there are options to read: those of a guest are known only once it is in.
     trust, guest = guests.words_after("--trust", words), words[:1] if ":" in "".join(words[:1]) else []
     stored = _stored(words, trust)

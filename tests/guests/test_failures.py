@@ -12,6 +12,7 @@ import pytest
 from guests.commands import call
 
 from pushforward import guests
+from pushforward.training.run import unfit
 
 NAME = "a_failing_guest"
 LINES = '''
@@ -185,6 +186,23 @@ def test_only_a_guest_that_ran_is_blamed():
     said = guests.blamed(caught.value, [f"{__name__}:other", f"{__name__}:test_only_a_guest_that_ran_is_blamed"])
     assert said is not None
     assert said.startswith(f"{__name__}:test_only_a_guest_that_ran_is_blamed raised ValueError, at {__file__}:")
+
+
+def test_an_error_over_a_stored_run_is_its_guests_own_or_a_word_of_ours(tmp_path):
+    run = {"recipe": f"{__name__}:waves", "arguments": {}, "format": 2}
+    with pytest.raises(ValueError, match="a word") as caught:
+        raise ValueError("a word")
+    with pytest.raises(ValueError, match="a word"):
+        unfit(run, tmp_path, "does not fit", caught.value)
+    assert "does not fit (a word)" in str(unfit(run | {"recipe": "toy_gan"}, tmp_path, "does not fit", caught.value))
+    with pytest.raises(ValueError, match="a word"):
+        unfit(run | {"recipe": "toy_gan"}, tmp_path, "does not fit", caught.value, [__name__])
+
+
+def test_an_option_and_its_value_come_apart_once():
+    words = ["--a=b=c", "--run=", "x=y", "-n", "--json"]
+    assert guests.apart(words) == ["--a", "b=c", "--run", "", "x=y", "-n", "--json"]
+    assert guests.apart(guests.apart(words)) == guests.apart(words)
 
 
 def test_what_a_line_mentions_is_what_it_names():

@@ -112,7 +112,6 @@ def rebuild(
         raise DataError(f"{folder}: made by a recipe {recipe!r} that this version ({__version__}) does not have")
     for guest in guests.named(arguments):
         guests.admit(guest, trust, f"{folder}: uses the divergence")
-    names = [recipe, *guests.named(arguments), *trust]
     wiring = recipes.locate(recipe, trust, f"{folder}: made by the recipe")
     try:
         experiment = wiring(**arguments_of(run))
@@ -120,15 +119,13 @@ def rebuild(
     except DataError as error:
         raise DataError(f"{folder}: a run takes shapes and units from its data, but {error}") from error
     except (UsageError, KeyError, TypeError) as error:
-        if not isinstance(error, UsageError) and guests.blamed(error, names):
-            raise  # a guest's own mistake, and said to be one
-        raise unfit(run, folder, "its description cannot be used", error) from error
+        raise unfit(run, folder, "its description cannot be used", error, trust) from error
     place(experiment.method, Placement.find(device))
     try:
         restore(experiment.method, int(run.get("step", 0)), saved.weights)
         load_state(experiment.method, saved.weights)
     except ValueError as error:
-        raise unfit(run, folder, f"checkpoint {which} does not fit its recipe", error) from error
+        raise unfit(run, folder, f"checkpoint {which} does not fit its recipe", error, trust) from error
     if sampling:
         settle(experiment.method, sampling, recipe)
     return experiment, run

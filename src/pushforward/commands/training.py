@@ -31,7 +31,7 @@ from pushforward.settings.running import Running
 from pushforward.terms import Term
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import facts
-from pushforward.training.run import Progress, Run, Stop, open_run
+from pushforward.training.run import FORMAT, Progress, Run, Stop, open_run
 from pushforward.training.state import reunite
 
 __all__ = ["Outcome", "train"]
@@ -98,7 +98,7 @@ def train(
             run.fail(str(error))
             raise TrainingError(f"{error}; the last good checkpoint is {folder / 'checkpoints' / 'last'}") from error
         except Exception as error:
-            _blame(run, error, [recipe, *guests.named(arguments), *running.trust])
+            _blame(run, error, guests.of_run(description, running.trust))
             raise
     done = run.finished
     reunite(experiment.method)
@@ -151,7 +151,7 @@ def _describe(
     data = experiment.data
     split = data.split
     return {
-        "format": 2,
+        "format": FORMAT,
         "recipe": recipe,
         "arguments": arguments,
         "seed": arguments.get("seed", 0),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -30,9 +30,10 @@ from pushforward.training.loop import train
 from pushforward.training.state import load_state, place, restore, resume_state, weights
 from pushforward.types import HasParticles, Placeable, Staged, Stops, able
 
-__all__ = ["Progress", "Run", "Status", "Stop", "open_run", "same_data", "unfit"]
+__all__ = ["FORMAT", "Progress", "Run", "Status", "Stop", "open_run", "same_data", "unfit"]
 
 Status = Literal["running", "finished", "stopped", "interrupted", "failed"]
+FORMAT = 2  # of run.json
 JUDGED = 1000  # samples that choose the best checkpoint
 
 
@@ -304,17 +305,22 @@ class Run:
         files.write(log, "".join(f"{line}\n" for line in kept))
 
 
-def unfit(run: dict[str, Any], place: Path, why: str, error: Exception) -> DataError:
+def unfit(run: dict[str, Any], place: Path, why: str, error: Exception, trust: Sequence[str] = ()) -> DataError:
     """The error for a run that this version cannot build again from what its folder holds.
 
     Args:
         run: Its description.
         place: What cannot be used.
         why: What is wrong with it, in words.
-        error: What was raised over it.
+        error: What was raised over it. One that came out of a guest is raised again as it is: it is the guest's own,
+            and told so.
+        trust: What the user named.
     """
-    said = guests.blamed(error, [str(run.get("recipe")), *guests.named(run.get("arguments", {}))]) or error
-    if run.get("format", 1) == 1:
+    blamed = guests.blamed(error, guests.of_run(run, trust))
+    if blamed and not isinstance(error, UsageError):
+        raise error
+    said = blamed or error
+    if run.get("format", 1) < FORMAT:
         return DataError(
             f"{place}: made by an earlier version of pushforward (run.json format 1): {why} ({said}); use that version "
             "for this run, or train again in a new folder"
