@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Plan", "accuracy", "alone", "asked", "fit", "fresh", "moved", "parser"]
+__all__ = ["Plan", "accuracy", "asked", "deterministic", "fit", "fresh", "moved", "parser"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
-Seen = Callable[[Tensor, torch.Generator], Tensor]
+Logits = Callable[[Tensor, torch.Generator], Tensor]
 """(images (n, ...), source of chance for their changes) -> logits (n, K), in float32."""
 
 
@@ -45,24 +45,24 @@ class Plan:
 
 def parser(about: str | None, epochs: int) -> argparse.ArgumentParser:
     """A parser of `--seed` and `--epochs`, so many where they are not given; its help is a script's docstring."""
-    words = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--seed", type=int, default=0)
-    words.add_argument("--epochs", type=int, default=epochs)
-    return words
+    options = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--epochs", type=int, default=epochs)
+    return options
 
 
 def asked(about: str | None, epochs: int) -> tuple[Path, Path, Plan]:
-    """What `SCRIPT DATA OUT [--seed S] [--epochs E] [--batch B]` says, after `alone`."""
-    words = parser(about, epochs)
-    words.add_argument("data", type=Path)
-    words.add_argument("out", type=Path)
-    words.add_argument("--batch", type=int, default=128)
-    args = words.parse_args()
-    alone()
+    """What `SCRIPT DATA OUT [--seed S] [--epochs E] [--batch B]` says, after `deterministic`."""
+    options = parser(about, epochs)
+    options.add_argument("data", type=Path)
+    options.add_argument("out", type=Path)
+    options.add_argument("--batch", type=int, default=128)
+    args = options.parse_args()
+    deterministic()
     return args.data, args.out, Plan(args.epochs, args.batch, args.seed)
 
 
-def alone() -> None:
+def deterministic() -> None:
     """One thread, and operations whose sums have one order."""
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
@@ -76,13 +76,13 @@ def fresh(make: Callable[[], Network], seed: int) -> Network:
 
 
 def fit(
-    see: Seen, x: Tensor, y: Tensor, optimiser: torch.optim.Optimizer, plan: Plan, *, warm: float
+    logits: Logits, x: Tensor, y: Tensor, optimiser: torch.optim.Optimizer, plan: Plan, *, warm: float
 ) -> Iterator[float]:
     """Train by cross entropy with labels smoothed by 0.05, over batches in a new order every epoch.
 
     Args:
-        see: Batches to logits, changed at random on the way.
-        x: Images, (n, ...), in whatever form `see` takes them.
+        logits: Batches to logits, changed at random on the way.
+        x: Images, (n, ...), in whatever form `logits` takes them.
         y: Labels, (n,).
         optimiser: Of the network; its rate is the highest of one cosine cycle over all epochs.
         plan: How long.
@@ -99,7 +99,7 @@ def fit(
         order, total = torch.randperm(len(x), generator=rng), 0.0
         for i in range(steps):
             rows = order[i * plan.batch : (i + 1) * plan.batch]
-            loss = F.cross_entropy(see(x[rows], rng), y[rows], label_smoothing=0.05)
+            loss = F.cross_entropy(logits(x[rows], rng), y[rows], label_smoothing=0.05)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()

@@ -65,19 +65,19 @@ def units(x: Tensor) -> Tensor:
 
 
 def main() -> None:
-    """Train, and report after every epoch, in float32."""
+    """Train in bfloat16; after every epoch write the file and report its accuracy in float32."""
     data, out, plan = asked(__doc__, epochs=20)
     x, y, x_test, y_test = load(data)
     network = fresh(CifarResNet, plan.seed)
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimiser = torch.optim.SGD(network.parameters(), lr=0.15, momentum=0.9, weight_decay=5e-4, nesterov=True)
 
-    def see(x: Tensor, rng: torch.Generator) -> Tensor:
+    def logits(x: Tensor, rng: torch.Generator) -> Tensor:
         with torch.autocast("cpu", torch.bfloat16):
             return network(augment(units(x), rng).contiguous(memory_format=torch.channels_last)).float()
 
     began = time.monotonic()
-    for epoch, loss in enumerate(fit(see, x, y, optimiser, plan, warm=0.2), 1):
+    for epoch, loss in enumerate(fit(logits, x, y, optimiser, plan, warm=0.2), 1):
         saved = copy.deepcopy(network)
         settle(saved, saved.activations, saved.spread, units(x[:10_000]))
         digest = write(saved, out, f"cifar_resnet; {plan.words()}")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from classifying import Plan, accuracy, alone, fit, fresh, moved, parser
+from classifying import Plan, accuracy, deterministic, fit, fresh, moved, parser
 from safetensors.torch import save_file
 from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold
@@ -50,11 +50,11 @@ def train(x: Tensor, y: Tensor, plan: Plan) -> Digits8:
 
 def main() -> None:
     """Cross-validate on request, train on everything, save, print accuracy and SHA-256."""
-    words = parser(__doc__, epochs=40)
-    words.add_argument("--folds", type=int, default=0, help="measure held-out accuracy first; 0 skips it")
-    words.add_argument("--out", type=Path, default=Path("digits8.safetensors"))
-    args = words.parse_args()
-    alone()
+    options = parser(__doc__, epochs=40)
+    options.add_argument("--folds", type=int, default=0, help="measure held-out accuracy first; 0 skips it")
+    options.add_argument("--out", type=Path, default=Path("digits8.safetensors"))
+    args = options.parse_args()
+    deterministic()
     plan = Plan(args.epochs, batch=64, seed=args.seed)
     x, y = load()
     if args.folds:

@@ -20,7 +20,7 @@ __all__ = ["Bar"]
 
 @final
 class Bar:
-    """A bar of so many steps, which stays when they are over; or of one part of a work after the other, which goes.
+    """A bar of steps, left on the screen when they are over; or of parts, one after another, cleared at the end.
 
     Args:
         console: Where it is drawn. Other words on that console, and prints, appear above it.
@@ -33,20 +33,27 @@ class Bar:
     def __init__(
         self, console: Console, name: str = "", total: int | None = None, *, done: int = 0, shown: bool = True
     ) -> None:
-        from rich import progress as rich
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
         from rich.table import Column
 
-        words = partial(rich.TextColumn, markup=False)  # names and numbers may have brackets
+        words = partial(TextColumn, markup=False)  # names and numbers may have brackets
         head = [words("{task.description}")] if name else []
-        times = [rich.TimeElapsedColumn(), words("left"), rich.TimeRemainingColumn()]
+        times = [TimeElapsedColumn(), words("left"), TimeRemainingColumn()]
         if total is None:
-            columns = (*head, rich.BarColumn(), *times)
+            columns = (*head, BarColumn(), *times)
         else:  # bar and numbers share the room that is left, so that many numbers do not push out count and times
-            bar = rich.BarColumn(None, table_column=Column(ratio=1))
+            bar = BarColumn(None, table_column=Column(ratio=1))
             numbers = words("{task.fields[numbers]}", table_column=Column(ratio=2, no_wrap=True))
-            columns = (*head, bar, rich.MofNCompleteColumn(), *times, numbers)
+            columns = (*head, bar, MofNCompleteColumn(), *times, numbers)
         stays = total is not None
-        self._bar = rich.Progress(*columns, console=console, expand=stays, transient=not stays, disable=not shown)
+        self._bar = Progress(*columns, console=console, expand=stays, transient=not stays, disable=not shown)
         self._task = self._bar.add_task(name, start=stays, total=total if stays else 1.0, completed=done, numbers="")
 
     def __enter__(self) -> Self:

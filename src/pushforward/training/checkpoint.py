@@ -123,10 +123,10 @@ def _load(folder: Path, resume: bool) -> Checkpoint:
             header = dict(file.metadata() or {})
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path, str(error), resume) from error
+        raise _damaged(path, str(error), resume=resume) from error
     claimed = header.pop("digest", None)
     if not {"run", "resume"} <= header.keys() or claimed != digest_of(weights, header):
-        raise _damaged(path, "its contents do not match its digest", resume)
+        raise _damaged(path, "its contents do not match its digest", resume=resume)
     return Checkpoint(
         weights, _load_resume(folder / RESUME, header["resume"]) if resume else None, json.loads(header["run"])
     )
@@ -136,23 +136,22 @@ def _load_resume(path: Path, digest: str) -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise _damaged(path, str(error)) from error
+        raise _damaged(path, str(error), resume=True) from error
     if hashlib.sha256(content).hexdigest() != digest:
-        raise _damaged(path, "it is not the partner of weights.safetensors")
+        raise _damaged(path, "it is not the partner of weights.safetensors", resume=True)
     try:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, zipfile.BadZipFile, EOFError) as error:
-        raise _damaged(path, str(error).splitlines()[0]) from error
+        raise _damaged(path, str(error).splitlines()[0], resume=True) from error
 
 
-def _damaged(path: Path, why: str, resume: bool = True) -> DataError:
-    """The error for a damaged file; who wants to train on has no other checkpoint, who wants samples may have."""
-    other = "--checkpoint best" if "last" in path.parent.name else "--checkpoint last"
-    remedy = (
-        "a run continues from its last checkpoint alone: restore it, or start a new run in another folder"
-        if resume
-        else f"use {other}, or train again"
-    )
+def _damaged(path: Path, why: str, *, resume: bool) -> DataError:
+    """The error for a damaged file. To train on there is no other checkpoint; to sample there may be."""
+    if resume:
+        remedy = "a run continues from its last checkpoint alone: restore it, or start a new run in another folder"
+    else:
+        other = "--checkpoint best" if "last" in path.parent.name else "--checkpoint last"
+        remedy = f"use {other}, or train again"
     return DataError(f"{path}: damaged ({' '.join(why.split())}); nothing was loaded from it; {remedy}")
 
 
