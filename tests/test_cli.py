@@ -212,7 +212,8 @@ def test_transport_carries_new_points_and_only_where_fields_were_recorded(runs, 
 
 
 def test_transport_of_a_run_that_recorded_nothing_says_which_option_records(tmp_path, capsys):
-    small = ["--steps", "2", "--particles", "40", "--batch", "40", "--width", "8", "--warmup", "1"]
+    data = ["--data", table(tmp_path / "d.csv")]
+    small = [*data, "--steps", "2", "--particles", "40", "--batch", "40", "--width", "8", "--warmup", "1"]
     for record, code in ((0, 2), (1, 0)):
         run = tmp_path / str(record)
         assert call(capsys, "train", "toy_particles", *small, "--record", record, "--run", run)[0] == 0
