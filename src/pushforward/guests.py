@@ -194,7 +194,7 @@ def _imported(place: str, who: str) -> ModuleType:
                 "package.module:NAME"
             ) from error
         raise UsageError(f"{who}: {place} needs the module {error.name}, which is not installed") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends the program where it stands is no module of parts
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
         inside = [frame for frame in frames if not frame.filename.startswith("<frozen")]
         at = f", at {inside[-1].filename}:{inside[-1].lineno}" if inside else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -81,6 +82,8 @@ def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str])
 
     def command(**values: Any) -> Training:
         arguments = {name: _lasting(option, values[name], old.get(name)) for name, option in of_recipe.items()}
+        for option, value in arguments.items():
+            _storable(f"{flag(option)} of recipe {name!r}", value)
         running = Running(**{option: values[option] for option in of_run})
         folder = running.run or free_folder(name.rpartition(":")[2])
         line = ["train", *(word for word in words if word != "--resume")]
@@ -100,9 +103,27 @@ def _known(name: str, recipe: Recipe) -> dict[str, Option]:
         found = dict(options_of(recipe))
     except (NameError, TypeError, AttributeError) as error:
         raise UsageError(f"recipe {name!r}: its options cannot be read ({error}); mend them") from error
+    for option in found.values():
+        if option.default is not inspect.Parameter.empty:
+            _storable(f"recipe {name!r}: the default of {flag(option.name)}", option.default)
     if "data" in found and found["data"].names is None:  # a guest's, whose hint says nothing of files
         found["data"] = replace(found["data"], names=DATA)
     return found
+
+
+def _storable(what: str, value: Any) -> None:
+    """Refuse an argument that run.json could not keep, before any work.
+
+    Raises:
+        UsageError: If it is none of the values that JSON has.
+    """
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{what} is a {type(value).__name__}, which run.json cannot hold; let the option be a number, a word or a "
+            "list of them, and make the rest of it in the recipe"
+        ) from error
 
 
 def _stored(words: list[str], trust: Sequence[str]) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
+from functools import wraps
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pushforward import guests
 from pushforward.errors import UsageError
@@ -65,4 +66,20 @@ def locate(name: str, trust: Sequence[str] = (), who: str = "recipe") -> Recipe:
         if option.annotation is option.empty and option.default is option.empty:
             raise UsageError(f"recipe {name!r}: {option} has neither a type nor a default; give it one")
     grouped = any(is_dataclass(option.default) for option in inspect.signature(found).parameters.values())
-    return recipe(cast(Recipe, found)) if grouped else cast(Recipe, found)
+    return _answering(name, recipe(cast(Recipe, found)) if grouped else cast(Recipe, found))
+
+
+def _answering(name: str, wiring: Recipe) -> Recipe:
+    """A guest's recipe, whose answer is checked: anything but an experiment would fail far from where it came from."""
+
+    @wraps(wiring)
+    def called(**arguments: Any) -> Experiment:
+        from pushforward.training.experiment import Experiment  # as late as torch: options are read without it
+
+        found: object = wiring(**arguments)
+        if not isinstance(found, Experiment):
+            what = "None" if found is None else type(found).__name__
+            raise UsageError(f"recipe {name!r} returned {what}, not an Experiment; end it with return Experiment(...)")
+        return found
+
+    return called
