@@ -15,7 +15,7 @@ from tyro.conf import Positional, arg
 
 from pushforward import __version__, guests
 from pushforward.errors import DataError, TrainingError, UsageError
-from pushforward.settings.asked import Evaluating, Merging, Which
+from pushforward.settings.asked import Evaluating, Merging, Sampling, Which
 from pushforward.settings.running import Running
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def sample(
     labels: str | None = None,
     checkpoint: Which = "last",
     device: str = "cpu",
-    sampling: tuple[str, ...] = (),
+    sampling: Sampling = (),
     trust: tuple[str, ...] = (),
     json: bool = False,
 ) -> int:
@@ -158,7 +158,7 @@ def sample(
         labels: Classes wanted from a conditional run, by name, for example 3 or cat,dog.
         checkpoint: Which checkpoint.
         device: auto, cpu, cuda, cuda:1, mps.
-        sampling: Settings of the run's own sampling, where it has some: --sampling.FIELD VALUE.
+        sampling: A setting of the run's own sampling, where it has some, by its name; several may be given.
         trust: What from outside may be imported, package.module:NAME or package.module: a recipe or a divergence.
         json: Print one JSON object.
     """

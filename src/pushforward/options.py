@@ -184,17 +184,22 @@ def defaults(recipe: str) -> dict[str, Any]:
 def with_settings(words: Sequence[str]) -> list[str]:
     """Settings of a run's own sampling, `--sampling.FIELD VALUE`, as one option: what there is only the run knows.
 
+    Returns:
+        The words, with the settings last as `FIELD=VALUE`, or `FIELD` alone where no value follows.
+
     Raises:
-        UsageError: If a setting has no value.
+        UsageError: If a setting has no name.
     """
-    left, found, known = list[str](), list[str](), iter(words)
-    for word in known:
+    left, found, rest = list[str](), list[str](), list(words)
+    while rest:
+        word = rest.pop(0)
+        if word.partition("=")[0] in ("--sampling", "--sampling."):
+            raise UsageError(f"{word}: name the setting, in the form --sampling.FIELD VALUE")
         if not word.startswith("--sampling."):
             left.append(word)
             continue
         field, equals, value = word.removeprefix("--sampling.").partition("=")
-        value = value if equals else next(known, "--")
-        if value.startswith("--"):
-            raise UsageError(f"--sampling.{field}: give it a value, as --sampling.{field} VALUE")
-        found.append(f"{field}={value}")
-    return [*left, "--sampling", *found] if found else left
+        if not equals and rest and rest[0] != "-n" and not rest[0].startswith("--"):
+            equals, value = "=", rest.pop(0)
+        found.append(f"{field.replace('-', '_')}{equals}{value}")
+    return [*left, "--sampling.FIELD", *found] if found else left

@@ -12,9 +12,10 @@ from tyro.conf import Positional, arg
 from pushforward.errors import UsageError
 from pushforward.settings.options import Between, Count, Length, Seed, Steps, examined
 
-__all__ = ["Evaluating", "Merging", "Settings", "Which"]
+__all__ = ["Evaluating", "Merging", "Sampling", "Settings", "Which"]
 
 Which = Literal["last", "best"]
+Sampling = Annotated[tuple[str, ...], arg(name="sampling.FIELD", metavar="VALUE")]
 
 UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "K": 2**10, "M": 2**20, "G": 2**30}
 
@@ -74,7 +75,7 @@ class Evaluating:
         checkpoint: Which checkpoint of the run.
         device: auto, cpu, cuda, cuda:1, mps; where the generator runs.
         n: Samples drawn from the run; as many as there are held-out rows, at most 10000, if not given.
-        sampling: Settings of the run's own sampling, where it has some: --sampling.FIELD VALUE.
+        sampling: A setting of the run's own sampling, where it has some, by its name; several may be given.
         trust: What from outside may be run: TorchScript FILE, package.module:NAME or package.module of a recipe, a
             divergence, a metric or a network.
         settings: How.
@@ -91,7 +92,7 @@ class Evaluating:
     checkpoint: Which = "last"
     device: str = "cpu"
     n: Annotated[int | None, Between(2, 10**9), arg(aliases=["-n"])] = None
-    sampling: tuple[str, ...] = ()
+    sampling: Sampling = ()
     trust: tuple[str, ...] = ()
     settings: Annotated[Settings, arg(name="")] = Settings()
 

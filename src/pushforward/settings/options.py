@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import Enum
 from functools import cache, reduce
 from operator import or_
 from pathlib import Path
@@ -125,7 +126,7 @@ class Option:
     def kind(self) -> str:
         """Its type in words, None aside."""
         kept = [part for part in alternatives(self.type) if part is not type(None)]
-        ones = [one for part in kept for one in (get_args(part) if get_origin(part) is Literal else (part,))]
+        ones = [one for part in kept for one in _ones(part)]
         return " or ".join(one.__name__ if isinstance(one, type) else str(one) for one in ones) or "None"
 
     def check(self, value: Any, called: str = "") -> None:
@@ -144,7 +145,7 @@ class Option:
         if self.between is None or value is None:
             return
         low, high = self.between.low, self.between.high
-        if not low <= value <= high:
+        if not all(low <= one <= high for one in (value if isinstance(value, tuple | list) else (value,))):
             limit = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
             raise UsageError(f"{called} {value}: give a number {limit}")
 
@@ -275,10 +276,19 @@ def entries(text: str) -> dict[str, str]:
     return found
 
 
+def _ones(hint: Any) -> tuple[Any, ...]:
+    """What there is to choose from: the words of a Literal, the names of an Enum, else the type."""
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return tuple(hint.__members__)
+    return get_args(hint) if get_origin(hint) is Literal else (hint,)
+
+
 def _marked(hint: Any, kind: type[Mark]) -> Mark | None:
-    """The mark of a kind in a hint, also where it stands in a union."""
+    """The mark of a kind in a hint, also where it stands in a union, or for all members of a tuple or list alike."""
     if get_origin(hint) is Annotated:
         return next((part for part in hint.__metadata__ if isinstance(part, kind)), None)
+    if get_origin(hint) in (tuple, list) and len({part for part in get_args(hint) if part is not Ellipsis}) > 1:
+        return None
     return next((found for part in get_args(hint) if (found := _marked(part, kind))), None)
 
 
@@ -288,6 +298,8 @@ def _bare(hint: Any) -> Any:
         return _bare(get_args(hint)[0])
     if get_origin(hint) in (Union, UnionType):
         return reduce(or_, (_bare(part) for part in get_args(hint)))
+    if get_origin(hint) in (tuple, list) and get_args(hint):
+        return get_origin(hint)[tuple(_bare(part) for part in get_args(hint))]
     return hint
 
 
