@@ -180,6 +180,24 @@ def test_classes_of_new_points_come_by_name_by_column_by_array_and_by_file(runs,
     assert not (tmp_path / "e.npz").exists()
 
 
+@pytest.mark.parametrize("name", ["one.npy", "one.csv"])
+def test_a_single_point_is_carried_as_among_others_and_only_the_comparison_is_left_out(runs, tmp_path, capsys, name):
+    x = np.load(runs / "new.npz")["x"]
+    np.save(tmp_path / "one.npy", x[:1])
+    (tmp_path / "one.csv").write_text("a,b\n" + ",".join(map(repr, x[0].tolist())) + "\n")
+    words = ["transport", runs / "plain", tmp_path / name, "--out", tmp_path / "o.npz"]
+    code, out, err = call(capsys, *words)
+    assert (code, err) == (0, "")
+    assert "comparison with held-out data left out: it needs at least 2 rows" in out
+    one = np.load(tmp_path / "o.npz")["x"]
+    assert one.shape == (1, 2)
+    found = json.loads(call(capsys, *words, "--json")[1])
+    assert found["distances"] is None
+    assert "at least 2 rows" in found["left_out"]
+    call(capsys, "transport", runs / "plain", f"{runs / 'new.npz'}:x", "--out", tmp_path / "all.npz")
+    assert np.allclose(np.load(tmp_path / "all.npz")["x"][0], one[0], atol=1e-4)
+
+
 def test_points_that_the_fields_throw_out_of_all_bounds_are_named(runs, tmp_path, capsys):
     np.save(tmp_path / "far.npy", np.array([[0.0, 0.0], [1e300, 1e300], [0.0, 1.0]]))
     code, _, err = call(capsys, "transport", runs / "plain", tmp_path / "far.npy", "--out", tmp_path / "o.npz")

@@ -31,6 +31,7 @@ __all__ = ["distances", "transport", "words"]
 LIMIT = 1000  # rows of each set that are compared
 LINES = 256  # directions of the sliced distance
 REPEATS = 3  # choices of rows that are averaged
+LEFT = "comparison with held-out data left out: it needs at least 2 rows of each, of the same classes"
 
 Labelled = tuple[Samples, Labels | None]
 
@@ -58,7 +59,8 @@ def transport(
         device: Where the fields are evaluated.
 
     Returns:
-        Where the points are, how many, their shape, and their `distances` to held-out data.
+        Where the points are, how many, their shape, and their `distances` to held-out data; where these are None,
+        `left_out` says why.
 
     Raises:
         UsageError: If the run carries no points or recorded no fields, or classes are missing.
@@ -97,7 +99,8 @@ def transport(
     out.parent.mkdir(parents=True, exist_ok=True)
     write_npz(out, {"x": x, "start": start} | ({} if codes is None else {"labels": names_of(data)[codes.numpy()]}))
     compared = distances((before, codes), (after, codes), trained, data)
-    return {"out": str(out), "n": len(x), "shape": list(x.shape), "distances": compared}
+    left = {} if compared is not None else {"left_out": LEFT}
+    return {"out": str(out), "n": len(x), "shape": list(x.shape), "distances": compared} | left
 
 
 def _read(points: str, column: str | None, data: Dataset) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -193,7 +196,7 @@ def words(done: dict[str, Any]) -> str:
     """What `transport` found, for people."""
     head, found = f"{done['n']} points carried: {done['out']}", done["distances"]
     if found is None:
-        return f"{head}\ntoo few held-out rows of these classes to compare them with"
+        return f"{head}\n{done['left_out']}"
     name = "exact W2 in standard units" if found["metric"] == "w2" else "sliced W2 in pixel units of -1 to 1"
     notes = {"start": "the points before", "carried": "the points after", "trained": "the particles of the run",
              "floor": "training rows"}  # fmt: skip

@@ -106,11 +106,11 @@ def read_labelled(spec: str, labels: str | None = None) -> tuple[np.ndarray, Kin
     """
     path, key = parse(spec.strip())
     raw = _read(path, key, labels)
-    return _in_units(raw, None, None), raw.kind, raw.labels
+    return _in_units(raw, None, None, 1), raw.kind, raw.labels
 
 
-def _in_units(raw: Raw, side: int | None, channels: int | None) -> np.ndarray:
-    enough(len(raw.x), raw.place, 2)
+def _in_units(raw: Raw, side: int | None, channels: int | None, least: int = 2) -> np.ndarray:
+    enough(len(raw.x), raw.place, least)
     if raw.kind == "points":
         if side is not None or channels is not None:
             raise UsageError(f"{raw.place}: these are points, not images: leave out the side and the channels")

@@ -32,7 +32,7 @@ def points(table: Table, label: str | None = None) -> Raw:
     known = None if label is None else labels(table, label)
     names = wanted(table, label)
     values = [_column(table, name) for name in names]
-    enough(len(table.lines), str(table.path))
+    enough(len(table.lines), str(table.path), 1)  # who learns from them asks for more
     found = [_numbers(column) for column in values]
     text = [name for name, numbers in zip(names, found, strict=True) if numbers is None]
     if text:
