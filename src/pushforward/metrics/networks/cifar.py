@@ -102,4 +102,4 @@ def cifar_resnet(weights: Path | None = None, *, device: torch.device | str = "c
     network = CifarResNet()
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     found = read(path, SHA256 if weights is None else None)
-    return space("cifar_resnet", network, network.features, 128, to_32x32, found, path, device)
+    return space("cifar_resnet", network, 128, to_32x32, found, path, device)

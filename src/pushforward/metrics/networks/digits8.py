@@ -76,7 +76,6 @@ def digits8(weights: Path = WEIGHTS, *, device: torch.device | str = "cpu") -> F
     return of_weights(read(weights, SHA256), weights, device)
 
 
-def of_weights(weights: tuple[bytes, str], place: object, device: torch.device | str) -> Features:
-    """The same of any weights of a `Digits8`; the arguments are those of `weights.space`."""
-    network = Digits8()
-    return space("digits8", network, network.features, 64, to_8x8, weights, place, device)
+def of_weights(weights: tuple[bytes, str], place: Path, device: torch.device | str) -> Features:
+    """The feature space of a `Digits8` with weights that `read` gave."""
+    return space("digits8", Digits8(), 64, to_8x8, weights, place, device)

@@ -117,11 +117,10 @@ def lenet(weights: Path, *, device: torch.device | str = "cpu") -> Features:
     Raises:
         DataError: If the file is missing or holds another network.
     """
-    found = read(weights)
-    name = {MNIST_SHA256: "mnist_lenet", FASHION_SHA256: "fashion_lenet"}.get(found[1], "lenet")
-    return _space(name, found, weights, device)
+    content, digest = read(weights)
+    name = {MNIST_SHA256: "mnist_lenet", FASHION_SHA256: "fashion_lenet"}.get(digest, "lenet")
+    return _space(name, (content, digest), weights, device)
 
 
 def _space(name: str, weights: tuple[bytes, str], place: Path, device: torch.device | str) -> Features:
-    network = LeNet()
-    return space(name, network, network.features, 128, to_28x28, weights, place, device)
+    return space(name, LeNet(), 128, to_28x28, weights, place, device)

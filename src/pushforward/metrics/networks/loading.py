@@ -70,8 +70,8 @@ def load_network(
 
 
 def _known(path: Path, device: torch.device | str) -> Features:
-    found = read(path)
-    if found[1] == SHA256:  # the file of the package, older than the name in the header
+    content, digest = read(path)
+    if digest == SHA256:  # the file of the package, older than the name in the header
         return digits8(path, device=device)
     try:
         with safe_open(path, "pt") as file:
@@ -80,7 +80,7 @@ def _known(path: Path, device: torch.device | str) -> Features:
         raise DataError(f"{path} is no safetensors file ({error}): give {_KINDS}") from error
     match said.partition(";")[0]:
         case "digits8":
-            return of_weights(found, path, device)
+            return of_weights((content, digest), path, device)
         case "lenet":
             return lenet(path, device=device)
         case "cifar_resnet":

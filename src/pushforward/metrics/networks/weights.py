@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -17,6 +18,16 @@ from pushforward.errors import DataError
 from pushforward.metrics.core.features import Features
 
 __all__ = ["check_images", "grey", "read", "resized", "settle", "space", "write"]
+
+
+class Network(Protocol):
+    """A torch module, a classifier that also answers with features."""
+
+    def features(self, x: Tensor) -> Tensor: ...
+    def load_state_dict(self, state_dict: dict[str, Tensor]) -> Any: ...
+    def to(self, device: torch.device | str) -> Any: ...
+    def eval(self) -> nn.Module: ...
+    def __call__(self, x: Tensor) -> Tensor: ...
 
 
 def read(path: Path, wanted: str | None = None) -> tuple[bytes, str]:
@@ -41,24 +52,22 @@ def read(path: Path, wanted: str | None = None) -> tuple[bytes, str]:
 
 def space(
     name: str,
-    network: nn.Module,
-    features: Callable[[Tensor], Tensor],
+    network: Network,
     dim: int,
     prepare: Callable[[Tensor], Tensor],
     weights: tuple[bytes, str],
-    place: object,
+    place: Path,
     device: torch.device | str,
 ) -> Features:
     """The feature space of a network of this package, with weights that `read` gave.
 
     Args:
         name: What it is called.
-        network: Classifier; gets the weights, in float32, and goes to the device, to be evaluated there.
-        features: A method of the network: what it takes to features, (n, dim).
+        network: Gets the weights, in float32, and goes to the device, to be evaluated there.
         dim: Number of features.
         prepare: Samples (n, *event) to what the network takes.
         weights: Content and SHA-256 of the weight file.
-        place: What that file is called, for messages.
+        place: That file, for messages.
         device: Where the network runs.
 
     Raises:
@@ -71,7 +80,7 @@ def space(
     def ready(x: Tensor) -> Tensor:
         return prepare(x.to(device, torch.float32))
 
-    return Features(name, digest, dim, lambda x: features(ready(x)), classify=lambda x: network(ready(x)))
+    return Features(name, digest, dim, lambda x: network.features(ready(x)), classify=lambda x: network(ready(x)))
 
 
 def write(network: nn.Module, path: Path, words: str) -> str:
@@ -147,7 +156,7 @@ def _half(value: Tensor) -> Tensor:
     return value.detach().half() if value.is_floating_point() else value.detach()
 
 
-def _restore(network: nn.Module, content: bytes, place: object) -> None:
+def _restore(network: Network, content: bytes, place: Path) -> None:
     """Load a safetensors file into a network, in float32, and set the network to evaluation."""
     kind = type(network).__name__
     try:
