@@ -44,14 +44,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="seeds from 0 on; numbers of each stand in a list")
     chosen = parser.parse_args()
     out = chosen.out.resolve()
+    before = read(chosen.against) if chosen.against else None
     each = []
     for seed in range(chosen.seeds):
         with tempfile.TemporaryDirectory() as folder:
             each.append(run(Path(folder), seed))
-    found = {job: {name: [one[job][name] for one in each if name in one[job]] for name in each[0][job]} for job in JOBS}
+    found = {
+        job: {
+            name: [one[job][name] for one in each if name in one[job]]
+            for name in sorted(set().union(*(one[job] for one in each)))
+        }
+        for job in JOBS
+    }
     out.write_text(json.dumps(found, indent=1, sort_keys=True))
-    if chosen.against:
-        compare(json.loads(chosen.against.read_text()), found)
+    if before is not None:
+        compare(before, found)
 
 
 def run(folder: Path, seed: int) -> dict[str, dict[str, float]]:
@@ -97,11 +104,24 @@ def numbers(answer: Any, name: str = "") -> list[tuple[str, float]]:
 
 
 def compare(before: dict[str, dict[str, list[float]]], after: dict[str, dict[str, list[float]]]) -> None:
-    """Say of each job how many of its numbers are what they were, to one part in a million, and how many may be."""
+    """Say of each job how many numbers are equal to one part in a million, how many have ranges that overlap, and which
+    lie apart.
+
+    Raises:
+        SystemExit: If one side has more seeds than the other.
+    """
+    seeds = [max((len(x) for job in side.values() for x in job.values()), default=0) for side in (before, after)]
+    if seeds[0] != seeds[1]:
+        raise SystemExit(f"--seeds {seeds[1]}: the numbers to compare with are of {seeds[0]}; give both sides the same")
     for job in sorted(before.keys() | after.keys()):
         old, new = before.get(job, {}), after.get(job, {})
         shared = sorted(old.keys() & new.keys())
-        same = [name for name in shared if np.allclose(np.sort(old[name]), np.sort(new[name]), 1e-6, equal_nan=True)]
+        same = [
+            name
+            for name in shared
+            if len(old[name]) == len(new[name])  # a number may be missing under some seed
+            and np.allclose(np.sort(old[name]), np.sort(new[name]), 1e-6, equal_nan=True)
+        ]
         apart = [
             name
             for name in shared
@@ -111,6 +131,22 @@ def compare(before: dict[str, dict[str, list[float]]], after: dict[str, dict[str
         print(f"{job}: of {every} numbers {len(same)} equal, {near} with ranges that overlap, {len(apart)} apart")
         for name in apart:
             print(f"    {name}: {spread(old[name])} -> {spread(new[name])}")
+
+
+def read(path: Path) -> dict[str, dict[str, list[float]]]:
+    """The numbers that an earlier call wrote.
+
+    Raises:
+        SystemExit: If the file is missing, or of another shape.
+    """
+    try:
+        found = json.loads(path.read_text())
+        lists = [values for job in found.values() for values in job.values()]
+    except (OSError, ValueError, AttributeError) as error:
+        raise SystemExit(f"--against {path}: {error}; give a file that --out wrote") from error
+    if not all(isinstance(values, list) and values for values in lists):
+        raise SystemExit(f"--against {path}: numbers do not stand in lists, a value a seed; write it anew with --out")
+    return found
 
 
 def spread(values: list[float]) -> str:
