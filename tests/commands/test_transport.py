@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from pushforward.methods.particles.driver import Particles
 from pushforward.nets import mlp
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise
+from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner
 from pushforward.training.run import Run
@@ -196,6 +198,24 @@ def test_a_single_point_is_carried_as_among_others_and_only_the_comparison_is_le
     assert "at least 2 rows" in found["left_out"]
     call(capsys, "transport", runs / "plain", f"{runs / 'new.npz'}:x", "--out", tmp_path / "all.npz")
     assert np.allclose(np.load(tmp_path / "all.npz")["x"][0], one[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("labels", ["cat,", ",dog", " "])
+def test_an_empty_class_is_named(runs, tmp_path, capsys, labels):
+    words = ["sample", runs / "classed", "-n", 2, "--out", tmp_path / "x.npz", "--labels", labels]
+    code, _, err = call(capsys, *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"--labels {labels!r}: names an empty class" in err
+
+
+def test_arguments_that_are_no_object_are_refused_and_not_read_as_defaults(runs, tmp_path, capsys):
+    last = tmp_path / "run" / "checkpoints" / "last"
+    shutil.copytree(runs / "plain", tmp_path / "run")
+    saved = checkpoint.load(last)
+    checkpoint.save(last, saved.weights, saved.resume or {}, saved.run | {"arguments": []})
+    code, _, err = call(capsys, "sample", tmp_path / "run", "-n", 2, "--out", tmp_path / "x.npz")
+    assert (code, err.count("\n")) == (3, 1)
+    assert "arguments of its checkpoint is []" in err
 
 
 def test_points_that_the_fields_throw_out_of_all_bounds_are_named(runs, tmp_path, capsys):

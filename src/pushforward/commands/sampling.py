@@ -167,8 +167,7 @@ def labels_for(experiment: Experiment, n: int, rng: Randomness, wanted: str | No
     if unknown := [name for name in wanted.split(",") if name.strip() not in classes]:
         if not unknown[0].strip():
             raise UsageError(
-                f"--labels {wanted!r}: names an empty class beside a comma; this run has the classes "
-                f"{', '.join(classes[:20])}"
+                f"--labels {wanted!r}: names an empty class; this run has the classes {', '.join(classes[:20])}"
             )
         raise UsageError(f"--labels {unknown[0]}: this run has the classes {', '.join(classes[:20])}")
     codes = torch.tensor([classes.index(name.strip()) for name in wanted.split(",")])
