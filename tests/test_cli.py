@@ -91,6 +91,7 @@ WRONG_USE = [
     ([*MERGE, "--lipschitz", "0"], 2, "--lipschitz 0"),
     (["sample", "nowhere", "--out", "x.npz"], 3, "no such run"),
     (["sample", "nowhere", "--out", "x.csv"], 2, "npz"),
+    (["sample", "nowhere", "--out", "x.npz", "-n", "0"], 2, "--n 0: give a number between 1 and"),
     (["sample", "nowhere", "--out", "x.npz", "--seed", "-1"], 2, "--seed -1: give a number between 0 and"),
     (["train", "toy_vgrow", "--run", ""], 2, "--run '': name the folder"),
     (["train", "toy_vgrow", "--run="], 2, "--run '': name the folder"),

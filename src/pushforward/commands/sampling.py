@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from pushforward.errors import DataError, UsageError
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import stream
 from pushforward.recipes.parts.checks import arguments_of
-from pushforward.settings.options import Seed, options_of
+from pushforward.settings.options import Between, Seed, checked, options_of
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.run import same_data, unfit
@@ -33,7 +33,7 @@ __all__ = ["labels_for", "names_of", "rebuild", "sample", "stock", "write_npz"]
 
 def sample(
     folder: Path,
-    n: int,
+    n: Annotated[int, Between(1, 10**9)],
     seed: Seed,
     out: str,
     *,
@@ -56,9 +56,7 @@ def sample(
         sampling: Settings of the run's own sampling, as "steps=50".
         device: Where the generator runs.
     """
-    if n < 1:
-        raise UsageError(f"-n {n}: ask for at least 1 sample")
-    options_of(sample)["seed"].check(seed)
+    checked(options_of(sample), {"n": n, "seed": seed}, "sample")
     path = Path(out)
     pictures = out.endswith(("/", os.sep)) or path.is_dir() or path.suffix == ""
     if not pictures and path.suffix != ".npz":
