@@ -147,8 +147,8 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
     elif data.kind == "points":
         split = f"{split}; every column in its standard deviations"
     method = experiment.method
-    known = _Answers(experiment, method, x.device) if able(method, Likely) else None
-    return Pair(fake, real, train, data.kind, (), False, (), data.mixture, densities=known), split, draws
+    densities = _Answers(experiment, method, x.device) if able(method, Likely) else None
+    return Pair(fake, real, train, data.kind, (), False, (), data.mixture, densities=densities), split, draws
 
 
 @dataclass

@@ -183,13 +183,13 @@ def transport_cloud(
         raise TrainingError(
             f"the cells flew off in {len(kinetic)} moves of step {how.step:g}: make step or rate smaller"
         )
-    steep = _ascent(flow, cloud.particles, cloud.labels)
+    ascent = _ascent(flow, cloud.particles, cloud.labels)
     certified = how.critic == "bjorck"
-    bound = nets.certificate(flow.critic.net) if certified else float(steep.norm(dim=1).max())
+    bound = nets.certificate(flow.critic.net) if certified else float(ascent.norm(dim=1).max())
     return Way(
         cloud.particles,
         cloud.accounts.path,
-        limited(steep, flow.limit)[0].norm(dim=1),
+        limited(ascent, flow.limit)[0].norm(dim=1),
         torch.stack(divergence).tolist(),
         torch.stack(kinetic).tolist(),
         bound,
