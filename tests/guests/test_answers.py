@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import torch
 from guests.commands import call
 
 from pushforward.errors import TrainingError
+from pushforward.randomness import stream
+from pushforward.recipes import locate
+from pushforward.training.asking import samples_of
 from pushforward.training.loop import checked
 
 NAME = "an_answering_guest"
@@ -170,3 +174,47 @@ def test_a_module_that_ends_the_program_is_no_guest(folder, capsys):
     assert code == 2
     assert err.count("\n") == 1
     assert f"cannot be imported (SystemExit: 7, at {folder / 'an_ending_guest.py'}:2)" in err
+
+
+ANSWERS = [
+    ("None", "None"),
+    ("x.tolist()", "a list"),
+    ("x.numpy()", "a ndarray of shape (7, 2)"),
+    ("x[:-1]", "a tensor of shape (6, 2)"),
+    ("x[:, 0]", "a tensor of shape (7,)"),
+    ("x[:, [0, 1, 1]]", "a tensor of shape (7, 3)"),
+    ("x + 1j", "a tensor of complex64"),
+    ("x.long()", "a tensor of int64"),
+    ("x.index_fill(0, torch.tensor([2, 4]), torch.nan)", "2 that are not finite"),
+    ("x.index_fill(0, torch.tensor([0]), torch.inf)", "1 that are not finite"),
+]
+
+
+@pytest.mark.parametrize(("answer", "what"), ANSWERS)
+def test_samples_of_another_kind_are_never_written(folder, answer, what):
+    sys.path.insert(0, str(folder))
+    recipe = locate(f"{NAME}:still", [NAME])
+    assert samples_of(recipe(), 7, stream(0, "sample")).shape == (7, 2)
+    asked = re.escape(f"Still.sample: asked for 7 samples of shape (2,), got {what}; ")
+    with pytest.raises(TrainingError, match=asked) as caught:
+        samples_of(recipe(answer=answer), 7, stream(0, "sample"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", ["x[:-1]", "None"])
+def test_commands_end_in_one_line_where_a_method_answers_wrongly(folder, capsys, answer):
+    code, err = train(capsys, "still", "--data", "x.npy", "--answer", answer)
+    assert code == 1
+    assert err.splitlines()[-1].startswith("error: Still.sample: asked for 1000 samples of shape (2,), got ")
+    assert json.loads((folder / "run" / "run.json").read_text())["status"] == "failed"
+    for words in (["sample", "run", "-n", 7, "--out", "x.npz"], ["evaluate", "run"]):
+        code, _, err = call(capsys, *words, "--trust", NAME)
+        assert code == 1
+        assert "samples of shape (2,), got " in err
+        assert err.count("\n") == 1
+    assert not (folder / "x.npz").exists()
+
+
+def test_samples_that_carry_gradients_are_samples(folder, capsys):
+    assert train(capsys, "still", "--data", "x.npy", "--answer", "x.requires_grad_()")[0] == 0
+    assert call(capsys, "sample", "run", "-n", 7, "--out", "x.npz", "--trust", NAME)[0] == 0

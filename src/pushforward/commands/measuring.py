@@ -30,6 +30,7 @@ from pushforward.randomness import stream
 from pushforward.report import write_report
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.settings.asked import Evaluating, Settings
+from pushforward.training.asking import samples_of
 from pushforward.training.experiment import Experiment
 from pushforward.types import Likely, able
 
@@ -137,7 +138,7 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
     draws = 1 if experiment.features is None else max(1, min(20, 12_000 // n, 20 if most is None else most // n))
     count = draws * n
     labels = labels_for(experiment, count, stream(seed, "evaluate", part="labels"), None)
-    x = experiment.method.sample(count, stream(seed, "evaluate", part="samples"), labels)
+    x = samples_of(experiment, count, stream(seed, "evaluate", part="samples"), labels)
     split = (
         f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
     )

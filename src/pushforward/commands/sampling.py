@@ -23,6 +23,7 @@ from pushforward.randomness import stream
 from pushforward.recipes.parts.checks import arguments_of
 from pushforward.settings.options import Between, Seed, checked, options_of
 from pushforward.training import checkpoint
+from pushforward.training.asking import samples_of
 from pushforward.training.experiment import Experiment
 from pushforward.training.run import same_data, unfit
 from pushforward.training.state import load_state, place, restore
@@ -67,7 +68,7 @@ def sample(
     if pictures and any(path.glob("*.png")):
         raise UsageError(f"--out {out}: already holds PNG files; name a new folder, so that two draws do not mix")
     chosen = labels_for(experiment, n, stream(seed, "sample", part="labels"), labels)
-    x = experiment.data.decode(experiment.method.sample(n, stream(seed, "sample"), chosen))
+    x = experiment.data.decode(samples_of(experiment, n, stream(seed, "sample"), chosen))
     names = None if chosen is None else names_of(experiment.data)[chosen.numpy()]
     if pictures:
         path.mkdir(parents=True, exist_ok=True)

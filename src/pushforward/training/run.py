@@ -24,6 +24,7 @@ from pushforward.parallel.placement import Placement
 from pushforward.randomness import stream
 from pushforward.terms import Term
 from pushforward.training import checkpoint
+from pushforward.training.asking import samples_of
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import terms_of
 from pushforward.training.loop import train
@@ -277,7 +278,8 @@ class Run:
         if experiment.conditional and experiment.data.train_labels is not None:
             known = experiment.data.train_labels
             labels = known[torch.linspace(0, len(known) - 1, JUDGED).long()].sort().values
-        return method.sample(JUDGED, stream(self.description["seed"], "judge", part="samples"), labels), labels
+        rng = stream(self.description["seed"], "judge", part="samples")
+        return samples_of(experiment, JUDGED, rng, labels, finite=False), labels
 
     def _append(self, path: Path, line: dict[str, Any]) -> None:
         if self.placement.writes:
