@@ -42,11 +42,13 @@ class Still:
 
     def learn(self, batches, start=0):
         for _ in batches:
+            if self.answer == "grown":
+                self.rows = torch.cat([self.rows, self.rows[:1]])
             yield {"gap": self.log}
 
     def sample(self, n, rng=None, labels=None):
         x = self.rows[torch.arange(n) % len(self.rows)]
-        return x if self.answer == "right" else eval(self.answer)
+        return x if self.answer in ("right", "grown") else eval(self.answer)
 
 
 def still(*, log: str = "1.5", answer: str = "right", steps: int = 4, data: str = "x.npy"):
@@ -218,3 +220,13 @@ def test_commands_end_in_one_line_where_a_method_answers_wrongly(folder, capsys,
 def test_samples_that_carry_gradients_are_samples(folder, capsys):
     assert train(capsys, "still", "--data", "x.npy", "--answer", "x.requires_grad_()")[0] == 0
     assert call(capsys, "sample", "run", "-n", 7, "--out", "x.npz", "--trust", NAME)[0] == 0
+
+
+def test_a_method_that_grew_and_cannot_restore_says_what_it_needs(folder, capsys):
+    assert train(capsys, "still", "--data", "x.npy", "--answer", "grown")[0] == 0
+    for words in (["sample", "run", "-n", 7, "--out", "x.npz"], ["train", f"{NAME}:still", "--run", "run", "--resume"]):
+        code, _, err = call(capsys, *words, "--trust", NAME)
+        assert code == 3
+        assert "tensor rows should have shape (50, 2) but is of shape (54, 2)" in err
+        assert "needs restore(step) (docs/guests.md)" in err
+        assert err.count("\n") == 1

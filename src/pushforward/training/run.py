@@ -327,7 +327,10 @@ def unfit(run: dict[str, Any], place: Path, why: str, error: Exception, trust: S
             f"{place}: made by an earlier version of pushforward (run.json format 1): {why} ({said}); use that version "
             "for this run, or train again in a new folder"
         )
-    return DataError(f"{place}: {why} ({said}); train again, in a new folder")
+    remedy = "train again, in a new folder"
+    if guests.is_guest(run.get("recipe")) and type(error) is ValueError:  # over its weights, not its options
+        remedy += "; a method whose tensors change shape or number as it learns needs restore(step) (docs/guests.md)"
+    return DataError(f"{place}: {why} ({said}); {remedy}")
 
 
 def same_data(run: dict[str, Any], data: Dataset) -> None:
