@@ -67,29 +67,33 @@ class Album:
         return statistics.median(w / h for (w, h), count in self.sizes.items() for _ in range(count))
 
 
-def of_folder(pictures: Pictures) -> Album:
+def of_folder(pictures: Pictures, said: tuple[str, ...] = ()) -> Album:
     """The pictures below a folder.
+
+    Args:
+        pictures: The files.
+        said: What was said of the folder.
 
     Raises:
         DataError: If one of them is damaged or too large; its file is named.
     """
-    from pushforward.data.formats.pictures import header, picture
+    from pushforward.data.formats.pictures import depth, header, picture
 
     files = pictures.files
     heads = [header(file) for file in files]
+    bits, deep = depth([file for file, head in zip(files, heads, strict=True) if head.deep])
 
     def read(side: int) -> np.ndarray:
         x = np.empty((len(files), side, side, 3), np.uint8)
         for i, file in enumerate(files):
-            x[i] = picture(file, side, 3)
+            x[i] = picture(file, side, 3, bits)
         return x[..., :1] if all((image == image[..., :1]).all() for image in x) else x
 
     forms = ", ".join(f"{count:,} {form}" for form, count in Counter(head.form for head in heads).most_common())
-    notes = [f"{forms}, 8 bits a channel"]
+    notes = [*said, f"{forms}, 8 bits a channel"]
     if clear := sum(head.clear for head in heads):
         notes.append(f"{clear:,} of {len(files):,} pictures have an alpha channel: laid on black")
-    if deep := sum(head.deep for head in heads):
-        notes.append(f"{deep:,} of {len(files):,} pictures have 16 bits: the upper eight are kept")
+    notes += deep
     lossy = Counter(head.form for head in heads if head.lossy)
     return Album(str(pictures.path), len(files), Counter(head.size for head in heads), read, lossy, tuple(notes))
 

@@ -39,7 +39,7 @@ def opened(spec: str, role: str, seed: int) -> Points | Album:
     contents = opening.opened(*source.parse(spec), mapped=True)
     body = contents.body
     if isinstance(body, Pictures):
-        return album.of_folder(body)
+        return album.of_folder(body, contents.notes)
     if isinstance(body, Table):
         return points.of_table(body, contents.notes)
     if isinstance(body, Cells):

@@ -5,20 +5,22 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pushforward.data.dataset import MIN_ROWS
 from pushforward.data.formats.contents import Contents, Pictures
-from pushforward.data.pixels import CHANNELS, inner_side, model_side
+from pushforward.data.formats.folders import FORMATS, SUFFIXES, found
+from pushforward.data.pixels import CHANNELS, SIDES, inner_side, model_side
 from pushforward.data.raw import Raw, brief, budget, chosen, enough
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["BROKEN", "SUFFIXES", "Header", "decoded", "header", "opened", "picture", "read"]
+__all__ = ["BROKEN", "SUFFIXES", "Header", "decoded", "depth", "header", "opened", "picture", "read"]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MAX_PIXELS = 64_000_000  # of one picture; larger ones are refused by their header
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 QUARTERS = (5, 6, 7, 8)  # values of the orientation tag that exchange width and height
@@ -32,17 +34,25 @@ def read(path: Path) -> Contents:
     Raises:
         DataError: If there are none.
     """
-    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and f.name[0] != "." and f.is_file())
+    files, notes = found(path)
     if not files:
-        raise DataError(f"{path}: the folder holds no images: put {', '.join(s[1:] for s in SUFFIXES)} files into it")
+        passed = f" ({'; '.join(notes)})" if notes else ""
+        usual = ", ".join(s[1:] for s in SUFFIXES)
+        raise DataError(f"{path}: the folder holds no images{passed}: put {usual} files into it")
     parts = [f.relative_to(path).parts for f in files]
     names = np.array([part[0] for part in parts])
     labelled = all(len(part) > 1 for part in parts) and len(set(names)) > 1
-    return Contents(str(path), Pictures(path, tuple(files), names if labelled else None))
+    return Contents(str(path), Pictures(path, tuple(files), names if labelled else None), notes=tuple(notes))
 
 
 def decoded(
-    pictures: Pictures, *, side: int | None = None, channels: int | None = None, limit: int | None = None, seed: int = 0
+    pictures: Pictures,
+    *,
+    side: int | None = None,
+    channels: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    least: int = MIN_ROWS,
 ) -> Raw:
     """Pixels of the pictures of a folder, on one square.
 
@@ -51,13 +61,14 @@ def decoded(
 
     Args:
         pictures: The files.
-        side: Side in pixels, a power of two; chosen by the smallest picture when None.
+        side: Side in pixels, a power of two; the one that most pictures would have for themselves when None.
         channels: 1, 3 or 4; grey or RGB by content when None.
         limit: Read at most so many, chosen by the seed.
         seed: Seed of that choice.
+        least: Pictures that are needed.
 
     Returns:
-        Pixels (n, side, side, c) uint8 and the names of the classes, if any.
+        Pixels (n, side, side, c) uint8, the names of the classes, if any, and notes of what was cut and resized.
 
     Raises:
         DataError: If one of them is damaged or too large; its file is named.
@@ -68,20 +79,78 @@ def decoded(
     path, labels = pictures.path, pictures.classes
     keep = chosen(len(pictures.files), limit, seed)
     files = [pictures.files[i] for i in keep]
-    enough(len(files), str(path), what="image")
-    shorts = [_short_side(f) for f in files]
-    square = model_side(min(shorts), side, str(path))
-    inner = inner_side(shorts[0], square) if min(shorts) == max(shorts) else square
+    enough(len(files), str(path), least, what="image")
+    heads = [header(f) for f in files]
+    square, inner, notes = _fitted(files, heads, side, str(path))
     need = 8 * len(files) * (channels or 3) * square**2
     if need > budget():
         raise DataError(
             f"{path}: {len(files)} images of side {square} need {need / 2**30:.1f} GiB of memory, "
             f"{budget() / 2**30:.1f} GiB are allowed: give a smaller side or a limit"
         )
-    x = np.stack([picture(f, inner, channels or 3) for f in files])
+    deep = [f for f, head in zip(files, heads, strict=True) if head.deep]
+    bits, more = depth(deep)
+    x = np.stack([picture(f, inner, channels or 3, bits) for f in files])
     if channels is None and all((image == image[..., :1]).all() for image in x):
         x = x[..., :1]
-    return Raw(str(path), "images", x, labels=None if labels is None else labels[keep])
+    known = None if labels is None else labels[keep]
+    return Raw(str(path), "images", x, labels=known, notes=(*notes, *more))
+
+
+def _fitted(files: list[Path], heads: list[Header], side: int | None, place: str) -> tuple[int, int, list[str]]:
+    """Side of the square, side of the picture within it, and what happens to the pictures, in words."""
+    shorts = [min(head.size) for head in heads]
+    votes = Counter(model_side(max(short, SIDES[0]), side, place) for short in shorts)
+    square = max(votes, key=lambda one: (votes[one], -one))
+    usual, times = Counter(
+        short for short in shorts if model_side(max(short, SIDES[0]), side, place) == square
+    ).most_common(1)[0]
+    model_side(usual, side, place)  # refuses what is too small
+    inner = inner_side(usual, square) if 2 * times > len(shorts) else square
+    notes, n = [], len(files)
+    small = [k for k, short in enumerate(shorts) if short < inner]
+    large = sum(short > inner for short in shorts)
+    if small:
+        first = small[0]
+        which = f"{files[first].name}, {heads[first].size[0]} x {heads[first].size[1]}"
+        notes.append(f"{len(small)} of {n} pictures are enlarged to the side {inner} (the first: {which})")
+    if large:
+        notes.append(f"{large} of {n} pictures are scaled down to the side {inner}, from up to {max(shorts)}")
+    oblong = [max(head.size) for head in heads if head.size[0] != head.size[1]]
+    if oblong:
+        lost = max(1 - min(head.size) / max(head.size) for head in heads)
+        notes.append(
+            f"{len(oblong)} of {n} pictures are not square: the square in their middle is kept, up to {lost:.0%} of a "
+            "picture is cut off"
+        )
+    return square, inner, notes
+
+
+def depth(files: list[Path]) -> tuple[int, list[str]]:
+    """Bits that grey levels of more than eight bits fill, and what is made of them, in words.
+
+    Cameras and microscopes store 10, 12 or 14 bits in 16: the least of these that holds the largest level counts.
+
+    Args:
+        files: Pictures of more than eight bits a channel; there may be none.
+
+    Raises:
+        DataError: If one of them is damaged or truncated.
+    """
+    top = 0
+    for file in files:
+        try:
+            with opened(file) as image:
+                top = max(top, int(np.asarray(image).max()))
+        except BROKEN as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(_damaged(file, error)) from error
+    bits = next((bits for bits in (8, 10, 12, 14) if top < 1 << bits), 16)
+    if not files:
+        return bits, []
+    many = f"{len(files):,} picture{'s' * (len(files) > 1)} of 16 bits"
+    return bits, [f"{many}: levels up to {top:,} are read as {bits} bits, of which the upper eight are kept"]
 
 
 def opened(file: Path) -> Image.Image:
@@ -90,10 +159,12 @@ def opened(file: Path) -> Image.Image:
     Raises:
         DataError: If the file is no picture, or one that is too large.
     """
+    Image.init()
+    known = [form for form in FORMATS if form in Image.OPEN]  # an older Pillow has fewer
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(file)
+            image = Image.open(file, formats=known)
     except Image.DecompressionBombError as error:
         raise DataError(_too_large(file)) from error
     except BROKEN as error:
@@ -109,13 +180,18 @@ def _too_large(file: Path, size: str = "") -> str:
     return f"{file}: the image declares {size}pixels, more than {MAX_PIXELS} are not read: scale it down or remove it"
 
 
-def _short_side(file: Path) -> int:
-    with opened(file) as image:
-        return min(image.size)
+def _damaged(file: Path, error: BaseException) -> str:
+    return f"{file}: the image is damaged or truncated ({brief(error)}): remove or replace it"
 
 
-def picture(file: Path, side: int, channels: int) -> np.ndarray:
+def picture(file: Path, side: int, channels: int, bits: int = 16) -> np.ndarray:
     """One picture as uint8 (side, side, channels): turned as its tag says, cut to its central square and resized.
+
+    Args:
+        file: The picture.
+        side: Side of the square, in pixels.
+        channels: 1, 3 or 4.
+        bits: What grey levels of more than eight bits fill, see `depth`.
 
     Raises:
         DataError: If the file is damaged or truncated.
@@ -123,22 +199,21 @@ def picture(file: Path, side: int, channels: int) -> np.ndarray:
     try:
         with opened(file) as image:
             mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
-            whole = _eight_bit(ImageOps.exif_transpose(image), mode, file)
+            whole = _eight_bit(ImageOps.exif_transpose(image), mode, bits, file)
     except BROKEN as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{file}: the image is damaged or truncated ({brief(error)}): remove or replace it") from error
+        raise DataError(_damaged(file, error)) from error
     fitted = ImageOps.fit(whole, (side, side), Image.Resampling.LANCZOS)
     return np.asarray(fitted, np.uint8).reshape(side, side, channels)
 
 
-def _eight_bit(image: Image.Image, mode: str, file: Path) -> Image.Image:
+def _eight_bit(image: Image.Image, mode: str, bits: int, file: Path) -> Image.Image:
     if image.mode == "F":
         raise DataError(f"{file}: pixels with a fraction have no range: save the image with 8 bits a channel")
     if image.mode.startswith("I"):
-        levels = np.asarray(image).astype(np.int64)
-        wide = image.mode != "I" or levels.max() > 255  # 16 bits a pixel, which "I" may or may not hold
-        image = Image.fromarray((levels >> 8 if wide else levels).clip(0, 255).astype(np.uint8))
+        levels = np.asarray(image).astype(np.int64) >> (bits - 8)
+        image = Image.fromarray(levels.clip(0, 255).astype(np.uint8))
     if image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
     if image.mode == "RGBA" and mode != "RGBA":

@@ -1,0 +1,75 @@
+"""Which files below a folder are pictures: links are followed once, and what is passed over is told."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from pushforward.data.raw import brief
+from pushforward.errors import DataError
+
+__all__ = ["FORMATS", "SUFFIXES", "found"]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "QOI", "SGI", "PCX")
+"""What a picture may be: Pillow's formats of pixels, none of which starts a program of its own as EPS does."""
+
+SUFFIXES = (
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".avif",
+    ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".qoi", ".sgi", ".pcx",
+)  # fmt: skip
+SHOWN = 6  # names written out in a note
+
+
+def found(path: Path) -> tuple[list[Path], list[str]]:
+    """The pictures below a folder, by their endings, in the order of their names, and notes.
+
+    Hidden files and folders, whose names begin with a point, are passed over. Links to folders are followed; the
+    pictures of a folder that can be reached twice, also by a link that leads back up, are taken once.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        DataError: If a folder below cannot be read.
+    """
+    files, other, hidden, again = list[Path](), Counter[str](), list[str](), list[str]()
+    folders, links, seen = [path], list[Path](), set[tuple[int, int]]()
+    while folders or links:
+        folder = folders.pop() if folders else links.pop(0)  # links last: a folder counts where it is at home
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in seen:
+                again.append(str(folder.relative_to(path)))
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise DataError(f"{folder}: the folder cannot be read ({brief(error)}): check its permissions") from error
+        for entry in entries:
+            at = folder / entry.name
+            if entry.is_dir():
+                if entry.name[0] == ".":
+                    hidden.append(str(at.relative_to(path)))
+                else:
+                    (links if entry.is_symlink() else folders).append(at)
+            elif entry.name[0] != ".":
+                if at.suffix.lower() in SUFFIXES and entry.is_file():
+                    files.append(at)
+                else:
+                    other[at.suffix.lower() or "no ending"] += 1
+    notes = []
+    if hidden:
+        notes.append(f"hidden folders are left out: {_listed(sorted(hidden))}")
+    if again:
+        notes.append(f"linked folders that were met before are left out: {_listed(sorted(again))}")
+    if other:
+        kinds = _listed([f"{count} {ending}" for ending, count in other.most_common()])
+        notes.append(f"{other.total()} file{'s' * (other.total() > 1)} left out, not read as pictures: {kinds}")
+    return sorted(files), notes
+
+
+def _listed(names: list[str]) -> str:
+    """Names, the first of many."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,113 @@
+"""A folder of pictures is what its owner sees in it, and whatever is passed over, cut or scaled is said."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from pushforward.data.compare.inputs import opened
+from pushforward.data.source import load, read_array
+from pushforward.errors import DataError
+
+RNG = np.random.default_rng(0)
+
+
+def fill(folder, n, size=(16, 16), suffix="png"):
+    folder.mkdir(parents=True, exist_ok=True)
+    for k in range(n):
+        Image.fromarray(RNG.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).save(folder / f"{k:03}.{suffix}")
+
+
+def test_hidden_folders_are_no_classes_and_are_named(tmp_path):
+    for name in ("cat", "dog", ".ipynb_checkpoints", ".thumbnails"):
+        fill(tmp_path / name, 6)
+    fill(tmp_path / "cat" / ".cache", 2)
+    data = load(str(tmp_path))
+    assert data.classes == ("cat", "dog")
+    assert data.split.n_train + data.split.n_test == 12
+    assert data.notes == ("hidden folders are left out: .ipynb_checkpoints, .thumbnails, cat/.cache",)
+    hidden = tmp_path / "one" / ".hidden"
+    fill(hidden, 3)
+    with pytest.raises(DataError, match=r"holds no images \(hidden folders are left out: .hidden\)"):
+        load(str(hidden.parent))
+
+
+def test_linked_classes_count_and_loops_end(tmp_path):
+    fill(tmp_path / "elsewhere" / "b", 6)
+    fill(tmp_path / "pics" / "a", 6)
+    os.symlink(tmp_path / "elsewhere" / "b", tmp_path / "pics" / "b")
+    os.symlink(tmp_path / "pics", tmp_path / "pics" / "a" / "up")
+    os.symlink(tmp_path / "pics" / "a", tmp_path / "elsewhere" / "b" / "across")
+    os.symlink(tmp_path / "nowhere", tmp_path / "pics" / "broken")
+    data = load(str(tmp_path / "pics"))
+    assert data.classes == ("a", "b")
+    assert data.split.n_train + data.split.n_test == 12
+    assert "linked folders that were met before are left out: a/up, b/across" in data.notes
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "ppm", "jpe", "avif", "jp2"])
+def test_what_pillow_reads_is_read(tmp_path, suffix):
+    feature = {"avif": "avif", "jp2": "jpg_2000"}.get(suffix)
+    if feature is not None and not features.check(feature):
+        pytest.skip(f"this Pillow was built without {suffix}")
+    form = "jpeg" if suffix in ("jfif", "jpe") else None
+    for k in range(12):
+        Image.fromarray(RNG.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(tmp_path / f"{k}.{suffix}", form)
+    assert len(load(str(tmp_path)).train) == 11
+
+
+def test_files_that_are_no_pictures_are_counted_by_their_endings(tmp_path):
+    fill(tmp_path, 12)
+    for name in ("a.txt", "b.txt", "c.eps", "README", ".DS_Store"):
+        (tmp_path / name).write_text("%!PS-Adobe-3.0 EPSF-3.0\n")
+    assert load(str(tmp_path)).notes == ("4 files left out, not read as pictures: 2 .txt, 1 no ending, 1 .eps",)
+    (tmp_path / "d.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(DataError, match="not a readable image"):  # no program is started for it
+        load(str(tmp_path))
+
+
+def test_the_side_is_that_of_most_pictures(tmp_path):
+    fill(tmp_path, 60, (64, 64))
+    fill(tmp_path / "icons", 1, (8, 8))
+    fill(tmp_path / "more", 2, (128, 128))
+    data = load(str(tmp_path))
+    assert data.event == (3, 64, 64)
+    assert data.notes == (
+        "1 of 63 pictures are enlarged to the side 64 (the first: 000.png, 8 x 8)",
+        "2 of 63 pictures are scaled down to the side 64, from up to 128",
+    )
+
+
+def test_an_odd_one_among_padded_pictures_leaves_the_padding(tmp_path):
+    fill(tmp_path, 20, (28, 28))
+    whole = read_array(str(tmp_path))[0]
+    fill(tmp_path / "odd", 1, (8, 8))
+    assert np.array_equal(read_array(str(tmp_path))[0][:20], whole)
+
+
+def test_panoramas_are_said_to_be_cut(tmp_path):
+    fill(tmp_path, 11, (64, 16))
+    fill(tmp_path / "square", 1)
+    assert load(str(tmp_path)).notes == (
+        "11 of 12 pictures are not square: the square in their middle is kept, up to 75% of a picture is cut off",
+    )
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_grey_levels_of_any_depth_fill_the_range(tmp_path, bits):
+    levels = RNG.integers(0, 256, (12, 16, 16))
+    levels[0, 0, 0] = 255
+    for k, image in enumerate(levels):
+        Image.fromarray((image << (bits - 8)).astype(np.uint16)).save(tmp_path / f"{k:02}.png")
+    x, _ = read_array(str(tmp_path))
+    assert np.array_equal(x, levels)
+    assert f"read as {bits} bits" in load(str(tmp_path)).notes[0]
+    shown = opened(str(tmp_path), "fake", 0)
+    assert any(f"read as {bits} bits" in note for note in shown.notes)
+
+
+def test_notes_are_part_of_a_run(tmp_path):
+    fill(tmp_path, 12, (32, 16))
+    assert json.loads(json.dumps(load(str(tmp_path)).notes))
