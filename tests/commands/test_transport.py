@@ -269,3 +269,28 @@ def test_a_run_that_ended_by_itself_says_why_and_again_when_it_is_taken_up(tmp_p
     assert json.loads(out) == summary | {key: json.loads(out)[key] for key in ("seconds", "report")}
     again = json.loads((run / "run.json").read_text())
     assert (again["ended"], again["status"], again["step"]) == (summary["ended"], "finished", 4)
+
+
+def test_columns_are_carried_by_name_and_training_and_transport_say_what_they_read(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3)) * [1, 10, 100]
+    cells = [",".join(map(repr, row)) for row in x.tolist()]
+    (tmp_path / "data.csv").write_text(",a,b,c\n" + "".join(f"{k},{row}\n" for k, row in enumerate(cells)))
+    turned = [",".join(map(repr, row[::-1])) for row in x[:7].tolist()]
+    (tmp_path / "abc.csv").write_text("a,b,c\n" + "\n".join(cells[:7]) + "\n")
+    (tmp_path / "cba.csv").write_text("id,c,b,a\n" + "".join(f"{k},{row}\n" for k, row in enumerate(turned)))
+    small = ["--steps", "3", "--particles", "20", "--batch", "10", "--width", "8", "--depth", "1"]
+    code, out, err = call(capsys, "train", "toy_particles", "--data", tmp_path / "data.csv", *small, "--warmup", "1",
+                          "--run", tmp_path / "run", "--json")  # fmt: skip
+    assert code == 0
+    assert "note: the first column has no name" in err
+    assert json.loads(out)["data_notes"] == json.loads((tmp_path / "run" / "run.json").read_text())["data"]["notes"]
+    carried = []
+    for name in ("abc", "cba"):
+        words = ["transport", tmp_path / "run", tmp_path / f"{name}.csv", "--out", tmp_path / f"{name}.npz"]
+        code, out, _ = call(capsys, *words, "--json")
+        assert code == 0
+        carried.append(np.load(tmp_path / f"{name}.npz")["x"])
+        assert bool(json.loads(out)["notes"]) == (name == "cba")
+    assert np.array_equal(*carried)
+    assert "note: column id left out" in call(capsys, *words)[1]

@@ -57,6 +57,7 @@ class Outcome:
         """The same for machines."""
         known = {key: self.run.description[key] for key in ("step", "steps", "seconds", "status")}
         known |= {key: self.run.description[key] for key in ("ended",) if key in self.run.description}
+        known["data_notes"] = list(self.run.experiment.data.notes)
         measured = {} if self.measures is None else self.measures.as_dict()
         return (
             {"run": str(self.run.folder)} | known | measured | ({} if self.page is None else {"report": str(self.page)})
@@ -83,6 +84,8 @@ def train(
     torch.set_num_threads(running.threads or min(experiment.threads or cores, cores))
     description = stored or _describe(recipe, arguments, experiment, placement, command)
     description |= {"options": running.stored()}
+    for note in experiment.data.notes:
+        _tell(placement, f"note: {note}")
     if placement.writes:
         folder.mkdir(parents=True, exist_ok=True)
     run = Run(folder, description, experiment, placement, every_samples=running.sample_every,
@@ -170,6 +173,7 @@ def _describe(
             "seed": split.seed,
             "test_fraction": split.test_fraction,
             "sha256": split.sha256,
+            "notes": list(data.notes),
         },
         "device": str(placement.device),
         "precision": placement.precision,

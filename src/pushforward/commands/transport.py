@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.commands.sampling import names_of, rebuild, write_npz
 from pushforward.data import Dataset, source
 from pushforward.data.labels import named
+from pushforward.data.raw import Raw
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein, wasserstein
 from pushforward.parallel.placement import Placement
@@ -50,7 +50,7 @@ def transport(
 
     Args:
         folder: A run of particles that recorded their fields, or of anything else that carries points.
-        points: File of points in data units, PATH[:key], or a folder of images.
+        points: File of points in data units, PATH[:key], or a folder of images; columns are matched by their names.
         out: F.npz; array `x` holds the points after, `start` before, `labels` their classes if they have some.
         labels: Classes of the points where the run has some: one class for all, a column or array of the same file, or
             PATH[:key] of another; those that the points bring along if None.
@@ -59,8 +59,8 @@ def transport(
         device: Where the fields are evaluated.
 
     Returns:
-        Where the points are, how many, their shape, and their `distances` to held-out data; where these are None,
-        `left_out` says why.
+        Where the points are, how many, their shape, `notes` of how the file was read, and their `distances` to held-out
+        data; where these are None, `left_out` says why.
 
     Raises:
         UsageError: If the run carries no points or recorded no fields, or classes are missing.
@@ -85,8 +85,9 @@ def transport(
     column = labels if labels is not None and labels.strip() not in (data.classes or ()) else None
     if own is None and labels is not None:
         raise UsageError(f"--labels {labels}: the points of this run have no classes; leave the option out")
-    start, found = _read(points, column, data)
-    codes = None if own is None else _codes(points, labels, column, found, len(start), data)
+    read = _read(points, column, data)
+    start = read.x
+    codes = None if own is None else _codes(points, labels, column, read.labels, len(start), data)
     before = data.encode(start)
     where = Placement.find(device).device
     after = method.transport(before.to(where), None if codes is None else codes.to(where)).cpu()
@@ -100,19 +101,20 @@ def transport(
     write_npz(out, {"x": x, "start": start} | ({} if codes is None else {"labels": names_of(data)[codes.numpy()]}))
     compared = distances((before, codes), (after, codes), trained, data)
     left = {} if compared is not None else {"left_out": LEFT}
-    return {"out": str(out), "n": len(x), "shape": list(x.shape), "distances": compared} | left
+    done = {"out": str(out), "n": len(x), "shape": list(x.shape), "notes": list(read.notes), "distances": compared}
+    return done | left
 
 
-def _read(points: str, column: str | None, data: Dataset) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def _read(points: str, column: str | None, data: Dataset) -> Raw:
     """Points in data units, of the kind and shape of the training data, and the labels that come with them."""
-    start, kind, found = source.read_labelled(points, column)
-    shape = tuple(data.decode(data.test[:1]).shape[1:])
-    if kind != data.kind or tuple(start.shape[1:]) != shape:
+    read = source.read_like(points, data, column)
+    given, shape = tuple(read.x.shape[1:]), tuple(data.decode(data.test[:1]).shape[1:])
+    if read.kind != data.kind or given != shape:
         raise DataError(
-            f"{points}: {kind} of shape {tuple(start.shape[1:])}, and the run moves {data.kind} of shape {shape}; give "
+            f"{points}: {read.kind} of shape {given}, and the run moves {data.kind} of shape {shape}; give "
             "points like the training data"
         )
-    return start, found
+    return read
 
 
 def _particles(method: Method) -> Labelled | None:
@@ -194,7 +196,8 @@ def _pick(cloud: Labelled, shares: dict[int, int], rng: Noise) -> Samples:
 
 def words(done: dict[str, Any]) -> str:
     """What `transport` found, for people."""
-    head, found = f"{done['n']} points carried: {done['out']}", done["distances"]
+    head = "\n".join([*(f"note: {note}" for note in done["notes"]), f"{done['n']} points carried: {done['out']}"])
+    found = done["distances"]
     if found is None:
         return f"{head}\n{done['left_out']}"
     name = "exact W2 in standard units" if found["metric"] == "w2" else "sliced W2 in pixel units of -1 to 1"

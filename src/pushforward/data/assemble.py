@@ -72,6 +72,7 @@ def assemble(
         split=Split(seed, fraction, len(train), len(held), digest),
         columns=raw.columns,
         classes=classes,
+        notes=raw.notes,
     )
 
 

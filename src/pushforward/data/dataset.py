@@ -74,6 +74,7 @@ class Dataset:
         classes: Names of the labels, else None.
         one_unit: Whether all columns of points share one unit, as those of toys do: distances are then told in data
             units, else in standard deviations.
+        notes: What was left out, changed or taken for granted in reading, in plain words.
         network: The bundled feature network that was made for these images, which judges them unless another is named.
     """
 
@@ -91,6 +92,7 @@ class Dataset:
     classes: tuple[str, ...] | None = None
     one_unit: bool = False
     network: Network | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def event(self) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ class Raw:
         x_test: The source's own test set, like `x`, or None.
         labels_test: Its labels, or None.
         columns: Names of the columns of points, or empty.
+        notes: What was left out, changed or taken for granted in reading, in plain words.
     """
 
     place: str
@@ -34,6 +35,7 @@ class Raw:
     x_test: np.ndarray | None = None
     labels_test: np.ndarray | None = None
     columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def budget() -> int:

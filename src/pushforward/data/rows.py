@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pushforward.data.dataset import MIN_ROWS
 from pushforward.data.formats import table
 from pushforward.data.formats.arrays import sibling
 from pushforward.data.formats.contents import Cells, Contents, Pictures, Table
@@ -25,6 +26,7 @@ def rows(
     channels: int | None = None,
     limit: int | None = None,
     seed: int = 0,
+    least: int = MIN_ROWS,
 ) -> Raw:
     """Rows in data units, with the limit applied only where reading all would be slow.
 
@@ -36,6 +38,7 @@ def rows(
         channels: Channels of pictures.
         limit: Read at most so many pictures.
         seed: Seed of their choice.
+        least: Pictures that a folder needs.
 
     Raises:
         DataError: If the rows, the labels or the test set are unfit.
@@ -45,13 +48,14 @@ def rows(
     if isinstance(body, Pictures):
         from pushforward.data.formats import pictures
 
-        raw = pictures.decoded(body, side=side, channels=channels, limit=limit, seed=seed)
+        raw = pictures.decoded(body, side=side, channels=channels, limit=limit, seed=seed, least=least)
     elif isinstance(body, Table):
         raw = table.points(body, labels)
     elif isinstance(body, Cells):
         raw = Raw(contents.place, "points", np.asarray(body.take(None), np.float64), columns=body.names)
     else:
         raw = _with_test(contents, labels, given is None)
+    raw = replace(raw, notes=(*contents.notes, *raw.notes))
     return raw if given is None else _labelled(raw, given)
 
 

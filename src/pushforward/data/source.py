@@ -1,14 +1,16 @@
 """One grammar for data, digits | toy:NAME | PATH[:key], and the checks that come before any training."""
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from pushforward.data.assemble import assemble
-from pushforward.data.dataset import Dataset, Kind
-from pushforward.data.formats.contents import Pictures, Table
+from pushforward.data.dataset import MIN_ROWS, Dataset, Kind
+from pushforward.data.formats.contents import Contents, Pictures, Table
 from pushforward.data.formats.opening import divided, exists, opened
+from pushforward.data.matching import matched
 from pushforward.data.pixels import inner_side, model_side, squared, with_channels
 from pushforward.data.raw import Raw, enough
 from pushforward.data.rows import as_labels, limited, rows
@@ -16,7 +18,7 @@ from pushforward.data.toys import plane as toy
 from pushforward.data.toys.digits import digits
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["load", "made", "parse", "read_array", "read_labelled"]
+__all__ = ["load", "made", "parse", "read_array", "read_like"]
 
 
 def made(spec: str) -> bool:
@@ -93,20 +95,27 @@ def read_array(spec: str, *, side: int | None = None, channels: int | None = Non
     return _in_units(raw, side, channels), raw.kind
 
 
-def read_labelled(spec: str, labels: str | None = None) -> tuple[np.ndarray, Kind, np.ndarray | None]:
-    """Read samples in data units, as `read_array` does, with the labels of the rows.
+def read_like(spec: str, data: Dataset, labels: str | None = None) -> Raw:
+    """Read new samples of what a data set holds, in data units, as `read_array` does, with the labels of the rows.
+
+    Columns with names are matched by these, in the order of the data set; see `matching.matched`.
 
     Args:
         spec: PATH[:key], as for `load`.
+        data: What the samples should be like.
         labels: Name of an array or column of the same file, or PATH[:key] of another; what the source brings if None.
+
+    Returns:
+        One row or more; its notes say what was done.
 
     Raises:
         DataError: If the data or the labels are missing, damaged or unfit.
         UsageError: If an option does not apply.
     """
     path, key = parse(spec.strip())
-    raw = _read(path, key, labels)
-    return _in_units(raw, None, None, 1), raw.kind, raw.labels
+    contents = matched(opened(path, key), data, labels)
+    raw = _rows(contents, path, labels, least=1)
+    return replace(raw, x=_in_units(raw, None, None, 1))
 
 
 def _in_units(raw: Raw, side: int | None, channels: int | None, least: int = 2) -> np.ndarray:
@@ -167,7 +176,21 @@ def _read(
     seed: int = 0,
 ) -> Raw:
     """Rows in data units, with the limit applied only where reading all would be slow."""
-    contents = opened(path, key)
+    return _rows(opened(path, key), path, labels, side=side, channels=channels, limit=limit, seed=seed)
+
+
+def _rows(
+    contents: Contents,
+    path: Path,
+    labels: str | None,
+    *,
+    side: int | None = None,
+    channels: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    least: int = MIN_ROWS,
+) -> Raw:
+    """Rows of an opened file, with the labels that are asked for, wherever these stand."""
     given = None
     if labels is not None and labels not in contents.known:
         if isinstance(contents.body, Pictures):
@@ -178,4 +201,4 @@ def _read(
             given = as_labels(opened(place, name), place.suffix.lower())
         elif not isinstance(contents.body, Table):
             contents.column(labels)  # says what the alternatives are
-    return rows(contents, labels, given, side=side, channels=channels, limit=limit, seed=seed)
+    return rows(contents, labels, given, side=side, channels=channels, limit=limit, seed=seed, least=least)

@@ -1,0 +1,73 @@
+"""New rows come to the columns of a data set by name, in any order, and nothing about it stays unsaid."""
+
+import numpy as np
+import pytest
+
+from pushforward.data.source import load, read_like
+from pushforward.errors import DataError
+
+
+@pytest.fixture
+def known(tmp_path):
+    x = np.random.default_rng(0).normal(size=(30, 3)) * [1, 10, 100]
+    path = tmp_path / "known.csv"
+    path.write_text("a,b,c\n" + "\n".join(",".join(map(repr, row)) for row in x.tolist()) + "\n")
+    return load(str(path))
+
+
+ROWS = [[1.5, 20.5, 300.5], [2.5, 30.5, 400.5]]
+
+
+@pytest.mark.parametrize("order", ["cba", "bac", "abc"])
+def test_columns_in_any_order_are_matched_by_name(known, tmp_path, order):
+    path = tmp_path / "new.csv"
+    at = ["abc".index(name) for name in order]
+    lines = [",".join(order), *(",".join(str(row[j]) for j in at) for row in ROWS)]
+    path.write_text("\n".join(lines) + "\n")
+    read = read_like(str(path), known)
+    assert read.x.tolist() == ROWS
+    assert bool(read.notes) == (order != "abc")
+    assert all("matched by name" in note for note in read.notes)
+
+
+def test_columns_that_the_run_does_not_have_are_left_out_and_named(known, tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("id,a,word,b,c\n7,1.5,left,20.5,300.5\n")
+    read = read_like(str(path), known)
+    assert read.x.tolist() == ROWS[:1]
+    assert read.notes == ("columns id, word left out, which the run does not have",)
+    path.write_text("a,b,c,kind\n1.5,20.5,300.5,x\n")
+    read = read_like(str(path), known, "kind")
+    assert read.notes == ()
+    assert read.labels is not None
+    assert read.labels.tolist() == ["x"]
+
+
+def test_a_missing_column_is_refused_by_its_name(known, tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("a,B,c\n1.5,20.5,300.5\n")
+    with pytest.raises(DataError, match=r"no column named b, which the run has.*columns are a, B, c"):
+        read_like(str(path), known)
+    path.write_text("u,v,w\n1.5,20.5,300.5\n")
+    read = read_like(f"{path}:u,v,w", known)  # who names the columns says which is which
+    assert read.x.tolist() == ROWS[:1]
+    assert read.notes == ("columns u, v, w are taken for a, b, c, as they were chosen",)
+
+
+def test_columns_without_names_are_taken_in_order_and_said(known, tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("1.5,20.5,300.5\n")
+    np.save(tmp_path / "two.npy", np.array(ROWS))
+    np.save(tmp_path / "one.npy", np.array(ROWS[0]))
+    for name, rows in (("new.csv", ROWS[:1]), ("two.npy", ROWS), ("one.npy", ROWS[:1])):
+        read = read_like(str(tmp_path / name), known)
+        assert read.x.tolist() == rows
+        assert len(read.notes) == 1
+    assert "one point" in read.notes[0]
+
+
+def test_parquet_is_matched_as_text_is(known, tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "new.parquet"
+    parquet.write_table(pyarrow.table({"c": [300.5], "id": ["x"], "a": [1.5], "b": [20.5]}), path)
+    assert read_like(str(path), known).x.tolist() == ROWS[:1]
