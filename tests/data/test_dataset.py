@@ -7,6 +7,7 @@ import torch
 from pushforward.data.dataset import fingerprint, split
 from pushforward.data.labels import numbered
 from pushforward.data.pixels import Pixels, inner_side, model_side, recognise, with_channels
+from pushforward.data.source import load
 from pushforward.data.units import standardise
 from pushforward.errors import DataError, UsageError
 
@@ -124,3 +125,36 @@ def test_classes_are_numbered_in_sorted_order(values):
     assert held is not None
     assert held.tolist() == [1, 0]
     assert names == tuple(str(v) for v in np.unique(np.array(values).astype(int) if values[0] == 7 else values))
+
+
+@pytest.mark.parametrize("rare", [1, 2, 3])
+def test_every_class_has_a_row_to_train_on_at_any_seed(tmp_path, rare):
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    names = np.array(["a"] * (100 - rare) + ["rare"] * rare)
+    np.savez(tmp_path / "x.npz", x=x, y=names)
+    said = 0
+    for seed in range(60):
+        data = load(f"{tmp_path / 'x.npz'}:x", labels="y", seed=seed)
+        assert data.train_labels is not None
+        assert data.test_labels is not None
+        assert set(data.train_labels.tolist()) == {0, 1}
+        assert (len(data.train), len(data.test)) == (90, 10)
+        back = np.concatenate([data.decode(data.train), data.decode(data.test)])
+        assert np.allclose(np.sort(back, 0), np.sort(x, 0), atol=1e-5)  # rows change places, none is lost or doubled
+        assert [data.classes[code] for code in data.train_labels.tolist()].count("rare") + int(
+            data.test_labels.sum()
+        ) == rare
+        said += len(data.notes)
+        assert all("class rare" in note for note in data.notes)
+    assert said if rare == 1 else said < 30
+
+
+def test_series_are_refused_with_the_shape_that_is_meant(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).uniform(size=(40, 100, 3)))
+    with pytest.raises(DataError, match=r"series of 100 steps of 3 numbers.*x.reshape\(40, 300\)"):
+        load(str(tmp_path / "x.npy"))
+    x = np.random.default_rng(0).uniform(size=(40, 16, 12, 1))
+    np.save(tmp_path / "x.npy", x)
+    assert load(str(tmp_path / "x.npy")).notes == (
+        "images of 12 x 16: the square in their middle is kept, 25% is cut off",
+    )

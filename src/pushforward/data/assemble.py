@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from pushforward.data.dataset import Dataset, Split, fingerprint, split
+from pushforward.data.dataset import Dataset, Split, every_class, fingerprint, split
 from pushforward.data.labels import numbered
 from pushforward.data.pixels import Pixels, inner_side, model_side
 from pushforward.data.raw import Raw, budget, enough
@@ -42,19 +42,24 @@ def assemble(
     """
     enough(len(raw.x), raw.place)
     if raw.x_test is not None and test_fraction is None:
-        train, held, labels_test = raw.x, raw.x_test, raw.labels_test
-        rows, rows_test = np.arange(len(train)), None
-        fraction = len(held) / (len(train) + len(held))
-        digest = fingerprint(train, held, *_labels(raw.labels, raw.labels_test))
+        labels_test = raw.labels_test
+        rows, rows_test = np.arange(len(raw.x)), None
+        fraction = len(raw.x_test) / (len(raw.x) + len(raw.x_test))
+        digest = fingerprint(raw.x, raw.x_test, *_labels(raw.labels, raw.labels_test))
     else:
         fraction = usual_fraction if test_fraction is None else test_fraction
         rows, rows_test = split(len(raw.x), seed, fraction, place=raw.place)
-        train, held, labels_test = raw.x[rows], raw.x[rows_test], None
+        labels_test = None
         digest = fingerprint(raw.x, *_labels(raw.labels))
-    codes, codes_test, classes = None, None, None
+    codes, codes_test, classes, notes = None, None, None, raw.notes
     if raw.labels is not None:
         codes, codes_test, classes = numbered(raw.labels, labels_test, len(raw.x), raw.place)
+        if rows_test is not None:
+            rows, rows_test, moved = every_class(rows, rows_test, codes)
+            notes += tuple(_moved(classes[code], int((codes == code).sum())) for code in moved)
         codes, codes_test = codes[rows], codes_test if rows_test is None else codes[rows_test]
+    train, held = raw.x[rows], raw.x_test if rows_test is None else raw.x[rows_test]
+    assert held is not None
     unit = _pixels(raw, side, channels) if raw.kind == "images" else _columns(raw, train, side, channels, heavy)
     x, x_test = unit.encode(train), unit.encode(held)
     if not (x.isfinite().all() and x_test.isfinite().all()):
@@ -72,8 +77,15 @@ def assemble(
         split=Split(seed, fraction, len(train), len(held), digest),
         columns=raw.columns,
         classes=classes,
-        notes=raw.notes,
+        notes=notes,
     )
+
+
+def _moved(name: str, rows: int) -> str:
+    """What is said of a class that would have been held out as a whole."""
+    if rows == 1:
+        return f"class {name}: its only row is trained on, none is held out"
+    return f"class {name}: all {rows} rows had been held out; one is trained on instead"
 
 
 def _labels(*labels: np.ndarray | None) -> list[np.ndarray]:

@@ -20,6 +20,7 @@ __all__ = [
     "Kind",
     "Network",
     "Split",
+    "every_class",
     "fingerprint",
     "split",
 ]
@@ -146,6 +147,28 @@ def split(n: int, seed: int, test_fraction: float, *, place: str = "data") -> tu
         )
     order = np.random.default_rng(seed).permutation(n)
     return order[n_test:], order[:n_test]
+
+
+def every_class(rows: np.ndarray, held: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """A split in which every class has a row to train on.
+
+    Of each class that is held out as a whole, one row changes places with one of the class with most training rows.
+
+    Args:
+        rows: Row numbers to train on, (n,).
+        held: Row numbers held out, (m,).
+        codes: Class number of each row, (n + m,).
+
+    Returns:
+        Both, as they were where nothing was missing, and the classes that were missing.
+    """
+    missing = sorted(set(codes[held].tolist()) - set(codes[rows].tolist()))
+    rows, held = rows.copy(), held.copy()
+    for code in missing:
+        most = np.bincount(codes[rows]).argmax()
+        mine, theirs = np.flatnonzero(codes[rows] == most)[0], np.flatnonzero(codes[held] == code)[0]
+        rows[mine], held[theirs] = held[theirs], rows[mine]
+    return rows, held, missing
 
 
 def fingerprint(*arrays: np.ndarray) -> str:

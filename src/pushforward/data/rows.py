@@ -118,8 +118,26 @@ def _of_array(contents: Contents) -> Raw:
     if contents.promised and x.ndim not in (3, 4):
         raise DataError(f"{place}: {x.ndim} dimensions, images have 3: give the file of images (idx3)")
     if kind_of(x, place) == "images":
-        return Raw(place, "images", recognise(x, place))
+        _pictures(x, place)
+        pixels = recognise(x, place)
+        h, w = pixels.shape[1:3]
+        cut = f"images of {w} x {h}: the square in their middle is kept, {1 - min(h, w) / max(h, w):.0%} is cut off"
+        return Raw(place, "images", pixels, notes=(cut,) if h != w else ())
     return Raw(place, "points", (x[:, None] if x.ndim == 1 else x).astype(np.float64))
+
+
+def _pictures(x: np.ndarray, place: str) -> None:
+    """Refuse series (n, T, C), which have the dimensions of grey images but not their proportions.
+
+    Raises:
+        DataError: If one side is more than twice the other; four dimensions say that images are meant.
+    """
+    if x.ndim == 3 and max(x.shape[1:]) > 2 * min(x.shape[1:]):
+        n, t, c = x.shape
+        raise DataError(
+            f"{place}: the shape {x.shape} looks like series of {t} steps of {c} numbers; as images most is cut "
+            f"off: save x.reshape({n}, {t * c}) to learn them as points, or x[..., None] if these are images"
+        )
 
 
 def _labelled(raw: Raw, labels: np.ndarray) -> Raw:
