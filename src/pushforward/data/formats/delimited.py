@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from pushforward.errors import DataError
 __all__ = ["read", "table"]
 
 ROWS = 200  # lines taken apart at a time; more would keep Python's collector busy
+LOOK = 1 << 16  # characters from which it is told whether a first line holds names
+SHOWN = 6  # names written out in a note
+EMPTY = ("na", "n/a", "nan", "null", "none", "?", "-")  # what stands for a missing value
 LONG = 1 << 22  # characters from which a file of numbers is read the fast way
 
 Parts = tuple[tuple[str, ...], tuple[Column, ...], Sequence[int]]
@@ -56,6 +59,7 @@ def table(path: Path, *, verbatim: bool = False) -> tuple[Table, tuple[str, ...]
         DataError: If the text cannot be decoded, lines differ in length, names repeat, or there is no row.
     """
     kept: Verbatim | None = None
+    named: tuple[str, ...] = ()
     try:
         text = path.read_bytes().decode("utf-8-sig")
         first_line = next((line for line in text.splitlines() if line.strip()), "")
@@ -63,27 +67,27 @@ def table(path: Path, *, verbatim: bool = False) -> tuple[Table, tuple[str, ...]
         if verbatim:
             (names, columns, lines), kept = _kept(path, text, mark)
         else:
-            found = _numbers_only(path, text, first_line, mark) if len(text) > LONG and '"' not in text else None
-            names, columns, lines = found or _cells(path, text, mark)
+            named = _header(text, mark)
+            found = _numbers_only(path, text, named, mark) if len(text) > LONG and '"' not in text else None
+            names, columns, lines = found or _cells(path, text, named, mark)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: byte {error.start} is not UTF-8 text: save the table as CSV in UTF-8") from error
     except csv.Error as error:
         raise DataError(f"{path}: not a readable table ({brief(error)}): save it as CSV") from error
-    notes: tuple[str, ...] = ()
+    notes = () if verbatim else _doubt(names, named, columns)
     if len(names) > 1 and not names[0]:
         names, columns = names[1:], columns[1:]
-        notes = ("the first column has no name: taken for row numbers and left out",)
+        notes = (*notes, "the first column has no name: taken for row numbers and left out")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{path}: line 1 names the column {twice!r} twice: give every column its own name")
     return Table(path, names, columns, lines, "line", verbatim=kept), notes
 
 
-def _cells(path: Path, text: str, mark: str) -> Parts:
-    """Parts of a text, its cells without spaces around them."""
+def _cells(path: Path, text: str, names: tuple[str, ...], mark: str) -> Parts:
+    """Parts of a text, its cells without spaces around them; names are those of its first line, if it has any."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
     (first, cells), numbered = _begun(path, reader)
-    names = _header(cells)
     columns: list[list[str]] = [[] if names else [cell.strip()] for cell in cells]
     lines = [] if names else [first]
     lines += _filled(path, numbered, columns, first, str.strip)
@@ -133,26 +137,72 @@ def _filled(
     return lines
 
 
-def _numbers_only(path: Path, text: str, first_line: str, mark: str) -> Parts | None:
+def _numbers_only(path: Path, text: str, names: tuple[str, ...], mark: str) -> Parts | None:
     """The same for a long file that holds finite numbers and nothing else, three times as fast; else None."""
-    header = next(csv.reader([first_line], delimiter=mark, skipinitialspace=True))
-    names = _header(header)
     skip = int(bool(names))
     try:
         x = np.loadtxt(path, np.float64, None, mark, skiprows=skip, ndmin=2, encoding="utf-8-sig")
     except ValueError:
         return None  # some cell is no number: the slow way says which
     lines = text.count("\n") + (not text.endswith("\n")) - skip
-    if len(x) != lines or x.shape[1] != len(header) or not np.isfinite(x).all():
+    if len(x) != lines or (names and x.shape[1] != len(names)) or not np.isfinite(x).all():
         return None
     columns = tuple(np.ascontiguousarray(column) for column in x.T)
-    return names or tuple(map(str, range(len(header)))), columns, range(1 + skip, 1 + skip + len(x))
+    return names or tuple(map(str, range(x.shape[1]))), columns, range(1 + skip, 1 + skip + len(x))
 
 
-def _header(cells: list[str]) -> tuple[str, ...]:
-    """The names in a first line, or nothing where one of its cells is a number."""
-    names = _words(cells)
-    return () if any(map(is_number, names)) else names
+def _header(text: str, mark: str) -> tuple[str, ...]:
+    """The names in a first line, or nothing where it is a row like the others.
+
+    It holds names if none of its cells is a number. Whole numbers are names, as of years or of columns counted from 0,
+    if they ascend and the lines below differ from them in kind: no column has whole numbers only, or, where the first
+    ascend one by one, some have a fraction. They are also where a word stands above numbers, or nothing above a first
+    column. The first 64 KB decide.
+    """
+    start = text[:LOOK]
+    rows = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=mark, skipinitialspace=True)
+            if any(map(str.strip, row))]  # fmt: skip
+    below = rows[1:] if len(start) == len(text) else rows[1:-1]  # the last line may be cut
+    names = _words(rows[0]) if rows else ()
+    numbers = [name for name in names if is_number(name)]
+    if not numbers:
+        return names
+    if not _ascending(numbers) or not below or any(len(row) != len(names) for row in below):
+        return ()
+    columns = [[cell.strip() for cell in column] for column in zip(*below, strict=True)]
+    if len(numbers) < len(names):
+        others = [(name, column) for name, column in zip(names, columns, strict=True) if not is_number(name)]
+        above = all(all(map(is_number, column)) for name, column in others if name) and not any(
+            name.lower() in EMPTY for name, _ in others
+        )
+        return names if above and (not names[0] or len(others) == sum(bool(name) for name, _ in others)) else ()
+    whole = [all(map(_whole, column)) for column in columns]
+    counted = int(numbers[-1]) - int(numbers[0]) == len(numbers) - 1 and (len(numbers) > 1 or numbers == ["0"])
+    return names if (counted and not all(whole)) or (len(numbers) > 1 and not any(whole)) else ()
+
+
+def _ascending(cells: list[str]) -> bool:
+    """Whether cells are whole numbers, each larger than the one before."""
+    if not all(map(_whole, cells)):
+        return False
+    values = list(map(int, cells))
+    return all(low < high for low, high in pairwise(values))
+
+
+def _whole(cell: str) -> bool:
+    """Whether a cell is a whole number, written without a point."""
+    return cell.lstrip("-").isdecimal() and len(cell) < 18
+
+
+def _doubt(names: tuple[str, ...], named: tuple[str, ...], columns: Sequence[Column]) -> tuple[str, ...]:
+    """A note where a first line of whole numbers could be a row as well as names."""
+    numbers = [name for name in named if is_number(name)]
+    if numbers:
+        return (f"line 1, {','.join(named[:SHOWN])}, is taken for names: the lines below are numbers of another kind",)
+    first = [str(column[0]) for column in columns]
+    if not named and len(names) > 1 and _ascending(first) and int(first[-1]) - int(first[0]) == len(first) - 1:
+        return (f"line 1, {','.join(first[:SHOWN])}, is taken for a row: write words there if it holds names",)
+    return ()
 
 
 def _words(cells: list[str]) -> tuple[str, ...]:
