@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pushforward import cli
 from pushforward.commands.measuring import measure_run
 from pushforward.data import Batches, Dataset
 from pushforward.data.toys import plane
@@ -59,3 +62,23 @@ def test_images_are_judged_by_the_network_that_they_bring(name):
     assert seen.id == digits8().id
     assert judge("auto", replace(found, network=None)) is None
     assert judge("raw", found) is None
+
+
+@pytest.mark.parametrize("rows", [10, 25, 40, 54])
+def test_a_run_on_few_rows_ends_well_and_says_what_is_not_measured(tmp_path, rows, capsys):
+    x = np.random.default_rng(0).normal(size=(rows, 2))
+    np.savetxt(tmp_path / "x.csv", x, delimiter=",", header="a,b", comments="")
+    words = ["train", "toy_particles", "--data", str(tmp_path / "x.csv"), "--steps", "2", "--particles", "20",
+             "--batch", "5", "--width", "8", "--depth", "1", "--warmup", "1",
+             "--run", str(tmp_path / "run"), "--json"]  # fmt: skip
+    for more in ([], ["--resume"]):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([*words, *more])
+        assert not stop.value.code
+        found = json.loads(capsys.readouterr().out)
+        assert found["metrics"] or "1 held-out row, at least 2 are needed" in found["warnings"][0]
+        assert (tmp_path / "run" / "report.html").exists()
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["evaluate", str(tmp_path / "run"), "-n", "3", "--json"])
+    assert (stop.value.code or 0) == (3 if rows == 10 else 0)
+    assert "at least 2" in capsys.readouterr().err if rows == 10 else True

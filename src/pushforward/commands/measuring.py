@@ -16,7 +16,7 @@ from torch import Tensor
 from pushforward import files
 from pushforward.commands.sampling import labels_for, rebuild, stock
 from pushforward.commands.watching import Watching
-from pushforward.data.compare.pairs import Pair, read_pair
+from pushforward.data.compare.pairs import LEAST, Pair, read_pair
 from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError
 from pushforward.evaluation import Chosen, measure_pair, parts, space
@@ -72,6 +72,8 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     settings, gates = asked.settings, [parse_gate(gate) for gate in asked.fail_if]
     experiment, description = rebuild(asked.run, asked.checkpoint, asked.trust, asked.device, asked.sampling)
     pair, split, draws = _drawn(experiment, settings.seed, asked.n)
+    if few := _too_few(pair, draws):
+        raise DataError(f"{asked.run}: {few}")
     if asked.features == "auto":
         chosen = Chosen(experiment.features or RAW)
     else:
@@ -124,9 +126,22 @@ def measure_run(
     pair, split, draws = _drawn(experiment, seed, n)
     chosen = Chosen(experiment.features or RAW)
     with _to_the_end(pair):
-        found = measure_pair(pair, chosen, None, Settings(seed=seed), title=split, draws=draws)
+        few = _too_few(pair, draws)
+        if few is None:
+            found = measure_pair(pair, chosen, None, Settings(seed=seed), title=split, draws=draws)
+        else:
+            found = Report({}, (), (few,))
         _store(folder, found, which, step, seed)
         return found
+
+
+def _too_few(pair: Pair, draws: int) -> str | None:
+    """Why nothing can be measured, where a set has fewer rows than any number needs."""
+    rows = {"held-out row": len(pair.real), "sample": len(pair.fake) // draws}
+    what, n = min(rows.items(), key=lambda item: item[1])
+    if n >= LEAST:
+        return None
+    return f"nothing is measured: {n} {what}, at least {LEAST} are needed: train on more rows or hold out more of them"
 
 
 def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, int]:
