@@ -154,7 +154,7 @@ def sample(
         run: Folder of the run.
         n: Number of samples.
         seed: Seed of the latents.
-        out: F.npz for array x (and labels), or a folder for PNG files.
+        out: F.npz for array x (and labels), F.csv or F.parquet for the columns of a table, or a folder for PNG files.
         labels: Classes wanted from a conditional run, by name, for example 3 or cat,dog.
         checkpoint: Which checkpoint.
         device: auto, cpu, cuda, cuda:1, mps.
@@ -167,7 +167,8 @@ def sample(
 
     done = drawing.sample(run, n, seed, out, which=checkpoint, labels=labels, trust=trust, sampling=sampling,
                           device=device)  # fmt: skip
-    _answer(done, json, f"{done['n']} samples of shape {tuple(done['shape'][1:])}: {out}")
+    notes = "".join(f"note: {note}\n" for note in done["notes"])
+    _answer(done, json, f"{notes}{done['n']} samples of shape {tuple(done['shape'][1:])}: {out}")
     return 0
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from pushforward import __version__, files, guests, recipes
+from pushforward.commands import tables
 from pushforward.commands.settings import settle
 from pushforward.data import Dataset
 from pushforward.errors import DataError, UsageError
@@ -50,7 +51,8 @@ def sample(
         folder: The run.
         n: Number of samples.
         seed: Seed of the latents.
-        out: F.npz (array `x`, and `labels` if conditional), or a folder for PNG files, for images.
+        out: F.npz (array `x`, and `labels` if conditional), F.csv or F.parquet with the columns of a table, or a folder
+            for PNG files, for images.
         which: "last" or "best".
         labels: Names of classes wanted, "a,b,c" repeated in turn; drawn by their frequency in the data if None.
         trust: Guests that may be imported.
@@ -60,17 +62,24 @@ def sample(
     checked(options_of(sample), {"n": n, "seed": seed}, "sample")
     path = Path(out)
     pictures = out.endswith(("/", os.sep)) or path.is_dir() or path.suffix == ""
-    if not pictures and path.suffix != ".npz":
-        raise UsageError(f"--out {out}: name a file that ends in .npz, or a folder for PNG files")
+    if not pictures and path.suffix not in (".npz", *tables.ENDINGS):
+        raise UsageError(f"--out {out}: name a file that ends in .npz, .csv or .parquet, or a folder for PNG files")
     experiment, _ = rebuild(folder, which, trust, device, sampling)
     if pictures and experiment.data.kind != "images":
         raise UsageError(f"--out {out}: this run's samples are points; name a file that ends in .npz")
+    if path.suffix in tables.ENDINGS and experiment.data.kind == "images":
+        raise UsageError(f"--out {out}: this run's samples are images; name a file that ends in .npz, or a folder")
     if pictures and any(path.glob("*.png")):
         raise UsageError(f"--out {out}: already holds PNG files; name a new folder, so that two draws do not mix")
     chosen = labels_for(experiment, n, stream(seed, "sample", part="labels"), labels)
     x = experiment.data.decode(samples_of(experiment, n, stream(seed, "sample"), chosen))
     names = None if chosen is None else names_of(experiment.data)[chosen.numpy()]
-    if pictures:
+    notes: tuple[str, ...] = ()
+    if path.suffix in tables.ENDINGS and not pictures:
+        table, notes = tables.columns(x, experiment.data, names)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tables.write(path, table)
+    elif pictures:
         path.mkdir(parents=True, exist_ok=True)
         for k, image in enumerate(x):
             tag = "" if names is None else "-" + re.sub(r"[^\w.-]", "_", str(names[k]))
@@ -78,7 +87,7 @@ def sample(
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_npz(path, {"x": x} if names is None else {"x": x, "labels": names})
-    return {"out": out, "n": n, "seed": seed, "shape": list(x.shape)}
+    return {"out": out, "n": n, "seed": seed, "shape": list(x.shape), "notes": list(notes)}
 
 
 def names_of(data: Dataset) -> np.ndarray:

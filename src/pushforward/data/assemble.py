@@ -78,6 +78,8 @@ def assemble(
         columns=raw.columns,
         classes=classes,
         notes=notes,
+        kinds=raw.kinds,
+        label=raw.label,
     )
 
 

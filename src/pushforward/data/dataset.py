@@ -16,6 +16,7 @@ from pushforward.errors import DataError, UsageError
 __all__ = [
     "MIN_ROWS",
     "MIN_TRAIN",
+    "ColumnKind",
     "Dataset",
     "Kind",
     "Network",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 Kind = Literal["points", "images"]
+ColumnKind = Literal["number", "whole", "truth", "word", "category", "date"]
 Network = Literal["digits8"]
 """Feature networks that come with the library and were made for one data set."""
 
@@ -76,6 +78,8 @@ class Dataset:
         one_unit: Whether all columns of points share one unit, as those of toys do: distances are then told in data
             units, else in standard deviations.
         notes: What was left out, changed or taken for granted in reading, in plain words.
+        kinds: What each column of a table holds, "number", "whole" or "truth"; or empty.
+        label: Name of the column of labels, where they are one.
         network: The bundled feature network that was made for these images, which judges them unless another is named.
     """
 
@@ -94,6 +98,8 @@ class Dataset:
     one_unit: bool = False
     network: Network | None = None
     notes: tuple[str, ...] = ()
+    kinds: tuple[ColumnKind, ...] = ()
+    label: str | None = None
 
     @property
     def event(self) -> tuple[int, ...]:

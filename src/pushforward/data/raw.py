@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from pushforward.data.dataset import MIN_ROWS, Kind
+from pushforward.data.dataset import MIN_ROWS, ColumnKind, Kind
 from pushforward.errors import DataError, UsageError
 from pushforward.randomness import generator
 
@@ -26,6 +26,8 @@ class Raw:
         labels_test: Its labels, or None.
         columns: Names of the columns of points, or empty.
         notes: What was left out, changed or taken for granted in reading, in plain words.
+        kinds: What each column of a table holds, or empty.
+        label: Name of the column of labels, where they are one.
     """
 
     place: str
@@ -36,6 +38,8 @@ class Raw:
     labels_test: np.ndarray | None = None
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    kinds: tuple[ColumnKind, ...] = ()
+    label: str | None = None
 
 
 def budget() -> int:

@@ -18,14 +18,13 @@ from typing import Literal, NoReturn
 
 import numpy as np
 
+from pushforward.data.dataset import ColumnKind
 from pushforward.errors import DataError
 
 __all__ = ["Body", "Cells", "Column", "ColumnKind", "Contents", "Pictures", "Table", "Verbatim"]
 
 Column = list[str] | np.ndarray
 """Cells of a column: text as it was read, or numbers."""
-
-ColumnKind = Literal["number", "whole", "truth", "word", "category", "date"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pushforward.data.dataset import ColumnKind
 from pushforward.data.formats.contents import Column, Table
 from pushforward.data.raw import Raw, enough
 from pushforward.errors import DataError
@@ -39,7 +40,18 @@ def points(table: Table, label: str | None = None) -> Raw:
         _refuse_text(table, names, text)
     x = np.stack([numbers for numbers in found if numbers is not None], axis=1)
     _finite(table, x, names)
-    return Raw(str(table.path), "points", x, labels=known, columns=names)
+    return Raw(str(table.path), "points", x, labels=known, columns=names, kinds=_kinds(table, names), label=label)
+
+
+def _kinds(table: Table, names: tuple[str, ...]) -> tuple[ColumnKind, ...]:
+    """What the columns hold; numbers read the fast way are whole where all of them are."""
+    known = dict(zip(table.names, table.kinds, strict=True))
+    found: list[ColumnKind] = []
+    for name in names:
+        column = table.columns[table.names.index(name)]
+        plain = known[name] == "number" and name not in table.declared and isinstance(column, np.ndarray)
+        found.append("whole" if plain and bool((column == np.rint(column)).all()) else known[name])
+    return tuple(found)
 
 
 def wanted(table: Table, label: str | None = None) -> tuple[str, ...]:
