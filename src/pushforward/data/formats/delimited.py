@@ -163,7 +163,9 @@ def _header(text: str, mark: str) -> tuple[str, ...]:
     rows = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=mark, skipinitialspace=True)
             if any(map(str.strip, row))]  # fmt: skip
     below = rows[1:] if len(start) == len(text) else rows[1:-1]  # the last line may be cut
-    names = _words(rows[0]) if rows else ()
+    if not rows:
+        return ()
+    names = _words(rows[0])
     numbers = [name for name in names if is_number(name)]
     if not numbers:
         return names

@@ -50,7 +50,7 @@ def _kinds(table: Table, names: tuple[str, ...]) -> tuple[ColumnKind, ...]:
     for name in names:
         column = table.columns[table.names.index(name)]
         plain = known[name] == "number" and name not in table.declared and isinstance(column, np.ndarray)
-        found.append("whole" if plain and bool((column == np.rint(column)).all()) else known[name])
+        found.append("whole" if plain and bool(np.all(column == np.rint(column))) else known[name])
     return tuple(found)
 
 
