@@ -1,15 +1,22 @@
 """Files that appear whole or not at all: written beside their place, synced, renamed into it; and guarded reads.
 
-    PATH         what was there, until the instant at which the new content takes its name
-    .NAME.new    the new content while it is written; what a kill leaves of it, the next writing replaces
+    PATH                    what was there, until the instant at which the new content takes its name
+    .NAME.WRITER-TOKEN.new  the new content while it is written, under a name that nobody can foresee and that is made
+                            anew, so never a link; what a kill leaves of it, the next writing removes
 
 Whoever reads PATH while it is replaced, or after the machine went down in between, finds the old content or the new.
+Whether a command may write there at all, `data.outputs` decides, before the work.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
+import platform
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,9 +25,23 @@ from typing import Any
 
 from pushforward.errors import DataError
 
-__all__ = ["append", "complete", "present", "read_object", "whole_file", "whole_folder", "write", "write_synced"]
+__all__ = [
+    "append",
+    "complete",
+    "present",
+    "read_object",
+    "same",
+    "tried",
+    "whole_file",
+    "whole_folder",
+    "write",
+    "write_synced",
+]
 
 LARGEST = 2**28  # bytes of JSON that are read at once; a description of a run has thousands
+LONGEST = 150  # bytes of a name that its temporary one keeps, as a name may have 255
+HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+SESSION = secrets.token_hex(4)  # tells this process from an earlier one of the same number
 
 
 def write(path: str | os.PathLike[str], content: bytes | str) -> None:
@@ -49,8 +70,10 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     regular = target.is_file() or target.is_dir() or not target.exists()  # a folder is refused by the renaming
-    fresh = _beside(target, "new") if regular else target
+    fresh = target
     try:
+        if regular:
+            fresh = _fresh(target)
         yield fresh
         if regular:
             _sync(fresh)
@@ -59,7 +82,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             os.replace(fresh, target)
             _sync(target.parent)
     except BaseException as error:
-        if regular:
+        if fresh != target:
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
         if isinstance(error, OSError):
@@ -78,16 +101,18 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     complete(folder)
     fresh, old = _beside(folder, "new"), _beside(folder, "old")
     for leftover in (fresh, old):
+        if leftover.is_symlink():
+            leftover.unlink()  # never what it leads to
         shutil.rmtree(leftover, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    fresh.mkdir(parents=True)  # fails where anything is left, so what is filled is ours
     try:
         yield fresh
+        _sync(fresh)
+        if folder.exists():
+            folder.rename(old)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
-    _sync(fresh)
-    if folder.exists():
-        folder.rename(old)
     fresh.rename(folder)
     _sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
@@ -111,13 +136,14 @@ def present(folder: Path) -> Path:
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Write a file that nobody reads yet, down to the disk.
+    """Write a new file that nobody reads yet, down to the disk.
 
     Raises:
-        OSError: If it cannot be written; it names the path.
+        OSError: If it is there already, be it a link, or cannot be written; it names the path.
     """
     try:
-        path.write_bytes(content)
+        with path.open("xb") as file:
+            file.write(content)
         _sync(path)
     except OSError as error:
         raise _naming(error, path) from error
@@ -159,6 +185,67 @@ def read_object(path: Path, what: str = "JSON object") -> dict[str, Any]:
         why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise DataError(f"{path}: not a {what} ({why})") from error
     return found
+
+
+def same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Whether two names lead to one file or folder, through links of both kinds; it need not be there yet."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
+
+
+def tried(path: str | os.PathLike[str]) -> None:
+    """Make sure, before the work, that a file can be written; nothing stays of the trial.
+
+    Args:
+        path: The file; folders that are not there yet could be made.
+
+    Raises:
+        OSError: If it cannot; it names the path.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        with suppress(FileNotFoundError):
+            target.lstat()  # a name that is too long
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if target.exists() and not target.is_file():
+            return  # a device is written to as it stands
+        place = target.parent
+        while not os.path.lexists(place):
+            place = place.parent
+        _fresh(place / target.name).unlink()
+    except OSError as error:
+        raise _naming(error, path) from error
+
+
+def _fresh(target: Path) -> Path:
+    """A new empty file beside a place, with the permissions of any new file; what dead writers left is removed."""
+    stem = f".{target.name.encode(errors='ignore')[:LONGEST].decode(errors='ignore')}."
+    fresh = target.with_name(f"{stem}{HOST}-{os.getpid()}-{SESSION}-{secrets.token_hex(8)}.new")
+    os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    form = re.compile(rf"{re.escape(stem)}{HOST}-(\d+)-([0-9a-f]+)-[0-9a-f]+\.new")
+    with suppress(OSError):  # a folder may be one to write to and not to list
+        for name in os.listdir(target.parent):
+            if (found := form.fullmatch(name)) and _dead(int(found[1]), found[2]):
+                (target.parent / name).unlink()
+    return fresh
+
+
+def _dead(number: int, session: str) -> bool:
+    """Whether a process of this machine is no more."""
+    if number == os.getpid():
+        return session != SESSION
+    if os.name == "nt":
+        return False  # signal 0 would be Ctrl-C there
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def _beside(path: Path, what: str) -> Path:
