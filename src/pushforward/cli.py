@@ -97,8 +97,10 @@ def demo(
         if run is not None:
             raise UsageError(f"--run {run}: goes with demo digits; demo {what} draws a picture, --out FILE.png")
         from pushforward import demos
+        from pushforward.data import outputs
 
         picture = out or Path(f"{what}.png")
+        outputs.claim("--out", picture, outputs.PICTURE)
         numbers = demos.paradox(picture, seed) if what == "likelihood" else demos.covering(picture)
         width = max(map(len, numbers))
         lines = "\n".join(f"{name:{width}} {value:.4g}" for name, value in numbers.items())
@@ -337,8 +339,9 @@ def _dispatch(words: list[str]) -> int:
     if words in (["--version"], ["-V"]):
         print(f"pushforward {__version__}")
         return 0
-    if ("--run", "") in pairwise(guests.apart(words)):
-        raise UsageError("--run '': name the folder of a run")
+    for option, what in (("--run", "the folder of a run"), ("--out", "what to write"), ("--page", "a file, .html")):
+        if (option, "") in pairwise(guests.apart(words)):
+            raise UsageError(f"{option} '': name {what}")
     if words[:1] == ["train"]:
         from pushforward import options  # reads the options of all recipes, which --help must not wait for
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from pushforward import files
 from pushforward.commands.sampling import labels_for, rebuild, stock
 from pushforward.commands.watching import Watching
+from pushforward.data import outputs
 from pushforward.data.compare.pairs import LEAST, Pair, read_pair
 from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError
@@ -69,6 +70,10 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
         command: The command, for the page.
     """
     assert asked.run is not None
+    if asked.page is not None:
+        outputs.claim("--page", asked.page, outputs.PAGE, (asked.features, *outputs.read_by(asked.run)))
+    if asked.run.is_dir():
+        files.tried(asked.run / "metrics.json")
     settings, gates = asked.settings, [parse_gate(gate) for gate in asked.fail_if]
     experiment, description = rebuild(asked.run, asked.checkpoint, asked.trust, asked.device, asked.sampling)
     pair, split, draws = _drawn(experiment, settings.seed, asked.n)
@@ -97,6 +102,8 @@ def evaluate_samples(asked: Evaluating, command: str = "") -> Evaluated:
     """
     assert asked.fake is not None
     assert asked.real is not None
+    if asked.page is not None:
+        outputs.claim("--page", asked.page, outputs.PAGE, (asked.fake, asked.real, asked.train, asked.features))
     settings, gates = asked.settings, [parse_gate(gate) for gate in asked.fail_if]
     placement = Placement.find("cpu")
     pair = read_pair(asked.fake, asked.real, asked.train, seed=settings.seed)
@@ -112,10 +119,19 @@ def evaluate_samples(asked: Evaluating, command: str = "") -> Evaluated:
 
 
 def report(folders: Sequence[Path], out: Path | None = None) -> Path:
-    """Write the page of one run, or one page that compares several."""
+    """Write the page of one run, or one page that compares several.
+
+    Raises:
+        DataError: If a folder holds no run.
+        UsageError: If the page is none by its ending, or would replace a file of a run.
+        OSError: If it cannot be written; it names the file.
+    """
     for folder in folders:
         if not (folder / "run.json").exists():
             raise DataError(f"{folder}: no run.json here; name the folder of a run, as given to train --run")
+    if out is not None:
+        read = [path for folder in folders for path in outputs.read_by(folder)]
+        outputs.claim("--out", out, outputs.PAGE, read, report_of=folders[0] if len(folders) == 1 else None)
     return write_report(folders, out)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from rich.table import Table
 
 from pushforward.commands.watching import Watching
+from pushforward.data import outputs
 from pushforward.data.formats.opening import divided
 from pushforward.errors import UsageError
 from pushforward.merging.cells import Embedded, coded, column_of, fitted_on, merge
@@ -72,12 +73,19 @@ def merge_file(asked: Merging, command: str = "") -> Done:
     Args:
         asked: What the user asked.
         command: The command, for the page.
+
+    Raises:
+        UsageError: If an option is out of range, or `out` or the page must not be written where it is named.
+        DataError: If the file is missing, damaged or unfit.
+        OSError: If `out` or the page cannot be written; it names the file.
     """
     asked.check()
     given, _ = divided(asked.file)
     out, allowed = asked.out, ENDINGS.get(given.suffix.lower())
-    if allowed is not None and out.suffix.lower() not in allowed:
-        raise UsageError(f"--out {out}: {given} is written in its own format: use {out.with_suffix(allowed[0])}")
+    if allowed is not None:
+        outputs.claim("--out", out, allowed, (asked.file,))
+    if asked.page is not None:
+        outputs.claim("--page", asked.page, outputs.PAGE, (asked.file, out))
     cells = read(asked.file, asked.batch, asked.labels)
     rep = default_rep(cells) if asked.use_rep == "auto" else asked.use_rep
     if isinstance(cells, Matrix) and rep != "X" and not rep.startswith("pca:"):

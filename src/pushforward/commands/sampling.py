@@ -17,7 +17,7 @@ from torch import Tensor
 from pushforward import __version__, files, guests, recipes
 from pushforward.commands import tables
 from pushforward.commands.settings import settle
-from pushforward.data import Dataset
+from pushforward.data import Dataset, outputs
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import stream
@@ -58,12 +58,21 @@ def sample(
         trust: Guests that may be imported.
         sampling: Settings of the run's own sampling, as "steps=50".
         device: Where the generator runs.
+
+    Raises:
+        UsageError: If a number is out of range, a setting does not apply, or `out` must not be written there.
+        DataError: If the run or its data are missing, damaged or unfit.
+        OSError: If `out` cannot be written; it names the file.
     """
+    if not out:
+        raise UsageError("--out '': name a file that ends in .npz, or a folder for PNG files")
     checked(options_of(sample), {"n": n, "seed": seed}, "sample")
     path = Path(out)
     pictures = out.endswith(("/", os.sep)) or path.is_dir() or path.suffix == ""
-    if not pictures and path.suffix not in (".npz", *tables.ENDINGS):
-        raise UsageError(f"--out {out}: name a file that ends in .npz, .csv or .parquet, or a folder for PNG files")
+    if pictures:
+        outputs.claim_folder("--out", path, outputs.read_by(folder))
+    else:
+        outputs.claim("--out", path, (".npz", *tables.ENDINGS), outputs.read_by(folder))
     experiment, _ = rebuild(folder, which, trust, device, sampling)
     if pictures and experiment.data.kind != "images":
         raise UsageError(f"--out {out}: this run's samples are points; name a file that ends in .npz")
@@ -75,19 +84,35 @@ def sample(
     x = experiment.data.decode(samples_of(experiment, n, stream(seed, "sample"), chosen))
     names = None if chosen is None else names_of(experiment.data)[chosen.numpy()]
     notes: tuple[str, ...] = ()
-    if path.suffix in tables.ENDINGS and not pictures:
+    if pictures:
+        _write_pictures(path, x, names)
+    elif path.suffix in tables.ENDINGS:
         table, notes = tables.columns(x, experiment.data, names)
         path.parent.mkdir(parents=True, exist_ok=True)
         tables.write(path, table)
-    elif pictures:
-        path.mkdir(parents=True, exist_ok=True)
-        for k, image in enumerate(x):
-            tag = "" if names is None else "-" + re.sub(r"[^\w.-]", "_", str(names[k]))
-            Image.fromarray(image).save(path / f"{k:06d}{tag}.png")
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_npz(path, {"x": x} if names is None else {"x": x, "labels": names})
     return {"out": out, "n": n, "seed": seed, "shape": list(x.shape), "notes": list(notes)}
+
+
+def _write_pictures(folder: Path, x: np.ndarray, names: np.ndarray | None) -> None:
+    """All pictures as new PNG files of a folder, or none of them; none goes through a link."""
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = list[Path]()
+    try:
+        for k, image in enumerate(x):
+            tag = "" if names is None else "-" + re.sub(r"[^\w.-]", "_", str(names[k]))
+            path = folder / f"{k:06d}{tag}.png"
+            with path.open("xb") as file:
+                begun.append(path)
+                Image.fromarray(image).save(file, "PNG")
+    except BaseException as error:
+        for path in begun:
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror or str(error), os.fspath(folder)) from error
+        raise
 
 
 def names_of(data: Dataset) -> np.ndarray:

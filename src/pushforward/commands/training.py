@@ -18,6 +18,7 @@ from pushforward import files, guests, recipes
 from pushforward.commands.console import say
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
+from pushforward.data import outputs
 from pushforward.errors import TrainingError, UsageError
 from pushforward.metrics.core.result import Report
 from pushforward.parallel import sharing
@@ -70,12 +71,14 @@ def train(
     """Train a recipe in a folder, then evaluate it and write its report.
 
     Raises:
-        UsageError: If the folder holds a run and `resume` is not set, or the arguments are not those of that run.
+        UsageError: If the folder holds a run and `resume` is not set, holds anything else, or lies in the data; or
+            if the arguments are not those of that run.
         DataError: If the data or a checkpoint are unfit.
         TrainingError: If training fails; the last good checkpoint is intact.
     """
     checked(options_of(Running), vars(running), "train")
     stored = open_run(folder, resume=running.resume)
+    outputs.claim_run(folder, arguments.values(), resume=running.resume)
     if stored is not None:
         _same(stored, recipe, arguments)
     placement = Placement.find(running.device, running.precision)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pushforward.commands.sampling import names_of, rebuild, write_npz
-from pushforward.data import Dataset, source
+from pushforward.data import Dataset, outputs, source
 from pushforward.data.labels import named
 from pushforward.data.raw import Raw
 from pushforward.errors import DataError, UsageError
@@ -63,11 +63,12 @@ def transport(
         data; where these are None, `left_out` says why.
 
     Raises:
-        UsageError: If the run carries no points or recorded no fields, or classes are missing.
+        UsageError: If the run carries no points or recorded no fields, classes are missing, or
+            `out` must not be written where it is named.
         DataError: If the points do not fit the run.
+        OSError: If `out` cannot be written; it names the file.
     """
-    if out.suffix != ".npz":
-        raise UsageError(f"--out {out}: name a file that ends in .npz")
+    outputs.claim("--out", out, (".npz",), (points, labels, *outputs.read_by(folder)))
     experiment, description = rebuild(folder, which, trust, device)
     method, data = experiment.method, experiment.data
     if not able(method, Transports):

@@ -204,7 +204,9 @@ def _table(table: Table, batch: str, labels: str | None) -> Matrix:
             for i, value in zip(changed, moved[changed, k].tolist(), strict=True):
                 column[i] = repr(value)
         lines = io.StringIO(newline="")
-        writer = csv.writer(lines, delimiter=kept.mark, lineterminator="\n")
+        ending = out.suffix.lower()
+        mark = kept.mark if ending == path.suffix.lower() else "\t" if ending == ".tsv" else ","
+        writer = csv.writer(lines, delimiter=mark, lineterminator="\n")
         writer.writerow(kept.names)
         writer.writerows(zip(*fresh, strict=True))
         files.write(out, lines.getvalue().encode())

@@ -116,7 +116,6 @@ class Evaluating:
         if run is not None and self.train is not None:
             raise UsageError(f"--train {self.train}: goes with --fake and --real; a run knows its training set")
         self.settings.check()
-        _paged(self.page)
 
 
 @dataclass(frozen=True)
@@ -163,15 +162,8 @@ class Merging:
         """Check what the command line gave, before any work.
 
         Raises:
-            UsageError: If a number is out of range, or the page is none; the message says which.
+            UsageError: If a number is out of range; the message says which.
         """
         examined(self)
         if self.n_boot == 1:
             raise UsageError("--n-boot 1: give 0, or at least 2 refits")
-        _paged(self.page)
-
-
-def _paged(page: Path | None) -> None:
-    """Refuse a page that is no HTML file."""
-    if page is not None and page.suffix not in (".html", ".htm"):
-        raise UsageError(f"--page {page}: a page is one HTML file; use {page.with_suffix('.html')}")

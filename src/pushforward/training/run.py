@@ -182,6 +182,7 @@ class Run:
             self._describe()
             return
         if self.step == 0:
+            self._describe()  # before the first checkpoint, so that a kill leaves what --resume takes for a run
             self.save("running")
             self._look(0)
         for step, numbers in train(self.experiment, self.step):
