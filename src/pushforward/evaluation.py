@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from pushforward import guests
+from pushforward.data import outputs
 from pushforward.data.compare.pairs import Pair, as_pair, read_pair
 from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError, UsageError
@@ -93,8 +94,11 @@ def evaluate(
 
     Raises:
         DataError: If the samples cannot be read or compared; the message says why, and the remedy.
-        UsageError: If an option does not apply.
+        UsageError: If an option does not apply, or the page must not be written where it is named.
+        OSError: If the page cannot be written; it names the file.
     """
+    if page is not None:
+        outputs.claim("page", Path(page), outputs.PAGE, (fake, real, train, features))
     files = [isinstance(x, str | Path) for x in (fake, real, train) if x is not None]
     if any(files) and not all(files):
         raise UsageError("fake, real and train mix paths and arrays: give all as paths, or all as arrays")
