@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward import files
-from pushforward.data.formats import arrays
+from pushforward.data.formats import arrays, compressed
 from pushforward.data.formats.cells import whole
 from pushforward.data.formats.contents import Table
 from pushforward.data.formats.opening import divided, opened
@@ -122,13 +122,7 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Mat
     sparse = key is None and "x" not in content and set(CSR) <= set(known)
     key = key or "x"
     if sparse:
-        from scipy.sparse import csr_matrix
-
-        data, indices, indptr, shape = (content[name] for name in CSR)
-        try:
-            x: Any = csr_matrix((data, indices.astype(np.int64), indptr), shape=tuple(map(int, shape)))
-        except ValueError as error:
-            raise DataError(f"{path}: data, indices, indptr, shape are no CSR matrix ({brief(error)})") from error
+        x: Any = _csr({name: content[name] for name in CSR}, path)
     elif key not in content:
         raise DataError(f"{path}: no array {key!r}: the arrays are {', '.join(known)}: choose one, {path}:NAME")
     else:
@@ -162,6 +156,25 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Mat
         files.write(out, buffer.getvalue())
 
     return Matrix(x, obs, save)
+
+
+def _csr(parts: dict[str, NDArray[Any]], path: Path) -> Any:
+    """The matrix of the arrays data, indices, indptr and shape."""
+    from scipy.sparse import csr_matrix
+
+    data, indices, indptr, shape = (parts[name] for name in CSR)
+    if shape.shape != (2,) or shape.dtype.kind not in "iu" or shape.min() < 1 or data.ndim != 1:
+        wrong = f"shape is {str(shape.tolist())[:60]}, data has {data.ndim} dimensions"
+        raise DataError(f"{path}: data, indices, indptr, shape are no CSR matrix ({wrong}): save them again")
+    lines, across = map(int, shape)
+    compressed.check_starts(indptr, lines, len(data), str(path))
+    compressed.check_places(indices, len(data), across, str(path))
+    try:
+        return csr_matrix((data, indices.astype(np.int64), indptr), shape=(lines, across))
+    except (ValueError, OverflowError) as error:
+        raise DataError(
+            f"{path}: data, indices, indptr, shape are no CSR matrix ({brief(error)}): save them again"
+        ) from error
 
 
 def _decoded(values: NDArray[Any], names: NDArray[Any] | None, place: str) -> NDArray[np.str_]:

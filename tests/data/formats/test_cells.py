@@ -12,7 +12,7 @@ from scipy import sparse
 from pushforward.data import as_pair, load, read_pair
 from pushforward.data.compare.columns import units
 from pushforward.data.formats import cells as formats_cells
-from pushforward.data.formats.cells import read
+from pushforward.data.formats.cells import of_matrix, read, whole
 from pushforward.data.formats.contents import Cells
 from pushforward.errors import DataError, UsageError
 
@@ -214,3 +214,72 @@ def test_without_h5py_the_extra_to_install_is_named(tmp_path):
     name = write(tmp_path / "x.h5ad", COUNTS)
     with mock.patch.dict("sys.modules", {"h5py": None}), pytest.raises(UsageError, match=r"pushforward\[omics\]"):
         read_pair(name, name)
+
+
+MANY = 10**6
+
+BROKEN = {
+    "an index too large": (
+        "indices",
+        lambda a: np.where(np.arange(len(a)) == 7, 10**6, a),
+        "indices hold 1000000",
+    ),
+    "a negative index": ("indices", lambda a: np.where(np.arange(len(a)) == 7, -5, a), "indices hold -5"),
+    "indices with a fraction": ("indices", lambda a: a.astype(np.float32), "not a row of integers"),
+    "fewer indices than values": ("indices", lambda a: a[:-3], "indices"),
+    "starts that fall": ("indptr", lambda a: np.where(np.arange(len(a)) == 4, a[-1], a), "indptr falls"),
+    "starts that end beyond the values": ("indptr", lambda a: np.r_[a[:-1], 2**40], "indptr leads from 0"),
+    "starts that begin late": ("indptr", lambda a: np.r_[3, a[1:]], "indptr leads from 3"),
+    "starts that come back to nothing": ("indptr", lambda a: np.r_[a[:-1], 0], "indptr leads from 0 to 0"),
+    "too few starts": ("indptr", lambda a: a[:-1], "indptr has"),
+}
+
+
+def broken(part: str, change) -> sparse.csr_matrix:
+    """A matrix of which one array is wrong; scipy looks at neither when it is put in afterwards."""
+    matrix = sparse.csr_matrix(COUNTS)
+    setattr(matrix, part, change(np.asarray(getattr(matrix, part), np.int64)))
+    return matrix
+
+
+@pytest.mark.parametrize("wrong", BROKEN)
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_sparse_cells_that_point_out_of_their_matrix_are_refused_before_anything_follows_them(wrong, form, tmp_path):
+    part, change, words = BROKEN[wrong]
+    path = Path(write(tmp_path / "q.h5ad", sparse.csr_matrix(COUNTS) if form == "csr" else sparse.csc_matrix(COUNTS)))
+    with h5py.File(path, "a") as file:
+        stored = change(file[f"X/{part}"][:].astype(np.int64))
+        del file[f"X/{part}"]
+        file[f"X/{part}"] = stored
+    with pytest.raises(DataError, match=words):
+        read(path).body.take(None)
+
+
+@pytest.mark.parametrize("wrong", BROKEN)
+def test_so_are_those_of_a_matrix_in_memory(wrong):
+    part, change, words = BROKEN[wrong]
+    with pytest.raises(DataError, match=words):
+        of_matrix(broken(part, change), "cells")
+
+
+@pytest.mark.parametrize("wrong", BROKEN)
+@pytest.mark.parametrize("where", ["X", "layers/counts"])
+def test_so_are_those_that_are_read_whole_to_be_merged(wrong, where, tmp_path):
+    pytest.importorskip("anndata")
+    part, change, _ = BROKEN[wrong]
+    path = Path(write(tmp_path / "q.h5ad", sparse.csr_matrix(COUNTS), counts=sparse.csr_matrix(COUNTS)))
+    with h5py.File(path, "a") as file:
+        stored = change(file[f"{where}/{part}"][:].astype(np.int64))
+        del file[f"{where}/{part}"]
+        file[f"{where}/{part}"] = stored
+    with pytest.raises(DataError, match=r"q\.h5ad"):
+        whole(path)
+
+
+def test_names_that_claim_more_than_the_genes_are_refused_before_they_are_read(tmp_path):
+    path = Path(write(tmp_path / "q.h5ad", COUNTS))
+    with h5py.File(path, "a") as file:
+        del file["var/_index"]
+        file["var"].create_dataset("_index", shape=(2**40,), dtype=h5py.string_dtype(), chunks=(1024,))
+    with pytest.raises(DataError, match="names of shape"):
+        read(path)

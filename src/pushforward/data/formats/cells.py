@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pushforward.data.formats import compressed
 from pushforward.data.formats.arrays import LARGE
 from pushforward.data.formats.contents import Cells, Contents
 from pushforward.data.raw import brief, budget, finite, numeric
@@ -18,6 +19,7 @@ __all__ = ["of_matrix", "of_object", "read", "whole"]
 
 BLOCK = 1 << 26  # bytes of a dense block
 FRESH = "write it again with anndata.AnnData.write_h5ad"
+DAMAGE = (OSError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, ArithmeticError, MemoryError)
 
 Blocks = Callable[[int, int], Any]
 """(first, last) -> rows of a matrix, dense or sparse."""
@@ -43,8 +45,8 @@ def read(path: Path, key: str | None = None) -> Contents:
         with h5py.File(path) as file:
             where, var = _find(file, key, path)
             shape, dtype = _shape(file[where], place)
-            names = () if var is None else tuple(_index(file[var]))
-    except (OSError, KeyError, AttributeError, TypeError, ValueError) as error:
+            names = () if var is None else tuple(_index(file[var], shape[1], place))
+    except DAMAGE as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: not a readable .h5ad file ({brief(error)}): {FRESH}") from error
@@ -53,8 +55,8 @@ def read(path: Path, key: str | None = None) -> Contents:
     def take(some: Sequence[int] | None) -> np.ndarray:
         try:
             with h5py.File(path) as file:
-                return _dense(lambda: _blocks(file[where], shape), shape, some, place, names)
-        except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
+                return _dense(lambda: _blocks(file[where], shape, place), shape, some, place, names)
+        except DAMAGE as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{place}: the file is damaged ({brief(error)}): {FRESH}") from error
@@ -67,16 +69,22 @@ def whole(path: Path) -> Any:
 
     Raises:
         UsageError: If anndata is not installed.
-        DataError: If the file is damaged.
+        DataError: If the file is damaged, or a sparse matrix in it points out of its bounds.
     """
     try:
         import anndata
     except Exception as error:
         raise UsageError(f"{path}: merging .h5ad needs anndata: pip install 'pushforward[omics]'") from error
     try:
-        return anndata.read_h5ad(path)
+        cells = anndata.read_h5ad(path)
     except Exception as error:  # whatever h5py and anndata make of a damaged file
         raise DataError(f"{path}: not a readable .h5ad file ({brief(error)}): write it again") from error
+    raw = {} if cells.raw is None else {"raw/X": cells.raw.X}
+    groups = {"layers": cells.layers, "obsm": cells.obsm, "varm": cells.varm, "obsp": cells.obsp, "varp": cells.varp}
+    stored = {f"{group}/{name}": matrix for group, found in groups.items() for name, matrix in found.items()}
+    for name, matrix in ({"X": cells.X} | raw | stored).items():
+        compressed.check(matrix, f"{path}:{name}")
+    return cells
 
 
 def of_object(cells: Any, place: str) -> Contents:
@@ -96,6 +104,7 @@ def of_object(cells: Any, place: str) -> Contents:
 
 def of_matrix(x: Any, place: str, names: tuple[str, ...] = ()) -> Contents:
     """Rows of a matrix in memory, sparse (of scipy) or dense, (n, d)."""
+    compressed.check(x, place)
     matrix = x.tocsr() if hasattr(x, "tocsr") else np.asarray(x)
     numeric(matrix.dtype, place)
     shape = tuple(map(int, matrix.shape))
@@ -200,19 +209,24 @@ def _shape(element: Any, place: str) -> tuple[tuple[int, int], np.dtype]:
     return (int(shape[0]), int(shape[1])), dtype
 
 
-def _index(group: Any) -> list[str]:
-    """Names of the rows of a stored data frame."""
+def _index(group: Any, count: int, place: str) -> list[str]:
+    """Names of the rows of a stored data frame, of which there should be so many."""
     element = group[group.attrs["_index"]]
     if "categories" in element:
-        return [_text(element["categories"])[code] for code in element["codes"][:]]
-    return _text(element["values"] if hasattr(element, "keys") else element)
+        names, codes = _text(element["categories"], count, place), element["codes"]
+        if codes.shape != (count,) or not 0 <= codes[:].min() <= codes[:].max() < len(names):
+            raise DataError(f"{place}: the codes of its names lead to none of {len(names):,} names: {FRESH}")
+        return [names[code] for code in codes[:]]
+    return _text(element["values"] if hasattr(element, "keys") else element, count, place)
 
 
-def _text(dataset: Any) -> list[str]:
+def _text(dataset: Any, count: int, place: str) -> list[str]:
+    if dataset.ndim != 1 or len(dataset) > count:  # a header may claim any number of them
+        raise DataError(f"{place}: names of shape {dataset.shape} for {count:,} genes: {FRESH}")
     return [value.decode() if isinstance(value, bytes) else str(value) for value in dataset[:]]
 
 
-def _blocks(element: Any, shape: tuple[int, int]) -> Iterator[tuple[slice, slice, Any]]:
+def _blocks(element: Any, shape: tuple[int, int], place: str) -> Iterator[tuple[slice, slice, Any]]:
     """Blocks (rows, columns, values) of a stored matrix, dense or sparse."""
     if hasattr(element, "shape"):
         for rows in _rows(shape):
@@ -221,11 +235,16 @@ def _blocks(element: Any, shape: tuple[int, int]) -> Iterator[tuple[slice, slice
     from scipy import sparse
 
     by_rows = str(element.attrs.get("encoding-type", element.attrs.get("h5sparse_format"))).startswith("csr")
-    starts = element["indptr"][:].astype(np.int64)
     lines, across = shape if by_rows else shape[::-1]
+    values, places, starts = element["data"], element["indices"], element["indptr"]
+    if len(starts) == lines + 1:  # else its claim is refused before it is read
+        starts = starts[:]
+    compressed.check_starts(starts, lines, len(values), place)
+    starts = starts.astype(np.int64)
     for part in _rows((lines, across)):
         low, high = starts[part.start], starts[part.stop]
-        stored = element["data"][low:high], element["indices"][low:high], starts[part.start : part.stop + 1] - low
+        stored = values[low:high], places[low:high], starts[part.start : part.stop + 1] - low
+        compressed.check_places(stored[1], high - low, across, place)
         if by_rows:
             yield part, slice(None), sparse.csr_matrix(stored, shape=(part.stop - part.start, across))
         else:
