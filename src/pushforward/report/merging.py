@@ -185,19 +185,21 @@ def _stage(png: bytes, words: str) -> str:
 
 
 def _drawn(draw: Any) -> bytes:
+    import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure((7.6, 3.4), dpi=140, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.patch.set_alpha(0)
-    axes = figure.subplots(1, 2)
-    for place in axes:
-        place.patch.set_alpha(0)
-        place.tick_params(colors=WORDS, labelsize=7)
-        for spine in place.spines.values():
-            spine.set_color(LINE)
-    draw(axes)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", transparent=True)
+    with mpl.rc_context({"text.parse_math": False}):  # a batch may be called $x^$
+        figure = Figure((7.6, 3.4), dpi=140, layout="constrained")
+        FigureCanvasAgg(figure)
+        figure.patch.set_alpha(0)
+        axes = figure.subplots(1, 2)
+        for place in axes:
+            place.patch.set_alpha(0)
+            place.tick_params(colors=WORDS, labelsize=7)
+            for spine in place.spines.values():
+                spine.set_color(LINE)
+        draw(axes)
+        figure.savefig(buffer, format="png", transparent=True)
     return buffer.getvalue()

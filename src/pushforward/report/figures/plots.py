@@ -106,7 +106,8 @@ def svg(draw: Callable[[Axes], None]) -> bytes:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({"svg.hashsalt": "pushforward", "font.size": 9, "font.family": "sans-serif"}):
+    plain = {"svg.hashsalt": "pushforward", "font.size": 9, "font.family": "sans-serif", "text.parse_math": False}
+    with mpl.rc_context(plain):  # without mathematics, since a column may be called $x^$
         figure = Figure(figsize=(4.2, 2.6), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
