@@ -14,7 +14,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from pushforward import __version__, guests
-from pushforward.errors import DataError, TrainingError, UsageError
+from pushforward.errors import DataError, TrainingError, UsageError, printable
 from pushforward.settings.asked import Evaluating, Merging, Sampling, Which
 from pushforward.settings.running import Running
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
-    except Exception as error:
+    except Exception as error:  # also of a library that knows a damaged file or a full memory by an error of its own
         code = _unforeseen(error, words)
     if code == 0 and os.environ.get("WORLD_SIZE", "1") != "1":
         # Threads of a process group may abort an interpreter that takes its time to end. After an error nobody hurries:
@@ -60,15 +60,32 @@ def _unforeseen(error: Exception, words: Sequence[str]) -> int:
         notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
         print(f"error: {said}{notes}", file=sys.stderr)  # of every process, since it may have failed in one alone
         return TrainingError.exit_code
-    if isinstance(error, OSError) and error.filename is not None:
-        return _complain(f"{error.filename}: {error.strerror}; name a place that can be read or written", 2)
+    if isinstance(error, OSError):
+        if error.filename is not None:
+            where = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+            return _complain(f"{where}: {error.strerror}; name a place that can be read or written", 2)
+        said = error.strerror or str(error) or type(error).__name__
+        return _complain(f"the system refused: {said}; see to the disk or the device, then try again", 1)
+    if isinstance(error, MemoryError) or _of_an_allocator(error):
+        said = str(error).partition("\n")[0] or "no memory is left"
+        return _complain(f"out of memory ({said}); take fewer rows or a smaller side, batch or net", 1)
     raise error
+
+
+def _of_an_allocator(error: Exception) -> bool:
+    """Whether torch could not have the memory that it asked for; on the CPU it says so in words alone."""
+    return isinstance(error, RuntimeError) and (
+        type(error).__name__ == "OutOfMemoryError" or any(words in str(error) for words in ALLOCATORS)
+    )
+
+
+ALLOCATORS = ("DefaultCPUAllocator", "can't allocate memory", "out of memory", "Storage size calculation overflowed")
 
 
 def _complain(message: str, code: int) -> int:
     """Print an error, once where several processes share a command."""
     if os.environ.get("RANK", "0") == "0":
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {printable(message)}", file=sys.stderr)
     return code
 
 

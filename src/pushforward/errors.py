@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-__all__ = ["DataError", "TrainingError", "UsageError"]
+__all__ = ["DataError", "TrainingError", "UsageError", "printable"]
 
 
 class TrainingError(RuntimeError):
@@ -21,3 +21,13 @@ class DataError(ValueError):
     """Data that cannot be learned from. The message is one line: file, place in the file, remedy."""
 
     exit_code: ClassVar[int] = 3
+
+
+LONGEST = 2000  # characters of a message; of a longer one the middle, where a name or a value stands, is left out
+
+
+def printable(words: str) -> str:
+    """Words on one line of bounded length, in which nothing that a file or a name holds moves a terminal's cursor."""
+    if len(words) > LONGEST:
+        words = f"{words[: LONGEST // 2]} ... {words[-LONGEST // 2 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)

@@ -174,6 +174,8 @@ def read_object(path: Path, what: str = "JSON object") -> dict[str, Any]:
         DataError: If it cannot be read, is larger than 256 MiB, or holds no JSON object: what is wrong, in one line.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("no plain file")
         if path.stat().st_size > LARGEST:
             raise ValueError(f"larger than {LARGEST >> 20} MiB")
         found = json.loads(path.read_bytes())

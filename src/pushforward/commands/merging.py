@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from pushforward.commands.watching import Watching
 from pushforward.data import outputs
 from pushforward.data.formats.opening import divided
-from pushforward.errors import UsageError
+from pushforward.errors import UsageError, printable
 from pushforward.merging.cells import Embedded, coded, column_of, fitted_on, merge
 from pushforward.merging.cloud import How
 from pushforward.merging.files import ENDINGS, Matrix, default_rep, read, write
@@ -57,7 +58,7 @@ class Done:
         distances = Table("batch", *(f"{kind} {when}" for kind in ("W2", "energy") for when in whens), caption=lost)
         for name, numbers in self.found["distances"].items():
             row = (numbers[f"{kind}_{when}"] for kind in ("w2", "energy") for when in whens)
-            distances.add_row(name, *(f"{value:.3f}" for value in row))
+            distances.add_row(Text(printable(name)), *(f"{value:.3f}" for value in row))
         scores = self.found["scores"]
         table = Table("score", *scores, "1 where")
         for name in ABOUT:

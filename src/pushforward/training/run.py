@@ -299,7 +299,7 @@ class Run:
         if not self.placement.writes or not log.exists():
             return
         kept = []
-        for line in log.read_text().splitlines():
+        for line in log.read_text("utf-8", "replace").splitlines():
             try:
                 if json.loads(line)["step"] <= step:
                     kept.append(line)

@@ -20,6 +20,7 @@ __all__ = ["LARGE", "archive", "mapped", "names", "npy", "npz", "pick", "sibling
 MAGIC = b"\x93NUMPY"
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)  # NotImplementedError is a RuntimeError
 LARGE = 1 << 28  # bytes of float64 from which an array keeps its own type, and from which .npy files are mapped
+MOST = 1 << 48  # numbers that an array may declare, whatever lies behind it; also of each of its lengths
 BLOCK = 1 << 24  # bytes read at a time
 FRESH = "save it again with numpy.save or numpy.savez"
 
@@ -188,8 +189,8 @@ def _header(file: BinaryIO, place: str) -> tuple[tuple[int, ...], bool, np.dtype
         shape, fortran, dtype = reader(file)
     except Exception as error:  # the parser of headers lets many kinds through, tokenize.TokenError among them
         raise DataError(f"{place}: the array's header is damaged ({brief(error)}): {FRESH}") from error
-    if any(length < 0 for length in shape):
-        raise DataError(f"{place}: the header declares the shape {shape}: {FRESH}")
+    if any(not 0 <= length <= MOST for length in shape) or math.prod(shape) > MOST or not dtype.itemsize:
+        raise DataError(f"{place}: the header declares the shape {shape} of {dtype}: {FRESH}")
     return shape, fortran, dtype
 
 
@@ -198,9 +199,10 @@ def _read(file: BinaryIO, size: int, place: str) -> np.ndarray:
     if dtype.kind != "U":
         numeric(dtype, place)
     need = _complete(shape, dtype, size - file.tell(), place)
-    if need > budget():
+    held = 8 * math.prod(shape) if len(shape) < 3 and dtype.kind in "biu" else need  # points are float64 soon
+    if held > budget():
         raise DataError(
-            f"{place}: shape {shape} of {dtype} takes {need / 2**30:.1f} GiB, {budget() / 2**30:.1f} GiB are allowed: "
+            f"{place}: shape {shape} of {dtype} takes {held / 2**30:.1f} GiB, {budget() / 2**30:.1f} GiB are allowed: "
             "save fewer rows or a smaller type"
         )
     data = bytearray(need)

@@ -82,6 +82,8 @@ def array(path: Path) -> np.ndarray:
             if len(lengths) < 4 * head[3]:
                 raise DataError(f"{path}: truncated within the header: download the file again")
             shape = struct.unpack(f">{head[3]}I", lengths)
+            if 0 in shape:
+                raise DataError(f"{path}: the header declares the shape {shape}, no numbers: download the file again")
             dtype = np.dtype(IDX_TYPES[head[2]])
             need = math.prod(shape) * dtype.itemsize
             if need > budget():

@@ -61,10 +61,12 @@ def opened(path: Path, key: str | None = None, *, mapped: bool = False, verbatim
         verbatim: Keep a text table also as it was written, to write it back; its first line then holds names.
 
     Raises:
-        DataError: If the ending is not known, the key chooses nothing, or the file is damaged.
+        DataError: If it is a pipe or a device, the ending is not known, the key chooses nothing, or it is damaged.
         UsageError: If what reads the file is not installed.
     """
     suffix = path.suffix.lower()
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise DataError(f"{path}: a pipe or a device, which may never end: write what it gives to a file first")
     if path.is_dir():
         if suffix in FILES:
             raise DataError(f"{path}: this is a folder, not a {suffix} file: check the path")

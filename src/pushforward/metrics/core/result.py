@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, final
 
-from pushforward.errors import DataError
+from pushforward.errors import DataError, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -211,12 +211,12 @@ def table(measures: Mapping[str, Measure]) -> Table:
         sizes = (str(measure.n_fake), str(measure.n_real) if measure.n_real else "")
         short = name.removesuffix(f"@{measure.features}")  # the last column says it
         grid.add_row(
-            escape(f"{short} {arrows[measure.better]}".rstrip()),
+            escape(printable(f"{short} {arrows[measure.better]}".rstrip())),
             f"{measure.value:.4g}",
             floor,
             error,
             *sizes,
-            measure.features,
+            escape(printable(measure.features)),
         )
     return grid
 
