@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +106,12 @@ def svg(draw: Callable[[Axes], None]) -> bytes:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    plain = {"svg.hashsalt": "pushforward", "font.size": 9, "font.family": "sans-serif", "text.parse_math": False}
+    plain: dict[Any, Any] = {
+        "svg.hashsalt": "pushforward",
+        "font.size": 9,
+        "font.family": "sans-serif",
+        "text.parse_math": False,
+    }
     with mpl.rc_context(plain):  # without mathematics, since a column may be called $x^$
         figure = Figure(figsize=(4.2, 2.6), layout="constrained")
         FigureCanvasSVG(figure)
