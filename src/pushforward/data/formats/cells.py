@@ -212,7 +212,7 @@ def _shape(element: Any, place: str) -> tuple[tuple[int, int], np.dtype]:
 def _index(group: Any, count: int, place: str) -> list[str]:
     """Names of the rows of a stored data frame, of which there should be so many."""
     element = group[group.attrs["_index"]]
-    if "categories" in element:
+    if hasattr(element, "keys") and "categories" in element:  # of an array, `in` would walk through what it claims
         names, codes = _text(element["categories"], count, place), element["codes"]
         if codes.shape != (count,) or not 0 <= codes[:].min() <= codes[:].max() < len(names):
             raise DataError(f"{place}: the codes of its names lead to none of {len(names):,} names: {FRESH}")
