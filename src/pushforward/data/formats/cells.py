@@ -12,6 +12,7 @@ import numpy as np
 from pushforward.data.formats import compressed
 from pushforward.data.formats.arrays import LARGE
 from pushforward.data.formats.contents import Cells, Contents
+from pushforward.data.formats.hdf5 import walked
 from pushforward.data.raw import brief, budget, finite, numeric
 from pushforward.errors import DataError, UsageError
 
@@ -42,7 +43,7 @@ def read(path: Path, key: str | None = None) -> Contents:
         raise UsageError(f"{path}: reading .h5ad needs h5py: pip install 'pushforward[omics]'") from error
     place = str(path) if key is None else f"{path}:{key}"
     try:
-        with h5py.File(path) as file:
+        with h5py.File(walked(path)) as file:
             where, var = _find(file, key, path)
             shape, dtype = _shape(file[where], place)
             names = () if var is None else tuple(_index(file[var], shape[1], place))
@@ -76,7 +77,9 @@ def whole(path: Path) -> Any:
     except Exception as error:
         raise UsageError(f"{path}: merging .h5ad needs anndata: pip install 'pushforward[omics]'") from error
     try:
-        cells = anndata.read_h5ad(path)
+        cells = anndata.read_h5ad(walked(path))
+    except DataError:
+        raise
     except Exception as error:  # whatever h5py and anndata make of a damaged file
         raise DataError(f"{path}: not a readable .h5ad file ({brief(error)}): write it again") from error
     raw = {} if cells.raw is None else {"raw/X": cells.raw.X}
