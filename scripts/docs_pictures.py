@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pushforward.commands.sampling import rebuild
+from pushforward.commands.rebuilding import rebuild
 from pushforward.pictures import grid, scatter
 from pushforward.randomness import stream
 from pushforward.types import HasParticles, able

@@ -502,7 +502,7 @@ def test_evaluate_can_change_the_network_that_judges(runs, capsys):
 
 def test_a_toy_run_is_measured_in_the_units_of_its_mixture_and_a_table_in_standard_deviations(runs, tmp_path, capsys):
     from pushforward.commands.measuring import measure_run
-    from pushforward.commands.sampling import rebuild
+    from pushforward.commands.rebuilding import rebuild
 
     class Oracle:
         """A method that answers with training rows."""

@@ -127,11 +127,10 @@ def demo(
         raise UsageError(f"--out {out}: goes with demo likelihood and demo covering; demo digits writes --run FOLDER")
     from pushforward import options
 
-    folder = run or options.free_folder("demo")
-    words = ["train", "vgrow_digits", "--seed", str(seed), "--run", str(folder)]
+    words = ["train", "vgrow_digits", "--seed", str(seed), *(["--run", str(run)] if run else [])]
     words += ["--threads", str(threads)] if threads else []
     arguments = options.defaults("vgrow_digits") | {"seed": seed}
-    return _run(options.Training("vgrow_digits", arguments, folder, Running(threads=threads, json=json), words))
+    return _run(options.Training("vgrow_digits", arguments, run, Running(threads=threads, json=json), words), "demo")
 
 
 def recipes(*, json: bool = False) -> int:
@@ -385,11 +384,11 @@ def _dispatch(words: list[str]) -> int:
     return int(code)
 
 
-def _run(wanted: options.Training) -> int:
+def _run(wanted: options.Training, stem: str = "") -> int:
     from pushforward.commands import console, training
 
     line = console.command_line(wanted.words)
-    outcome = training.train(wanted.recipe, wanted.arguments, wanted.folder, wanted.running, line)
+    outcome = training.train(wanted.recipe, wanted.arguments, wanted.folder, wanted.running, line, stem)
     return _ended(outcome, wanted.running.json)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from pushforward.recipes.parts.checks import arguments_of
 from pushforward.settings.options import DATA, Option, documented, flag, options_of, signature_of
 from pushforward.settings.running import Running
 
-__all__ = ["Training", "defaults", "free_folder", "read", "with_settings"]
+__all__ = ["Training", "defaults", "read", "with_settings"]
 
 
 @dataclass(frozen=True)
@@ -29,14 +28,14 @@ class Training:
     Attributes:
         recipe: Name of the recipe.
         arguments: Its keyword arguments.
-        folder: Folder of the run.
+        folder: Folder of the run; None for a new one.
         running: The run's other options.
         words: The command, so that it can be given again.
     """
 
     recipe: str
     arguments: dict[str, Any]
-    folder: Path
+    folder: Path | None
     running: Running
     words: list[str]
 
@@ -85,10 +84,8 @@ def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str])
         for option, value in arguments.items():
             _storable(f"{flag(option)} of recipe {name!r}", value)
         running = Running(**{option: values[option] for option in of_run})
-        folder = running.run or free_folder(name.rpartition(":")[2])
         line = ["train", *(word for word in words if word != "--resume")]
-        line += [] if "--run" in line else ["--run", str(folder)]
-        return Training(name, arguments, folder, running, line)
+        return Training(name, arguments, running.run, running, line)
 
     command.__name__ = name
     command.__doc__ = documented(inspect.getdoc(recipe) or "", together.values())
@@ -160,20 +157,6 @@ def _lasting(option: Option, value: Any, old: Any) -> Any:
     if option.names is None or not isinstance(value, str) or value == old:
         return value
     return option.names.absolute(value)
-
-
-def free_folder(name: str) -> Path:
-    """The first folder runs/NAME, runs/NAME-2, ... that is not there yet.
-
-    Raises:
-        UsageError: Under torchrun, where several processes would choose apart.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("--run: name the folder of the run, so that all processes share it")
-    k = 1
-    while (folder := Path("runs") / (name if k == 1 else f"{name}-{k}")).exists():
-        k += 1
-    return folder
 
 
 def defaults(recipe: str) -> dict[str, Any]:

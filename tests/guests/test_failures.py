@@ -12,7 +12,7 @@ import pytest
 from guests.commands import call
 
 from pushforward import guests
-from pushforward.training.run import unfit
+from pushforward.training.folder.opening import unfit
 
 NAME = "a_failing_guest"
 LINES = '''

@@ -16,7 +16,8 @@ from torch import Tensor
 
 import pushforward
 from pushforward import cli, randomness
-from pushforward.commands.sampling import labels_for, rebuild, stock
+from pushforward.commands.rebuilding import rebuild
+from pushforward.commands.sampling import labels_for, stock
 from pushforward.data import Batches, load
 from pushforward.data.raw import chosen
 from pushforward.data.toys.lift import lift

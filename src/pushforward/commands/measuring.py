@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from pushforward import files
-from pushforward.commands.sampling import labels_for, rebuild, stock
+from pushforward.commands.rebuilding import rebuild
+from pushforward.commands.sampling import labels_for, stock
 from pushforward.commands.watching import Watching
 from pushforward.data import outputs
 from pushforward.data.compare.pairs import LEAST, Pair, read_pair

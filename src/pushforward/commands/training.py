@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import traceback
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,6 @@ from pushforward import files, guests, recipes
 from pushforward.commands.console import say
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
-from pushforward.data import outputs
 from pushforward.errors import TrainingError, UsageError
 from pushforward.metrics.core.result import Report
 from pushforward.parallel import sharing
@@ -32,7 +32,8 @@ from pushforward.settings.running import Running
 from pushforward.terms import Term
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import facts
-from pushforward.training.run import FORMAT, Progress, Run, Stop, open_run
+from pushforward.training.folder.opening import FORMAT, taken
+from pushforward.training.run import Progress, Run, Stop
 from pushforward.training.state import reunite
 
 __all__ = ["Outcome", "train"]
@@ -66,22 +67,51 @@ class Outcome:
 
 
 def train(
-    recipe: str, arguments: dict[str, Any], folder: Path, running: Running = Running(), command: str = ""
+    recipe: str,
+    arguments: dict[str, Any],
+    folder: Path | None,
+    running: Running = Running(),
+    command: str = "",
+    stem: str = "",
 ) -> Outcome:
     """Train a recipe in a folder, then evaluate it and write its report.
 
+    Args:
+        recipe: Its name.
+        arguments: Its arguments.
+        folder: Folder of the run; None for a new one below runs/.
+        running: Options of every run.
+        command: The command, so that it can be given again.
+        stem: What a new folder is called; the recipe's name if not given.
+
     Raises:
-        UsageError: If the folder holds a run and `resume` is not set, holds anything else, or lies in the data; or
-            if the arguments are not those of that run.
+        UsageError: If the folder holds a run and `resume` is not set, holds anything else, or lies in the data; if
+            another process trains that run; or if the arguments are not those of that run.
         DataError: If the data or a checkpoint are unfit.
         TrainingError: If training fails; the last good checkpoint is intact.
     """
     checked(options_of(Running), vars(running), "train")
-    stored = open_run(folder, resume=running.resume)
-    outputs.claim_run(folder, arguments.values(), resume=running.resume)
+    placement = Placement.find(running.device, running.precision)
+    stem = stem or recipe.rpartition(":")[2]
+    with taken(folder, stem, arguments.values(), resume=running.resume, writes=placement.writes) as (own, stored, dead):
+        if dead is not None:
+            _tell(placement, f"{own} was left by {dead.words}, which is gone")
+        command += "" if folder or not command else f" --run {shlex.quote(str(own))}"
+        return _train(recipe, arguments, own, stored, running, placement, command)
+
+
+def _train(
+    recipe: str,
+    arguments: dict[str, Any],
+    folder: Path,
+    stored: dict[str, Any] | None,
+    running: Running,
+    placement: Placement,
+    command: str,
+) -> Outcome:
+    """The same in a folder that is this run's own."""
     if stored is not None:
         _same(stored, recipe, arguments)
-    placement = Placement.find(running.device, running.precision)
     experiment = recipes.locate(recipe, running.trust)(**arguments)
     cores = max(1, _cores() // placement.world)
     torch.set_num_threads(running.threads or min(experiment.threads or cores, cores))
@@ -89,8 +119,6 @@ def train(
     description |= {"options": running.stored()}
     for note in experiment.data.notes:
         _tell(placement, f"note: {note}")
-    if placement.writes:
-        folder.mkdir(parents=True, exist_ok=True)
     run = Run(folder, description, experiment, placement, every_samples=running.sample_every,
               every_save=running.save_every, show=write_samples)  # fmt: skip
     if stored is not None:

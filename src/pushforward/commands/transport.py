@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pushforward.commands.sampling import names_of, rebuild, write_npz
+from pushforward.commands.rebuilding import rebuild
+from pushforward.commands.sampling import names_of, write_npz
 from pushforward.data import Dataset, outputs, source
 from pushforward.data.labels import named
 from pushforward.data.raw import Raw

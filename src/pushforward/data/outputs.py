@@ -15,12 +15,14 @@ from pushforward import files
 from pushforward.data.source import made
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["PAGE", "PICTURE", "claim", "claim_folder", "claim_run", "read_by"]
+__all__ = ["LOCK", "PAGE", "PICTURE", "claim", "claim_folder", "claim_run", "read_by"]
 
 PAGE = (".html", ".htm")
 PICTURE = (".png", ".svg", ".pdf")
 REPORT = "report.html"
-OWN = ("run.json", "log.jsonl", "metrics.json", "traceback.txt", REPORT, "checkpoints", "samples")
+LOCK = "run.lock"
+OWN = ("run.json", "log.jsonl", "metrics.json", "traceback.txt", REPORT, LOCK, "checkpoints", "samples")
+BEGUN = {LOCK}  # what a run that was killed before its first word may have left
 
 
 def claim(
@@ -88,7 +90,7 @@ def claim_run(folder: Path, arguments: Iterable[object], *, resume: bool) -> Non
                 f"--run {folder}: lies in the data folder {path}, and the pictures of the run would be data; {remedy}"
             )
     if not (folder / "run.json").exists():
-        if folder.is_dir() and (there := sorted(os.listdir(folder))):
+        if folder.is_dir() and (there := sorted({*os.listdir(folder)} - BEGUN)):
             raise UsageError(
                 f"--run {folder}: holds {len(there)} files or folders ({there[0]!r:.60}) and no run.json, so it is no "
                 "run; name a new or an empty folder"

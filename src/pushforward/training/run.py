@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +16,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from pushforward import files, guests
+from pushforward import files
 from pushforward.data.dataset import Dataset
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import stream
@@ -27,14 +27,14 @@ from pushforward.training import checkpoint
 from pushforward.training.asking import samples_of
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import terms_of
+from pushforward.training.folder.opening import same_data, unfit
 from pushforward.training.loop import train
 from pushforward.training.state import load_state, place, restore, resume_state, weights
 from pushforward.types import HasParticles, Placeable, Staged, Stops, able
 
-__all__ = ["FORMAT", "Progress", "Run", "Status", "Stop", "open_run", "same_data", "unfit"]
+__all__ = ["Progress", "Run", "Status", "Stop"]
 
 Status = Literal["running", "finished", "stopped", "interrupted", "failed"]
-FORMAT = 2  # of run.json
 JUDGED = 1000  # samples that choose the best checkpoint
 
 
@@ -306,81 +306,6 @@ class Run:
             except (ValueError, KeyError, TypeError):
                 continue
         files.write(log, "".join(f"{line}\n" for line in kept))
-
-
-def unfit(run: dict[str, Any], place: Path, why: str, error: Exception, trust: Sequence[str] = ()) -> DataError:
-    """The error for a run that this version cannot build again from what its folder holds.
-
-    Args:
-        run: Its description.
-        place: What cannot be used.
-        why: What is wrong with it, in words.
-        error: What was raised over it. One that came out of a guest is raised again as it is: it is the guest's own,
-            and told so.
-        trust: What the user named.
-    """
-    blamed = guests.blamed(error, guests.of_run(run, trust))
-    if blamed and not isinstance(error, UsageError):
-        raise error
-    said = blamed or error
-    if run.get("format", 1) < FORMAT:
-        return DataError(
-            f"{place}: made by an earlier version of pushforward (run.json format 1): {why} ({said}); use that version "
-            "for this run, or train again in a new folder"
-        )
-    remedy = "train again, in a new folder"
-    if guests.is_guest(run.get("recipe")) and type(error) is ValueError:  # over its weights, not its options
-        remedy += "; a method whose tensors change shape or number as it learns needs restore(step) (docs/guests.md)"
-    return DataError(f"{place}: {why} ({said}); {remedy}")
-
-
-def same_data(run: dict[str, Any], data: Dataset) -> None:
-    """Check that data are those a run began with.
-
-    Raises:
-        DataError: If their digest is another.
-    """
-    stored, present = run["data"]["sha256"], data.split.sha256
-    if stored != present:
-        raise DataError(
-            f"{data.name}: the data changed since the run began, or an earlier version chose their rows (digest "
-            f"{stored}, now {present}); restore them, or start a new run"
-        )
-
-
-def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:
-    """The description of the run in a folder, or None if there is none yet.
-
-    Raises:
-        UsageError: If there is a run and it is not to be continued.
-        DataError: If run.json cannot be read.
-    """
-    path = folder / "run.json"
-    if not path.exists():
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"--run {folder}: is a file; name a folder")
-        return None
-    try:
-        description = files.read_object(path, "description of a run")
-    except DataError as error:
-        raise DataError(f"{error}; restore it or start a new run") from error
-    if not {"recipe", "arguments", "step", "data", "options"} <= description.keys():
-        raise DataError(
-            f"{path}: not a description of a run (it lacks recipe, arguments, step, data or options); restore it or "
-            "start a new run"
-        )
-    kinds = {"recipe": str, "arguments": dict, "step": int, "data": dict, "options": dict}
-    if strange := [name for name, kind in kinds.items() if not isinstance(description[name], kind)]:
-        raise DataError(
-            f"{path}: not a description of a run ({strange[0]} is {description[strange[0]]!r}); restore it or start a "
-            "new run"
-        )
-    if not resume:
-        raise UsageError(
-            f"--run {folder}: already holds a run at step {description['step']}; add --resume to continue it, "
-            "or name another folder"
-        )
-    return description
 
 
 @dataclass

@@ -1,0 +1,61 @@
+"""A run built again from its folder, to sample, to carry points, to be measured or to be exported."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pushforward import __version__, guests, recipes
+from pushforward.commands.settings import settle
+from pushforward.errors import DataError, UsageError
+from pushforward.parallel.placement import Placement
+from pushforward.recipes.parts.checks import arguments_of
+from pushforward.training import checkpoint
+from pushforward.training.experiment import Experiment
+from pushforward.training.folder.opening import same_data, unfit
+from pushforward.training.state import load_state, place, restore
+
+__all__ = ["rebuild"]
+
+
+def rebuild(
+    folder: Path, which: str = "last", trust: Sequence[str] = (), device: str = "cpu", sampling: Sequence[str] = ()
+) -> tuple[Experiment, dict[str, Any]]:
+    """Call a run's recipe again with its stored arguments and load the tensors; nothing stored is ever executed.
+
+    Raises:
+        UsageError: If the run names a guest, its recipe or a divergence, that is not trusted, or a setting of its
+            sampling does not apply.
+        DataError: If the checkpoint is missing, damaged or does not fit, or the data are not those of the run.
+    """
+    if which not in ("last", "best"):
+        raise UsageError(f"--checkpoint {which}: use last or best")
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such run; name the folder given to train --run")
+    saved = checkpoint.load(folder / "checkpoints" / which, resume=False)
+    run = saved.run if isinstance(saved.run, dict) else {}
+    recipe, arguments = run.get("recipe"), run.get("arguments", {})
+    if not isinstance(arguments, dict):
+        raise DataError(f"{folder}: arguments of its checkpoint is {arguments!r:.60}, not an object; train again")
+    if not isinstance(recipe, str) or not recipes.known(recipe):
+        raise DataError(f"{folder}: made by a recipe {recipe!r} that this version ({__version__}) does not have")
+    for guest in guests.named(arguments):
+        guests.admit(guest, trust, f"{folder}: uses the divergence")
+    wiring = recipes.locate(recipe, trust, f"{folder}: made by the recipe")
+    try:
+        experiment = wiring(**arguments_of(run))
+        same_data(run, experiment.data)
+    except DataError as error:
+        raise DataError(f"{folder}: a run takes shapes and units from its data, but {error}") from error
+    except (UsageError, KeyError, TypeError) as error:
+        raise unfit(run, folder, "its description cannot be used", error, trust) from error
+    place(experiment.method, Placement.find(device))
+    try:
+        restore(experiment.method, int(run.get("step", 0)), saved.weights)
+        load_state(experiment.method, saved.weights)
+    except ValueError as error:
+        raise unfit(run, folder, f"checkpoint {which} does not fit its recipe", error, trust) from error
+    if sampling:
+        settle(experiment.method, sampling, recipe)
+    return experiment, run

@@ -1,0 +1,223 @@
+"""Who trains a run: one process at a time, which a file in its folder names for as long as it works.
+
+DIR/run.lock holds the process, when it started, its machine and its command. On systems that lock files (all but
+Windows) the file is locked besides, which ends with the process however it ends. What a killed process left is
+recognised: no process has its number, or one that started at another time. Of another machine nobody can tell, and the
+message says what to remove.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pushforward.data.outputs import LOCK
+from pushforward.errors import UsageError, printable
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+__all__ = ["Holder", "held", "holder", "refuse"]
+
+LARGEST = 2**16  # bytes of the file that are read
+TRIES = 20  # openings of a file that others take away meanwhile
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that trains a run.
+
+    Attributes:
+        process: Its number.
+        born: When it started, as its system has it; empty where that is not known.
+        host: Its machine.
+        since: When it took the run, in UTC.
+    """
+
+    process: int
+    born: str
+    host: str
+    since: str
+
+    @classmethod
+    def own(cls) -> Holder:
+        """This process."""
+        return cls(os.getpid(), _born(os.getpid()), platform.node(), datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @property
+    def here(self) -> bool:
+        """Whether it runs, or ran, on this machine."""
+        return self.host == platform.node()
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is known to have ended: its number is nobody's on this machine, or another process's."""
+        return self.here and (not _alive(self.process) or bool(self.born and self.born != _born(self.process)))
+
+    @property
+    def mine(self) -> bool:
+        """Whether it is this process."""
+        return self.here and self.process == os.getpid() and self.born == _born(os.getpid())
+
+    @property
+    def words(self) -> str:
+        """Who it is, for people."""
+        return f"process {self.process} on {printable(self.host) or 'an unnamed machine'} since {printable(self.since)}"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[Holder | None]:
+    """Within, the run in a folder is this process's; gives the one before it that ended without a word, if any.
+
+    Raises:
+        UsageError: If another process trains it, or may do so on another machine; it names the holder.
+        OSError: If nothing can be written there.
+    """
+    path = folder / LOCK
+    file = _taken(path)
+    try:
+        before = _read(file)
+        if before is not None and not (before.gone or before.mine):
+            raise _busy(folder, before)
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{json.dumps(asdict(Holder.own()))}\n".encode(), 0)
+        os.fsync(file)
+    except BaseException:
+        os.close(file)
+        raise
+    try:
+        yield before
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        os.close(file)
+
+
+def holder(folder: Path) -> Holder | None:
+    """The process that trains the run in a folder, as far as can be told without touching anything."""
+    try:
+        file = os.open(folder / LOCK, os.O_RDONLY | _NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        found = _read(file)
+    finally:
+        os.close(file)
+    return None if found is None or found.gone else found
+
+
+def refuse(folder: Path) -> None:
+    """Refuse a run that another process trains.
+
+    Raises:
+        UsageError: If there is one; it names the holder.
+    """
+    found = holder(folder)
+    if found is not None and not found.mine:
+        raise _busy(folder, found)
+
+
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # a link is no lock of ours
+
+
+def _taken(path: Path) -> int:
+    """The open lock file, locked against other processes where the system does that.
+
+    Raises:
+        UsageError: If another process has it.
+    """
+    for _ in range(TRIES):
+        file = os.open(path, os.O_CREAT | os.O_RDWR | _NOFOLLOW, 0o666)
+        try:
+            _lock(file)
+        except BlockingIOError:
+            found = _read(file)
+            os.close(file)
+            if found is None:  # it was just made, and is not yet written; or just taken away
+                time.sleep(0.01)
+                continue
+            raise _busy(path.parent, found) from None
+        except BaseException:
+            os.close(file)
+            raise
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file), os.lstat(path)):  # nobody took the name away before it was locked
+                return file
+        os.close(file)
+    raise UsageError(f"--run {path.parent}: other processes take it up just now; name another folder")
+
+
+def _lock(file: int) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks: what the file says must do
+        return
+
+
+def _read(file: int) -> Holder | None:
+    """What a lock file says; None where it says nothing that could be told."""
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        return None
+    try:
+        found = json.loads(os.pread(file, LARGEST, 0))
+        kinds = {"process": int, "born": str, "host": str, "since": str}
+        if all(type(found[part.name]) is kinds[part.name] for part in fields(Holder)):
+            return Holder(**{part.name: found[part.name] for part in fields(Holder)})
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return None
+
+
+def _busy(folder: Path, found: Holder) -> UsageError:
+    if found.here:
+        return UsageError(f"--run {folder}: is being trained by {found.words}; wait for it, or name another folder")
+    return UsageError(
+        f"--run {folder}: was taken by {found.words}, and nobody can tell from here whether that still works; if it "
+        f"does not, remove {folder / LOCK}"
+    )
+
+
+def _alive(process: int) -> bool:
+    """Whether a number is a process's on this machine; doubt counts as yes."""
+    if process <= 0:
+        return False
+    if os.name == "nt":
+        return True  # signal 0 would be Ctrl-C there
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _born(process: int) -> str:
+    """When a process started: boot of the machine and ticks since on Linux, else as `ps` says; empty if unknown."""
+    try:
+        if sys.platform.startswith("linux"):
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+            after = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+            return f"{boot} {after[19]}"
+        if os.name == "posix":
+            done = subprocess.run(["ps", "-o", "lstart=", "-p", str(process)], capture_output=True, timeout=10)
+            return " ".join(done.stdout.decode(errors="replace").split())
+    except (OSError, IndexError, subprocess.SubprocessError):
+        pass
+    return ""
