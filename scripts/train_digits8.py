@@ -67,7 +67,7 @@ def main() -> None:
     network = train(x, y, plan)
     state = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
     # One key: the order of several in the header, and with it the hash, would change from run to run.
-    save_file(state, args.out, metadata={"recipe": f"seed {args.seed}, epochs {args.epochs}"})
+    save_file(state, args.out, metadata={"pushforward": f"digits8; seed {args.seed}, epochs {args.epochs}"})
     digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
     print(f"{args.out}: training accuracy {accuracy(network, x, y):.4f}, sha256 {digest}")
 

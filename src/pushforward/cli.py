@@ -166,7 +166,7 @@ def sample(
     trust: tuple[str, ...] = (),
     json: bool = False,
 ) -> int:
-    """Draw samples from a run, in the units of its data.
+    """Draw samples from a run, in the units of its data; of two numbers of samples the fewer are the first of the more.
 
     Args:
         run: Folder of the run.

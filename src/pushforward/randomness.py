@@ -10,6 +10,10 @@ the work. What data *are* (the points of a toy, the split of a file) takes the s
 rows that a run has seen stay those that it has seen, whatever becomes of the streams.
 
 A generator of torch on a CPU keeps 32 bits of its seed: two of its streams are one with probability :math:`2^{-32}`.
+
+Rows that somebody asks for are drawn and computed in `blocks` whose sizes depend on where they lie and on nothing else,
+so that few rows are the first of many to the last bit: neither a draw of normal numbers nor a product of matrices gives
+a row the same bits in a batch of 20 as in one of 40.
 """
 
 from collections.abc import Iterator
@@ -24,7 +28,7 @@ from torch import Tensor
 from pushforward.errors import UsageError
 from pushforward.types import Place
 
-__all__ = ["Noise", "Purpose", "derive", "generator", "seeded", "stream", "word"]
+__all__ = ["Noise", "Purpose", "blocks", "derive", "filled", "generator", "seeded", "stream", "word"]
 
 Purpose: TypeAlias = Literal["init", "data", "train", "sample", "judge", "evaluate", "transport", "show"]
 """What numbers are for: first weights and particles; the choice and the order of rows; learning; samples that somebody
@@ -59,6 +63,30 @@ def stream(
 ) -> "Noise":
     """A named stream as `Noise`; arguments as of `derive`, and the device where draws are delivered."""
     return Noise(derive(seed, name, counter, part=part), device=device)
+
+
+def blocks(n: int, numbers: int | None = None) -> Iterator[tuple[int, int]]:
+    """The blocks (first row, size) that reach n rows: 64, 64, 128, 256, 512, then 1024 rows each, whatever n is.
+
+    They hold less than twice the rows that are wanted from 65 on, and at most 1023 more from 1024 on.
+
+    Args:
+        n: Rows wanted.
+        numbers: Of a row, for rows that are carried along many fields: a pass then costs more than its rows, and there
+            are fewer, from 256 to 1024 rows in the first and up to 16 times as many.
+    """
+    least = 64 if numbers is None else 1 << min(max(2**14 // max(numbers, 1), 256), 1024).bit_length() - 1
+    start = 0
+    while start < n:
+        size = min(max(start, least), 16 * least)
+        yield start, size
+        start += size
+
+
+def filled(x: Tensor, start: int, size: int) -> Tensor:
+    """A block of rows, (size, ...); its last row stands for those that are not there."""
+    rows = x[start : start + size]
+    return rows if len(rows) == size else torch.cat([rows, rows[-1:].expand(size - len(rows), *rows.shape[1:])])
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from pushforward.nets import mlp
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise
 from pushforward.training import checkpoint
+from pushforward.training.asking import stock
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner
 from pushforward.training.run import Run
@@ -114,9 +115,9 @@ def test_samples_of_particles_without_fields_are_drawn_from_their_own_classes_so
     assert not torch.equal(*labels)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"keeps 50 particles.*at most 50"):
         sampling.labels_for(found, 51, Noise(0), None)
-    assert sampling.stock(found.method) == 50
+    assert stock(found.method) == 50
     found.method.source, found.method.tape = (lambda rng, n: rng.normal(n, 2)), [{}]
-    assert sampling.stock(found.method) is None
+    assert stock(found.method) is None
 
 
 @pytest.fixture(scope="module")

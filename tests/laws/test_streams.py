@@ -17,7 +17,7 @@ from torch import Tensor
 import pushforward
 from pushforward import cli, randomness
 from pushforward.commands.rebuilding import rebuild
-from pushforward.commands.sampling import labels_for, stock
+from pushforward.commands.sampling import labels_for
 from pushforward.data import Batches, load
 from pushforward.data.raw import chosen
 from pushforward.data.toys.lift import lift
@@ -26,6 +26,7 @@ from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.randomness import Noise, Purpose, derive, generator, seeded, stream, word
 from pushforward.recipes import RECIPES
 from pushforward.settings.options import options_of
+from pushforward.training.asking import stock
 from pushforward.training.experiment import Experiment
 
 PURPOSES = get_args(Purpose)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pushforward import files
 from pushforward.commands.rebuilding import rebuild
-from pushforward.commands.sampling import labels_for, stock
+from pushforward.commands.sampling import labels_for
 from pushforward.commands.watching import Watching
 from pushforward.data import outputs
 from pushforward.data.compare.pairs import LEAST, Pair, read_pair
@@ -32,7 +32,7 @@ from pushforward.randomness import stream
 from pushforward.report import write_report
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.settings.asked import Evaluating, Settings
-from pushforward.training.asking import samples_of
+from pushforward.training.asking import samples_of, stock
 from pushforward.training.experiment import Experiment
 from pushforward.types import Likely, able
 

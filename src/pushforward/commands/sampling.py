@@ -21,11 +21,11 @@ from pushforward.data import Dataset, outputs
 from pushforward.errors import UsageError
 from pushforward.randomness import stream
 from pushforward.settings.options import Between, Seed, checked, options_of
-from pushforward.training.asking import samples_of
+from pushforward.training.asking import first_of, stock
 from pushforward.training.experiment import Experiment
-from pushforward.types import HasParticles, Method, Randomness, Records, Sourced, able
+from pushforward.types import HasParticles, Randomness, able
 
-__all__ = ["labels_for", "names_of", "sample", "stock", "write_npz"]
+__all__ = ["labels_for", "names_of", "sample", "write_npz"]
 
 
 def sample(
@@ -40,7 +40,7 @@ def sample(
     sampling: Sequence[str] = (),
     device: str = "cpu",
 ) -> dict[str, Any]:
-    """Draw samples from a run and write them in data units.
+    """Draw samples from a run and write them in data units; fewer with the same seed are the first of them.
 
     Args:
         folder: The run.
@@ -76,7 +76,7 @@ def sample(
     if pictures and any(path.glob("*.png")):
         raise UsageError(f"--out {out}: already holds PNG files; name a new folder, so that two draws do not mix")
     chosen = labels_for(experiment, n, stream(seed, "sample", part="labels"), labels)
-    x = experiment.data.decode(samples_of(experiment, n, stream(seed, "sample"), chosen))
+    x = experiment.data.decode(first_of(experiment, n, stream(seed, "sample"), chosen))
     names = None if chosen is None else names_of(experiment.data)[chosen.numpy()]
     notes: tuple[str, ...] = ()
     if pictures:
@@ -117,17 +117,6 @@ def names_of(data: Dataset) -> np.ndarray:
     return np.array([int(name) for name in classes] if numbers else list(classes))
 
 
-def stock(method: Method) -> int | None:
-    """Number of particles that samples are chosen from; None where a method makes as many as are wanted.
-
-    Particles with recorded fields and a source of new points make more; others can only show themselves.
-    """
-    if not able(method, HasParticles):
-        return None
-    recorded = able(method, Records) and len(method.tape) > 0
-    return None if recorded and able(method, Sourced) and method.source is not None else len(method.particles)
-
-
 def labels_for(experiment: Experiment, n: int, rng: Randomness, wanted: str | None) -> Tensor | None:
     """Classes to sample: those wanted, in turn, or drawn by their frequency in the data.
 
@@ -148,7 +137,7 @@ def labels_for(experiment: Experiment, n: int, rng: Randomness, wanted: str | No
     if wanted is None and most is not None and able(method, HasParticles) and method.labels is not None:
         return method.labels.cpu()[torch.argsort(rng.uniform(most))[:n]]
     if wanted is None:
-        return known[rng.integers(len(known), n)]
+        return known.sort().values[rng.integers(len(known), n)]  # by their shares, whatever the order of the rows
     classes = experiment.data.classes or ()
     if unknown := [name for name in wanted.split(",") if name.strip() not in classes]:
         if not unknown[0].strip():

@@ -31,7 +31,7 @@ from pushforward.methods.adversarial.vgrow import VGrow
 from pushforward.methods.sources import Normal
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
-from pushforward.randomness import Noise, Purpose, generator, stream
+from pushforward.randomness import Noise, Purpose, blocks, filled, generator, stream
 from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import geometric, linear
@@ -41,7 +41,6 @@ __all__ = ["FlowGenerator"]
 
 CALM = 1e-3  # what is left of the penalty's weight after the last step
 EVERY = 4  # updates of the critic from one look at its penalty to the next, which then counts so many times
-BLOCK = 1000  # samples in one pass
 
 
 class FlowGenerator(BaseEstimator):
@@ -192,7 +191,7 @@ class FlowGenerator(BaseEstimator):
 
         Args:
             n: Number of samples.
-            random_state: Seed of the draw; None for numpy's own.
+            random_state: Seed of the draw; None for numpy's own. With one seed, few samples are the first of many.
             y: One class for all samples, or one each, (n,); None draws classes by their frequencies in the data.
             return_labels: Whether to return the classes too.
 
@@ -296,13 +295,13 @@ class FlowGenerator(BaseEstimator):
 
     @torch.no_grad()
     def _drawn(self, n: int, codes: NDArray | None, rng: Noise) -> Array:
-        """n samples in data units, with classes given by number, block by block."""
-        device = find(self.device).device
+        """n samples in data units, with classes given by number; fewer are the first of them."""
+        device, classes = find(self.device).device, None if codes is None else torch.from_numpy(codes)
         net, parts = self.net_.to(device), []
-        for z, k in zip(rng.normal(n, self.layout_.latent).split(BLOCK), range(0, n, BLOCK)):
-            labels = () if codes is None else (torch.from_numpy(codes[k : k + BLOCK]).to(device),)
-            parts.append(net(z.to(device), *labels).cpu())
-        return self.unit_.decode(torch.cat(parts).reshape(n, *self.event_shape_))
+        for start, size in blocks(n):
+            labels = () if classes is None else (filled(classes, start, size).to(device),)
+            parts.append(net(rng.normal(size, self.layout_.latent).to(device), *labels).cpu())
+        return self.unit_.decode(torch.cat(parts)[:n].reshape(n, *self.event_shape_))
 
     def _known(self) -> NDArray:
         """The classes, of a model that has some."""

@@ -22,13 +22,13 @@ from pushforward.data.units import Array, Unit, pooled
 from pushforward.divergences import Divergence, locate
 from pushforward.errors import DataError
 from pushforward.estimators import store
-from pushforward.estimators.learn import Seed, build, find, follow, seed_of, validated
+from pushforward.estimators.learn import Seed, build, find, follow, in_turn, seed_of, validated
 from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.nets import autoencoder
-from pushforward.randomness import Noise, derive, generator, stream
+from pushforward.randomness import Noise, blocks, derive, generator, stream
 from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
@@ -190,7 +190,7 @@ class LatentFlow(BaseEstimator):
 
         Args:
             n: Number of points. Beyond the number of particles, those chosen repeat if there was a source.
-            random_state: Seed of the draw; None for numpy's own.
+            random_state: Seed of the draw; None for numpy's own. With one seed, few points are the first of many.
 
         Returns:
             Points, (n, d), in data units.
@@ -199,11 +199,10 @@ class LatentFlow(BaseEstimator):
         check_scalar(n, "n", Integral, min_val=1)
         seed = seed_of(random_state)
         if self.has_source_:
-            rng = generator(seed, "sample", part="rows")
-            rows = rng.choice(len(self.particles_), n, replace=n > len(self.particles_))
-            return self.particles_[rows]
-        codes = stream(seed, "sample").normal(n, self.codes_.shape[1])
-        return self.unit_.decode(self.method_.decode(self._moved.transport(codes)))
+            return self.particles_[in_turn(len(self.particles_), n, generator(seed, "sample", part="rows"))]
+        rng, size = stream(seed, "sample"), self.codes_.shape[1]
+        moved = [self.method_.decode(self._moved.transport(rng.normal(rows, size))) for _, rows in blocks(n, size)]
+        return self.unit_.decode(torch.cat(moved)[:n])
 
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Minus the sliced W2 distance between the particles and X, in standard units: higher is better, 0 the best.

@@ -19,7 +19,7 @@ from pushforward.terms import TERMS, Term
 from pushforward.training.loop import checked
 from pushforward.types import Logs
 
-__all__ = ["Seed", "build", "find", "follow", "seed_of", "validated"]
+__all__ = ["Seed", "build", "find", "follow", "in_turn", "seed_of", "validated"]
 
 Seed = int | np.random.RandomState | None
 Built = TypeVar("Built")
@@ -29,6 +29,11 @@ LOOKS = 200  # times that the numbers are fetched from the device and shown in o
 def seed_of(random_state: Seed) -> int:
     """One whole number below 2^31 out of anything that scikit-learn takes for a random state, to name streams by."""
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def in_turn(count: int, n: int, rng: np.random.Generator) -> np.ndarray:
+    """n row numbers below count: all in random order, then all in another order; fewer are the first of more."""
+    return np.concatenate([rng.permutation(count) for _ in range(-(-n // count))])[:n]
 
 
 def validated(estimator: BaseEstimator, X: Any, *, reset: bool = False, images: bool = False) -> Array:

@@ -27,14 +27,14 @@ from pushforward.errors import UsageError
 from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like, codes
 from pushforward.estimators.fields import CriticShape, Field, Pace
-from pushforward.estimators.learn import Seed, build, find, follow, seed_of, validated
+from pushforward.estimators.learn import Seed, build, find, follow, in_turn, seed_of, validated
 from pushforward.flows.bounded import bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.parallel.placement import Placement
-from pushforward.randomness import Noise, generator, stream
+from pushforward.randomness import Noise, blocks, filled, generator, stream
 from pushforward.settings.groups import Bound, Constraint
 from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
@@ -329,7 +329,7 @@ class ParticleFlow(BaseEstimator):
 
         Args:
             n: Number of points. Beyond the number of particles, those chosen repeat if there was a source.
-            random_state: Seed of the draw; None for numpy's own.
+            random_state: Seed of the draw; None for numpy's own. With one seed, few points are the first of many.
             labels: Classes wanted (n,), after a fit with labels; drawn as often as the particles have them if None.
 
         Returns:
@@ -338,29 +338,34 @@ class ParticleFlow(BaseEstimator):
         check_is_fitted(self)
         check_scalar(n, "n", Integral, min_val=1)
         seed = seed_of(random_state)
-        draw = generator(seed, "sample", part="rows")
         wanted = None
         if labels is not None:
             if self.classes_ is None:
                 raise UsageError("labels given, but the flow was fitted without: leave them out")
             wanted = self.classes_[coded_like(labels, self.classes_, n, "labels").numpy()]
         elif self.labels_ is not None:
-            wanted = self.labels_[draw.choice(len(self.labels_), n)]
+            wanted = self.labels_[generator(seed, "sample", part="labels").choice(len(self.labels_), n)]
         if self.has_source_ or not self.field_.states:
-            return self.particles_[self._chosen(n, wanted, draw)]
+            return self.particles_[self._chosen(n, wanted, seed)]
         y = None if wanted is None or self.classes_ is None else coded_like(wanted, self.classes_, n, "labels")
-        return self._carried(stream(seed, "sample").normal(n, self.n_features_in_), y)
+        rng, size = stream(seed, "sample"), self.n_features_in_
+        parts = [
+            self._carried(rng.normal(rows, size), None if y is None else filled(y, start, rows))
+            for start, rows in blocks(n, size)
+        ]
+        return np.concatenate(parts)[:n]
 
-    def _chosen(self, n: int, wanted: np.ndarray | None, draw: np.random.Generator) -> np.ndarray:
-        """Rows of particles, of the classes wanted, none twice while there are enough."""
+    def _chosen(self, n: int, wanted: np.ndarray | None, seed: int) -> np.ndarray:
+        """Rows of particles, of the classes wanted, none twice while there are enough; each class has its own order."""
         if wanted is None or self.labels_ is None:
-            return draw.choice(len(self.particles_), n, replace=n > len(self.particles_))
+            return in_turn(len(self.particles_), n, generator(seed, "sample", part="rows"))
         rows = np.empty(n, np.int64)
         for label in np.unique(wanted):
             places, mine = np.flatnonzero(wanted == label), np.flatnonzero(self.labels_ == label)
             if not len(mine):
                 raise UsageError(f"no particle is of class {label!r}: give a source with some")
-            rows[places] = draw.choice(mine, len(places), replace=len(places) > len(mine))
+            draw = generator(seed, "sample", part=f"rows of {label}")
+            rows[places] = mine[in_turn(len(mine), len(places), draw)]
         return rows
 
     def score(self, X: ArrayLike, y: object = None) -> float:

@@ -44,7 +44,7 @@ class Uniform:
 
 @torch.no_grad()
 def generate(
-    generator: Learner, latent: Latent, n: int, rng: Randomness, labels: Labels | None = None, block: int = 1000
+    generator: Learner, latent: Latent, n: int, rng: Randomness, labels: Labels | None = None, block: int = 1024
 ) -> Samples:
     """n samples of the generator's average, in evaluation mode, block by block.
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from pushforward.errors import DataError
 from pushforward.metrics.networks import load_network
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
@@ -83,3 +85,18 @@ def test_a_script_writes_weights_that_are_found_again(tmp_path):
     space = load_network(tmp_path / "out.safetensors")
     assert space.id == f"lenet-{digest[:8]}"
     assert space(torch.rand(3, 1, 28, 28)).shape == (3, 128)
+
+
+def test_the_script_of_the_bundled_network_writes_weights_that_are_found_again(tmp_path, monkeypatch, classifying):
+    monkeypatch.setattr(sys, "argv", ["train_digits8.py", "--epochs", "0", "--out", str(tmp_path / "mine.safetensors")])
+    script = importlib.import_module("train_digits8")
+    monkeypatch.setattr(script, "train", lambda x, y, plan: classifying.fresh(script.Digits8, plan.seed).eval())
+    script.main()
+    space = load_network(tmp_path / "mine.safetensors")
+    assert space.id == f"digits8-{hashlib.sha256((tmp_path / 'mine.safetensors').read_bytes()).hexdigest()[:8]}"
+    save_file(load_file(tmp_path / "mine.safetensors"), tmp_path / "old.safetensors", {"recipe": "seed 0, epochs 40"})
+    x = torch.rand(3, 1, 8, 8)
+    assert torch.equal(load_network(tmp_path / "old.safetensors")(x), space(x))
+    save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors", {"recipe": "seed 0, epochs 40"})
+    with pytest.raises(DataError, match="no weight file of Digits8"):
+        load_network(tmp_path / "other.safetensors")

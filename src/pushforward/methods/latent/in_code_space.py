@@ -23,6 +23,7 @@ from pushforward.codecs.codec import Learns
 from pushforward.codecs.processing import steepness
 from pushforward.errors import UsageError
 from pushforward.parallel import sharing
+from pushforward.randomness import blocks, filled
 from pushforward.training.stages import Stage, Stages
 from pushforward.types import (
     Batch,
@@ -45,7 +46,7 @@ from pushforward.types import (
 
 __all__ = ["InCodeSpace"]
 
-BLOCK = 1000  # samples that go through the codec in one pass
+BLOCK = 1024  # samples that go through the codec in one pass
 LOOK = 64  # codes at which the decoder's slope is looked up
 PASSED_ON = (HasParticles, Records, Sourced, Transports)  # what it can do if the method can
 
@@ -170,7 +171,8 @@ class InCodeSpace:
 
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event): codes from the method, decoded."""
-        return self.decode(self.method.sample(n, rng, labels))
+        z = self.method.sample(n, rng, labels)
+        return torch.cat([self.decode(filled(z, start, size)) for start, size in blocks(n)])[:n]
 
     def transport(self, x: Samples, labels: Labels | None = None) -> Samples:
         """Carry new points along: encoded, moved by the method, decoded. What their codes lose is lost.
