@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,8 +15,8 @@ import tyro
 from tyro.conf import Positional, arg
 
 from pushforward import __version__, guests
-from pushforward.errors import DataError, TrainingError, UsageError, printable
-from pushforward.settings.asked import Evaluating, Merging, Sampling, Which
+from pushforward.errors import DataError, TrainingError, UsageError, on_any_terminal, printable
+from pushforward.settings.asked import Evaluating, Merging, Sampling, Threads, Which
 from pushforward.settings.running import Running
 
 if TYPE_CHECKING:
@@ -29,19 +30,25 @@ Told = Callable[[str], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 done, 1 a run failed, 2 wrong usage, 3 bad data, 130 Ctrl-C, 143 SIGTERM."""
+    """Run one command and exit: 0 done, 1 a run failed or a disk is full, 2 wrong usage, 3 bad data, 128 + signal."""
+    with on_any_terminal():
+        _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # else idle threads of torch spin, and starve a busy machine
     words = list(sys.argv[1:] if arguments is None else arguments)
     words = words[words[:1] == ["--"] :]  # what torchrun may leave in front
     try:
         code = _dispatch(words)
+        sys.stdout.flush()
     except (DataError, UsageError, TrainingError) as error:
         code = _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         code = 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _to_nobody()
         code = 141
     except Exception as error:  # also of a library that knows a damaged file or a full memory by an error of its own
         code = _unforeseen(error, words)
@@ -54,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
+def _to_nobody() -> None:
+    """What standard output still holds goes nowhere, or the interpreter would fail over it once more as it ends."""
+    with suppress(OSError, ValueError):  # it may be no file at all
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _unforeseen(error: Exception, words: Sequence[str]) -> int:
     """Say in one line what a guest raised, or which file could not be had; anything else is a mistake of ours."""
     if said := guests.blamed(error, guests.mentioned(words)):
@@ -61,6 +74,14 @@ def _unforeseen(error: Exception, words: Sequence[str]) -> int:
         print(f"error: {said}{notes}", file=sys.stderr)  # of every process, since it may have failed in one alone
         return TrainingError.exit_code
     if isinstance(error, OSError):
+        from pushforward import files
+
+        if files.is_full(error):
+            if error.filename is None:
+                _to_nobody()
+            return _complain(
+                f"{files.no_room(error)} or name another place, and give the command again", TrainingError.exit_code
+            )
         if error.filename is not None:
             where = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
             return _complain(f"{where}: {error.strerror}; name a place that can be read or written", 2)
@@ -96,7 +117,7 @@ def demo(
     run: Path | None = None,
     out: Path | None = None,
     seed: int = 0,
-    threads: int = 0,
+    threads: Threads = 0,
     json: bool = False,
 ) -> int:
     """Show what it is about: digits trains, measures and writes a page, in about a minute; the others draw a picture.
@@ -115,9 +136,11 @@ def demo(
             raise UsageError(f"--run {run}: goes with demo digits; demo {what} draws a picture, --out FILE.png")
         from pushforward import demos
         from pushforward.data import outputs
+        from pushforward.parallel import threads as computing
 
         picture = out or Path(f"{what}.png")
         outputs.claim("--out", picture, outputs.PICTURE)
+        computing.use(threads)
         numbers = demos.paradox(picture, seed) if what == "likelihood" else demos.covering(picture)
         width = max(map(len, numbers))
         lines = "\n".join(f"{name:{width}} {value:.4g}" for name, value in numbers.items())
@@ -162,6 +185,7 @@ def sample(
     labels: str | None = None,
     checkpoint: Which = "last",
     device: str = "cpu",
+    threads: Threads = 0,
     sampling: Sampling = (),
     trust: tuple[str, ...] = (),
     json: bool = False,
@@ -176,13 +200,16 @@ def sample(
         labels: Classes wanted from a conditional run, by name, for example 3 or cat,dog.
         checkpoint: Which checkpoint.
         device: auto, cpu, cuda, cuda:1, mps.
+        threads: Threads; 0 for those of the run, as far as there are cores.
         sampling: A setting of the run's own sampling, where it has some, by its name; several may be given.
         trust: What from outside may be imported, package.module:NAME or package.module: a recipe or a divergence.
         json: Print one JSON object.
     """
 
     from pushforward.commands import sampling as drawing
+    from pushforward.parallel import threads as computing
 
+    computing.as_run(run, threads)
     done = drawing.sample(run, n, seed, out, which=checkpoint, labels=labels, trust=trust, sampling=sampling,
                           device=device)  # fmt: skip
     notes = "".join(f"note: {note}\n" for note in done["notes"])
@@ -199,6 +226,7 @@ def transport(
     labels: str | None = None,
     checkpoint: Which = "last",
     device: str = "cpu",
+    threads: Threads = 0,
     trust: tuple[str, ...] = (),
     json: bool = False,
 ) -> int:
@@ -211,11 +239,14 @@ def transport(
         labels: Classes of the points: one for all, a column or array of the same file, or PATH[:key] of another.
         checkpoint: Which checkpoint.
         device: auto, cpu, cuda, cuda:1, mps.
+        threads: Threads; 0 for those of the run, as far as there are cores.
         trust: What from outside may be imported, package.module:NAME or package.module: a recipe or a divergence.
         json: Print one JSON object.
     """
     from pushforward.commands import transport as carrying
+    from pushforward.parallel import threads as computing
 
+    computing.as_run(run, threads)
     done = carrying.transport(run, points, out, labels=labels, which=checkpoint, trust=trust, device=device)
     _answer(done, json, carrying.words(done))
     return 0
@@ -238,7 +269,9 @@ def _evaluate(asked: Evaluating, json: bool, line: str) -> int:
         return _list_parts(json)
     asked.check()
     from pushforward.commands import console, measuring
+    from pushforward.parallel import threads as computing
 
+    computing.as_run(asked.run, asked.threads)
     measure = measuring.evaluate_run if asked.run is not None else measuring.evaluate_samples
     done = measure(asked, line)
     if not done.speaks:
@@ -275,7 +308,9 @@ def merge(*, asked: Annotated[Merging, arg(name="")], json: bool = False) -> Tol
 
 def _merge(asked: Merging, json: bool, line: str) -> int:
     from pushforward.commands import console, merging
+    from pushforward.parallel import threads as computing
 
+    computing.use(asked.threads)
     done = merging.merge_file(asked, line)
     if json:
         _answer(done.summary(), True)

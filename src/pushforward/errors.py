@@ -1,8 +1,14 @@
 """Failures a user can act on; each carries the exit code of the command line."""
 
+import codecs
+import io
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
-__all__ = ["DataError", "TrainingError", "UsageError", "printable"]
+__all__ = ["DataError", "TrainingError", "UsageError", "on_any_terminal", "printable"]
 
 
 class TrainingError(RuntimeError):
@@ -31,3 +37,41 @@ def printable(words: str) -> str:
     if len(words) > LONGEST:
         words = f"{words[: LONGEST // 2]} ... {words[-LONGEST // 2 :]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+
+
+@contextmanager
+def on_any_terminal() -> Iterator[None]:
+    """Within, what the encoding of standard output or error has no sign for is printed by a plain one, or its number.
+
+    Words, tables and names hold signs that cp1252, latin-1 or ASCII lack; what speaks of them must not fail over that.
+    """
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, io.TextIOWrapper)]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="plainly")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            if not stream.closed:
+                stream.reconfigure(errors=errors)
+
+
+PLAIN = {"\u2022": "*", "\u2016": "||", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-",
+         "\u2014": "-", "\u2212": "-", "\u00b7": ".", "\u00d7": "x", "\u00b1": "+-", "\u2248": "~", "\u2192": "->",
+         "\u2190": "<-", "\u2264": "<=", "\u2265": ">=", "\u2501": "-", "\u2578": "-", "\u257a": "-"}  # fmt: skip
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """Plain signs for those that cannot be written, or their numbers, as \\u2207."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+
+    def plain(sign: str) -> str:
+        found = PLAIN.get(sign) or unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
+        return found or sign.encode("ascii", "backslashreplace").decode()
+
+    return "".join(map(plain, error.object[error.start : error.end])), error.end
+
+
+codecs.register_error("plainly", _plainly)

@@ -28,6 +28,8 @@ from pushforward.errors import DataError
 __all__ = [
     "append",
     "complete",
+    "is_full",
+    "no_room",
     "present",
     "read_object",
     "same",
@@ -41,6 +43,7 @@ __all__ = [
 LARGEST = 2**28  # bytes of JSON that are read at once; a description of a run has thousands
 LONGEST = 150  # bytes of a name that its temporary one keeps, as a name may have 255
 HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, what a user may have of it, or the largest file
 SESSION = secrets.token_hex(4)  # tells this process from an earlier one of the same number
 
 
@@ -100,18 +103,20 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """
     complete(folder)
     fresh, old = _beside(folder, "new"), _beside(folder, "old")
-    for leftover in (fresh, old):
-        if leftover.is_symlink():
-            leftover.unlink()  # never what it leads to
-        shutil.rmtree(leftover, ignore_errors=True)
-    fresh.mkdir(parents=True)  # fails where anything is left, so what is filled is ours
     try:
+        for leftover in (fresh, old):
+            if leftover.is_symlink():
+                leftover.unlink()  # never what it leads to
+            shutil.rmtree(leftover, ignore_errors=True)
+        fresh.mkdir(parents=True)  # fails where anything is left, so what is filled is ours
         yield fresh
         _sync(fresh)
         if folder.exists():
             folder.rename(old)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(fresh, ignore_errors=True)
+        if isinstance(error, OSError) and fresh in (path := Path(error.filename or ""), *path.parents):
+            raise _naming(error, folder / path.relative_to(fresh)) from error
         raise
     fresh.rename(folder)
     _sync(folder.parent)
@@ -160,6 +165,18 @@ def append(path: Path, line: str) -> None:
             file.write(f"{line}\n")
     except OSError as error:
         raise _naming(error, path) from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether something could not be written because there was no room for it."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def no_room(error: BaseException) -> str:
+    """What could not be written for want of room, and the beginning of what helps; who says it goes on."""
+    assert isinstance(error, OSError)
+    where = "the output" if error.filename is None else os.fsdecode(error.filename)
+    return f"{where}: {os.strerror(error.errno or errno.ENOSPC)}; make room there"
 
 
 def read_object(path: Path, what: str = "JSON object") -> dict[str, Any]:
@@ -256,7 +273,9 @@ def _beside(path: Path, what: str) -> Path:
 
 def _naming(error: OSError, path: str | os.PathLike[str]) -> OSError:
     """The same error, said of the path that was asked for."""
-    return OSError(error.errno, error.strerror or str(error), os.fspath(path))
+    known = error.errno is not None and (is_full(error) or not error.strerror)  # a library may say more, and less well
+    words = os.strerror(error.errno) if known and error.errno is not None else error.strerror or str(error)
+    return OSError(error.errno, words, os.fspath(path))
 
 
 def _sync(path: Path) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import threading
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from pushforward import files, guests, recipes
 from pushforward.commands.console import say
@@ -21,7 +20,7 @@ from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
 from pushforward.errors import TrainingError, UsageError
 from pushforward.metrics.core.result import Report
-from pushforward.parallel import sharing
+from pushforward.parallel import sharing, threads
 from pushforward.parallel.placement import Placement
 from pushforward.pictures import write_samples
 from pushforward.progress import Bar
@@ -30,6 +29,7 @@ from pushforward.report import write_report
 from pushforward.settings.options import checked, options_of
 from pushforward.settings.running import Running
 from pushforward.terms import Term
+from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import facts
 from pushforward.training.folder.opening import FORMAT, taken
@@ -44,7 +44,7 @@ class Outcome:
     """How a training command ended.
 
     Attributes:
-        code: Exit code: 0, or 130 and 143 after Ctrl-C and SIGTERM.
+        code: Exit code: 0, or 128 and the number of the signal after Ctrl-C (130), SIGTERM (143) or SIGHUP (129).
         run: The run.
         measures: Its metrics; None where nothing was measured.
         page: Its report.
@@ -112,13 +112,15 @@ def _train(
     """The same in a folder that is this run's own."""
     if stored is not None:
         _same(stored, recipe, arguments)
+    threads.use(running.threads or 1)  # what is fitted while a run is wired must not depend on the machine either
     experiment = recipes.locate(recipe, running.trust)(**arguments)
-    cores = max(1, _cores() // placement.world)
-    torch.set_num_threads(running.threads or min(experiment.threads or cores, cores))
+    known = None if stored is None or not isinstance(stored.get("threads"), int) else stored["threads"]
+    count, note = threads.of_run(running.threads, experiment.threads, placement.world, known)
+    threads.use(count)
     description = stored or _describe(recipe, arguments, experiment, placement, command)
-    description |= {"options": running.stored()}
-    for note in experiment.data.notes:
-        _tell(placement, f"note: {note}")
+    description |= {"options": running.stored(), "threads": count}
+    for words in (*experiment.data.notes, *([note] if note else [])):
+        _tell(placement, f"note: {words}")
     run = Run(folder, description, experiment, placement, every_samples=running.sample_every,
               every_save=running.save_every, show=write_samples)  # fmt: skip
     if stored is not None:
@@ -128,12 +130,10 @@ def _train(
     with _stop_between_steps(placement) as stop:
         try:
             _watch(run, stop, running.minutes)
-        except TrainingError as error:
-            run.fail(str(error))
-            raise TrainingError(f"{error}; the last good checkpoint is {folder / 'checkpoints' / 'last'}") from error
         except Exception as error:
-            _blame(run, error, guests.of_run(description, running.trust))
-            raise
+            if (said := _failed(run, error, guests.of_run(description, running.trust))) is None:
+                raise
+            raise said from error
     done = run.finished
     reunite(experiment.method)
     outcome = Outcome(0 if done or not stop.signal else 128 + stop.signal, run)
@@ -148,19 +148,39 @@ def _train(
             "end with the last step were cut short: continue with --resume, or plan with fewer --steps",
         )
     if placement.writes and not outcome.code:
-        outcome.measures = measure_run(folder, "last", experiment, run.step)
-        outcome.page = write_report([folder])
+        try:
+            outcome.measures = measure_run(folder, "last", experiment, run.step)
+            outcome.page = write_report([folder])
+        except OSError as error:
+            if not files.is_full(error):
+                raise
+            raise TrainingError(
+                f"{files.no_room(error)} and continue with --resume; only its evaluation and page are missing"
+            ) from error
     sharing.leave()
     return outcome
 
 
-def _blame(run: Run, error: Exception, names: list[str]) -> None:
-    """Where a guest raised an error, say so in its run, and keep the whole traceback there."""
-    if (said := guests.blamed(error, names)) and run.placement.writes:
-        path = run.folder / "traceback.txt"
-        files.write(path, "".join(traceback.format_exception(error)))
-        error.add_note(f"the traceback is in {path}, the last good checkpoint in {run.folder / 'checkpoints' / 'last'}")
-        run.fail(said)
+def _failed(run: Run, error: Exception, names: list[str]) -> TrainingError | None:
+    """Say in run.json why a run failed, where that can be written; the error to raise instead, if there is a better.
+
+    Of what a guest raised the whole traceback is kept in the folder.
+    """
+    place = run.folder / "checkpoints" / "last"
+    last = f"the last good checkpoint is {place}" if checkpoint.exists(place) else "there is no checkpoint yet"
+    better = why = None
+    if isinstance(error, TrainingError):
+        better, why = TrainingError(f"{error}; {last}"), str(error)
+    elif files.is_full(error):
+        better = TrainingError(f"step {run.step}: {files.no_room(error)} and continue with --resume; {last}")
+        why = str(better)
+    with suppress(OSError):
+        if run.placement.writes and why is None and (why := guests.blamed(error, names)):
+            path = run.folder / "traceback.txt"
+            files.write(path, "".join(traceback.format_exception(error)))
+            error.add_note(f"the traceback is in {path}; {last}")
+        run.fail(why or f"{type(error).__name__}: {' '.join(str(error).split())}")
+    return better
 
 
 def _greeting(run: Run) -> str:
@@ -171,11 +191,6 @@ def _greeting(run: Run) -> str:
     if run.step and run.finished:
         return f"{run.folder} had finished all {run.experiment.steps} steps; nothing is left to train"
     return f"continuing {run.folder} at {place}"
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _describe(
@@ -208,7 +223,6 @@ def _describe(
         },
         "device": str(placement.device),
         "precision": placement.precision,
-        "threads": torch.get_num_threads(),
         "world": placement.world,
         "versions": versions(),
         "command": command,
@@ -231,8 +245,15 @@ def _same(stored: dict[str, Any], recipe: str, arguments: dict[str, Any]) -> Non
 
 @contextmanager
 def _stop_between_steps(placement: Placement) -> Iterator[Stop]:
-    """Turn the first Ctrl-C or SIGTERM into a wish to stop; the second stops at once."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into a wish to stop; the second stops at once.
+
+    Only the main thread may listen to signals; a run in another one goes on to its end. Who started the command under
+    `nohup` wants no end with the terminal.
+    """
     stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
 
     def wish(number: int, frame: Any) -> None:
         if stop.signal:
@@ -240,7 +261,9 @@ def _stop_between_steps(placement: Placement) -> Iterator[Stop]:
         stop.signal = number
         _tell(placement, "stopping after this step; once more to stop at once")
 
-    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, wish) for number in heard}
     try:
         yield stop
     finally:
@@ -272,5 +295,15 @@ def _short(progress: Progress, terms: Mapping[str, Term]) -> str:
 
 
 def _tell(placement: Placement, message: str) -> None:
-    if placement.writes:
+    """Say something on the terminal, from one process; where the terminal is gone, as after SIGHUP, to nobody."""
+    if not placement.writes:
+        return
+    try:
         say.print(message, soft_wrap=True)
+    except OSError:
+        nobody = os.open(os.devnull, os.O_WRONLY)
+        for number in (1, 2):
+            try:
+                os.write(number, b"")
+            except OSError:
+                os.dup2(nobody, number)

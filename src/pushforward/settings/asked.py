@@ -12,10 +12,12 @@ from tyro.conf import Positional, arg
 from pushforward.errors import UsageError
 from pushforward.settings.options import Between, Count, Length, Seed, Steps, examined
 
-__all__ = ["Evaluating", "Merging", "Sampling", "Settings", "Which"]
+__all__ = ["Evaluating", "Merging", "Sampling", "Settings", "Threads", "Which"]
 
 Which = Literal["last", "best"]
 Sampling = Annotated[tuple[str, ...], arg(name="sampling.FIELD", metavar="VALUE")]
+
+Threads = Annotated[int, Between(0, 4096)]
 
 UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "K": 2**10, "M": 2**20, "G": 2**30}
 
@@ -74,6 +76,7 @@ class Evaluating:
         page: Write a page with pictures here.
         checkpoint: Which checkpoint of the run.
         device: auto, cpu, cuda, cuda:1, mps; where the generator runs.
+        threads: Threads; 0 for those of the run, or what the machine has.
         n: Samples drawn from the run; as many as there are held-out rows, at most 10000, if not given.
         sampling: A setting of the run's own sampling, where it has some, by its name; several may be given.
         trust: What from outside may be run: TorchScript FILE, package.module:NAME or package.module of a recipe, a
@@ -92,6 +95,7 @@ class Evaluating:
     checkpoint: Which = "last"
     device: str = "cpu"
     n: Annotated[int | None, Between(2, 10**9), arg(aliases=["-n"])] = None
+    threads: Threads = 0
     sampling: Sampling = ()
     trust: tuple[str, ...] = ()
     settings: Annotated[Settings, arg(name="")] = Settings()
@@ -137,6 +141,7 @@ class Merging:
         steps: Most moves before cells settle.
         scarce: Whether classes of less than 10 cells are an error, or follow their neighbours.
         n_boot: Refits for the uncertainty of each cell's place.
+        threads: Threads; 0 for what the machine has.
         seed: Seed of everything.
         page: Write a page with pictures here.
     """
@@ -155,6 +160,7 @@ class Merging:
     steps: Steps = 200
     scarce: Literal["error", "carry"] = "error"
     n_boot: Count = 0
+    threads: Threads = 0
     seed: Seed = 0
     page: Path | None = None
 

@@ -20,7 +20,7 @@ class Running:
         resume: Continue the run in that folder; its options need not be repeated.
         device: auto, cpu, cuda, cuda:1, mps.
         precision: fp32, or bf16 for forward passes under autocast.
-        threads: Threads; 0 for what suits the recipe.
+        threads: Threads, which a run keeps when it is continued; 0 for what suits the recipe.
         minutes: Stop after so many minutes of this sitting, with a checkpoint.
         save_every: Steps between checkpoints; 0 for a twentieth of the run.
         sample_every: Steps between looks at samples; 0 for a twentieth of the run.
