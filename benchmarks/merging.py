@@ -3,7 +3,7 @@
     python -m benchmarks.merging --data FOLDER [--only pbmc|cytof|warp] [--seeds 2] [--json]
 
 FOLDER holds pbmc_3batch.npz and cytof_person1.npz. Harmony is shown where harmonypy is installed
-(pip install 'pushforward[peers]'); ComBat is written out here. Methods that see labels are marked, and must not be
+(pip install harmonypy); ComBat is written out here. Methods that see labels are marked, and must not be
 ranked against those that do not.
 """
 

@@ -64,7 +64,7 @@ def test_bad_data_ends_before_training_with_its_code_and_one_line(case, tmp_path
 MERGE = ["merge", "nowhere.csv", "--batch", "b", "--target", "a", "--out", "x.csv"]
 
 WRONG_USE = [
-    (["train", "toy_vgro"], 2, "toy_vgrow"),
+    (["train", "toy_vgro"], 2, "did you mean toy_vgrow"),
     (["train", "toy_vgrow", "--stepz", "3"], 2, "--steps"),
     (["train", "toy_vgrow", "--steps", "many"], 2, "steps"),
     (["train", "toy_vgrow", "--steps", "0"], 2, "--steps 0"),
@@ -90,14 +90,14 @@ WRONG_USE = [
     ([*MERGE, "--n-boot", "1"], 2, "--n-boot 1.*2 refits"),
     ([*MERGE, "--lipschitz", "0"], 2, "--lipschitz 0"),
     (["sample", "nowhere", "--out", "x.npz"], 3, "no such run"),
-    (["sample", "nowhere", "--out", "x.csv"], 2, "npz"),
+    (["sample", "nowhere", "--out", "x.doc"], 2, "npz"),
     (["sample", "nowhere", "--out", "x.npz", "-n", "0"], 2, "--n 0: give a number between 1 and"),
     (["sample", "nowhere", "--out", "x.npz", "--seed", "-1"], 2, "--seed -1: give a number between 0 and"),
     (["train", "toy_vgrow", "--run", ""], 2, "--run '': name the folder"),
     (["train", "toy_vgrow", "--run="], 2, "--run '': name the folder"),
     (["demo", "--run", ""], 2, "--run '': name the folder"),
     (["report", "nowhere"], 3, "run.json"),
-    (["conquer"], 2, "conquer"),
+    (["conquer"], 2, "conquer: no such command; there are demo"),
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from pushforward import __version__, guests
-from pushforward.errors import DataError, TrainingError, UsageError, on_any_terminal, printable
+from pushforward.errors import DataError, TrainingError, UsageError, meant, on_any_terminal, printable
 from pushforward.settings.asked import Evaluating, Merging, Sampling, Threads, Which
 from pushforward.settings.running import Running
 
@@ -393,17 +393,25 @@ def _dispatch(words: list[str]) -> int:
     for option, what in (("--run", "the folder of a run"), ("--out", "what to write"), ("--page", "a file, .html")):
         if (option, "") in pairwise(guests.apart(words)):
             raise UsageError(f"{option} '': name {what}")
+    if words[:1] == ["--completion"]:
+        from pushforward import options
+
+        options.completion(words[1] if words[1:] else "", COMMANDS)
+        return 0
+    first = (words or ["--help"])[0]
+    if first not in COMMANDS and not first.startswith("-"):
+        raise UsageError(f"{first}: no such command; {meant(first, COMMANDS)}there are {', '.join(COMMANDS)}")
     if words[:1] == ["train"]:
         from pushforward import options  # reads the options of all recipes, which --help must not wait for
 
         about = "Train a recipe in a folder, evaluate it and write its report.\n" + EXAMPLES
         return _run(options.read(words[1:], about))
-    if words[:1] in (["sample"], ["evaluate"]):
+    read = words
+    if first in COMMANDS:
         from pushforward import options
 
-        read = options.with_settings(words)
-    else:
-        read = words
+        read = options.with_settings(words) if first in ("sample", "evaluate") else words
+        options.refuse_unknown(guests.apart(words[1:]), options.flags_of(COMMANDS[first]), f"pushforward {first}")
     code = tyro.extras.subcommand_cli_from_dict(
         COMMANDS,
         prog="pushforward",

@@ -1,14 +1,15 @@
 """Failures a user can act on; each carries the exit code of the command line."""
 
 import codecs
+import difflib
 import io
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
-__all__ = ["DataError", "TrainingError", "UsageError", "on_any_terminal", "printable"]
+__all__ = ["DataError", "TrainingError", "UsageError", "meant", "nearest", "on_any_terminal", "printable"]
 
 
 class TrainingError(RuntimeError):
@@ -75,3 +76,17 @@ def _plainly(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("plainly", _plainly)
+
+
+def nearest(word: str, known: Iterable[str]) -> list[str]:
+    """Names like a word, whatever the case, "-" and "_": the one most like it, and a second that is about as like."""
+    plain = {name.lower().replace("-", "_"): name for name in known}
+    word = word.lower().replace("-", "_")
+    most, alike = (difflib.get_close_matches(word, plain, n, cutoff) for n, cutoff in ((1, 0.6), (2, 0.75)))
+    return [plain[name] for name in dict.fromkeys((*most, *alike))]
+
+
+def meant(word: str, known: Iterable[str], written: Callable[[str], str] = str) -> str:
+    """ "did you mean x? " for the name most like a word, as it should be written; nothing where none is like it."""
+    names = nearest(word, known)
+    return f"did you mean {' or '.join(map(written, names))}? " if names else ""

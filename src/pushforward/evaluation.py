@@ -8,7 +8,6 @@ print(report.verdict, report["mmd"].p)
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from pushforward import guests
 from pushforward.data import outputs
 from pushforward.data.compare.pairs import Pair, as_pair, read_pair
 from pushforward.densities.rows import RowDensities
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError, UsageError, meant
 from pushforward.metrics.core.features import RAW, Features, fingerprint, of_module
 from pushforward.metrics.core.result import Report
 from pushforward.metrics.evaluate import Metric, Watch, own_part
@@ -66,6 +65,8 @@ def evaluate(
     permutations: int = 999,
     max_n: int = 2000,
     memory: int = 2**26,
+    side: int | None = None,
+    rounded: bool | None = None,
     page: Path | str | None = None,
     trust: Sequence[str] = (),
     watch: Watch | None = None,
@@ -88,6 +89,9 @@ def evaluate(
         permutations: Relabellings behind a p-value.
         max_n: Rows used where the cost is quadratic.
         memory: Bytes that the temporaries of one block may take.
+        side: Side of images to compare at, in pixels; the shortest of the real ones where omitted.
+        rounded: Whether fake is rounded to the grid of real where real is discrete: files, arrays and frames are unless
+            this is False, tensors only where it is True.
         page: Where to write a page with pictures; none where omitted.
         trust: TorchScript files or package.module:NAME that may be run.
         watch: Is told how it goes.
@@ -99,14 +103,7 @@ def evaluate(
     """
     if page is not None:
         outputs.claim("page", Path(page), outputs.PAGE, (fake, real, train, features))
-    files = [isinstance(x, str | Path) for x in (fake, real, train) if x is not None]
-    if any(files) and not all(files):
-        raise UsageError("fake, real and train mix paths and arrays: give all as paths, or all as arrays")
-    if all(files):
-        pair = read_pair(str(fake), str(real), None if train is None else str(train), seed=seed)
-    else:
-        pair = as_pair(fake, real, train)
-    title = f"{fake} against {real}" if all(files) else "samples against data"
+    pair, title = _read(fake, real, train, seed, side, rounded)
     if features is None or isinstance(features, str):
         chosen = space(features or "auto", pair, trust=trust)
     else:
@@ -119,6 +116,18 @@ def evaluate(
     if page is not None:
         write_evaluation(report, Shown(pair.fake, pair.real, pair.train, pair.names, title), Path(page))
     return report
+
+
+def _read(fake: Any, real: Any, train: Any, seed: int, side: int | None, rounded: bool | None) -> tuple[Pair, str]:
+    """Sets of samples in one form, and what is compared in words; see `evaluate`."""
+    files = [isinstance(x, str | Path) for x in (fake, real, train) if x is not None]
+    if any(files) and not all(files):
+        raise UsageError("fake, real and train mix paths and arrays: give all as paths, or all as arrays")
+    if not all(files):
+        return as_pair(fake, real, train, side=side, rounded=rounded), "samples against data"
+    third = None if train is None else str(train)
+    pair = read_pair(str(fake), str(real), third, seed=seed, side=side, rounded=rounded is not False)
+    return pair, f"{fake} against {real}"
 
 
 def _own_space(features: Features | nn.Module | Callable[[Tensor], Tensor]) -> Features:
@@ -252,8 +261,7 @@ def parts(names: str, pair: Pair, features: Features, trust: Sequence[str] = ())
             continue
         name = aliases.get(word.lower(), word.lower())
         if name not in PARTS and name not in groups:
-            close = difflib.get_close_matches(name, [*PARTS, *groups], n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
+            hint = meant(name, [*aliases, *groups])
             raise UsageError(
                 f"metrics {name!r}: {hint}there are {', '.join(PARTS)}; default, tests, all; and package.module:NAME"
             )
@@ -331,8 +339,7 @@ def space(name: str, pair: Pair, *, trust: Sequence[str] = ()) -> Chosen:
     file = tail if head == "inception" and tail else name
     known = (".safetensors", ".pth", ".pt", ".ts", ".torchscript")
     if ":" not in file and not file.endswith(known) and not Path(file).exists():
-        close = difflib.get_close_matches(name, SPACES, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
+        hint = meant(name, SPACES)
         raise UsageError(f"features {name!r}: {hint}use {', '.join(SPACES)}, inception:FILE, or a network's FILE")
     return Chosen(load_network(file, event=event, trust=guests.trusted(file, trust)))
 

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Union, get_type_hints
 
 import tyro
 
 from pushforward import files, guests
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError, UsageError, meant
 from pushforward.recipes import RECIPES, Recipe, locate
 from pushforward.recipes.parts.checks import arguments_of
-from pushforward.settings.options import DATA, Option, documented, flag, options_of, signature_of
+from pushforward.settings.options import DATA, Option, documented, flag, options_of, signature_of, unknown
 from pushforward.settings.running import Running
 
-__all__ = ["Training", "defaults", "read", "with_settings"]
+__all__ = [
+    "SHELLS",
+    "Training",
+    "completion",
+    "defaults",
+    "flags_of",
+    "read",
+    "refuse_unknown",
+    "with_settings",
+]
+
+HELP = ("--help", "-h")
+SHELLS = ("bash", "zsh", "fish")
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,15 @@ def read(words: Sequence[str], description: str) -> Training:
     trust, guest = guests.words_after("--trust", words), words[:1] if ":" in "".join(words[:1]) else []
     stored = _stored(words, trust)
     found = RECIPES | {name: locate(name, trust) for name in guest}
-    commands = {name: _reader(name, recipe, stored, words) for name, recipe in found.items()}
+    first = (words or ["--help"])[0]
+    if first in found:
+        known = {**_known(first, found[first]), **options_of(Running)}
+        refuse_unknown(words[1:], known, f"pushforward train {first}")
+    elif not first.startswith("-"):
+        locate(first)  # says what there is
+    elif first not in HELP:
+        raise UsageError(f"train {first}: name the recipe first, as in pushforward train toy_vgrow {first} ...")
+    commands = {name: _reader(name, recipe, stored, words) for name, recipe in found.items() if first in (name, *HELP)}
     return tyro.extras.subcommand_cli_from_dict(
         commands,
         prog="pushforward train",
@@ -64,6 +84,71 @@ def read(words: Sequence[str], description: str) -> Training:
         config=(tyro.conf.FlagCreatePairsOff,),
         description=description,
     )
+
+
+def refuse_unknown(words: Sequence[str], known: Iterable[str], owner: str) -> None:
+    """Refuse an option that there is not, before anything is parsed.
+
+    Args:
+        words: Words of the command line after the command.
+        known: Names of its options, as functions spell them.
+        owner: The command as one types it.
+
+    Raises:
+        UsageError: If a word is an option of another name; the nearest is named.
+    """
+    there = {name.replace("-", "_") for name in known} | {"help"}
+    for word in words:
+        name = word.partition("=")[0].removeprefix("--").replace("-", "_")
+        if word.startswith("--") and name and name not in there and not name.startswith(("sampling.", "tyro_")):
+            said = unknown(name, there, owner)
+            raise UsageError(f"{said}{' ' if said.endswith('?') else '; '}all of them: {owner} --help")
+
+
+def flags_of(command: Callable[..., Any]) -> set[str]:
+    """Names of a command's options; of a parameter that is a group, those of its fields."""
+    found = set[str]()
+    hints = get_type_hints(command)
+    for name, parameter in inspect.signature(command).parameters.items():
+        if is_dataclass(hints.get(name)):
+            found |= options_of(hints[name]).keys()
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            found.add(name)
+    return found
+
+
+def completion(shell: str, commands: Mapping[str, Callable[..., Any]]) -> None:
+    """Print a script by which a shell completes commands, recipes and all of their options.
+
+    Args:
+        shell: bash, zsh or fish.
+        commands: Every command; those of `train` are the recipes.
+
+    Raises:
+        UsageError: If the shell is another.
+    """
+    if shell not in SHELLS:
+        raise UsageError(f"--completion {shell}: {meant(shell, SHELLS)}use one of {', '.join(SHELLS)}")
+
+    def train(**_: Any) -> None: ...
+
+    recipes = _either({name: _reader(name, recipe, {}, []) for name, recipe in RECIPES.items()})
+    kind = inspect.Parameter.KEYWORD_ONLY
+    train.__annotations__ = {"recipe": recipes}
+    train.__signature__ = inspect.Signature([inspect.Parameter("recipe", kind, annotation=recipes)])  # pyright: ignore[reportFunctionMemberAccess]
+    tyro.cli(
+        _either({**commands, "train": train}),
+        prog="pushforward",
+        args=["--tyro-print-completion", shell],
+        use_underscores=False,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+def _either(commands: Mapping[str, Callable[..., Any]]) -> Any:
+    """Commands as a type of which the parser reads one."""
+    made = (Annotated[Any, tyro.conf.subcommand(name=name, constructor=make)] for name, make in commands.items())
+    return Annotated[Union[tuple(made)], tyro.conf.arg(name="")]  # noqa: UP007
 
 
 def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str]) -> Callable[..., Training]:

@@ -33,9 +33,9 @@ def doctor() -> dict[str, Any]:
         if torch.backends.mkldnn.is_available()
         else False,
         "compile=True": "ready" if which(os.environ.get("CXX", "g++")) else "needs a C++ compiler: install g++",
-        "parquet": "ready" if find_spec("pyarrow") else "pip install 'pushforward[tables]'",
-        "h5ad": "ready" if find_spec("h5py") else "pip install 'pushforward[omics]'",
-        "exact transport of unequal sizes": "ready" if find_spec("ot") else "pip install 'pushforward[ot]'",
+        "parquet": "ready" if find_spec("pyarrow") else "pip install pyarrow",
+        "h5ad": "ready" if find_spec("h5py") and find_spec("anndata") else "pip install h5py anndata",
+        "exact transport of unequal sizes": "ready" if find_spec("ot") else "pip install POT",
     }
 
 

@@ -107,7 +107,7 @@ def evaluate_samples(asked: Evaluating, command: str = "") -> Evaluated:
         outputs.claim("--page", asked.page, outputs.PAGE, (asked.fake, asked.real, asked.train, asked.features))
     settings, gates = asked.settings, [parse_gate(gate) for gate in asked.fail_if]
     placement = Placement.find("cpu")
-    pair = read_pair(asked.fake, asked.real, asked.train, seed=settings.seed)
+    pair = read_pair(asked.fake, asked.real, asked.train, seed=settings.seed, side=asked.side)
     chosen, title = space(asked.features, pair, trust=asked.trust), f"{asked.fake} against {asked.real}"
     wanted = parts(asked.metrics, pair, chosen.features, asked.trust)
     _expected(gates, wanted, settings.permutations)

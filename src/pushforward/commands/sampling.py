@@ -131,7 +131,10 @@ def labels_for(experiment: Experiment, n: int, rng: Randomness, wanted: str | No
         raise UsageError(f"-n {n}: this run keeps {most} particles and no way to make more; ask for at most {most}")
     if not experiment.conditional or known is None:
         if wanted is not None:
-            raise UsageError(f"--labels {wanted}: this run is not conditional; train it with --conditional")
+            raise UsageError(
+                f"--labels {wanted}: this run knows no classes; leave the option out, or train with "
+                "--conditional where the recipe has it"
+            )
         return None
     method = experiment.method
     if wanted is None and most is not None and able(method, HasParticles) and method.labels is not None:

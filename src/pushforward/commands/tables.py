@@ -58,7 +58,7 @@ def write(path: Path, table: dict[str, np.ndarray]) -> None:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise UsageError(f"--out {path}: writing Parquet needs pyarrow: pip install 'pushforward[tables]'") from error
+        raise UsageError(f"--out {path}: writing Parquet needs pyarrow: pip install pyarrow") from error
     content = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table({name: column.tolist() for name, column in table.items()}), content)
     files.write(path, content.getvalue())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ import numpy as np
 from pushforward.data.dataset import Dataset
 from pushforward.data.formats.contents import Cells, Contents, Table
 from pushforward.data.formats.table import wanted
-from pushforward.errors import DataError
+from pushforward.errors import DataError, meant
 
 __all__ = ["matched"]
 
@@ -80,8 +79,7 @@ def _by_name(place: str, given: tuple[str, ...], names: tuple[str, ...]) -> str:
     """What matching by name does, in words; nothing where the columns are the same."""
     missing = [name for name in names if name not in given]
     if missing:
-        close = difflib.get_close_matches(missing[0], given, n=1, cutoff=0.6)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        hint = meant(missing[0], given, repr)
         raise DataError(
             f"{place}: no column named {_listed(missing)}, which the run has: {hint}the columns are {_listed(given)}; "
             f"name them like the run's, or choose {len(names)} of them in the run's order, PATH:a,b"

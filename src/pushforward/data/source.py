@@ -1,6 +1,5 @@
 """One grammar for data, digits | toy:NAME | PATH[:key], and the checks that come before any training."""
 
-import difflib
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from pushforward.data.raw import Raw, enough
 from pushforward.data.rows import as_labels, limited, rows
 from pushforward.data.toys import plane as toy
 from pushforward.data.toys.digits import digits
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError, UsageError, meant
 
 __all__ = ["load", "made", "parse", "read_array", "read_like"]
 
@@ -142,8 +141,7 @@ def parse(spec: str) -> tuple[Path, str | None]:
     path, key = divided(spec)
     if not exists(str(path)):
         words = {"digits": "digits"} | {name: f"toy:{name}" for name in toy.NAMES}
-        close = difflib.get_close_matches(spec.lower().replace("-", "_"), words, n=1, cutoff=0.7)
-        hint = f"did you mean {words[close[0]]}? else " if close else ""
+        hint = meant(spec, words, words.__getitem__).replace("? ", "? else ")
         raise DataError(f"{path}: no such file or folder: {hint}check the path, or use digits or toy:NAME")
     if path.is_file():
         try:

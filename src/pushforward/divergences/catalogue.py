@@ -8,7 +8,7 @@ from pushforward import guests
 from pushforward.divergences import family, lipschitz
 from pushforward.divergences.family import HELLINGER, JS, KL, LOGD, REVERSE_KL, Divergence, alpha
 from pushforward.divergences.lipschitz import alpha_lip
-from pushforward.errors import UsageError
+from pushforward.errors import UsageError, meant
 
 __all__ = ["locate", "names"]
 
@@ -51,7 +51,8 @@ def locate(name: str | Divergence, outside: bool = True) -> Divergence:
     found = ALIASES.get(key, _constants().get(key))
     if found is None:
         raise UsageError(
-            f"no divergence {name!r}; use one of {', '.join(names())}, alpha_lip(A), alpha(A), or package.module:NAME"
+            f"no divergence {name!r}; {meant(name, names())}use one of {', '.join(names())}, alpha_lip(A), alpha(A), "
+            "or package.module:NAME"
         )
     return found
 

@@ -21,7 +21,7 @@ from pushforward.merging.cloud import How
 from pushforward.merging.codes import Axes, dense, principal_axes, rows_of
 from pushforward.merging.plan import LEAST, Mode, Scarce, named
 
-__all__ = ["Embedded", "Encoder", "coded", "column_of", "decoded", "fitted_on", "merge"]
+__all__ = ["Embedded", "Encoder", "as_objects", "coded", "column_of", "decoded", "fitted_on", "merge"]
 
 Encoder: TypeAlias = Callable[[Any], Any]
 """A block of rows (n, genes) -> codes (n, k)."""
@@ -143,6 +143,7 @@ def merge(
     out.obs["gpa_path_length"], out.obs["gpa_final_speed"] = merged.path_length, merged.final_speed
     if merged.labels is not None:
         out.obs["gpa_label"], out.obs["gpa_label_share"] = merged.labels, merged.label_share
+        as_objects(out.obs, "gpa_label")
     layer = decoded(adata.X, code, merged.x) if reconstruct and code.axes is not None else None
     if layer is not None:
         out.layers["gpa"] = layer
@@ -250,6 +251,15 @@ def decoded(x: Any, code: Embedded, z: NDArray[Any]) -> Any:
             stored = slice(out.indptr[row], out.indptr[row + 1])
             out.data[stored] += change[out.indices[stored]].astype(out.dtype)
     return out
+
+
+def as_objects(frame: Any, name: str) -> None:
+    """Make text of a data frame's column categories of objects, in place: anndata 0.12 cannot write pandas 3's text."""
+    column = frame[name]
+    if str(getattr(column, "dtype", "")).startswith("str"):
+        column = column.astype("category")
+    if hasattr(column, "cat"):
+        frame[name] = column.cat.rename_categories(column.cat.categories.astype(object))
 
 
 def _record(merged: Merged, code: Embedded, batch_key: str, label_key: str | None, fit_on: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pushforward.data.formats.opening import divided, opened
 from pushforward.data.formats.table import is_number
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError
+from pushforward.merging.cells import as_objects
 
 __all__ = ["ENDINGS", "Matrix", "default_rep", "read", "write"]
 
@@ -92,20 +93,11 @@ def write(cells: Any, out: Path) -> None:
         tables += [cells.raw.var, *cells.raw.varm.values()]
     for table in tables:
         if hasattr(table, "columns"):
-            _as_objects(table)
+            table.index = table.index.astype(object)
+            for name in table.columns:
+                as_objects(table, name)
     with files.whole_file(out) as fresh:
         cells.write_h5ad(fresh)
-
-
-def _as_objects(frame: Any) -> None:
-    """Text of a data frame as objects, in place: not every anndata can write the text type of pandas 3."""
-    frame.index = frame.index.astype(object)
-    for name in frame.columns:
-        column = frame[name]
-        if str(column.dtype).startswith("str"):
-            column = column.astype("category")
-        if hasattr(column, "cat"):
-            frame[name] = column.cat.rename_categories(column.cat.categories.astype(object))
 
 
 def default_rep(cells: Any) -> str:

@@ -11,14 +11,13 @@ A name may leave out the feature space behind its @.
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pushforward.errors import UsageError
+from pushforward.errors import UsageError, meant
 from pushforward.metrics.copying.memorisation import copies
 from pushforward.metrics.core.result import Measure, holm, plain, test_values
 
@@ -75,11 +74,13 @@ class Gate:
                 raise UsageError(f"gate {self.text!r} could never fail: {of} give p = {smallest:.2g} at best: {remedy}")
         if self.name == "copies":
             if "copying" not in names:
-                raise UsageError(f"gate {self.text!r}: memorisation is not measured: give the training set, --train")
+                raise UsageError(
+                    f"gate {self.text!r}: memorisation is not measured: name it among --metrics; files need the "
+                    "training set too, --train"
+                )
             return
         if self.name != "p" and not {*map(str.lower, (self.name, *_short(self.name)))} & {*map(str.lower, names)}:
-            close = difflib.get_close_matches(self.name, names, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
+            hint = meant(self.name, names)
             raise UsageError(f"gate {self.text!r}: {self.name} is not measured: {hint}there are {', '.join(names)}")
 
     def check(self, measures: Mapping[str, Measure]) -> str | None:

@@ -15,7 +15,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, cast
 
 from pushforward import guests
-from pushforward.errors import UsageError
+from pushforward.errors import UsageError, meant
 from pushforward.recipes.parts.checks import recipe
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def locate(name: str, trust: Sequence[str] = (), who: str = "recipe") -> Recipe:
     if name in RECIPES:
         return RECIPES[name]
     if ":" not in name:
-        raise UsageError(f"recipe {name!r}: use one of {', '.join(RECIPES)}, or package.module:NAME")
+        raise UsageError(
+            f"recipe {name!r}: {meant(name, RECIPES)}use one of {', '.join(RECIPES)}, or package.module:NAME"
+        )
     if guests.is_guest(name):
         guests.admit(name, trust, who)
     found = guests.load(name, "recipe")

@@ -81,7 +81,7 @@ def toy_particles(
     from pushforward.training.schedule import linear
 
     cloud, pace, way = drive.cloud, drive.pace, drive.way
-    points = wiring.load(rows, classes, loop.seed)
+    points = wiring.load(rows, classes, loop.seed, kind="points")
     rng, first = stream(loop.seed, "train"), stream(loop.seed, "init", part="particles")
     source = Gaussian(points.event, cloud.start, cloud.spread)
     flow = _flow(points, drive, contrast, loop, wiring.counted(points, classes), rng)

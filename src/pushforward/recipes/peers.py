@@ -54,7 +54,7 @@ def flow_particles(
     from pushforward.recipes.parts import wiring
     from pushforward.training.schedule import linear
 
-    points = wiring.load(rows, seed=loop.seed)
+    points = wiring.load(rows, seed=loop.seed, kind="points")
     rng, source = stream(loop.seed, "train"), Gaussian(points.event, cloud.start, cloud.spread)
     field = _flow(flow, divergence, penalty, points, rng)
     schemes: dict[str, Integrator] = {}

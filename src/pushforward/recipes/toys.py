@@ -62,7 +62,7 @@ def toy_vgrow(
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
 
-    points, updates = wiring.load(rows, classes, loop.seed), loop.steps * outer.moves
+    points, updates = wiring.load(rows, classes, loop.seed, kind="points"), loop.steps * outer.moves
     g, d = _nets(points, net, depth, wiring.counted(points, classes), loop.seed)
     adam = wiring.adam(net.rate)
     generator = Learner(g, adam, ema=net.ema, schedule=cosine(loop.steps * outer.pool * outer.fits))
@@ -105,7 +105,7 @@ def toy_gan(
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
 
-    points = wiring.load(rows, classes, loop.seed)
+    points = wiring.load(rows, classes, loop.seed, kind="points")
     g, d = _nets(points, net, depth, wiring.counted(points, classes), loop.seed)
     generator = Learner(g, wiring.adam(net.rate), ema=net.ema)
     flow = wiring.log_ratio(Learner(d, wiring.adam(net.rate)), critic, every=4)

@@ -77,6 +77,7 @@ class Evaluating:
         checkpoint: Which checkpoint of the run.
         device: auto, cpu, cuda, cuda:1, mps; where the generator runs.
         threads: Threads; 0 for those of the run, or what the machine has.
+        side: Side of images to compare at, in pixels; the shortest of the real ones if not given.
         n: Samples drawn from the run; as many as there are held-out rows, at most 10000, if not given.
         sampling: A setting of the run's own sampling, where it has some, by its name; several may be given.
         trust: What from outside may be run: TorchScript FILE, package.module:NAME or package.module of a recipe, a
@@ -94,6 +95,7 @@ class Evaluating:
     page: Path | None = None
     checkpoint: Which = "last"
     device: str = "cpu"
+    side: Annotated[int | None, Between(4, 4096)] = None
     n: Annotated[int | None, Between(2, 10**9), arg(aliases=["-n"])] = None
     threads: Threads = 0
     sampling: Sampling = ()
@@ -117,6 +119,8 @@ class Evaluating:
         for option, value in (("checkpoint", self.checkpoint), ("device", self.device)):
             if run is None and value != getattr(Evaluating, option):
                 raise UsageError(f"--{option} {value}: goes with the folder of a run; files need no generator")
+        if run is not None and self.side is not None:
+            raise UsageError(f"--side {self.side}: goes with --fake and --real; a run has the side of its data")
         if run is not None and self.train is not None:
             raise UsageError(f"--train {self.train}: goes with --fake and --real; a run knows its training set")
         self.settings.check()

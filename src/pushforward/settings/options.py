@@ -6,7 +6,6 @@ an instance, stands for its fields. So `def f(*, loop: Loop = Loop(100, 32))` is
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 import re
@@ -19,7 +18,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pushforward.errors import UsageError
+from pushforward.errors import UsageError, meant
 
 __all__ = [
     "DATA",
@@ -50,6 +49,7 @@ __all__ = [
     "grouped",
     "options_of",
     "signature_of",
+    "unknown",
 ]
 
 Mark = TypeVar("Mark")
@@ -234,10 +234,14 @@ def checked(known: Mapping[str, Option], arguments: Mapping[str, Any], owner: st
     """
     for name, value in arguments.items():
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {flag(close[0])}?" if close else ""
-            raise UsageError(f"{flag(name)}: {owner} has no such option{hint}")
+            raise UsageError(unknown(name, known, owner))
         known[name].check(value)
+
+
+def unknown(name: str, known: Iterable[str], owner: str) -> str:
+    """What is said of an option that there is not."""
+    hint = meant(name, known, flag).strip()
+    return f"{flag(name)}: {owner} has no such option{hint and '; '}{hint}"
 
 
 def signature_of(known: Iterable[Option], answer: Any = inspect.Signature.empty) -> inspect.Signature:

@@ -188,7 +188,7 @@ def _fitted(albums: Mapping[str, Album], square: int) -> list[str]:
             notes.append(f"{role}: images of {album.span}, {' and '.join(steps)}")
     if ("fake" in resized) != ("real" in resized):
         least = min(albums["fake"].side, albums["real"].side)
-        remedy = f"; side={least} compares at the smaller size" if least < square else ""
+        remedy = f"; --side {least} (side={least} in Python) compares at the smaller size" if least < square else ""
         notes.append(f"warning: only {resized[0]} was resized, and resampling alone can tell the sets apart{remedy}")
     return notes
 

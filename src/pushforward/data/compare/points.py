@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,7 +13,7 @@ from pushforward.data.formats.arrays import LARGE
 from pushforward.data.formats.contents import Cells, Table
 from pushforward.data.formats.table import parsed, wanted
 from pushforward.data.raw import budget, numeric
-from pushforward.errors import DataError
+from pushforward.errors import DataError, nearest
 
 __all__ = ["Joined", "Points", "joined", "of_array", "of_cells", "of_table", "settled"]
 
@@ -193,11 +192,9 @@ def _order(points: Points, real: Points, role: str, notes: list[str]) -> list[in
 
 
 def _refuse_missing(points: Points, real: Points, missing: list[str]) -> None:
-    spare = (
-        {name.lower(): name for name in points.names if name not in set(real.names)} if len(real.names) < 500 else {}
-    )
-    close = difflib.get_close_matches(missing[0].lower(), spare, n=1)
-    hint = f" (is {spare[close[0]]!r} meant by {missing[0]!r}?)" if close else ""
+    spare = [name for name in points.names if name not in set(real.names)] if len(real.names) < 500 else []
+    near = nearest(missing[0], spare)
+    hint = f" (is {near[0]!r} meant by {missing[0]!r}?)" if near else ""
     there = f"{len(real.names) - len(missing):,} of the {len(real.names):,} {real.what}s of {real.place} are there"
     remedy = "use one kind of identifiers and keep all genes" if real.what == "gene" else "add them"
     raise DataError(

@@ -1,6 +1,5 @@
 """NumPy files, read without pickle and only after their headers have been checked against the bytes that are there."""
 
-import difflib
 import math
 import zipfile
 import zlib
@@ -13,7 +12,7 @@ from numpy.lib import format as npy_format
 
 from pushforward.data.formats.contents import Contents
 from pushforward.data.raw import brief, budget, numeric, refuse
-from pushforward.errors import DataError
+from pushforward.errors import DataError, meant
 
 __all__ = ["LARGE", "archive", "mapped", "names", "npy", "npz", "pick", "sibling", "single"]
 
@@ -114,8 +113,7 @@ def npz(path: Path, key: str) -> np.ndarray:
         DataError: If the key is missing, or the array is damaged or of no plain type.
     """
     if key not in (known := names(path)):
-        close = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-        hint = f"did you mean {path}:{close[0]}? " if close else ""
+        hint = meant(key, known, lambda name: f"{path}:{name}")
         raise DataError(f"{path}: no array named {key!r}: {hint}the arrays are {', '.join(known)}")
     place = f"{path}:{key}"
     try:

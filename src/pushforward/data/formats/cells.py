@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from pushforward.data.formats.arrays import LARGE
 from pushforward.data.formats.contents import Cells, Contents
 from pushforward.data.formats.hdf5 import walked
 from pushforward.data.raw import brief, budget, finite, numeric
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError, UsageError, meant
 
 __all__ = ["of_matrix", "of_object", "read", "whole"]
 
@@ -40,7 +39,7 @@ def read(path: Path, key: str | None = None) -> Contents:
     try:
         import h5py
     except Exception as error:
-        raise UsageError(f"{path}: reading .h5ad needs h5py: pip install 'pushforward[omics]'") from error
+        raise UsageError(f"{path}: reading .h5ad needs h5py: pip install h5py") from error
     place = str(path) if key is None else f"{path}:{key}"
     try:
         with h5py.File(walked(path)) as file:
@@ -75,7 +74,7 @@ def whole(path: Path) -> Any:
     try:
         import anndata
     except Exception as error:
-        raise UsageError(f"{path}: merging .h5ad needs anndata: pip install 'pushforward[omics]'") from error
+        raise UsageError(f"{path}: merging .h5ad needs anndata: pip install anndata") from error
     try:
         cells = anndata.read_h5ad(walked(path))
     except DataError:
@@ -191,8 +190,7 @@ def _find(file: Any, key: str | None, path: Path) -> tuple[str, str | None]:
     if key == "raw" and "raw" in file:
         return "raw/X", "raw/var"
     known = ["X", *layers, *embeddings, *(["raw"] if "raw" in file else [])]
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-    hint = f"did you mean {path}:{close[0]}? " if close else ""
+    hint = meant(key, known, lambda name: f"{path}:{name}")
     raise DataError(f"{path}: no layer or embedding named {key!r}: {hint}the choices are {', '.join(known[:20])}")
 
 

@@ -29,7 +29,7 @@ def read(path: Path, key: str | None = None) -> Contents:
         import pyarrow
         import pyarrow.parquet
     except Exception as error:
-        raise UsageError(f"{path}: reading Parquet needs pyarrow: pip install 'pushforward[tables]'") from error
+        raise UsageError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow") from error
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             size = 8 * file.metadata.num_rows * file.metadata.num_columns

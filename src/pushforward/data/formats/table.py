@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from pushforward.data.dataset import ColumnKind
 from pushforward.data.formats.contents import Column, Table
 from pushforward.data.raw import Raw, enough
-from pushforward.errors import DataError
+from pushforward.errors import DataError, meant
 
 __all__ = ["chosen", "is_number", "labels", "parsed", "points", "wanted"]
 
@@ -127,8 +126,7 @@ def labels(table: Table, name: str) -> np.ndarray:
 def _column(table: Table, name: str) -> Column:
     if name in table.names:
         return table.columns[table.names.index(name)]
-    close = difflib.get_close_matches(name, table.names, n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    hint = meant(name, table.names, repr)
     raise DataError(f"{table.path}: no column named {name!r}: {hint}the columns are {', '.join(table.names[:20])}")
 
 

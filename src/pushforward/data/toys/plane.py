@@ -1,6 +1,5 @@
 """Toys in two or three dimensions: functions and mixtures that draw n points from a generator."""
 
-import difflib
 import math
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pushforward.data.toys.shapes import four_modes, normal, sierpinski, sierpin
 from pushforward.data.units import Unit, standardise
 from pushforward.densities import student
 from pushforward.densities.mixture import Mixture, Rng, numpy_rng
-from pushforward.errors import UsageError
+from pushforward.errors import UsageError, meant
 
 __all__ = [
     "NAMES",
@@ -196,8 +195,7 @@ def _found(name: str) -> tuple[str, Mixture | Callable[[int, Rng], Tensor]]:
     known = {_plain(k): k for k in NAMES}
     key = known.get(_plain(name))
     if key is None:
-        close = difflib.get_close_matches(_plain(name), known, n=1, cutoff=0.5)
-        hint = f"did you mean toy:{known[close[0]]}? " if close else ""
+        hint = meant(_plain(name), known, lambda near: f"toy:{known[near]}")
         listed = ", ".join([*NAMES, *(f"{k}(NU)" for k in student.NAMES)])
         raise UsageError(f"no toy named {name!r}: {hint}the toys are {listed}")
     return key, getattr(sys.modules[__name__], key)

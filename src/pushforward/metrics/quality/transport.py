@@ -245,7 +245,7 @@ def _pot() -> Callable[..., Any] | None:
 def _network_flow(cost: Array, pivots: int) -> float:
     """Least mean cost between uniform weights on the rows and on the columns."""
     n, m = cost.shape
-    remedy = "draw equally many, or install POT (pip install 'pushforward[ot]')"
+    remedy = "draw equally many, or have POT: pip install POT"
     emd2 = _pot()
     if emd2 is None:
         raise DataError(f"q has {n} rows, p {m}: unequal sizes need POT, which does not import; {remedy}")

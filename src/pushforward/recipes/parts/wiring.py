@@ -134,7 +134,11 @@ def load(
         test_fraction=rows.test_fraction, heavy=heavy,
     )  # fmt: skip
     if kind is not None and found.kind != kind:
-        other = "vgrow_images or gan_images" if found.kind == "images" else "toy_vgrow, toy_gan or toy_particles"
+        other = (
+            "vgrow_images, gan_images or latent_particles"
+            if found.kind == "images"
+            else "toy_vgrow, toy_gan or toy_particles"
+        )
         raise UsageError(f"--data {rows.data}: holds {found.kind}, and this recipe takes {kind}; use {other}")
     if (classes.conditional or classes.labels) and found.train_labels is None:
         raise UsageError(f"--data {rows.data}: no labels found; name them with --labels, or drop --conditional")
