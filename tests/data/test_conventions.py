@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from pushforward.data import as_pair, read_pair
-from pushforward.data.conventions import convention, levels
 from pushforward.data.formats.pictures import header
+from pushforward.data.pixels import convention, levels
 from pushforward.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)

@@ -18,6 +18,7 @@ from pushforward.commands.rebuilding import rebuild
 from pushforward.commands.sampling import labels_for
 from pushforward.commands.watching import Watching
 from pushforward.data import outputs
+from pushforward.data.blocks.limits import budget
 from pushforward.data.compare.pairs import LEAST, Pair, read_pair
 from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError
@@ -28,7 +29,7 @@ from pushforward.metrics.gates import Gate, parse_gate
 from pushforward.metrics.suite import TESTS, Part
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
-from pushforward.randomness import stream
+from pushforward.randomness import generator, stream
 from pushforward.report import write_report
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.settings.asked import Evaluating, Settings
@@ -38,6 +39,7 @@ from pushforward.types import Likely, able
 
 __all__ = ["Evaluated", "evaluate_run", "evaluate_samples", "measure_run", "report"]
 
+FEW = 10_000  # rows that numbers are taken over, however little memory there is
 ROWS, BLOCK = 10_000, 1000  # rows of each kind that a density is asked for, and at a time
 
 
@@ -174,14 +176,25 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
     split = (
         f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
     )
-    fake, real, train = x.cpu(), data.test, data.train
+    (real, held), (train, seen) = _some(data.test, "held-out", seed), _some(data.train, "training", seed)
+    fake, notes = x.cpu(), held + seen
     if data.kind == "points" and data.one_unit:
         fake, real, train = (torch.from_numpy(np.asarray(data.decode(part))) for part in (fake, real, train))
     elif data.kind == "points":
         split = f"{split}; every column in its standard deviations"
     method = experiment.method
     densities = _Answers(experiment, method, x.device) if able(method, Likely) else None
-    return Pair(fake, real, train, data.kind, (), False, (), data.mixture, densities=densities), split, draws
+    return Pair(fake, real, train, data.kind, (), False, notes, data.mixture, densities=densities), split, draws
+
+
+def _some(x: Tensor, what: str, seed: int) -> tuple[Tensor, tuple[str, ...]]:
+    """Rows that numbers are taken over: all that fit into memory several times over, else so many, and a note."""
+    most = max(FEW, budget() // (128 * x[0].numel()))
+    if 16 * x.numel() <= budget() or len(x) <= most:
+        return x, ()
+    chosen = generator(seed, "evaluate", part=what).choice(len(x), most, replace=False, shuffle=False)
+    kept = x[torch.from_numpy(np.sort(chosen))]
+    return kept, (f"{most:,} of {len(x):,} {what} rows are compared, drawn at random, for want of memory",)
 
 
 @dataclass

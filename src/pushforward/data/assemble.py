@@ -2,13 +2,20 @@
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from pushforward.data.blocks import scratch
+from pushforward.data.blocks.arranged import arranged
+from pushforward.data.blocks.limits import VARIABLE, budget
+from pushforward.data.blocks.moments import at_most, moments, sampled, training
+from pushforward.data.blocks.scratch import is_mapped
 from pushforward.data.dataset import Dataset, Split, every_class, fingerprint, split
 from pushforward.data.labels import numbered
 from pushforward.data.pixels import Pixels, inner_side, model_side
-from pushforward.data.raw import Raw, budget, enough
-from pushforward.data.units import Unit, robust, standardise
+from pushforward.data.raw import Raw, enough
+from pushforward.data.units import Unit, of_moments, robust
 from pushforward.errors import DataError, UsageError
+from pushforward.randomness import generator
 
 __all__ = ["assemble"]
 
@@ -45,12 +52,12 @@ def assemble(
         labels_test = raw.labels_test
         rows, rows_test = np.arange(len(raw.x)), None
         fraction = len(raw.x_test) / (len(raw.x) + len(raw.x_test))
-        digest = fingerprint(raw.x, raw.x_test, *_labels(raw.labels, raw.labels_test))
+        digest = fingerprint(raw.x, raw.x_test, labels=(raw.labels, raw.labels_test))
     else:
         fraction = usual_fraction if test_fraction is None else test_fraction
         rows, rows_test = split(len(raw.x), seed, fraction, place=raw.place)
         labels_test = None
-        digest = fingerprint(raw.x, *_labels(raw.labels))
+        digest = fingerprint(raw.x, labels=(raw.labels,))
     codes, codes_test, classes, notes = None, None, None, raw.notes
     if raw.labels is not None:
         codes, codes_test, classes = numbered(raw.labels, labels_test, len(raw.x), raw.place)
@@ -58,12 +65,8 @@ def assemble(
             rows, rows_test, moved = every_class(rows, rows_test, codes)
             notes += tuple(_moved(classes[code], int((codes == code).sum())) for code in moved)
         codes, codes_test = codes[rows], codes_test if rows_test is None else codes[rows_test]
-    train, held = raw.x[rows], raw.x_test if rows_test is None else raw.x[rows_test]
-    assert held is not None
-    unit = _pixels(raw, side, channels) if raw.kind == "images" else _columns(raw, train, side, channels, heavy)
-    x, x_test = unit.encode(train), unit.encode(held)
-    if not (x.isfinite().all() and x_test.isfinite().all()):
-        raise DataError(f"{raw.place}: some test rows lie too far from the training rows for float32: remove outliers")
+    unit = _pixels(raw, side, channels) if raw.kind == "images" else _columns(raw, rows, seed, side, channels, heavy)
+    x, x_test, more = _encoded(raw, unit, rows, rows_test)
     return Dataset(
         name=name,
         kind=raw.kind,
@@ -74,10 +77,10 @@ def assemble(
         decode=unit.decode,
         encode=unit.encode,
         mixture=None,
-        split=Split(seed, fraction, len(train), len(held), digest),
+        split=Split(seed, fraction, len(x), len(x_test), digest),
         columns=raw.columns,
         classes=classes,
-        notes=notes,
+        notes=(*notes, *more, *_heavy_note(raw, rows, heavy)),
         kinds=raw.kinds,
         label=raw.label,
     )
@@ -90,15 +93,62 @@ def _moved(name: str, rows: int) -> str:
     return f"class {name}: all {rows} rows had been held out; one is trained on instead"
 
 
-def _labels(*labels: np.ndarray | None) -> list[np.ndarray]:
-    """Labels as arrays whose bytes say what they are."""
-    return [np.asarray(one).astype(str) for one in labels if one is not None]
+def _encoded(
+    raw: Raw, unit: Unit | Pixels, rows: np.ndarray, rows_test: np.ndarray | None
+) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """Rows to train on and held out, in model units; on the disk, and a note of that, where they do not fit.
+
+    Raises:
+        DataError: If a row does not fit into float32, or the rows not on the disk.
+    """
+    event = (unit.channels, unit.side, unit.side) if isinstance(unit, Pixels) else raw.x.shape[1:]
+    need = 4 * (len(raw.x) + (0 if raw.x_test is None else len(raw.x_test))) * int(np.prod(event))
+    far = f"{raw.place}: some test rows lie too far from the training rows for float32: remove outliers"
+    own = raw.x if raw.x_test is None or rows_test is not None else raw.x_test
+    if not (is_mapped(raw.x) or is_mapped(own)) and need <= budget():
+        held = own if rows_test is None else raw.x[rows_test]
+        x, x_test = unit.encode(raw.x[rows]), unit.encode(held)
+        if not (x.isfinite().all() and x_test.isfinite().all()):
+            raise DataError(far)
+        return x, x_test, ()
+
+    def encode(part: np.ndarray) -> Tensor:
+        x = unit.encode(part)
+        if not x.isfinite().all():
+            raise DataError(far)
+        return x
+
+    if rows_test is None:
+        x = arranged(raw.x, rows, encode, event, raw.place)
+        x_test = arranged(own, np.arange(len(own)), encode, event, raw.place)
+    else:
+        both = arranged(raw.x, np.concatenate([rows, rows_test]), encode, event, raw.place)
+        x, x_test = both[: len(rows)], both[len(rows) :]
+    limit, folder = scratch.size(budget()), scratch.folder()
+    note = (
+        f"{scratch.size(4 * (x.numel() + x_test.numel()))} of rows, more than the {limit} of memory that they may take "
+        f"({VARIABLE} sets it), are read from a temporary file in {folder} (TMPDIR sets it)"
+    )
+    return x, x_test, (note,)
 
 
-def _columns(raw: Raw, train: np.ndarray, side: int | None, channels: int | None, heavy: bool) -> Unit:
+def _columns(raw: Raw, rows: np.ndarray, seed: int, side: int | None, channels: int | None, heavy: bool) -> Unit:
     if side is not None or channels is not None:
         raise UsageError(f"{raw.place}: these are points, not images: leave out the side and the channels")
-    return (robust if heavy else standardise)(train, place=raw.place, columns=raw.columns)
+    if heavy:
+        x = sampled(raw.x, rows, generator(seed, "data", part="quartiles"))
+        return robust(x, place=raw.place, columns=raw.columns)
+    return of_moments(moments(training(raw.x, rows)), place=raw.place, columns=raw.columns)
+
+
+def _heavy_note(raw: Raw, rows: np.ndarray, heavy: bool) -> tuple[str, ...]:
+    """What is said of quartiles that are those of a sample."""
+    most = at_most(raw.x)
+    return (
+        (f"quartiles are those of {most:,} of {len(rows):,} rows, drawn at random",)
+        if heavy and most < len(rows)
+        else ()
+    )
 
 
 def _pixels(raw: Raw, side: int | None, channels: int | None) -> Pixels:
@@ -106,12 +156,6 @@ def _pixels(raw: Raw, side: int | None, channels: int | None) -> Pixels:
     short = min(x.shape[1:3])
     square = model_side(short, side, raw.place)
     unit = Pixels(square, inner_side(short, square), x.shape[3] if channels is None else channels)
-    need = 4 * (len(x) + (0 if raw.x_test is None else len(raw.x_test))) * unit.channels * square**2
-    if need > budget():
-        raise DataError(
-            f"{raw.place}: {len(x)} images of side {square} need {need / 2**30:.1f} GiB of memory, "
-            f"{budget() / 2**30:.1f} GiB are allowed: give a smaller side or a limit"
-        )
     if all(np.array_equal(x[0], image) for image in x[1:]):
         raise DataError(f"{raw.place}: nothing varies, all {len(x)} images are the same: check the file's contents")
     return unit

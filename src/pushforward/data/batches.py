@@ -82,7 +82,7 @@ class Batches(Generic[Batch], Iterator[Batch]):
             raise UsageError(f"{len(x)} rows, seed {seed}, position {position}: need a row and no negative number")
         if labels is not None and len(labels) != len(x):
             raise UsageError(f"{len(labels)} labels for {len(x)} rows: give one label a row")
-        self.x, self.labels = x, labels
+        self.x, self.labels, self.device = x, labels, x.device
         self.size, self.seed, self.rank, self.world, self.position = size, seed, rank, world, position
         self._epochs: dict[int, np.ndarray] = {}
 
@@ -101,8 +101,8 @@ class Batches(Generic[Batch], Iterator[Batch]):
         """The next batch, (size / world, *event), or the pair of it and its labels."""
         rows = torch.from_numpy(self.rows(self.position)[self.rank :: self.world]).to(self.x.device)
         self.position += 1
-        x = self.x.index_select(0, rows)
-        return cast(Batch, x if self.labels is None else (x, self.labels.index_select(0, rows)))
+        x = self.x.index_select(0, rows).to(self.device)
+        return cast(Batch, x if self.labels is None else (x, self.labels.index_select(0, rows).to(self.device)))
 
     def rows(self, k: int) -> np.ndarray:
         """Row numbers of joint batch k, int64 (size,)."""
@@ -112,19 +112,28 @@ class Batches(Generic[Batch], Iterator[Batch]):
         for epoch in range(first // n, (last - 1) // n + 1):
             start = epoch * n
             parts.append(self._epoch(epoch)[max(first - start, 0) : last - start])
-        return np.concatenate(parts)
+        return np.concatenate(parts).astype(np.int64)
 
     def _epoch(self, epoch: int) -> np.ndarray:
         if epoch not in self._epochs:
             while len(self._epochs) > 1:  # two are enough for batches that cross an epoch's end
                 self._epochs.pop(next(iter(self._epochs)))
-            self._epochs[epoch] = generator(self.seed, "data", epoch, part="order").permutation(len(self.x))
+            numbers = np.arange(len(self.x), dtype=np.int32 if len(self.x) < 2**31 else np.int64)
+            generator(self.seed, "data", epoch, part="order").shuffle(numbers)  # as `permutation`, in half the memory
+            self._epochs[epoch] = numbers
         return self._epochs[epoch]
 
     def to(self, device: torch.device | str) -> Self:
-        """Keep the rows and labels on a device, so that batches are gathered there; returns the stream itself."""
-        self.x = self.x.to(device)
-        self.labels = None if self.labels is None else self.labels.to(device)
+        """Give batches on a device; returns the stream itself.
+
+        Rows and labels are kept there, so that batches are gathered there, unless they take more than half of what is
+        free on a graphics card: then they stay where they are, and every batch is sent.
+        """
+        self.device = torch.device(device)
+        fits = self.device.type != "cuda" or 2 * self.x.nbytes < torch.cuda.mem_get_info(self.device)[0]
+        if fits or self.x.device == self.device:
+            self.x = self.x.to(device)
+            self.labels = None if self.labels is None else self.labels.to(device)
         return self
 
     def place(self, placement: Place) -> None:

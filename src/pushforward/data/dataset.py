@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pushforward.data.blocks.scratch import blocks, is_mapped
 from pushforward.densities.mixture import Mixture
 from pushforward.errors import DataError, UsageError
 
@@ -33,6 +34,7 @@ Network = Literal["digits8"]
 
 MIN_ROWS = 10  # rows a source must bring before it is split
 MIN_TRAIN = 5  # rows that must be left to train on
+MANY = 1 << 20  # rows from which their numbers are int32; the order is the same
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def split(n: int, seed: int, test_fraction: float, *, place: str = "data") -> tu
         place: The file or source, for messages.
 
     Returns:
-        Row numbers to train on and to test on, int64, each in the order of the permutation.
+        Row numbers to train on and to test on, each in the order of the permutation; int64, int32 of many.
 
     Raises:
         UsageError: If the share is not strictly between 0 and 1, or the seed is negative.
@@ -151,7 +153,7 @@ def split(n: int, seed: int, test_fraction: float, *, place: str = "data") -> tu
             f"{place}: a test fraction of {test_fraction:g} leaves {max(0, n - n_test)} of {n} rows to train on, "
             f"at least {MIN_TRAIN} are needed: use a smaller test fraction or more rows"
         )
-    order = np.random.default_rng(seed).permutation(n)
+    order = np.random.default_rng(seed).permutation(np.arange(n, dtype=np.int32 if MANY <= n < 2**31 else np.int64))
     return order[n_test:], order[:n_test]
 
 
@@ -177,9 +179,21 @@ def every_class(rows: np.ndarray, held: np.ndarray, codes: np.ndarray) -> tuple[
     return rows, held, missing
 
 
-def fingerprint(*arrays: np.ndarray) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of the arrays' bytes, in C order."""
+def fingerprint(*arrays: np.ndarray, labels: Sequence[np.ndarray | None] = ()) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the arrays' bytes, in C order.
+
+    Mapped points are read in blocks and hashed as the float64 that they would be in memory.
+
+    Args:
+        arrays: Rows of numbers.
+        labels: Labels, which are hashed as text; None for none.
+    """
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
+        for block in blocks(array, np.float64 if is_mapped(array) and array.ndim < 3 else None):
+            digest.update(np.ascontiguousarray(block).tobytes())
+    for known in labels:
+        for start in range(0, 0 if known is None else len(known), MANY):
+            assert known is not None
+            digest.update(np.ascontiguousarray(np.asarray(known[start : start + MANY]).astype(str)).tobytes())
     return digest.hexdigest()[:16]

@@ -1,16 +1,16 @@
 """What a reader hands over: rows in data units, checked one by one but not yet split or scaled."""
 
-import os
 from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 
+from pushforward.data.blocks.scratch import is_mapped, spans
 from pushforward.data.dataset import MIN_ROWS, ColumnKind, Kind
 from pushforward.errors import DataError, UsageError
 from pushforward.randomness import generator
 
-__all__ = ["Raw", "brief", "budget", "chosen", "enough", "finite", "kind_of", "numeric", "refuse"]
+__all__ = ["Raw", "brief", "chosen", "enough", "finite", "kind_of", "numeric", "refuse"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,8 @@ class Raw:
     Attributes:
         place: The file, and the key in it, for messages.
         kind: 'points' or 'images'.
-        x: Points (n, d) float64, or pixels (n, h, w, c) as uint8 or as float32 from 0 to 255.
+        x: Points (n, d) float64, or pixels (n, h, w, c) as uint8 or as float32 from 0 to 255. More than fits into
+            memory is mapped from a file, see `blocks.scratch`; points are then of any type.
         labels: One value a row, integers or text, or None.
         x_test: The source's own test set, like `x`, or None.
         labels_test: Its labels, or None.
@@ -40,14 +41,6 @@ class Raw:
     notes: tuple[str, ...] = ()
     kinds: tuple[ColumnKind, ...] = ()
     label: str | None = None
-
-
-def budget() -> int:
-    """Bytes that one data set may take: half of the machine's memory, 8 GiB where that is unknown."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, ValueError, OSError):
-        return 8 << 30
 
 
 def brief(error: BaseException) -> str:
@@ -101,11 +94,16 @@ def finite(x: np.ndarray, place: str, columns: tuple[str, ...] = ()) -> None:
         DataError: With the index of the first value that is not finite.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        if x.dtype.kind != "f" or np.isfinite(x.sum(dtype=np.float64)):
+        if x.dtype.kind != "f" or (not is_mapped(x) and np.isfinite(x.sum(dtype=np.float64))):
             return
-    bad = np.argwhere(~np.isfinite(x))
-    if len(bad):
-        refuse(x, tuple(int(i) for i in bad[0]), len(bad), place, columns)
+    first, bad = None, 0
+    for part in spans(x):
+        wrong = np.argwhere(~np.isfinite(x[part]))
+        bad += len(wrong)
+        if first is None and len(wrong):
+            first = (part.start + int(wrong[0][0]), *map(int, wrong[0][1:]))
+    if first is not None:
+        refuse(x, first, bad, place, columns)
 
 
 def refuse(x: np.ndarray, index: tuple[int, ...], bad: int, place: str, columns: tuple[str, ...] = ()) -> NoReturn:

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from pushforward.data.blocks.limits import budget, peak
+from pushforward.data.blocks.scratch import Room, held, is_mapped, mapped, spans, written
 from pushforward.data.dataset import MIN_ROWS
 from pushforward.data.formats import table
 from pushforward.data.formats.arrays import sibling
@@ -27,6 +29,7 @@ def rows(
     limit: int | None = None,
     seed: int = 0,
     least: int = MIN_ROWS,
+    room: Room = held,
 ) -> Raw:
     """Rows in data units, with the limit applied only where reading all would be slow.
 
@@ -39,6 +42,7 @@ def rows(
         limit: Read at most so many pictures.
         seed: Seed of their choice.
         least: Pictures that a folder needs.
+        room: Where they are put; see `blocks.scratch`.
 
     Raises:
         DataError: If the rows, the labels or the test set are unfit.
@@ -48,13 +52,13 @@ def rows(
     if isinstance(body, Pictures):
         from pushforward.data.formats import pictures
 
-        raw = pictures.decoded(body, side=side, channels=channels, limit=limit, seed=seed, least=least)
+        raw = pictures.decoded(body, side=side, channels=channels, limit=limit, seed=seed, least=least, room=room)
     elif isinstance(body, Table):
         raw = table.points(body, labels)
     elif isinstance(body, Cells):
-        raw = Raw(contents.place, "points", np.asarray(body.take(None), np.float64), columns=body.names)
+        raw = Raw(contents.place, "points", _float64(body.take(None)), columns=body.names)
     else:
-        raw = _with_test(contents, labels, given is None)
+        raw = _with_test(contents, labels, given is None, room)
     raw = replace(raw, notes=(*contents.notes, *raw.notes))
     return raw if given is None else _labelled(raw, given)
 
@@ -83,47 +87,66 @@ def limited(raw: Raw, limit: int | None, seed: int) -> Raw:
     keep = chosen(len(raw.x), limit, seed)
     return replace(
         raw,
-        x=raw.x[keep],
+        x=_picked(raw.x, keep, raw.place),
         labels=None if raw.labels is None else raw.labels[keep],
-        x_test=None if raw.x_test is None else raw.x_test[:limit],
+        x_test=None if raw.x_test is None else _picked(raw.x_test, np.arange(min(limit, len(raw.x_test))), raw.place),
         labels_test=None if raw.labels_test is None else raw.labels_test[:limit],
     )
 
 
-def _with_test(contents: Contents, labels: str | None, wanted: bool) -> Raw:
+def _picked(x: np.ndarray, keep: np.ndarray, place: str) -> np.ndarray:
+    """Some rows by their ascending numbers; of a mapped array in memory if they fit there, else mapped too."""
+    if not is_mapped(x):
+        return x[keep]
+    shape = (len(keep), *x.shape[1:])
+    if peak(shape, x.dtype) <= budget():
+        return np.asarray(x[keep], np.float64 if x.ndim < 3 else None)
+    out = mapped(shape, x.dtype, place)
+    for part in spans(out):
+        out[part] = x[keep[part]]
+        written(out)
+    return out
+
+
+def _with_test(contents: Contents, labels: str | None, wanted: bool, room: Room) -> Raw:
     """An array with its labels, where these are wanted, and its own test set."""
-    raw = _of_array(contents)
+    raw = _of_array(contents, room)
     name = (labels or contents.labels) if wanted else None
     if name is not None:
         raw = _labelled(raw, contents.column(name))
     if contents.test is None:
         return raw
-    held = contents.test()
-    own = _of_array(held)
+    theirs = contents.test()
+    own = _of_array(theirs, room)
     enough(len(own.x), own.place, 1)
-    if own.x.shape[1:] != raw.x.shape[1:] or own.x.dtype != raw.x.dtype:
+    if own.x.shape[1:] != raw.x.shape[1:] or (raw.kind == "images" and own.x.dtype != raw.x.dtype):
         raise DataError(
             f"{own.place}: rows of shape {own.x.shape[1:]} and type {own.x.dtype}, those of {raw.place} have "
             f"{raw.x.shape[1:]} and {raw.x.dtype}: save both alike"
         )
-    beside = held.labels if name == contents.labels else sibling(name or "")
-    if name is not None and beside in held.known:
-        own = _labelled(own, held.column(beside))
+    beside = theirs.labels if name == contents.labels else sibling(name or "")
+    if name is not None and beside in theirs.known:
+        own = _labelled(own, theirs.column(beside))
     return replace(raw, x_test=own.x, labels_test=own.labels)
 
 
-def _of_array(contents: Contents) -> Raw:
+def _of_array(contents: Contents, room: Room) -> Raw:
     x, place = contents.body, contents.place
     assert isinstance(x, np.ndarray)
     if contents.promised and x.ndim not in (3, 4):
         raise DataError(f"{place}: {x.ndim} dimensions, images have 3: give the file of images (idx3)")
     if kind_of(x, place) == "images":
         _pictures(x, place)
-        pixels = recognise(x, place)
+        pixels = recognise(x, place, room)
         h, w = pixels.shape[1:3]
         cut = f"images of {w} x {h}: the square in their middle is kept, {1 - min(h, w) / max(h, w):.0%} is cut off"
         return Raw(place, "images", pixels, notes=(cut,) if h != w else ())
-    return Raw(place, "points", (x[:, None] if x.ndim == 1 else x).astype(np.float64))
+    return Raw(place, "points", _float64(x[:, None] if x.ndim == 1 else x))
+
+
+def _float64(x: np.ndarray) -> np.ndarray:
+    """Points as they are worked on: mapped ones stay where they are, in their own type."""
+    return x if is_mapped(x) else np.asarray(x, np.float64)
 
 
 def _pictures(x: np.ndarray, place: str) -> None:

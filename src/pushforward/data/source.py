@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pushforward.data.assemble import assemble
+from pushforward.data.blocks.scratch import Room, held, spilled
 from pushforward.data.dataset import MIN_ROWS, Dataset, Kind
 from pushforward.data.formats.contents import Contents, Pictures, Table
 from pushforward.data.formats.opening import divided, exists, opened
@@ -70,7 +71,9 @@ def load(
             raise UsageError(f"{name}: these are points, not images: leave out the side and the channels")
         return _toy(name, seed, test_fraction, limit)
     path, key = parse(name)
-    raw = limited(_read(path, key, labels, side, channels, limit, seed), limit, seed)
+    raw = _rows(opened(path, key, room=spilled), path, labels, side=side, channels=channels, limit=limit, seed=seed,
+                room=spilled)  # fmt: skip
+    raw = limited(raw, limit, seed)
     return assemble(raw, name, seed=seed, test_fraction=test_fraction, side=side, channels=channels, heavy=heavy)
 
 
@@ -90,7 +93,7 @@ def read_array(spec: str, *, side: int | None = None, channels: int | None = Non
         UsageError: If an option is out of range or does not apply.
     """
     path, key = parse(spec.strip())
-    raw = _read(path, key, side=side, channels=channels)
+    raw = _rows(opened(path, key), path, None, side=side, channels=channels)
     return _in_units(raw, side, channels), raw.kind
 
 
@@ -164,19 +167,6 @@ def _toy(name: str, seed: int, test_fraction: float | None, limit: int | None) -
     return toy.load(name[4:], seed=seed, n_train=n - n_test, n_test=n_test)
 
 
-def _read(
-    path: Path,
-    key: str | None,
-    labels: str | None = None,
-    side: int | None = None,
-    channels: int | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-) -> Raw:
-    """Rows in data units, with the limit applied only where reading all would be slow."""
-    return _rows(opened(path, key), path, labels, side=side, channels=channels, limit=limit, seed=seed)
-
-
 def _rows(
     contents: Contents,
     path: Path,
@@ -187,6 +177,7 @@ def _rows(
     limit: int | None = None,
     seed: int = 0,
     least: int = MIN_ROWS,
+    room: Room = held,
 ) -> Raw:
     """Rows of an opened file, with the labels that are asked for, wherever these stand."""
     given = None
@@ -196,7 +187,7 @@ def _rows(
         head = labels.rpartition(":")[0]
         if exists(labels) or (head and exists(head)):
             place, name = parse(labels)
-            given = as_labels(opened(place, name), place.suffix.lower())
+            given = as_labels(opened(place, name, room=room), place.suffix.lower())
         elif not isinstance(contents.body, Table):
             contents.column(labels)  # says what the alternatives are
-    return rows(contents, labels, given, side=side, channels=channels, limit=limit, seed=seed, least=least)
+    return rows(contents, labels, given, side=side, channels=channels, limit=limit, seed=seed, least=least, room=room)

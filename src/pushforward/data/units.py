@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pushforward.data.blocks.moments import Moments, moments
 from pushforward.errors import DataError
 
-__all__ = ["Array", "Unit", "box", "pooled", "robust", "standardise"]
+__all__ = ["Array", "Unit", "box", "of_moments", "pooled", "robust", "standardise"]
 
 Array = NDArray[np.float64]
 
@@ -65,22 +66,28 @@ def standardise(x: np.ndarray, *, place: str, columns: tuple[str, ...] = (), sin
     Raises:
         DataError: If nothing varies, a column is constant (without `single`), or the values overflow float64.
     """
-    x = np.asarray(x, np.float64)
-    names = columns or tuple(map(str, range(x.shape[1])))
-    still = [name for name, low, high in zip(names, x.min(0), x.max(0), strict=True) if low == high]
-    if len(still) == x.shape[1]:
-        raise DataError(f"{place}: nothing varies, all {len(x)} training rows are equal: check the file's contents")
+    return of_moments(moments([np.asarray(x, np.float64)]), place=place, columns=columns, single=single)
+
+
+def of_moments(found: Moments, *, place: str, columns: tuple[str, ...] = (), single: bool = False) -> Unit:
+    """The unit of `standardise`, from what is known of the columns of the training rows.
+
+    Raises:
+        DataError: If nothing varies, a column is constant (without `single`), or the values overflow float64.
+    """
+    names = columns or tuple(map(str, range(len(found.mean))))
+    still = [name for name, low, high in zip(names, found.low, found.high, strict=True) if low == high]
+    if len(still) == len(names):
+        raise DataError(f"{place}: nothing varies, all {found.n} training rows are equal: check the file's contents")
     if still and not single:
         more = f" (and {len(still) - 1} more)" if len(still) > 1 else ""
         raise DataError(f"{place}: column {still[0]!r}{more} is constant over the training rows: leave it out")
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, variance = x.mean(0), x.var(0)
-    if not np.isfinite(variance).all():
-        name = names[int(np.argmin(np.isfinite(variance)))]
+    if not np.isfinite(found.variance).all():
+        name = names[int(np.argmin(np.isfinite(found.variance)))]
         raise DataError(
             f"{place}: column {name!r} holds values too large to standardise: rescale it or take logarithms"
         )
-    return Unit(mean, np.sqrt(variance.mean(keepdims=True) if single else variance))
+    return Unit(found.mean, np.sqrt(found.variance.mean(keepdims=True) if single else found.variance))
 
 
 def robust(x: np.ndarray, *, place: str, columns: tuple[str, ...] = ()) -> Unit:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from pushforward.data.blocks.limits import budget
 from pushforward.data.compare.grid import EIGHT_BITS, Grid, percent, pixel_grid
-from pushforward.data.conventions import convention, levels
 from pushforward.data.formats.contents import Pictures
-from pushforward.data.pixels import Pixels, channels_last, squared, with_channels
-from pushforward.data.raw import budget
+from pushforward.data.pixels import Pixels, channels_last, convention, levels, squared, with_channels
 from pushforward.errors import DataError, UsageError
 
 __all__ = ["Album", "alike", "of_array", "of_folder", "of_levels"]

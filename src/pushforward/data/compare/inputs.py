@@ -11,10 +11,10 @@ from torch import Tensor
 from pushforward.data import source
 from pushforward.data.compare import album, points
 from pushforward.data.compare.album import Album
+from pushforward.data.compare.frames import frame
 from pushforward.data.compare.points import Points
 from pushforward.data.formats import cells, opening
 from pushforward.data.formats.contents import Cells, Contents, Pictures, Table
-from pushforward.data.formats.frames import frame
 from pushforward.data.raw import kind_of
 from pushforward.errors import DataError, UsageError
 from pushforward.randomness import derive

@@ -8,11 +8,12 @@ from typing import Literal
 
 import numpy as np
 
+from pushforward.data.blocks.limits import budget
 from pushforward.data.compare.mixed import encoded
 from pushforward.data.formats.arrays import LARGE
 from pushforward.data.formats.contents import Cells, Table
 from pushforward.data.formats.table import parsed, wanted
-from pushforward.data.raw import budget, numeric
+from pushforward.data.raw import numeric
 from pushforward.errors import DataError, nearest
 
 __all__ = ["Joined", "Points", "joined", "of_array", "of_cells", "of_table", "settled"]

@@ -10,8 +10,10 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.lib import format as npy_format
 
+from pushforward.data.blocks.limits import budget, peak
+from pushforward.data.blocks.scratch import Room, held, written
 from pushforward.data.formats.contents import Contents
-from pushforward.data.raw import brief, budget, numeric, refuse
+from pushforward.data.raw import brief, numeric, refuse
 from pushforward.errors import DataError, meant
 
 __all__ = ["LARGE", "archive", "mapped", "names", "npy", "npz", "pick", "sibling", "single"]
@@ -24,12 +26,12 @@ BLOCK = 1 << 24  # bytes read at a time
 FRESH = "save it again with numpy.save or numpy.savez"
 
 
-def single(path: Path, *, on_disk: bool = False) -> Contents:
-    """What an .npy file holds; large points are left on the disk on request, see `mapped`."""
-    return Contents(str(path), mapped(path) if on_disk else npy(path))
+def single(path: Path, *, on_disk: bool = False, room: Room = held) -> Contents:
+    """What an .npy file holds; large points are left on the disk on request, see `mapped`; see `npy` for the room."""
+    return Contents(str(path), mapped(path) if on_disk else npy(path, room))
 
 
-def archive(path: Path, key: str | None) -> Contents:
+def archive(path: Path, key: str | None, room: Room = held) -> Contents:
     """What an .npz file holds: one array, its labels and its test set by their conventional names.
 
     x_train brings y_train, x_test and y_test along, images brings labels. Numbers with a fraction are measurements to
@@ -38,28 +40,35 @@ def archive(path: Path, key: str | None) -> Contents:
     Args:
         path: The file.
         key: Name of the array; the only one apart from labels where it is left out.
+        room: Where it is put.
     """
     key = pick(path) if key is None else key
     known = tuple(names(path))
-    labels, held = _partner(key), sibling(key)
+    labels, own = _partner(key), sibling(key)
     return Contents(
         place=f"{path}:{key}",
-        body=npz(path, key),
+        body=npz(path, key, room),
         known=known,
-        column=partial(npz, path),
+        column=partial(npz, path, room=room),
         labels=labels if labels in known and _stored(path, labels)[1].kind != "f" else None,
-        test=partial(archive, path, held) if held in known else None,
+        test=partial(archive, path, own, room) if own in known else None,
     )
 
 
-def npy(path: Path) -> np.ndarray:
-    """Read the array of an .npy file.
+def npy(path: Path, room: Room = held) -> np.ndarray:
+    """Read the array of an .npy file; what is more than fits into memory is mapped, where the room spills over.
 
     Raises:
         DataError: If the file is not an array of plain numbers or text, or is shorter than it declares.
     """
     with path.open("rb") as file:
-        return _read(file, path.stat().st_size, str(path))
+        if room is not held:
+            shape, fortran, dtype = _header(file, str(path))
+            if dtype.kind in "biuf" and len(shape) and peak(shape, dtype) > budget():
+                _complete(shape, dtype, path.stat().st_size - file.tell(), str(path))
+                return np.memmap(path, dtype, "r", file.tell(), shape, "F" if fortran else "C")
+            file.seek(0)
+        return _read(file, path.stat().st_size, str(path), room)
 
 
 def mapped(path: Path) -> np.ndarray:
@@ -106,7 +115,7 @@ def names(path: Path) -> list[str]:
     return [member.removesuffix(".npy") for member in members]
 
 
-def npz(path: Path, key: str) -> np.ndarray:
+def npz(path: Path, key: str, room: Room = held) -> np.ndarray:
     """Read one array of an .npz file.
 
     Raises:
@@ -120,7 +129,7 @@ def npz(path: Path, key: str) -> np.ndarray:
         with zipfile.ZipFile(path) as archive:
             info = archive.getinfo(f"{key}.npy")
             with archive.open(info) as file:
-                return _read(cast(BinaryIO, file), info.file_size, place)
+                return _read(cast(BinaryIO, file), info.file_size, place, room)
     except DAMAGE as error:
         raise DataError(f"{place}: the archive is damaged ({brief(error)}): {FRESH}") from error
 
@@ -192,22 +201,15 @@ def _header(file: BinaryIO, place: str) -> tuple[tuple[int, ...], bool, np.dtype
     return shape, fortran, dtype
 
 
-def _read(file: BinaryIO, size: int, place: str) -> np.ndarray:
+def _read(file: BinaryIO, size: int, place: str, room: Room) -> np.ndarray:
     shape, fortran, dtype = _header(file, place)
     if dtype.kind != "U":
         numeric(dtype, place)
     need = _complete(shape, dtype, size - file.tell(), place)
-    held = 8 * math.prod(shape) if len(shape) < 3 and dtype.kind in "biu" else need  # points are float64 soon
-    if held > budget():
-        raise DataError(
-            f"{place}: shape {shape} of {dtype} takes {held / 2**30:.1f} GiB, {budget() / 2**30:.1f} GiB are allowed: "
-            "save fewer rows or a smaller type"
-        )
-    data = bytearray(need)
-    if _fill(file, data) < need:
+    array = room(shape[::-1] if fortran else shape, dtype, place)
+    if _fill(file, array) < need:
         raise DataError(f"{place}: truncated, the data end before the {need} bytes that are declared: {FRESH}")
-    array = np.frombuffer(data, dtype=dtype)
-    return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+    return array.T if fortran else array
 
 
 def _complete(shape: tuple[int, ...], dtype: np.dtype, there: int, place: str) -> int:
@@ -219,9 +221,11 @@ def _complete(shape: tuple[int, ...], dtype: np.dtype, there: int, place: str) -
     return need
 
 
-def _fill(file: BinaryIO, data: bytearray) -> int:
-    view, filled = memoryview(data), 0
-    while filled < len(data) and (part := file.read(min(1 << 24, len(data) - filled))):
+def _fill(file: BinaryIO, array: np.ndarray) -> int:
+    """Read the bytes of an array, in C order; how many there were."""
+    view, filled = array.reshape(-1).view(np.uint8).data, 0
+    while filled < len(view) and (part := file.read(min(BLOCK, len(view) - filled))):
         view[filled : filled + len(part)] = part
         filled += len(part)
+        written(array)
     return filled

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from pushforward.data.blocks.limits import budget
+from pushforward.data.blocks.scratch import Room, held, written
 from pushforward.data.formats import compressed
 from pushforward.data.formats.arrays import LARGE
 from pushforward.data.formats.contents import Cells, Contents
 from pushforward.data.formats.hdf5 import walked
-from pushforward.data.raw import brief, budget, finite, numeric
+from pushforward.data.raw import brief, finite, numeric
 from pushforward.errors import DataError, UsageError, meant
 
 __all__ = ["of_matrix", "of_object", "read", "whole"]
@@ -25,12 +27,13 @@ Blocks = Callable[[int, int], Any]
 """(first, last) -> rows of a matrix, dense or sparse."""
 
 
-def read(path: Path, key: str | None = None) -> Contents:
+def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
     """Cells of an .h5ad file; only the part asked for is read, in blocks, when the genes to keep are known.
 
     Args:
         path: The file.
         key: The name of a layer, of an embedding in obsm such as X_pca, or raw; X where it is left out.
+        room: Where the part asked for is put.
 
     Raises:
         UsageError: If h5py is not installed.
@@ -55,7 +58,7 @@ def read(path: Path, key: str | None = None) -> Contents:
     def take(some: Sequence[int] | None) -> np.ndarray:
         try:
             with h5py.File(path) as file:
-                return _dense(lambda: _blocks(file[where], shape, place), shape, some, place, names)
+                return _dense(lambda: _blocks(file[where], shape, place), shape, some, place, names, room)
         except DAMAGE as error:
             if isinstance(error, DataError):
                 raise
@@ -143,18 +146,19 @@ def _dense(
     some: Sequence[int] | None,
     place: str,
     names: tuple[str, ...],
+    room: Room = held,
 ) -> np.ndarray:
     """The chosen columns of a matrix that comes in blocks, float64, or float32 where that would be large."""
     chosen = np.arange(shape[1]) if some is None else np.asarray(some, np.int64)
-    size = shape[0] * len(chosen)
-    dtype = np.float64 if 8 * size <= LARGE else np.float32
-    need = size * np.dtype(dtype).itemsize
-    if need > budget():
+    many = shape[0] * len(chosen)
+    dtype = np.dtype(np.float64 if 8 * many <= LARGE else np.float32)
+    need = many * dtype.itemsize
+    if room is held and need > budget():
         raise DataError(
             f"{place}: {shape[0]:,} cells of {len(chosen):,} genes need {need / 2**30:.1f} GiB when dense, "
             f"{budget() / 2**30:.1f} GiB are allowed: keep fewer genes or cells, or compare an embedding, PATH:X_pca"
         )
-    out = np.empty((shape[0], len(chosen)), dtype)
+    out = room((shape[0], len(chosen)), dtype, place)
     for rows, columns, block in blocks():
         where = np.arange(shape[1])[columns]
         mine = np.flatnonzero((chosen >= where[0]) & (chosen <= where[-1]))
@@ -170,6 +174,7 @@ def _dense(
                 "remove these cells or fill the values"
             )
         out[rows, mine] = dense
+        written(out)
     finite(out, place)  # float32 may have overflowed
     return out
 

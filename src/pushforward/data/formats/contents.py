@@ -49,7 +49,7 @@ class Table:
     Attributes:
         path: The file.
         names: Names of the columns; their numbers from '0' where the file has no header.
-        columns: One sequence a column: text from CSV, arrays from Parquet.
+        columns: One sequence a column: text from CSV, arrays from Parquet; mapped ones of a file that is too large.
         lines: Where each row is, for messages: line numbers from 1 for CSV, row numbers from 0 for Parquet.
         unit: What `lines` counts, 'line' or 'row'.
         chosen: Names asked for, in their order, or None for all.
@@ -59,7 +59,7 @@ class Table:
 
     path: Path
     names: tuple[str, ...]
-    columns: tuple[Column, ...]
+    columns: Sequence[Column]
     lines: Sequence[int]
     unit: str
     chosen: tuple[str, ...] | None = None
@@ -69,9 +69,11 @@ class Table:
     @property
     def kinds(self) -> tuple[ColumnKind, ...]:
         """What each column holds: as declared, else as its cells show."""
-        return tuple(
-            self.declared.get(name) or _kind(column) for name, column in zip(self.names, self.columns, strict=True)
-        )
+        return tuple(self.kind(name) for name in self.names)
+
+    def kind(self, name: str) -> ColumnKind:
+        """What one column holds; a column that the file declares is not read for that."""
+        return self.declared.get(name) or _kind(self.columns[self.names.index(name)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from pushforward.data.blocks.limits import VARIABLE, budget
+from pushforward.data.blocks.lines import columns as long_columns
+from pushforward.data.blocks.scratch import Room, held, size
 from pushforward.data.formats.contents import Column, Contents, Table, Verbatim
 from pushforward.data.formats.table import chosen, is_number, labels
 from pushforward.data.raw import brief
@@ -23,26 +26,28 @@ ROWS = 200  # lines taken apart at a time; more would keep Python's collector bu
 LOOK = 1 << 16  # characters from which it is told whether a first line holds names
 SHOWN = 6  # names written out in a note
 EMPTY = ("na", "n/a", "nan", "null", "none", "?", "-")  # what stands for a missing value
+TEXT = 8  # bytes of memory at most for one of text: the text itself, its lines, its numbers and what is made of them
 LONG = 1 << 22  # characters from which a file of numbers is read the fast way
 
 Parts = tuple[tuple[str, ...], tuple[Column, ...], Sequence[int]]
 """Names, columns and the line number of each row."""
 
 
-def read(path: Path, key: str | None = None, *, verbatim: bool = False) -> Contents:
+def read(path: Path, key: str | None = None, *, verbatim: bool = False, room: Room = held) -> Contents:
     """What a text table holds.
 
     Args:
         path: The file.
         key: Names of columns, a,b,c; all where it is left out.
         verbatim: See `table`.
+        room: Where columns of numbers are put.
     """
-    found, notes = table(path, verbatim=verbatim)
+    found, notes = table(path, verbatim=verbatim, room=room)
     shown = notes if key is None else ()
     return Contents(str(path), chosen(found, key), found.names, partial(labels, found), notes=shown)
 
 
-def table(path: Path, *, verbatim: bool = False) -> tuple[Table, tuple[str, ...]]:
+def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Table, tuple[str, ...]]:
     """Read delimited text: comma, semicolon or tab, with or without a line of names.
 
     The first line holds names if none of its cells is a number. A first column without a name is taken for the row
@@ -51,6 +56,7 @@ def table(path: Path, *, verbatim: bool = False) -> tuple[Table, tuple[str, ...]
     Args:
         path: The file.
         verbatim: Keep the cells as they stand too, to write them back; the first line then holds names in any case.
+        room: Where columns of numbers are put; where they may go to the disk, long files are read in blocks of lines.
 
     Returns:
         The table, and notes of what was left out.
@@ -60,11 +66,21 @@ def table(path: Path, *, verbatim: bool = False) -> tuple[Table, tuple[str, ...]
     """
     kept: Verbatim | None = None
     named: tuple[str, ...] = ()
+    large = TEXT * path.stat().st_size > budget()
+    if large and room is held and 2 * path.stat().st_size > budget():
+        need = size(2 * path.stat().st_size)
+        raise DataError(f"{path}: the table needs {need} of memory, {size(budget())} are allowed ({VARIABLE} sets it)")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = _begin(path) if large and room is not held else path.read_bytes().decode("utf-8-sig")
         first_line = next((line for line in text.splitlines() if line.strip()), "")
         mark = max(",;\t", key=lambda mark: len(next(csv.reader([first_line], delimiter=mark), [])))
-        if verbatim:
+        if large and room is not held:
+            named = _header(text, mark)
+            before = _blank(text) + 1 if named else 0
+            width = len(next(csv.reader([first_line], delimiter=mark, skipinitialspace=True), []))
+            columns, lines = long_columns(path, mark, width, before, room)
+            names = named or tuple(map(str, range(width)))
+        elif verbatim:
             (names, columns, lines), kept = _kept(path, text, mark)
         else:
             named = _header(text, mark)
@@ -82,6 +98,17 @@ def table(path: Path, *, verbatim: bool = False) -> tuple[Table, tuple[str, ...]
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{path}: line 1 names the column {twice!r} twice: give every column its own name")
     return Table(path, names, columns, lines, "line", verbatim=kept), notes
+
+
+def _begin(path: Path) -> str:
+    """The first characters of a long file, more than are looked at to find names."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return file.read(LOOK + 1)
+
+
+def _blank(text: str) -> int:
+    """Blank lines at the beginning."""
+    return next((i for i, line in enumerate(text.splitlines()) if line.strip()), 0)
 
 
 def _cells(path: Path, text: str, names: tuple[str, ...], mark: str) -> Parts:

@@ -9,15 +9,19 @@ import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from pushforward.data.blocks.limits import budget
+from pushforward.data.blocks.scratch import BLOCK, Room, held, written
 from pushforward.data.formats.contents import Contents
-from pushforward.data.raw import brief, budget
+from pushforward.data.raw import brief
 from pushforward.errors import DataError
 
 __all__ = ["array", "is_idx", "read"]
 
+DEFLATED = 1100  # times at most that gzip makes data smaller
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -27,18 +31,19 @@ def is_idx(path: Path) -> bool:
     return name.endswith(("ubyte", ".idx", ".idx1", ".idx3", ".idx4"))
 
 
-def read(path: Path) -> Contents:
+def read(path: Path, room: Room = held) -> Contents:
     """What an IDX file holds, with the labels and the test set that lie beside it under the customary names.
 
     Args:
         path: A file such as train-images-idx3-ubyte.gz. Its labels are looked for as train-labels-idx1-ubyte, its
             test set as t10k-images-idx3-ubyte, each with or without .gz.
+        room: Where the arrays are put.
 
     Raises:
         DataError: If the file is damaged.
     """
     labels = _beside(path, {"images": "labels", "idx3": "idx1"})
-    held = _beside(path, {"train": "t10k"})
+    other = _beside(path, {"train": "t10k"})
     own = {} if labels is None else {labels.name: labels}
 
     def column(name: str) -> np.ndarray:
@@ -46,15 +51,15 @@ def read(path: Path) -> Contents:
             raise DataError(
                 f"labels {name!r}: no such file beside {path}: give PATH[:key] of an .npy, .npz or .csv file"
             )
-        return array(own[name])
+        return array(own[name], room)
 
     return Contents(
         str(path),
-        array(path),
+        array(path, room),
         tuple(own),
         column,
         labels=None if labels is None else labels.name,
-        test=None if held is None else partial(read, held),
+        test=None if other is None else partial(read, other, room),
         promised="images",
     )
 
@@ -67,7 +72,7 @@ def _beside(path: Path, words: dict[str, str]) -> Path | None:
     return found[0] if found and found[0] != path and name != path.name.removesuffix(".gz") else None
 
 
-def array(path: Path) -> np.ndarray:
+def array(path: Path, room: Room = held) -> np.ndarray:
     """Read the array of an IDX file: two zero bytes, type, number of dimensions, big-endian lengths, numbers.
 
     Raises:
@@ -86,18 +91,33 @@ def array(path: Path) -> np.ndarray:
                 raise DataError(f"{path}: the header declares the shape {shape}, no numbers: download the file again")
             dtype = np.dtype(IDX_TYPES[head[2]])
             need = math.prod(shape) * dtype.itemsize
-            if need > budget():
+            most = path.stat().st_size * (DEFLATED if path.suffix.lower() == ".gz" else 1)
+            if need > max(most, budget()):
                 raise DataError(
-                    f"{path}: the header declares the shape {shape}, {need / 2**30:.1f} GiB, which is "
-                    "more than the memory allows: download the file again or save fewer rows"
+                    f"{path}: the header declares the shape {shape}, {need / 2**30:.1f} GiB, more than is "
+                    "there and than the memory allows: download the file again"
                 )
-            data = file.read(need + 1)  # up to the end, where gzip keeps its checksum
+            found = room(shape, dtype.newbyteorder("="), str(path))
+            there = _fill(file, found, dtype) + len(file.read(1))  # up to the end, where gzip keeps its checksum
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: the gzip file is damaged ({brief(error)}): download it again") from error
-    if len(data) > need:
+    if there > need:
         raise DataError(f"{path}: more than the {need} bytes that shape {shape} takes are there: download it again")
-    if len(data) < need:
-        raise DataError(
-            f"{path}: truncated, shape {shape} takes {need} bytes and {len(data)} are there: download it again"
-        )
-    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    if there < need:
+        raise DataError(f"{path}: truncated, shape {shape} takes {need} bytes and {there} are there: download it again")
+    return found
+
+
+def _fill(file: gzip.GzipFile | BinaryIO, out: np.ndarray, dtype: np.dtype) -> int:
+    """Read numbers of a type, a block at a time; how many bytes there were."""
+    flat, filled, there = out.reshape(-1), 0, 0
+    while filled < len(flat):
+        data = file.read(min(BLOCK, dtype.itemsize * (len(flat) - filled)))
+        there += len(data)
+        part = np.frombuffer(data, dtype, len(data) // dtype.itemsize)
+        if not len(part):
+            break
+        flat[filled : filled + len(part)] = part
+        filled += len(part)
+        written(out)
+    return there

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pushforward.data.blocks.scratch import Room, held
 from pushforward.data.formats import arrays, cells, delimited, idx, parquet
 from pushforward.data.formats.contents import Contents
 from pushforward.errors import DataError, UsageError
@@ -51,7 +52,9 @@ def exists(path: str) -> bool:
         return False
 
 
-def opened(path: Path, key: str | None = None, *, mapped: bool = False, verbatim: bool = False) -> Contents:
+def opened(
+    path: Path, key: str | None = None, *, mapped: bool = False, verbatim: bool = False, room: Room = held
+) -> Contents:
     """What a file or a folder of pictures holds.
 
     Args:
@@ -59,6 +62,7 @@ def opened(path: Path, key: str | None = None, *, mapped: bool = False, verbatim
         key: What to choose in it.
         mapped: Leave large .npy files where they are and map them; rows come into memory where they are used.
         verbatim: Keep a text table also as it was written, to write it back; its first line then holds names.
+        room: Where rows are put: in memory, or on the disk where they do not fit; see `blocks.scratch`.
 
     Raises:
         DataError: If it is a pipe or a device, the ending is not known, the key chooses nothing, or it is damaged.
@@ -74,17 +78,17 @@ def opened(path: Path, key: str | None = None, *, mapped: bool = False, verbatim
 
         return pictures.read(_whole(path, key))
     if suffix == ".npy":
-        return arrays.single(_whole(path, key), on_disk=mapped)
+        return arrays.single(_whole(path, key), on_disk=mapped, room=room)
     if suffix == ".npz":
-        return arrays.archive(path, key)
+        return arrays.archive(path, key, room)
     if suffix in TEXT:
-        return delimited.read(path, key, verbatim=verbatim)
+        return delimited.read(path, key, verbatim=verbatim, room=room)
     if suffix in PARQUET:
-        return parquet.read(path, key)
+        return parquet.read(path, key, room)
     if suffix == ".h5ad":
-        return cells.read(path, key)
+        return cells.read(path, key, room)
     if idx.is_idx(path):
-        return idx.read(_whole(path, key))
+        return idx.read(_whole(path, key), room)
     raise DataError(f"{path}: {_unknown(path)}")
 
 

@@ -12,15 +12,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pushforward.data.blocks.limits import budget
+from pushforward.data.blocks.scratch import Room, held, size, written
 from pushforward.data.dataset import MIN_ROWS
 from pushforward.data.formats.contents import Contents, Pictures
 from pushforward.data.formats.folders import FORMATS, SUFFIXES, found
 from pushforward.data.pixels import CHANNELS, SIDES, inner_side, model_side
-from pushforward.data.raw import Raw, brief, budget, chosen, enough
+from pushforward.data.raw import Raw, brief, chosen, enough
 from pushforward.errors import DataError, UsageError
 
 __all__ = ["BROKEN", "SUFFIXES", "Header", "decoded", "depth", "header", "opened", "picture", "read"]
 
+TOGETHER = 500  # pictures after which those on the disk are written back
 MAX_PIXELS = 64_000_000  # of one picture; larger ones are refused by their header
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 QUARTERS = (5, 6, 7, 8)  # values of the orientation tag that exchange width and height
@@ -53,6 +56,7 @@ def decoded(
     limit: int | None = None,
     seed: int = 0,
     least: int = MIN_ROWS,
+    room: Room = held,
 ) -> Raw:
     """Pixels of the pictures of a folder, on one square.
 
@@ -66,6 +70,7 @@ def decoded(
         limit: Read at most so many, chosen by the seed.
         seed: Seed of that choice.
         least: Pictures that are needed.
+        room: Where their pixels are put.
 
     Returns:
         Pixels (n, side, side, c) uint8, the names of the classes, if any, and notes of what was cut and resized.
@@ -83,15 +88,21 @@ def decoded(
     heads = [header(f) for f in files]
     square, inner, notes = _fitted(files, heads, side, str(path))
     need = 8 * len(files) * (channels or 3) * square**2
-    if need > budget():
+    if room is held and need > budget():
         raise DataError(
-            f"{path}: {len(files)} images of side {square} need {need / 2**30:.1f} GiB of memory, "
-            f"{budget() / 2**30:.1f} GiB are allowed: give a smaller side or a limit"
+            f"{path}: {len(files)} images of side {square} need {size(need)} of memory, {size(budget())} are allowed: "
+            "give a smaller side or a limit"
         )
     deep = [f for f, head in zip(files, heads, strict=True) if head.deep]
     bits, more = depth(deep)
-    x = np.stack([picture(f, inner, channels or 3, bits) for f in files])
-    if channels is None and all((image == image[..., :1]).all() for image in x):
+    x = room((len(files), inner, inner, channels or 3), np.dtype(np.uint8), str(path))
+    grey = channels is None
+    for i, file in enumerate(files):
+        x[i] = picture(file, inner, channels or 3, bits)
+        grey = grey and bool((x[i] == x[i, ..., :1]).all())
+        if i % TOGETHER == 0:
+            written(x)
+    if grey:
         x = x[..., :1]
     known = None if labels is None else labels[keep]
     return Raw(str(path), "images", x, labels=known, notes=(*notes, *more))

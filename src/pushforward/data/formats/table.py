@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from pushforward.data.blocks.limits import budget, peak
+from pushforward.data.blocks.scratch import blocks, is_mapped, mapped, spans, written
 from pushforward.data.dataset import ColumnKind
 from pushforward.data.formats.contents import Column, Table
 from pushforward.data.raw import Raw, enough
@@ -37,20 +39,39 @@ def points(table: Table, label: str | None = None) -> Raw:
     text = [name for name, numbers in zip(names, found, strict=True) if numbers is None]
     if text:
         _refuse_text(table, names, text)
-    x = np.stack([numbers for numbers in found if numbers is not None], axis=1)
+    x = _stacked([numbers for numbers in found if numbers is not None], str(table.path))
     _finite(table, x, names)
     return Raw(str(table.path), "points", x, labels=known, columns=names, kinds=_kinds(table, names), label=label)
 
 
 def _kinds(table: Table, names: tuple[str, ...]) -> tuple[ColumnKind, ...]:
     """What the columns hold; numbers read the fast way are whole where all of them are."""
-    known = dict(zip(table.names, table.kinds, strict=True))
     found: list[ColumnKind] = []
     for name in names:
         column = table.columns[table.names.index(name)]
-        plain = known[name] == "number" and name not in table.declared and isinstance(column, np.ndarray)
-        found.append("whole" if plain and bool(np.all(column == np.rint(column))) else known[name])
+        kind = table.kind(name)
+        plain = kind == "number" and name not in table.declared and isinstance(column, np.ndarray)
+        found.append("whole" if plain and _all_whole(np.asarray(column)) else kind)
     return tuple(found)
+
+
+def _all_whole(column: np.ndarray) -> bool:
+    return all(bool(np.all(block == np.rint(block))) for block in blocks(column))
+
+
+def _stacked(columns: list[np.ndarray], place: str) -> np.ndarray:
+    """Columns side by side, (n, d): float64 in memory; on the disk, of the type that holds all, where one is mapped."""
+    if not any(map(is_mapped, columns)):
+        return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+    shape = (len(columns[0]), len(columns))
+    if peak(shape, np.dtype(np.float64)) <= budget():
+        return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+    out = mapped(shape, np.result_type(np.float32, *(column.dtype for column in columns)), place)
+    for part in spans(out):
+        for j, column in enumerate(columns):
+            out[part, j] = column[part]
+        written(out)
+    return out
 
 
 def wanted(table: Table, label: str | None = None) -> tuple[str, ...]:
@@ -110,7 +131,8 @@ def labels(table: Table, name: str) -> np.ndarray:
     """
     values = _column(table, name)
     if isinstance(values, np.ndarray):
-        return values
+        counted = values.dtype.kind == "f" and name not in table.declared and np.isfinite(values).all()
+        return np.asarray(values, np.int64) if counted and _all_whole(values) else np.asarray(values)
     if "" in values:
         line = table.lines[values.index("")]
         raise DataError(
@@ -140,7 +162,9 @@ def is_number(cell: str) -> bool:
 
 
 def _numbers(values: Column) -> np.ndarray | None:
-    """The column as float64, or None if a cell is no number."""
+    """The column as float64, or None if a cell is no number; a mapped one as it is."""
+    if isinstance(values, np.ndarray) and is_mapped(values):
+        return values
     try:
         return np.array(values, np.float64)
     except ValueError:
@@ -171,10 +195,15 @@ def _refuse_cell(table: Table, name: str, remedy: str) -> None:
 
 
 def _finite(table: Table, x: np.ndarray, names: tuple[str, ...]) -> None:
-    bad = np.argwhere(~np.isfinite(x))
-    if len(bad):
-        row, column = bad[0]
+    first, count = None, 0
+    for part in spans(x):
+        bad = np.argwhere(~np.isfinite(x[part]))
+        count += len(bad)
+        if first is None and len(bad):
+            first = part.start + int(bad[0][0]), int(bad[0][1])
+    if first is not None:
+        row, column = first
         raise DataError(
             f"{table.path}: {table.unit} {table.lines[row]}, column {names[column]!r} is {x[row, column]} "
-            f"({len(bad)} of {x.size} cells are not finite): remove these rows or fill the cells"
+            f"({count} of {x.size} cells are not finite): remove these rows or fill the cells"
         )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pushforward.data.blocks.limits import budget
 from pushforward.data.dataset import Dataset, fingerprint
 from pushforward.data.units import Unit
 from pushforward.densities.mixture import Mixture
@@ -29,11 +30,14 @@ def lift(data: Dataset, dim: int, *, noise: float = 0.05, seed: int = 0) -> Data
         seed: Seed of the frame and of the noise.
 
     Raises:
-        UsageError: If the data are images or `dim` is too small.
+        UsageError: If the data are images, `dim` is too small, or the result does not fit into memory.
     """
     k = data.train[0].numel()
     if data.kind != "points" or dim < k:
         raise UsageError(f"dim {dim}: {data.name} holds {data.kind} of {k} numbers; lift points to {k} or more")
+    need = 8 * (len(data.train) + len(data.test)) * (2 * k + 3 * dim)
+    if need > budget():
+        raise UsageError(f"dim {dim}: {data.name} lifted needs {need / 2**30:.1f} GiB of memory: give a limit")
     rng = generator(seed, "data", part="lift")
     drawn = rng.standard_normal((dim, k))
     frame = np.linalg.qr(drawn)[0]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pushforward.codecs import PCA, Autoencoder, Codec, parse
 from pushforward.data import Batches, Dataset
+from pushforward.data.blocks.limits import budget
 from pushforward.divergences import locate
 from pushforward.errors import UsageError
 from pushforward.flows.bounded import bounded_critic, bounded_flow
@@ -102,12 +103,15 @@ def of_class(data: Dataset, name: str) -> Dataset:
     """The rows of one class, without labels.
 
     Raises:
-        UsageError: If there is no such class, or it has fewer than two rows to learn from.
+        UsageError: If there is no such class, or it has fewer than two rows to learn from, or more than fit.
     """
     classes = data.classes or ()
     if name not in classes or data.train_labels is None or data.test_labels is None:
         raise UsageError(f"class {name!r}: {data.name} has the classes {', '.join(classes) or 'none'}")
     k = classes.index(name)
+    need = 8 * data.train[0].numel() * int((data.train_labels == k).sum())
+    if need > budget():
+        raise UsageError(f"class {name!r}: its rows need {need / 2**30:.1f} GiB of memory twice over; give a --limit")
     train, test = data.train[data.train_labels == k], data.test[data.test_labels == k]
     if len(train) < 2:
         raise UsageError(f"class {name!r}: {data.name} has {len(train)} images of it to learn from; raise --limit")

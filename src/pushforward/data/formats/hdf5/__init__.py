@@ -14,12 +14,13 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
-from pushforward.data.raw import budget
+from pushforward.data.blocks.limits import budget
 from pushforward.errors import DataError
 
 __all__ = ["walked"]
 
 PROCESSOR, CLOCK = 10, 50  # seconds; a file of 30,000 cells takes half a second
+LEAST = 1 << 30  # bytes of memory, below which the process would not even start
 FRESH = "it is damaged, download it or write it again"
 
 
@@ -39,7 +40,7 @@ def walked(path: Path) -> Path:
 def _verdict(path: str, state: tuple[int, ...]) -> str:
     """What is wrong with a file, or nothing."""
     script = str(Path(__file__).with_name("walk.py"))
-    words = [sys.executable, "-P", script, path, str(PROCESSOR), str(budget())]
+    words = [sys.executable, "-P", script, path, str(PROCESSOR), str(max(budget(), LEAST))]
     alone = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
