@@ -315,10 +315,12 @@ def _merge(asked: Merging, json: bool, line: str) -> int:
     if json:
         _answer(done.summary(), True)
         return 0
+    for note in done.notes:
+        print(f"note: {note}")
     for table in done.tables():
         console.show(table)
     for words in done.found["warnings"]:
-        console.say.print(f"warning: {words}", style="bold yellow", markup=False)
+        console.say.print(f"warning: {words}", style="bold yellow", soft_wrap=True, markup=False)
     print(f"merged: {done.out}" + (f"\npage: {done.page}" if done.page else ""))
     return 0
 
@@ -446,7 +448,7 @@ def _ended(outcome: Outcome, as_json: bool) -> int:
         console.show(table(outcome.measures))
         print(f"\n{outcome.measures.verdict}")
         for warning in outcome.measures.warnings:
-            console.say.print(f"warning: {warning}", style="bold yellow", markup=False)
+            console.say.print(f"warning: {warning}", style="bold yellow", soft_wrap=True, markup=False)
         print(
             f"\ntrained {outcome.run.step} steps in {outcome.run.description['seconds']:.0f} s\nreport: {outcome.page}"
         )

@@ -135,11 +135,11 @@ def test_warnings_are_raised_where_the_caller_is():
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"batch_key": "donor"}, UsageError, "donor"),
-        ({"label_key": "cell"}, UsageError, "label_key 'cell'"),
+        ({"batch_key": "donor"}, DataError, "donor"),
+        ({"label_key": "cell"}, DataError, "label_key 'cell'"),
         ({"target": "young"}, UsageError, "target 'young'.*new, old"),
         ({"target": None}, UsageError, "name the batch that stays"),
-        ({"use_rep": "X_umap"}, UsageError, "X_umap.*X_pca"),
+        ({"use_rep": "X_umap"}, DataError, "X_umap.*X_pca"),
         ({"use_rep": "X"}, UsageError, "sparse"),
         ({"use_rep": "pca:0"}, UsageError, "at least 1"),
         ({"fit_on": "batch"}, UsageError, "pooled or target"),

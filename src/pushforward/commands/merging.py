@@ -35,16 +35,22 @@ class Done:
         found: What `uns["gpa"]` holds.
         out: The file.
         page: The page, or None.
+        notes: How the file was read.
     """
 
     found: dict[str, Any]
     out: Path
     page: Path | None
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """One JSON object."""
         pages = {} if self.page is None else {"page": str(self.page)}
-        return {"out": str(self.out)} | pages | {name: _json(value) for name, value in self.found.items()}
+        return (
+            {"out": str(self.out), "notes": list(self.notes)}
+            | pages
+            | {name: _json(value) for name, value in self.found.items()}
+        )
 
     def tables(self) -> list[Table]:
         """Distances, and scores where there are some."""
@@ -100,7 +106,7 @@ def merge_file(asked: Merging, command: str = "") -> Done:
         shown = Embedding(code.z, np.asarray(cells.obsm["X_gpa"]), names, classes, asked.target)
         write_merge(found, shown, asked.page, title=f"{given.name} onto {asked.target}", again=command, seed=asked.seed)
     write(cells, out)
-    return Done(found, out, asked.page)
+    return Done(found, out, asked.page, cells.notes if isinstance(cells, Matrix) else ())
 
 
 def _merge(cells: Any, code: Embedded, asked: Merging) -> None:

@@ -12,7 +12,7 @@ from pushforward.data.formats.contents import Cells, Contents, Table
 from pushforward.data.formats.table import wanted
 from pushforward.errors import DataError, meant
 
-__all__ = ["matched"]
+__all__ = ["listed", "matched"]
 
 SHOWN = 6  # names written out in a note or an error
 
@@ -44,7 +44,7 @@ def matched(contents: Contents, data: Dataset, apart: str | None = None) -> Cont
         if not _named(names) or not _named(body.names):
             return _noted(contents, _in_order(names, given)) if _named(names) or _named(body.names) else contents
         if body.chosen and not set(given) & set(names) and len(given) == len(names):
-            return _noted(contents, f"columns {_listed(given)} are taken for {_listed(names)}, as they were chosen")
+            return _noted(contents, f"columns {listed(given)} are taken for {listed(names)}, as they were chosen")
         note = _by_name(contents.place, given, names)
         return _noted(contents, note, body=replace(body, chosen=names))
     if isinstance(body, Cells) and _named(names) and _named(body.names):
@@ -71,8 +71,8 @@ def _noted(contents: Contents, note: str, body: np.ndarray | Table | Cells | Non
 def _in_order(names: tuple[str, ...], given: tuple[str, ...] = ()) -> str:
     """The note on columns of which one side has no names."""
     if _named(names):
-        return f"columns without names are taken in the order of the run: {_listed(names)}"
-    return f"the run's columns have no names: {_listed(given)} are taken in their order"
+        return f"columns without names are taken in the order of the run: {listed(names)}"
+    return f"the run's columns have no names: {listed(given)} are taken in their order"
 
 
 def _by_name(place: str, given: tuple[str, ...], names: tuple[str, ...]) -> str:
@@ -81,19 +81,19 @@ def _by_name(place: str, given: tuple[str, ...], names: tuple[str, ...]) -> str:
     if missing:
         hint = meant(missing[0], given, repr)
         raise DataError(
-            f"{place}: no column named {_listed(missing)}, which the run has: {hint}the columns are {_listed(given)}; "
+            f"{place}: no column named {listed(missing)}, which the run has: {hint}the columns are {listed(given)}; "
             f"name them like the run's, or choose {len(names)} of them in the run's order, PATH:a,b"
         )
     extra = [name for name in given if name not in names]
     said = []
     if extra:
-        said.append(f"column{'s' * (len(extra) > 1)} {_listed(extra)} left out, which the run does not have")
+        said.append(f"column{'s' * (len(extra) > 1)} {listed(extra)} left out, which the run does not have")
     if tuple(name for name in given if name in names) != names:
-        said.append(f"columns matched by name, in the order of the run: {_listed(names)}")
+        said.append(f"columns matched by name, in the order of the run: {listed(names)}")
     return "; ".join(said)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Names, the first of many."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

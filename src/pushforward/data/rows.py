@@ -57,6 +57,7 @@ def rows(
         raw = table.points(body, labels)
     elif isinstance(body, Cells):
         raw = Raw(contents.place, "points", _float64(body.take(None)), columns=body.names)
+        raw = raw if labels is None else replace(_labelled(raw, contents.column(labels)), label=labels)
     else:
         raw = _with_test(contents, labels, given is None, room)
     raw = replace(raw, notes=(*contents.notes, *raw.notes))

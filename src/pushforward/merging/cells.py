@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pushforward.errors import DataError, UsageError
+from pushforward.data.matching import listed
+from pushforward.errors import DataError, UsageError, meant
 from pushforward.merging.arrays import Merged, merge_arrays
 from pushforward.merging.cloud import How
 from pushforward.merging.codes import Axes, dense, principal_axes, rows_of
@@ -107,8 +108,8 @@ def merge(
         The copy, or None.
 
     Raises:
-        UsageError: If a key or an option is not to be had; the choices are named.
-        DataError: If values are missing, or there are too few cells.
+        UsageError: If an option is not to be had; the choices are named.
+        DataError: If there is no such column or embedding, values are missing, or there are too few cells.
 
     Example:
         >>> merge(adata, "batch", target="10x_v3", use_rep="pca:50", label_key="cell_type")  # doctest: +SKIP
@@ -184,8 +185,8 @@ def coded(adata: Any, use_rep: str | Encoder | Embedded, fit: NDArray[np.bool_],
         seed: Seed of principal components.
 
     Raises:
-        UsageError: If there is none of that name.
-        DataError: If X is missing or holds what is no number.
+        UsageError: If X cannot be taken as it is.
+        DataError: If there is none of that name, or X is missing or holds what is no number.
     """
     if isinstance(use_rep, Embedded):
         return use_rep
@@ -206,8 +207,11 @@ def coded(adata: Any, use_rep: str | Encoder | Embedded, fit: NDArray[np.bool_],
             raise UsageError(f"use_rep 'X': {size:,} columns are too many for a critic, {MOST:,} at most: use pca:50")
         return Embedded(np.asarray(x), Axes(np.zeros(size), np.eye(size), 0.0, 1.0), 0.0, use_rep)
     if use_rep not in adata.obsm:
-        known = ", ".join(map(str, adata.obsm.keys())) or "none"
-        raise UsageError(f"use_rep {use_rep!r}: the embeddings in obsm are {known}: choose one, X, or pca:50")
+        known = list(map(str, adata.obsm.keys()))
+        raise DataError(
+            f"use_rep {use_rep!r}: {meant(use_rep, known, repr)}the embeddings in obsm are {listed(known) or 'none'}: "
+            "choose one, X, or pca:50"
+        )
     z = np.asarray(adata.obsm[use_rep])
     loadings = adata.varm["PCs"] if use_rep == "X_pca" and "PCs" in adata.varm else None
     if loadings is None or loadings.shape[1] < z.shape[1]:
@@ -289,10 +293,11 @@ def column_of(adata: Any, key: str, what: str) -> NDArray[np.str_]:
     """A column of obs as text, "" where nothing is known; `what` is the option that names it.
 
     Raises:
-        UsageError: If there is none of that name.
+        DataError: If there is none of that name.
     """
     if key not in adata.obs:
-        raise UsageError(f"{what} {key!r}: the columns of obs are {', '.join(map(str, adata.obs.keys())) or 'none'}")
+        known = list(map(str, adata.obs.keys()))
+        raise DataError(f"{what} {key!r}: {meant(key, known, repr)}the columns of obs are {listed(known) or 'none'}")
     return named(adata.obs[key], key)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from pushforward.data.formats.cells import whole
 from pushforward.data.formats.contents import Table
 from pushforward.data.formats.opening import divided, opened
 from pushforward.data.formats.table import is_number
+from pushforward.data.matching import listed
 from pushforward.data.raw import brief
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError, UsageError, meant
 from pushforward.merging.cells import as_objects
 
 __all__ = ["ENDINGS", "Matrix", "default_rep", "read", "write"]
@@ -43,12 +44,14 @@ class Matrix:
         obs: Columns of the cells by name, (n,) each.
         save: (path, self) -> writes the matrix in its format.
         names: Names of the columns of X, or ().
+        notes: How the file was read: what moves, and what stays as it is.
     """
 
     X: Any
     obs: dict[str, Any]
     save: Callable[[Path, Matrix], None]
     names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     obsm: dict[str, Any] = field(default_factory=dict)
     varm: dict[str, Any] = field(default_factory=dict)
     layers: dict[str, Any] = field(default_factory=dict)
@@ -77,9 +80,9 @@ def read(spec: str, batch: str, labels: str | None = None) -> Any:
         return whole(path)
     if suffix == ".npz":
         return _archive(path, key, batch, labels)
-    table = opened(path, verbatim=True).body
-    assert isinstance(table, Table)
-    return _table(table, batch, labels)
+    contents = opened(path, verbatim=True)
+    assert isinstance(contents.body, Table)
+    return _table(contents.body, contents.notes, batch, labels)
 
 
 def write(cells: Any, out: Path) -> None:
@@ -116,7 +119,10 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Mat
     if sparse:
         x: Any = _csr({name: content[name] for name in CSR}, path)
     elif key not in content:
-        raise DataError(f"{path}: no array {key!r}: the arrays are {', '.join(known)}: choose one, {path}:NAME")
+        raise DataError(
+            f"{path}: no array {key!r}: {meant(key, known, repr)}the arrays are {', '.join(known)}: choose one, "
+            f"{path}:NAME"
+        )
     else:
         x = content[key]
     if x.ndim != 2 or x.dtype.kind not in "fiu":
@@ -127,7 +133,8 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Mat
             if name not in content or content[name].shape != (x.shape[0],):
                 fit = [other for other in known if content[other].shape == (x.shape[0],)]
                 raise DataError(
-                    f"{path}: no array {name!r} of {x.shape[0]} names: there are {', '.join(fit) or 'none'}"
+                    f"{path}: no array {name!r} of {x.shape[0]} names: {meant(name, fit, repr)}there are "
+                    f"{', '.join(fit) or 'none'}"
                 )
             obs[name] = _decoded(content[name], content.get(f"{name}_names"), f"{path}:{name}")
 
@@ -147,7 +154,9 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Mat
         np.savez_compressed(buffer, allow_pickle=False, **kept)
         files.write(out, buffer.getvalue())
 
-    return Matrix(x, obs, save)
+    moved = list(CSR) if sparse else [key]
+    known = [name for name in known if not name.endswith("_names")]
+    return Matrix(x, obs, save, notes=tuple(_said("array", moved, known, list(obs), x)))
 
 
 def _csr(parts: dict[str, NDArray[Any]], path: Path) -> Any:
@@ -178,13 +187,13 @@ def _decoded(values: NDArray[Any], names: NDArray[Any] | None, place: str) -> ND
     return names.astype(str)[values]
 
 
-def _table(table: Table, batch: str, labels: str | None) -> Matrix:
+def _table(table: Table, notes: tuple[str, ...], batch: str, labels: str | None) -> Matrix:
     """The columns of numbers of a text table, and how it is written back."""
     path, names, kept = table.path, table.names, table.verbatim
     assert kept is not None
     for name in (batch, labels):
         if name is not None and name not in names:
-            raise DataError(f"{path}: no column {name!r}: there are {', '.join(names[:12])}")
+            raise DataError(f"{path}: no column {name!r}: {meant(name, names, repr)}there are {listed(names)}")
     apart = [name for name in (batch, labels) if name is not None]
     columns: dict[str, list[str]] = {
         name: column for name, column in zip(names, table.columns, strict=True) if isinstance(column, list)
@@ -216,7 +225,18 @@ def _table(table: Table, batch: str, labels: str | None) -> Matrix:
         writer.writerows(zip(*fresh, strict=True))
         files.write(out, lines.getvalue().encode())
 
-    return Matrix(x, obs, save, tuple(chosen))
+    return Matrix(x, obs, save, tuple(chosen), (*notes, *_said("column", chosen, names, apart, x)))
+
+
+def _said(kind: str, moved: Sequence[str], there: Sequence[str], apart: Sequence[str], x: Any) -> list[str]:
+    """What moves and what does not, in words."""
+    said = [f"{kind}s that move, as numbers: {listed(moved)}"]
+    if left := [name for name in there if name not in moved and name not in apart]:
+        said.append(f"{kind}s that stay as in the file: {listed(left)}")
+    if kind == "column":
+        whole = [name for name, values in zip(moved, x.T, strict=True) if (values == np.rint(values)).all()]
+        said += [f"whole numbers in the file, fractions where a row moved: {listed(whole)}"] if whole else []
+    return said
 
 
 def _floats(cells: list[str], name: str, path: Path) -> NDArray[np.float64]:

@@ -210,9 +210,9 @@ def test_what_would_not_fit_into_memory_is_refused_before_it_is_read(tmp_path, m
         read_pair(name, name)
 
 
-def test_without_h5py_the_extra_to_install_is_named(tmp_path):
+def test_without_h5py_the_package_to_install_is_named(tmp_path):
     name = write(tmp_path / "x.h5ad", COUNTS)
-    with mock.patch.dict("sys.modules", {"h5py": None}), pytest.raises(UsageError, match=r"pushforward\[omics\]"):
+    with mock.patch.dict("sys.modules", {"h5py": None}), pytest.raises(UsageError, match=r"pip install h5py"):
         read_pair(name, name)
 
 

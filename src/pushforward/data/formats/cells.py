@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
             where, var = _find(file, key, path)
             shape, dtype = _shape(file[where], place)
             names = () if var is None else tuple(_index(file[var], shape[1], place))
+            known = _columns(file)
     except DAMAGE as error:
         if isinstance(error, DataError):
             raise
@@ -64,7 +66,45 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
                 raise
             raise DataError(f"{place}: the file is damaged ({brief(error)}): {FRESH}") from error
 
-    return _checked(place, shape, names, take)
+    def column(name: str) -> np.ndarray:
+        if name not in known:
+            raise DataError(f"{path}: no column of obs named {name!r}: {meant(name, known, repr)}"
+                            f"the columns are {', '.join(known[:20]) or 'none'}")  # fmt: skip
+        try:
+            with h5py.File(path) as file:
+                return _column(file[f"obs/{name}"], shape[0], f"{path}:{name}")
+        except DAMAGE as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{path}:{name}: the column cannot be read ({brief(error)}): {FRESH}") from error
+
+    return replace(_checked(place, shape, names, take), known=known, column=column)
+
+
+def _columns(file: Any) -> tuple[str, ...]:
+    """Names of the columns of obs, its index aside."""
+    obs = file.get("obs")
+    if not hasattr(obs, "keys"):
+        return ()
+    index = obs.attrs.get("_index", "_index")
+    return tuple(name for name in obs if name not in (index, "__categories"))
+
+
+def _column(element: Any, count: int, place: str) -> np.ndarray:
+    """One column of obs, (n,): categories by their names, all else as it is stored."""
+    if hasattr(element, "keys") and {"codes", "categories"} <= set(element):
+        names, codes = np.array(_text(element["categories"], count, place)), element["codes"]
+        if codes.shape != (count,):
+            raise DataError(f"{place}: codes of shape {codes.shape} for {count:,} cells: {FRESH}")
+        rows = codes[:]
+        if (unknown := np.flatnonzero((rows < 0) | (rows >= len(names)))).size:
+            raise DataError(f"{place}: cell {unknown[0]} has no category: fill it, or leave out the cell")
+        return names[rows]
+    if hasattr(element, "keys"):
+        raise DataError(f"{place}: stored as {element.attrs.get('encoding-type', 'a group')!r}: make it categories")
+    if element.shape != (count,):
+        raise DataError(f"{place}: values of shape {element.shape} for {count:,} cells: {FRESH}")
+    return element[:] if element.dtype.kind in "biuf" else np.array(_text(element, count, place))
 
 
 def whole(path: Path) -> Any:
