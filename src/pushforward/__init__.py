@@ -6,11 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["FlowGenerator", "LatentFlow", "ParticleFlow", "__version__", "evaluate", "merge"]
+__all__ = ["FlowGenerator", "LatentFlow", "ParticleFlow", "__version__", "evaluate", "load_generator", "merge"]
 
 if TYPE_CHECKING:
     from pushforward.estimators import FlowGenerator, LatentFlow, ParticleFlow
     from pushforward.evaluation import evaluate
+    from pushforward.exporting.loading import load_generator
     from pushforward.merging import merge
 
 _HOMES = {
@@ -18,6 +19,7 @@ _HOMES = {
     "LatentFlow": "pushforward.estimators",
     "ParticleFlow": "pushforward.estimators",
     "evaluate": "pushforward.evaluation",
+    "load_generator": "pushforward.exporting.loading",
     "merge": "pushforward.merging",
 }
 

@@ -15,6 +15,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from pushforward import __version__, guests
+from pushforward.commands.publishing.faces import export, pull, push
 from pushforward.errors import DataError, TrainingError, UsageError, meant, on_any_terminal, printable
 from pushforward.settings.asked import Evaluating, Merging, Sampling, Threads, Which
 from pushforward.settings.running import Running
@@ -372,7 +373,8 @@ def train(recipe: Positional[str], /) -> int:
 
 
 COMMANDS: dict[str, Callable[..., int | Told]] = {
-    command.__name__: command for command in (demo, recipes, train, sample, transport, evaluate, merge, report, doctor)
+    command.__name__: command
+    for command in (demo, recipes, train, sample, transport, evaluate, merge, report, export, push, pull, doctor)
 }
 
 EXAMPLES = """
@@ -385,6 +387,8 @@ examples:
   pushforward evaluate --fake synthetic.csv --real held_out.csv --fail-if 'p<0.01' 'recall<0.5'
   pushforward merge cells.h5ad --batch donor --target A --labels cell_type --out merged.h5ad --page merge.html
   pushforward report runs/grid runs/mnist
+  pushforward export runs/grid --out grid.onnx
+  pushforward push runs/grid hub/grid
 """
 
 

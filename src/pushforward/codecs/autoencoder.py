@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy
 
 from pushforward.nets.autoencoder import AutoencoderNet
+from pushforward.nets.blocks import Affine
 from pushforward.nets.lipschitz import certificate
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Logs, Samples, Scalar, unpack
@@ -83,6 +84,11 @@ class Autoencoder:
     def decode(self, z: Tensor) -> Samples:
         """Samples (n, *event) of codes (n, k)."""
         return self._through(self._net.decode, z)
+
+    def decoder(self) -> nn.Module:
+        """The same as `decode`, as layers."""
+        net = self._net
+        return nn.Sequential(Affine(net.centre, net.variance.sqrt()), net.decoder)
 
     def certificate(self) -> float:
         """A bound of the decoder's Lipschitz constant from above, the product of its layers' norms, often too large.

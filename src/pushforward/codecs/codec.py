@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pushforward.errors import UsageError
 from pushforward.types import Batch, Logs, Samples
 
-__all__ = ["Codec", "Kind", "Learns", "Steep", "parse"]
+__all__ = ["Codec", "Decodes", "Kind", "Learns", "Steep", "parse"]
 
 Kind = Literal["pca", "autoencoder"]
 
@@ -38,6 +38,13 @@ class Learns(Codec, Protocol):
     """A codec that learns from batches, one yield a step."""
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]: ...
+
+
+@runtime_checkable
+class Decodes(Codec, Protocol):
+    """A codec whose way back is a net: `decoder()` gives a module, codes (n, *code) -> samples (n, *event)."""
+
+    def decoder(self) -> nn.Module: ...
 
 
 @runtime_checkable

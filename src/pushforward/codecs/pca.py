@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pushforward.errors import UsageError
 from pushforward.types import Samples
@@ -115,6 +115,15 @@ class PCA:
     def lipschitz(self) -> float:
         """Lipschitz constant of the decoder, exactly: the spectral norm of u diag(s) C^T."""
         return float(self.unit * torch.linalg.matrix_norm((self.components * self.scale).double(), 2))
+
+    def decoder(self) -> nn.Module:
+        """The same as `decode`, as one linear layer."""
+        size, numbers = self.components.shape
+        layer = nn.utils.skip_init(nn.Linear, size, numbers)
+        with torch.no_grad():
+            layer.weight.copy_((self.unit * self.components * self.scale).T)
+            layer.bias.copy_(self.mean)
+        return nn.Sequential(layer, nn.Unflatten(1, self.event))
 
     def encode(self, x: Samples) -> Tensor:
         """Codes (n, k) of samples (n, *event)."""

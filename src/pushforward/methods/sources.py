@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pushforward.training.learner import Learner
 from pushforward.types import Labels, Randomness, Samples
 
-__all__ = ["Latent", "Normal", "Uniform", "generate"]
+__all__ = ["Box", "Latent", "Normal", "OnePass", "Pass", "Uniform", "generate"]
 
 
 class Latent(Protocol):
@@ -40,6 +40,45 @@ class Uniform:
     def __call__(self, rng: Randomness, n: int) -> Tensor:
         """z, (n, dim)."""
         return 2 * rng.uniform(n, self.dim) - 1
+
+
+@dataclass(frozen=True)
+class Box:
+    """The projection onto a box, for data that live in one.
+
+    Attributes:
+        low: Its lower end, in every coordinate.
+        high: Its upper end.
+    """
+
+    low: float
+    high: float
+
+    def __call__(self, x: Samples) -> Samples:
+        """The nearest points of the box, (n, *event)."""
+        return x.clamp(self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Samples as one pass: latents of a law, through nets one after the other, kept in a box.
+
+    Attributes:
+        latent: Law of z.
+        nets: The first takes z and, where the method is conditional, classes (n,); the last gives model units.
+        box: What the last one's answers are projected on; None for nothing.
+    """
+
+    latent: Latent
+    nets: tuple[nn.Module, ...]
+    box: Box | None = None
+
+
+@runtime_checkable
+class OnePass(Protocol):
+    """A method whose samples are one pass of nets, so that they can be written down as one graph."""
+
+    def one_pass(self) -> Pass: ...
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pushforward.errors import UsageError
 
 __all__ = [
+    "Affine",
     "Bounded",
     "Classed",
     "CriticNet",
@@ -140,6 +141,27 @@ class FourierFeatures(nn.Module):
         """Features (n, dim + 2 * features)."""
         phase = x @ self.frequencies
         return torch.cat([x, phase.cos(), phase.sin()], 1)
+
+
+class Affine(nn.Module):
+    """s x + m, with a vector m and one number s that do not learn.
+
+    Args:
+        shift: m, (d,).
+        scale: s, ().
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, shift: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("shift", shift)
+        self.register_buffer("scale", scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape, (n, d)."""
+        return self.shift + x * self.scale
 
 
 class PixelNorm(nn.Module):

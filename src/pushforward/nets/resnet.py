@@ -16,7 +16,7 @@ from torch.nn.functional import avg_pool2d, interpolate, relu
 
 from pushforward.nets.blocks import CriticNet, GeneratorNet, Norm, image_shape, normalisation
 
-__all__ = ["critic", "generator"]
+__all__ = ["Up", "critic", "generator"]
 
 
 def generator(
@@ -40,7 +40,7 @@ def generator(
     body = nn.Sequential(
         nn.Linear(latent + extra, width * base * base),
         nn.Unflatten(1, (width, base, base)),
-        *[_Up(width, norm) for _ in range(doublings)],
+        *[Up(width, norm) for _ in range(doublings)],
         normalisation(norm, width),
         nn.ReLU(),
         nn.Conv2d(width, channels, 3, 1, 1),
@@ -72,11 +72,17 @@ def critic(side: int, channels: int = 1, *, width: int = 64, classes: int = 0) -
     return net
 
 
-class _Up(nn.Module):
-    """Residual block that doubles the side by nearest neighbours."""
+class Up(nn.Module):
+    """Residual block that doubles the side by nearest neighbours.
+
+    Args:
+        width: Channels of the maps.
+        norm: What stands before an activation.
+    """
 
     def __init__(self, width: int, norm: Norm) -> None:
         super().__init__()
+        self.width, self.norm = width, norm
         self.norm1, self.norm2 = normalisation(norm, width), normalisation(norm, width)
         bias = norm != "batch"  # the next batch norm would take it out again
         self.conv1 = nn.Conv2d(width, width, 3, 1, 1, bias=bias)

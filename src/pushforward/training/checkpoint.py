@@ -157,7 +157,7 @@ def _damaged(path: Path, why: str, *, resume: bool) -> DataError:
 
 def digest_of(weights: dict[str, Tensor], header: dict[str, str]) -> str:
     """SHA-256 over names, types, shapes and bytes of all tensors, and over the rest of the header."""
-    sha = hashlib.sha256(json.dumps({key: header[key] for key in ("resume", "run")}, sort_keys=True).encode())
+    sha = hashlib.sha256(json.dumps({key: header[key] for key in header if key != "digest"}, sort_keys=True).encode())
     for name in sorted(weights):
         tensor = weights[name].contiguous()
         sha.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())

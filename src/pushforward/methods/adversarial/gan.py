@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pushforward.divergences import potential, weight
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.sources import Latent, generate
+from pushforward.methods.sources import Latent, Pass, generate
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Labels, Logs, Randomness, Samples, unpack
 
@@ -69,3 +69,7 @@ class GAN:
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event) of the generator's average."""
         return generate(self.generator, self.latent, n, rng or self.rng, labels)
+
+    def one_pass(self) -> Pass:
+        """The generator's average, and the law of its latents."""
+        return Pass(self.latent, (self.generator.sampler,))

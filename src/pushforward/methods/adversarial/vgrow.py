@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pushforward.dynamics.velocity import observed
 from pushforward.flows.critic import conditional
-from pushforward.methods.sources import Latent, generate
+from pushforward.methods.sources import Box, Latent, Pass, generate
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Flow, Given, Labels, Logs, Randomness, Samples, Scalar, able, logged, unpack
 
@@ -31,9 +31,9 @@ def regression(x: Samples, y: Samples) -> Scalar:
     return (x - y).square().sum() / (2 * len(x))
 
 
-def clamp(low: float, high: float) -> Callable[[Samples], Samples]:
+def clamp(low: float, high: float) -> Box:
     """The projection onto a box, for data that live in one."""
-    return lambda x: x.clamp(low, high)
+    return Box(low, high)
 
 
 @dataclass
@@ -89,6 +89,10 @@ class VGrow:
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event) of the generator's average."""
         return generate(self.generator, self.latent, n, rng or self.rng, labels)
+
+    def one_pass(self) -> Pass:
+        """The generator's average, and the law of its latents."""
+        return Pass(self.latent, (self.generator.sampler,))
 
     def _draw(self, n: int, labels: Labels | None) -> _Pool:
         """A pool of `self.pool` rows and n columns; a column keeps its class through all rows."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.methods.adversarial.vgrow import regression
-from pushforward.methods.sources import Latent, generate
+from pushforward.methods.sources import Latent, Pass, generate
 from pushforward.parallel import sharing
 from pushforward.training.learner import Learner
 from pushforward.training.stages import Stage, Stages
@@ -128,6 +128,10 @@ class Distilled:
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event): new source points through the generator's average."""
         return generate(self.generator, self.source, n, rng or self.rng, labels)
+
+    def one_pass(self) -> Pass:
+        """The generator's average, and the law of its source points."""
+        return Pass(self.source, (self.generator.sampler,))
 
     def transport(self, x: Tensor, labels: Labels | None = None) -> Samples:
         """Carry new points (m, *start) along in one pass, as the generator learned it from the flow."""

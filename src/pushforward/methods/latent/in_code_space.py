@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from pushforward.codecs import Codec, reconstruction
-from pushforward.codecs.codec import Learns
+from pushforward.codecs.codec import Decodes, Learns
 from pushforward.codecs.processing import steepness
 from pushforward.errors import UsageError
+from pushforward.methods.sources import Box, OnePass, Pass
 from pushforward.parallel import sharing
 from pushforward.randomness import blocks, filled
 from pushforward.training.stages import Stage, Stages
@@ -174,6 +175,19 @@ class InCodeSpace:
         z = self.method.sample(n, rng, labels)
         return torch.cat([self.decode(filled(z, start, size)) for start, size in blocks(n)])[:n]
 
+    def one_pass(self) -> Pass:
+        """The method's pass to codes, and the decoder; see `offers`.
+
+        Raises:
+            UsageError: If the method's samples are no pass of nets, or the codec has no net that decodes.
+        """
+        if not able(self.method, OnePass) or not able(self.codec, Decodes):
+            raise UsageError(f"{type(self.method).__name__} on codes of a {type(self.codec).__name__}: no pass of nets")
+        inner = self.method.one_pass()
+        if inner.box is not None or (self.project is not None and not isinstance(self.project, Box)):
+            raise UsageError("codes that are projected, or samples by a function of one's own: no pass of nets")
+        return Pass(inner.latent, (*inner.nets, self.codec.decoder()), self.project)
+
     def transport(self, x: Samples, labels: Labels | None = None) -> Samples:
         """Carry new points along: encoded, moved by the method, decoded. What their codes lose is lost.
 
@@ -199,7 +213,9 @@ class InCodeSpace:
         return self.method.stopped if able(self.method, Stops) else ""
 
     def offers(self, capability: type) -> bool:
-        """Whether the method has what this one passes on: its particles, tape and source, and transport."""
+        """Whether the method has what this one passes on: its particles, tape and source, transport, and its pass."""
+        if capability is OnePass:
+            return able(self.method, OnePass) and able(self.codec, Decodes)
         return capability not in PASSED_ON or able(self.method, capability)
 
     def shard(self) -> None:

@@ -1,0 +1,1 @@
+"""Generators as files for elsewhere: graphs with a card, read back in plain PyTorch, and folders as model hubs know."""
