@@ -72,7 +72,8 @@ def _unforeseen(error: Exception, words: Sequence[str]) -> int:
     """Say in one line what a guest raised, or which file could not be had; anything else is a mistake of ours."""
     if said := guests.blamed(error, guests.mentioned(words)):
         notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-        print(f"error: {said}{notes}", file=sys.stderr)  # of every process, since it may have failed in one alone
+        # by every process, since it may have failed in one alone
+        print(f"error: {printable(said + notes)}", file=sys.stderr)
         return TrainingError.exit_code
     if isinstance(error, OSError):
         from pushforward import files
@@ -213,7 +214,7 @@ def sample(
     computing.as_run(run, threads)
     done = drawing.sample(run, n, seed, out, which=checkpoint, labels=labels, trust=trust, sampling=sampling,
                           device=device)  # fmt: skip
-    notes = "".join(f"note: {note}\n" for note in done["notes"])
+    notes = "".join(f"note: {printable(note)}\n" for note in done["notes"])
     _answer(done, json, f"{notes}{done['n']} samples of shape {tuple(done['shape'][1:])}: {out}")
     return 0
 
@@ -317,12 +318,12 @@ def _merge(asked: Merging, json: bool, line: str) -> int:
         _answer(done.summary(), True)
         return 0
     for note in done.notes:
-        print(f"note: {note}")
+        print(f"note: {printable(note)}")
     for table in done.tables():
         console.show(table)
     for words in done.found["warnings"]:
-        console.say.print(f"warning: {words}", style="bold yellow", soft_wrap=True, markup=False)
-    print(f"merged: {done.out}" + (f"\npage: {done.page}" if done.page else ""))
+        console.tell(f"warning: {words}", "bold yellow")
+    _answer({}, False, f"merged: {done.out}" + (f"\npage: {done.page}" if done.page else ""))
     return 0
 
 
@@ -450,12 +451,11 @@ def _ended(outcome: Outcome, as_json: bool) -> int:
         _answer(outcome.summary(), True)
     elif outcome.measures is not None:
         console.show(table(outcome.measures))
-        print(f"\n{outcome.measures.verdict}")
+        print(f"\n{printable(outcome.measures.verdict)}")
         for warning in outcome.measures.warnings:
-            console.say.print(f"warning: {warning}", style="bold yellow", soft_wrap=True, markup=False)
-        print(
-            f"\ntrained {outcome.run.step} steps in {outcome.run.description['seconds']:.0f} s\nreport: {outcome.page}"
-        )
+            console.tell(f"warning: {warning}", "bold yellow")
+        seconds = outcome.run.description["seconds"]
+        _answer({}, False, f"\ntrained {outcome.run.step} steps in {seconds:.0f} s\nreport: {outcome.page}")
     return outcome.code
 
 
@@ -463,7 +463,7 @@ def _answer(value: dict[str, Any], as_json: bool, otherwise: str = "") -> None:
     if as_json:
         print(json.dumps(value))
     elif otherwise:
-        print(otherwise)
+        print("\n".join(map(printable, otherwise.split("\n"))))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import platform
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ __all__ = [
     "append",
     "complete",
     "is_full",
+    "new_folders",
     "no_room",
     "present",
     "read_object",
@@ -36,6 +37,7 @@ __all__ = [
     "tried",
     "whole_file",
     "whole_folder",
+    "without",
     "write",
     "write_synced",
 ]
@@ -47,22 +49,23 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, what a user may ha
 SESSION = secrets.token_hex(4)  # tells this process from an earlier one of the same number
 
 
-def write(path: str | os.PathLike[str], content: bytes | str) -> None:
+def write(path: str | os.PathLike[str], content: bytes | str, *, parents: bool = False) -> None:
     """Replace a file in one step; text is written as UTF-8.
 
     Args:
         path: The file; its folder must be there. Of a link the file it leads to is replaced, and the link stays.
         content: What the file will hold.
+        parents: Make folders that are missing, and take them away again where the file is not written.
 
     Raises:
         OSError: If it cannot be written; it names the path, and what was there stays as it was.
     """
-    with whole_file(path) as fresh:
+    with whole_file(path, parents=parents) as fresh:
         fresh.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+def whole_file(path: str | os.PathLike[str], *, parents: bool = False) -> Iterator[Path]:
     """The same for who writes by name: gives the path to write to, and renames what is there afterwards.
 
     A file keeps the permissions that it had; a new one gets what the process's mask allows. A device or a pipe is
@@ -73,9 +76,10 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(os.path.realpath(path))
     regular = target.is_file() or target.is_dir() or not target.exists()  # a folder is refused by the renaming
-    fresh = target
+    fresh, made = target, list[Path]()
     try:
         if regular:
+            made = new_folders(target.parent) if parents else []
             fresh = _fresh(target)
         yield fresh
         if regular:
@@ -88,9 +92,24 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         if fresh != target:
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
+        without(made)
         if isinstance(error, OSError):
             raise _naming(error, path) from error
         raise
+
+
+def new_folders(folder: Path) -> list[Path]:
+    """Make a folder and those above it that are missing: the ones that were made, the innermost first."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def without(folders: Iterable[Path]) -> None:
+    """Take folders away again, the innermost first, as far as they are empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 @contextmanager

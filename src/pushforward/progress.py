@@ -12,6 +12,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
 
+from pushforward.errors import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -54,7 +56,9 @@ class Bar:
             columns = (*head, bar, MofNCompleteColumn(), *times, numbers)
         stays = total is not None
         self._bar = Progress(*columns, console=console, expand=stays, transient=not stays, disable=not shown)
-        self._task = self._bar.add_task(name, start=stays, total=total if stays else 1.0, completed=done, numbers="")
+        self._task = self._bar.add_task(
+            printable(name), start=stays, total=total if stays else 1.0, completed=done, numbers=""
+        )
 
     def __enter__(self) -> Self:
         """Start drawing."""
@@ -77,10 +81,10 @@ class Bar:
 
     def begin(self, name: str) -> None:
         """A part begins: none of it is done, and its time starts."""
-        self._bar.reset(self._task, description=name)
+        self._bar.reset(self._task, description=printable(name))
 
     def move(self, done: float, numbers: str | None = None) -> None:
         """So many steps, or so much of the part, are done; of steps, the numbers beside them stay until others come."""
         self._bar.update(self._task, completed=done)
         if numbers is not None:
-            self._bar.update(self._task, numbers=numbers)
+            self._bar.update(self._task, numbers=printable(numbers))

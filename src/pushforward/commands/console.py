@@ -9,12 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from pushforward.errors import printable
+
 if TYPE_CHECKING:
     from pushforward.metrics.core.result import Report
 
-__all__ = ["command_line", "say", "show", "show_report"]
+__all__ = ["command_line", "say", "show", "show_report", "tell"]
 
 say = Console(stderr=True, highlight=False)
+
+
+def tell(words: str, style: str | None = None) -> None:
+    """Say something on standard error, on one line; names in it are shown as they are, and move nothing."""
+    _line(say, words, style)
+
+
+def _line(console: Console, words: str, style: str | None) -> None:
+    console.print(printable(words), style=style, soft_wrap=True, markup=False)
 
 
 WIDE = 140  # columns of a table that goes into a file or a pipe
@@ -38,16 +49,17 @@ def show_report(report: Report, failed: Sequence[str] = ()) -> None:
     for name, measure in report.items():
         known = {key: value for key, value in measure.protocol.items() if key not in ("split", "seed")}
         words = ", ".join(f"{k} {v:.6g}" if isinstance(v, float) else f"{k} {v}" for k, v in known.items())
-        out.print(f"{name}: {words}", style="dim", soft_wrap=True, markup=False)
+        _line(out, f"{name}: {words}", "dim")
     splits = dict.fromkeys(str(measure.protocol["split"]) for measure in report.values() if "split" in measure.protocol)
     seeds = ", ".join(dict.fromkeys(str(measure.protocol.get("seed", 0)) for measure in report.values()))
     for words in (f"compared: {'; '.join(splits)}; seed {seeds}", *(f"note: {note}" for note in report.notes)):
-        out.print(words, style="dim", soft_wrap=True, markup=False)
-    out.print(f"\n{report.verdict}", soft_wrap=True, markup=False)
+        _line(out, words, "dim")
+    out.print()
+    _line(out, report.verdict, None)
     for warning in report.warnings:
-        out.print(f"warning: {warning}", style="bold yellow", soft_wrap=True, markup=False)
+        _line(out, f"warning: {warning}", "bold yellow")
     for words in failed:
-        out.print(f"gate failed: {words}", style="bold red", soft_wrap=True, markup=False)
+        _line(out, f"gate failed: {words}", "bold red")
 
 
 def command_line(arguments: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ from pushforward.metrics.suite import TESTS, Part
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import generator, stream
-from pushforward.report import write_report
+from pushforward.report import page_for, write_report
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.settings.asked import Evaluating, Settings
 from pushforward.training.asking import samples_of, stock
@@ -76,6 +76,7 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     if asked.page is not None:
         outputs.claim("--page", asked.page, outputs.PAGE, (asked.features, *outputs.read_by(asked.run)))
     if asked.run.is_dir():
+        outputs.plain(asked.run, ("metrics.json",))
         files.tried(asked.run / "metrics.json")
     settings, gates = asked.settings, [parse_gate(gate) for gate in asked.fail_if]
     experiment, description = rebuild(asked.run, asked.checkpoint, asked.trust, asked.device, asked.sampling)
@@ -132,10 +133,10 @@ def report(folders: Sequence[Path], out: Path | None = None) -> Path:
     for folder in folders:
         if not (folder / "run.json").exists():
             raise DataError(f"{folder}: no run.json here; name the folder of a run, as given to train --run")
-    if out is not None:
-        read = [path for folder in folders for path in outputs.read_by(folder)]
-        outputs.claim("--out", out, outputs.PAGE, read, report_of=folders[0] if len(folders) == 1 else None)
-    return write_report(folders, out)
+        outputs.plain(folder, (outputs.REPORT,))
+    page, read = page_for(folders) if out is None else out, [path for one in folders for path in outputs.read_by(one)]
+    outputs.claim("--out", page, outputs.PAGE, read, report_of=folders[0] if len(folders) == 1 else None)
+    return write_report(folders, page)
 
 
 def measure_run(

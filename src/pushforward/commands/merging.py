@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from pushforward import files
 from pushforward.commands.watching import Watching
 from pushforward.data import outputs
 from pushforward.data.formats.opening import divided
@@ -101,11 +103,14 @@ def merge_file(asked: Merging, command: str = "") -> Done:
     code = coded(cells, rep, fitted_on(names, asked.target, list(asked.source) or None, asked.fit_on), asked.seed)
     _merge(cells, code, asked)
     found = dict(cells.uns["gpa"])
-    if asked.page is not None:
-        classes = None if asked.labels is None else named(cells.obs[asked.labels], asked.labels)
-        shown = Embedding(code.z, np.asarray(cells.obsm["X_gpa"]), names, classes, asked.target)
-        write_merge(found, shown, asked.page, title=f"{given.name} onto {asked.target}", again=command, seed=asked.seed)
-    write(cells, out)
+    with ExitStack() as both:  # file and page take their names once both are whole, or neither does
+        fresh = both.enter_context(files.whole_file(out, parents=True))
+        if asked.page is not None:
+            page = both.enter_context(files.whole_file(asked.page, parents=True))
+            classes = None if asked.labels is None else named(cells.obs[asked.labels], asked.labels)
+            shown = Embedding(code.z, np.asarray(cells.obsm["X_gpa"]), names, classes, asked.target)
+            write_merge(found, shown, page, title=f"{given.name} onto {asked.target}", again=command, seed=asked.seed)
+        write(cells, fresh, out.suffix.lower())
     return Done(found, out, asked.page, cells.notes if isinstance(cells, Matrix) else ())
 
 

@@ -8,13 +8,16 @@ from typing import Any
 
 from pushforward import __version__, guests, recipes
 from pushforward.commands.settings import settle
+from pushforward.data import outputs
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel.placement import Placement
 from pushforward.recipes.parts.checks import arguments_of
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
-from pushforward.training.folder.opening import same_data, unfit
+from pushforward.training.folder.opening import MISFITS, same_data, unfit
+from pushforward.training.learner import counted
 from pushforward.training.state import load_state, place, restore
+from pushforward.types import HasParticles, able
 
 __all__ = ["rebuild"]
 
@@ -33,6 +36,7 @@ def rebuild(
         raise UsageError(f"--checkpoint {which}: use last or best")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such run; name the folder given to train --run")
+    outputs.plain(folder)
     saved = checkpoint.load(folder / "checkpoints" / which, resume=False)
     run = saved.run if isinstance(saved.run, dict) else {}
     recipe, arguments = run.get("recipe"), run.get("arguments", {})
@@ -52,10 +56,24 @@ def rebuild(
         raise unfit(run, folder, "its description cannot be used", error, trust) from error
     place(experiment.method, Placement.find(device))
     try:
-        restore(experiment.method, int(run.get("step", 0)), saved.weights)
+        restore(experiment.method, counted({"step": 0} | run, "step"), saved.weights)
         load_state(experiment.method, saved.weights)
-    except ValueError as error:
+        _known_classes(experiment)
+    except MISFITS as error:
         raise unfit(run, folder, f"checkpoint {which} does not fit its recipe", error, trust) from error
     if sampling:
         settle(experiment.method, sampling, recipe)
     return experiment, run
+
+
+def _known_classes(experiment: Experiment) -> None:
+    """Refuse particles of classes that the data do not have.
+
+    Raises:
+        ValueError: If there are some.
+    """
+    method, classes = experiment.method, experiment.data.classes or ()
+    if able(method, HasParticles) and method.labels is not None and len(method.labels):
+        low, high = method.labels.aminmax()
+        if not 0 <= int(low) <= int(high) < len(classes):
+            raise ValueError(f"classes {int(low)} to {int(high)} of its particles, where there are {len(classes)}")

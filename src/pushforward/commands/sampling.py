@@ -83,18 +83,15 @@ def sample(
         _write_pictures(path, x, names)
     elif path.suffix in tables.ENDINGS:
         table, notes = tables.columns(x, experiment.data, names)
-        path.parent.mkdir(parents=True, exist_ok=True)
         tables.write(path, table)
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_npz(path, {"x": x} if names is None else {"x": x, "labels": names})
     return {"out": out, "n": n, "seed": seed, "shape": list(x.shape), "notes": list(notes)}
 
 
 def _write_pictures(folder: Path, x: np.ndarray, names: np.ndarray | None) -> None:
     """All pictures as new PNG files of a folder, or none of them; none goes through a link."""
-    folder.mkdir(parents=True, exist_ok=True)
-    begun = list[Path]()
+    made, begun = files.new_folders(folder), list[Path]()
     try:
         for k, image in enumerate(x):
             tag = "" if names is None else "-" + re.sub(r"[^\w.-]", "_", str(names[k]))
@@ -105,6 +102,7 @@ def _write_pictures(folder: Path, x: np.ndarray, names: np.ndarray | None) -> No
     except BaseException as error:
         for path in begun:
             path.unlink(missing_ok=True)
+        files.without(made)
         if isinstance(error, OSError):
             raise OSError(error.errno, error.strerror or str(error), os.fspath(folder)) from error
         raise
@@ -156,4 +154,4 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays so that nobody ever reads half of them."""
     content = io.BytesIO()
     np.savez_compressed(content, allow_pickle=False, **arrays)
-    files.write(path, content.getvalue())
+    files.write(path, content.getvalue(), parents=True)

@@ -52,7 +52,7 @@ def write(path: Path, table: dict[str, np.ndarray]) -> None:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(table)
         writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
-        files.write(path, text.getvalue().encode())
+        files.write(path, text.getvalue().encode(), parents=True)
         return
     try:
         import pyarrow
@@ -61,4 +61,4 @@ def write(path: Path, table: dict[str, np.ndarray]) -> None:
         raise UsageError(f"--out {path}: writing Parquet needs pyarrow: pip install pyarrow") from error
     content = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table({name: column.tolist() for name, column in table.items()}), content)
-    files.write(path, content.getvalue())
+    files.write(path, content.getvalue(), parents=True)

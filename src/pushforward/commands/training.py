@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pushforward import files, guests, recipes
-from pushforward.commands.console import say
+from pushforward.commands.console import say, tell
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
 from pushforward.errors import TrainingError, UsageError
@@ -277,7 +277,7 @@ def _watch(run: Run, stop: Stop, minutes: float | None) -> None:
         for progress in run.advance(stop, minutes):
             if run.placement.writes and (progress.step % max(1, progress.steps // 10) == 0):
                 done = f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s"
-                say.print(f"{done}, {_short(progress, run.terms)}")
+                tell(f"{done}, {_short(progress, run.terms)}")
         return
     with Bar(say, run.description["recipe"], run.experiment.steps, done=run.step) as bar:
         shown = 0.0
@@ -299,7 +299,7 @@ def _tell(placement: Placement, message: str) -> None:
     if not placement.writes:
         return
     try:
-        say.print(message, soft_wrap=True)
+        tell(message)
     except OSError:
         nobody = os.open(os.devnull, os.O_WRONLY)
         for number in (1, 2):

@@ -21,7 +21,7 @@ from pushforward.commands.sampling import names_of, write_npz
 from pushforward.data import Dataset, outputs, source
 from pushforward.data.labels import named
 from pushforward.data.raw import Raw
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError, UsageError, printable
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein, wasserstein
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise, stream
@@ -99,7 +99,6 @@ def transport(
             "those that the particles began at"
         )
     x = data.decode(after)
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_npz(out, {"x": x, "start": start} | ({} if codes is None else {"labels": names_of(data)[codes.numpy()]}))
     compared = distances((before, codes), (after, codes), trained, data)
     left = {} if compared is not None else {"left_out": LEFT}
@@ -198,7 +197,9 @@ def _pick(cloud: Labelled, shares: dict[int, int], rng: Noise) -> Samples:
 
 def words(done: dict[str, Any]) -> str:
     """What `transport` found, for people."""
-    head = "\n".join([*(f"note: {note}" for note in done["notes"]), f"{done['n']} points carried: {done['out']}"])
+    head = "\n".join(
+        [*(f"note: {printable(note)}" for note in done["notes"]), f"{done['n']} points carried: {done['out']}"]
+    )
     found = done["distances"]
     if found is None:
         return f"{head}\n{done['left_out']}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self, final
 
-from pushforward.commands.console import say
+from pushforward.commands.console import say, tell
 from pushforward.progress import Bar
 
 __all__ = ["Watching"]
@@ -40,7 +40,7 @@ class Watching:
         """A part begins; about so many seconds are expected."""
         self.bar.begin(name)
         if seconds >= LONG and not self.quiet:
-            say.print(f"{name}: about {_span(seconds)}; to leave it out, name other --metrics")
+            tell(f"{name}: about {_span(seconds)}; to leave it out, name other --metrics")
 
     def tick(self, fraction: float) -> None:
         """So much of the part is done."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pushforward import files
 from pushforward.data.source import made
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["LOCK", "PAGE", "PICTURE", "claim", "claim_folder", "claim_run", "read_by"]
+__all__ = ["LOCK", "OWN", "PAGE", "PICTURE", "claim", "claim_folder", "claim_run", "plain", "read_by"]
 
 PAGE = (".html", ".htm")
 PICTURE = (".png", ".svg", ".pdf")
@@ -41,6 +42,7 @@ def claim(
         UsageError: If its ending is of another format, or it is an input or one of a run's own files.
         OSError: If it cannot be written; it names the file.
     """
+    _local(option, out)
     if not out.name:
         raise UsageError(f"{option} {str(out)!r}: name a file that ends in {endings[0]}")
     if out.suffix.lower() not in endings:
@@ -62,6 +64,7 @@ def claim_folder(option: str, out: Path, inputs: Iterable[object] = ()) -> None:
         UsageError: If it is an input or lies in one, or is a run's folder or one of a run's own.
         OSError: If nothing can be written there; it names the folder.
     """
+    _local(option, out)
     for path in _files(inputs):
         if path.is_dir() and (path / "run.json").is_file():
             continue  # a run, of which a new folder is none of its own
@@ -83,6 +86,7 @@ def claim_run(folder: Path, arguments: Iterable[object], *, resume: bool) -> Non
         UsageError: If it holds files and no run, or lies in a folder of data or in another run's own files.
         OSError: If nothing can be written there; it names the folder.
     """
+    _local("--run", folder)
     for path in _files(arguments):
         if path.is_dir() and _inside(folder, path):
             remedy = "move the run out of it and continue it there" if resume else "name a folder outside"
@@ -97,6 +101,25 @@ def claim_run(folder: Path, arguments: Iterable[object], *, resume: bool) -> Non
             )
         _apart_from_runs("--run", folder)
     _room(folder)
+
+
+def plain(run: Path, written: Iterable[str] = ()) -> None:
+    """Refuse a run in whose folder a pipe or a device stands for a file, which may never end, or a link for an output.
+
+    Args:
+        run: Its folder.
+        written: Those of its own files and folders that the command writes.
+
+    Raises:
+        DataError: Which of them is none.
+    """
+    wanted = set(written)
+    for name in OWN:
+        for path in (run / name, *sorted((run / name).glob("**/*"))):
+            if name in wanted and path.is_symlink():
+                raise DataError(f"{path}: a link, and what a run writes does not go through links; put the file there")
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise DataError(f"{path}: a pipe or a device in the place of a file; put the file there, or remove it")
 
 
 def read_by(run: Path) -> list[Path]:
@@ -134,6 +157,12 @@ def _there(name: str) -> Path | None:
         return path if path.exists() else None
     except (OSError, ValueError, RuntimeError):  # no text, however odd, is an error
         return None
+
+
+def _local(option: str, out: Path) -> None:
+    """Refuse an address, of which a path would make a folder called `file:`."""
+    if re.fullmatch(r"[a-z][a-z0-9+.-]+:", out.parts[0] if out.parts else "", re.IGNORECASE):
+        raise UsageError(f"{option} {out}: an address; name a place on this machine, /folder/file")
 
 
 def _inside(path: Path, folder: Path) -> bool:

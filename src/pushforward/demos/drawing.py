@@ -63,5 +63,4 @@ def save(figure: Figure, out: Path) -> None:
     if form == "png":
         picture, buffer = Image.open(buffer).convert("RGB"), io.BytesIO()
         picture.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    files.write(out, buffer.getvalue())
+    files.write(out, buffer.getvalue(), parents=True)

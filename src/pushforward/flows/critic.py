@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from pushforward.divergences import KL, Divergence, logistic, tilt
 from pushforward.dynamics.velocity import Ascent
-from pushforward.errors import UsageError
+from pushforward.errors import DataError, UsageError
 from pushforward.nets.blocks import class_shares, classes_of, steepest_of
 from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.lipschitz import certificate
@@ -259,7 +259,14 @@ class CriticFlow:
         return {name: tensor.detach().clone() for name, tensor in self.critic.net.state_dict().items()}
 
     def replay(self, state: dict[str, Tensor]) -> Ascent:
-        """The velocity at the time of a snapshot."""
+        """The velocity at the time of a snapshot.
+
+        Raises:
+            DataError: If it is none of this critic's, as a stored one may be.
+        """
+        own = self.critic.net.state_dict()
+        if state.keys() != own.keys() or any(state[name].shape != own[name].shape for name in own):
+            raise DataError("a recorded field holds other tensors than its critic: restore the run, or train again")
 
         def critic(x: Samples, *labels: Labels) -> Scores:
             with self.critic.frozen(), self.critic.autocast():

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward import files
+from pushforward.data.blocks.limits import budget
 from pushforward.data.formats import arrays, compressed
 from pushforward.data.formats.cells import whole
 from pushforward.data.formats.contents import Table
@@ -42,14 +43,14 @@ class Matrix:
     Attributes:
         X: Values, (n, d), dense or sparse.
         obs: Columns of the cells by name, (n,) each.
-        save: (path, self) -> writes the matrix in its format.
+        content: (ending, self) -> what a file of that ending holds.
         names: Names of the columns of X, or ().
         notes: How the file was read: what moves, and what stays as it is.
     """
 
     X: Any
     obs: dict[str, Any]
-    save: Callable[[Path, Matrix], None]
+    content: Callable[[str, Matrix], bytes]
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     obsm: dict[str, Any] = field(default_factory=dict)
@@ -85,11 +86,16 @@ def read(spec: str, batch: str, labels: str | None = None) -> Any:
     return _table(contents.body, contents.notes, batch, labels)
 
 
-def write(cells: Any, out: Path) -> None:
-    """Write merged cells to a file, which appears only when it is whole."""
-    out.parent.mkdir(parents=True, exist_ok=True)
+def write(cells: Any, out: Path, ending: str = "") -> None:
+    """Write merged cells to a file, which appears only when it is whole.
+
+    Args:
+        cells: What `read` gave, merged.
+        out: The file.
+        ending: What it will end in where that is another, which says what stands between the cells of a table.
+    """
     if isinstance(cells, Matrix):
-        cells.save(out, cells)
+        files.write(out, cells.content(ending or out.suffix.lower(), cells))
         return
     tables = [cells.obs, cells.var, *cells.obsm.values(), *cells.varm.values(), *cells.uns.values()]
     if cells.raw is not None:
@@ -113,7 +119,7 @@ def default_rep(cells: Any) -> str:
 
 def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Matrix:
     known = arrays.names(path)
-    content = {name: arrays.npz(path, name) for name in known}
+    content = arrays.everything(path)
     sparse = key is None and "x" not in content and set(CSR) <= set(known)
     key = key or "x"
     if sparse:
@@ -138,7 +144,7 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Mat
                 )
             obs[name] = _decoded(content[name], content.get(f"{name}_names"), f"{path}:{name}")
 
-    def save(out: Path, cells: Matrix) -> None:
+    def content_of(_: str, cells: Matrix) -> bytes:
         moved = cells.layers.get("gpa", cells.obsm["X_gpa"])
         kept = {name: value for name, value in content.items() if not (sparse and name in CSR)}
         if sparse and hasattr(moved, "tocsr"):
@@ -152,11 +158,11 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Mat
             kept["X_gpa_sd"] = cells.obsm["X_gpa_sd"]
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **kept)
-        files.write(out, buffer.getvalue())
+        return buffer.getvalue()
 
     moved = list(CSR) if sparse else [key]
     known = [name for name in known if not name.endswith("_names")]
-    return Matrix(x, obs, save, notes=tuple(_said("array", moved, known, list(obs), x)))
+    return Matrix(x, obs, content_of, notes=tuple(_said("array", moved, known, list(obs), x)))
 
 
 def _csr(parts: dict[str, NDArray[Any]], path: Path) -> Any:
@@ -168,6 +174,8 @@ def _csr(parts: dict[str, NDArray[Any]], path: Path) -> Any:
         wrong = f"shape is {str(shape.tolist())[:60]}, data has {data.ndim} dimensions"
         raise DataError(f"{path}: data, indices, indptr, shape are no CSR matrix ({wrong}): save them again")
     lines, across = map(int, shape)
+    if 8 * max(lines, across) > budget():
+        raise DataError(f"{path}: the shape {lines} x {across} is more than the memory holds: save the matrix again")
     compressed.check_starts(indptr, lines, len(data), str(path))
     compressed.check_places(indices, len(data), across, str(path))
     try:
@@ -209,7 +217,7 @@ def _table(table: Table, notes: tuple[str, ...], batch: str, labels: str | None)
     obs = {name: np.array(columns[name], dtype=np.str_) for name in apart}
     first = len(kept.columns) - len(names)  # a column without a name stands before the others
 
-    def save(out: Path, cells: Matrix) -> None:
+    def content(ending: str, cells: Matrix) -> bytes:
         moved = cells.layers["gpa"]
         changed = np.flatnonzero(((moved != x) & ~(np.isnan(moved) & np.isnan(x))).any(1))
         fresh = [list(column) for column in kept.columns]
@@ -218,14 +226,13 @@ def _table(table: Table, notes: tuple[str, ...], batch: str, labels: str | None)
             for i, value in zip(changed, moved[changed, k].tolist(), strict=True):
                 column[i] = repr(value)
         lines = io.StringIO(newline="")
-        ending = out.suffix.lower()
         mark = kept.mark if ending == path.suffix.lower() else "\t" if ending == ".tsv" else ","
         writer = csv.writer(lines, delimiter=mark, lineterminator="\n")
         writer.writerow(kept.names)
         writer.writerows(zip(*fresh, strict=True))
-        files.write(out, lines.getvalue().encode())
+        return lines.getvalue().encode()
 
-    return Matrix(x, obs, save, tuple(chosen), (*notes, *_said("column", chosen, names, apart, x)))
+    return Matrix(x, obs, content, tuple(chosen), (*notes, *_said("column", chosen, names, apart, x)))
 
 
 def _said(kind: str, moved: Sequence[str], there: Sequence[str], apart: Sequence[str], x: Any) -> list[str]:

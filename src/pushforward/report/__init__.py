@@ -15,7 +15,12 @@ from pushforward.report.comparison import page_of_many
 from pushforward.report.page import page_of_one
 from pushforward.report.reading import labels, read_run
 
-__all__ = ["write_report"]
+__all__ = ["page_for", "write_report"]
+
+
+def page_for(folders: Sequence[Path]) -> Path:
+    """Where the page of runs stands by default: DIR/report.html for one run, beside the first for several."""
+    return folders[0] / "report.html" if len(folders) == 1 else folders[0].resolve().parent / "comparison.html"
 
 
 def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
@@ -23,7 +28,7 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
 
     Args:
         folders: Run folders, each with a run.json; whatever else is missing, the page says so.
-        out: The page; by default DIR/report.html for one run, comparison.html beside the first for several.
+        out: The page; by default that of `page_for`.
 
     Returns:
         The page.
@@ -36,9 +41,7 @@ def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
         raise UsageError("no run to report on; name at least one run folder")
     paths = [Path(folder) for folder in folders]
     runs = [read_run(path, label) for path, label in zip(paths, labels(paths), strict=True)]
-    if out is None:
-        out = paths[0] / "report.html" if len(paths) == 1 else paths[0].resolve().parent / "comparison.html"
+    out = page_for(paths) if out is None else out
     page = page_of_one(runs[0]) if len(runs) == 1 else page_of_many(runs)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    files.write(out, page.encode("utf-8", "replace"))
+    files.write(out, page.encode("utf-8", "replace"), parents=True)
     return out

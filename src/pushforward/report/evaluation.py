@@ -71,8 +71,7 @@ def write_evaluation(report: Report, shown: Shown, out: Path) -> Path:
     )
     again = f"<section><h2>Command</h2>{command({'command': shown.command})}</section>" if shown.command else ""
     page = fill(f"Evaluation: {shown.title}", head + _samples(shown) + body + _pictures(report, shown) + again)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    files.write(out, page.encode("utf-8", "replace"))
+    files.write(out, page.encode("utf-8", "replace"), parents=True)
     return out
 
 

@@ -70,8 +70,7 @@ def write_merge(
     )
     body = _pictures(shown, seed) + _distances(found) + _scores(found["scores"]) + _curves(found)
     tail = f"<section><h2>Command</h2>{command({'command': again})}</section>" if again else ""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    files.write(out, fill(title, head + body + tail).encode("utf-8", "replace"))
+    files.write(out, fill(title, head + body + tail).encode("utf-8", "replace"), parents=True)
     return out
 
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import pickle
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,9 +125,13 @@ def _load(folder: Path, resume: bool) -> Checkpoint:
     claimed = header.pop("digest", None)
     if not {"run", "resume"} <= header.keys() or claimed != digest_of(weights, header):
         raise _damaged(path, "its contents do not match its digest", resume=resume)
-    return Checkpoint(
-        weights, _load_resume(folder / RESUME, header["resume"]) if resume else None, json.loads(header["run"])
-    )
+    try:
+        run = json.loads(header["run"])
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"its run is no JSON ({error})", resume=resume) from error
+    if not isinstance(run, dict):
+        raise _damaged(path, f"its run is a {type(run).__name__}, not an object", resume=resume)
+    return Checkpoint(weights, _load_resume(folder / RESUME, header["resume"]) if resume else None, run)
 
 
 def _load_resume(path: Path, digest: str) -> dict[str, Any]:
@@ -140,9 +142,12 @@ def _load_resume(path: Path, digest: str) -> dict[str, Any]:
     if hashlib.sha256(content).hexdigest() != digest:
         raise _damaged(path, "it is not the partner of weights.safetensors", resume=True)
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, zipfile.BadZipFile, EOFError) as error:
-        raise _damaged(path, str(error).splitlines()[0], resume=True) from error
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # what is no pickle of tensors is told by errors of many kinds
+        raise _damaged(path, str(error).partition("\n")[0][:200], resume=True) from error
+    if not isinstance(state, dict):
+        raise _damaged(path, f"it holds a {type(state).__name__}, not a dictionary", resume=True)
+    return state
 
 
 def _damaged(path: Path, why: str, *, resume: bool) -> DataError:

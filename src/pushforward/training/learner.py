@@ -19,7 +19,7 @@ from pushforward.parallel.placement import Placement
 from pushforward.training.schedule import constant
 from pushforward.types import Scalar, Schedule
 
-__all__ = ["Learner", "MakeOptimiser"]
+__all__ = ["Learner", "MakeOptimiser", "counted"]
 
 MakeOptimiser: TypeAlias = Callable[[Iterable[nn.Parameter]], Optimizer]
 
@@ -256,9 +256,42 @@ class Learner(nn.Module):
         return {"optimiser": self.optimiser.state_dict(), "updates": self.updates}
 
     def load_resume_state(self, state: dict[str, Any]) -> None:
-        """The inverse of `resume_state`; learning rates stay those of this learner."""
+        """The inverse of `resume_state`; learning rates stay those of this learner.
+
+        Raises:
+            ValueError: If the state is of other types or shapes than this optimiser keeps, which it would find out at
+                a later step.
+        """
+        before = [dict(group) for group in self.optimiser.param_groups]
         self.optimiser.load_state_dict(state["optimiser"])
-        self.updates = state["updates"]
+        for old, new in zip(before, self.optimiser.param_groups, strict=True):
+            if strange := [key for key in old if key != "lr" and not _alike(old[key], new.get(key))]:
+                raise ValueError(f"{strange[0]} of the optimiser is {new.get(strange[0])!r:.40}")
+        kept = [(parameter, mine) for parameter, mine in self.optimiser.state.items() if mine]
+        for parameter, mine in kept:
+            sizes = [value.shape for value in mine.values() if isinstance(value, Tensor)]
+            if mine.keys() != kept[0][1].keys() or any(size not in ((), (1,), parameter.shape) for size in sizes):
+                raise ValueError(f"the optimiser keeps {sizes} for a parameter of shape {tuple(parameter.shape)}")
+        self.updates = counted(state, "updates")
+
+
+def counted(state: dict[str, Any], name: str) -> int:
+    """A whole number of a stored state that counts something.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    found = state[name]
+    if type(found) is not int or not 0 <= found < 2**53:
+        raise ValueError(f"{name} is {found!r:.40}, not a count")
+    return found
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two settings of an optimiser are of one type, part by part; of parameters there are equally many."""
+    if isinstance(one, list | tuple):
+        return isinstance(other, list | tuple) and len(one) == len(other) and all(map(_alike, one, other))
+    return isinstance(other, Tensor) if isinstance(one, Tensor) else type(one) is type(other)
 
 
 def _cornered(old: Tensor, new: Tensor) -> Tensor:

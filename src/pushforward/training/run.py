@@ -27,7 +27,8 @@ from pushforward.training import checkpoint
 from pushforward.training.asking import samples_of
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import terms_of
-from pushforward.training.folder.opening import same_data, unfit
+from pushforward.training.folder.opening import MISFITS, same_data, unfit
+from pushforward.training.learner import counted
 from pushforward.training.loop import train
 from pushforward.training.state import load_state, place, restore, resume_state, weights
 from pushforward.types import HasParticles, Placeable, Staged, Stops, able
@@ -150,13 +151,14 @@ class Run:
         same_data(saved.run, self.experiment.data)
         state = saved.resume or {}
         try:
-            restore(self.experiment.method, saved.run["step"], saved.weights)
+            restore(self.experiment.method, counted(saved.run, "step"), saved.weights)
             load_state(self.experiment.method, saved.weights, state["method"])
-        except (ValueError, KeyError) as error:
+            counted(state["batches"], "position")
+            self.experiment.batches.load_state_dict(state["batches"])
+            self._best, self._seconds = float(state["best"]), float(state["seconds"])
+        except MISFITS as error:
             raise unfit(saved.run, last, "does not fit this recipe and its arguments", error) from error
-        self.experiment.batches.load_state_dict(state["batches"])
-        self._best, self._seconds = state["best"], state["seconds"]
-        self.description |= {"step": saved.run["step"], "best": saved.run["best"]}
+        self.description |= {"step": saved.run["step"], "best": saved.run.get("best")}
         for name in ("why", "ended"):
             self.description.pop(name, None)
         if "ended" in saved.run:

@@ -215,6 +215,8 @@ def _load_tapes(root: Any, left: dict[str, Tensor]) -> None:
             if int(k) >= len(tape):
                 raise ValueError(f"tensor {name} follows a gap in the recorded fields")
             tape[int(k)][key] = left.pop(name).to(device)
+        if any(entry.keys() != tape[0].keys() for entry in tape):
+            raise ValueError(f"the recorded fields {place} do not all hold the same tensors")
 
 
 def _assign(root: Any, name: str, value: Tensor) -> None:

@@ -106,7 +106,8 @@ def grids(x: np.ndarray, *, skip: Sequence[int] = ()) -> list[Grid | None]:
     head = np.asarray(x[_spread(n, max(256, min(4096, HEAD // d)))], np.float64)
     whole = (head == np.rint(head)).all(0)
     few = 1 + (np.diff(np.sort(head, 0), axis=0) != 0).sum(0) <= MOST
-    likely = [j for j in np.flatnonzero(whole | few) if j not in set(skip)]
+    left = set(skip)
+    likely = [j for j in np.flatnonzero(whole | few) if j not in left]
     rows = _spread(n, max(4096, WHOLE // max(1, len(likely))))
     found: list[Grid | None] = [None] * d
     still = []
@@ -115,7 +116,8 @@ def grids(x: np.ndarray, *, skip: Sequence[int] = ()) -> list[Grid | None]:
         found[j] = grid_of(column)
         if found[j] is None and whole[j] and (column == column[0]).all():
             still.append(j)
-    rest = [found[j] for j in range(d) if j not in set(skip) and j not in set(still)]
+    left |= set(still)
+    rest = [found[j] for j in range(d) if j not in left]
     if rest and all(grid is not None and grid.levels is None for grid in rest):
         for j in still:
             found[j] = Grid()

@@ -16,7 +16,7 @@ from pushforward.data.formats.contents import Contents
 from pushforward.data.raw import brief, numeric, refuse
 from pushforward.errors import DataError, meant
 
-__all__ = ["LARGE", "archive", "mapped", "names", "npy", "npz", "pick", "sibling", "single"]
+__all__ = ["LARGE", "archive", "everything", "mapped", "names", "npy", "npz", "pick", "sibling", "single"]
 
 MAGIC = b"\x93NUMPY"
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)  # NotImplementedError is a RuntimeError
@@ -134,6 +134,22 @@ def npz(path: Path, key: str, room: Room = held) -> np.ndarray:
         raise DataError(f"{place}: the archive is damaged ({brief(error)}): {FRESH}") from error
 
 
+def everything(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file by their names.
+
+    Raises:
+        DataError: If one of them is damaged or of no plain type, or they need more memory together than is allowed.
+    """
+    known = names(path)
+    held = sum(math.prod(shape) * dtype.itemsize for shape, dtype in (_stored(path, name) for name in known))
+    if held > budget():
+        raise DataError(
+            f"{path}: its {len(known)} arrays take {held / 2**30:.1f} GiB together, {budget() / 2**30:.1f} GiB are "
+            "allowed: save fewer rows, or those arrays alone that are needed"
+        )
+    return {name: npz(path, name) for name in known}
+
+
 def pick(path: Path) -> str:
     """The array of an .npz file that is meant when no key is given: the only one apart from conventional labels.
 
@@ -196,7 +212,11 @@ def _header(file: BinaryIO, place: str) -> tuple[tuple[int, ...], bool, np.dtype
         shape, fortran, dtype = reader(file)
     except Exception as error:  # the parser of headers lets many kinds through, tokenize.TokenError among them
         raise DataError(f"{place}: the array's header is damaged ({brief(error)}): {FRESH}") from error
-    if any(not 0 <= length <= MOST for length in shape) or math.prod(shape) > MOST or not dtype.itemsize:
+    if (
+        any(type(length) is not int or not 0 <= length <= MOST for length in shape)
+        or math.prod(shape) > MOST
+        or not dtype.itemsize
+    ):
         raise DataError(f"{place}: the header declares the shape {shape} of {dtype}: {FRESH}")
     return shape, fortran, dtype
 

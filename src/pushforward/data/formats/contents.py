@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -66,6 +67,11 @@ class Table:
     declared: Mapping[str, ColumnKind] = field(default_factory=dict)
     verbatim: Verbatim | None = None
 
+    @cached_property
+    def at(self) -> dict[str, int]:
+        """Where each column stands, by its name."""
+        return {name: k for k, name in enumerate(self.names)}
+
     @property
     def kinds(self) -> tuple[ColumnKind, ...]:
         """What each column holds: as declared, else as its cells show."""
@@ -73,7 +79,7 @@ class Table:
 
     def kind(self, name: str) -> ColumnKind:
         """What one column holds; a column that the file declares is not read for that."""
-        return self.declared.get(name) or _kind(self.columns[self.names.index(name)])
+        return self.declared.get(name) or _kind(self.columns[self.at[name]])
 
 
 @dataclass(frozen=True, eq=False)

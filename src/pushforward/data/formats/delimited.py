@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice, pairwise
@@ -95,7 +96,8 @@ def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Tab
         names, columns = names[1:], columns[1:]
         notes = (*notes, "the first column has no name: taken for row numbers and left out")
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(names)
+        twice = next(name for name in names if counts[name] > 1)
         raise DataError(f"{path}: line 1 names the column {twice!r} twice: give every column its own name")
     return Table(path, names, columns, lines, "line", verbatim=kept), notes
 
@@ -184,9 +186,9 @@ def _header(text: str, mark: str) -> tuple[str, ...]:
     It holds names if none of its cells is a number. Whole numbers are names, as of years or of columns counted from 0,
     if they ascend and the lines below differ from them in kind: no column has whole numbers only, or, where the first
     ascend one by one, some have a fraction. They are also where a word stands above numbers, or nothing above a first
-    column. The first 64 KB decide.
+    column. The lines of the first 64 KB decide.
     """
-    start = text[:LOOK]
+    start = text[: text.find("\n", LOOK) + 1 or None]
     rows = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=mark, skipinitialspace=True)
             if any(map(str.strip, row))]  # fmt: skip
     below = rows[1:] if len(start) == len(text) else rows[1:-1]  # the last line may be cut

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pushforward import files
 from pushforward.data.blocks.scratch import Room, held
 from pushforward.data.formats import arrays, cells, delimited, idx, parquet
 from pushforward.data.formats.contents import Contents
+from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError
 
 __all__ = ["FILES", "READABLE", "divided", "exists", "opened"]
@@ -65,9 +67,19 @@ def opened(
         room: Where rows are put: in memory, or on the disk where they do not fit; see `blocks.scratch`.
 
     Raises:
-        DataError: If it is a pipe or a device, the ending is not known, the key chooses nothing, or it is damaged.
+        DataError: If it is a pipe or a device, cannot be read, the ending is not known, the key chooses nothing, or it
+            is damaged.
         UsageError: If what reads the file is not installed.
     """
+    try:
+        return _read(path, key, mapped, verbatim, room)
+    except OSError as error:
+        if files.is_full(error):  # of the disk that rows are put on
+            raise
+        raise DataError(f"{path}: cannot be read ({brief(error)}): check its permissions and the disk") from error
+
+
+def _read(path: Path, key: str | None, mapped: bool, verbatim: bool, room: Room) -> Contents:
     suffix = path.suffix.lower()
     if path.exists() and not path.is_dir() and not path.is_file():
         raise DataError(f"{path}: a pipe or a device, which may never end: write what it gives to a file first")

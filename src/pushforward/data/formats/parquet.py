@@ -69,7 +69,9 @@ def _damage(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pyarrow.ArrowException, OSError) as error:
+    except DataError:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError, ArithmeticError) as error:  # also a date in the year 20,000
         raise DataError(f"{path}: not a readable Parquet file ({brief(error)}): write it again") from error
 
 

@@ -48,7 +48,7 @@ def _kinds(table: Table, names: tuple[str, ...]) -> tuple[ColumnKind, ...]:
     """What the columns hold; numbers read the fast way are whole where all of them are."""
     found: list[ColumnKind] = []
     for name in names:
-        column = table.columns[table.names.index(name)]
+        column = table.columns[table.at[name]]
         kind = table.kind(name)
         plain = kind == "number" and name not in table.declared and isinstance(column, np.ndarray)
         found.append("whole" if plain and _all_whole(np.asarray(column)) else kind)
@@ -146,8 +146,8 @@ def labels(table: Table, name: str) -> np.ndarray:
 
 
 def _column(table: Table, name: str) -> Column:
-    if name in table.names:
-        return table.columns[table.names.index(name)]
+    if name in table.at:
+        return table.columns[table.at[name]]
     hint = meant(name, table.names, repr)
     raise DataError(f"{table.path}: no column named {name!r}: {hint}the columns are {', '.join(table.names[:20])}")
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pushforward.dynamics.integrate import Integrator, euler, fresh
 from pushforward.dynamics.velocity import measured
-from pushforward.errors import UsageError
+from pushforward.errors import DataError, UsageError
 from pushforward.flows.critic import conditional
 from pushforward.methods.particles.stopping import Accounts, Until
 from pushforward.parallel import sharing
@@ -291,6 +291,8 @@ class Particles:
             raise UsageError(
                 "the particles have classes and the points none, or the other way round: give both or none"
             )
+        if int(self.done) > len(self.tape) * int(self.record or 1):
+            raise DataError(f"{int(self.done)} steps were done and {len(self.tape)} fields are here: restore the run")
         x, scheme, t = x.to(self.particles), fresh(self.scheme), 0.0
         labels = None if labels is None else labels.to(x.device)
         for k in range(int(self.done)):

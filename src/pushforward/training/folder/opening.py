@@ -16,9 +16,11 @@ from pushforward.errors import DataError, UsageError
 from pushforward.parallel import sharing
 from pushforward.training.folder import lock
 
-__all__ = ["FORMAT", "open_run", "same_data", "taken", "unfit"]
+__all__ = ["FORMAT", "MISFITS", "open_run", "same_data", "taken", "unfit"]
 
 FORMAT = 2  # of run.json
+MISFITS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+"""What code raises over a stored state of other types than its own, which a stranger's checkpoint may hold."""
 
 
 @contextmanager
@@ -48,6 +50,7 @@ def taken(
     if folder is None:
         folder, made, stored = *_free(stem, arguments), None
     else:
+        outputs.plain(folder, outputs.OWN)
         if writes:
             lock.refuse(folder)
         stored = open_run(folder, resume=resume)
@@ -123,7 +126,8 @@ def same_data(run: dict[str, Any], data: Dataset) -> None:
     Raises:
         DataError: If their digest is another.
     """
-    stored, present = run["data"]["sha256"], data.split.sha256
+    about = run.get("data")
+    stored, present = about.get("sha256") if isinstance(about, dict) else None, data.split.sha256
     if stored != present:
         raise DataError(
             f"{data.name}: the data changed since the run began, or an earlier version chose their rows (digest "
@@ -152,11 +156,13 @@ def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:
             f"{path}: not a description of a run (it lacks recipe, arguments, step, data or options); restore it or "
             "start a new run"
         )
-    kinds = {"recipe": str, "arguments": dict, "step": int, "data": dict, "options": dict}
+    kinds: dict[str, Any] = {"recipe": str, "arguments": dict, "step": int, "data": dict, "options": dict}
+    usual = {"seed": int, "steps": int, "seconds": float | int, "command": str, "best": dict | None, "ended": str}
+    kinds |= {name: kind for name, kind in usual.items() if name in description}
     if strange := [name for name, kind in kinds.items() if not isinstance(description[name], kind)]:
         raise DataError(
-            f"{path}: not a description of a run ({strange[0]} is {description[strange[0]]!r}); restore it or start a "
-            "new run"
+            f"{path}: not a description of a run ({strange[0]} is {description[strange[0]]!r:.60}); restore it or "
+            "start a new run"
         )
     if not resume:
         raise UsageError(

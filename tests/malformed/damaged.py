@@ -1,6 +1,4 @@
-"""Malformed inputs by the hundred, the same for the same seed: whole files of every kind, cut, flipped and stuffed.
-
-    python -m tests.malformed FOLDER [COUNT]
+"""Whole files of every kind, cut, flipped and stuffed.
 
 | kind | what is done to a whole file |
 |---|---|
@@ -18,7 +16,6 @@ from __future__ import annotations
 
 import io
 import struct
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,8 +101,3 @@ def _changed(kind: str, content: bytes, rng: np.random.Generator) -> bytes:
         fill = (bytes(stop - start), b"\xff" * (stop - start), rng.bytes(stop - start))[int(rng.integers(3))]
         return content[:start] + fill + content[stop:]
     return content[:stop] + content[start:] if kind == "doubled" else content
-
-
-if __name__ == "__main__":
-    for kind, path in malformed(Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 500):
-        print(kind, path)
