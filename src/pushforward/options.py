@@ -79,11 +79,20 @@ def read(words: Sequence[str], description: str) -> Training:
     return tyro.extras.subcommand_cli_from_dict(
         commands,
         prog="pushforward train",
-        args=words or ["--help"],
+        args=_new(words, stored) or ["--help"],
         use_underscores=False,
         config=(tyro.conf.FlagCreatePairsOff,),
         description=description,
     )
+
+
+def _new(words: Sequence[str], stored: dict[str, Any]) -> list[str]:
+    """Words without flags that the run to be continued has anyway: as its defaults they are no options any more."""
+    old = {**stored.get("options", {}), **stored.get("arguments", {})}
+    said = {
+        f"--{'' if value else 'no-'}{name}".replace("_", "-") for name, value in old.items() if isinstance(value, bool)
+    }
+    return [word for word in words if word.replace("_", "-") not in said]
 
 
 def refuse_unknown(words: Sequence[str], known: Iterable[str], owner: str) -> None:

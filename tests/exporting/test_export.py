@@ -19,7 +19,7 @@ from pushforward.commands.sampling import labels_for
 from pushforward.errors import TrainingError, UsageError
 from pushforward.exporting import writing
 from pushforward.exporting.loading import Generator, load_generator
-from pushforward.exporting.of_run import card_of, graph_and_interface, placeless
+from pushforward.exporting.of_run import card_of, graph_and_interface
 from pushforward.exporting.writing import Format, packed
 from pushforward.methods.sources import OnePass, Pass
 from pushforward.nets.blocks import GeneratorNet
@@ -173,22 +173,6 @@ def test_a_unit_that_is_not_affine_is_found_out():
     experiment.data = type(inside)(**{**vars(inside), "decode": lambda x: np.exp(inside.decode(x))})
     with pytest.raises(TrainingError, match="no affine one; nothing was written"):
         exported(experiment, "safetensors")
-
-
-@pytest.mark.parametrize(
-    ("word", "left"),
-    [
-        ("/home/me/my data/x.csv:key", "x.csv:key"),
-        ("--data=/a/b/c.npz", "--data=c.npz"),
-        ("C:\\Users\\me\\x.csv", "x.csv"),
-        ("~/x.csv", "x.csv"),
-        ("a/b", "a/b"),
-        ("toy:ring8", "toy:ring8"),
-        ("--seed", "--seed"),
-    ],
-)
-def test_places_of_this_machine_leave_with_no_word(word, left):
-    assert placeless(word) == left
 
 
 def call(capsys, *words: object) -> tuple[int, str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pushforward import __version__, guests, recipes
+from pushforward import __version__, files, guests, recipes
 from pushforward.commands.settings import settle
 from pushforward.data import outputs
 from pushforward.errors import DataError, UsageError
@@ -15,6 +15,7 @@ from pushforward.recipes.parts.checks import arguments_of
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.folder.opening import MISFITS, same_data, unfit
+from pushforward.training.folder.places import placed
 from pushforward.training.learner import counted
 from pushforward.training.state import load_state, place, restore
 from pushforward.types import HasParticles, able
@@ -38,7 +39,7 @@ def rebuild(
         raise DataError(f"{folder}: no such run; name the folder given to train --run")
     outputs.plain(folder)
     saved = checkpoint.load(folder / "checkpoints" / which, resume=False)
-    run = saved.run if isinstance(saved.run, dict) else {}
+    run = _placed(saved.run, folder) if isinstance(saved.run, dict) else {}
     recipe, arguments = run.get("recipe"), run.get("arguments", {})
     if not isinstance(arguments, dict):
         raise DataError(f"{folder}: arguments of its checkpoint is {arguments!r:.60}, not an object; train again")
@@ -77,3 +78,11 @@ def _known_classes(experiment: Experiment) -> None:
         low, high = method.labels.aminmax()
         if not 0 <= int(low) <= int(high) < len(classes):
             raise ValueError(f"classes {int(low)} to {int(high)} of its particles, where there are {len(classes)}")
+
+
+def _placed(run: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A checkpoint's description with the places that its header leaves out, where run.json still has them."""
+    try:
+        return placed(run, files.read_object(folder / "run.json"))
+    except (OSError, DataError):
+        return run

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 from copy import deepcopy
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -19,9 +17,10 @@ from pushforward.exporting.graph import Columns, Graph, Levels
 from pushforward.methods.particles.driver import Gaussian
 from pushforward.methods.sources import Latent, Normal, OnePass, Uniform
 from pushforward.training.experiment import Experiment
+from pushforward.training.folder.places import without_places
 from pushforward.types import HasParticles, able
 
-__all__ = ["card_of", "graph_and_interface", "placeless"]
+__all__ = ["card_of", "graph_and_interface"]
 
 FAR = 2.0**20  # model units at which an affine unit is looked up, so that a large mean costs its slope no digits
 
@@ -113,27 +112,6 @@ def _unit_of(data: Dataset, recipe: str) -> nn.Module:
     return Columns(torch.from_numpy(shift), torch.from_numpy((ends[2] - ends[0]) / (2 * FAR)))
 
 
-def placeless(word: str) -> str:
-    """A word without a place of this machine: of an absolute path, alone or after `--option=`, the last part stays."""
-    option, equals, value = word.rpartition("=") if word.startswith("--") else ("", "", word)
-    absolute = PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute() or value.startswith("~")
-    return f"{option}{equals}{PureWindowsPath(value).name if absolute else value}"
-
-
-def _command(line: object) -> str:
-    try:
-        return shlex.join(placeless(word) for word in shlex.split(str(line or "")))
-    except ValueError:  # a quotation mark alone: not what the command line wrote
-        return ""
-
-
-def _named(value: object) -> object:
-    """An argument of a recipe without a place; numbers and the like as they are."""
-    if isinstance(value, list | tuple):
-        return [_named(part) for part in value]
-    return placeless(value) if isinstance(value, str) else value
-
-
 def card_of(
     experiment: Experiment,
     run: dict[str, Any],
@@ -156,7 +134,7 @@ def card_of(
     data, levels = experiment.data, isinstance(graph.unit, Levels)
     stored, versions = (dict(run.get(name) or {}) for name in ("data", "versions"))
     unit = "levels from 0 to 255, rounded, channels last" if levels else "units of the data"
-    return {
+    card = {
         "format": FORMAT,
         "format_version": VERSION,
         "interface": {
@@ -167,16 +145,16 @@ def card_of(
             "samples": {"type": "uint8" if levels else "float64", "unit": unit, "rounded": levels},
         },
         "run": {
-            "recipe": _named(run.get("recipe")),
-            "command": _command(run.get("command")),
-            "arguments": {name: _named(value) for name, value in dict(run.get("arguments", {})).items()},
+            "recipe": run.get("recipe"),
+            "command": str(run.get("command", "")),
+            "arguments": run.get("arguments", {}),
             "seed": run.get("seed"),
             "step": run.get("step"),
             "steps": run.get("steps"),
             "versions": versions,
         },
         "data": {
-            "name": _named(data.name),
+            "name": data.name,
             "kind": data.kind,
             "rows": {"learned_from": stored.get("n_train"), "held_out": stored.get("n_test")},
             "sha256": stored.get("sha256"),
@@ -188,6 +166,10 @@ def card_of(
         "metrics": _measured(metrics),
         "parameters": sum(parameter.numel() for parameter in graph.parameters()),
     }
+    own = {name: card["data"][name] for name in ("columns", "classes", "licence")}  # words of the data, and no paths
+    card |= without_places({name: card[name] for name in ("run", "data")})
+    card["data"] |= own
+    return card
 
 
 def _measured(metrics: dict[str, Any] | None) -> dict[str, Any] | str:

@@ -28,6 +28,7 @@ from pushforward.training.asking import samples_of
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import terms_of
 from pushforward.training.folder.opening import MISFITS, same_data, unfit
+from pushforward.training.folder.places import placed, without_places
 from pushforward.training.learner import counted
 from pushforward.training.loop import train
 from pushforward.training.state import load_state, place, restore, resume_state, weights
@@ -148,7 +149,7 @@ class Run:
             self._forget_after(0)
             return
         saved = checkpoint.load(last)
-        same_data(saved.run, self.experiment.data)
+        same_data(placed(saved.run, self.description), self.experiment.data)
         state = saved.resume or {}
         try:
             restore(self.experiment.method, counted(saved.run, "step"), saved.weights)
@@ -241,7 +242,7 @@ class Run:
             "best": self._best,
             "seconds": self._seconds,
         }
-        checkpoint.save(self.folder / "checkpoints" / name, tensors, state, self.description)
+        checkpoint.save(self.folder / "checkpoints" / name, tensors, state, without_places(self.description))
         self._describe()
 
     def _describe(self) -> None:
