@@ -24,6 +24,7 @@ from pushforward.data.units import Array, Unit, box, pooled
 from pushforward.divergences import Divergence, locate
 from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like
+from pushforward.estimators.columns import Columns, Rows, frame_of, looked_at, notes_on
 from pushforward.estimators.layout import NetShape
 from pushforward.estimators.learn import Seed, build, find, follow, seed_of, validated
 from pushforward.flows.critic import CriticFlow
@@ -83,6 +84,8 @@ class FlowGenerator(BaseEstimator):
         class_prior_: Their frequencies, or None.
         n_features_in_: Number of columns d; of an image, the length of its first axis.
         feature_names_in_: Names of the columns, where X had some.
+        columns_: Names and types of the columns, where X was a data frame of pandas; else None.
+        notes_: What was assumed of the columns, in plain words.
 
     Example:
         >>> from sklearn.datasets import make_moons
@@ -103,6 +106,8 @@ class FlowGenerator(BaseEstimator):
     classes_: NDArray | None
     class_prior_: Array | None
     n_features_in_: int
+    columns_: Columns | None
+    notes_: tuple[str, ...]
 
     def __init__(
         self,
@@ -152,7 +157,8 @@ class FlowGenerator(BaseEstimator):
         """Learn to generate X, or X given its classes y.
 
         Args:
-            X: Data, (n, d), (n, side, side) or (n, channels, side, side), at least two different samples.
+            X: Data, (n, d), (n, side, side) or (n, channels, side, side), at least two different samples; a data frame
+                of pandas has its columns given back.
             y: Classes, (n,), numbers or text; None for a model without classes.
 
         Raises:
@@ -174,19 +180,20 @@ class FlowGenerator(BaseEstimator):
         labels = None if codes is None else torch.from_numpy(codes)
         self.net_ = self._learned(layout, divergence, x, labels)
         self.layout_, self.unit_, self.event_shape_ = layout, unit, data.shape[1:]
-        self.classes_, self.class_prior_ = classes, prior
+        self.classes_, self.class_prior_, self.columns_ = classes, prior, looked_at(X)
+        self.notes_ = () if layout.images else notes_on(self.columns_, unit.scale == 0)
         return self
 
     @overload
     def sample(self, n: int = 1, random_state: Seed = None, *, y: ArrayLike | None = None,
-               return_labels: Literal[False] = False) -> Array: ...  # fmt: skip
+               return_labels: Literal[False] = False) -> Rows: ...  # fmt: skip
 
     @overload
     def sample(self, n: int = 1, random_state: Seed = None, *, y: ArrayLike | None = None,
-               return_labels: Literal[True]) -> tuple[Array, NDArray]: ...  # fmt: skip
+               return_labels: Literal[True]) -> tuple[Rows, NDArray]: ...  # fmt: skip
 
     def sample(self, n: int = 1, random_state: Seed = None, *, y: ArrayLike | None = None,
-               return_labels: bool = False) -> Array | tuple[Array, NDArray]:  # fmt: skip
+               return_labels: bool = False) -> Rows | tuple[Rows, NDArray]:  # fmt: skip
         """Draw new samples.
 
         Args:
@@ -196,7 +203,8 @@ class FlowGenerator(BaseEstimator):
             return_labels: Whether to return the classes too.
 
         Returns:
-            Samples (n, *event) in data units, float64; with `return_labels` also their classes (n,).
+            Samples (n, *event) in data units, float64; after a fit to a data frame of pandas a frame with its columns
+            and types; with `return_labels` also their classes (n,).
 
         Raises:
             ValueError: If y holds an unknown class, or the model was fitted without classes.
@@ -205,7 +213,8 @@ class FlowGenerator(BaseEstimator):
         check_scalar(n, "n", Integral, min_val=1)
         classes = self._known() if return_labels else np.empty(0)
         x, codes = self._sampled(n, y, seed_of(random_state), "sample")
-        return (x, classes[codes]) if return_labels else x
+        found = frame_of(self.columns_, x)
+        return (found, classes[codes]) if return_labels else found
 
     def _sampled(self, n: int, y: ArrayLike | None, seed: int, name: Purpose) -> tuple[Array, NDArray | None]:
         """n samples in data units from the streams of one purpose, and the numbers of their classes, if any."""

@@ -10,8 +10,8 @@ from typing import Any, Self, cast
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
-from sklearn.utils import check_scalar
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import Tags, check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.optim import Adam
@@ -22,7 +22,8 @@ from pushforward.data.units import Array, Unit, pooled
 from pushforward.divergences import Divergence, locate
 from pushforward.errors import DataError
 from pushforward.estimators import store
-from pushforward.estimators.learn import Seed, build, find, follow, in_turn, seed_of, validated
+from pushforward.estimators.columns import Columns, Rows, frame_of, looked_at, notes_on
+from pushforward.estimators.learn import Seed, build, find, follow, in_turn, is_cloud, seed_of, validated
 from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
@@ -41,7 +42,7 @@ LESSON = 128  # rows of a batch that an autoencoder learns from
 LAST = 0.1  # what is left of a step and of the critic's learning rate at the end
 
 
-class LatentFlow(BaseEstimator):
+class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     r"""Moves a cloud of points onto data in code space, along the gradient flow of a Lipschitz-regularised divergence.
 
     Columns are standardised, target and source counted alike; a codec z = E(x), fitted to both clouds together, has
@@ -78,6 +79,8 @@ class LatentFlow(BaseEstimator):
         has_source_: Whether a source was given.
         n_features_in_: Number of columns d.
         feature_names_in_: Their names, where the target had some.
+        columns_: Names and types of its columns, where it was a data frame of pandas; else None.
+        notes_: What was assumed of the data, in plain words.
 
     Example:
         >>> from sklearn.datasets import load_digits
@@ -95,6 +98,8 @@ class LatentFlow(BaseEstimator):
     unit_: Unit
     has_source_: bool
     n_features_in_: int
+    columns_: Columns | None
+    notes_: tuple[str, ...]
 
     def __init__(
         self,
@@ -137,11 +142,18 @@ class LatentFlow(BaseEstimator):
         self.random_state: Seed = random_state
         self.verbose = verbose
 
+    def __sklearn_tags__(self) -> Tags:
+        """What scikit-learn may feed this estimator."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def fit(self, target: ArrayLike, source: ArrayLike | None = None) -> Self:
         """Move the source, or normal codes, onto the target's codes.
 
         Args:
-            target: Data, (n, d), at least two different rows.
+            target: Data, (n, d), at least two different rows; a data frame of pandas has its columns given back, and
+                a sparse matrix of scipy is made dense.
             source: Where the particles start, (m, d) in the same units; None for normal codes. A one-dimensional array
                 is what a scikit-learn pipeline passes along as labels: it is ignored.
 
@@ -150,8 +162,8 @@ class LatentFlow(BaseEstimator):
             TrainingError: If the codec or the flow diverges.
         """
         divergence = self._checked()
-        p = validated(self, target, reset=True)
-        start = None if source is None or np.ndim(source) == 1 else validated(self, source)
+        p = validated(self, target, reset=True, sparse=True)
+        start = validated(self, source, sparse=True) if is_cloud(source) else None
         unit = pooled(p) if start is None else pooled(p, start)
         x = unit.encode(p)
         first = None if start is None else unit.encode(start)
@@ -171,21 +183,28 @@ class LatentFlow(BaseEstimator):
         follow(method.learn(batches), codec_steps + self.steps, self.verbose, terms_of(method))
         method.starts = method.lessons = None
         self._learned(method, unit, start is not None)
+        self.columns_ = looked_at(target)
+        dense = [f"sparse rows were made dense, {p.shape}"] if hasattr(target, "toarray") else []
+        self.notes_ = (*dense, *notes_on(self.columns_, unit.scale == 0))
         return self
 
-    def transport(self, X: ArrayLike) -> Array:
+    def transform(self, X: ArrayLike) -> Array:
+        """`transport` as scikit-learn calls it; `set_output` says what comes back."""
+        return np.asarray(self.transport(X))
+
+    def transport(self, X: ArrayLike) -> Rows:
         """Carry new points along the recorded fields: encoded, moved, decoded; the source arrives at `particles_`.
 
         Args:
             X: Points, (n, d), in data units.
 
         Returns:
-            Where they end, (n, d), in data units.
+            Where they end, (n, d), in data units; of a data frame of pandas a frame with its columns and index.
         """
         check_is_fitted(self)
-        return self.unit_.decode(self.method_.transport(self._encoded(X)))
+        return frame_of(self.columns_, self.unit_.decode(self.method_.transport(self._encoded(X))), X)
 
-    def sample(self, n: int = 1, random_state: Seed = None) -> Array:
+    def sample(self, n: int = 1, random_state: Seed = None) -> Rows:
         """New points: normal codes carried along, or, after a fit with a source, a random choice of the particles.
 
         Args:
@@ -193,16 +212,17 @@ class LatentFlow(BaseEstimator):
             random_state: Seed of the draw; None for numpy's own. With one seed, few points are the first of many.
 
         Returns:
-            Points, (n, d), in data units.
+            Points, (n, d), in data units; after a fit to a data frame of pandas a frame with its columns and types.
         """
         check_is_fitted(self)
         check_scalar(n, "n", Integral, min_val=1)
         seed = seed_of(random_state)
         if self.has_source_:
-            return self.particles_[in_turn(len(self.particles_), n, generator(seed, "sample", part="rows"))]
+            rows = in_turn(len(self.particles_), n, generator(seed, "sample", part="rows"))
+            return frame_of(self.columns_, self.particles_[rows])
         rng, size = stream(seed, "sample"), self.codes_.shape[1]
         moved = [self.method_.decode(self._moved.transport(rng.normal(rows, size))) for _, rows in blocks(n, size)]
-        return self.unit_.decode(torch.cat(moved)[:n])
+        return frame_of(self.columns_, self.unit_.decode(torch.cat(moved)[:n]))
 
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Minus the sliced W2 distance between the particles and X, in standard units: higher is better, 0 the best.
@@ -212,7 +232,7 @@ class LatentFlow(BaseEstimator):
             y: Ignored.
         """
         check_is_fitted(self)
-        x = self.unit_.encode(validated(self, X))
+        x = self.unit_.encode(validated(self, X, sparse=True))
         return -sliced_wasserstein(self.unit_.encode(self.particles_), x, directions(x.shape[1], 128, seed=0))[0]
 
     def report(self, X: ArrayLike, *, rows: int = 200) -> DataProcessing:
@@ -299,7 +319,7 @@ class LatentFlow(BaseEstimator):
         return self.method_.method
 
     def _encoded(self, X: ArrayLike) -> Tensor:
-        return self.unit_.encode(validated(self, X)).to(self._moved.particles.device)
+        return self.unit_.encode(validated(self, X, sparse=True)).to(self._moved.particles.device)
 
     def _learned(self, method: InCodeSpace, unit: Unit, has_source: bool) -> None:
         """Keep what a fit, or a file, brought."""

@@ -45,7 +45,8 @@ class NetShape:
                              "(n, channels, side, side), or flatten them to vectors")  # fmt: skip
         if len(inside) == 3 and (inside[1] != inside[2] or inside[1] & (inside[1] - 1) or inside[0] > 4):
             raise ValueError(f"images of shape {tuple(event)}: the side must be a power of two, with 1 to 4 channels; "
-                             "crop, pad or resize them, or flatten them to vectors")  # fmt: skip
+                             "crop, pad or resize them, or flatten them to vectors, as series: "
+                             f"X.reshape(len(X), {math.prod(event)})")  # fmt: skip
         return NetShape(
             inside,
             latent=min(max(math.prod(inside), 8), 128) if latent is None else int(latent),

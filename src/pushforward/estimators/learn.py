@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any, TypeVar, cast
@@ -11,7 +12,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from pushforward.data.blocks.limits import budget
 from pushforward.data.units import Array
+from pushforward.errors import DataError
+from pushforward.estimators.columns import looked_at
 from pushforward.parallel.placement import Placement
 from pushforward.progress import Bar
 from pushforward.randomness import seeded
@@ -19,7 +23,7 @@ from pushforward.terms import TERMS, Term
 from pushforward.training.loop import checked
 from pushforward.types import Logs
 
-__all__ = ["Seed", "build", "find", "follow", "in_turn", "seed_of", "validated"]
+__all__ = ["Seed", "build", "find", "follow", "in_turn", "is_cloud", "seed_of", "validated"]
 
 Seed = int | np.random.RandomState | None
 Built = TypeVar("Built")
@@ -36,17 +40,42 @@ def in_turn(count: int, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([rng.permutation(count) for _ in range(-(-n // count))])[:n]
 
 
-def validated(estimator: BaseEstimator, X: Any, *, reset: bool = False, images: bool = False) -> Array:
+def validated(
+    estimator: BaseEstimator, X: Any, *, reset: bool = False, images: bool = False, sparse: bool = False
+) -> Array:
     """X as finite float64, (n, d) or, where images are welcome, (n, *event).
 
     Args:
         estimator: Whose columns X must have; with `reset` it learns them from X.
-        X: Any array-like.
+        X: Any array-like, or a data frame of numbers.
         reset: Whether this is the data that the estimator is fitted to; two rows are needed then.
         images: Whether X may have more than two axes.
+        sparse: Whether X may be a sparse matrix of scipy; it is made dense.
+
+    Raises:
+        DataError: If a column holds no numbers, X has more axes than are welcome, or would be too large when dense.
+        ValueError: If X is anything else that scikit-learn refuses.
     """
-    return cast(Array, validate_data(estimator, X, dtype=np.float64, allow_nd=images, reset=reset,
-                                     ensure_min_samples=2 if reset else 1))  # fmt: skip
+    looked_at(X)
+    shape = np.shape(X) if isinstance(X, np.ndarray) else ()
+    if len(shape) > 2 and not images:
+        raise DataError(f"X has shape {shape}, rows of {len(shape) - 1} axes: give rows of numbers, such as "
+                        f"X.reshape({shape[0]}, {math.prod(shape[1:])})")  # fmt: skip
+    found: Any = validate_data(estimator, cast(Any, X), dtype=np.float64, allow_nd=images, reset=reset,
+                          accept_sparse=["csr", "csc"] if sparse else False,
+                          ensure_min_samples=2 if reset else 1)  # fmt: skip
+    if not hasattr(found, "toarray"):
+        return cast(Array, found)
+    need = 12 * math.prod(found.shape)  # as it is, and in the units of the model
+    if need > budget():
+        raise DataError(f"X: sparse of shape {found.shape}, {need / 2**30:.1f} GiB when dense, {budget() / 2**30:.1f} "
+                        "GiB are allowed: give fewer rows or columns, or its TruncatedSVD")  # fmt: skip
+    return found.toarray(order="C")
+
+
+def is_cloud(source: Any) -> bool:
+    """Whether rows were given, not nothing or the labels that a pipeline passes along."""
+    return source is not None and (source.ndim if hasattr(source, "ndim") else np.asarray(source).ndim) != 1
 
 
 def build(make: Callable[[], Built], seed: int, part: str = "") -> Built:

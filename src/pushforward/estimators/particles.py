@@ -13,7 +13,7 @@ from typing import Literal, Self, get_args
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -26,8 +26,9 @@ from pushforward.dynamics.integrate import Scheme, named
 from pushforward.errors import UsageError
 from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like, codes
+from pushforward.estimators.columns import Columns, Rows, frame_of, looked_at, notes_on
 from pushforward.estimators.fields import CriticShape, Field, Pace
-from pushforward.estimators.learn import Seed, build, find, follow, in_turn, seed_of, validated
+from pushforward.estimators.learn import Seed, build, find, follow, in_turn, is_cloud, seed_of, validated
 from pushforward.flows.bounded import bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
@@ -46,7 +47,7 @@ MOST = 2_000  # particles, unless more are asked for
 TIGHT = 100  # columns up to which a critic of orthonormal layers is the default
 
 
-class ParticleFlow(BaseEstimator):
+class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     r"""Moves a cloud of points onto data along the gradient flow of a divergence, and keeps the way it took.
 
     Particles follow :math:`\dot x = w(d(x))\,\nabla d(x)` with a critic d that is trained a little at every step and
@@ -100,6 +101,8 @@ class ParticleFlow(BaseEstimator):
         has_source_: Whether a source was given.
         n_features_in_: Number of columns d.
         feature_names_in_: Their names, where the target had some.
+        columns_: Names and types of its columns, where it was a data frame of pandas; else None.
+        notes_: What was assumed of the columns, in plain words.
 
     Example:
         >>> from sklearn.datasets import make_moons
@@ -122,6 +125,8 @@ class ParticleFlow(BaseEstimator):
     classes_: np.ndarray | None
     has_source_: bool
     n_features_in_: int
+    columns_: Columns | None
+    notes_: tuple[str, ...]
 
     def __init__(
         self,
@@ -189,7 +194,7 @@ class ParticleFlow(BaseEstimator):
         """Move the source, or standard normal noise, onto the target.
 
         Args:
-            target: Data, (n, d), at least two different rows.
+            target: Data, (n, d), at least two different rows; a data frame of pandas has its columns given back.
             source: Where the particles start, (m, d) in the same units; None for normal noise. A one-dimensional array
                 is what a scikit-learn pipeline passes along as labels: it is ignored.
             labels: Classes (n,) of the target: each is a law of its own, and particles keep theirs.
@@ -203,7 +208,7 @@ class ParticleFlow(BaseEstimator):
         """
         divergence = self._checked()
         p = validated(self, target, reset=True)
-        start = None if source is None or np.ndim(source) == 1 else validated(self, source)
+        start = validated(self, source) if is_cloud(source) else None
         unit = pooled(p) if start is None else pooled(p, start)
         classes, y = codes(labels, len(p), "labels") if labels is not None else (None, None)
         if classes is not None and (tracers is not None or held is not None or self.flow is not None):
@@ -234,6 +239,8 @@ class ParticleFlow(BaseEstimator):
         seen: list[Logs] = []
         follow(_kept(method.learn(batches), seen), self.steps, self.verbose, terms_of(method))
         self._finish(method, unit, shape, classes, start is not None, seen, pace)
+        self.columns_ = looked_at(target)
+        self.notes_ = notes_on(self.columns_, unit.scale == 0)
         return self
 
     def _shape(self, event: int, classes: int) -> CriticShape:
@@ -304,7 +311,11 @@ class ParticleFlow(BaseEstimator):
         net = None if not isinstance(method.flow, CriticFlow) else method.flow.critic.net.requires_grad_(False)
         self.field_ = Field(own, net, states, self.divergence, self.cap, self._limit(shape), pace, shape)
 
-    def transport(self, X: ArrayLike, labels: ArrayLike | None = None) -> Array:
+    def transform(self, X: ArrayLike) -> Array:
+        """`transport` as scikit-learn calls it, after a fit without labels; `set_output` says what comes back."""
+        return np.asarray(self.transport(X))
+
+    def transport(self, X: ArrayLike, labels: ArrayLike | None = None) -> Rows:
         """Carry new points along the recorded fields; the source arrives at `particles_`, but for float32 rounding.
 
         Args:
@@ -312,7 +323,7 @@ class ParticleFlow(BaseEstimator):
             labels: Their classes (n,), after a fit with labels.
 
         Returns:
-            Where they end, (n, d), in data units.
+            Where they end, (n, d), in data units; of a data frame of pandas a frame with its columns and index.
         """
         check_is_fitted(self)
         x, y = self.unit_.encode(validated(self, X)), None
@@ -322,9 +333,9 @@ class ParticleFlow(BaseEstimator):
             y = coded_like(labels, self.classes_, len(x), "labels")
         elif self.classes_ is not None:
             raise UsageError("the flow was fitted with labels: give the points' labels too")
-        return self._carried(x, y)
+        return frame_of(self.columns_, self._carried(x, y), X)
 
-    def sample(self, n: int = 1, random_state: Seed = None, labels: ArrayLike | None = None) -> Array:
+    def sample(self, n: int = 1, random_state: Seed = None, labels: ArrayLike | None = None) -> Rows:
         """New points: fresh noise carried along, or, after a fit with a source, a random choice of the particles.
 
         Args:
@@ -333,7 +344,7 @@ class ParticleFlow(BaseEstimator):
             labels: Classes wanted (n,), after a fit with labels; drawn as often as the particles have them if None.
 
         Returns:
-            Points, (n, d), in data units.
+            Points, (n, d), in data units; after a fit to a data frame of pandas a frame with its columns and types.
         """
         check_is_fitted(self)
         check_scalar(n, "n", Integral, min_val=1)
@@ -346,14 +357,14 @@ class ParticleFlow(BaseEstimator):
         elif self.labels_ is not None:
             wanted = self.labels_[generator(seed, "sample", part="labels").choice(len(self.labels_), n)]
         if self.has_source_ or not self.field_.states:
-            return self.particles_[self._chosen(n, wanted, seed)]
+            return frame_of(self.columns_, self.particles_[self._chosen(n, wanted, seed)])
         y = None if wanted is None or self.classes_ is None else coded_like(wanted, self.classes_, n, "labels")
         rng, size = stream(seed, "sample"), self.n_features_in_
         parts = [
             self._carried(rng.normal(rows, size), None if y is None else filled(y, start, rows))
             for start, rows in blocks(n, size)
         ]
-        return np.concatenate(parts)[:n]
+        return frame_of(self.columns_, np.concatenate(parts)[:n])
 
     def _chosen(self, n: int, wanted: np.ndarray | None, seed: int) -> np.ndarray:
         """Rows of particles, of the classes wanted, none twice while there are enough; each class has its own order."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from pushforward import files
 from pushforward.divergences import Divergence, locate, names
 from pushforward.errors import DataError, UsageError
+from pushforward.estimators.columns import Columns
 from pushforward.training.checkpoint import digest_of
 
 __all__ = ["fill", "found", "load", "name_of", "number", "write"]
@@ -45,6 +46,8 @@ def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[
         "params": params,
         "n_features_in": int(getattr(estimator, "n_features_in_")),  # noqa: B009
         "feature_names_in": None if columns is None else [str(name) for name in columns],
+        "columns": None if (kept := getattr(estimator, "columns_", None)) is None else kept.packed(),
+        "notes": list(getattr(estimator, "notes_", ())),
         "learned": learned,
     }
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -88,6 +91,8 @@ def load(path: str | os.PathLike[str], kind: type[Fitted],
     setattr(estimator, "n_features_in_", run["n_features_in"])  # noqa: B010
     if run["feature_names_in"] is not None:
         setattr(estimator, "feature_names_in_", np.array(run["feature_names_in"], dtype=object))  # noqa: B010
+    setattr(estimator, "columns_", Columns.unpacked(run.get("columns")))  # noqa: B010
+    setattr(estimator, "notes_", tuple(run.get("notes", ())))  # noqa: B010
     return estimator, run["learned"] | {"format": run.get("format", 1)}, tensors
 
 
