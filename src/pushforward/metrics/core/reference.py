@@ -139,7 +139,7 @@ def real_floor(
         return float(np.mean(values)), f"train {n} vs real {len(real)}, mean of {repeats}"
     a = min(n, len(real) // 2)
     b = min(m, len(real) - a)
-    mixed = [subset(real, len(real), rng, shuffle=True) for _ in range(repeats)]
+    mixed = (subset(real, len(real), rng, shuffle=True) for _ in range(repeats))  # one copy of them at a time
     values = [distance(rows[:a], rows[a : a + b]) for rows in mixed]
     words = f"real {a} vs real {b}, mean of {repeats}"
     if (a, b) == (n, m) or rate == 0:
