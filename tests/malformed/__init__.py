@@ -10,6 +10,7 @@
 | special | pipes, devices and links to them, in place of data (`folders`) |
 | description, log, metrics, samples | run folders of which one file says what it should not (`runs`) |
 | weights, state, header | checkpoints with valid digests and wrong shapes, types, names, sizes or states (`runs`) |
+| pushed | folders for hubs of which one file is damaged, or whose model tells what cannot be (`runs`) |
 | pipe | run folders of which one file is a pipe, a device, a folder or a link (`runs`) |
 
 Files come in the formats whose libraries are installed. Each input lies in a folder of its own.

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["KINDS", "malformed", "whole"]
+__all__ = ["KINDS", "changed", "malformed", "whole"]
 
 KINDS = ("cut", "flipped", "stuffed", "doubled", "renamed")
 
@@ -83,11 +83,12 @@ def malformed(folder: Path, count: int = 500, seed: int = 0) -> Iterator[tuple[s
         called = others[int(rng.integers(len(others)))] if kind == "renamed" else name
         path = folder / f"{i:03}" / called
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_changed(kind, files[name], rng))
+        path.write_bytes(changed(kind, files[name], rng))
         yield kind, path
 
 
-def _changed(kind: str, content: bytes, rng: np.random.Generator) -> bytes:
+def changed(kind: str, content: bytes, rng: np.random.Generator) -> bytes:
+    """Content with something done to it, as `KINDS` tells."""
     start = int(rng.integers(len(content))) if rng.random() < 0.5 else int(rng.integers(min(200, len(content))))
     stop = min(len(content), start + int(rng.integers(1, 64)))
     if kind == "cut":

@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 
 from pushforward.training import checkpoint
 from tests.malformed.crafted import ESCAPE, NAMES
+from tests.malformed.damaged import KINDS, changed
 
-__all__ = ["runs"]
+__all__ = ["pushed", "runs"]
 
 VALUES: tuple[Any, ...] = (
     None,
@@ -63,6 +66,28 @@ def runs(folder: Path, good: list[Path], count: int = 200, seed: int = 0) -> Ite
         way = ways[i % len(ways)]
         way(home, rng)
         yield way.__name__[1:], home
+
+
+def pushed(folder: Path, good: Path, count: int = 40, seed: int = 0) -> Iterator[tuple[str, Path]]:
+    """Copy a folder of push and spoil a file, or the card in the header of its model, whose digest then is right."""
+    rng = np.random.default_rng(seed)
+    for i in range(count):
+        home = folder / f"{i:03}" / "pushed"
+        shutil.copytree(good, home)
+        if i % 2:
+            path = _one(rng, sorted(path for path in home.rglob("*") if path.is_file()))
+            path.write_bytes(changed(_one(rng, KINDS[:4]), path.read_bytes(), rng))
+        else:
+            _carded(home / "model.safetensors", rng)
+        yield "pushed", home
+
+
+def _carded(path: Path, rng: np.random.Generator) -> None:
+    with safe_open(path, "pt") as file:
+        header, tensors = dict(file.metadata()), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    header["pushforward"] = json.dumps(_spoiled(json.loads(header["pushforward"]), rng))
+    header["digest"] = checkpoint.digest_of(tensors, {"pushforward": header["pushforward"]})
+    path.write_bytes(save(tensors, header))
 
 
 def _one(rng: np.random.Generator, choices: Any) -> Any:

@@ -35,7 +35,7 @@ def prepare(folder: Path, count: int, seed: int = 0) -> int:
     import numpy as np
 
     from tests.malformed import inputs
-    from tests.malformed.runs import runs
+    from tests.malformed.runs import pushed, runs
 
     folder.mkdir(parents=True, exist_ok=True)
     x = np.random.default_rng(seed).normal(size=(60, 3))
@@ -57,11 +57,15 @@ def prepare(folder: Path, count: int, seed: int = 0) -> int:
         ]  # one step, then more to do
         assert _called(words)["code"] == 0, words
         good.append(run)
-    found: list[tuple[str, str]] = []
-    for k, part in enumerate(
-        (inputs(folder / "data", count - count * 2 // 5, seed), runs(folder / "runs", good, count * 2 // 5, seed))
-    ):
-        found += [("run" if k else "data", kind, str(path)) for kind, path in part]
+    assert _called(["push", str(good[1]), str(folder / "good" / "pushed")])["code"] == 0
+    parts = {
+        "data": inputs(folder / "data", count * 11 // 20, seed),
+        "run": runs(folder / "runs", good, count * 8 // 20, seed),
+        "pushed": pushed(
+            folder / "pushed", folder / "good" / "pushed", count - count * 11 // 20 - count * 8 // 20, seed
+        ),
+    }
+    found = [(what, kind, str(path)) for what, part in parts.items() for kind, path in part]
     (folder / "inputs.json").write_text(json.dumps(found))
     return len(found)
 
@@ -79,7 +83,7 @@ def main(folder: Path, first: int, step: int) -> None:
     with log.open("a") as out:
         for i in range(first, len(found), step):
             what, kind, path = found[i]
-            calls = _of_data if what == "data" else _of_run
+            calls = {"data": _of_data, "run": _of_run, "pushed": _of_pushed}[what]
             for name, call in calls(folder, Path(path), folder / "out" / str(i)):
                 if (i, name) in done:
                     continue
@@ -194,6 +198,8 @@ def _of_run(folder: Path, run: Path, out: Path) -> Iterator[tuple[str, Callable[
         lambda: _called(["sample", str(run), "-n", "4", "--out", f"{out}/s.csv", "--checkpoint", "best", "--json"]),
     )
     yield "transport", lambda: _called(["transport", str(run), points, "--out", f"{out}/t.npz"])
+    yield "export", lambda: _called(["export", str(run), "--out", f"{out}/e.safetensors"])
+    yield "push", lambda: _called(["push", str(run), f"{out}/pushed"])
     yield "report", lambda: _called(["report", str(run), "--out", f"{out}/r.html"])
     yield "compare", lambda: _called(["report", str(run), str(folder / "good" / "toy_vgrow"), "--out", f"{out}/c.html"])
     yield (
@@ -203,6 +209,15 @@ def _of_run(folder: Path, run: Path, out: Path) -> Iterator[tuple[str, Callable[
     for recipe, own in OWN.items():
         words = ["train", recipe, "--data", good, "--run", str(run), *own, "--resume"]
         yield f"resume {recipe}", lambda words=words: _called(words)
+    shutil.rmtree(out, ignore_errors=True)
+
+
+def _of_pushed(folder: Path, pushed: Path, out: Path) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
+    from pushforward.exporting.loading import load_generator
+
+    yield "pull", lambda: _called(["pull", str(pushed), f"{out}/pulled"])
+    yield "push", lambda: _called(["push", str(pushed / "model.safetensors"), f"{out}/pushed"])
+    yield "generator", lambda: _loaded(lambda: load_generator(pushed)(5))
     shutil.rmtree(out, ignore_errors=True)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
+from pushforward.errors import printable
 from pushforward.settings.asked import Which
 
 __all__ = ["export", "pull", "push"]
@@ -81,10 +82,10 @@ def pull(source: Positional[Path], dest: Positional[Path], /, *, json: bool = Fa
     from pushforward.commands.publishing import hub
 
     done = hub.pull(source, dest)
-    notes = "".join(f"note: {note}\n" for note in done["notes"])
+    notes = "".join(f"note: {printable(note)}\n" for note in done["notes"])
     _answer(done, json, f"{notes}{len(done['files'])} files, digests as listed: {dest}")
     return 0
 
 
 def _answer(done: dict[str, Any], as_json: bool, words: str) -> None:
-    print(notation.dumps(done) if as_json else words)
+    print(notation.dumps(done) if as_json else "\n".join(map(printable, words.split("\n"))))

@@ -65,7 +65,11 @@ def push(
         found = load_generator(source, trust=str(source) in trust)
         name, content = f"model{source.suffix.lower()}", source.read_bytes()
     laid = {name: content, "config.json": (json.dumps(dict(found.card), indent=1) + "\n").encode()}
-    laid["README.md"] = (_yaml(found) + page(found.card, name)).encode()
+    try:
+        laid["README.md"] = (_yaml(found) + page(found.card, name)).encode()
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # a card may say anything
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise DataError(f"{source}: its card is not whole ({said}); export the run again") from error
     laid |= _samples(found)
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(laid.items()))
     with _whole(dest) as fresh:

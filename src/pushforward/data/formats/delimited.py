@@ -74,7 +74,7 @@ def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Tab
     try:
         text = _begin(path) if large and room is not held else path.read_bytes().decode("utf-8-sig")
         first_line = next((line for line in text.splitlines() if line.strip()), "")
-        mark = max(",;\t", key=lambda mark: len(next(csv.reader([first_line], delimiter=mark), [])))
+        mark = max(",;\t", key=lambda mark: len(next(csv.reader([first_line[:LOOK]], delimiter=mark), [])))
         if large and room is not held:
             named = _header(text, mark)
             before = _blank(text) + 1 if named else 0
