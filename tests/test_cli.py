@@ -350,22 +350,20 @@ def table(path: Path, scale: float = 1.0, seed: int = 0) -> Path:
 SMALL = ["train", "toy_vgrow", "--steps", "8", "--batch", "16", "--width", "8"]
 
 
-def test_changed_data_are_noticed_when_a_run_is_sampled_or_continued(tmp_path, capsys):
+def test_changed_data_are_noticed_when_a_run_is_measured_or_continued_and_samples_stay(tmp_path, capsys):
     data, run = table(tmp_path / "d.csv"), tmp_path / "run"
     assert call(capsys, *SMALL, "--data", data, "--run", run)[0] == 0
     assert call(capsys, "sample", run, "-n", 4, "--out", tmp_path / "x.npz")[0] == 0
+    before = np.load(tmp_path / "x.npz")["x"]
     table(data, scale=1000.0)
-    for words in (
-        ["sample", run, "-n", 4, "--out", tmp_path / "x.npz"],
-        ["train", "toy_vgrow", "--run", run, "--resume"],
-    ):
-        code, _, err = call(capsys, *words)
-        assert code == 3
-        assert "data changed" in err
-    data.unlink()
-    code, _, err = call(capsys, "sample", run, "-n", 4, "--out", tmp_path / "x.npz")
-    assert code == 3
-    assert "shapes and units" in err
+    for said in ("data changed", "no such file"):
+        for words in (["evaluate", run], ["train", "toy_vgrow", "--run", run, "--resume"]):
+            code, _, err = call(capsys, *words)
+            assert code == 3
+            assert said in err
+        assert call(capsys, "sample", run, "-n", 4, "--out", tmp_path / "y.npz")[0] == 0
+        assert np.array_equal(np.load(tmp_path / "y.npz")["x"], before)
+        data.unlink(missing_ok=True)
 
 
 def test_files_named_from_one_folder_are_found_from_another(tmp_path, capsys, monkeypatch):

@@ -115,7 +115,7 @@ def test_a_divergence_from_outside_is_read_by_what_it_is_and_not_by_its_name(tmp
     small = {"divergence": f"outside_law:{name}", "steps": 3, "particles": 20, "batch": 20, "width": 8, "limit": 200}
     done = train("toy_particles", small, tmp_path / "run", Running(device="cpu"))
     stored = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert stored["format"] == 2
+    assert stored["format"] == 3
     assert (stored["facts"]["logistic"], stored["facts"]["dual"]) == (logistic, not logistic)
     page = Page(Path(done.page or ""))
     assert ("is not the logistic one" in page.text) != logistic

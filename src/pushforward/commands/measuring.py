@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pushforward import files
-from pushforward.commands.rebuilding import rebuild
+from pushforward.commands.rebuilding import with_rows
 from pushforward.commands.sampling import labels_for
 from pushforward.commands.watching import Watching
 from pushforward.data import outputs
@@ -74,12 +74,14 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     """
     assert asked.run is not None
     if asked.page is not None:
-        outputs.claim("--page", asked.page, outputs.PAGE, (asked.features, *outputs.read_by(asked.run)))
+        outputs.claim("--page", asked.page, outputs.PAGE, (asked.features, asked.data, *outputs.read_by(asked.run)))
     if asked.run.is_dir():
         outputs.plain(asked.run, ("metrics.json",))
         files.tried(asked.run / "metrics.json")
     settings, gates = asked.settings, [parse_gate(gate) for gate in asked.fail_if]
-    experiment, description = rebuild(asked.run, asked.checkpoint, asked.trust, asked.device, asked.sampling)
+    experiment, description, other = with_rows(
+        asked.run, asked.checkpoint, asked.trust, asked.device, asked.sampling, asked.data
+    )
     pair, split, draws = _drawn(experiment, settings.seed, asked.n)
     if few := _too_few(pair, draws):
         raise DataError(f"{asked.run}: {few}")
@@ -93,7 +95,10 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     with _to_the_end(pair):
         with Watching() as watch:
             found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)
-        _store(asked.run, found, asked.checkpoint, description["step"], settings.seed, asked.sampling)
+        if other:
+            changed = f"the held-out data changed since the run began: {'; '.join(other)}"
+            found = replace(found, notes=(*found.notes, changed))
+        _store(asked.run, found, asked.checkpoint, description["step"], settings.seed, asked.sampling, asked.data)
         return _judged(found, pair, gates, split, asked.page, command)
 
 
@@ -266,9 +271,18 @@ def _densities(experiment: Experiment, likely: Likely, device: torch.device) -> 
     return RowDensities(held, seen, data.train[0].numel(), law, unit)
 
 
-def _store(folder: Path, found: Report, which: str, step: int, seed: int, sampling: Sequence[str] = ()) -> None:
+def _store(
+    folder: Path,
+    found: Report,
+    which: str,
+    step: int,
+    seed: int,
+    sampling: Sequence[str] = (),
+    data: str | None = None,
+) -> None:
     stored = found.as_dict() | {"checkpoint": which, "step": step, "seed": seed}
     stored |= {"sampling": list(sampling)} if sampling else {}
+    stored |= {"data": data} if data is not None else {}
     files.write(folder / "metrics.json", json.dumps(stored, indent=1) + "\n")
 
 

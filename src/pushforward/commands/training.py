@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pushforward import files, guests, recipes
+from pushforward import __version__, files, guests, recipes
 from pushforward.commands.console import say, tell
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
-from pushforward.errors import TrainingError, UsageError
+from pushforward.data import source
+from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.metrics.core.result import Report
 from pushforward.parallel import sharing, threads
 from pushforward.parallel.placement import Placement
@@ -26,17 +27,21 @@ from pushforward.pictures import write_samples
 from pushforward.progress import Bar
 from pushforward.recipes.parts.checks import arguments_of
 from pushforward.report import write_report
-from pushforward.settings.options import checked, options_of
+from pushforward.settings.options import Option, checked, flag, options_of
 from pushforward.settings.running import Running
 from pushforward.terms import Term
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import facts
+from pushforward.training.folder.data import described, same_data, write_card
+from pushforward.training.folder.legs import begin, changed_options, fitting, leg, stages_of
 from pushforward.training.folder.opening import FORMAT, taken
 from pushforward.training.run import Progress, Run, Stop
 from pushforward.training.state import reunite
 
 __all__ = ["Outcome", "train"]
+
+OTHER = "restore them, name the place they moved to with --data, or start a new run"
 
 
 @dataclass
@@ -110,22 +115,25 @@ def _train(
     command: str,
 ) -> Outcome:
     """The same in a folder that is this run's own."""
-    if stored is not None:
-        _same(stored, recipe, arguments)
+    wiring = recipes.locate(recipe, running.trust)
+    changed = {} if stored is None else _changed(stored, recipe, arguments, options_of(wiring))
     threads.use(running.threads or 1)  # what is fitted while a run is wired must not depend on the machine either
-    experiment = recipes.locate(recipe, running.trust)(**arguments)
+    experiment = _wired(wiring, arguments, moved=stored is not None and "data" not in changed)
     known = None if stored is None or not isinstance(stored.get("threads"), int) else stored["threads"]
     count, note = threads.of_run(running.threads, experiment.threads, placement.world, known)
     threads.use(count)
-    description = stored or _describe(recipe, arguments, experiment, placement, command)
-    description |= {"options": running.stored(), "threads": count}
+    now = _machine(placement, count)
+    description = stored or _describe(recipe, arguments, experiment, now, command)
+    description |= {"options": running.stored()}
     for words in (*experiment.data.notes, *([note] if note else [])):
         _tell(placement, f"note: {words}")
     run = Run(folder, description, experiment, placement, every_samples=running.sample_every,
               every_save=running.save_every, show=write_samples)  # fmt: skip
     if stored is not None:
-        run.resume()
+        _go_on(run, arguments, changed, now, command)
         _tell(placement, _greeting(run))
+    elif placement.writes:
+        write_card(folder, experiment.data)
     over = stored is not None and run.step > 0 and run.finished
     with _stop_between_steps(placement) as stop:
         try:
@@ -183,6 +191,19 @@ def _failed(run: Run, error: Exception, names: list[str]) -> TrainingError | Non
     return better
 
 
+def _wired(wiring: recipes.Recipe, arguments: dict[str, Any], *, moved: bool) -> Experiment:
+    """What a recipe wires of data that can be learned from; `moved` if they may be elsewhere than a run has them."""
+    try:
+        experiment = wiring(**arguments)
+    except DataError as error:
+        if not moved:
+            raise
+        raise DataError(f"{error}; if the data have moved, say where to: --data PATH") from error
+    if experiment.data.hollow:
+        raise UsageError(f"--data: {source.KEPT}RUN has no rows to learn from; name the data themselves")
+    return experiment
+
+
 def _greeting(run: Run) -> str:
     """What a run that is taken up again will do: go on, or nothing, as it had ended."""
     place = f"step {run.step} of {run.experiment.steps}"
@@ -194,11 +215,9 @@ def _greeting(run: Run) -> str:
 
 
 def _describe(
-    recipe: str, arguments: dict[str, Any], experiment: Experiment, placement: Placement, command: str
+    recipe: str, arguments: dict[str, Any], experiment: Experiment, now: dict[str, Any], command: str
 ) -> dict[str, Any]:
     """run.json at step 0."""
-    data = experiment.data
-    split = data.split
     return {
         "format": FORMAT,
         "recipe": recipe,
@@ -210,37 +229,59 @@ def _describe(
         "seconds": 0.0,
         "best": None,
         "facts": facts(experiment),
-        "data": {
-            "name": data.name,
-            "kind": data.kind,
-            "event": list(data.event),
-            "n_train": split.n_train,
-            "n_test": split.n_test,
-            "seed": split.seed,
-            "test_fraction": split.test_fraction,
-            "sha256": split.sha256,
-            "notes": list(data.notes),
-        },
-        "device": str(placement.device),
-        "precision": placement.precision,
-        "world": placement.world,
+        "stages": stages_of(experiment.method),
+        "data": described(experiment.data),
         "versions": versions(),
+        "legs": [{"from": 0, "version": __version__, "steps": experiment.steps} | now],
         "command": command,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    } | now
+
+
+def _machine(placement: Placement, count: int) -> dict[str, Any]:
+    """What a run is trained by, as far as its last bits may depend on it."""
+    return {
+        "device": str(placement.device),
+        "precision": placement.precision,
+        "threads": count,
+        "world": placement.world,
     }
 
 
-def _same(stored: dict[str, Any], recipe: str, arguments: dict[str, Any]) -> None:
-    """Refuse to continue a run as something else."""
-    began = arguments_of(stored)
+def _changed(
+    stored: dict[str, Any], recipe: str, arguments: dict[str, Any], known: Mapping[str, Option]
+) -> dict[str, list[Any]]:
+    """Options that are other than the run began with; refuses to continue it as something else."""
     if stored["recipe"] != recipe:
         raise UsageError(f"this folder holds a run of {stored['recipe']}, not of {recipe}; name another folder")
-    for name, value in arguments.items():
-        if began.get(name, value) != value:
-            raise UsageError(
-                f"--{name.replace('_', '-')} {value}: the run began with {began[name]}; a run is "
-                "continued as it began, so drop the option or start a new run"
-            )
+    return changed_options(known, arguments_of(stored), arguments)
+
+
+def _go_on(
+    run: Run, arguments: dict[str, Any], changed: dict[str, list[Any]], now: dict[str, Any], command: str
+) -> None:
+    """Take a run up where it was, and write down what is other than before."""
+    description, experiment, folder = run.description, run.experiment, run.folder
+    other = same_data(description, experiment.data, folder, OTHER)
+    fitting(description, experiment.method, experiment.steps)
+    legs, older = begin(description), description.get("format") != FORMAT
+    run.resume()
+    now = now | {"steps": experiment.steps}
+    description["legs"] = leg(legs, run.step, now, changed, () if other is None else other.words)
+    description |= now | {"versions": versions(), "format": FORMAT, "stages": stages_of(experiment.method)}
+    if changed:
+        description |= {
+            "arguments": arguments_of(description) | arguments,
+            "command": command or description["command"],
+        }
+        _tell(run.placement, "from here on: " + ", ".join(f"{flag(k)} {b} (was {a})" for k, (a, b) in changed.items()))
+    if other is not None:
+        _tell(run.placement, f"note: the data changed since the run began: {other}; it goes on, as it learns from none")
+    if other is not None or changed or older:
+        description["data"] = described(experiment.data)
+        if run.placement.writes:
+            write_card(folder, experiment.data)
+            run.describe()
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pushforward.commands.rebuilding import rebuild
+from pushforward.commands.rebuilding import rebuild, rows_of
 from pushforward.commands.sampling import names_of, write_npz
 from pushforward.data import Dataset, outputs, source
 from pushforward.data.labels import named
@@ -100,10 +100,20 @@ def transport(
         )
     x = data.decode(after)
     write_npz(out, {"x": x, "start": start} | ({} if codes is None else {"labels": names_of(data)[codes.numpy()]}))
-    compared = distances((before, codes), (after, codes), trained, data)
-    left = {} if compared is not None else {"left_out": LEFT}
+    compared, left = _compared(folder, which, trust, data, ((before, codes), (after, codes), trained))
     done = {"out": str(out), "n": len(x), "shape": list(x.shape), "notes": list(read.notes), "distances": compared}
     return done | left
+
+
+def _compared(
+    folder: Path, which: str, trust: tuple[str, ...], data: Dataset, sets: tuple[Labelled, Labelled, Labelled | None]
+) -> tuple[dict[str, Any] | None, dict[str, str]]:
+    """Distances to held-out data, where these are at hand; or else why there are none, as `left_out`."""
+    try:
+        found = distances(*sets, rows_of(folder, which, trust) if data.hollow else data)
+    except (DataError, UsageError) as error:
+        return None, {"left_out": f"comparison with held-out data left out: {error}"}
+    return found, {} if found is not None else {"left_out": LEFT}
 
 
 def _read(points: str, column: str | None, data: Dataset) -> Raw:

@@ -83,6 +83,7 @@ def assemble(
         notes=(*notes, *more, *_heavy_note(raw, rows, heavy)),
         kinds=raw.kinds,
         label=raw.label,
+        unit=unit,
     )
 
 

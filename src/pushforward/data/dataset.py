@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,11 @@ from torch import Tensor
 from pushforward.data.blocks.scratch import blocks, is_mapped
 from pushforward.densities.mixture import Mixture
 from pushforward.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from pushforward.data.kept.card import Origin
+    from pushforward.data.pixels import Pixels
+    from pushforward.data.units import Unit
 
 __all__ = [
     "MIN_ROWS",
@@ -82,6 +87,9 @@ class Dataset:
         notes: What was left out, changed or taken for granted in reading, in plain words.
         kinds: What each column of a table holds, "number", "whole" or "truth"; or empty.
         label: Name of the column of labels, where they are one.
+        unit: What `decode` and `encode` are methods of, where that can be written down.
+        origin: What was loaded, and from which files, where that can change.
+        hollow: Whether the rows are missing: each is a NaN, in the place of rows that a run did not keep.
         network: The bundled feature network that was made for these images, which judges them unless another is named.
     """
 
@@ -102,6 +110,9 @@ class Dataset:
     notes: tuple[str, ...] = ()
     kinds: tuple[ColumnKind, ...] = ()
     label: str | None = None
+    unit: "Unit | Pixels | None" = None
+    origin: "Origin | None" = None
+    hollow: bool = False
 
     @property
     def event(self) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pushforward import files
+from pushforward.data.kept.card import CARD
 from pushforward.data.source import made
 from pushforward.errors import DataError, UsageError
 
@@ -22,8 +23,8 @@ PAGE = (".html", ".htm")
 PICTURE = (".png", ".svg", ".pdf")
 REPORT = "report.html"
 LOCK = "run.lock"
-OWN = ("run.json", "log.jsonl", "metrics.json", "traceback.txt", REPORT, LOCK, "checkpoints", "samples")
-BEGUN = {LOCK}  # what a run that was killed before its first word may have left
+OWN = ("run.json", CARD, "log.jsonl", "metrics.json", "traceback.txt", REPORT, LOCK, "checkpoints", "samples")
+BEGUN = {LOCK, CARD}  # what a run that was killed before its first word may have left
 
 
 def claim(

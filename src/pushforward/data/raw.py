@@ -1,6 +1,7 @@
 """What a reader hands over: rows in data units, checked one by one but not yet split or scaled."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -29,6 +30,7 @@ class Raw:
         notes: What was left out, changed or taken for granted in reading, in plain words.
         kinds: What each column of a table holds, or empty.
         label: Name of the column of labels, where they are one.
+        files: The files, where each holds one picture.
     """
 
     place: str
@@ -41,6 +43,7 @@ class Raw:
     notes: tuple[str, ...] = ()
     kinds: tuple[ColumnKind, ...] = ()
     label: str | None = None
+    files: tuple[Path, ...] = ()
 
 
 def brief(error: BaseException) -> str:

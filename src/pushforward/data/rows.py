@@ -53,6 +53,7 @@ def rows(
         from pushforward.data.formats import pictures
 
         raw = pictures.decoded(body, side=side, channels=channels, limit=limit, seed=seed, least=least, room=room)
+        raw = replace(raw, files=body.files)
     elif isinstance(body, Table):
         raw = table.points(body, labels)
     elif isinstance(body, Cells):

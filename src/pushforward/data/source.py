@@ -10,6 +10,8 @@ from pushforward.data.blocks.scratch import Room, held, spilled
 from pushforward.data.dataset import MIN_ROWS, Dataset, Kind
 from pushforward.data.formats.contents import Contents, Pictures, Table
 from pushforward.data.formats.opening import divided, exists, opened
+from pushforward.data.kept.card import Card, Origin, read_card
+from pushforward.data.kept.parts import Parts
 from pushforward.data.matching import matched
 from pushforward.data.pixels import inner_side, model_side, squared, with_channels
 from pushforward.data.raw import Raw, enough
@@ -18,7 +20,9 @@ from pushforward.data.toys import plane as toy
 from pushforward.data.toys.digits import digits
 from pushforward.errors import DataError, UsageError, meant
 
-__all__ = ["load", "made", "parse", "read_array", "read_like"]
+__all__ = ["KEPT", "load", "made", "parse", "read_array", "read_like"]
+
+KEPT = "kept:"  # before the folder of a run: what it keeps of its data
 
 
 def made(spec: str) -> bool:
@@ -40,10 +44,10 @@ def load(
     """Load, check, split and scale a data set.
 
     Args:
-        spec: 'digits'; 'toy:NAME'; or a path. After a colon, the path is followed by the name of an array (.npz) or by
-            the names of columns, 'a,b,c' (.csv, .parquet), or by a layer or an embedding (.h5ad). Arrays of one or two
-            dimensions are points, of three or four images. 'x_train' brings 'y_train', 'x_test' and 'y_test' of the
-            same file along.
+        spec: 'digits'; 'toy:NAME'; 'kept:RUN', what a run was given, without the rows; or a path. After a colon, the
+            path is followed by the name of an array (.npz) or by the names of columns, 'a,b,c' (.csv, .parquet), or by
+            a layer or an embedding (.h5ad). Arrays of one or two dimensions are points, of three or four images.
+            'x_train' brings 'y_train', 'x_test' and 'y_test' of the same file along.
         seed: Seed of the split and of the rows that a limit keeps.
         test_fraction: Share to hold out; by default a third for digits, a tenth for others, and the source's own test
             set where it brings one.
@@ -62,6 +66,8 @@ def load(
         (2,)
     """
     name = spec.strip()
+    if name.startswith(KEPT):
+        return _kept(name)
     if made(name) and labels not in (None, name):
         raise UsageError(f"labels {labels!r}: {name} brings its own labels, if any: leave the option out")
     if name == "digits":
@@ -74,7 +80,19 @@ def load(
     raw = _rows(opened(path, key, room=spilled), path, labels, side=side, channels=channels, limit=limit, seed=seed,
                 room=spilled)  # fmt: skip
     raw = limited(raw, limit, seed)
-    return assemble(raw, name, seed=seed, test_fraction=test_fraction, side=side, channels=channels, heavy=heavy)
+    data = assemble(raw, name, seed=seed, test_fraction=test_fraction, side=side, channels=channels, heavy=heavy)
+    card = Card.of(data)
+    return data if card is None else replace(data, origin=Origin(card, Parts.of(raw), raw.files))
+
+
+def _kept(name: str) -> Dataset:
+    """What a run was given, as it was loaded; every row is a NaN."""
+    folder = Path(name.removeprefix(KEPT))
+    try:
+        own, loaded, _ = read_card(folder)
+    except FileNotFoundError as error:
+        raise DataError(f"{folder}: no run that keeps what its data are; name the folder of one") from error
+    return (loaded or own).dataset()
 
 
 def read_array(spec: str, *, side: int | None = None, channels: int | None = None) -> tuple[np.ndarray, Kind]:

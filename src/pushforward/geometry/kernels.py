@@ -16,6 +16,7 @@ from pushforward.randomness import generator
 __all__ = [
     "Kernel",
     "KernelSums",
+    "OfLength",
     "column_blocks",
     "energy",
     "gram",
@@ -210,6 +211,36 @@ def multiscale(
 
     name = f"{parts[0].name} x {','.join(f'{factor:g}' for factor in factors)}"
     return Kernel(name, bandwidth, profile, derivative)
+
+
+@dataclass
+class OfLength:
+    """A family's kernel whose length is a tensor, so that a checkpoint of what holds it keeps the length too.
+
+    Attributes:
+        family: Length -> kernel.
+        length: In data units, a scalar.
+    """
+
+    family: Callable[[float], Kernel]
+    length: Tensor
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel of the present length."""
+        return self.family(float(self.length))
+
+    def combine(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        """See `KernelSums`."""
+        return self.kernel.combine(x, z, weights)
+
+    def slope(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        """See `KernelSums`."""
+        return self.kernel.slope(x, z, weights)
+
+    def repulsion(self, x: Tensor, z: Tensor, weights: Tensor) -> Tensor:
+        """See `KernelSums`."""
+        return self.kernel.repulsion(x, z, weights)
 
 
 def median_bandwidth(x: Tensor, y: Tensor | None = None, *, max_n: int = 1000, seed: int = 0) -> float:

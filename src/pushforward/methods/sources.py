@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 from pushforward.training.learner import Learner
 from pushforward.types import Labels, Randomness, Samples
 
-__all__ = ["Box", "Latent", "Normal", "OnePass", "Pass", "Uniform", "generate"]
+__all__ = ["Box", "Latent", "Normal", "OnePass", "Pass", "Spread", "Uniform", "generate"]
+
+ROWS = 1024  # rows that a law of samples is taken from, at the most
 
 
 class Latent(Protocol):
@@ -79,6 +82,45 @@ class OnePass(Protocol):
     """A method whose samples are one pass of nets, so that they can be written down as one graph."""
 
     def one_pass(self) -> Pass: ...
+
+
+@dataclass
+class Spread:
+    r"""Normal points with the mean and covariance of samples, put into a box: :math:`x = m + F^\top z`.
+
+    It holds directions and no sample: the rows of F are orthogonal, and :math:`F^\top F` is the covariance.
+
+    Attributes:
+        mean: m, (d,).
+        factor: F, (r, d).
+        event: Shape of one point.
+        box: Least and largest number of a point.
+    """
+
+    mean: Tensor
+    factor: Tensor
+    event: tuple[int, ...]
+    box: tuple[float, float] = (-1.0, 1.0)
+
+    @classmethod
+    def of(cls, x: Samples) -> Spread:
+        """The law of samples (n, *event), of the first 1,024 of them where there are more."""
+        rows = x[:ROWS].flatten(1).double()
+        mean = rows.mean(0)
+        centred = (rows - mean) / math.sqrt(len(rows))
+        turned = torch.linalg.eigh(centred @ centred.T)[1].T @ centred
+        return cls(mean.to(x), turned.to(x), tuple(x.shape[1:]))
+
+    @classmethod
+    def hollow(cls, n: int, event: tuple[int, ...]) -> Spread:
+        """One of the shapes that n samples give, without contents, for tensors out of a file."""
+        d = math.prod(event)
+        return cls(torch.zeros(d), torch.zeros(min(n, ROWS), d), event)
+
+    def __call__(self, rng: Randomness, n: int) -> Samples:
+        """Points, (n, *event)."""
+        z = rng.normal(n, len(self.factor)).to(self.factor)
+        return (self.mean + z @ self.factor).view(n, *self.event).clamp(*self.box)
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pushforward.methods.adversarial.gan import GAN
     from pushforward.training.experiment import Experiment
     from pushforward.training.learner import Learner
-    from pushforward.types import Penalty, Randomness, Samples, Schedule
+    from pushforward.types import Penalty, Randomness, Schedule
 
 __all__ = ["few_gan", "few_particles", "few_wgan_gp"]
 
@@ -86,6 +86,7 @@ def few_particles(
     from pushforward.flows.critic import CriticFlow
     from pushforward.methods.adversarial.vgrow import clamp
     from pushforward.methods.particles.driver import Particles
+    from pushforward.methods.sources import Spread
     from pushforward.objectives.penalties import lipschitz
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
@@ -103,16 +104,14 @@ def few_particles(
     kept = wiring.shares(data.train_labels, particles) if examples.classes.conditional else None
     own = data.train_labels if source == "class" else None
 
-    def law(rng: Randomness, n: int, of: Tensor | None = None, wanted: Tensor | None = None) -> Samples:
-        return wiring.spread(data.train, rng, n, of, wanted)  # a function, so that no checkpoint holds the images
-
+    source_law = Spread.hollow(len(data.train), data.event) if data.hollow else Spread.of(data.train)
     method = Particles(
         flow,
-        law(stream(loop.seed, "init", part="particles"), particles, own, kept),
+        wiring.spread(data.train, stream(loop.seed, "init", part="particles"), particles, own, kept),
         pace.step,
         rng,
         project=clamp(-1, 1),
-        source=law if record and own is None else None,
+        source=source_law if record and own is None else None,
         record=record if own is None else 0,
         warmup=pace.warmup,
         schedule=cosine(loop.steps, last=pace.step_end, hold=0.3),

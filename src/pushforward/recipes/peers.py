@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from pushforward.recipes.parts.checks import recipe
@@ -86,7 +87,7 @@ def _flow(name: str, divergence: str, penalty: float, points: Dataset, rng: Rand
     from pushforward.flows.sinkhorn import SinkhornFlow
     from pushforward.flows.sliced import SlicedFlow
     from pushforward.flows.stein import KSDFlow, ScoreFlow, SteinFlow
-    from pushforward.geometry.kernels import energy, median_bandwidth, multiscale, rbf
+    from pushforward.geometry.kernels import OfLength, energy, median_bandwidth, multiscale, rbf
 
     def score(x: Samples) -> Samples:
         with torch.enable_grad():
@@ -101,7 +102,8 @@ def _flow(name: str, divergence: str, penalty: float, points: Dataset, rng: Rand
     if name == "sliced":
         return SlicedFlow(rng)
     if name == "mmd":
-        return MMDFlow(multiscale(rbf, median_bandwidth(points.train[:1000])))
+        length = 1.0 if points.hollow else median_bandwidth(points.train[:1000])  # a checkpoint has that of the rows
+        return MMDFlow(OfLength(partial(multiscale, rbf), torch.tensor(length, dtype=torch.float64)))
     if name == "energy":
         return MMDFlow(energy())
     if name == "kale":

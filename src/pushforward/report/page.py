@@ -75,21 +75,38 @@ def _metrics(run: Record) -> str:
 
 
 def _setup(run: Record) -> str:
-    info, data = run.info, dict(run.data)
+    info, data = run.info, {name: value for name, value in run.data.items() if name not in ("parts", "card")}
     if isinstance(event := data.get("event"), list):
         data["event"] = " × ".join(map(str, event))
     if (share := number(data.get("test_fraction"))) is not None:
         data["test_fraction"] = digits(share)
     known = ("shape", "conditional", "logistic", "dual", "fastest")
+    legs = info.get("legs")
     tables = {
         "Kind": {key: run.facts[key] for key in known if key in run.facts},
         "Arguments": mapping(info.get("arguments")),
         "Data": data,
         "Machine": {key: info.get(key) for key in ("device", "precision", "threads", "world")},
         "Versions": mapping(info.get("versions")),
+        **({"Legs": _legs(legs)} if isinstance(legs, list) and len(legs) > 1 else {}),
     }
     shown = "".join(f"<div><h3>{title}</h3>{_table(content)}</div>" for title, content in tables.items())
     return f'<section><h2>Set-up</h2>{command(info)}<div class="two">{shown}</div></section>'
+
+
+def _legs(legs: list[Any]) -> dict[str, Any]:
+    """What a run went on with from which step on, in words."""
+    rows: dict[str, Any] = {}
+    for k, one in enumerate(map(mapping, legs)):
+        changed = mapping(one.get("changed")).items()
+        said = [f"{name} {short(pair[0])} → {short(pair[1])}" for name, pair in changed
+                if isinstance(pair, list) and len(pair) == 2]  # fmt: skip
+        said += [f"data: {words}" for words in one["data"]] if isinstance(one.get("data"), list) else []
+        before = mapping(legs[k - 1]) if k else {}
+        same = ("version", "threads", "device", "precision", "world")
+        said += [f"{WORDS.get(name, name)} {one.get(name)}" for name in same if one.get(name) != before.get(name)]
+        rows[f"{k + 1}, from step {count(one.get('from'))}"] = ", ".join(said) or "as before"
+    return rows
 
 
 def _table(content: dict[str, Any]) -> str:

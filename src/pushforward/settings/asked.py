@@ -68,6 +68,7 @@ class Evaluating:
         fake: Model samples: a folder of images, PATH[:key] of .npy .npz .csv .parquet .h5ad, digits or toy:NAME.
         real: Data to hold them against, likewise.
         train: What the model learned from, likewise; tells whether it copies.
+        data: Where the data of the run are now, if they moved; they must be those that it learned from.
         features: auto, raw, pixels, scaled, pca:K, random:K, digits8, mnist_lenet, fashion_lenet, cifar_resnet,
             inception:FILE, a network's FILE, or package.module:NAME; auto is what the run was judged by.
         metrics: Parts by name, as mmd,c2st,fd,kid,manifold,tails; default, tests, all; package.module:NAME of your own;
@@ -89,6 +90,7 @@ class Evaluating:
     fake: str | None = None
     real: str | None = None
     train: str | None = None
+    data: str | None = None
     features: str = "auto"
     metrics: str = "default"
     fail_if: tuple[str, ...] = ()
@@ -112,6 +114,8 @@ class Evaluating:
         run, files = self.run, (self.fake, self.real)
         if (run is None) == (files == (None, None)) or (self.fake is None) != (self.real is None):
             raise UsageError("evaluate: give the folder of a run, or both --fake A and --real B")
+        if run is None and self.data is not None:
+            raise UsageError(f"--data {self.data}: goes with the folder of a run; name files by --fake and --real")
         if run is None and self.n is not None:
             raise UsageError(f"-n {self.n}: goes with the folder of a run; files are compared as they are")
         if run is None and self.sampling:

@@ -10,6 +10,7 @@ from pushforward.settings.options import (
     Data,
     Factor,
     File,
+    Later,
     Layers,
     Length,
     Number,
@@ -159,8 +160,8 @@ class LogRatio:
 
     divergence: str = "KL"
     contrast: Contrast = "logistic"
-    penalty: Weight = 0.0
-    cap: Annotated[float, Between(1e-6, float("inf"))] = 100.0
+    penalty: Annotated[Weight, Later()] = 0.0
+    cap: Annotated[float, Between(1e-6, float("inf")), Later()] = 100.0
 
 
 @dataclass(frozen=True)
@@ -241,9 +242,9 @@ class Ends:
         horizon: Stop at this time; 0 never stops.
     """
 
-    tol: Weight = 0.0
-    plateau: Weight = 0.0
-    horizon: Weight = 0.0
+    tol: Annotated[Weight, Later()] = 0.0
+    plateau: Annotated[Weight, Later()] = 0.0
+    horizon: Annotated[Weight, Later()] = 0.0
 
 
 @dataclass(frozen=True)

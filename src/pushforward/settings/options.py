@@ -27,6 +27,7 @@ __all__ = [
     "Data",
     "Factor",
     "File",
+    "Later",
     "Layers",
     "Length",
     "Names",
@@ -86,19 +87,24 @@ class Names:
         return value
 
 
+@dataclass(frozen=True)
+class Later:
+    """That a run may go on with another value: `Annotated[float, Later()]`. It must not change what is learned of."""
+
+
 DATA = Names(("digits", "toy:"))
 Data = Annotated[str, DATA]
 File = Annotated[str, Names(bare=False)]
 Count = Annotated[int, Between(0, 10**9)]
 Number = Annotated[int, Between(2, 10**7)]
-Steps = Annotated[int, Between(1, 10**9)]
+Steps = Annotated[int, Between(1, 10**9), Later()]
 Rounds = Annotated[int, Between(1, 1000)]
 Units = Annotated[int, Between(1, 8192)]
 Seed = Annotated[int, Between(0, 2**63 - 1)]
-Rate = Annotated[float, Between(1e-12, math.inf)]
-Length = Annotated[float, Between(1e-12, math.inf)]
+Rate = Annotated[float, Between(1e-12, math.inf), Later()]
+Length = Annotated[float, Between(1e-12, math.inf), Later()]
 Weight = Annotated[float, Between(0, math.inf)]
-Factor = Annotated[float, Between(1e-12, 1)]
+Factor = Annotated[float, Between(1e-12, 1), Later()]
 Layers = Annotated[int, Between(0, 32)]
 
 
@@ -113,6 +119,7 @@ class Option:
         between: The range of a number; None for all.
         help: What it is, as documented.
         names: That it may name a file; None where it never does.
+        later: Whether a run may go on with another value.
     """
 
     name: str
@@ -121,6 +128,7 @@ class Option:
     between: Between | None
     help: str
     names: Names | None = None
+    later: bool = False
 
     @property
     def kind(self) -> str:
@@ -161,7 +169,10 @@ def options_of(function: Callable[..., Any]) -> Mapping[str, Option]:
     said = entries(inspect.getdoc(function) or "")
     for name, (hint, default) in _parameters(function).items():
         group, given = type(default) if is_dataclass(default) else None, flat(default)
-        one = Option(name, _bare(hint), default, _marked(hint, Between), said.get(name, ""), _marked(hint, Names))
+        later = _marked(hint, Later) is not None
+        one = Option(
+            name, _bare(hint), default, _marked(hint, Between), said.get(name, ""), _marked(hint, Names), later
+        )
         mine = [one] if group is None else [
             replace(part, default=given[part.name], help=said.get(part.name, part.help))
             for part in options_of(group).values()

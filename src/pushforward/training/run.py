@@ -27,7 +27,8 @@ from pushforward.training import checkpoint
 from pushforward.training.asking import samples_of
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import terms_of
-from pushforward.training.folder.opening import MISFITS, same_data, unfit
+from pushforward.training.folder.data import same_data
+from pushforward.training.folder.opening import MISFITS, lacking, unfit
 from pushforward.training.folder.places import placed, without_places
 from pushforward.training.learner import counted
 from pushforward.training.loop import train
@@ -149,11 +150,12 @@ class Run:
             self._forget_after(0)
             return
         saved = checkpoint.load(last)
-        same_data(placed(saved.run, self.description), self.experiment.data)
+        began = placed(saved.run, self.description)
+        same_data(began, self.experiment.data, self.folder, "restore them, or start a new run")
         state = saved.resume or {}
         try:
             restore(self.experiment.method, counted(saved.run, "step"), saved.weights)
-            load_state(self.experiment.method, saved.weights, state["method"])
+            load_state(self.experiment.method, saved.weights, state["method"], lacking=lacking(saved.run))
             counted(state["batches"], "position")
             self.experiment.batches.load_state_dict(state["batches"])
             self._best, self._seconds = float(state["best"]), float(state["seconds"])
@@ -182,10 +184,10 @@ class Run:
         self._note_end()
         if self.finished and self.step:
             self.description["status"] = "finished"  # a crash may have come before run.json said so
-            self._describe()
+            self.describe()
             return
         if self.step == 0:
-            self._describe()  # before the first checkpoint, so that a kill leaves what --resume takes for a run
+            self.describe()  # before the first checkpoint, so that a kill leaves what --resume takes for a run
             self.save("running")
             self._look(0)
         for step, numbers in train(self.experiment, self.step):
@@ -222,7 +224,7 @@ class Run:
     def fail(self, why: str) -> None:
         """Say in run.json that the run failed and why; the checkpoints stay as they are."""
         self.description |= {"status": "failed", "why": why}
-        self._describe()
+        self.describe()
 
     def save(self, status: Status, name: str = "last", tensors: dict[str, Tensor] | None = None) -> None:
         """Write a checkpoint and run.json, from the writing process only.
@@ -243,9 +245,10 @@ class Run:
             "seconds": self._seconds,
         }
         checkpoint.save(self.folder / "checkpoints" / name, tensors, state, without_places(self.description))
-        self._describe()
+        self.describe()
 
-    def _describe(self) -> None:
+    def describe(self) -> None:
+        """Write run.json, from the writing process only."""
         if self.placement.writes:
             files.write(self.folder / "run.json", json.dumps(self.description, indent=1) + "\n")
 

@@ -156,8 +156,17 @@ def resume_state(root: Any) -> dict[str, Any]:
     return state
 
 
-def load_state(root: Any, tensors: dict[str, Tensor], state: dict[str, Any] | None = None) -> None:
+def load_state(
+    root: Any, tensors: dict[str, Tensor], state: dict[str, Any] | None = None, *, lacking: tuple[str, ...] = ()
+) -> None:
     """Put weights, and where given the state of training, back into a method built by the same recipe.
+
+    Args:
+        root: The method.
+        tensors: Its weights.
+        state: Its state of training.
+        lacking: Ends of the names of tensors that they may lack, and which then stay as wiring made them: checkpoints
+            of earlier versions left out some that are computed from the data.
 
     Raises:
         ValueError: If a tensor is missing, has another shape, or belongs nowhere.
@@ -178,6 +187,8 @@ def load_state(root: Any, tensors: dict[str, Tensor], state: dict[str, Any] | No
                 part.load_resume_state(state[name])
         elif isinstance(part, Tensor):
             stored = left.pop(name, None)
+            if stored is None and name.endswith(lacking):
+                continue
             if stored is None or stored.shape != part.shape:
                 found = "missing" if stored is None else f"of shape {tuple(stored.shape)}"
                 raise ValueError(f"tensor {name} should have shape {tuple(part.shape)} but is {found}")

@@ -2,6 +2,7 @@ r"""Points on a plane in a space of many numbers, :math:`x = F y + \epsilon`: da
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from pushforward.data.blocks.limits import budget
 from pushforward.data.dataset import Dataset, fingerprint
+from pushforward.data.kept.card import hollow
 from pushforward.data.units import Unit
 from pushforward.densities.mixture import Mixture
 from pushforward.errors import UsageError
@@ -32,7 +34,7 @@ def lift(data: Dataset, dim: int, *, noise: float = 0.05, seed: int = 0) -> Data
     Raises:
         UsageError: If the data are images, `dim` is too small, or the result does not fit into memory.
     """
-    k = data.train[0].numel()
+    k = math.prod(data.event)
     if data.kind != "points" or dim < k:
         raise UsageError(f"dim {dim}: {data.name} holds {data.kind} of {k} numbers; lift points to {k} or more")
     need = 8 * (len(data.train) + len(data.test)) * (2 * k + 3 * dim)
@@ -41,6 +43,9 @@ def lift(data: Dataset, dim: int, *, noise: float = 0.05, seed: int = 0) -> Data
     rng = generator(seed, "data", part="lift")
     drawn = rng.standard_normal((dim, k))
     frame = np.linalg.qr(drawn)[0]
+    if data.hollow:  # the scale is that of the rows: who has the run's own data puts them in place of these
+        none = (hollow(len(part), (dim,)) for part in (data.train, data.test))
+        return replace(data, train=next(none), test=next(none), columns=(), unit=None, kinds=())
     scale = float(np.sqrt(np.square(data.decode(data.train) - data.decode(data.train).mean(0)).mean()))
     unit = Unit(np.zeros(dim), np.array([scale]))
 
@@ -66,4 +71,6 @@ def lift(data: Dataset, dim: int, *, noise: float = 0.05, seed: int = 0) -> Data
         encode=unit.encode,
         mixture=mixture if mixture is None or noise else None,
         columns=(),
+        kinds=(),
+        unit=unit,
     )

@@ -185,6 +185,7 @@ def load(name: str, *, seed: int = 0, n_train: int = 100_000, n_test: int = 10_0
         columns=("x", "y", "z")[: raw.shape[1]],
         classes=tuple(map(str, range(len(toy.weights)))) if isinstance(toy, Mixture) else None,
         one_unit=True,
+        unit=unit,
     )
 
 

@@ -97,6 +97,7 @@ class Particles:
         until: When to end before the last step.
         tape: The recorded fields, oldest first.
         done: Steps done.
+        paced: Times of the steps done, as one entry; a run may go on at another pace, and what was done keeps its own.
         accounts: Energy, path and dissipation so far.
         stopped: Why `learn` ended, if it ended by itself.
     """
@@ -123,6 +124,7 @@ class Particles:
     until: Until = field(default_factory=Until)
     tape: list[dict[str, Tensor]] = field(default_factory=list, repr=False)
     done: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64), repr=False)
+    paced: list[dict[str, Tensor]] = field(default_factory=list, repr=False)
     accounts: Accounts = field(init=False, repr=False)
     stopped: str = field(default="", repr=False)
 
@@ -147,9 +149,10 @@ class Particles:
         if start == 0:
             for batch in (next(stream) for _ in range(self.warmup)):
                 self._field(self.particles, batch)
-        time = 0.0
-        for k in range(start):  # one after the other, as below: `sum` rounds otherwise in newer Pythons
-            time += self.step * self.schedule(k)
+        time, before = 0.0, self.times(start)
+        for k, dt in enumerate(before):  # one after the other, as below: `sum` rounds otherwise in newer Pythons
+            self._pace(k, dt)
+            time += dt
         if start and int(self.done) == start:  # a run that goes on knows by its accounts whether it had ended here
             self.stopped = self.until.reason(self.accounts, start, time)
         for k in count(start):
@@ -157,6 +160,7 @@ class Particles:
                 return
             dt = self.step * self.schedule(k)
             logs = self._advance(batch, k, time, dt, stride)
+            self._pace(k, dt)
             time += dt
             if self.until.plateau is not None and "divergence" not in logs:
                 raise UsageError(
@@ -166,6 +170,20 @@ class Particles:
             self.done.fill_(k + 1)
             self.stopped = self.until.reason(self.accounts, k + 1, time)
             yield logs
+
+    def times(self, n: int) -> list[float]:
+        """Times of the first n steps: as they were taken, and as they will be."""
+        taken = self.paced[0]["dt"][: min(n, int(self.done))].tolist() if self.paced else []
+        return taken + [self.step * self.schedule(k) for k in range(len(taken), n)]
+
+    def _pace(self, k: int, dt: float) -> None:
+        """Write down the time of a step."""
+        if not self.paced:
+            self.paced.append({"dt": torch.zeros(64, dtype=torch.float64)})
+        known = self.paced[0]["dt"]
+        if k >= len(known):
+            self.paced[0]["dt"] = known = torch.cat([known, torch.zeros_like(known)])
+        known[k] = dt
 
     def _advance(self, batch: Batch, k: int, t: float, dt: float, stride: Stride | None) -> Logs:
         """Move everything once; tracers ride along with the particles as further rows."""
@@ -295,8 +313,8 @@ class Particles:
             raise DataError(f"{int(self.done)} steps were done and {len(self.tape)} fields are here: restore the run")
         x, scheme, t = x.to(self.particles), fresh(self.scheme), 0.0
         labels = None if labels is None else labels.to(x.device)
-        for k in range(int(self.done)):
-            fields, dt = self._fields(self.tape[k // int(self.record or 1)]), self.step * self.schedule(k)
+        for k, dt in enumerate(self.times(int(self.done))):
+            fields = self._fields(self.tape[k // int(self.record or 1)])
             found: list[Velocity] = []
 
             def velocity(

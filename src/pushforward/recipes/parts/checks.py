@@ -13,7 +13,7 @@ from pushforward.settings.options import documented, entries, grouped, options_o
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
 
-__all__ = ["arguments_of", "recipe"]
+__all__ = ["arguments_of", "data_options", "recipe"]
 
 RENAMED = {"extra": "tracers"}
 """What options were called in run folders of earlier versions."""
@@ -40,6 +40,12 @@ def recipe(function: Callable[..., Experiment]) -> Callable[..., Experiment]:
     called.__annotations__ = {name: option.type for name, option in known.items()}
     called.__signature__ = signature_of(known.values())  # pyright: ignore[reportAttributeAccessIssue]
     return called
+
+
+def data_options(wiring: Callable[..., Experiment]) -> list[str]:
+    """The options of a recipe that name data, as their types say; in a guest's, whose types may not, the one `data`."""
+    known = options_of(wiring)
+    return [name for name, one in known.items() if name == "data" or (one.names is not None and one.names.bare)]
 
 
 def arguments_of(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -38,6 +39,8 @@ def codec_of(spec: Coding, data: Dataset, x: Samples, *, seed: int) -> tuple[Cod
         seed: Seed of its weights and batches.
     """
     kind, size = parse(spec.codec)
+    if kind == "pca" and data.hollow:  # a checkpoint has what is in it
+        return replace(PCA.hollow(math.prod(data.event), size, len(x)), event=data.event), 0, None
     if kind == "pca":
         return PCA.fit(x, size, unit=True), 0, None
     if spec.net == "convolutional" and data.kind != "images":

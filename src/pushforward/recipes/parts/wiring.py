@@ -180,7 +180,7 @@ def experiment(
         if labels is None
         else Batches(data.train, loop.batch, seed=seed, labels=labels)
     )
-    score = score_on(data, features, seed)
+    score = None if data.hollow else score_on(data, features, seed)
     return Experiment(method, batches, data, loop.steps, features, score, conditional, threads)
 
 

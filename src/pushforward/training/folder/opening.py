@@ -11,16 +11,20 @@ from typing import Any
 
 from pushforward import files, guests
 from pushforward.data import outputs
-from pushforward.data.dataset import Dataset
 from pushforward.errors import DataError, UsageError
 from pushforward.parallel import sharing
 from pushforward.training.folder import lock
 
-__all__ = ["FORMAT", "MISFITS", "open_run", "same_data", "taken", "unfit"]
+__all__ = ["FORMAT", "MISFITS", "lacking", "open_run", "taken", "unfit"]
 
-FORMAT = 2  # of run.json
+FORMAT = 3  # of run.json: 1 without facts, 2 without a card of the data
 MISFITS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
 """What code raises over a stored state of other types than its own, which a stranger's checkpoint may hold."""
+
+
+def lacking(run: dict[str, Any]) -> tuple[str, ...]:
+    """Ends of the names of tensors that a run's checkpoints may lack: before format 3, what is computed from data."""
+    return () if run.get("format") == FORMAT else ("source.mean", "source.factor", "kernel.length")
 
 
 @contextmanager
@@ -109,7 +113,7 @@ def unfit(run: dict[str, Any], place: Path, why: str, error: Exception, trust: S
     if blamed and not isinstance(error, UsageError):
         raise error
     said = blamed or error
-    if run.get("format", 1) < FORMAT:
+    if run.get("format", 1) == 1:
         return DataError(
             f"{place}: made by an earlier version of pushforward (run.json format 1): {why} ({said}); use that version "
             "for this run, or train again in a new folder"
@@ -118,21 +122,6 @@ def unfit(run: dict[str, Any], place: Path, why: str, error: Exception, trust: S
     if guests.is_guest(run.get("recipe")) and type(error) is ValueError:  # over its weights, not its options
         remedy += "; a method whose tensors change shape or number as it learns needs restore(step) (docs/guests.md)"
     return DataError(f"{place}: {why} ({said}); {remedy}")
-
-
-def same_data(run: dict[str, Any], data: Dataset) -> None:
-    """Check that data are those a run began with.
-
-    Raises:
-        DataError: If their digest is another.
-    """
-    about = run.get("data")
-    stored, present = about.get("sha256") if isinstance(about, dict) else None, data.split.sha256
-    if stored != present:
-        raise DataError(
-            f"{data.name}: the data changed since the run began, or an earlier version chose their rows (digest "
-            f"{stored}, now {present}); restore them, or start a new run"
-        )
 
 
 def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:

@@ -1,0 +1,258 @@
+"""A data set without its rows: kind, shape, unit, columns, classes with their counts. It stands in a run as data.json.
+
+A run is wired from it where its data are not at hand. Every row is then a NaN, so that whatever is computed from rows
+and not loaded from a checkpoint afterwards cannot pass for a result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pushforward import files
+from pushforward.data.dataset import ColumnKind, Dataset, Kind, Network, Split
+from pushforward.data.kept.parts import Parts
+from pushforward.data.pixels import CHANNELS, SIDES, Pixels
+from pushforward.data.units import Unit
+from pushforward.errors import DataError
+
+__all__ = ["CARD", "Card", "Origin", "hollow", "read_card", "written"]
+
+CARD = "data.json"
+MOST = 10**10  # rows of a data set
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """What a data set is, without a row of it.
+
+    Attributes:
+        name: Where it is from.
+        kind: 'points' or 'images'.
+        event: Shape of a sample in model units.
+        unit: From model units to data units and back.
+        split: How the rows were divided.
+        counts: Training rows of each class; empty without classes.
+        counts_test: Held-out rows of each class; None where these have none.
+        columns: Names of the columns of a table, or empty.
+        kinds: What each of them holds, or empty.
+        classes: Names of the classes, or None.
+        label: Name of the column of labels, or None.
+        network: The bundled network that was made for these images, or None.
+        one_unit: Whether all columns share one unit.
+        notes: What was said in reading.
+    """
+
+    name: str
+    kind: Kind
+    event: tuple[int, ...]
+    unit: Unit | Pixels
+    split: Split
+    counts: tuple[int, ...] = ()
+    counts_test: tuple[int, ...] | None = None
+    columns: tuple[str, ...] = ()
+    kinds: tuple[ColumnKind, ...] = ()
+    classes: tuple[str, ...] | None = None
+    label: str | None = None
+    network: Network | None = None
+    one_unit: bool = False
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, data: Dataset) -> Card | None:
+        """The card of a data set; None where its unit is not known but as a function."""
+        if data.unit is None:
+            return None
+        split = Split(data.split.seed, data.split.test_fraction, len(data.train), len(data.test), data.split.sha256)
+        return cls(
+            data.name, data.kind, data.event, data.unit, split,
+            counts=() if data.train_labels is None else _counts(data.train_labels, data.n_classes),
+            counts_test=None if data.test_labels is None else _counts(data.test_labels, data.n_classes),
+            columns=data.columns, kinds=data.kinds, classes=data.classes, label=data.label, network=data.network,
+            one_unit=data.one_unit, notes=data.notes,
+        )  # fmt: skip
+
+    def dataset(self) -> Dataset:
+        """The data set with NaN for rows, which take no memory, and with the classes sorted."""
+        unit = self.unit
+        return Dataset(
+            name=self.name,
+            kind=self.kind,
+            train=hollow(self.split.n_train, self.event),
+            test=hollow(self.split.n_test, self.event),
+            train_labels=_labels(self.counts) if self.classes is not None and self.counts else None,
+            test_labels=None if self.counts_test is None else _labels(self.counts_test),
+            decode=unit.decode,
+            encode=unit.encode,
+            mixture=None,
+            split=self.split,
+            columns=self.columns,
+            classes=self.classes,
+            one_unit=self.one_unit,
+            network=self.network,
+            notes=self.notes,
+            kinds=self.kinds,
+            label=self.label,
+            unit=unit,
+            hollow=True,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, from which the same numbers come back."""
+        unit = self.unit
+        if isinstance(unit, Pixels):
+            how = {"side": unit.side, "inner": unit.inner, "channels": unit.channels}
+        else:
+            how = {"shift": unit.shift.tolist(), "scale": unit.scale.tolist()}
+        plain = {name: value for name, value in vars(self).items() if name not in ("unit", "split")}
+        return plain | {"unit": how, "split": asdict(self.split)}
+
+    @classmethod
+    def of_dict(cls, found: dict[str, Any], place: str) -> Card:
+        """The inverse of `as_dict`, of what may come from anybody.
+
+        Raises:
+            DataError: If it is no card.
+        """
+        try:
+            card = _card(found)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise DataError(
+                f"{place}: not a description of data ({type(error).__name__}: {error}); restore it"
+            ) from error
+        return card
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where a data set was loaded from, as it stood there.
+
+    Attributes:
+        card: What was loaded, before a recipe took a part of it or changed it.
+        parts: Digests of the parts.
+        files: The files, where each holds one picture.
+    """
+
+    card: Card
+    parts: Parts
+    files: tuple[Path, ...] = ()
+
+
+def hollow(n: int, event: tuple[int, ...]) -> Tensor:
+    """n rows of NaN that share one number."""
+    return torch.full((1,) * (1 + len(event)), float("nan")).expand(n, *event)
+
+
+def written(data: Dataset) -> dict[str, Any] | None:
+    """What data.json holds of a data set and of what it was loaded from; None where there is no card of it."""
+    card = Card.of(data)
+    if card is None:
+        return None
+    origin = None if data.origin is None else data.origin.card.as_dict()
+    parts = None if data.origin is None else data.origin.parts.as_dict()
+    return {"data": card.as_dict(), "loaded": origin, "parts": parts}
+
+
+def read_card(folder: Path) -> tuple[Card, Card | None, Parts | None]:
+    """The card of a run's data, that of what they were loaded from, and the digests of its parts.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        DataError: If it is damaged.
+    """
+    path = folder / CARD
+    found = files.read_object(path, "description of data")
+    cards = [_object(found.get("data"), path), found.get("loaded"), found.get("parts")]
+    return (
+        Card.of_dict(cards[0], str(path)),
+        None if cards[1] is None else Card.of_dict(_object(cards[1], path), str(path)),
+        None if cards[2] is None else Parts.of_dict(_object(cards[2], path), str(path)),
+    )
+
+
+def _object(value: object, path: Path) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: not a description of data ({type(value).__name__} in place of an object); restore it")
+    return value
+
+
+def _counts(labels: Tensor, classes: int) -> tuple[int, ...]:
+    return tuple(torch.bincount(labels, minlength=classes).tolist())
+
+
+def _labels(counts: tuple[int, ...]) -> Tensor:
+    return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.int64))
+
+
+def _card(found: dict[str, Any]) -> Card:
+    """A card of plain values; whatever is wrong raises."""
+    event = tuple(_whole(size) for size in found["event"])
+    split = Split(**found["split"])
+    for name, kind in (("seed", int), ("test_fraction", float), ("n_train", int), ("n_test", int), ("sha256", str)):
+        if type(vars(split)[name]) is not kind:
+            raise TypeError(f"split.{name} is {vars(split)[name]!r:.60}")
+    classes = None if found["classes"] is None else _words(found["classes"])
+    counts = tuple(_whole(count) for count in found["counts"])
+    held = None if found["counts_test"] is None else tuple(_whole(count) for count in found["counts_test"])
+    for numbers, rows in ((counts, split.n_train), (held, split.n_test)):
+        if not 0 <= rows <= MOST or (numbers and (len(numbers) != len(classes or ()) or sum(numbers) != rows)):
+            raise ValueError(f"{rows} rows, of which {numbers!r:.60} are of the classes")
+    return Card(
+        name=_word(found["name"]),
+        kind=_one_of(found["kind"], get_args(Kind)),
+        event=event,
+        unit=_unit(found["unit"], event),
+        split=split,
+        counts=counts,
+        counts_test=held,
+        columns=_words(found["columns"]),
+        kinds=tuple(_one_of(kind, get_args(ColumnKind)) for kind in found["kinds"]),
+        classes=classes,
+        label=None if found["label"] is None else _word(found["label"]),
+        network=None if found["network"] is None else _one_of(found["network"], get_args(Network)),
+        one_unit=found["one_unit"] is True,
+        notes=_words(found["notes"]),
+    )
+
+
+def _unit(found: dict[str, Any], event: tuple[int, ...]) -> Unit | Pixels:
+    if "side" in found:
+        unit = Pixels(*(_whole(found[name]) for name in ("side", "inner", "channels")))
+        sides = SIDES[0] <= unit.side <= SIDES[1] and 0 < unit.inner <= unit.side and unit.channels in CHANNELS
+        if not sides or event != (unit.channels, unit.side, unit.side):
+            raise ValueError(f"images of shape {event} in {unit}")
+        return unit
+    shift, scale = (np.asarray(found[name], np.float64) for name in ("shift", "scale"))
+    for part in (shift, scale):
+        if np.broadcast_shapes(part.shape, event) != event or not np.isfinite(part).all():
+            raise ValueError(f"a unit of shape {part.shape} for samples of shape {event}")
+    return Unit(shift, scale)
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= MOST:
+        raise ValueError(f"{value!r:.60} is no size")
+    return value
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.60} is no word")
+    return value
+
+
+def _words(values: object) -> tuple[str, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"{values!r:.60} are no words")
+    return tuple(_word(value) for value in values)
+
+
+def _one_of(value: object, known: tuple[Any, ...]) -> Any:
+    if value not in known:
+        raise ValueError(f"{value!r:.60} is none of {', '.join(map(str, known))}")
+    return value
