@@ -193,6 +193,20 @@ def test_folders_made_for_a_file_that_was_not_written_are_taken_away(words, home
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in this system's folders")
+@pytest.mark.parametrize(
+    "words",
+    [["sample", "run", "-n", "4"], ["transport", "run", "points.npz"], ["merge", "in.npz", *FEW]],
+    ids=lambda words: words[0],
+)
+def test_nobody_waits_for_a_pipe_to_write_to(words, home, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(home)
+    os.mkfifo(tmp_path / "o.npz")
+    code, err = call(capsys, *words, "--out", tmp_path / "o.npz")
+    assert (code, err.count("\n")) == (2, 1), err
+    assert "a pipe or a device" in err
+
+
 @pytest.mark.parametrize("out", ["file:///tmp/x.npz", "s3://bucket/x.npz"])
 def test_an_address_is_no_name_of_a_file(out, home, capsys, monkeypatch):
     monkeypatch.chdir(home)

@@ -19,7 +19,7 @@ from pushforward.training import checkpoint
 from tests.malformed.crafted import ESCAPE, NAMES
 from tests.malformed.damaged import KINDS, changed
 
-__all__ = ["pushed", "runs"]
+__all__ = ["pushed", "runs", "spoiled"]
 
 VALUES: tuple[Any, ...] = (
     None,
@@ -85,7 +85,7 @@ def pushed(folder: Path, good: Path, count: int = 40, seed: int = 0) -> Iterator
 def _carded(path: Path, rng: np.random.Generator) -> None:
     with safe_open(path, "pt") as file:
         header, tensors = dict(file.metadata()), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    header["pushforward"] = json.dumps(_spoiled(json.loads(header["pushforward"]), rng))
+    header["pushforward"] = json.dumps(spoiled(json.loads(header["pushforward"]), rng))
     header["digest"] = checkpoint.digest_of(tensors, {"pushforward": header["pushforward"]})
     path.write_bytes(save(tensors, header))
 
@@ -94,7 +94,7 @@ def _one(rng: np.random.Generator, choices: Any) -> Any:
     return choices[int(rng.integers(len(choices)))]
 
 
-def _spoiled(value: Any, rng: np.random.Generator) -> Any:
+def spoiled(value: Any, rng: np.random.Generator) -> Any:
     """A copy of nested dictionaries and lists in which one value, or one key, is another."""
     value = copy.deepcopy(value)
     node, depth = value, int(rng.integers(1, 5))
@@ -129,7 +129,7 @@ def _description(run: Path, rng: np.random.Generator) -> None:
         )
         path.write_bytes(_one(rng, wrong))
     else:
-        path.write_text(json.dumps(_spoiled(json.loads(path.read_text()), rng)))
+        path.write_text(json.dumps(spoiled(json.loads(path.read_text()), rng)))
 
 
 def _log(run: Path, rng: np.random.Generator) -> None:
@@ -158,7 +158,7 @@ def _log(run: Path, rng: np.random.Generator) -> None:
 
 def _metrics(run: Path, rng: np.random.Generator) -> None:
     path = run / "metrics.json"
-    path.write_text(json.dumps(_spoiled(json.loads(path.read_text()), rng)))
+    path.write_text(json.dumps(spoiled(json.loads(path.read_text()), rng)))
 
 
 def _samples(run: Path, rng: np.random.Generator) -> None:
@@ -198,14 +198,14 @@ def _weights(run: Path, rng: np.random.Generator) -> None:
 def _state(run: Path, rng: np.random.Generator) -> None:
     folder, saved = _stored(run, rng)
     state: Any = (
-        _spoiled(saved.resume, rng) if rng.random() < 0.85 else _one(rng, ([], 3, "x", None, torch.zeros(3), {}))
+        spoiled(saved.resume, rng) if rng.random() < 0.85 else _one(rng, ([], 3, "x", None, torch.zeros(3), {}))
     )
     checkpoint.save(folder, saved.weights, state, saved.run)
 
 
 def _header(run: Path, rng: np.random.Generator) -> None:
     folder, saved = _stored(run, rng)
-    told: Any = _spoiled(saved.run, rng) if rng.random() < 0.85 else _one(rng, ([], 3, "x", None, {}))
+    told: Any = spoiled(saved.run, rng) if rng.random() < 0.85 else _one(rng, ([], 3, "x", None, {}))
     checkpoint.save(folder, saved.weights, saved.resume or {}, told)
 
 

@@ -50,6 +50,8 @@ def claim(
         raise UsageError(
             f"{option} {out}: name a file that ends in {' or '.join(endings)}, as {out.with_suffix(endings[0])}"
         )
+    if out.exists() and not out.is_file() and not out.is_dir():
+        raise UsageError(f"{option} {out}: a pipe or a device, which may take nothing; name a file")
     for path in _files(inputs):
         if files.same(out, path):
             raise UsageError(f"{option} {out}: is {path}, which this command reads or writes; name another file")

@@ -273,15 +273,16 @@ class FlowGenerator(BaseEstimator):
         Raises:
             DataError: If the file is damaged, of another class, or names a divergence from outside.
         """
-        model, learned, tensors = store.load(path, cls, divergence)
-        layout = learned["layout"]
-        model.layout_ = NetShape(**(layout | {"event": tuple(layout["event"])}))
-        model.unit_, model.event_shape_ = Unit.of_tensors(tensors), tuple(learned["event"])
-        model.classes_ = None if learned["classes"] is None else np.array(learned["classes"])
-        model.class_prior_ = None if learned["class_prior"] is None else np.array(learned["class_prior"])
-        model.net_ = model.layout_.hollow()
-        store.fill(model.net_, {name.removeprefix("net."): tensor for name, tensor in tensors.items()}, path)
-        return model
+        with store.legible(path):
+            model, learned, tensors = store.load(path, cls, divergence)
+            layout = learned["layout"]
+            model.layout_ = NetShape(**(layout | {"event": tuple(layout["event"])}))
+            model.unit_, model.event_shape_ = Unit.of_tensors(tensors), tuple(learned["event"])
+            model.classes_ = None if learned["classes"] is None else np.array(learned["classes"])
+            model.class_prior_ = None if learned["class_prior"] is None else np.array(learned["class_prior"])
+            model.net_ = model.layout_.hollow()
+            store.fill(model.net_, {name.removeprefix("net."): tensor for name, tensor in tensors.items()}, path)
+            return model
 
     def _learned(self, layout: NetShape, divergence: Divergence, x: Samples, labels: Labels | None) -> nn.Module:
         """Train nets of a layout on samples in model units, and return the generator's average."""

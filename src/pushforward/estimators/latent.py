@@ -273,14 +273,15 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises:
             DataError: If the file is damaged, of another class, or names a divergence from outside.
         """
-        flow, learned, tensors = store.load(path, cls, divergence)
-        unit = Unit.of_tensors(tensors)
-        try:
-            method = flow._rebuilt(tensors, learned)
-        except ValueError as error:
-            raise DataError(f"{path}: tensors and parameters disagree ({error})") from error
-        flow._learned(method, unit, learned["has_source"])
-        return flow
+        with store.legible(path):
+            flow, learned, tensors = store.load(path, cls, divergence)
+            unit = Unit.of_tensors(tensors)
+            try:
+                method = flow._rebuilt(tensors, learned)
+            except ValueError as error:
+                raise DataError(f"{path}: tensors and parameters disagree ({error})") from error
+            flow._learned(method, unit, learned["has_source"])
+            return flow
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything, with tensors in the place of the method: divergences and schedules are functions."""

@@ -422,24 +422,25 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises:
             DataError: If the file is damaged, of another class, or names a divergence from outside.
         """
-        flow, learned, tensors = store.load(path, cls, divergence)
-        if learned["format"] == 1:  # warm-ups were counted in updates, and tracers were called extra
-            flow.warmup = math.ceil(flow.warmup / flow.critic_steps)
-            tensors |= {"tracers": tensors.pop("extra")} if "extra" in tensors else {}
-        flow.unit_, flow.has_source_ = Unit.of_tensors(tensors), learned["has_source"]
-        flow.particles_ = tensors.pop("particles").numpy()
-        flow.tracers_ = tensors.pop("tracers").numpy() if "tracers" in tensors else None
-        flow.classes_ = None if learned["classes"] is None else np.array(learned["classes"])
-        coded = tensors.pop("labels", None)
-        flow.labels_ = None if coded is None or flow.classes_ is None else flow.classes_[coded.numpy()]
-        flow.history_ = {
-            name.removeprefix("history."): tensors.pop(name).numpy()
-            for name in list(tensors)
-            if name.startswith("history.")
-        }
-        flow.field_ = Field.unpacked(learned, tensors, path, divergence)
-        flow.stopped_, flow.n_iter_ = learned["stopped"], flow.field_.pace.done
-        return flow
+        with store.legible(path):
+            flow, learned, tensors = store.load(path, cls, divergence)
+            if learned["format"] == 1:  # warm-ups were counted in updates, and tracers were called extra
+                flow.warmup = math.ceil(flow.warmup / flow.critic_steps)
+                tensors |= {"tracers": tensors.pop("extra")} if "extra" in tensors else {}
+            flow.unit_, flow.has_source_ = Unit.of_tensors(tensors), learned["has_source"]
+            flow.particles_ = tensors.pop("particles").numpy()
+            flow.tracers_ = tensors.pop("tracers").numpy() if "tracers" in tensors else None
+            flow.classes_ = None if learned["classes"] is None else np.array(learned["classes"])
+            coded = tensors.pop("labels", None)
+            flow.labels_ = None if coded is None or flow.classes_ is None else flow.classes_[coded.numpy()]
+            flow.history_ = {
+                name.removeprefix("history."): tensors.pop(name).numpy()
+                for name in list(tensors)
+                if name.startswith("history.")
+            }
+            flow.field_ = Field.unpacked(learned, tensors, path, divergence)
+            flow.stopped_, flow.n_iter_ = learned["stopped"], flow.field_.pace.done
+            return flow
 
     def _carried(self, x: Samples, labels: Tensor | None) -> Array:
         if not self.field_.states:

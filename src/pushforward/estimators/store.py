@@ -8,6 +8,8 @@ from __future__ import annotations
 import inspect
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,7 +24,7 @@ from pushforward.errors import DataError, UsageError
 from pushforward.estimators.columns import Columns
 from pushforward.training.checkpoint import digest_of
 
-__all__ = ["fill", "found", "load", "name_of", "number", "write"]
+__all__ = ["fill", "found", "legible", "load", "name_of", "number", "write"]
 
 Plain = bool | int | float | str | None
 Fitted = TypeVar("Fitted", bound=BaseEstimator)
@@ -56,6 +58,22 @@ def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[
     files.write(path, pack(tensors, header))
 
 
+@contextmanager
+def legible(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Within: what code raises over words and tensors of a file that are of other types than its own says so.
+
+    Raises:
+        DataError: In their place.
+    """
+    try:
+        yield
+    except (DataError, UsageError):
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise DataError(f"{path}: what it holds makes no estimator ({said}); save it again") from error
+
+
 def load(path: str | os.PathLike[str], kind: type[Fitted],
          divergence: str | Divergence | None) -> tuple[Fitted, dict[str, Any], dict[str, Tensor]]:  # fmt: skip
     """Read and verify a file, and build the estimator that it holds; what `fit` learned is left to the caller.
@@ -71,6 +89,8 @@ def load(path: str | os.PathLike[str], kind: type[Fitted],
     Raises:
         DataError: If the file is missing, damaged, of another class, or names a divergence from outside.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise DataError(f"{path}: not a readable estimator (no plain file); name the file that save wrote")
     try:
         with safe_open(path, "pt") as file:
             header = dict(file.metadata() or {})
