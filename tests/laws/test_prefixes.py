@@ -79,9 +79,8 @@ def test_in_every_recipe(name):
 
 @pytest.mark.parametrize("name", CLASSED)
 def test_with_classes_drawn_or_wanted(name):
-    experiment = (
-        built(name, conditional=True, data="digits") if name != "vgrow_digits" else built(name, conditional=True)
-    )
+    data = {} if name == "vgrow_digits" else {"data": "toy:ring8" if name.startswith("toy_") else "digits"}
+    experiment = built(name, conditional=True, **data)
     learn(experiment)
     holds(experiment)
     if stock(experiment.method) is None:
