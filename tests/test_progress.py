@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 import pushforward
-from pushforward.progress import Bar
+from pushforward.progress import Bar, Pulse, span
 
 
 @pytest.fixture
@@ -84,6 +84,33 @@ def test_a_bar_that_is_not_shown_draws_nothing(screen, total):
         bar.begin("part")
         bar.move(1)
     assert screen.file.getvalue() == ""
+
+
+def test_lines_without_a_bar_are_due_now_and_then_and_tell_the_time_left(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("pushforward.progress.time.monotonic", lambda: now[0])
+    pulse = Pulse(every=30)
+    assert not pulse.due()
+    now[0] += 40
+    assert [pulse.due(), pulse.due()] == [True, False]
+    assert pulse.left(0.25) == "about 120 s left".replace("120 s", span(120))
+    assert (pulse.left(0.0), pulse.left(1.0)) == ("", "")
+    pulse.begin()
+    assert not pulse.due()
+
+
+def test_where_output_is_piped_an_evaluation_says_how_far_it_is(capsys, monkeypatch):
+    from pushforward.commands import watching
+
+    now = [0.0]
+    monkeypatch.setattr("pushforward.progress.time.monotonic", lambda: now[0])
+    with watching.Watching() as watch:
+        watch.begin("w2", 0.0)
+        for k in range(1, 5):
+            now[0] += 20
+            watch.tick(k / 5)
+    err = capsys.readouterr().err.splitlines()
+    assert err == ["w2: 40%, about 60 s left", "w2: 80%, about 20 s left"]
 
 
 def test_bars_have_one_home_that_loads_rich_only_for_a_bar():

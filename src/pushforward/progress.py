@@ -8,6 +8,7 @@ module loads no rich.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
@@ -17,7 +18,7 @@ from pushforward.errors import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Bar"]
+__all__ = ["Bar", "Pulse", "span"]
 
 
 @final
@@ -88,3 +89,42 @@ class Bar:
         self._bar.update(self._task, completed=done)
         if numbers is not None:
             self._bar.update(self._task, numbers=printable(numbers))
+
+
+@final
+class Pulse:
+    """When a line without a bar is due, and what it says of the time left: where output goes into a file or a pipe.
+
+    Args:
+        every: Seconds from one line to the next.
+    """
+
+    def __init__(self, every: float = 30.0) -> None:
+        self.every = every
+        self.begin()
+
+    def begin(self) -> None:
+        """Work begins: its time starts."""
+        self.start = self.last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether a line is due; if so, the next one is due so many seconds later."""
+        now = time.monotonic()
+        if now - self.last < self.every:
+            return False
+        self.last = now
+        return True
+
+    def left(self, fraction: float) -> str:
+        """About how long it will take on, if so much is done; nothing where nothing is done."""
+        if not 0 < fraction < 1:
+            return ""
+        seconds = (time.monotonic() - self.start) * (1 - fraction) / fraction
+        return f"about {span(seconds)} left"
+
+
+def span(seconds: float) -> str:
+    """A time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -63,17 +63,20 @@ class Done:
             if math.isnan(left)
             else f"reconstruction: {left:.3f}"
         )
-        distances = Table("batch", *(f"{kind} {when}" for kind in ("W2", "energy") for when in whens), caption=lost)
-        for name, numbers in self.found["distances"].items():
-            row = (numbers[f"{kind}_{when}"] for kind in ("w2", "energy") for when in whens)
-            distances.add_row(Text(printable(name)), *(f"{value:.3f}" for value in row))
+        tables = list[Table]()
+        for kind, caption in (("W2", None), ("energy", lost)):  # one beside the other is too wide for a terminal
+            distances = Table("batch", *(f"{kind} {when}" for when in whens), caption=caption)
+            for name, numbers in self.found["distances"].items():
+                row = (numbers[f"{kind.lower()}_{when}"] for when in whens)
+                distances.add_row(Text(printable(name)), *(f"{value:.3f}" for value in row))
+            tables.append(distances)
         scores = self.found["scores"]
         table = Table("score", *scores, "1 where")
         for name in ABOUT:
             if scores and name in scores["after"]:
                 row = (f"{scores[when][name]:.3f}" if name in scores[when] else "" for when in scores)
                 table.add_row(name, *row, ABOUT[name])
-        return [distances, table] if scores else [distances]
+        return [*tables, table] if scores else tables
 
 
 def merge_file(asked: Merging, command: str = "") -> Done:

@@ -24,7 +24,7 @@ from pushforward.metrics.core.result import Report
 from pushforward.parallel import sharing, threads
 from pushforward.parallel.placement import Placement
 from pushforward.pictures import write_samples
-from pushforward.progress import Bar
+from pushforward.progress import Bar, Pulse
 from pushforward.recipes.parts.checks import arguments_of
 from pushforward.report import write_report
 from pushforward.settings.options import Option, checked, flag, options_of
@@ -313,12 +313,15 @@ def _stop_between_steps(placement: Placement) -> Iterator[Stop]:
 
 
 def _watch(run: Run, stop: Stop, minutes: float | None) -> None:
-    """Run the loop under a progress bar, on a terminal, or in silence."""
+    """Run the loop under a progress bar, on a terminal, or with a line now and then."""
     if not (run.placement.writes and say.is_terminal):
+        pulse, first = Pulse(), run.step
         for progress in run.advance(stop, minutes):
-            if run.placement.writes and (progress.step % max(1, progress.steps // 10) == 0):
+            tenth = progress.step % max(1, progress.steps // 10) == 0
+            if run.placement.writes and (pulse.due() or tenth):
+                left = pulse.left((progress.step - first) / max(1, progress.steps - first))
                 done = f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s"
-                tell(f"{done}, {_short(progress, run.terms)}")
+                tell(f"{done}, {_short(progress, run.terms)}{left and ', '}{left}")
         return
     with Bar(say, run.description["recipe"], run.experiment.steps, done=run.step) as bar:
         shown = 0.0
