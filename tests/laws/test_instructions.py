@@ -82,7 +82,7 @@ def test_packages_that_texts_tell_to_install_are_ones_that_are_asked_for_by_thei
     pages = [*SOURCES, *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").rglob("*.py")]
     named = 0
     for path in pages:
-        for line in re.findall(r"pip install ([^\n`\")]+)", path.read_text(encoding="utf-8")):
+        for line in re.findall(r"pip install ([^\n`\"),]+)", path.read_text(encoding="utf-8")):
             words = [word.strip("'\";,") for word in re.split(r"\s+", re.sub(r"-c \S+|-e '?\.[^ ]*|-q|&&.*", "", line))]
             for word in filter(None, words):
                 assert word.lower() in known, f"{path.name}: pip install {line}"
