@@ -132,7 +132,7 @@ def test_without_its_data_a_run_gives_what_it_gave_before_and_later_it_goes_on(n
     assert code == 0, err
     resumed = checkpoint.load(run / "checkpoints" / "last").weights
     assert all(torch.equal(resumed[name], final[name]) for name in final)
-    assert resumed.keys() == final.keys()
+    assert resumed.keys() >= final.keys()  # labels that two parts share are loaded into each
     after = drawn(capsys, run, tmp_path / "c.npz")
     moved.rename(tmp_path / "third.npz")
     assert equal(drawn(capsys, run, tmp_path / "d.npz"), after)

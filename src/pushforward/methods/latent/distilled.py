@@ -65,6 +65,7 @@ class Distilled:
             raise UsageError(f"teacher: a {type(self.teacher).__name__} carries no points; use one with transport")
         # copies: a checkpoint keeps a tensor once that is also a teacher's, or is two fields
         self.starts, self.ends = self.starts.clone(), self.ends.clone()
+        self.labels = None if self.labels is None else self.labels.clone()
         taught = Stage("teacher", self.lessons, self._teach, restore=self._restore)
         imitated = Stage("generator", None, self._imitate, begin=self._carry)
         self.stages = Stages((imitated,) if self.teacher is None else (taught, imitated))

@@ -24,7 +24,7 @@ MISFITS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, 
 
 def lacking(run: dict[str, Any]) -> tuple[str, ...]:
     """Ends of the names of tensors that a run's checkpoints may lack: before format 3, what is computed from data."""
-    return () if run.get("format") == FORMAT else ("source.mean", "source.factor", "kernel.length")
+    return () if run.get("format") == FORMAT else ("source.mean", "source.factor", "kernel.length", "teacher.labels")
 
 
 @contextmanager
