@@ -265,7 +265,8 @@ class CriticFlow:
             DataError: If it is none of this critic's, as a stored one may be.
         """
         own = self.critic.net.state_dict()
-        if state.keys() != own.keys() or any(state[name].shape != own[name].shape for name in own):
+        kinds = [{name: (x.shape, x.dtype) for name, x in tensors.items()} for tensors in (state, own)]
+        if kinds[0] != kinds[1]:
             raise DataError("a recorded field holds other tensors than its critic: restore the run, or train again")
 
         def critic(x: Samples, *labels: Labels) -> Scores:

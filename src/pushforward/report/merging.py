@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pushforward import files
 from pushforward.metrics.integration.table import ABOUT
 from pushforward.randomness import generator
+from pushforward.report.figures.plots import drawable, plainly
 from pushforward.report.skeleton import cells, command, fill, png_uri
 from pushforward.report.values import short, text
 
@@ -98,7 +99,7 @@ def _clouds(planes: Sequence[Array], names: Array) -> bytes:
             for k, name in enumerate(known):
                 mine = names == name
                 colour = COLOURS[k % len(COLOURS)]
-                place.scatter(*plane[mine].T, s=3, color=colour, alpha=0.5, linewidths=0, label=str(name))
+                place.scatter(*plane[mine].T, s=3, color=colour, alpha=0.5, linewidths=0, label=drawable(str(name)))
             place.set_xticks([])
             place.set_yticks([])
         axes[1].sharex(axes[0])
@@ -120,7 +121,7 @@ def _curves(found: Mapping[str, Any]) -> str:
         for place, what in zip(axes, ("divergence", "kinetic")):
             for k, curve in enumerate(curves):
                 values = np.maximum(curve[what], 1e-4)
-                place.plot(values, color=COLOURS[k % len(COLOURS)], linewidth=1, label=names[k])
+                place.plot(values, color=COLOURS[k % len(COLOURS)], linewidth=1, label=drawable(names[k]))
             place.set_yscale("log")
             place.set_xlabel("moves", color=WORDS)
         axes[0].set_title("divergence to the target", color=WORDS)
@@ -184,12 +185,11 @@ def _stage(png: bytes, words: str) -> str:
 
 
 def _drawn(draw: Any) -> bytes:
-    import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     buffer = io.BytesIO()
-    with mpl.rc_context({"text.parse_math": False}):  # a batch may be called $x^$
+    with plainly():
         figure = Figure((7.6, 3.4), dpi=140, layout="constrained")
         FigureCanvasAgg(figure)
         figure.patch.set_alpha(0)

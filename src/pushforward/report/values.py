@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from datetime import datetime
 from typing import Any, TypeGuard
 
 __all__ = ["count", "digits", "duration", "is_number", "mapping", "number", "short", "text", "when"]
 
 LONGEST = 4000  # characters shown of one value
+STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # what turns or hides words
 
 
 def mapping(value: object) -> dict[str, Any]:
@@ -49,7 +51,8 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         stored = json.dumps(value, ensure_ascii=False)
         value = {"null": "none", "true": "yes", "false": "no"}.get(stored, stored)
-    return html.escape(value if len(value) <= LONGEST else value[:LONGEST] + " …")
+    shown = value if len(value) <= LONGEST else value[:LONGEST] + " …"
+    return html.escape(STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), shown))
 
 
 def short(value: object, most: int = 4) -> str:

@@ -6,16 +6,20 @@ They have no background and mid-grey words, so that they read on light and on da
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pushforward.errors import printable
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "LINE", "WORDS", "bars", "histogram", "quantiles", "svg"]
+__all__ = ["COLOURS", "LINE", "WORDS", "bars", "drawable", "histogram", "plainly", "quantiles", "svg"]
 
 Array = NDArray[np.float64]
 
@@ -42,14 +46,14 @@ def histogram(groups: Mapping[str, Array], words: str, mark: float | None = None
     def draw(axes: Axes) -> None:
         for (name, values), colour in zip(known.items(), COLOURS):
             heights = np.histogram(values, edges)[0] / max(1, len(values))
-            axes.stairs(heights, edges, fill=True, color=colour, alpha=0.35, label=name)
+            axes.stairs(heights, edges, fill=True, color=colour, alpha=0.35, label=drawable(name))
             axes.stairs(heights, edges, color=colour, linewidth=1.2)
         if mark is not None:
             axes.axvline(mark, color=COLOURS[1], linewidth=2, label="samples")
         if log:
             axes.set_xscale("log")
         axes.set_yticks([])
-        axes.set_xlabel(words)
+        axes.set_xlabel(drawable(words))
         axes.legend(frameon=False, labelcolor=WORDS)
 
     return svg(draw)
@@ -66,7 +70,9 @@ def quantiles(fake: Array, real: Array, names: Sequence[str]) -> bytes:
 
     def draw(axes: Axes) -> None:
         for k in range(min(3, fake.shape[1])):
-            axes.plot(real[:, k], fake[:, k], ".-", color=COLOURS[k], markersize=4, linewidth=1, label=names[k])
+            axes.plot(
+                real[:, k], fake[:, k], ".-", color=COLOURS[k], markersize=4, linewidth=1, label=drawable(names[k])
+            )
         low, high = float(real.min()), float(real.max())
         axes.plot([low, high], [low, high], color=LINE, linewidth=1, linestyle=":")
         axes.set_xlabel("quantiles of data")
@@ -92,27 +98,38 @@ def bars(fake: Array, real: Array, names: Sequence[str], words: str) -> bytes:
         axes.bar(at, fake, color=COLOURS[0], alpha=0.6, label="samples")
         axes.plot(at, real, "_", color=COLOURS[1], markersize=max(4, 200 / len(at)), markeredgewidth=2, label="data")
         if len(at) <= 30:
-            axes.set_xticks(at, names)
-        axes.set_xlabel(words)
+            axes.set_xticks(at, list(map(drawable, names)))
+        axes.set_xlabel(drawable(words))
         axes.set_ylabel("share")
         axes.legend(frameon=False, labelcolor=WORDS)
 
     return svg(draw)
 
 
+def drawable(name: str) -> str:
+    """A name as a figure shows it: control characters written out; an underscore in front would hide it in legends."""
+    shown = printable(name)
+    return f" {shown}" if shown.startswith("_") else shown
+
+
+@contextmanager
+def plainly(own: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Within: no mathematics is looked for in words, as a column may be called $x^$, and no font is complained of."""
+    import matplotlib as mpl
+
+    settings: dict[Any, Any] = {"text.parse_math": False, **(own or {})}
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        yield
+
+
 def svg(draw: Callable[[Axes], None]) -> bytes:
     """A figure on an Agg-free canvas: no window, no global state."""
-    import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    plain: dict[Any, Any] = {
-        "svg.hashsalt": "pushforward",
-        "font.size": 9,
-        "font.family": "sans-serif",
-        "text.parse_math": False,
-    }
-    with mpl.rc_context(plain):  # without mathematics, since a column may be called $x^$
+    own = {"svg.hashsalt": "pushforward", "font.size": 9, "font.family": "sans-serif"}
+    with plainly(own):
         figure = Figure(figsize=(4.2, 2.6), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
