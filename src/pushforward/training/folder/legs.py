@@ -56,7 +56,8 @@ def changed_options(
 
 def stages_of(method: Method) -> list[list[list[Any]]]:
     """Names and steps of the stages of a method and of the methods in it, the outermost first."""
-    tables = [member for _, member in members(method) if isinstance(member, Stages)]
+    found = [(name.count("."), member) for name, member in members(method) if isinstance(member, Stages)]
+    tables = [member for _, member in sorted(found, key=lambda one: one[0])]
     return [[[stage.name, stage.steps] for stage in table.stages] for table in tables]
 
 

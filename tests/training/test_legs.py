@@ -1,0 +1,164 @@
+"""A run goes on with more steps or another rate, and says so; what was done before stays as it was done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pushforward import cli
+from pushforward.commands.rebuilding import rebuild
+from pushforward.recipes import RECIPES
+from pushforward.settings.options import options_of
+from pushforward.training import checkpoint
+
+VGROW = ["toy_vgrow", "--data", "toy:moons", "--limit", "200", "--batch", "16", "--width", "8"]
+CLOUD = [
+    "toy_particles",
+    "--data",
+    "toy:moons",
+    "--limit",
+    "200",
+    "--particles",
+    "30",
+    "--batch",
+    "20",
+    "--width",
+    "8",
+    "--warmup",
+    "2",
+]
+
+
+def call(capsys, *words: object) -> tuple[int, str]:
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(word) for word in words])
+    return int(stop.value.code or 0), capsys.readouterr().err
+
+
+def begun(capsys, run: Path, words: list[str], *more: object) -> Path:
+    code, err = call(capsys, "train", *words, "--run", run, *more)
+    assert code == 0, err
+    return run
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return checkpoint.load(run / "checkpoints" / "last").weights
+
+
+def described(run: Path) -> dict:
+    return json.loads((run / "run.json").read_text())
+
+
+def test_a_longer_run_has_a_second_leg_that_the_page_shows(tmp_path, capsys):
+    run = begun(capsys, tmp_path / "run", VGROW, "--steps", 4)
+    code, err = call(capsys, "train", "toy_vgrow", "--run", run, "--resume", "--steps", 7, "--rate", "1e-4")
+    assert code == 0, err
+    assert "from here on: --steps 7 (was 4), --rate 0.0001 (was 0.001)" in err
+    now = described(run)
+    assert (now["step"], now["steps"], now["status"], now["arguments"]["steps"]) == (7, 7, "finished", 7)
+    first, second = now["legs"]
+    assert (first["from"], first["steps"]) == (0, 4)
+    assert (second["from"], second["changed"]) == (4, {"steps": [4, 7], "rate": [0.001, 0.0001]})
+    assert {"version", "threads", "device", "precision", "world"} <= first.keys() & second.keys()
+    assert "from step 4" in (run / "report.html").read_text()
+    assert call(capsys, "train", "toy_vgrow", "--run", run, "--resume")[0] == 0
+    assert described(run)["legs"] == now["legs"]
+
+
+def test_schedules_of_the_second_leg_are_those_of_a_run_of_that_length(tmp_path, capsys):
+    whole = begun(capsys, tmp_path / "whole", CLOUD, "--steps", 6)
+    run = begun(capsys, tmp_path / "run", CLOUD, "--steps", 4)
+    assert call(capsys, "train", "toy_particles", "--run", run, "--resume", "--steps", 6)[0] == 0
+    method, long = rebuild(run)[0].method, rebuild(whole)[0].method
+    short = rebuild(begun(capsys, tmp_path / "short", CLOUD, "--steps", 4))[0].method
+    assert method.times(6) == [*short.times(4), *long.times(6)[4:]]
+    assert short.times(4) != long.times(6)[:4]
+
+
+def test_recorded_fields_keep_the_times_of_their_own_steps(tmp_path, capsys):
+    """With every later step of no length to speak of, points are carried as the first leg carried them."""
+    run = begun(capsys, tmp_path / "run", CLOUD, "--steps", 4, "--step-end", 1)
+    first = rebuild(run)[0].method
+    x = torch.randn(20, 2)
+    carried = first.transport(x)
+    words = ["train", "toy_particles", "--run", run, "--resume", "--steps", 6, "--step", "1e-12"]
+    assert call(capsys, *words)[0] == 0
+    second = rebuild(run)[0].method
+    assert int(second.done) == 6
+    assert torch.allclose(second.transport(x), carried, atol=1e-6)
+    assert (carried - x).norm() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--width", "16"], "--width 16: the run began with 8"),
+        (["--batch", "8"], "--batch 8: the run began with 16"),
+        (["--seed", "1"], "--seed 1: the run began with 0"),
+        (["--divergence", "JS"], "--divergence JS: the run began with KL"),
+        (["--steps", "3"], "the run did 4 steps"),
+    ],
+)
+def test_what_was_learned_of_cannot_change(more, said, tmp_path, capsys):
+    run = begun(capsys, tmp_path / "run", VGROW, "--steps", 4)
+    before = (run / "run.json").read_text()
+    code, err = call(capsys, "train", "toy_vgrow", "--run", run, "--resume", *more)
+    assert (code, err.count("\n")) == (2, 1)
+    assert said in err
+    assert (run / "run.json").read_text() == before
+
+
+def test_a_stage_that_is_over_keeps_its_length_and_one_that_is_not_may_change(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(120, 4)))
+    cloud = ["--particles", "30", "--batch", "20", "--width", "8", "--warmup", "2", "--codec-width", "8"]
+    words = [
+        "latent_particles",
+        "--data",
+        str(tmp_path / "x.npy"),
+        "--codec",
+        "autoencoder:2",
+        "--codec-steps",
+        "3",
+        *cloud,
+    ]
+    run = begun(capsys, tmp_path / "run", words, "--steps", 4, "--distil-steps", 2)
+    for option in (["--codec-steps", 5], ["--steps", 6]):
+        code, err = call(capsys, "train", "latent_particles", "--run", run, "--resume", *option)
+        assert (code, "is over" in err) == (2, True), err
+    run = begun(capsys, tmp_path / "cut", words, "--steps", 4, "--minutes", 0)
+    code, err = call(capsys, "train", "latent_particles", "--run", run, "--resume", "--codec-steps", 5, "--steps", 6)
+    assert code == 0, err
+    assert described(run)["step"] == 11
+
+
+def test_a_run_that_ended_by_itself_goes_on_with_a_later_horizon(tmp_path, capsys):
+    run = begun(capsys, tmp_path / "run", CLOUD, "--steps", 9, "--horizon", 1)
+    ended = described(run)
+    assert "horizon" in ended["ended"]
+    code, err = call(capsys, "train", "toy_particles", "--run", run, "--resume", "--horizon", 0)
+    assert code == 0, err
+    assert (described(run)["step"], "ended" in described(run)) == (9, False)
+
+
+def test_every_recipe_may_be_lengthened_and_every_learned_one_may_change_a_rate():
+    for name, recipe in RECIPES.items():
+        later = {option.name for option in options_of(recipe).values() if option.later}
+        assert "steps" in later
+        assert not later & {
+            "width",
+            "depth",
+            "latent",
+            "batch",
+            "seed",
+            "slope",
+            "codec",
+            "divergence",
+            "data",
+            "limit",
+        }
+        assert "rate" in later or name == "flow_particles" or "critic_rate" in later
