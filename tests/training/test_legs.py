@@ -15,22 +15,9 @@ from pushforward.recipes import RECIPES
 from pushforward.settings.options import options_of
 from pushforward.training import checkpoint
 
-VGROW = ["toy_vgrow", "--data", "toy:moons", "--limit", "200", "--batch", "16", "--width", "8"]
-CLOUD = [
-    "toy_particles",
-    "--data",
-    "toy:moons",
-    "--limit",
-    "200",
-    "--particles",
-    "30",
-    "--batch",
-    "20",
-    "--width",
-    "8",
-    "--warmup",
-    "2",
-]
+FEW = ["--data", "toy:moons", "--limit", "200", "--width", "8"]
+VGROW = ["toy_vgrow", *FEW, "--batch", "16"]
+CLOUD = ["toy_particles", *FEW, "--particles", "30", "--batch", "20", "--warmup", "2"]
 
 
 def call(capsys, *words: object) -> tuple[int, str]:

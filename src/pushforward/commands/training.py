@@ -274,6 +274,7 @@ def _go_on(
             "arguments": arguments_of(description) | arguments,
             "command": command or description["command"],
         }
+        description.pop("ended", None)  # the method says so again, if that holds with the new options
         _tell(run.placement, "from here on: " + ", ".join(f"{flag(k)} {b} (was {a})" for k, (a, b) in changed.items()))
     if other is not None:
         _tell(run.placement, f"note: the data changed since the run began: {other}; it goes on, as it learns from none")
