@@ -454,8 +454,8 @@ def _ended(outcome: Outcome, as_json: bool) -> int:
         print(f"\n{printable(outcome.measures.verdict)}")
         for warning in outcome.measures.warnings:
             console.tell(f"warning: {warning}", "bold yellow")
-        seconds = outcome.run.description["seconds"]
-        _answer({}, False, f"\ntrained {outcome.run.step} steps in {seconds:.0f} s\nreport: {outcome.page}")
+        seconds, page = outcome.run.description["seconds"], f"\nreport: {outcome.page}" if outcome.page else ""
+        _answer({}, False, f"\ntrained {outcome.run.step} steps in {seconds:.0f} s{page}")
     return outcome.code
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batch",
+    "Blends",
     "Conditional",
     "Contrast",
     "Critic",
@@ -182,6 +183,15 @@ class Replayable(Flow, Protocol):
 
     def snapshot(self) -> dict[str, Tensor]: ...
     def replay(self, state: dict[str, Tensor]) -> Velocity: ...
+
+
+@runtime_checkable
+class Blends(Replayable, Protocol):
+    """A replayable flow that can tell a field between two snapshots, nearly: so that one serves for several steps."""
+
+    def blend(self, one: dict[str, Tensor], other: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+        """A state for `replay`: at share 0 the first, at 1 the other."""
+        ...
 
 
 @runtime_checkable

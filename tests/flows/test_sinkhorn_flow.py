@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import repeat
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from pushforward.dynamics.integrate import euler
 from pushforward.errors import UsageError
 from pushforward.flows.sinkhorn import SinkhornFlow
 from pushforward.geometry.sinkhorn import default_epsilon, potentials
+from pushforward.methods.particles import Particles
 from pushforward.metrics.quality.sinkhorn import sinkhorn_divergence
 from pushforward.randomness import Noise
+from pushforward.training.state import load_state, resume_state, weights
 
 
 def draw(n, dim=2, seed=0, dtype=torch.float64):
@@ -104,3 +107,26 @@ def test_unusable_settings_are_refused():
             SinkhornFlow(epsilon)
     with pytest.raises(UsageError, match="snapshot"):
         SinkhornFlow(1.0).snapshot()
+
+
+@pytest.mark.parametrize("cut", [1, 4])
+def test_particles_that_are_saved_at_any_step_go_on_bit_for_bit(cut):
+    """Also where each plan is only roughly solved, so that it shows from where its solution began."""
+    p = torch.randn(50, 2, generator=torch.Generator().manual_seed(1)) + 3
+
+    def fresh() -> Particles:
+        q = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+        return Particles(SinkhornFlow(tolerance=0.03, iterations=20), q, 0.3, Noise(0), record=2)
+
+    def go(method: Particles, steps: int) -> None:
+        for _, _ in zip(range(steps), method.learn(repeat(p), start=int(method.done))):
+            pass
+
+    whole, first, second = fresh(), fresh(), fresh()
+    go(whole, 8)
+    go(first, cut)
+    load_state(second, weights(first), resume_state(first))
+    go(second, 8 - cut)
+    mine, theirs = weights(second), weights(whole)
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)

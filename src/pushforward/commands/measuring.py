@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +18,7 @@ from torch import Tensor
 from pushforward import files
 from pushforward.commands.rebuilding import with_rows
 from pushforward.commands.sampling import labels_for
-from pushforward.commands.watching import Watching
+from pushforward.commands.watching import Until, Watching
 from pushforward.data import outputs
 from pushforward.data.blocks.limits import budget
 from pushforward.data.compare.pairs import LEAST, Pair, read_pair
@@ -145,19 +147,55 @@ def report(folders: Sequence[Path], out: Path | None = None) -> Path:
 
 
 def measure_run(
-    folder: Path, which: str, experiment: Experiment, step: int, *, seed: int = 0, n: int | None = None
-) -> Report:
-    """As many fresh samples as there are held-out rows (or n), both in data units for points, measured and written."""
-    pair, split, draws = _drawn(experiment, seed, n)
+    folder: Path,
+    which: str,
+    experiment: Experiment,
+    step: int,
+    *,
+    seed: int = 0,
+    n: int | None = None,
+    until: Until = Until(),
+) -> Report | None:
+    """As many fresh samples as there are held-out rows (or n), both in data units for points, measured and written.
+
+    Where time ends before, fewer samples and parts are measured, which notes and warnings say; None where nothing can.
+    """
+    fewer, note = _in_time(experiment, n, until)
+    if fewer is not None and fewer < LEAST:
+        return None
+    pair, split, draws = _drawn(experiment, seed, fewer or n)
     chosen = Chosen(experiment.features or RAW)
     with _to_the_end(pair):
         few = _too_few(pair, draws)
-        if few is None:
-            found = measure_pair(pair, chosen, None, Settings(seed=seed), title=split, draws=draws)
-        else:
+        if few is not None:
             found = Report({}, (), (few,))
+        else:
+            try:
+                found = measure_pair(pair, chosen, None, Settings(seed=seed), title=split, draws=draws, watch=until)
+            except DataError:
+                if until.to_measure > 0:
+                    raise
+                return None
+        found = replace(found, notes=(*note, *found.notes))
         _store(folder, found, which, step, seed)
         return found
+
+
+def _in_time(experiment: Experiment, n: int | None, until: Until) -> tuple[int | None, tuple[str, ...]]:
+    """How many samples can be drawn in half the time that is left, if not all, and what has to be said of that.
+
+    A few are drawn to see what they take. Along recorded fields a sample costs as many steps as were made.
+    """
+    wanted = n or min(len(experiment.data.test), 10_000)
+    if math.isinf(until.end) or until.to_measure <= 0:
+        return (None, ()) if math.isinf(until.end) else (0, ())
+    begun, few = time.monotonic(), min(wanted, 32)
+    labels = labels_for(experiment, few, stream(0, "evaluate", part="trial labels"), None)
+    samples_of(experiment, few, stream(0, "evaluate", part="trial"), labels, finite=False)
+    fit = int(0.5 * until.to_measure / max(1e-9, time.monotonic() - begun)) * few
+    if fit >= wanted:
+        return None, ()
+    return fit, (f"{fit} samples in place of {wanted}: there was no time for more within --minutes",)
 
 
 def _too_few(pair: Pair, draws: int) -> str | None:

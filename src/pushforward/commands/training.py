@@ -18,6 +18,7 @@ from pushforward import __version__, files, guests, recipes
 from pushforward.commands.console import say, tell
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
+from pushforward.commands.watching import Until
 from pushforward.data import source
 from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.metrics.core.result import Report
@@ -53,12 +54,14 @@ class Outcome:
         run: The run.
         measures: Its metrics; None where nothing was measured.
         page: Its report.
+        left_out: What there was no time for, in words.
     """
 
     code: int
     run: Run
     measures: Report | None = None
     page: Path | None = None
+    left_out: str = ""
 
     def summary(self) -> dict[str, Any]:
         """The same for machines."""
@@ -66,6 +69,7 @@ class Outcome:
         known |= {key: self.run.description[key] for key in ("ended",) if key in self.run.description}
         known["data_notes"] = list(self.run.experiment.data.notes)
         measured = {} if self.measures is None else self.measures.as_dict()
+        measured |= {"left_out": self.left_out} if self.left_out else {}
         return (
             {"run": str(self.run.folder)} | known | measured | ({} if self.page is None else {"report": str(self.page)})
         )
@@ -95,6 +99,7 @@ def train(
         DataError: If the data or a checkpoint are unfit.
         TrainingError: If training fails; the last good checkpoint is intact.
     """
+    until = Until.of(running.minutes)
     checked(options_of(Running), vars(running), "train")
     placement = Placement.find(running.device, running.precision)
     stem = stem or recipe.rpartition(":")[2]
@@ -102,7 +107,7 @@ def train(
         if dead is not None:
             _tell(placement, f"{own} was left by {dead.words}, which is gone")
         command += "" if folder or not command else f" --run {shlex.quote(str(own))}"
-        return _train(recipe, arguments, own, stored, running, placement, command)
+        return _train(recipe, arguments, own, stored, running, placement, command, until)
 
 
 def _train(
@@ -113,6 +118,7 @@ def _train(
     running: Running,
     placement: Placement,
     command: str,
+    until: Until,
 ) -> Outcome:
     """The same in a folder that is this run's own."""
     wiring = recipes.locate(recipe, running.trust)
@@ -137,7 +143,7 @@ def _train(
     over = stored is not None and run.step > 0 and run.finished
     with _stop_between_steps(placement) as stop:
         try:
-            _watch(run, stop, running.minutes)
+            _watch(run, stop, until.to_train)
         except Exception as error:
             if (said := _failed(run, error, guests.of_run(description, running.trust))) is None:
                 raise
@@ -152,21 +158,40 @@ def _train(
     elif not done:
         _tell(
             placement,
-            f"stopped at step {run.step} of {experiment.steps} after {running.minutes or 0:g} minutes; schedules that "
+            f"stopped at step {run.step} of {experiment.steps} within {running.minutes or 0:g} minutes; schedules that "
             "end with the last step were cut short: continue with --resume, or plan with fewer --steps",
         )
     if placement.writes and not outcome.code:
-        try:
-            outcome.measures = measure_run(folder, "last", experiment, run.step)
-            outcome.page = write_report([folder])
-        except OSError as error:
-            if not files.is_full(error):
-                raise
-            raise TrainingError(
-                f"{files.no_room(error)} and continue with --resume; only its evaluation and page are missing"
-            ) from error
+        _finish(outcome, until)
+        if outcome.left_out:
+            _tell(placement, outcome.left_out)
     sharing.leave()
     return outcome
+
+
+def _finish(outcome: Outcome, until: Until) -> None:
+    """Measure a run and write its page, as far as there is time.
+
+    Raises:
+        TrainingError: If there is no room for that on the disk.
+    """
+    run, folder = outcome.run, outcome.run.folder
+    try:
+        outcome.measures = measure_run(folder, "last", run.experiment, run.step, until=until)
+        if outcome.measures is None:
+            left, then = "evaluation and page", f"pushforward evaluate {folder}, then pushforward report {folder}"
+        elif until.left > 0:
+            outcome.page = write_report([folder])
+            return
+        else:
+            left, then = "the page", f"pushforward report {folder}"
+    except OSError as error:
+        if not files.is_full(error):
+            raise
+        raise TrainingError(
+            f"{files.no_room(error)} and continue with --resume; only its evaluation and page are missing"
+        ) from error
+    outcome.left_out = f"no time was left within --minutes for {left}: {then}"
 
 
 def _failed(run: Run, error: Exception, names: list[str]) -> TrainingError | None:

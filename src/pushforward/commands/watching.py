@@ -2,15 +2,75 @@
 
 from __future__ import annotations
 
+import math
+import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, final
 
 from pushforward.commands.console import say, tell
+from pushforward.errors import DataError
 from pushforward.progress import Bar, Pulse, span
 
-__all__ = ["Watching"]
+__all__ = ["Until", "Watching"]
 
+SHARE, LONGEST = 0.2, 60.0  # of a sitting with a limit: what is kept for its evaluation and page, seconds at most
+PAGE = 5.0  # seconds that a page may take
 LONG = 10.0  # seconds from which on a part's cost is told
+
+
+@final
+@dataclass(frozen=True)
+class Until:
+    """A sitting that may last so long: what does not fit any more is left out, and says so.
+
+    Attributes:
+        end: When it is over, on the monotonic clock; never by default.
+        reserve: Seconds before that at which training ends, so that there is time to look at what came of it.
+    """
+
+    end: float = math.inf
+    reserve: float = 0.0
+
+    @staticmethod
+    def of(minutes: float | None) -> Until:
+        """The sitting of so many minutes that begins now; without an end if None."""
+        if minutes is None:
+            return Until()
+        return Until(time.monotonic() + 60 * minutes, min(LONGEST, SHARE * 60 * minutes))
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is over."""
+        return self.end - time.monotonic()
+
+    @property
+    def to_train(self) -> float | None:
+        """Minutes that are left for training, at least 0; None for as many as it takes."""
+        return None if math.isinf(self.end) else max(0.0, self.left - self.reserve) / 60
+
+    @property
+    def to_measure(self) -> float:
+        """Seconds that are left for measuring: what a page takes stays over."""
+        return self.left - min(PAGE, self.reserve / 2)
+
+    def begin(self, name: str, seconds: float) -> None:
+        """A part of an evaluation begins, if it can end in time.
+
+        Raises:
+            DataError: If it cannot.
+        """
+        if seconds > self.to_measure:
+            raise DataError(f"no time was left for it, about {span(seconds)}, within --minutes")
+
+    def tick(self, fraction: float) -> None:
+        """So much of the part is done.
+
+        Raises:
+            DataError: If the time is over.
+        """
+        if self.to_measure < 0:
+            raise DataError(f"cut at {100 * fraction:.0f} % at the end of --minutes")
 
 
 @final

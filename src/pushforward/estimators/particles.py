@@ -36,7 +36,7 @@ from pushforward.methods.particles.stopping import Until
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise, blocks, filled, generator, stream
-from pushforward.settings.groups import Bound, Constraint
+from pushforward.settings.groups import FIELDS, Bound, Constraint
 from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
 from pushforward.types import Flow, HasCritic, Logs, Replayable, Samples, able
@@ -83,6 +83,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         slope: Largest slope, in score units per standard unit.
         cap: Largest weight w of a particle.
         record: Keep every so many-th field for `transport`; 0 keeps none.
+        fields: Most fields that are kept; twice as many steps share one where there would be more. 0 keeps all.
         compile: Compile the whole step; pays from some thousands of steps on.
         device: 'cpu', 'cuda', 'auto', or any name torch knows.
         random_state: Seed of weights, particles and batches: a whole number, a `RandomState`, or None for numpy's own.
@@ -151,6 +152,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         slope: float = 0.2,
         cap: float = 100.0,
         record: int = 1,
+        fields: int = FIELDS,
         compile: bool = False,
         device: str = "cpu",
         random_state: Seed = None,
@@ -176,6 +178,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.slope = slope
         self.cap = cap
         self.record = record
+        self.fields = fields
         self.compile = compile
         self.device = device
         self.random_state: Seed = random_state
@@ -227,7 +230,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                     int(self.record))  # fmt: skip
         method = Particles(
             flow, first, self.step, rng, named(self.scheme),
-            record=self.record, compile=self.compile,
+            record=self.record, fields=int(self.fields), compile=self.compile,
             warmup=self.warmup if able(flow, HasCritic) else 0,
             schedule=pace.schedule, refit=self.refit, labels=mine,
             tracers=None if tracers is None else unit.encode(validated(self, tracers)).to(placement.device),
@@ -306,7 +309,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             name: torch.stack([entry[name].cpu() for entry in tape if name in entry])
             for name in (tape[0] if tape else {})
         }
-        pace = replace(pace, done=self.n_iter_)
+        pace = replace(pace, done=self.n_iter_, record=method.serves if tape else pace.record)
         own = self.flow if able(self.flow, Replayable) else None
         net = None if not isinstance(method.flow, CriticFlow) else method.flow.critic.net.requires_grad_(False)
         self.field_ = Field(own, net, states, self.divergence, self.cap, self._limit(shape), pace, shape)
@@ -451,7 +454,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """The divergence, after a look at all parameters."""
         for name in ("steps", "batch_size", "depth", "critic_steps", *(["width"] if self.width is not None else [])):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
-        for name in ("warmup", "record"):
+        for name in ("warmup", "record", "fields"):
             check_scalar(getattr(self, name), name, Integral, min_val=0)
         if self.n_particles is not None:
             check_scalar(self.n_particles, "n_particles", Integral, min_val=2)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 from pushforward.divergences import KL, Divergence, logistic, tilt
@@ -274,6 +274,20 @@ class CriticFlow:
                 return pooled(functional_call(self.critic.net, state, (x, *labels)).to(x.dtype))
 
         return Ascent(critic, self.divergence, self.cap, limit=self.limit)
+
+    def blend(self, one: dict[str, Tensor], other: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+        """A state between two snapshots, whose velocity is nearly between theirs."""
+        return blended(self.critic.net, one, other, share)
+
+
+def blended(net: nn.Module, one: dict[str, Tensor], other: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights of a net between two of its states, and buffers of the later one.
+
+    Between two that are not far apart its output is the mean of theirs, up to the square of what lies between them; a
+    bound on the slope that layers have by construction holds for it as for both.
+    """
+    learned = {name for name, _ in net.named_parameters()}
+    return {name: torch.lerp(x, other[name], share) if name in learned else other[name] for name, x in one.items()}
 
 
 def pooled(scores: Tensor) -> Scores:

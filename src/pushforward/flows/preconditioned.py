@@ -17,6 +17,7 @@ from pushforward.dynamics.mobility import Decode, Mobility, pull
 from pushforward.errors import UsageError
 from pushforward.flows.critic import conditional
 from pushforward.types import (
+    Blends,
     Conditional,
     Flow,
     Given,
@@ -139,6 +140,12 @@ class Preconditioned:
     def replay(self, state: dict[str, Tensor]) -> Moved:
         """M v, with v as it was at a snapshot."""
         return Moved(_replayable(self.flow).replay(state), self._moved)
+
+    def blend(self, one: dict[str, Tensor], other: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+        """The flow's state between two snapshots; M acts on whatever its velocity is."""
+        if not able(self.flow, Blends):
+            raise UsageError(f"{type(self.flow).__name__} blends no snapshots")
+        return self.flow.blend(one, other, share)
 
 
 def pullback(flow: Flow, decode: Decode) -> Preconditioned:

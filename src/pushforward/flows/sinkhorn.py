@@ -53,8 +53,8 @@ class SinkhornFlow:
     """Samples that follow entropic transport to the data, its bias taken out.
 
     Nothing is trained. Each call solves two transport problems from where the last call left their potentials; time is
-    O(n (n + m)) an update and memory O(n + m). After a resume the first call starts afresh, with the same answer up to
-    the tolerance.
+    O(n (n + m)) an update and memory O(n + m). The potentials belong to the state of a run, which so goes on bit for
+    bit.
 
     Attributes:
         epsilon: Regularisation, in data units squared; None takes 5 % of the first pooled sample's variance.
@@ -63,6 +63,7 @@ class SinkhornFlow:
         watch: Whether `velocity` puts the divergence into `logs`, which takes the data against themselves, once for
             each new batch of data.
         regularisation: The epsilon in use; 0 until it is known.
+        warm: The last potentials at q, one entry with those of transport to p and to q itself; empty at first.
 
     Raises:
         UsageError: If epsilon is not positive.
@@ -77,12 +78,12 @@ class SinkhornFlow:
     iterations: int = 200
     watch: bool = True
     regularisation: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+    warm: list[dict[str, Tensor]] = field(default_factory=list, repr=False)
     logs: Logs = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.epsilon is not None and not self.epsilon > 0:
             raise UsageError(f"epsilon is {self.epsilon}: give a positive number in data units squared, or None")
-        self._warm: dict[str, Tensor] = {}
         self._data: tuple[Samples, Potentials] | None = None
         self._field: SinkhornField | None = None
 
@@ -90,7 +91,9 @@ class SinkhornFlow:
         """The field on all of space, for q (n, *event) and p (m, *event)."""
         q, p = all_rows(q.detach()), all_rows(p.detach())
         epsilon = self._epsilon(q, p, self.regularisation)
-        between, own = self._solve("between", q, p, epsilon), self._solve("own", q, None, epsilon)
+        last = self.warm[0] if self.warm else {}
+        between, own = self._solve(last.get("between"), q, p, epsilon), self._solve(last.get("own"), q, None, epsilon)
+        self.warm[:] = [{"between": between.f, "own": own.f}]
         self._field = SinkhornField(q, p, own.f, between.g, epsilon)
         solved = [between, own]
         self.logs = {}
@@ -126,12 +129,9 @@ class SinkhornFlow:
             known.fill_(default_epsilon(q, p) if self.epsilon is None else self.epsilon)
         return float(known)
 
-    def _solve(self, name: str, x: Samples, y: Samples | None, epsilon: float) -> Potentials:
+    def _solve(self, start: Tensor | None, x: Samples, y: Samples | None, epsilon: float) -> Potentials:
         """Potentials that start where the last call's ended, if the samples are as many."""
-        start = self._warm.get(name)
-        found = self._solved(x, y, epsilon, start if start is not None and len(start) == len(x) else None)
-        self._warm[name] = found.f
-        return found
+        return self._solved(x, y, epsilon, start if start is not None and len(start) == len(x) else None)
 
     def _solved(self, x: Samples, y: Samples | None, epsilon: float, start: Tensor | None) -> Potentials:
         return potentials(x, y, epsilon, tolerance=self.tolerance, iterations=self.iterations, start=start)

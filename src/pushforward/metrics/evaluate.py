@@ -37,7 +37,7 @@ KEPT = 2**30  # bytes of features that are computed once and kept; above, every 
 
 
 class Watch(Protocol):
-    """Is told how an evaluation goes."""
+    """Is told how an evaluation goes; a `DataError` that it raises leaves the part out, with its words."""
 
     def begin(self, name: str, seconds: float) -> None:
         """A part begins; about so many seconds are expected."""
@@ -129,9 +129,9 @@ def evaluate(
     found: dict[str, Measure] = {}
     failures: dict[str, str] = {}
     for k, part in list(enumerate(parts))[rank::world]:
-        if watch is not None:
-            watch.begin(part.name, part.cost(c) / (SPEED * torch.get_num_threads()))
         try:
+            if watch is not None:
+                watch.begin(part.name, part.cost(c) / (SPEED * torch.get_num_threads()))
             answer = part.run(c)
         except (DataError, UsageError, *OVERFLOWS) as error:
             if isinstance(error, UsageError) and PARTS.get(part.name) is not part:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pushforward.errors import UsageError
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Classes, Critic, Examples, Generator, Loop, Pace, Rows
+from pushforward.settings.groups import FIELDS, Classes, Critic, Examples, Generator, Loop, Pace, Rows
 from pushforward.settings.options import Count, Layers, Number, Rate, Rounds, Weight
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def few_particles(
     source: Literal["all", "class"] = "all",
     pace: Pace = Pace(1.0, step_end=0.05, warmup=20),
     record: Count = 5,
+    fields: Count = FIELDS,
 ) -> Experiment:
     """Lipschitz-KL particles on a few images. Expect copies of MNIST's after 20 s of CPU, blends of them before.
 
@@ -81,6 +82,7 @@ def few_particles(
         step_end: Factor on it at the end; it falls from a third of the steps on.
         record: Steps between two fields that are kept, so that samples are new points carried along them; 0 keeps none,
             and so does the source "class": then samples are the particles.
+        fields: Most fields that are kept; twice as many steps share one where there would be more. 0 keeps all.
     """
     from pushforward.divergences import locate
     from pushforward.flows.critic import CriticFlow
@@ -113,6 +115,7 @@ def few_particles(
         project=clamp(-1, 1),
         source=source_law if record and own is None else None,
         record=record if own is None else 0,
+        fields=fields,
         warmup=pace.warmup,
         schedule=cosine(loop.steps, last=pace.step_end, hold=0.3),
         labels=kept,

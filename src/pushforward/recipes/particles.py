@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Bound, Classes, Cloud, Contrast, Critic, Ends, Loop, Pace, Rows, Scheme
+from pushforward.settings.groups import FIELDS, Bound, Classes, Cloud, Contrast, Critic, Ends, Loop, Pace, Rows, Scheme
 from pushforward.settings.options import Between, Count, Seed, Steps, flat
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Way:
         refit: Train the critic at every stage of the scheme, where the stage's points are.
         tracers: Further points that ride along without being seen by the critic.
         record: Keep every so many-th field, so that new points can be carried along; 0 keeps none.
+        fields: Most fields that are kept; twice as many steps share one where there would be more. 0 keeps all.
         diagnose: Steps between two looks at certificate, slope, effective sample size and held-out divergence.
         compile: Compile critic updates and move into one graph; pays from some thousands of steps on.
     """
@@ -36,6 +37,7 @@ class Way:
     refit: bool = False
     tracers: Annotated[int, Between(0, 10**8)] = 0
     record: Count = 1
+    fields: Count = FIELDS
     diagnose: Count = 1
     compile: bool = False
 
@@ -98,6 +100,7 @@ def toy_particles(
         scheme=integrate.named(way.scheme),
         source=source,
         record=way.record,
+        fields=way.fields,
         compile=way.compile,
         warmup=pace.warmup,
         schedule=linear(loop.steps, pace.step_end, 0.5),

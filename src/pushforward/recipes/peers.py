@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Cloud, Loop, Rows
+from pushforward.settings.groups import FIELDS, Cloud, Loop, Rows
 from pushforward.settings.options import Count, Factor, Length, Weight
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def flow_particles(
     step: Length | None = None,
     step_end: Factor = 0.2,
     record: Count = 0,
+    fields: Count = FIELDS,
 ) -> Experiment:
     """Particles under a flow that needs no critic. Expect the data's shape at the floor of fresh samples, in seconds.
 
@@ -47,6 +48,7 @@ def flow_particles(
         step: Time of a step, in standardised data units per unit velocity; what suits the flow if not given.
         step_end: Factor on it at the end, reached over the second half.
         record: Keep every so many-th field, so that new points can be carried along; 0 keeps none.
+        fields: Most fields that are kept; twice as many steps share one where there would be more. 0 keeps all.
     """
     from pushforward.dynamics.integrate import Integrator, euler
     from pushforward.dynamics.langevin import Langevin, Metropolis
@@ -70,6 +72,7 @@ def flow_particles(
         scheme=schemes.get(flow, euler),
         source=source if record else None,
         record=record,
+        fields=fields,
         schedule=linear(loop.steps, step_end, 0.5),
         held=lambda: held,
         diagnose=max(1, loop.steps // 20),

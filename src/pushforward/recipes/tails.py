@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Cloud, Critic, Loop, Pace, Rows, Scheme
+from pushforward.settings.groups import FIELDS, Cloud, Critic, Loop, Pace, Rows, Scheme
+from pushforward.settings.options import Count
 
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
@@ -24,6 +25,7 @@ def heavy_tails(
     pace: Pace = Pace(0.5, step_end=0.02, warmup=100),
     scheme: Scheme = "euler",
     record: bool = False,
+    fields: Count = FIELDS,
     compile: bool = False,
 ) -> Experiment:
     """Particles from a normal cloud to data without a variance. Expect the tail index of t(3) within half a minute.
@@ -42,6 +44,7 @@ def heavy_tails(
         step_end: Factor on it at the end, reached by equal factors; 1 keeps it.
         scheme: euler, heun, rk4, or Adams-Bashforth ab2 to ab5.
         record: Keep every step's field, so that new points can be carried along.
+        fields: Most fields that are kept; twice as many steps share one where there would be more. 0 keeps all.
         compile: Compile critic updates and move into one graph; pays from some ten thousand steps on.
     """
     from pushforward.divergences import locate
@@ -71,6 +74,7 @@ def heavy_tails(
         scheme=integrate.named(scheme),
         source=source,
         record=record,
+        fields=fields,
         compile=compile,
         warmup=pace.warmup,
         schedule=geometric(loop.steps, pace.step_end),

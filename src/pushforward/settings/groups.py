@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pushforward.settings.options import (
     Between,
+    Count,
     Data,
     Factor,
     File,
@@ -23,6 +24,7 @@ from pushforward.settings.options import (
 )
 
 __all__ = [
+    "FIELDS",
     "Bound",
     "Classes",
     "Cloud",
@@ -43,6 +45,7 @@ __all__ = [
     "Scheme",
 ]
 
+FIELDS = 16384  # recorded fields that a run keeps; with fewer, new points go astray in long runs
 Constraint = Literal["bjorck", "spectral", "reference", "penalty"]
 Contrast = Literal["logistic", "dual"]
 Scheme = Literal["euler", "heun", "rk4", "ab2", "ab3", "ab4", "ab5"]
@@ -272,6 +275,7 @@ class CodeDrive:
 
     Attributes:
         particles: Number of particles.
+        fields: Most fields that are kept; twice as many steps share one where there would be more. 0 keeps all.
     """
 
     coding: Coding = field(default=Coding("pca:16"))
@@ -279,3 +283,4 @@ class CodeDrive:
     loop: Loop = field(default=Loop(300, 500))
     particles: Number = 1_000
     pace: Pace = field(default=Pace(0.5))
+    fields: Count = FIELDS

@@ -21,7 +21,7 @@ class Running:
         device: auto, cpu, cuda, cuda:1, mps.
         precision: fp32, or bf16 for forward passes under autocast.
         threads: Threads, which a run keeps when it is continued; 0 for what suits the recipe.
-        minutes: Stop after so many minutes of this sitting, with a checkpoint.
+        minutes: Minutes of this sitting, its evaluation and page included: training stops before, with a checkpoint.
         save_every: Steps between checkpoints; 0 for a twentieth of the run.
         sample_every: Steps between looks at samples; 0 for a twentieth of the run.
         trust: What from outside may be imported, package.module:NAME or package.module: a recipe of yours. A divergence

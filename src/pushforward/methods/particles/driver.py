@@ -19,11 +19,14 @@ from pushforward.dynamics.integrate import Integrator, euler, fresh
 from pushforward.dynamics.velocity import measured
 from pushforward.errors import DataError, UsageError
 from pushforward.flows.critic import conditional
+from pushforward.methods.particles import tape
 from pushforward.methods.particles.stopping import Accounts, Until
 from pushforward.parallel import sharing
+from pushforward.settings.groups import FIELDS
 from pushforward.training.schedule import constant
 from pushforward.types import (
     Batch,
+    Blends,
     Examined,
     Flow,
     Given,
@@ -81,6 +84,8 @@ class Particles:
         source: Law of the first particles, (rng, n) -> (n, *event); new points for `sample` come from it.
         record: Keep the field of every step (True), or of every `record`-th, which then serves for the steps up to the
             next, so that `transport` can carry new points along.
+        fields: Most fields that are kept, in at most 256 MB; twice as many steps share one, their mean where the flow
+            can tell it, wherever there would be more. 0 keeps all.
         compile: Compile critic updates, optimiser and move into one graph; for a `CriticFlow` with Adam.
         warmup: Calls of the flow before the first step, in which nothing moves: a critic that knows nothing moves
             particles anywhere, and looks like convergence.
@@ -110,6 +115,7 @@ class Particles:
     project: Callable[[Samples], Samples] | None = None
     source: Callable[[Randomness, int], Samples] | None = None
     record: bool | int = False
+    fields: int = FIELDS
     compile: bool = False
     warmup: int = 0
     schedule: Schedule = constant
@@ -216,7 +222,8 @@ class Particles:
                 return v
 
             moved = self.scheme(velocity, before, t, dt)
-        self._keep(stages)
+        if stages:
+            self._keeping().enter(self.tape, stages, k)
         moved = moved if self.project is None else self.project(moved)
         logs: Logs = dict(logged(self.flow))
         if measures is None or self.project is not None:
@@ -286,12 +293,21 @@ class Particles:
         if self.record and k % int(self.record) == 0 and able(self.flow, Replayable):
             stages.append(self.flow.snapshot())
 
-    def _keep(self, stages: list[dict[str, Tensor]]) -> None:
-        """One entry of the tape for a step: the field as it is, or those of all stages with their numbers in front."""
-        if len(stages) == 1 and not self.refit:
-            self.tape.append(stages[0])
-        elif stages:
-            self.tape.append({f"{k}.{name}": value for k, stage in enumerate(stages) for name, value in stage.items()})
+    def _keeping(self) -> tape.Keeping:
+        """How the tape is kept."""
+
+        def time(a: int, b: int) -> float:
+            past = min(b, int(self.done)) if self.paced else a
+            taken = float(self.paced[0]["dt"][a:past].sum()) if past > a else 0.0
+            return taken + sum(self.step * self.schedule(k) for k in range(max(a, past), b))
+
+        blend = self.flow.blend if able(self.flow, Blends) else None
+        return tape.Keeping(int(self.record), self.fields, time, blend, self.refit)
+
+    @property
+    def serves(self) -> int:
+        """Steps that a recorded field serves."""
+        return tape.stride(len(self.tape), int(self.done), int(self.record))
 
     def transport(self, x: Samples, labels: Labels | None = None) -> Samples:
         """Carry new points (m, *event) along the recorded fields.
@@ -309,12 +325,12 @@ class Particles:
             raise UsageError(
                 "the particles have classes and the points none, or the other way round: give both or none"
             )
-        if int(self.done) > len(self.tape) * int(self.record or 1):
+        x, scheme, t, serves = x.to(self.particles), fresh(self.scheme), 0.0, self.serves
+        if not self._keeping().possible(self.tape, serves):
             raise DataError(f"{int(self.done)} steps were done and {len(self.tape)} fields are here: restore the run")
-        x, scheme, t = x.to(self.particles), fresh(self.scheme), 0.0
         labels = None if labels is None else labels.to(x.device)
         for k, dt in enumerate(self.times(int(self.done))):
-            fields = self._fields(self.tape[k // int(self.record or 1)])
+            fields = self._fields(self.tape[k // serves])
             found: list[Velocity] = []
 
             def velocity(

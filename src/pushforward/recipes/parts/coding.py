@@ -87,6 +87,7 @@ def particles_of(
         project=project,
         source=source,
         record=True,
+        fields=drive.fields,
         warmup=drive.pace.warmup,
         schedule=cosine(drive.loop.steps, last=drive.pace.step_end),
         labels=labels,

@@ -1,0 +1,99 @@
+"""--minutes holds for all of a sitting: what does not fit is sampled, cut or left out, and says so."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from pushforward import cli
+from pushforward.commands import measuring
+from pushforward.commands.training import train
+from pushforward.commands.watching import Until
+from pushforward.errors import DataError
+from pushforward.metrics.evaluate import evaluate
+from pushforward.options import defaults
+from pushforward.settings.running import Running
+
+SMALL = {"data": "toy:moons", "particles": 40, "batch": 40, "width": 8, "warmup": 1, "diagnose": 0}
+
+
+def trained(folder: Path, minutes: float | None, **options):
+    arguments = defaults("toy_particles") | SMALL | options
+    return train("toy_particles", arguments, folder, Running(threads=1, minutes=minutes))
+
+
+def test_a_sitting_that_is_over_measures_nothing_and_says_how_to_get_it(tmp_path, capsys):
+    outcome = trained(tmp_path / "run", 1e-5, steps=50)
+    assert outcome.code == 0
+    assert outcome.run.step == 1
+    assert outcome.measures is outcome.page is None
+    assert "pushforward evaluate" in outcome.summary()["left_out"]
+    assert "no time was left within --minutes for evaluation and page" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["evaluate", str(tmp_path / "run"), "--metrics", "mmd", "-n", "20"])
+
+
+def test_a_sitting_with_time_enough_measures_everything(tmp_path):
+    within, without = trained(tmp_path / "a", 60, steps=3), trained(tmp_path / "b", None, steps=3)
+    assert within.page is not None
+    assert within.measures is not None
+    assert within.measures.as_dict() == without.measures.as_dict()
+    assert within.left_out == ""
+
+
+def test_samples_are_as_many_as_there_is_time_for(tmp_path, monkeypatch):
+    run = trained(tmp_path / "run", None, steps=3, limit=2000, test_fraction=0.5).run
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    draw = measuring.samples_of
+
+    def slow(experiment, n, *rest, **options):
+        clock[0] += 0.01 * n
+        return draw(experiment, n, *rest, **options)
+
+    monkeypatch.setattr(measuring, "samples_of", slow)
+    found = measuring.measure_run(run.folder, "last", run.experiment, 3, until=Until(100 + 12.0, 2.0))
+    assert found is not None
+    said = [note for note in found.notes if "samples in place of 1000" in note]
+    assert len(said) == 1
+    n = int(said[0].split()[0])
+    assert 300 < n <= 600
+    assert clock[0] < 112
+    assert json.loads((run.folder / "metrics.json").read_text())["notes"]
+
+
+def test_parts_that_cannot_end_in_time_are_left_out_by_name():
+    x, y = torch.randn(300, 2), torch.randn(300, 2)
+
+    class Late:
+        def begin(self, name: str, seconds: float) -> None:
+            self.until = Until(-math.inf if name == "mmd" else time.monotonic() + 1000)
+            self.until.begin(name, seconds)
+
+        def tick(self, fraction: float) -> None:
+            self.until.tick(fraction)
+
+    found = evaluate(x, y, watch=Late())
+    whole = evaluate(x, y)
+    assert [words for words in found.warnings if words.startswith("mmd left out: no time was left for it")]
+    lost = set(whole) - set(found)
+    assert lost
+    assert all("mmd" in name.lower() for name in lost)
+    with pytest.raises(DataError, match="no time"):
+        evaluate(x, y, watch=Until(-math.inf))
+
+
+@pytest.mark.slow
+def test_a_long_tape_is_not_evaluated_past_the_limit(tmp_path):
+    begun = time.monotonic()
+    outcome = trained(tmp_path / "run", 0.15, steps=10**6, fields=0, limit=20_000, test_fraction=0.5)
+    assert time.monotonic() - begun < 9 + 5
+    assert outcome.run.step > 100
+    measured = outcome.summary()
+    assert "left_out" in measured or any("samples in place of" in note for note in measured["notes"])
