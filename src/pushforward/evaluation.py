@@ -39,6 +39,7 @@ from pushforward.metrics.networks import (
 )
 from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS, PARTS, TESTS, Part
+from pushforward.parallel.ordinary import ordinarily
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.settings.asked import Settings
 
@@ -54,6 +55,7 @@ SPACES = ("auto", "raw", "pixels", "scaled", "pca", "random", *NETWORKS)
 """Feature spaces that have a name; "pca:K" and "random:K" set the number of features. Others are given as a FILE."""
 
 
+@ordinarily
 def evaluate(
     fake: Any,
     real: Any,

@@ -30,6 +30,7 @@ from pushforward.metrics.core.result import Report
 from pushforward.metrics.gates import Gate, parse_gate
 from pushforward.metrics.suite import TESTS, Part
 from pushforward.parallel import sharing
+from pushforward.parallel.ordinary import ordinarily
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import generator, stream
 from pushforward.report import page_for, write_report
@@ -67,6 +68,7 @@ class Evaluated:
         return self.report.as_dict() | {"failed": list(self.failed)} | page
 
 
+@ordinarily
 def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     """Measure a run's samples against its held-out data, and write metrics.json.
 
@@ -104,6 +106,7 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
         return _judged(found, pair, gates, split, asked.page, command)
 
 
+@ordinarily
 def evaluate_samples(asked: Evaluating, command: str = "") -> Evaluated:
     """Measure one source of samples against another, both in data units; under torchrun, ranks share the work.
 

@@ -23,6 +23,7 @@ from pushforward.merging.cloud import How
 from pushforward.merging.files import ENDINGS, Matrix, default_rep, read, write
 from pushforward.merging.plan import named
 from pushforward.metrics.integration.table import ABOUT
+from pushforward.parallel.ordinary import ordinarily
 from pushforward.report.merging import Embedding, write_merge
 from pushforward.settings.asked import Merging
 
@@ -79,6 +80,7 @@ class Done:
         return [*tables, table] if scores else tables
 
 
+@ordinarily
 def merge_file(asked: Merging, command: str = "") -> Done:
     """Merge the cells of a file and write them in its format.
 

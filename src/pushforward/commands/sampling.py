@@ -19,6 +19,7 @@ from pushforward.commands import tables
 from pushforward.commands.rebuilding import rebuild
 from pushforward.data import Dataset, outputs
 from pushforward.errors import UsageError
+from pushforward.parallel.ordinary import ordinarily
 from pushforward.randomness import stream
 from pushforward.settings.options import Between, Seed, checked, options_of
 from pushforward.training.asking import first_of, stock
@@ -28,6 +29,7 @@ from pushforward.types import HasParticles, Randomness, able
 __all__ = ["labels_for", "names_of", "sample", "write_npz"]
 
 
+@ordinarily
 def sample(
     folder: Path,
     n: Annotated[int, Between(1, 10**9)],

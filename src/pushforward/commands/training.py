@@ -23,6 +23,7 @@ from pushforward.data import source
 from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.metrics.core.result import Report
 from pushforward.parallel import sharing, threads
+from pushforward.parallel.ordinary import ordinarily
 from pushforward.parallel.placement import Placement
 from pushforward.pictures import write_samples
 from pushforward.progress import Bar, Pulse
@@ -75,6 +76,7 @@ class Outcome:
         )
 
 
+@ordinarily
 def train(
     recipe: str,
     arguments: dict[str, Any],

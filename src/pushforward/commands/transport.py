@@ -23,6 +23,7 @@ from pushforward.data.labels import named
 from pushforward.data.raw import Raw
 from pushforward.errors import DataError, UsageError, printable
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein, wasserstein
+from pushforward.parallel.ordinary import ordinarily
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise, stream
 from pushforward.types import HasParticles, Labels, Method, Records, Samples, Transports, able
@@ -37,6 +38,7 @@ LEFT = "comparison with held-out data left out: it needs at least 2 rows of each
 Labelled = tuple[Samples, Labels | None]
 
 
+@ordinarily
 def transport(
     folder: Path,
     points: str,

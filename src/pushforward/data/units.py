@@ -73,7 +73,7 @@ def of_moments(found: Moments, *, place: str, columns: tuple[str, ...] = (), sin
     """The unit of `standardise`, from what is known of the columns of the training rows.
 
     Raises:
-        DataError: If nothing varies, a column is constant (without `single`), or the values overflow float64.
+        DataError: If nothing varies, a column is constant (without `single`), or squares leave float64 above or below.
     """
     names = columns or tuple(map(str, range(len(found.mean))))
     still = [name for name, low, high in zip(names, found.low, found.high, strict=True) if low == high]
@@ -87,7 +87,18 @@ def of_moments(found: Moments, *, place: str, columns: tuple[str, ...] = (), sin
         raise DataError(
             f"{place}: column {name!r} holds values too large to standardise: rescale it or take logarithms"
         )
+    faint = (found.variance < np.finfo(float).tiny) & (found.low < found.high)
+    if faint.all() if single else faint.any():
+        name = names[int(np.argmax(faint))]
+        raise DataError(f"{place}: column {name!r} varies too little to standardise, by {_width(found, faint):.1e}: "
+                        "rescale it")  # fmt: skip
     return Unit(found.mean, np.sqrt(found.variance.mean(keepdims=True) if single else found.variance))
+
+
+def _width(found: Moments, columns: np.ndarray) -> float:
+    """How far apart the values of the first of some columns are."""
+    k = int(np.argmax(columns))
+    return float(found.high[k] - found.low[k])
 
 
 def robust(x: np.ndarray, *, place: str, columns: tuple[str, ...] = ()) -> Unit:
@@ -134,6 +145,9 @@ def pooled(*clouds: Array) -> Unit:
     if not np.isfinite(scale).all():
         raise ValueError(f"column {int(np.argmin(np.isfinite(scale)))} holds values too large to standardise: rescale "
                          "it or take logarithms")  # fmt: skip
+    if (faint := (scale < np.sqrt(np.finfo(float).tiny)) & ~still).any():
+        k = int(np.argmax(faint))
+        raise ValueError(f"column {k} varies too little to standardise, by {high[k] - low[k]:.1e}: rescale it")
     return Unit(np.where(still, low, shift), np.where(still, 0.0, scale))
 
 

@@ -32,6 +32,7 @@ from pushforward.methods.adversarial.vgrow import VGrow
 from pushforward.methods.sources import Normal
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
+from pushforward.parallel.ordinary import ordinarily
 from pushforward.randomness import Noise, Purpose, blocks, filled, generator, stream
 from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
@@ -153,6 +154,7 @@ class FlowGenerator(BaseEstimator):
         tags.input_tags.three_d_array = True
         return tags
 
+    @ordinarily
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Learn to generate X, or X given its classes y.
 
@@ -192,6 +194,7 @@ class FlowGenerator(BaseEstimator):
     def sample(self, n: int = 1, random_state: Seed = None, *, y: ArrayLike | None = None,
                return_labels: Literal[True]) -> tuple[Rows, NDArray]: ...  # fmt: skip
 
+    @ordinarily
     def sample(self, n: int = 1, random_state: Seed = None, *, y: ArrayLike | None = None,
                return_labels: bool = False) -> Rows | tuple[Rows, NDArray]:  # fmt: skip
         """Draw new samples.
@@ -227,6 +230,7 @@ class FlowGenerator(BaseEstimator):
             codes = coded_like(y, classes, n, "y").numpy()
         return self._drawn(n, codes, stream(seed, name)), codes
 
+    @ordinarily
     def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
         r"""Minus the sliced W2 distance between X and as many samples, in standard units: higher is better, 0 the best.
 

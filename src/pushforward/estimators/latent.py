@@ -29,6 +29,7 @@ from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.nets import autoencoder
+from pushforward.parallel.ordinary import ordinarily
 from pushforward.randomness import Noise, blocks, derive, generator, stream
 from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
@@ -148,6 +149,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
+    @ordinarily
     def fit(self, target: ArrayLike, source: ArrayLike | None = None) -> Self:
         """Move the source, or normal codes, onto the target's codes.
 
@@ -192,6 +194,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """`transport` as scikit-learn calls it; `set_output` says what comes back."""
         return np.asarray(self.transport(X))
 
+    @ordinarily
     def transport(self, X: ArrayLike) -> Rows:
         """Carry new points along the recorded fields: encoded, moved, decoded; the source arrives at `particles_`.
 
@@ -204,6 +207,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return frame_of(self.columns_, self.unit_.decode(self.method_.transport(self._encoded(X))), X)
 
+    @ordinarily
     def sample(self, n: int = 1, random_state: Seed = None) -> Rows:
         """New points: normal codes carried along, or, after a fit with a source, a random choice of the particles.
 
@@ -224,6 +228,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         moved = [self.method_.decode(self._moved.transport(rng.normal(rows, size))) for _, rows in blocks(n, size)]
         return frame_of(self.columns_, self.unit_.decode(torch.cat(moved)[:n]))
 
+    @ordinarily
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Minus the sliced W2 distance between the particles and X, in standard units: higher is better, 0 the best.
 

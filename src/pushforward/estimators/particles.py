@@ -34,6 +34,7 @@ from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+from pushforward.parallel.ordinary import ordinarily
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise, blocks, filled, generator, stream
 from pushforward.settings.groups import FIELDS, Bound, Constraint
@@ -184,6 +185,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.random_state: Seed = random_state
         self.verbose = verbose
 
+    @ordinarily
     def fit(
         self,
         target: ArrayLike,
@@ -318,6 +320,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """`transport` as scikit-learn calls it, after a fit without labels; `set_output` says what comes back."""
         return np.asarray(self.transport(X))
 
+    @ordinarily
     def transport(self, X: ArrayLike, labels: ArrayLike | None = None) -> Rows:
         """Carry new points along the recorded fields; the source arrives at `particles_`, but for float32 rounding.
 
@@ -338,6 +341,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             raise UsageError("the flow was fitted with labels: give the points' labels too")
         return frame_of(self.columns_, self._carried(x, y), X)
 
+    @ordinarily
     def sample(self, n: int = 1, random_state: Seed = None, labels: ArrayLike | None = None) -> Rows:
         """New points: fresh noise carried along, or, after a fit with a source, a random choice of the particles.
 
@@ -382,6 +386,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             rows[places] = mine[in_turn(len(mine), len(places), draw)]
         return rows
 
+    @ordinarily
     def score(self, X: ArrayLike, y: object = None) -> float:
         """Minus the sliced W2 distance between the particles and X, in standard units: higher is better, 0 the best.
 
