@@ -9,13 +9,25 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
-__all__ = ["DataError", "TrainingError", "UsageError", "meant", "nearest", "on_any_terminal", "printable"]
+__all__ = ["DataError", "NotFinite", "TrainingError", "UsageError", "meant", "nearest", "on_any_terminal", "printable"]
 
 
 class TrainingError(RuntimeError):
     """A run that failed, e.g. by a loss that is not finite. The message is one line: step, term, remedy."""
 
     exit_code: ClassVar[int] = 1
+
+
+class NotFinite(TrainingError):
+    """A number that is none. Who knows by which options the run began says what to lower in place of the remedy.
+
+    Attributes:
+        found: Step and term, in words.
+    """
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(f"{found}; {remedy}")
+        self.found = found
 
 
 class UsageError(ValueError):

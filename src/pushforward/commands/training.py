@@ -20,7 +20,7 @@ from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
 from pushforward.commands.watching import Until
 from pushforward.data import source
-from pushforward.errors import DataError, TrainingError, UsageError
+from pushforward.errors import DataError, NotFinite, TrainingError, UsageError
 from pushforward.metrics.core.result import Report
 from pushforward.parallel import sharing, threads
 from pushforward.parallel.ordinary import ordinarily
@@ -30,6 +30,7 @@ from pushforward.progress import Bar, Pulse
 from pushforward.recipes.parts.checks import arguments_of
 from pushforward.report import write_report
 from pushforward.settings.options import Option, checked, flag, options_of
+from pushforward.settings.remedies import remedy
 from pushforward.settings.running import Running
 from pushforward.terms import Term
 from pushforward.training import checkpoint
@@ -147,7 +148,8 @@ def _train(
         try:
             _watch(run, stop, until.to_train)
         except Exception as error:
-            if (said := _failed(run, error, guests.of_run(description, running.trust))) is None:
+            advice = remedy(options_of(wiring), arguments)
+            if (said := _failed(run, error, guests.of_run(description, running.trust), advice)) is None:
                 raise
             raise said from error
     done = run.finished
@@ -196,7 +198,7 @@ def _finish(outcome: Outcome, until: Until) -> None:
     outcome.left_out = f"no time was left within --minutes for {left}: {then}"
 
 
-def _failed(run: Run, error: Exception, names: list[str]) -> TrainingError | None:
+def _failed(run: Run, error: Exception, names: list[str], advice: str) -> TrainingError | None:
     """Say in run.json why a run failed, where that can be written; the error to raise instead, if there is a better.
 
     Of what a guest raised the whole traceback is kept in the folder.
@@ -205,7 +207,8 @@ def _failed(run: Run, error: Exception, names: list[str]) -> TrainingError | Non
     last = f"the last good checkpoint is {place}" if checkpoint.exists(place) else "there is no checkpoint yet"
     better = why = None
     if isinstance(error, TrainingError):
-        better, why = TrainingError(f"{error}; {last}"), str(error)
+        why = f"{error.found}; {advice}" if isinstance(error, NotFinite) and advice else str(error)
+        better = TrainingError(f"{why}; {last}")
     elif files.is_full(error):
         better = TrainingError(f"step {run.step}: {files.no_room(error)} and continue with --resume; {last}")
         why = str(better)

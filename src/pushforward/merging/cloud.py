@@ -181,7 +181,7 @@ def transport_cloud(
             break
     if not bool(cloud.particles.isfinite().all()):
         raise TrainingError(
-            f"the cells flew off in {len(kinetic)} moves of step {how.step:g}: make step or rate smaller"
+            f"the cells flew off in {len(kinetic)} moves of step {how.step:g}: lower lipschitz, now {how.lipschitz:g}, or step or rate of How"
         )
     ascent = _ascent(flow, cloud.particles, cloud.labels)
     certified = how.critic == "bjorck"

@@ -22,7 +22,7 @@ from safetensors.torch import save as pack
 from torch import Tensor
 
 from pushforward import files
-from pushforward.errors import DataError, TrainingError
+from pushforward.errors import DataError, NotFinite
 
 __all__ = ["Checkpoint", "digest_of", "exists", "load", "repair", "save"]
 
@@ -55,13 +55,13 @@ def save(folder: Path, weights: dict[str, Tensor], resume: dict[str, Any], run: 
         run: JSON-able description of the run.
 
     Raises:
-        TrainingError: If a weight is not finite; the checkpoint that was there stays.
+        NotFinite: If a weight is not finite; the checkpoint that was there stays.
     """
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise TrainingError(
-                f"tensor {name} is not finite, so no checkpoint was written; the one before is intact: "
-                "continue from it with a smaller learning rate or step, or a stronger penalty"
+            raise NotFinite(
+                f"tensor {name} is not finite, so no checkpoint was written; the one before is intact",
+                "continue from it with a smaller learning rate or step",
             )
     buffer = io.BytesIO()
     torch.save(resume, buffer)

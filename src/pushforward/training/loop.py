@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.errors import TrainingError
+from pushforward.errors import NotFinite, TrainingError
 from pushforward.terms import TERMS, Term
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import terms_of
@@ -52,7 +52,7 @@ def checked(logs: Mapping[str, object] | None, step: int, terms: Mapping[str, Te
     numbers = {name: fetched[name] if name in fetched else _number(name, value, step) for name, value in logs.items()}
     for name, value in numbers.items():
         if not math.isfinite(value):
-            raise TrainingError(f"step {step}: {name} is {value}; {terms.get(name, UNKNOWN).remedy}")
+            raise NotFinite(f"step {step}: {name} is {value}", terms.get(name, UNKNOWN).remedy)
     return numbers
 
 
