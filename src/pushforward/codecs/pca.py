@@ -120,9 +120,7 @@ class PCA:
         """The same as `decode`, as one linear layer."""
         size, numbers = self.components.shape
         layer = nn.utils.skip_init(nn.Linear, size, numbers)
-        with torch.no_grad():
-            layer.weight.copy_((self.unit * self.components * self.scale).T)
-            layer.bias.copy_(self.mean)
+        layer.load_state_dict({"weight": (self.unit * self.components * self.scale).T, "bias": self.mean})
         return nn.Sequential(layer, nn.Unflatten(1, self.event))
 
     def encode(self, x: Samples) -> Tensor:

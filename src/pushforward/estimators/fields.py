@@ -18,7 +18,7 @@ from pushforward.estimators import store
 from pushforward.flows.bounded import bounded_critic
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
-from pushforward.randomness import Noise
+from pushforward.randomness import stream
 from pushforward.settings.groups import Constraint
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import linear
@@ -145,7 +145,7 @@ class Field:
             critic = Learner(self.net.to(device), partial(SGD, lr=0.0))
             flow = CriticFlow(critic, locate(self.divergence), cap=self.cap, limit=self.limit)
         x = x.to(device)
-        method = Particles(flow, x[:1], pace.step, Noise(0), named(pace.scheme), record=pace.record,
+        method = Particles(flow, x[:1], pace.step, stream(0, "train"), named(pace.scheme), record=pace.record,
                            refit=pace.refit, schedule=pace.schedule,
                            labels=None if labels is None else labels[:1].to(device))  # fmt: skip
         count = max(map(len, self.states.values()), default=0)
