@@ -48,7 +48,7 @@ class Columns:
         """
         import pandas
 
-        frame = pandas.DataFrame(np.asarray(x, np.float64), columns=list(self.names), index=index)
+        frame = pandas.DataFrame(np.asarray(x, np.float64), columns=pandas.Index(self.names), index=index)
         return self._typed(frame) if typed else frame
 
     def _typed(self, frame: Any) -> Any:
