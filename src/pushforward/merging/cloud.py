@@ -181,7 +181,8 @@ def transport_cloud(
             break
     if not bool(cloud.particles.isfinite().all()):
         raise TrainingError(
-            f"the cells flew off in {len(kinetic)} moves of step {how.step:g}: lower lipschitz, now {how.lipschitz:g}, or step or rate of How"
+            f"the cells flew off in {len(kinetic)} moves of step {how.step:g}: lower lipschitz, now "
+            f"{how.lipschitz:g}, or step or rate of How"
         )
     ascent = _ascent(flow, cloud.particles, cloud.labels)
     certified = how.critic == "bjorck"
