@@ -1,7 +1,8 @@
 """`python -m benchmarks.size`: files larger than a cap on memory, trained on and evaluated; and what a step costs.
 
 Three questions, each alone with --only: `points`, a file of float32 larger than the cap; `images`, a folder of many
-small pictures; `steps`, CPU time of a step on rows from the disk beside one on the same rows in memory.
+small pictures; `steps`, CPU time of a step on rows from the disk beside one on rows in memory, with the file in the
+cache of the system, and then under the cap with a file that is larger, where nearly every row is read from the disk.
 
 The cap is a control group of its own where one can be made, which counts every page, also those of files; else a limit
 on the data of the process (RLIMIT_DATA), which counts what cannot be evicted. `peak` is the most of that, RssAnon, at a
@@ -14,6 +15,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -99,7 +101,19 @@ def cap(size: int) -> Iterator[Cap]:
         yield Cap(size, group)
     finally:
         if group is not None:
-            group.rmdir()
+            _removed(group)
+
+
+def _removed(group: Path, seconds: float = 5) -> None:
+    """Remove a control group; a process that has ended may be counted in for a moment."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return group.rmdir()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def run(words: list[str], what: str, limit: Cap, base: float | None = None) -> Ran:
@@ -108,9 +122,14 @@ def run(words: list[str], what: str, limit: Cap, base: float | None = None) -> R
     command = [sys.executable, "-c", "from pushforward.cli import main; raise SystemExit(main())", *words]
     with tempfile.TemporaryFile() as said:
         done = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, preexec_fn=limit.begin)
-        while done.poll() is None:
-            peak = max(peak, _anonymous(done.pid))
-            time.sleep(0.02)
+        try:
+            while done.poll() is None:
+                peak = max(peak, _anonymous(done.pid))
+                time.sleep(0.02)
+        finally:
+            if done.poll() is None:  # its control group could not be removed while it runs
+                done.kill()
+                done.wait()
         if done.returncode:
             said.seek(0)
             print(said.read()[-2000:].decode("utf-8", "replace"), file=sys.stderr)
@@ -181,19 +200,21 @@ def capped(kind: str, folder: Path, amount: int, limit: Cap, steps: int) -> Iter
                 return
 
 
-def step_cost(folder: Path, size: int, steps: int, repeats: int) -> dict[str, float]:
-    """CPU milliseconds of a step of toy_vgrow on rows in memory and on the same rows mapped, in turn; medians."""
+def step_cost(held: Path, mapped: Path, steps: int = 10, repeats: int = 15) -> dict[str, float]:
+    """CPU milliseconds of a step of toy_vgrow on one file in memory and on another from the disk, in turn; medians."""
     import torch
 
     from pushforward.data.blocks.limits import VARIABLE
     from pushforward.recipes import toys
 
     torch.set_num_threads(1)
-    points(folder / "steps.npy", size)
     ways = {}
-    for name, budget in (("memory", f"{40 * size}"), ("mapped", f"{size}")):
-        os.environ[VARIABLE] = budget
-        experiment = toys.toy_vgrow(data=str(folder / "steps.npy"), steps=10**6, batch=256)
+    for name, path, budget in (
+        ("memory", held, 40 * held.stat().st_size),
+        ("mapped", mapped, mapped.stat().st_size // 3),
+    ):
+        os.environ[VARIABLE] = str(budget)
+        experiment = toys.toy_vgrow(data=str(path), steps=10**6, batch=256)
         if any("temporary file" in note for note in experiment.data.notes) != (name == "mapped"):
             raise SystemExit(f"{name}: the rows are not where they should be")
         ways[name] = iter(experiment.method.learn(experiment.batches))
@@ -213,6 +234,25 @@ def step_cost(folder: Path, size: int, steps: int, repeats: int) -> dict[str, fl
     }  # fmt: skip
 
 
+def steps_both(folder: Path, size: int, limit: Cap) -> dict[str, dict[str, float]]:
+    """What a step costs on a file in the cache of the system, and on one of so many bytes under a smaller cap."""
+    for name, many in (("held", 40 * 10**6), ("cached", 200 * 10**6), ("cold", size)):
+        points(folder / f"{name}.npy", many)
+    found = {}
+    for name in ("cached", "cold"):
+        words = [
+            sys.executable,
+            "-m",
+            "benchmarks.size",
+            "--pair",
+            str(folder / "held.npy"),
+            str(folder / f"{name}.npy"),
+        ]
+        begin = limit.begin if name == "cold" else None
+        found[name] = json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=True, preexec_fn=begin).stdout)
+    return found
+
+
 def main() -> int:
     """Parse the command line, run, print; the exit status says whether every command ran to its end."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.size", description=__doc__)
@@ -223,7 +263,12 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=20, help="steps of training (default 20)")
     parser.add_argument("--folder", type=Path, help="where files go meanwhile; the system's folder by default")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--pair", type=Path, nargs=2, metavar=("HELD", "MAPPED"), help="what a step costs on two files")
     asked = parser.parse_args()
+    if asked.pair:
+        print(json.dumps(step_cost(*asked.pair)))
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files and control group go then too
     found: dict[str, object] = {}
     where = asked.folder or Path(tempfile.gettempdir())
     need = int(3.2e9 * asked.gb / 3) * 2 if asked.only != "images" else 10**9
@@ -244,7 +289,7 @@ def main() -> int:
                 found[kind] = rows
                 shutil.rmtree(folder / kind)
         if asked.only in (None, "steps"):
-            found["steps"] = step_cost(folder, 200 * 10**6, 10, 15)
+            found["steps"] = steps_both(folder, int(asked.gb * 10**9), limit)
             if not asked.json:
                 print(f"steps: {found['steps']}")
     if asked.json:
