@@ -9,7 +9,7 @@ import pytest
 from pushforward import cli
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("ending", ["csv", "parquet", "CSV", "PARQUET"])
 def test_samples_keep_names_and_whole_numbers(tmp_path, capsys, ending):
     rng = np.random.default_rng(0)
     ages, heights = rng.integers(0, 50, 60).tolist(), rng.normal(size=60).tolist()
@@ -27,7 +27,7 @@ def test_samples_keep_names_and_whole_numbers(tmp_path, capsys, ending):
     assert json.loads(capsys.readouterr().out)["notes"] == [
         "rounded, as the data hold whole numbers or truth values there: age"
     ]
-    if ending == "csv":
+    if ending.lower() == "csv":
         with out.open() as file:
             found = list(csv.DictReader(file))
         assert all(row["age"].lstrip("-").isdecimal() and "." in row["height"] for row in found)

@@ -351,3 +351,10 @@ def test_rows_may_not_be_asked_of_two_places(tmp_path, capsys):
     assert "goes with the folder of a run" in err
     with pytest.raises(UsageError):
         rebuild(tmp_path, "newest")
+
+
+@pytest.mark.parametrize("harm", [{"block": -1}, {"n": -1}])
+def test_digests_that_count_below_nothing_are_refused_before_they_are_counted_up(harm):
+    kept = Parts.of(Raw("x", "points", np.zeros((300, 2)), columns=("a", "b"))).as_dict()
+    with pytest.raises(DataError, match="holds no digests of data"):
+        Parts.of_dict(kept | harm, "data.json")

@@ -73,7 +73,7 @@ def sample(
     experiment, _ = rebuild(folder, which, trust, device, sampling)
     if pictures and experiment.data.kind != "images":
         raise UsageError(f"--out {out}: this run's samples are points; name a file that ends in .npz")
-    if path.suffix in tables.ENDINGS and experiment.data.kind == "images":
+    if path.suffix.lower() in tables.ENDINGS and experiment.data.kind == "images":
         raise UsageError(f"--out {out}: this run's samples are images; name a file that ends in .npz, or a folder")
     if pictures and any(path.glob("*.png")):
         raise UsageError(f"--out {out}: already holds PNG files; name a new folder, so that two draws do not mix")
@@ -83,7 +83,7 @@ def sample(
     notes: tuple[str, ...] = ()
     if pictures:
         _write_pictures(path, x, names)
-    elif path.suffix in tables.ENDINGS:
+    elif path.suffix.lower() in tables.ENDINGS:
         table, notes = tables.columns(x, experiment.data, names)
         tables.write(path, table)
     else:

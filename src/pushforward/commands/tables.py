@@ -47,7 +47,7 @@ def write(path: Path, table: dict[str, np.ndarray]) -> None:
     Raises:
         UsageError: If pyarrow is not installed.
     """
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(table)

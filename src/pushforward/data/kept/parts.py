@@ -82,6 +82,8 @@ class Parts:
             plain = all(isinstance(word, str) for word in (*blocks, *columns, *columns.values(), *words))
             if type(n) is not int or type(block) is not int or not plain or len(blocks) > MOST:
                 raise ValueError("digests are words")
+            if n < 0 or block < 0:
+                raise ValueError(f"{n} rows in blocks of {block}")
             return cls(n, block, blocks, columns, *words)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{place}: holds no digests of data ({error}); restore it") from error
