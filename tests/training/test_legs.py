@@ -57,6 +57,15 @@ def test_a_longer_run_has_a_second_leg_that_the_page_shows(tmp_path, capsys):
     assert described(run)["legs"] == now["legs"]
 
 
+def test_a_rate_that_no_step_would_use_is_refused_and_not_written_down(tmp_path, capsys):
+    run = begun(capsys, tmp_path / "run", VGROW, "--steps", 4)
+    before = (run / "run.json").read_bytes()
+    code, err = call(capsys, "train", "toy_vgrow", "--run", run, "--resume", "--rate", "1e-4")
+    assert code == 2
+    assert "give more --steps too" in err
+    assert (run / "run.json").read_bytes() == before
+
+
 def test_schedules_of_the_second_leg_are_those_of_a_run_of_that_length(tmp_path, capsys):
     whole = begun(capsys, tmp_path / "whole", CLOUD, "--steps", 6)
     run = begun(capsys, tmp_path / "run", CLOUD, "--steps", 4)

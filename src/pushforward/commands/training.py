@@ -290,12 +290,22 @@ def _changed(
 def _go_on(
     run: Run, arguments: dict[str, Any], changed: dict[str, list[Any]], now: dict[str, Any], command: str
 ) -> None:
-    """Take a run up where it was, and write down what is other than before."""
+    """Take a run up where it was, and write down what is other than before.
+
+    Raises:
+        UsageError: If a number is other than before and no step is left to learn with it.
+    """
     description, experiment, folder = run.description, run.experiment, run.folder
     other = same_data(description, experiment.data, folder, OTHER)
     fitting(description, experiment.method, experiment.steps)
     legs, older = begin(description), description.get("format") != FORMAT
     run.resume()
+    numbers = [name for name, (_, value) in changed.items() if isinstance(value, int | float)]
+    if numbers and run.step == experiment.steps:
+        raise UsageError(
+            f"{flag(numbers[0])} {changed[numbers[0]][1]}: the run has done all of its {run.step} steps, and nothing "
+            "would be learned with it; give more --steps too, or leave it out"
+        )
     now = now | {"steps": experiment.steps}
     description["legs"] = leg(legs, run.step, now, changed, () if other is None else other.words)
     description |= now | {"versions": versions(), "format": FORMAT, "stages": stages_of(experiment.method)}
