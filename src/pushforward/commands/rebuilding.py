@@ -52,15 +52,7 @@ def rebuild(
             the data are not those of the run.
     """
     saved, run, wiring = _opened(folder, which, trust)
-    cards = None if lacking(run) else kept(folder, run)
-    if cards is None or cards[1] is None:
-        return _finished(folder, which, saved, _with_data(folder, run, wiring, None, trust)[0], trust, device, sampling)
-    if guests.is_guest(run["recipe"]):
-        with suppress(DataError):
-            found = _with_data(folder, run, wiring, None, trust)[0]
-            return _finished(folder, which, saved, found, trust, device, sampling)
-    experiment = _without_data(folder, run, wiring, (cards[0], cards[1]), trust)
-    return _finished(folder, which, saved, experiment, trust, device, sampling)
+    return _finished(folder, which, saved, _wired_again(folder, run, wiring, trust), trust, device, sampling)
 
 
 def with_rows(
@@ -103,6 +95,17 @@ def rows_of(folder: Path, which: str = "last", trust: Sequence[str] = ()) -> Dat
     """
     _, run, wiring = _opened(folder, which, trust)
     return _with_data(folder, run, wiring, None, trust)[0].data
+
+
+def _wired_again(folder: Path, run: dict[str, Any], wiring: Recipe, trust: Sequence[str]) -> Experiment:
+    """The wiring of a run: without its data where it keeps what they are, and with them where nothing else does."""
+    cards = None if lacking(run) else kept(folder, run)
+    if cards is None or cards[1] is None:
+        return _with_data(folder, run, wiring, None, trust)[0]
+    if guests.is_guest(run["recipe"]):
+        with suppress(DataError):
+            return _with_data(folder, run, wiring, None, trust)[0]
+    return _without_data(folder, run, wiring, (cards[0], cards[1]), trust)
 
 
 def _opened(folder: Path, which: str, trust: Sequence[str]) -> tuple[Checkpoint, dict[str, Any], Recipe]:
