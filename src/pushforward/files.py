@@ -99,9 +99,13 @@ def whole_file(path: str | os.PathLike[str], *, parents: bool = False) -> Iterat
 
 
 def new_folders(folder: Path) -> list[Path]:
-    """Make a folder and those above it that are missing: the ones that were made, the innermost first."""
+    """Make a folder and those above it that are missing, or none: the ones that were made, the innermost first."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        without(made)
+        raise
     return made
 
 

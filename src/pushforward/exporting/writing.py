@@ -92,10 +92,10 @@ def packed(experiment: Experiment, graph: Graph, interface: Interface, card: dic
         UsageError: If a layer cannot be written so, or packages are missing.
         TrainingError: If the file's samples are not the run's own.
     """
-    making: dict[Format, Callable[[Graph, Interface, dict[str, Any]], Pack]] = {
+    making: dict[Format, Callable[[Graph, Interface], Pack]] = {
         "safetensors": _tensors, "torchscript": _script, "onnx": _onnx,
     }  # fmt: skip
-    pack_with = making[kind](graph, interface, card)
+    pack_with = making[kind](graph, interface)
     difference = _difference(experiment, of_bytes(kind, pack_with(card), "the export"), kind)
     used = {"onnx": "onnxruntime", "torchscript": "torch", "safetensors": "torch"}[kind]
     check = {"samples": CHECKED, "largest_difference": difference, "tolerance": TOLERANCE,
@@ -163,7 +163,7 @@ def _examples(graph: Graph, interface: Interface) -> tuple[Tensor, ...]:
     return (z, torch.arange(3) % len(interface.classes or ())) if graph.conditional else (z,)
 
 
-def _tensors(graph: Graph, interface: Interface, card: dict[str, Any]) -> Pack:
+def _tensors(graph: Graph, interface: Interface) -> Pack:
     words, tensors = in_words(graph)
 
     def made(card: dict[str, Any]) -> bytes:
@@ -174,7 +174,7 @@ def _tensors(graph: Graph, interface: Interface, card: dict[str, Any]) -> Pack:
     return made
 
 
-def _script(graph: Graph, interface: Interface, card: dict[str, Any]) -> Pack:
+def _script(graph: Graph, interface: Interface) -> Pack:
     given = _examples(graph, interface)
     with quietly(), torch.no_grad():
         program = torch.jit.trace_module(graph, {"forward": given, "model_units": given}, check_trace=False)
@@ -188,7 +188,7 @@ def _script(graph: Graph, interface: Interface, card: dict[str, Any]) -> Pack:
     return made
 
 
-def _onnx(graph: Graph, interface: Interface, card: dict[str, Any]) -> Pack:
+def _onnx(graph: Graph, interface: Interface) -> Pack:
     try:
         import onnx
         import onnxruntime

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -60,19 +60,16 @@ def taken(
         stored = open_run(folder, resume=resume)
         outputs.claim_run(folder, arguments, resume=resume)
         sharing.wait()  # or a process would find what another one has begun to write
-        made = [path for path in (folder, *folder.parents) if not path.exists()] if writes else []
+        made = files.new_folders(folder) if writes else []
     try:
         if not writes:
             yield folder, stored, None
             return
-        folder.mkdir(parents=True, exist_ok=True)
         with lock.held(folder) as before:
             stored = open_run(folder, resume=resume)  # again, now that nobody else writes it
             yield folder, stored, before
     finally:
-        for path in made:
-            with suppress(OSError):  # it is not empty, as a rule
-                path.rmdir()
+        files.without(made)  # which a run that began is not empty enough for
 
 
 def _free(stem: str, arguments: Sequence[object]) -> tuple[Path, list[Path]]:
@@ -88,8 +85,7 @@ def _free(stem: str, arguments: Sequence[object]) -> tuple[Path, list[Path]]:
         if folder.exists():
             continue
         outputs.claim_run(folder, arguments, resume=False)
-        new = [] if folder.parent.exists() else [folder.parent]
-        folder.parent.mkdir(exist_ok=True)
+        new = files.new_folders(folder.parent)
         try:
             folder.mkdir()
         except FileExistsError:  # another process was faster
