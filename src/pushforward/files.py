@@ -72,7 +72,8 @@ def whole_file(path: str | os.PathLike[str], *, parents: bool = False) -> Iterat
     written to as it stands. If the body raises, what it wrote is taken away.
 
     Raises:
-        OSError: If it cannot be written; it names `path`, not the file beside it.
+        OSError: If it cannot be written; it names `path`, not the file beside it. What the body says of another file
+            stays as it is.
     """
     target = Path(os.path.realpath(path))
     regular = target.is_file() or target.is_dir() or not target.exists()  # a folder is refused by the renaming
@@ -93,7 +94,9 @@ def whole_file(path: str | os.PathLike[str], *, parents: bool = False) -> Iterat
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
         without(made)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and (
+            fresh == target or error.filename is None or os.fsdecode(error.filename) == os.fspath(fresh)
+        ):
             raise _naming(error, path) from error
         raise
 

@@ -325,3 +325,12 @@ def test_few_samples_of_a_file_are_the_first_of_many():
         assert torch.equal(found(n, seed=2), many[:n])
     assert isinstance(found, Generator)
     assert GeneratorNet  # what a safetensors file is read into
+
+
+def test_a_model_without_the_page_of_its_card_is_not_left(tmp_path):
+    done, out = exported(learned("points"), "safetensors"), tmp_path / "new" / "f.safetensors"
+    writing.page_beside(out).mkdir(parents=True)
+    with pytest.raises(OSError, match=r"f\.safetensors\.md"):
+        writing.write(out, done)
+    assert not out.exists()
+    assert [path.name for path in out.parent.iterdir()] == ["f.safetensors.md"]

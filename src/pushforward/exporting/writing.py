@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -108,11 +109,15 @@ def packed(experiment: Experiment, graph: Graph, interface: Interface, card: dic
 
 
 def write(out: Path, done: Written) -> Path:
-    """Write a file and the page of its card beside it; gives the page."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    files.write(out, done.content)
+    """Write a file and the page of its card beside it, or neither; gives the page.
+
+    Raises:
+        OSError: If one of them cannot be written; it names that one.
+    """
     beside = page_beside(out)
-    files.write(beside, page(done.card, out.name))
+    with ExitStack() as both:
+        both.enter_context(files.whole_file(out, parents=True)).write_bytes(done.content)
+        both.enter_context(files.whole_file(beside)).write_text(page(done.card, out.name), "utf-8")
     return beside
 
 
