@@ -13,6 +13,7 @@ import tyro
 
 from pushforward import files, guests
 from pushforward.errors import DataError, UsageError, meant
+from pushforward.files import layout
 from pushforward.recipes import RECIPES, Recipe, locate
 from pushforward.recipes.parts.checks import arguments_of
 from pushforward.settings.options import DATA, Option, documented, flag, options_of, signature_of, unknown
@@ -231,7 +232,7 @@ def _stored(words: list[str], trust: Sequence[str]) -> dict[str, Any]:
     if not folder.is_dir():
         raise UsageError(f"--run {folder}: no such run to continue; check the name, or drop --resume to start one")
     try:
-        found = files.read_object(folder / "run.json")
+        found = files.read_object(folder / layout.RUN)
         stored = {"recipe": found["recipe"], "arguments": arguments_of(found), "options": found["options"]}
         mine = guests.named(stored["arguments"])
         dict(stored["options"])

@@ -80,15 +80,37 @@ def test_a_disk_that_is_full_at_any_moment_is_one_line_and_the_run_goes_on_bit_f
         assert main(*words, run) == 1, moment
         said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
         assert len(said) == 1
-        assert "No space left on device; make room there and continue with --resume" in said[0]
+        begun = (run / "run.json").exists()
+        remedy = "continue with --resume" if begun else "give the same command again"
+        assert f"No space left on device; make room there and {remedy}" in said[0]
         assert str(run) in said[0]
         assert not [path for path in run.rglob("*") if path.name.endswith(".new")]
         disk.left = 10**9
-        assert main("train", "toy_particles", "--run", run, "--resume") == 0, moment
+        assert main(*(["train", "toy_particles", "--resume", "--run"] if begun else words), run) == 0, moment
         mine = weights(run)
         assert mine.keys() == whole.keys()
         assert all(torch.equal(mine[name], whole[name]) for name in whole), moment
         assert json.loads((run / "run.json").read_text())["status"] == "finished"
+
+
+def test_where_nothing_was_begun_resume_says_so_and_begins_with_what_it_was_given(tmp_path, monkeypatch, capsys):
+    disk, run = Disk(monkeypatch), tmp_path / "run"
+    words = ["train", "toy_particles", *SMALL, "--steps", "3", "--run", run, "--resume", "--json"]
+    disk.left = 1  # the card of the data, and not run.json
+    run.mkdir()
+    assert main(*words) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("make room there and give the same command again; nothing was begun yet")
+    assert [path.name.startswith("data-") for path in run.iterdir()] == [True]
+    disk.left = 10**9
+    assert main(*words) == 0
+    shown = capsys.readouterr()
+    note = f"{run}: there was nothing to continue; a new run begins there, with the options given"
+    assert shown.err.count(note) == 1
+    assert json.loads(shown.out)["run_notes"] == [note]
+    assert json.loads((run / "run.json").read_text())["arguments"]["steps"] == 3
+    assert main(*words) == 0  # and now there is something
+    assert json.loads(capsys.readouterr().out)["run_notes"] == []
 
 
 def test_a_full_disk_makes_a_run_a_failed_one_where_that_can_still_be_written(tmp_path, monkeypatch):

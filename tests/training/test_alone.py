@@ -13,7 +13,7 @@ import torch
 from pushforward import cli
 from pushforward.commands.rebuilding import rebuild
 from pushforward.data import source
-from pushforward.data.kept.card import CARD, Card, read_card
+from pushforward.data.kept.card import Card, card_file, read_card
 from pushforward.data.kept.parts import Parts, told, told_of_files
 from pushforward.data.raw import Raw
 from pushforward.errors import DataError, UsageError
@@ -169,7 +169,7 @@ def test_a_card_holds_no_row_and_gives_the_same_data_set_back(tmp_path, capsys):
         assert back.train.isnan().all()
         assert back.train.untyped_storage().nbytes() == 4
         assert back.log_volume == there.log_volume
-    said = (run / CARD).read_text()
+    said = card_file(run).read_text()
     assert not any(f"{value:.5f}"[:7] in said for row in rows() for value in row)
 
 
@@ -208,10 +208,10 @@ def test_a_crafted_card_is_refused_in_one_line(harm, tmp_path):
     assert card is not None
     assert found.origin is not None
     whole = {"data": card.as_dict(), "loaded": None, "parts": found.origin.parts.as_dict()}
-    (tmp_path / CARD).write_text(json.dumps(whole))
+    card_file(tmp_path).write_text(json.dumps(whole))
     read_card(tmp_path)
     harm(whole)
-    (tmp_path / CARD).write_text(json.dumps(whole))
+    card_file(tmp_path).write_text(json.dumps(whole))
     with pytest.raises(DataError) as stop:
         read_card(tmp_path)
     assert "\n" not in str(stop.value)
@@ -220,7 +220,7 @@ def test_a_crafted_card_is_refused_in_one_line(harm, tmp_path):
 def test_a_card_of_another_run_is_refused(tmp_path, capsys):
     data(tmp_path)
     run = trained(capsys, tmp_path, "toy_gan")
-    (run / CARD).write_text((run / CARD).read_text().replace('"points"', '"points" '))
+    card_file(run).write_text(card_file(run).read_text().replace('"points"', '"points" '))
     with pytest.raises(DataError, match="not the one that the run was trained with"):
         rebuild(run)
 
@@ -237,8 +237,8 @@ def test_a_run_of_an_earlier_version_opens_with_its_data(tmp_path, capsys):
     older = {name: value for name, value in described.items() if name not in ("legs", "stages")}
     older |= {"format": 2, "data": said}
     checkpoint.save(last, weights, saved.resume, older)
+    card_file(run).unlink()
     (run / "run.json").write_text(json.dumps(older))
-    (run / CARD).unlink()
     assert equal(drawn(capsys, run, tmp_path / "b.npz"), before)
     code, err = call(capsys, "train", "flow_particles", "--run", run, "--resume", "--steps", 6)
     assert code == 0, err

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pushforward import cli
-from pushforward.data import outputs
 from pushforward.errors import UsageError
+from pushforward.files import layout
 from pushforward.training.folder import lock
 
 SMALL = ["--data", "toy:moons", "--steps", "3", "--batch", "16", "--width", "8"]
@@ -30,8 +30,8 @@ def left(folder: Path, **changed: object) -> Path:
     """A lock as this process would write it, with something changed."""
     folder.mkdir(exist_ok=True)
     with lock.held(folder):
-        said = json.loads((folder / outputs.LOCK).read_text())
-    (folder / outputs.LOCK).write_text(json.dumps(said | changed))
+        said = json.loads((folder / layout.LOCK).read_text())
+    (folder / layout.LOCK).write_text(json.dumps(said | changed))
     return folder
 
 
@@ -82,14 +82,14 @@ def test_of_another_machine_nobody_can_tell_and_the_line_says_what_to_remove(tmp
             raise AssertionError
     with pytest.raises(UsageError, match=r"remove .*run\.lock"):
         lock.refuse(folder)
-    (folder / outputs.LOCK).unlink()
+    (folder / layout.LOCK).unlink()
     with lock.held(folder):
         pass
 
 
 @pytest.mark.parametrize("said", [b"", b"{", b"[1]", b"\xff\xfe", b'{"process": "x"}', b"[" * 60_000])
 def test_a_lock_that_says_nothing_holds_nothing(tmp_path, said):
-    (tmp_path / outputs.LOCK).write_bytes(said)
+    (tmp_path / layout.LOCK).write_bytes(said)
     assert lock.holder(tmp_path) is None
     with lock.held(tmp_path) as before:
         assert before is None
@@ -98,7 +98,7 @@ def test_a_lock_that_says_nothing_holds_nothing(tmp_path, said):
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")
 def test_a_lock_never_leads_through_a_link(tmp_path):
     (tmp_path / "victim").write_text("kept")
-    (tmp_path / outputs.LOCK).symlink_to(tmp_path / "victim")
+    (tmp_path / layout.LOCK).symlink_to(tmp_path / "victim")
     with pytest.raises(OSError), lock.held(tmp_path):  # noqa: PT011
         raise AssertionError
     assert (tmp_path / "victim").read_text() == "kept"
@@ -110,7 +110,7 @@ def test_what_a_run_killed_before_its_first_word_left_is_taken_over(tmp_path, ca
         cli.main(["train", "toy_vgrow", *SMALL, "--run", str(folder)])
     assert not stop.value.code
     assert "which is gone" in capsys.readouterr().err
-    assert not (folder / outputs.LOCK).exists()
+    assert not (folder / layout.LOCK).exists()
 
 
 def test_a_refused_command_leaves_no_folder(tmp_path, monkeypatch, capsys):

@@ -25,6 +25,7 @@ from pushforward.data.compare.pairs import LEAST, Pair, read_pair
 from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError
 from pushforward.evaluation import Chosen, measure_pair, parts, space
+from pushforward.files import layout
 from pushforward.metrics.core.features import RAW
 from pushforward.metrics.core.result import Report
 from pushforward.metrics.gates import Gate, parse_gate
@@ -80,8 +81,8 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     if asked.page is not None:
         outputs.claim("--page", asked.page, outputs.PAGE, (asked.features, asked.data, *outputs.read_by(asked.run)))
     if asked.run.is_dir():
-        outputs.plain(asked.run, ("metrics.json",))
-        files.tried(asked.run / "metrics.json")
+        outputs.plain(asked.run, (asked.run / layout.METRICS,))
+        files.tried(asked.run / layout.METRICS)
     settings, gates = asked.settings, [parse_gate(gate) for gate in asked.fail_if]
     experiment, description, other = with_rows(
         asked.run, asked.checkpoint, asked.trust, asked.device, asked.sampling, asked.data
@@ -141,9 +142,9 @@ def report(folders: Sequence[Path], out: Path | None = None) -> Path:
         OSError: If it cannot be written; it names the file.
     """
     for folder in folders:
-        if not (folder / "run.json").exists():
+        if not layout.begun(folder):
             raise DataError(f"{folder}: no run.json here; name the folder of a run, as given to train --run")
-        outputs.plain(folder, (outputs.REPORT,))
+        outputs.plain(folder, (folder / layout.REPORT,))
     page, read = page_for(folders) if out is None else out, [path for one in folders for path in outputs.read_by(one)]
     outputs.claim("--out", page, outputs.PAGE, read, report_of=folders[0] if len(folders) == 1 else None)
     return write_report(folders, page)
@@ -324,7 +325,7 @@ def _store(
     stored = found.as_dict() | {"checkpoint": which, "step": step, "seed": seed}
     stored |= {"sampling": list(sampling)} if sampling else {}
     stored |= {"data": data} if data is not None else {}
-    files.write(folder / "metrics.json", json.dumps(stored, indent=1) + "\n")
+    files.write(folder / layout.METRICS, json.dumps(stored, indent=1) + "\n")
 
 
 def _expected(gates: Sequence[Gate], wanted: Sequence[Part], permutations: int) -> None:

@@ -18,6 +18,7 @@ from pushforward.data import Dataset, outputs
 from pushforward.data.kept.card import Card
 from pushforward.data.source import KEPT
 from pushforward.errors import DataError, UsageError
+from pushforward.files import layout
 from pushforward.parallel.placement import Placement
 from pushforward.recipes import Recipe
 from pushforward.recipes.parts.checks import arguments_of, data_options
@@ -115,7 +116,7 @@ def _opened(folder: Path, which: str, trust: Sequence[str]) -> tuple[Checkpoint,
     if not folder.is_dir():
         raise DataError(f"{folder}: no such run; name the folder given to train --run")
     outputs.plain(folder)
-    saved = checkpoint.load(folder / "checkpoints" / which, resume=False)
+    saved = checkpoint.load(layout.checkpoint(folder, which), resume=False)
     run = _placed(saved.run, folder) if isinstance(saved.run, dict) else {}
     recipe, arguments = run.get("recipe"), run.get("arguments", {})
     if not isinstance(arguments, dict):
@@ -132,7 +133,7 @@ def _with_data(
 ) -> tuple[Experiment, tuple[str, ...]]:
     """The run's wiring with its data, and what changed in them."""
     with suppress(OSError, DataError, KeyError):  # run.json knows of data that moved since the checkpoint
-        newest = files.read_object(folder / "run.json")
+        newest = files.read_object(folder / layout.RUN)
         names = data_options(wiring) if isinstance(newest.get("arguments"), dict) else []
         moved = {name: value for name, value in arguments_of(newest).items() if name in names}
         run = run | {"arguments": arguments_of(run) | moved, "data": newest["data"]}
@@ -228,6 +229,6 @@ def _known_classes(experiment: Experiment) -> None:
 def _placed(run: dict[str, Any], folder: Path) -> dict[str, Any]:
     """A checkpoint's description with the places that its header leaves out, where run.json still has them."""
     try:
-        return placed(run, files.read_object(folder / "run.json"))
+        return placed(run, files.read_object(folder / layout.RUN))
     except (OSError, DataError):
         return run

@@ -21,6 +21,7 @@ from pushforward.commands.measuring import measure_run
 from pushforward.commands.watching import Until
 from pushforward.data import source
 from pushforward.errors import DataError, NotFinite, TrainingError, UsageError
+from pushforward.files import layout
 from pushforward.metrics.core.result import Report
 from pushforward.parallel import sharing, threads
 from pushforward.parallel.ordinary import ordinarily
@@ -36,7 +37,7 @@ from pushforward.terms import Term
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import facts
-from pushforward.training.folder.data import described, same_data, write_card
+from pushforward.training.folder.data import described, forget_cards, same_data, write_card
 from pushforward.training.folder.legs import begin, changed_options, fitting, leg, stages_of
 from pushforward.training.folder.opening import FORMAT, taken
 from pushforward.training.run import Progress, Run, Stop
@@ -57,6 +58,7 @@ class Outcome:
         measures: Its metrics; None where nothing was measured.
         page: Its report.
         left_out: What there was no time for, in words.
+        notes: What was assumed of the folder and the machine.
     """
 
     code: int
@@ -64,12 +66,13 @@ class Outcome:
     measures: Report | None = None
     page: Path | None = None
     left_out: str = ""
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """The same for machines."""
         known = {key: self.run.description[key] for key in ("step", "steps", "seconds", "status")}
         known |= {key: self.run.description[key] for key in ("ended",) if key in self.run.description}
-        known["data_notes"] = list(self.run.experiment.data.notes)
+        known |= {"data_notes": list(self.run.experiment.data.notes), "run_notes": list(self.notes)}
         measured = {} if self.measures is None else self.measures.as_dict()
         measured |= {"left_out": self.left_out} if self.left_out else {}
         return (
@@ -134,7 +137,9 @@ def _train(
     now = _machine(placement, count)
     description = stored or _describe(recipe, arguments, experiment, now, command)
     description |= {"options": running.stored()}
-    for words in (*experiment.data.notes, *([note] if note else [])):
+    new = f"{folder}: there was nothing to continue; a new run begins there, with the options given"
+    notes = tuple(words for words in (new if running.resume and stored is None else "", note) if words)
+    for words in (*experiment.data.notes, *notes):
         _tell(placement, f"note: {words}")
     run = Run(folder, description, experiment, placement, every_samples=running.sample_every,
               every_save=running.save_every, show=write_samples)  # fmt: skip
@@ -142,7 +147,8 @@ def _train(
         _go_on(run, arguments, changed, now, command)
         _tell(placement, _greeting(run))
     elif placement.writes:
-        write_card(folder, experiment.data)
+        write_card(folder, experiment.data)  # before run.json, which tells of it
+        forget_cards(folder, description["data"])
     over = stored is not None and run.step > 0 and run.finished
     with _stop_between_steps(placement) as stop:
         try:
@@ -154,7 +160,7 @@ def _train(
             raise said from error
     done = run.finished
     reunite(experiment.method)
-    outcome = Outcome(0 if done or not stop.signal else 128 + stop.signal, run)
+    outcome = Outcome(0 if done or not stop.signal else 128 + stop.signal, run, notes=notes)
     if outcome.code:
         _tell(placement, f"interrupted at step {run.step}; saved. Continue with: {description['command']} --resume")
     elif "ended" in description and not over:
@@ -203,21 +209,23 @@ def _failed(run: Run, error: Exception, names: list[str], advice: str) -> Traini
 
     Of what a guest raised the whole traceback is kept in the folder.
     """
-    place = run.folder / "checkpoints" / "last"
+    place = layout.checkpoint(run.folder)
     last = f"the last good checkpoint is {place}" if checkpoint.exists(place) else "there is no checkpoint yet"
     better = why = None
     if isinstance(error, TrainingError):
         why = f"{error.found}; {advice}" if isinstance(error, NotFinite) and advice else str(error)
         better = TrainingError(f"{why}; {last}")
     elif files.is_full(error):
-        better = TrainingError(f"step {run.step}: {files.no_room(error)} and continue with --resume; {last}")
-        why = str(better)
+        why = f"step {run.step}: {files.no_room(error)} and continue with --resume; {last}"
+        better = TrainingError(why)
     with suppress(OSError):
         if run.placement.writes and why is None and (why := guests.blamed(error, names)):
-            path = run.folder / "traceback.txt"
+            path = run.folder / layout.TRACEBACK
             files.write(path, "".join(traceback.format_exception(error)))
             error.add_note(f"the traceback is in {path}; {last}")
         run.fail(why or f"{type(error).__name__}: {' '.join(str(error).split())}")
+    if files.is_full(error) and not layout.begun(run.folder):  # not even that could be written
+        return TrainingError(f"{files.no_room(error)} and give the same command again; nothing was begun yet")
     return better
 
 
@@ -323,6 +331,8 @@ def _go_on(
         if run.placement.writes:
             write_card(folder, experiment.data)
             run.describe()
+    if run.placement.writes:
+        forget_cards(folder, description["data"])
 
 
 @contextmanager

@@ -13,18 +13,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pushforward import files
-from pushforward.data.kept.card import CARD
 from pushforward.data.source import made
 from pushforward.errors import DataError, UsageError
+from pushforward.files import layout
 
-__all__ = ["LOCK", "OWN", "PAGE", "PICTURE", "claim", "claim_folder", "claim_run", "plain", "read_by"]
+__all__ = ["PAGE", "PICTURE", "claim", "claim_folder", "claim_run", "plain", "read_by"]
 
 PAGE = (".html", ".htm")
 PICTURE = (".png", ".svg", ".pdf")
-REPORT = "report.html"
-LOCK = "run.lock"
-OWN = ("run.json", CARD, "log.jsonl", "metrics.json", "traceback.txt", REPORT, LOCK, "checkpoints", "samples")
-BEGUN = {LOCK, CARD}  # what a run that was killed before its first word may have left
 
 
 def claim(
@@ -55,7 +51,7 @@ def claim(
     for path in _files(inputs):
         if files.same(out, path):
             raise UsageError(f"{option} {out}: is {path}, which this command reads or writes; name another file")
-    if report_of is None or not files.same(out, report_of / REPORT):
+    if report_of is None or not files.same(out, report_of / layout.REPORT):
         _apart_from_runs(option, out)
     files.tried(out)
 
@@ -69,7 +65,7 @@ def claim_folder(option: str, out: Path, inputs: Iterable[object] = ()) -> None:
     """
     _local(option, out)
     for path in _files(inputs):
-        if path.is_dir() and (path / "run.json").is_file():
+        if path.is_dir() and layout.is_run(path):
             continue  # a run, of which a new folder is none of its own
         if _inside(out, path):
             raise UsageError(f"{option} {out}: is in {path}, which this command reads; name a folder apart from it")
@@ -96,8 +92,9 @@ def claim_run(folder: Path, arguments: Iterable[object], *, resume: bool) -> Non
             raise UsageError(
                 f"--run {folder}: lies in the data folder {path}, and the pictures of the run would be data; {remedy}"
             )
-    if not (folder / "run.json").exists():
-        if folder.is_dir() and (there := sorted({*os.listdir(folder)} - BEGUN)):
+    if not layout.begun(folder):
+        there = sorted(name for name in os.listdir(folder) if not layout.is_first(name)) if folder.is_dir() else []
+        if there:
             raise UsageError(
                 f"--run {folder}: holds {len(there)} files or folders ({there[0]!r:.60}) and no run.json, so it is no "
                 "run; name a new or an empty folder"
@@ -106,20 +103,20 @@ def claim_run(folder: Path, arguments: Iterable[object], *, resume: bool) -> Non
     _room(folder)
 
 
-def plain(run: Path, written: Iterable[str] = ()) -> None:
+def plain(run: Path, written: Iterable[Path] = ()) -> None:
     """Refuse a run in whose folder a pipe or a device stands for a file, which may never end, or a link for an output.
 
     Args:
         run: Its folder.
-        written: Those of its own files and folders that the command writes.
+        written: Those of its own files and folders that the command writes, by their paths.
 
     Raises:
         DataError: Which of them is none.
     """
     wanted = set(written)
-    for name in OWN:
-        for path in (run / name, *sorted((run / name).glob("**/*"))):
-            if name in wanted and path.is_symlink():
+    for own in layout.own(run):
+        for path in (own, *sorted(own.glob("**/*"))):
+            if own in wanted and path.is_symlink():
                 raise DataError(f"{path}: a link, and what a run writes does not go through links; put the file there")
             if path.exists() and not path.is_file() and not path.is_dir():
                 raise DataError(f"{path}: a pipe or a device in the place of a file; put the file there, or remove it")
@@ -131,9 +128,9 @@ def read_by(run: Path) -> list[Path]:
     Args:
         run: Its folder; of one that is damaged only what can be read, and whoever opens it says so.
     """
-    own = [path for name in OWN if name != REPORT for path in (run / name, *(run / name).glob("**/*"))]
+    own = [path for top in layout.own(run) if top.name != layout.REPORT for path in (top, *top.glob("**/*"))]
     try:
-        arguments = files.read_object(run / "run.json").get("arguments")
+        arguments = files.read_object(run / layout.RUN).get("arguments")
     except (OSError, DataError):
         arguments = None
     data = _files(arguments.values()) if isinstance(arguments, dict) else []
@@ -178,9 +175,9 @@ def _apart_from_runs(option: str, out: Path) -> None:
     """Refuse what is one of a run's own files, or among them, or the folder of a run itself."""
     place = Path(os.path.realpath(out))
     for folder in (place, *place.parents):
-        if (folder / "run.json").is_file() and (folder / "checkpoints").is_dir():
+        if layout.is_run(folder) and (folder / layout.CHECKPOINTS).is_dir():
             own = place.relative_to(folder).parts[:1]
-            if not own or own[0] in OWN:
+            if not own or layout.is_own(own[0]):
                 raise UsageError(f"{option} {out}: belongs to the run {folder}; name a place apart from its files")
 
 
@@ -189,6 +186,6 @@ def _room(folder: Path) -> None:
     try:
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        files.tried(folder / "run.json")
+        files.tried(folder / layout.RUN)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), os.fspath(folder)) from error

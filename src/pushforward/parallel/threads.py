@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from pushforward import files
 from pushforward.errors import DataError, UsageError
+from pushforward.files import layout
 
 __all__ = ["as_run", "cores", "of_run", "use"]
 
@@ -48,7 +49,7 @@ def as_run(folder: Path | None, asked: int) -> None:
     stored: object = 0
     if not asked and folder is not None:
         with suppress(OSError, DataError):
-            stored = files.read_object(folder / "run.json").get("threads", 0)
+            stored = files.read_object(folder / layout.RUN).get("threads", 0)
     use(asked or (min(stored, cores()) if isinstance(stored, int) and stored > 0 else 0))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pushforward import files
 from pushforward.errors import UsageError
+from pushforward.files import layout
 from pushforward.report.comparison import page_of_many
 from pushforward.report.page import page_of_one
 from pushforward.report.reading import labels, read_run
@@ -20,7 +21,7 @@ __all__ = ["page_for", "write_report"]
 
 def page_for(folders: Sequence[Path]) -> Path:
     """Where the page of runs stands by default: DIR/report.html for one run, beside the first for several."""
-    return folders[0] / "report.html" if len(folders) == 1 else folders[0].resolve().parent / "comparison.html"
+    return folders[0] / layout.REPORT if len(folders) == 1 else folders[0].resolve().parent / "comparison.html"
 
 
 def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:

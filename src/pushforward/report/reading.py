@@ -13,6 +13,7 @@ from typing import Any
 
 from pushforward import files
 from pushforward.errors import DataError
+from pushforward.files import layout
 from pushforward.pictures import Film, Points, read_clouds, read_grids
 from pushforward.report.classes import Classes, read_classes
 from pushforward.report.figures.chart import Curve
@@ -128,10 +129,10 @@ def read_run(folder: Path, label: str) -> Record:
     Raises:
         DataError: If run.json is missing or damaged.
     """
-    run = Record(label, _read_info(folder / "run.json"))
-    _read_log(folder / "log.jsonl", run)
-    _read_metrics(folder / "metrics.json", run)
-    _read_samples(folder / "samples", run)
+    run = Record(label, _read_info(folder / layout.RUN))
+    _read_log(folder / layout.LOG, run)
+    _read_metrics(folder / layout.METRICS, run)
+    _read_samples(folder / layout.SAMPLES, run)
     return run
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from pushforward import files
 from pushforward.data.dataset import Dataset
 from pushforward.errors import DataError
+from pushforward.files import layout
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import stream
@@ -136,7 +137,7 @@ class Run:
         Raises:
             DataError: If the checkpoint is gone or damaged, or the data are not those the run began with.
         """
-        last = self.folder / "checkpoints" / "last"
+        last = layout.checkpoint(self.folder)
         if self.placement.writes:
             for name in ("last", "best"):
                 checkpoint.repair(last.with_name(name))
@@ -180,7 +181,7 @@ class Run:
             TrainingError: If a number is not finite; checkpoints/last is then the last good one.
         """
         begun, before, sums, done = time.monotonic(), self._seconds, _Means(), False
-        log, method = self.folder / "log.jsonl", self.experiment.method
+        log, method = self.folder / layout.LOG, self.experiment.method
         self._note_end()
         if self.finished and self.step:
             self.description["status"] = "finished"  # a crash may have come before run.json said so
@@ -244,13 +245,13 @@ class Run:
             "best": self._best,
             "seconds": self._seconds,
         }
-        checkpoint.save(self.folder / "checkpoints" / name, tensors, state, without_places(self.description))
+        checkpoint.save(layout.checkpoint(self.folder, name), tensors, state, without_places(self.description))
         self.describe()
 
     def describe(self) -> None:
         """Write run.json, from the writing process only."""
         if self.placement.writes:
-            files.write(self.folder / "run.json", json.dumps(self.description, indent=1) + "\n")
+            files.write(self.folder / layout.RUN, json.dumps(self.description, indent=1) + "\n")
 
     def _look(self, step: int) -> None:
         """Draw samples, judge them, keep the best; never touches the random state of training."""
@@ -261,11 +262,11 @@ class Run:
         if not bool(torch.isfinite(x).all()):
             return
         if self.show is not None:
-            self.show(self.folder / "samples", step, x.cpu(), experiment.data, labels)
+            self.show(self.folder / layout.SAMPLES, step, x.cpu(), experiment.data, labels)
         if experiment.score is None or step == 0:
             return
         score = experiment.score(x)
-        self._append(self.folder / "log.jsonl", {"step": step, "score": score})
+        self._append(self.folder / layout.LOG, {"step": step, "score": score})
         if score < self._best:
             self._best, self.description["best"] = score, {"step": step, "score": score}
             self.save("running", "best", tensors or None)
@@ -301,7 +302,7 @@ class Run:
 
     def _forget_after(self, step: int) -> None:
         """Drop lines of the log beyond a step, and a last line that a crash cut short."""
-        log = self.folder / "log.jsonl"
+        log = self.folder / layout.LOG
         if not self.placement.writes or not log.exists():
             return
         kept = []

@@ -14,6 +14,7 @@ from pushforward.exporting import writing
 from pushforward.exporting.loading import ENDINGS
 from pushforward.exporting.of_run import card_of, graph_and_interface
 from pushforward.exporting.page import MARK
+from pushforward.files import layout
 
 __all__ = ["export", "of_run"]
 
@@ -73,7 +74,7 @@ def of_run(
     experiment, run = rebuild(folder, which, trust)
     graph, interface = graph_and_interface(experiment, str(run["recipe"]))
     try:
-        metrics = files.read_object(folder / "metrics.json")
+        metrics = files.read_object(folder / layout.METRICS)
     except FileNotFoundError:
         metrics = None
     card = card_of(experiment, run, interface, graph, metrics=metrics, licence=licence)

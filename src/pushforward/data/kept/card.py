@@ -1,4 +1,4 @@
-"""A data set without its rows: kind, shape, unit, columns, classes with their counts. It stands in a run as data.json.
+"""A data set without its rows: kind, shape, unit, columns, classes with their counts, kept in the folder of a run.
 
 A run is wired from it where its data are not at hand. Every row is then a NaN, so that whatever is computed from rows
 and not loaded from a checkpoint afterwards cannot pass for a result.
@@ -20,10 +20,10 @@ from pushforward.data.kept.parts import Parts
 from pushforward.data.pixels import CHANNELS, SIDES, Pixels
 from pushforward.data.units import Unit
 from pushforward.errors import DataError
+from pushforward.files import layout
 
-__all__ = ["CARD", "Card", "Origin", "hollow", "read_card", "written"]
+__all__ = ["Card", "Origin", "card_file", "hollow", "read_card", "written"]
 
-CARD = "data.json"
 MOST = 10**10  # rows of a data set
 
 
@@ -149,13 +149,27 @@ def hollow(n: int, event: tuple[int, ...]) -> Tensor:
 
 
 def written(data: Dataset) -> dict[str, Any] | None:
-    """What data.json holds of a data set and of what it was loaded from; None where there is no card of it."""
+    """What the card of a run holds of a data set and of what it was loaded from; None where there is no card of it."""
     card = Card.of(data)
     if card is None:
         return None
     origin = None if data.origin is None else data.origin.card.as_dict()
     parts = None if data.origin is None else data.origin.parts.as_dict()
     return {"data": card.as_dict(), "loaded": origin, "parts": parts}
+
+
+def card_file(folder: Path) -> Path:
+    """Where the card of a run's data is: the file that run.json tells of, or that of a run of earlier days.
+
+    Without a run.json that can be read it is the only card there is.
+    """
+    try:
+        about = files.read_object(folder / layout.RUN).get("data")
+    except (OSError, DataError):
+        there = layout.cards(folder)
+        return there[0] if len(there) == 1 else folder / layout.CARD
+    named = folder / layout.card(about.get("card") if isinstance(about, dict) else None)
+    return named if named.exists() else folder / layout.CARD
 
 
 def read_card(folder: Path) -> tuple[Card, Card | None, Parts | None]:
@@ -165,7 +179,7 @@ def read_card(folder: Path) -> tuple[Card, Card | None, Parts | None]:
         FileNotFoundError: If there is none.
         DataError: If it is damaged.
     """
-    path = folder / CARD
+    path = card_file(folder)
     found = files.read_object(path, "description of data")
     cards = [_object(found.get("data"), path), found.get("loaded"), found.get("parts")]
     return (

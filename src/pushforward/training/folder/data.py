@@ -1,7 +1,7 @@
-"""What a run keeps of its data: a description in run.json, and data.json, from which it is wired without a row of them.
+"""What a run keeps of its data: a description in run.json, and a card, from which it is wired without a row of them.
 
-run.json["data"]   name, shape, split, digests of what is trained on and what is held out, that of data.json
-data.json          unit, columns, classes with counts; digests of the parts as they were read
+run.json["data"]    name, shape, split, digests of what is trained on and what is held out, that of the card
+data-DIGEST.json    unit, columns, classes with counts; digests of the parts as they were read
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from torch import Tensor
 
 from pushforward import files
 from pushforward.data.dataset import Dataset
-from pushforward.data.kept.card import CARD, Card, Origin, read_card, written
+from pushforward.data.kept.card import Card, Origin, card_file, read_card, written
 from pushforward.data.kept.parts import told, told_of_files
 from pushforward.errors import DataError
+from pushforward.files import layout
 
-__all__ = ["Change", "change", "described", "kept", "same_data", "write_card"]
+__all__ = ["Change", "change", "described", "forget_cards", "kept", "same_data", "write_card"]
 
 BLOCK = 1 << 24  # numbers that are hashed at a time
 LARGEST = 1 << 30  # bytes of picture files that are read for their digests; of more their sizes must do
@@ -58,28 +59,41 @@ def described(data: Dataset) -> dict[str, Any]:
         "test_fraction": split.test_fraction,
         "sha256": split.sha256,
         "parts": _parts(data),
-        "card": None if text is None else hashlib.sha256(text.encode()).hexdigest(),
+        "card": None if text is None else _sha256(text),
         "notes": list(data.notes),
     }
 
 
 def write_card(folder: Path, data: Dataset) -> None:
-    """Write data.json, where the data have a unit that can be written down."""
+    """Write the card of data whose unit can be written down, beside the one that run.json tells of."""
     if (text := _text(data)) is not None:
-        files.write(folder / CARD, text)
+        files.write(folder / layout.card(_sha256(text)), text)
+
+
+def forget_cards(folder: Path, about: dict[str, Any]) -> None:
+    """Remove the cards of other data, which were the run's before, or would have become so but for a kill.
+
+    Args:
+        folder: Folder of the run.
+        about: What run.json says of its data.
+    """
+    named = folder / layout.card(about.get("card"))
+    for path in layout.cards(folder):
+        if path != (named if named.exists() else folder / layout.CARD):
+            path.unlink(missing_ok=True)
 
 
 def kept(folder: Path, run: dict[str, Any]) -> tuple[Card, Card | None] | None:
     """The card of a run's data and that of what they were loaded from; None where a run of earlier days has none.
 
     Raises:
-        DataError: If data.json is not the one that the run speaks of.
+        DataError: If the card is not the one that the run speaks of.
     """
     with suppress(OSError, DataError):  # of later word than a checkpoint, where data have moved meanwhile
-        run = files.read_object(folder / "run.json")
+        run = files.read_object(folder / layout.RUN)
     about = run.get("data")
     digest = about.get("card") if isinstance(about, dict) else None
-    path = folder / CARD
+    path = card_file(folder)
     if digest is None or not path.is_file():
         return None
     if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
@@ -142,6 +156,10 @@ def _renamed(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(pairs[:3]) + ((f"and {len(pairs) - 3} more",) if len(pairs) > 3 else ())
 
 
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _text(data: Dataset) -> str | None:
     found = written(data)
     if found is None:
@@ -164,7 +182,7 @@ def _files(origin: Origin) -> dict[str, str]:
 
 
 def _stored_files(folder: Path) -> dict[str, str]:
-    found = files.read_object(folder / CARD).get("files")
+    found = files.read_object(card_file(folder)).get("files")
     return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 

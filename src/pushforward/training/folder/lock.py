@@ -21,8 +21,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pushforward.data.outputs import LOCK
 from pushforward.errors import UsageError, printable
+from pushforward.files.layout import LOCK
 
 try:
     import fcntl

@@ -12,6 +12,7 @@ from typing import Any
 from pushforward import files, guests
 from pushforward.data import outputs
 from pushforward.errors import DataError, UsageError
+from pushforward.files import layout
 from pushforward.parallel import sharing
 from pushforward.training.folder import lock
 
@@ -54,7 +55,7 @@ def taken(
     if folder is None:
         folder, made, stored = *_free(stem, arguments), None
     else:
-        outputs.plain(folder, outputs.OWN)
+        outputs.plain(folder, layout.own(folder))
         if writes:
             lock.refuse(folder)
         stored = open_run(folder, resume=resume)
@@ -127,7 +128,7 @@ def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:
         UsageError: If there is a run and it is not to be continued.
         DataError: If run.json cannot be read.
     """
-    path = folder / "run.json"
+    path = folder / layout.RUN
     if not path.exists():
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"--run {folder}: is a file; name a folder")
