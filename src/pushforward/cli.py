@@ -16,7 +16,7 @@ from tyro.conf import Positional, arg
 
 from pushforward import __version__, guests
 from pushforward.commands.publishing.faces import export, pull, push
-from pushforward.errors import DataError, TrainingError, UsageError, meant, on_any_terminal, printable
+from pushforward.errors import DataError, TrainingError, UsageError, meant, on_any_terminal, printable, shortened
 from pushforward.settings.asked import Evaluating, Merging, Sampling, Threads, Which
 from pushforward.settings.running import Running
 
@@ -214,7 +214,7 @@ def sample(
     computing.as_run(run, threads)
     done = drawing.sample(run, n, seed, out, which=checkpoint, labels=labels, trust=trust, sampling=sampling,
                           device=device)  # fmt: skip
-    notes = "".join(f"note: {printable(note)}\n" for note in done["notes"])
+    notes = "".join(f"note: {shortened(note)}\n" for note in done["notes"])
     _answer(done, json, f"{notes}{done['n']} samples of shape {tuple(done['shape'][1:])}: {out}")
     return 0
 
@@ -318,11 +318,11 @@ def _merge(asked: Merging, json: bool, line: str) -> int:
         _answer(done.summary(), True)
         return 0
     for note in done.notes:
-        print(f"note: {printable(note)}")
+        print(f"note: {shortened(note)}")
     for table in done.tables():
         console.show(table)
     for words in done.found["warnings"]:
-        console.tell(f"warning: {words}", "bold yellow")
+        console.tell(f"warning: {shortened(words)}", "bold yellow")
     _answer({}, False, f"merged: {done.out}" + (f"\npage: {done.page}" if done.page else ""))
     return 0
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
-__all__ = ["DataError", "NotFinite", "TrainingError", "UsageError", "meant", "nearest", "on_any_terminal", "printable"]
+__all__ = ["DataError", "NotFinite", "TrainingError", "UsageError", "meant", "nearest", "on_any_terminal", "printable",
+           "shortened"]  # fmt: skip
 
 
 class TrainingError(RuntimeError):
@@ -50,6 +51,22 @@ def printable(words: str) -> str:
     if len(words) > LONGEST:
         words = f"{words[: LONGEST // 2]} ... {words[-LONGEST // 2 :]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+
+
+FIRST = 6  # names of a list that a terminal shows
+
+
+def shortened(note: str) -> str:
+    """A note for people: of a long list behind a colon the first names, and how many more `--json` has."""
+
+    def short(part: str) -> str:
+        head, colon, tail = part.rpartition(": ")
+        names = tail.split(", ")
+        if len(names) <= FIRST + 1:
+            return part
+        return f"{head}{colon}{', '.join(names[:FIRST])} and {len(names) - FIRST} more, which --json lists"
+
+    return printable("; ".join(map(short, note.split("; "))))
 
 
 @contextmanager

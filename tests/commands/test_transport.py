@@ -294,4 +294,4 @@ def test_columns_are_carried_by_name_and_training_and_transport_say_what_they_re
         carried.append(np.load(tmp_path / f"{name}.npz")["x"])
         assert bool(json.loads(out)["notes"]) == (name == "cba")
     assert np.array_equal(*carried)
-    assert "note: column id left out" in call(capsys, *words)[1]
+    assert "note: left out, as the run has no such column: id;" in call(capsys, *words)[1]

@@ -35,7 +35,7 @@ def test_columns_that_the_run_does_not_have_are_left_out_and_named(known, tmp_pa
     path.write_text("id,a,word,b,c\n7,1.5,left,20.5,300.5\n")
     read = read_like(str(path), known)
     assert read.x.tolist() == ROWS[:1]
-    assert read.notes == ("columns id, word left out, which the run does not have",)
+    assert read.notes == ("left out, as the run has no such column: id, word",)
     path.write_text("a,b,c,kind\n1.5,20.5,300.5,x\n")
     read = read_like(str(path), known, "kind")
     assert read.notes == ()
@@ -51,7 +51,13 @@ def test_a_missing_column_is_refused_by_its_name(known, tmp_path):
     path.write_text("u,v,w\n1.5,20.5,300.5\n")
     read = read_like(f"{path}:u,v,w", known)  # who names the columns says which is which
     assert read.x.tolist() == ROWS[:1]
-    assert read.notes == ("columns u, v, w are taken for a, b, c, as they were chosen",)
+    assert read.notes == ("columns taken for those of the run, as they were chosen: u as a, v as b, w as c",)
+    path.write_text("a,v,c\n1.5,20.5,300.5\n")
+    assert read_like(f"{path}:a,v,c", known).notes == (
+        "columns taken for those of the run, as they were chosen: v as b",
+    )
+    with pytest.raises(DataError, match="no column named b"):
+        read_like(f"{path}:v,a,c", known)  # a would be taken for b
 
 
 def test_columns_without_names_are_taken_in_order_and_said(known, tmp_path):

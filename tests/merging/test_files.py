@@ -128,3 +128,63 @@ def test_a_page_shows_the_representation_that_was_merged_and_fits_it_once(tmp_pa
     out = ["--out", tmp_path / "out.npz", "--page", tmp_path / "page.html"]
     assert run(tmp_path / "in.npz", *arguments, *out) == 0
     assert len(fits) == 1
+
+
+def wide(tmp_path, n=40, genes=9):
+    """A table of genes, ages, batches and words, and the numbers in it."""
+    rng = np.random.default_rng(2)
+    x, batch = rng.normal(size=(n, genes)), np.array(["a", "b"])[np.arange(n) % 2]
+    x[batch == "b"] += 3
+    names = [*(f"g{k}" for k in range(genes)), "age", "batch", "word"]
+    rows = [[*(f"{v:.4f}" for v in x[i]), str(20 + i), batch[i], "word"] for i in range(n)]
+    path = tmp_path / "wide.csv"
+    path.write_text("\n".join(map(",".join, [names, *rows])) + "\n")
+    return path, names, rows
+
+
+def test_what_moves_is_said_whole_to_machines_and_in_short_to_people(tmp_path, capsys):
+    path, names, _ = wide(tmp_path)
+    words = (path, "--batch", "batch", "--target", "a", "--steps", 2, "--out", tmp_path / "out.csv")
+    assert run(*words, "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["moved"] == names[:10]
+    assert (record["left"], record["stayed"]) == ([], ["word"])
+    assert f"columns that move, as numbers: {', '.join(names[:10])}" in record["notes"]
+    assert run(*words) == 0
+    assert "move, as numbers: g0, g1, g2, g3, g4, g5 and 4 more, which --json lists" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("leave", [("age", "g3"), ("age,g3",)])
+def test_columns_that_are_left_come_back_to_the_letter(tmp_path, capsys, leave):
+    path, names, rows = wide(tmp_path)
+    out = tmp_path / "out.csv"
+    words = (path, "--batch", "batch", "--target", "a", "--steps", 2, "--out", out, "--json", "--leave")
+    assert run(*words, *leave) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["left"] == ["g3", "age"]
+    assert record["moved"] == [name for name in names[:9] if name != "g3"]
+    found = list(csv.reader(out.open()))
+    for at in (3, 9, 10, 11):
+        assert [row[at] for row in found[1:]] == [row[at] for row in rows]
+    moved = [[row[k] for k in range(9) if k != 3] for row in found[1:]]
+    assert all(
+        (row != [before[k] for k in range(9) if k != 3]) == (before[10] == "b") for row, before in zip(moved, rows)
+    )
+    assert run(*words, "agee") == 3
+    assert "--leave agee: no such column: did you mean age?" in capsys.readouterr().err
+
+
+def test_columns_of_a_matrix_without_names_are_left_by_number(tmp_path, capsys):
+    x, batch = numbers()
+    source, out = tmp_path / "in.npz", tmp_path / "out.npz"
+    np.savez(source, x=x, batch=batch)
+    words = (source, "--batch", "batch", "--target", "gse1", "--steps", 3, "--out", out, "--json", "--leave")
+    assert run(*words, "1") == 0
+    assert json.loads(capsys.readouterr().out)["left"] == ["1"]
+    found = np.load(out)["x"]
+    moves = batch == "gse2"
+    assert found[:, 1].tobytes() == x[:, 1].tobytes()
+    assert found[~moves].tobytes() == x[~moves].tobytes()
+    assert (found[moves][:, [0, 2]] != x[moves][:, [0, 2]]).all()
+    assert run(*words, "0", "1", "2") == 3
+    assert "no column is left to move" in capsys.readouterr().err

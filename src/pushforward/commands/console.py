@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from pushforward.errors import printable
+from pushforward.errors import printable, shortened
 
 if TYPE_CHECKING:
     from pushforward.metrics.core.result import Report
@@ -52,7 +52,10 @@ def show_report(report: Report, failed: Sequence[str] = ()) -> None:
         _line(out, f"{name}: {words}", "dim")
     splits = dict.fromkeys(str(measure.protocol["split"]) for measure in report.values() if "split" in measure.protocol)
     seeds = ", ".join(dict.fromkeys(str(measure.protocol.get("seed", 0)) for measure in report.values()))
-    for words in (f"compared: {'; '.join(splits)}; seed {seeds}", *(f"note: {note}" for note in report.notes)):
+    for words in (
+        f"compared: {'; '.join(splits)}; seed {seeds}",
+        *(f"note: {shortened(note)}" for note in report.notes),
+    ):
         _line(out, words, "dim")
     out.print()
     _line(out, report.verdict, None)

@@ -100,9 +100,7 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     with _to_the_end(pair):
         with Watching() as watch:
             found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)
-        if other:
-            changed = f"the held-out data changed since the run began: {'; '.join(other)}"
-            found = replace(found, notes=(*found.notes, changed))
+        found = replace(found, notes=(*found.notes, *other))
         _store(asked.run, found, asked.checkpoint, description["step"], settings.seed, asked.sampling, asked.data)
         return _judged(found, pair, gates, split, asked.page, command)
 

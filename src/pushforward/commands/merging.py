@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,18 +39,21 @@ class Done:
         out: The file.
         page: The page, or None.
         notes: How the file was read.
+        parts: Names of what `moved`, was `left` as asked, and `stayed`, of a plain matrix.
     """
 
     found: dict[str, Any]
     out: Path
     page: Path | None
     notes: tuple[str, ...] = ()
+    parts: dict[str, list[str]] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """One JSON object."""
         pages = {} if self.page is None else {"page": str(self.page)}
         return (
             {"out": str(self.out), "notes": list(self.notes)}
+            | self.parts
             | pages
             | {name: _json(value) for name, value in self.found.items()}
         )
@@ -100,7 +103,7 @@ def merge_file(asked: Merging, command: str = "") -> Done:
         outputs.claim("--out", out, allowed, (asked.file,))
     if asked.page is not None:
         outputs.claim("--page", asked.page, outputs.PAGE, (asked.file, out))
-    cells = read(asked.file, asked.batch, asked.labels)
+    cells = read(asked.file, asked.batch, asked.labels, asked.leave)
     rep = default_rep(cells) if asked.use_rep == "auto" else asked.use_rep
     if isinstance(cells, Matrix) and rep != "X" and not rep.startswith("pca:"):
         raise UsageError(f"--use-rep {rep}: a plain matrix has no embeddings: use X or pca:50")
@@ -116,7 +119,8 @@ def merge_file(asked: Merging, command: str = "") -> Done:
             shown = Embedding(code.z, np.asarray(cells.obsm["X_gpa"]), names, classes, asked.target)
             write_merge(found, shown, page, title=f"{given.name} onto {asked.target}", again=command, seed=asked.seed)
         write(cells, fresh, out.suffix.lower())
-    return Done(found, out, asked.page, cells.notes if isinstance(cells, Matrix) else ())
+    plain = isinstance(cells, Matrix)
+    return Done(found, out, asked.page, cells.notes if plain else (), cells.parts if plain else {})
 
 
 def _merge(cells: Any, code: Embedded, asked: Merging) -> None:

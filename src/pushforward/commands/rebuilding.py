@@ -15,7 +15,8 @@ from typing import Any
 from pushforward import __version__, files, guests, recipes
 from pushforward.commands.settings import settle
 from pushforward.data import Dataset, outputs
-from pushforward.data.kept.card import Card
+from pushforward.data.kept.card import Card, read_card
+from pushforward.data.matching import arranged, under_names
 from pushforward.data.source import KEPT
 from pushforward.errors import DataError, UsageError
 from pushforward.files import layout
@@ -32,7 +33,7 @@ from pushforward.training.learner import counted
 from pushforward.training.state import load_state, place, restore
 from pushforward.types import HasParticles, able
 
-__all__ = ["rebuild", "rows_of", "with_rows"]
+__all__ = ["by_name", "rebuild", "rows_of", "under_its_names", "with_rows"]
 
 MOVED = "; if the data have moved, say where to: --data PATH"
 OTHER = "restore them, or compare with other data by `sample` and `evaluate --fake SAMPLES --real DATA`"
@@ -75,7 +76,8 @@ def with_rows(
         data: Where the data are now; None for where they were.
 
     Returns:
-        Experiment and description, as of `rebuild`, and what changed in the data without touching what was learned.
+        Experiment and description, as of `rebuild`, and notes: what was matched by name, and what changed in the data
+        without touching what was learned.
 
     Raises:
         DataError: If the data are gone, or rows that the run learned from are others; it says which.
@@ -96,6 +98,46 @@ def rows_of(folder: Path, which: str = "last", trust: Sequence[str] = ()) -> Dat
     """
     _, run, wiring = _opened(folder, which, trust)
     return _with_data(folder, run, wiring, None, trust)[0].data
+
+
+def by_name(folder: Path, wiring: Recipe, arguments: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Arguments by which a table gives the columns that a run knows, in its order, and notes of that.
+
+    Args:
+        folder: The run.
+        wiring: Its recipe.
+        arguments: What the recipe is to be called with.
+    """
+    names, cards = data_options(wiring), _cards(folder)
+    option = "data" if "data" in names else names[0] if len(names) == 1 else ""
+    spec, labels = arguments.get(option), arguments.get("labels")
+    if cards is None or not isinstance(spec, str):
+        return arguments, ()
+    fresh, note = arranged(spec, cards[1].columns, labels if isinstance(labels, str) else None)
+    return (arguments | {option: fresh}, (note,)) if note else (arguments, ())
+
+
+def under_its_names(folder: Path, experiment: Experiment, notes: tuple[str, ...]) -> tuple[Experiment, tuple[str, ...]]:
+    """A wiring whose rows have the names that the run knows, where they have none, and all notes on names.
+
+    Args:
+        folder: The run.
+        experiment: The wiring.
+        notes: What was done by name to read its data.
+    """
+    cards, data = _cards(folder), experiment.data
+    if cards is not None:
+        data, note = under_names(data, *cards)
+        notes += (note,) if note else ()
+    return replace(experiment, data=replace(data, notes=(*data.notes, *notes))) if notes else experiment, notes
+
+
+def _cards(folder: Path) -> tuple[Card, Card] | None:
+    """What a run keeps of its data and of what they were loaded from; None where it keeps nothing that is legible."""
+    with suppress(FileNotFoundError, DataError):
+        own, loaded, _ = read_card(folder)
+        return own, loaded or own
+    return None
 
 
 def _wired_again(folder: Path, run: dict[str, Any], wiring: Recipe, trust: Sequence[str]) -> Experiment:
@@ -131,7 +173,7 @@ def _opened(folder: Path, which: str, trust: Sequence[str]) -> tuple[Checkpoint,
 def _with_data(
     folder: Path, run: dict[str, Any], wiring: Recipe, data: str | None, trust: Sequence[str]
 ) -> tuple[Experiment, tuple[str, ...]]:
-    """The run's wiring with its data, and what changed in them."""
+    """The run's wiring with its data, and notes of what is other about them."""
     with suppress(OSError, DataError, KeyError):  # run.json knows of data that moved since the checkpoint
         newest = files.read_object(folder / layout.RUN)
         names = data_options(wiring) if isinstance(newest.get("arguments"), dict) else []
@@ -141,7 +183,8 @@ def _with_data(
         arguments = arguments_of(run)
         if data is not None:
             arguments |= {_option(wiring, data): data}
-        experiment = wiring(**arguments)
+        arguments, notes = by_name(folder, wiring, arguments)
+        experiment, notes = under_its_names(folder, wiring(**arguments), notes)
         found = same_data(run, experiment.data, folder, OTHER)
     except DataError as error:
         raise DataError(f"{folder}: a run keeps no rows of its data, and these are wanted here: {error}") from error
@@ -151,7 +194,7 @@ def _with_data(
         if data is not None:
             raise
         raise unfit(run, folder, "its description cannot be used", error, trust) from error
-    return experiment, () if found is None else found.words
+    return experiment, notes if found is None else (*notes, f"the data changed since the run began: {found}")
 
 
 def _option(wiring: Recipe, data: str) -> str:

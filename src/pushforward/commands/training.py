@@ -18,9 +18,10 @@ from pushforward import __version__, files, guests, recipes
 from pushforward.commands.console import say, tell
 from pushforward.commands.doctor import versions
 from pushforward.commands.measuring import measure_run
+from pushforward.commands.rebuilding import by_name, under_its_names
 from pushforward.commands.watching import Until
 from pushforward.data import source
-from pushforward.errors import DataError, NotFinite, TrainingError, UsageError
+from pushforward.errors import DataError, NotFinite, TrainingError, UsageError, shortened
 from pushforward.files import layout
 from pushforward.metrics.core.result import Report
 from pushforward.parallel import sharing, threads
@@ -45,7 +46,8 @@ from pushforward.training.state import reunite
 
 __all__ = ["Outcome", "train"]
 
-OTHER = "restore them, name the place they moved to with --data, or start a new run"
+MOVED = "restore them, name the place they moved to with --data, or start a new run"
+OTHER = "restore them, or start a new run"
 
 
 @dataclass
@@ -128,9 +130,14 @@ def _train(
 ) -> Outcome:
     """The same in a folder that is this run's own."""
     wiring = recipes.locate(recipe, running.trust)
+    matched: tuple[str, ...] = ()
+    if stored is not None:
+        arguments, matched = by_name(folder, wiring, arguments)
     changed = {} if stored is None else _changed(stored, recipe, arguments, options_of(wiring))
     threads.use(running.threads or 1)  # what is fitted while a run is wired must not depend on the machine either
     experiment = _wired(wiring, arguments, moved=stored is not None and "data" not in changed)
+    if stored is not None:
+        experiment, _ = under_its_names(folder, experiment, matched)
     known = None if stored is None or not isinstance(stored.get("threads"), int) else stored["threads"]
     count, note = threads.of_run(running.threads, experiment.threads, placement.world, known)
     threads.use(count)
@@ -140,7 +147,7 @@ def _train(
     new = f"{folder}: there was nothing to continue; a new run begins there, with the options given"
     notes = tuple(words for words in (new if running.resume and stored is None else "", note) if words)
     for words in (*experiment.data.notes, *notes):
-        _tell(placement, f"note: {words}")
+        _tell(placement, f"note: {shortened(words)}")
     run = Run(folder, description, experiment, placement, every_samples=running.sample_every,
               every_save=running.save_every, show=write_samples)  # fmt: skip
     if stored is not None:
@@ -304,7 +311,7 @@ def _go_on(
         UsageError: If a number is other than before and no step is left to learn with it.
     """
     description, experiment, folder = run.description, run.experiment, run.folder
-    other = same_data(description, experiment.data, folder, OTHER)
+    other = same_data(description, experiment.data, folder, OTHER if "data" in changed else MOVED)
     fitting(description, experiment.method, experiment.steps)
     legs, older = begin(description), description.get("format") != FORMAT
     run.resume()
@@ -325,7 +332,8 @@ def _go_on(
         description.pop("ended", None)  # the method says so again, if that holds with the new options
         _tell(run.placement, "from here on: " + ", ".join(f"{flag(k)} {b} (was {a})" for k, (a, b) in changed.items()))
     if other is not None:
-        _tell(run.placement, f"note: the data changed since the run began: {other}; it goes on, as it learns from none")
+        said = shortened(f"the data changed since the run began: {other}")
+        _tell(run.placement, f"note: {said}; it goes on, as it learns from none of that")
     if other is not None or changed or older:
         description["data"] = described(experiment.data)
         if run.placement.writes:

@@ -21,7 +21,7 @@ from pushforward.commands.sampling import names_of, write_npz
 from pushforward.data import Dataset, outputs, source
 from pushforward.data.labels import named
 from pushforward.data.raw import Raw
-from pushforward.errors import DataError, UsageError, printable
+from pushforward.errors import DataError, UsageError, shortened
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein, wasserstein
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.parallel.placement import Placement
@@ -210,7 +210,7 @@ def _pick(cloud: Labelled, shares: dict[int, int], rng: Noise) -> Samples:
 def words(done: dict[str, Any]) -> str:
     """What `transport` found, for people."""
     head = "\n".join(
-        [*(f"note: {printable(note)}" for note in done["notes"]), f"{done['n']} points carried: {done['out']}"]
+        [*(f"note: {shortened(note)}" for note in done["notes"]), f"{done['n']} points carried: {done['out']}"]
     )
     found = done["distances"]
     if found is None:

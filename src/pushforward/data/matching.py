@@ -1,4 +1,7 @@
-"""New rows brought to the columns of a data set: by name where both have names, in their order where one has none."""
+"""Rows brought to the columns of a data set: by name where both have names, in their order where one has none.
+
+Notes name every column; `errors.shortened` shows the first of them to people.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,14 @@ import numpy as np
 
 from pushforward.data.dataset import Dataset
 from pushforward.data.formats.contents import Cells, Contents, Table
+from pushforward.data.formats.opening import columns, divided
 from pushforward.data.formats.table import wanted
+from pushforward.data.kept.card import Card
 from pushforward.errors import DataError, meant
 
-__all__ = ["listed", "matched"]
+__all__ = ["arranged", "listed", "matched", "under_names"]
 
-SHOWN = 6  # names written out in a note or an error
+SHOWN = 6  # names written out in an error; a note has them all
 
 
 def matched(contents: Contents, data: Dataset, apart: str | None = None) -> Contents:
@@ -43,8 +48,9 @@ def matched(contents: Contents, data: Dataset, apart: str | None = None) -> Cont
         given = wanted(body, apart) if body.chosen else tuple(name for name in body.names if name != apart)
         if not _named(names) or not _named(body.names):
             return _noted(contents, _in_order(names, given)) if _named(names) or _named(body.names) else contents
-        if body.chosen and not set(given) & set(names) and len(given) == len(names):
-            return _noted(contents, f"columns {listed(given)} are taken for {listed(names)}, as they were chosen")
+        if body.chosen and set(names) - set(given) and _in_place(given, names):
+            pairs = ", ".join(f"{mine} as {theirs}" for mine, theirs in zip(given, names) if mine != theirs)
+            return _noted(contents, f"columns taken for those of the run, as they were chosen: {pairs}")
         note = _by_name(contents.place, given, names)
         return _noted(contents, note, body=replace(body, chosen=names))
     if isinstance(body, Cells) and _named(names) and _named(body.names):
@@ -58,9 +64,58 @@ def matched(contents: Contents, data: Dataset, apart: str | None = None) -> Cont
     return contents
 
 
+def arranged(spec: str, known: tuple[str, ...], apart: str | None = None) -> tuple[str, str]:
+    """A spec by which a table gives the columns of a run, in its order, and a note of that.
+
+    Args:
+        spec: PATH[:a,b,c].
+        known: The columns that the run has.
+        apart: A column that is used for something else, such as labels.
+
+    Returns:
+        The spec as it was and no note, where nothing is to be done: for whatever is no table with names, one whose
+        columns are those of the run, and one that lacks a column of the run. Who reads it says what is wrong then.
+    """
+    path, key = divided(spec.strip())
+    there = columns(path)
+    given = tuple(name for name in there if name != apart)
+    if key is not None:
+        given = tuple(name.strip() for name in key.split(","))
+    if not (known and _named(known) and _named(there)) or given == known or not set(known) <= set(given) <= set(there):
+        return spec, ""
+    if any("," in name or name != name.strip() for name in known):  # such a name cannot stand in a spec
+        return spec, ""
+    return f"{path}:{','.join(known)}", _by_name(str(path), given, known)
+
+
+def under_names(data: Dataset, own: Card, loaded: Card) -> tuple[Dataset, str]:
+    """The same rows without names under the names that a run knows for them, and a note of that.
+
+    Args:
+        data: Rows that were read.
+        own: What the run keeps of its data.
+        loaded: What it keeps of what they were loaded from.
+    """
+    origin, names = data.origin, loaded.columns
+    if origin is None or data.split.sha256 != own.split.sha256 or not (names and _named(names)):
+        return data, ""
+    before = origin.card.columns
+    if before and _named(before):
+        return data, ""
+    parts = replace(origin.parts, columns=dict(zip(names, origin.parts.columns.values())))
+    card = replace(origin.card, columns=names, kinds=loaded.kinds)
+    fresh = replace(data, columns=own.columns, kinds=own.kinds, origin=replace(origin, card=card, parts=parts))
+    return fresh, _in_order(names)
+
+
 def _named(names: tuple[str, ...]) -> bool:
     """Whether columns have names of their own, not the numbers that they get without."""
     return names != tuple(map(str, range(len(names))))
+
+
+def _in_place(given: tuple[str, ...], names: tuple[str, ...]) -> bool:
+    """Whether as many columns were chosen as there are, and none of the same name in another place."""
+    return len(given) == len(names) and all(a == b or a not in names for a, b in zip(given, names))
 
 
 def _noted(contents: Contents, note: str, body: np.ndarray | Table | Cells | None = None) -> Contents:
@@ -71,8 +126,8 @@ def _noted(contents: Contents, note: str, body: np.ndarray | Table | Cells | Non
 def _in_order(names: tuple[str, ...], given: tuple[str, ...] = ()) -> str:
     """The note on columns of which one side has no names."""
     if _named(names):
-        return f"columns without names are taken in the order of the run: {listed(names)}"
-    return f"the run's columns have no names: {listed(given)} are taken in their order"
+        return f"columns without names are taken in the order of the run: {', '.join(names)}"
+    return f"columns are taken in their order, as those of the run have no names: {', '.join(given)}"
 
 
 def _by_name(place: str, given: tuple[str, ...], names: tuple[str, ...]) -> str:
@@ -87,9 +142,9 @@ def _by_name(place: str, given: tuple[str, ...], names: tuple[str, ...]) -> str:
     extra = [name for name in given if name not in names]
     said = []
     if extra:
-        said.append(f"column{'s' * (len(extra) > 1)} {listed(extra)} left out, which the run does not have")
+        said.append(f"left out, as the run has no such column: {', '.join(extra)}")
     if tuple(name for name in given if name in names) != names:
-        said.append(f"columns matched by name, in the order of the run: {listed(names)}")
+        said.append(f"columns matched by name, in the order of the run: {', '.join(names)}")
     return "; ".join(said)
 
 

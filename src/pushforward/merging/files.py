@@ -46,6 +46,7 @@ class Matrix:
         content: (ending, self) -> what a file of that ending holds.
         names: Names of the columns of X, or ().
         notes: How the file was read: what moves, and what stays as it is.
+        parts: The same for machines, names of columns or arrays: `moved`, `left` as it was asked, and `stayed`.
     """
 
     X: Any
@@ -53,22 +54,24 @@ class Matrix:
     content: Callable[[str, Matrix], bytes]
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    parts: dict[str, list[str]] = field(default_factory=dict)
     obsm: dict[str, Any] = field(default_factory=dict)
     varm: dict[str, Any] = field(default_factory=dict)
     layers: dict[str, Any] = field(default_factory=dict)
     uns: dict[str, Any] = field(default_factory=dict)
 
 
-def read(spec: str, batch: str, labels: str | None = None) -> Any:
+def read(spec: str, batch: str, labels: str | None = None, leave: Sequence[str] = ()) -> Any:
     """The cells of FILE.h5ad, FILE.csv or FILE.npz[:key].
 
     Args:
         spec: The file; for .npz with the name of the matrix after a colon, x where it is left out.
         batch: Column or array with batches.
         labels: Column or array with classes, or None.
+        leave: Columns that stay as they are: by name, or by number of a matrix without names; commas may divide them.
 
     Raises:
-        UsageError: If the format is not known, or what it needs is not installed.
+        UsageError: If the format is not known, what it needs is not installed, or nothing of it can be left.
         DataError: If the file is missing or damaged, or holds no such column.
     """
     path, key = divided(spec)
@@ -78,12 +81,14 @@ def read(spec: str, batch: str, labels: str | None = None) -> Any:
     if not path.is_file():
         raise DataError(f"{path}: no such file: check the path")
     if suffix == ".h5ad":
+        if leave:
+            raise UsageError(f"--leave {' '.join(leave)}: goes with tables; of an .h5ad file obs stays as it is")
         return whole(path)
     if suffix == ".npz":
-        return _archive(path, key, batch, labels)
+        return _archive(path, key, batch, labels, leave)
     contents = opened(path, verbatim=True)
     assert isinstance(contents.body, Table)
-    return _table(contents.body, contents.notes, batch, labels)
+    return _table(contents.body, contents.notes, batch, labels, leave)
 
 
 def write(cells: Any, out: Path, ending: str = "") -> None:
@@ -117,7 +122,21 @@ def default_rep(cells: Any) -> str:
     return "X" if plain else "pca:50"
 
 
-def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Matrix:
+def _left(names: Sequence[str], leave: Sequence[str], path: Path) -> list[str]:
+    """Columns that stay, in the order of the file.
+
+    Raises:
+        DataError: If there is no such column.
+    """
+    asked = [name.strip() for word in leave for name in ([word] if word in names else word.split(","))]
+    if unknown := [name for name in asked if name not in names]:
+        raise DataError(
+            f"{path}: --leave {unknown[0]}: no such column: {meant(unknown[0], names)}there are {listed(names)}"
+        )
+    return [name for name in names if name in asked]
+
+
+def _archive(path: Path, key: str | None, batch: str, labels: str | None, leave: Sequence[str]) -> Matrix:
     known = arrays.names(path)
     content = arrays.everything(path)
     sparse = key is None and "x" not in content and set(CSR) <= set(known)
@@ -133,6 +152,12 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Mat
         x = content[key]
     if x.ndim != 2 or x.dtype.kind not in "fiu":
         raise DataError(f"{path}:{key}: {x.dtype} of shape {x.shape}: give numbers, (cells, columns)")
+    if leave and sparse:
+        raise UsageError(f"--leave {' '.join(leave)}: goes with a dense matrix; {path} holds a sparse one")
+    left = _left(list(map(str, range(x.shape[1]))), leave, path)
+    moving = np.array([k for k in range(x.shape[1]) if str(k) not in left], np.int64)
+    if not moving.size:
+        raise DataError(f"{path}: no column is left to move: leave fewer as they are")
     obs = dict[str, Any]()
     for name in (batch, labels):
         if name is not None:
@@ -150,7 +175,7 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Mat
         if sparse and hasattr(moved, "tocsr"):
             kept |= {"data": moved.data, "indices": moved.indices, "indptr": moved.indptr, "shape": content["shape"]}
         else:
-            kept[key] = moved
+            kept[key] = _beside(x, moving, moved)
         kept |= {"X_gpa": cells.obsm["X_gpa"]} | {
             name: _plain(value) for name, value in cells.obs.items() if name.startswith("gpa_")
         }
@@ -160,9 +185,22 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None) -> Mat
         np.savez_compressed(buffer, allow_pickle=False, **kept)
         return buffer.getvalue()
 
-    moved = list(CSR) if sparse else [key]
-    known = [name for name in known if not name.endswith("_names")]
-    return Matrix(x, obs, content_of, notes=tuple(_said("array", moved, known, list(obs), x)))
+    moved: list[str] = [*CSR] if sparse else [key]
+    stayed = [name for name in known if not name.endswith("_names") and name not in (*moved, *obs)]
+    notes, parts = _said("array", moved, [], stayed)
+    if left:
+        notes.append(f"columns of {key} left as they are: {', '.join(left)}")
+        parts["left"] = left
+    return Matrix(x[:, moving] if left else x, obs, content_of, notes=tuple(notes), parts=parts)
+
+
+def _beside(x: NDArray[Any], moving: NDArray[np.int64], moved: Any) -> Any:
+    """A matrix with some of its columns moved, in a type that holds both."""
+    if len(moving) == x.shape[1] or moved.shape[1] != len(moving):
+        return moved
+    out = x.astype(np.result_type(x, moved))
+    out[:, moving] = moved
+    return out
 
 
 def _csr(parts: dict[str, NDArray[Any]], path: Path) -> Any:
@@ -195,24 +233,24 @@ def _decoded(values: NDArray[Any], names: NDArray[Any] | None, place: str) -> ND
     return names.astype(str)[values]
 
 
-def _table(table: Table, notes: tuple[str, ...], batch: str, labels: str | None) -> Matrix:
+def _table(table: Table, notes: tuple[str, ...], batch: str, labels: str | None, leave: Sequence[str]) -> Matrix:
     """The columns of numbers of a text table, and how it is written back."""
     path, names, kept = table.path, table.names, table.verbatim
     assert kept is not None
     for name in (batch, labels):
         if name is not None and name not in names:
             raise DataError(f"{path}: no column {name!r}: {meant(name, names, repr)}there are {listed(names)}")
-    apart = [name for name in (batch, labels) if name is not None]
+    apart, left = [name for name in (batch, labels) if name is not None], _left(names, leave, path)
     columns: dict[str, list[str]] = {
         name: column for name, column in zip(names, table.columns, strict=True) if isinstance(column, list)
     }
     chosen = [
         name
         for name, cells in columns.items()
-        if name and name not in apart and all(not cell or is_number(cell) for cell in cells[:LOOK])
+        if name and name not in (*apart, *left) and all(not cell or is_number(cell) for cell in cells[:LOOK])
     ]  # an empty cell of a column of numbers is complained of below
     if not chosen:
-        raise DataError(f"{path}: no column of numbers beside {', '.join(apart)}")
+        raise DataError(f"{path}: no column of numbers beside {', '.join([*apart, *left])}")
     x = np.stack([_floats(columns[name], name, path) for name in chosen], 1)
     obs = {name: np.array(columns[name], dtype=np.str_) for name in apart}
     first = len(kept.columns) - len(names)  # a column without a name stands before the others
@@ -232,18 +270,19 @@ def _table(table: Table, notes: tuple[str, ...], batch: str, labels: str | None)
         writer.writerows(zip(*fresh, strict=True))
         return lines.getvalue().encode()
 
-    return Matrix(x, obs, content, tuple(chosen), (*notes, *_said("column", chosen, names, apart, x)))
+    stayed = [name for name in names if name not in (*chosen, *apart, *left)]
+    said, parts = _said("column", chosen, left, stayed)
+    whole = [name for name, values in zip(chosen, x.T, strict=True) if (values == np.rint(values)).all()]
+    said += [f"whole numbers in the file, fractions where a row moved: {', '.join(whole)}"] if whole else []
+    return Matrix(x, obs, content, tuple(chosen), (*notes, *said), parts)
 
 
-def _said(kind: str, moved: Sequence[str], there: Sequence[str], apart: Sequence[str], x: Any) -> list[str]:
-    """What moves and what does not, in words."""
-    said = [f"{kind}s that move, as numbers: {listed(moved)}"]
-    if left := [name for name in there if name not in moved and name not in apart]:
-        said.append(f"{kind}s that stay as in the file: {listed(left)}")
-    if kind == "column":
-        whole = [name for name, values in zip(moved, x.T, strict=True) if (values == np.rint(values)).all()]
-        said += [f"whole numbers in the file, fractions where a row moved: {listed(whole)}"] if whole else []
-    return said
+def _said(kind: str, moved: list[str], left: list[str], stayed: list[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """What moves and what does not, in words and by name."""
+    words = {f"{kind}s that move, as numbers": moved, f"{kind}s left as they are": left,
+             f"{kind}s that stay as in the file": stayed}  # fmt: skip
+    said = [f"{what}: {', '.join(names)}" for what, names in words.items() if names]
+    return said, {"moved": moved, "left": left, "stayed": stayed}
 
 
 def _floats(cells: list[str], name: str, path: Path) -> NDArray[np.float64]:

@@ -117,7 +117,7 @@ def plan(
         if len(left):
             carried[name] = left
             classes = sorted(set(labels[left].tolist()))
-            warnings.append(f"{name}: {len(left)} cells of {_list(classes)} follow their neighbours, being too few")
+            warnings.append(f"{name}: {len(left)} cells follow their neighbours, being too few: {', '.join(classes)}")
         if chosen == "conditional":
             both = (np.sort(np.concatenate(part)) for part in zip(*((leg.rows, leg.onto) for leg in mine)))
             mine = [Leg(name, "", *both)]

@@ -141,6 +141,7 @@ class Merging:
         out: The merged file, in the format of the first.
         source: Batches that move; all others if none is named.
         labels: Column or array of classes; cells then move within their class.
+        leave: Columns of numbers that stay as they are, such as age: by name, of .npz by number.
         mode: per_class, a critic for each class; conditional, one critic that knows them; unconditional, without.
         use_rep: An embedding of the .h5ad file, X, or pca:K; auto is X_pca, the columns where they are few, or pca:50.
         fit_on: Whether pca:K is fitted on all that is merged, or on the target.
@@ -160,6 +161,7 @@ class Merging:
     out: Path
     source: tuple[str, ...] = ()
     labels: str | None = None
+    leave: tuple[str, ...] = ()
     mode: Literal["unconditional", "per_class", "conditional"] | None = None
     use_rep: str = "auto"
     fit_on: Literal["pooled", "target"] = "pooled"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tyro.conf import Positional
 
-from pushforward.errors import printable
+from pushforward.errors import printable, shortened
 from pushforward.settings.asked import Which
 
 __all__ = ["export", "pull", "push"]
@@ -82,7 +82,7 @@ def pull(source: Positional[Path], dest: Positional[Path], /, *, json: bool = Fa
     from pushforward.commands.publishing import hub
 
     done = hub.pull(source, dest)
-    notes = "".join(f"note: {printable(note)}\n" for note in done["notes"])
+    notes = "".join(f"note: {shortened(note)}\n" for note in done["notes"])
     _answer(done, json, f"{notes}{len(done['files'])} files, digests as listed: {dest}")
     return 0
 

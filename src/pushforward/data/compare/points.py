@@ -183,7 +183,7 @@ def _order(points: Points, real: Points, role: str, notes: list[str]) -> list[in
     if missing := [name for name in real.names if name not in known]:
         _refuse_missing(points, real, missing)
     if extra := [name for name in points.names if name not in set(real.names)]:
-        notes.append(f"{role}: {_counted(extra, points.what)} that real has not, left out: {_listed(extra)}")
+        notes.append(f"{role}: {_counted(extra, points.what)} that real has not, left out: {', '.join(extra)}")
     order = [known[name] for name in real.names]
     if order == list(range(points.width)):
         return None

@@ -21,7 +21,7 @@ from pushforward.data.formats.table import chosen, is_number, labels
 from pushforward.data.raw import brief
 from pushforward.errors import DataError
 
-__all__ = ["read", "table"]
+__all__ = ["names", "read", "table"]
 
 ROWS = 200  # lines taken apart at a time; more would keep Python's collector busy
 LOOK = 1 << 16  # characters from which it is told whether a first line holds names
@@ -73,12 +73,11 @@ def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Tab
         raise DataError(f"{path}: the table needs {need} of memory, {size(budget())} are allowed ({VARIABLE} sets it)")
     try:
         text = _begin(path) if large and room is not held else path.read_bytes().decode("utf-8-sig")
-        first_line = next((line for line in text.splitlines() if line.strip()), "")
-        mark = max(",;\t", key=lambda mark: len(next(csv.reader([first_line[:LOOK]], delimiter=mark), [])))
+        mark = _mark(text)
         if large and room is not held:
             named = _header(text, mark)
             before = _blank(text) + 1 if named else 0
-            width = len(next(csv.reader([first_line], delimiter=mark, skipinitialspace=True), []))
+            width = len(next(csv.reader([_first(text)], delimiter=mark, skipinitialspace=True), []))
             columns, lines = long_columns(path, mark, width, before, room)
             names = named or tuple(map(str, range(width)))
         elif verbatim:
@@ -100,6 +99,27 @@ def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Tab
         twice = next(name for name in names if counts[name] > 1)
         raise DataError(f"{path}: line 1 names the column {twice!r} twice: give every column its own name")
     return Table(path, names, columns, lines, "line", verbatim=kept), notes
+
+
+def names(path: Path) -> tuple[str, ...]:
+    """The names of the columns, told from the first lines; empty where they hold none, or are no text."""
+    try:
+        text = _begin(path)
+        found = _header(text, _mark(text))
+    except (UnicodeDecodeError, csv.Error):  # whoever reads the file says so
+        return ()
+    return found[1:] if len(found) > 1 and not found[0] else found
+
+
+def _mark(text: str) -> str:
+    """What stands between two cells: that of comma, semicolon and tab by which the first line has most."""
+    first = _first(text)[:LOOK]
+    return max(",;\t", key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+
+
+def _first(text: str) -> str:
+    """The first line that is not blank."""
+    return next((line for line in text.splitlines() if line.strip()), "")
 
 
 def _begin(path: Path) -> str:

@@ -18,7 +18,6 @@ SUFFIXES = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".avif",
     ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".qoi", ".sgi", ".pcx",
 )  # fmt: skip
-SHOWN = 6  # names written out in a note
 
 
 def found(path: Path) -> tuple[list[Path], list[str]]:
@@ -60,16 +59,10 @@ def found(path: Path) -> tuple[list[Path], list[str]]:
                     other[at.suffix.lower() or "no ending"] += 1
     notes = []
     if hidden:
-        notes.append(f"hidden folders are left out: {_listed(sorted(hidden))}")
+        notes.append(f"hidden folders are left out: {', '.join(sorted(hidden))}")
     if again:
-        notes.append(f"linked folders that were met before are left out: {_listed(sorted(again))}")
+        notes.append(f"linked folders that were met before are left out: {', '.join(sorted(again))}")
     if other:
-        kinds = _listed([f"{count} {ending}" for ending, count in other.most_common()])
+        kinds = ", ".join(f"{count} {ending}" for ending, count in other.most_common())
         notes.append(f"{other.total()} file{'s' * (other.total() > 1)} left out, not read as pictures: {kinds}")
     return sorted(files), notes
-
-
-def _listed(names: list[str]) -> str:
-    """Names, the first of many."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -24,7 +24,7 @@ from pushforward.data.formats.contents import Contents
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["FILES", "READABLE", "divided", "exists", "opened"]
+__all__ = ["FILES", "READABLE", "columns", "divided", "exists", "opened"]
 
 TEXT = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
@@ -77,6 +77,17 @@ def opened(
         if files.is_full(error):  # of the disk that rows are put on
             raise
         raise DataError(f"{path}: cannot be read ({brief(error)}): check its permissions and the disk") from error
+
+
+def columns(path: Path) -> tuple[str, ...]:
+    """The names of a table's columns, without reading its rows; empty where there are none, or it cannot be read."""
+    suffix = path.suffix.lower()
+    if suffix not in (*TEXT, *PARQUET) or not path.is_file():
+        return ()
+    try:
+        return delimited.names(path) if suffix in TEXT else parquet.names(path)
+    except OSError:  # whoever reads the file says so
+        return ()
 
 
 def _read(path: Path, key: str | None, mapped: bool, verbatim: bool, room: Room) -> Contents:

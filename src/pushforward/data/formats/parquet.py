@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, overload
@@ -17,7 +17,7 @@ from pushforward.data.formats.table import chosen, labels
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["read"]
+__all__ = ["names", "read"]
 
 ROWS = 1 << 18  # of a column that are read at a time
 
@@ -61,6 +61,17 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
     left = len(schema.names) - len(stored)
     notes = ("an index that pandas stored is left out",) if left and key is None else ()
     return Contents(str(path), chosen(found, key), found.names, partial(labels, found), notes=notes)
+
+
+def names(path: Path) -> tuple[str, ...]:
+    """The names of the columns, without reading a row; empty where the file cannot be read."""
+    try:
+        import pyarrow.parquet
+    except Exception:  # whoever reads the file says so
+        return ()
+    with suppress(DataError), _damage(path), pyarrow.parquet.ParquetFile(path) as file:
+        return tuple(name for name in file.schema_arrow.names if not name.startswith("__index_level_"))
+    return ()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import numpy as np
 from pushforward.data.raw import Raw
 from pushforward.errors import DataError
 
-__all__ = ["Parts", "told", "told_of_files"]
+__all__ = ["Parts", "exchanged", "told", "told_of_files"]
 
 LEAF, MOST = 256, 128  # rows of the smallest block, blocks that are kept
 COLUMNS = 512  # columns that are hashed one by one at the most
@@ -122,6 +122,21 @@ def told_of_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str
     ]
 
 
+def exchanged(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Columns that hold what another one of the same names held before: name -> that other.
+
+    Args:
+        before: Digests of columns by name.
+        now: The same of as many rows now.
+    """
+    held: dict[str, list[str]] = {}
+    for name, digest in before.items():
+        if name in now:
+            held.setdefault(digest, []).append(name)
+    moved = {name: held[digest] for name, digest in now.items() if name in before and digest in held}
+    return {name: names[0] for name, names in moved.items() if name not in names}
+
+
 def _of_columns(before: Mapping[str, str], now: Mapping[str, str], alike: bool) -> list[str]:
     """Columns that came, went, changed their names or places, or, of as many rows, their contents."""
     if not before or not now or (list(before) == list(now) and not alike):
@@ -140,7 +155,9 @@ def _of_columns(before: Mapping[str, str], now: Mapping[str, str], alike: bool) 
     kept = [name for name in old if name in new]
     if kept != [name for name in new if name in old]:
         said.append(f"the columns stand in another order ({_some(new)})")
-    altered = [name for name in kept if alike and before[name] != now[name]]
+    other = exchanged(before, now) if alike else {}
+    said += [f"column {name} holds what column {was} held" for name, was in other.items()]
+    altered = [name for name in kept if alike and before[name] != now[name] and name not in other]
     if altered and altered != kept:  # of all columns, rows tell more
         said.append(f"column{'s' * (len(altered) > 1)} {_some(altered)} altered")
     return said

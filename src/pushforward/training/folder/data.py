@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +20,16 @@ from torch import Tensor
 
 from pushforward import files
 from pushforward.data.dataset import Dataset
+from pushforward.data.formats.opening import columns, divided
 from pushforward.data.kept.card import Card, Origin, card_file, read_card, written
-from pushforward.data.kept.parts import told, told_of_files
+from pushforward.data.kept.parts import exchanged, told, told_of_files
 from pushforward.errors import DataError
 from pushforward.files import layout
 
 __all__ = ["Change", "change", "described", "forget_cards", "kept", "same_data", "write_card"]
 
 BLOCK = 1 << 24  # numbers that are hashed at a time
+EXCHANGED = "names of the run stand over numbers of others: put the names right, or start a new run"
 LARGEST = 1 << 30  # bytes of picture files that are read for their digests; of more their sizes must do
 
 
@@ -37,10 +40,12 @@ class Change:
     Attributes:
         words: What changed.
         training: Whether rows to learn from did, or what they are taken for.
+        remedy: What puts it right, where that is known; or "".
     """
 
     words: tuple[str, ...]
     training: bool
+    remedy: str = ""
 
     def __str__(self) -> str:
         return "; ".join(self.words)
@@ -122,8 +127,10 @@ def same_data(run: dict[str, Any], data: Dataset, folder: Path, remedy: str) -> 
     found = change(about, data, folder)
     if found is None or not found.training:
         return found
-    digests = f"digest {about.get('sha256')}, now {data.split.sha256}"
-    raise DataError(f"{data.name}: the data changed since the run began ({digests}): {found}; {remedy}")
+    before, now = about.get("sha256"), data.split.sha256
+    digests = f"digest {before}, now {now}" if before != now else f"digest {now} as before"
+    said = f"the data changed since the run began ({digests}): {found}"
+    raise DataError(f"{data.name}: {said}; {found.remedy or remedy}")
 
 
 def change(stored: dict[str, Any], data: Dataset, folder: Path) -> Change | None:
@@ -132,13 +139,14 @@ def change(stored: dict[str, Any], data: Dataset, folder: Path) -> Change | None
         own, loaded, parts = read_card(folder)
     except FileNotFoundError:
         own, loaded, parts = None, None, None
-    names = () if own is None or own.columns == data.columns else _renamed((loaded or own).columns, data.columns)
-    if stored.get("sha256") == data.split.sha256:
-        return Change(names, False) if names else None
     known, origin = stored.get("parts"), data.origin
+    if stored.get("sha256") == data.split.sha256:
+        return None if own is None else _renamed((loaded or own).columns, (origin.card if origin else data).columns)
     if own is None or not isinstance(known, dict):
         return Change(("an earlier version chose their rows, or parts of them are others",), True)
-    words = [] if parts is None or origin is None else told(parts, origin.parts)
+    words, remedy = list[str](), ""
+    if parts is not None and origin is not None:
+        words, remedy = told(parts, origin.parts), _by_contents(parts.columns, origin.parts.columns, data.name)
     if origin is not None and origin.files:
         words = told_of_files(_stored_files(folder), _files(origin)) or words
     now, card = _parts(data), Card.of(data)
@@ -148,12 +156,39 @@ def change(stored: dict[str, Any], data: Dataset, folder: Path) -> Change | None
     )
     if not training:
         words.append("only held-out rows are others")
-    return Change(tuple(words) or ("rows are others",), training)
+    return Change(tuple(words) or ("rows are others",), training, remedy)
 
 
-def _renamed(before: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
-    pairs = [f"column {a} is called {b}" for a, b in zip(before, now) if a != b]
-    return tuple(pairs[:3]) + ((f"and {len(pairs) - 3} more",) if len(pairs) > 3 else ())
+def _renamed(before: tuple[str, ...], now: tuple[str, ...]) -> Change | None:
+    """How the names over the same numbers changed; one that stood over other numbers before is no new name."""
+    if before == now:
+        return None
+    if not before or not now:
+        what = f"without names are called {', '.join(now)}" if now else f"{', '.join(before)} have no names"
+        return Change((f"columns {what}",), False)
+    words = tuple(f"column {a} is called {b}" for a, b in zip(before, now) if a != b)
+    taken = any(a != b and b in before for a, b in zip(before, now))
+    return Change(words, taken, EXCHANGED if taken else "")
+
+
+def _by_contents(before: Mapping[str, str], now: Mapping[str, str], spec: str) -> str:
+    """What puts columns right that have their numbers under other names; "" where that is not all there is to it.
+
+    Args:
+        before: Digests of the columns of the run, by name.
+        now: The same of those that were read.
+        spec: What was read, PATH[:a,b].
+    """
+    if exchanged(before, now):
+        return EXCHANGED
+    at = {digest: name for name, digest in now.items()}
+    if not before or list(before) == list(now) or len(at) < len(now) or not set(before.values()) <= at.keys():
+        return ""
+    names = [at[digest] for digest in before.values()]
+    path = divided(spec)[0]
+    if not set(names) <= set(columns(path)) or any("," in name for name in names):
+        return "write the columns in the order of the run"
+    return f"choose them in the order of the run, {path}:{','.join(names)}"
 
 
 def _sha256(text: str) -> str:
