@@ -237,7 +237,8 @@ def transport(
     Args:
         run: Folder of a run of particles, or of anything else that carries points.
         points: File of points in data units, PATH[:key].
-        out: F.npz; array x holds the points after, start before, labels their classes if they have some.
+        out: F.npz; array x holds the points after, start before, labels their classes if they have some. Or F.csv or
+            F.parquet: the table that the points came in, its columns moved and whatever else it has as it stood.
         labels: Classes of the points: one for all, a column or array of the same file, or PATH[:key] of another.
         checkpoint: Which checkpoint.
         device: auto, cpu, cuda, cuda:1, mps.

@@ -1,18 +1,26 @@
-"""Samples as tables: columns under the names of the data, whole numbers as whole numbers, classes beside them."""
+"""Samples as tables: columns under the names of the data, whole numbers as whole numbers, classes beside them.
+
+Points that were carried come back as the table they came in: its columns in its order, those that did not move as they
+stood.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pushforward import files
 from pushforward.data import Dataset
+from pushforward.data.formats.contents import Column, ColumnKind, Table
+from pushforward.data.formats.opening import PARQUET
 from pushforward.errors import UsageError
 
-__all__ = ["ENDINGS", "columns", "write"]
+__all__ = ["ENDINGS", "columns", "within", "write"]
 
 ENDINGS = (".csv", ".parquet")
 
@@ -41,8 +49,49 @@ def columns(x: np.ndarray, data: Dataset, classes: np.ndarray | None) -> tuple[d
     return out, notes
 
 
-def write(path: Path, table: dict[str, np.ndarray]) -> None:
+def within(given: Table, moved: Mapping[str, np.ndarray], out: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """A table in which some columns moved, ready to be written, and a note of those that did not.
+
+    Args:
+        given: The table.
+        moved: Columns by the names that they have in it; others stand after its own.
+        out: The file that it will be written to, whose ending says of which types columns can be.
+
+    Returns:
+        Columns by name: of .csv as they stood, of .parquet in the types of the file that they come from.
+    """
+    still = [name for name in given.names if name not in moved]
+    if out.suffix.lower() not in PARQUET:
+        kept: dict[str, Any] = {name: given.columns[given.at[name]] for name in still}
+    elif given.path.suffix.lower() in PARQUET:
+        import pyarrow.parquet
+
+        table = pyarrow.parquet.read_table(given.path, columns=still, use_pandas_metadata=False)
+        kept = {name: table.column(name) for name in still}
+    else:
+        kept = {name: _typed(given.columns[given.at[name]], given.kind(name)) for name in still}
+    order = dict.fromkeys((*given.names, *moved))
+    notes = (f"columns that stand as they stood: {', '.join(still)}",) if still else ()
+    return {name: moved[name] if name in moved else kept[name] for name in order}, notes
+
+
+def _typed(column: Column, kind: ColumnKind) -> list[Any]:
+    """The cells of a column of text as what they say; whole numbers that are not written as such, 007, are words."""
+    if not isinstance(column, list):
+        return column.tolist()
+    if kind == "truth":
+        return [cell.lower() == "true" for cell in column]
+    if kind == "whole":
+        return list(map(int, column)) if all(str(int(cell)) == cell for cell in column) else column
+    return list(map(float, column)) if kind == "number" else column
+
+
+def write(path: Path, table: Mapping[str, Any]) -> None:
     """Write columns as .csv or .parquet, whole or not at all.
+
+    Args:
+        path: The file.
+        table: Columns by name: arrays, lists, or for .parquet what pyarrow has for one.
 
     Raises:
         UsageError: If pyarrow is not installed.
@@ -51,7 +100,7 @@ def write(path: Path, table: dict[str, np.ndarray]) -> None:
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(table)
-        writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
+        writer.writerows(zip(*map(_plain, table.values()), strict=True))
         files.write(path, text.getvalue().encode(), parents=True)
         return
     try:
@@ -60,5 +109,9 @@ def write(path: Path, table: dict[str, np.ndarray]) -> None:
     except ImportError as error:
         raise UsageError(f"--out {path}: writing Parquet needs pyarrow: pip install pyarrow") from error
     content = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table({name: column.tolist() for name, column in table.items()}), content)
+    pyarrow.parquet.write_table(pyarrow.table({name: _plain(column) for name, column in table.items()}), content)
     files.write(path, content.getvalue(), parents=True)
+
+
+def _plain(column: Any) -> Any:
+    return column.tolist() if isinstance(column, np.ndarray) else column

@@ -13,13 +13,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from pushforward.commands import tables
 from pushforward.commands.rebuilding import rebuild, rows_of
 from pushforward.commands.sampling import names_of, write_npz
 from pushforward.data import Dataset, outputs, source
+from pushforward.data.formats.contents import Table
 from pushforward.data.labels import named
+from pushforward.data.matching import is_named
 from pushforward.data.raw import Raw
 from pushforward.errors import DataError, UsageError, shortened
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein, wasserstein
@@ -54,7 +58,9 @@ def transport(
     Args:
         folder: A run of particles that recorded their fields, or of anything else that carries points.
         points: File of points in data units, PATH[:key], or a folder of images; columns are matched by their names.
-        out: F.npz; array `x` holds the points after, `start` before, `labels` their classes if they have some.
+        out: F.npz; array `x` holds the points after, `start` before, `labels` their classes if they have some. Or F.csv
+            or F.parquet, for points: of a table that table with its columns moved, in their types, as `sample` does;
+            what was not moved stands as it stood.
         labels: Classes of the points where the run has some: one class for all, a column or array of the same file, or
             PATH[:key] of another; those that the points bring along if None.
         which: "last" or "best".
@@ -71,7 +77,7 @@ def transport(
         DataError: If the points do not fit the run.
         OSError: If `out` cannot be written; it names the file.
     """
-    outputs.claim("--out", out, (".npz",), (points, labels, *outputs.read_by(folder)))
+    outputs.claim("--out", out, (".npz", *tables.ENDINGS), (points, labels, *outputs.read_by(folder)))
     experiment, description = rebuild(folder, which, trust, device)
     method, data = experiment.method, experiment.data
     if not able(method, Transports):
@@ -84,12 +90,14 @@ def transport(
             f"{folder}: this run recorded no fields to carry points along (--record 0, or no step was done); train it "
             "with --record 1"
         )
+    if out.suffix.lower() in tables.ENDINGS and data.kind == "images":
+        raise UsageError(f"--out {out}: this run's points are images; name a file that ends in .npz")
     trained = _particles(method)
     own = None if trained is None else trained[1]
     column = labels if labels is not None and labels.strip() not in (data.classes or ()) else None
     if own is None and labels is not None:
         raise UsageError(f"--labels {labels}: the points of this run have no classes; leave the option out")
-    read = _read(points, column, data)
+    read, table = _read(points, column, data)
     start = read.x
     codes = None if own is None else _codes(points, labels, column, read.labels, len(start), data)
     before = data.encode(start)
@@ -101,10 +109,40 @@ def transport(
             "those that the particles began at"
         )
     x = data.decode(after)
-    write_npz(out, {"x": x, "start": start} | ({} if codes is None else {"labels": names_of(data)[codes.numpy()]}))
+    names = None if codes is None else names_of(data)[codes.numpy()]
+    notes = read.notes
+    if out.suffix.lower() in tables.ENDINGS:
+        there = table is not None and is_named(table.names) and column in table.names
+        notes += _write_table(out, x, data, table, None if there else names)
+    else:
+        write_npz(out, {"x": x, "start": start} | ({} if names is None else {"labels": names}))
     compared, left = _compared(folder, which, trust, data, ((before, codes), (after, codes), trained))
-    done = {"out": str(out), "n": len(x), "shape": list(x.shape), "notes": list(read.notes), "distances": compared}
+    done = {"out": str(out), "n": len(x), "shape": list(x.shape), "notes": list(notes), "distances": compared}
     return done | left
+
+
+def _write_table(
+    out: Path, x: np.ndarray, data: Dataset, table: Table | None, names: np.ndarray | None
+) -> tuple[str, ...]:
+    """Write points as a table, within the one that they came in where it has names; notes of what stands in it.
+
+    Args:
+        out: The file.
+        x: The points, (n, d).
+        data: Gives kinds, and names where the points came without.
+        table: What they came in, or None.
+        names: Classes that do not stand in the table, (n,), or None.
+    """
+    columns, notes = tables.columns(x, data, names)
+    if table is not None and is_named(table.names):
+        own = table.chosen or ()
+        moved = dict(zip(own, columns.values()))  # as they are called there
+        for name, classes in list(columns.items())[len(own) :]:
+            moved[name if name not in table.names else f"{name}_class"] = classes
+        columns, still = tables.within(table, moved, out)
+        notes += still
+    tables.write(out, columns)
+    return notes
 
 
 def _compared(
@@ -118,16 +156,16 @@ def _compared(
     return found, {} if found is not None else {"left_out": LEFT}
 
 
-def _read(points: str, column: str | None, data: Dataset) -> Raw:
-    """Points in data units, of the kind and shape of the training data, and the labels that come with them."""
-    read = source.read_like(points, data, column)
+def _read(points: str, column: str | None, data: Dataset) -> tuple[Raw, Table | None]:
+    """Points in data units, of the kind and shape of the training data, with their labels, and their table."""
+    read, table = source.read_within(points, data, column)
     given, shape = tuple(read.x.shape[1:]), tuple(data.decode(data.test[:1]).shape[1:])
     if read.kind != data.kind or given != shape:
         raise DataError(
             f"{points}: {read.kind} of shape {given}, and the run moves {data.kind} of shape {shape}; give "
             "points like the training data"
         )
-    return read
+    return read, table
 
 
 def _particles(method: Method) -> Labelled | None:

@@ -17,7 +17,7 @@ from pushforward.data.formats.table import wanted
 from pushforward.data.kept.card import Card
 from pushforward.errors import DataError, meant
 
-__all__ = ["arranged", "listed", "matched", "under_names"]
+__all__ = ["arranged", "is_named", "listed", "matched", "under_names"]
 
 SHOWN = 6  # names written out in an error; a note has them all
 
@@ -43,17 +43,17 @@ def matched(contents: Contents, data: Dataset, apart: str | None = None) -> Cont
         width = data.event[0]
         if body.ndim == 1 and 1 < width == len(body):
             return _noted(contents, f"{width} numbers in one dimension are taken for one point", body=body[None])
-        return _noted(contents, _in_order(names)) if _named(names) and body.ndim == 2 else contents
+        return _noted(contents, _in_order(names)) if is_named(names) and body.ndim == 2 else contents
     if isinstance(body, Table):
         given = wanted(body, apart) if body.chosen else tuple(name for name in body.names if name != apart)
-        if not _named(names) or not _named(body.names):
-            return _noted(contents, _in_order(names, given)) if _named(names) or _named(body.names) else contents
+        if not is_named(names) or not is_named(body.names):
+            return _noted(contents, _in_order(names, given)) if is_named(names) or is_named(body.names) else contents
         if body.chosen and set(names) - set(given) and _in_place(given, names):
             pairs = ", ".join(f"{mine} as {theirs}" for mine, theirs in zip(given, names) if mine != theirs)
             return _noted(contents, f"columns taken for those of the run, as they were chosen: {pairs}")
         note = _by_name(contents.place, given, names)
         return _noted(contents, note, body=replace(body, chosen=names))
-    if isinstance(body, Cells) and _named(names) and _named(body.names):
+    if isinstance(body, Cells) and is_named(names) and is_named(body.names):
         note, take = _by_name(contents.place, body.names, names), body.take
         at = [body.names.index(name) for name in names]
 
@@ -81,7 +81,11 @@ def arranged(spec: str, known: tuple[str, ...], apart: str | None = None) -> tup
     given = tuple(name for name in there if name != apart)
     if key is not None:
         given = tuple(name.strip() for name in key.split(","))
-    if not (known and _named(known) and _named(there)) or given == known or not set(known) <= set(given) <= set(there):
+    if (
+        not (known and is_named(known) and is_named(there))
+        or given == known
+        or not set(known) <= set(given) <= set(there)
+    ):
         return spec, ""
     if any("," in name or name != name.strip() for name in known):  # such a name cannot stand in a spec
         return spec, ""
@@ -97,10 +101,10 @@ def under_names(data: Dataset, own: Card, loaded: Card) -> tuple[Dataset, str]:
         loaded: What it keeps of what they were loaded from.
     """
     origin, names = data.origin, loaded.columns
-    if origin is None or data.split.sha256 != own.split.sha256 or not (names and _named(names)):
+    if origin is None or data.split.sha256 != own.split.sha256 or not (names and is_named(names)):
         return data, ""
     before = origin.card.columns
-    if before and _named(before):
+    if before and is_named(before):
         return data, ""
     parts = replace(origin.parts, columns=dict(zip(names, origin.parts.columns.values())))
     card = replace(origin.card, columns=names, kinds=loaded.kinds)
@@ -108,7 +112,7 @@ def under_names(data: Dataset, own: Card, loaded: Card) -> tuple[Dataset, str]:
     return fresh, _in_order(names)
 
 
-def _named(names: tuple[str, ...]) -> bool:
+def is_named(names: tuple[str, ...]) -> bool:
     """Whether columns have names of their own, not the numbers that they get without."""
     return names != tuple(map(str, range(len(names))))
 
@@ -125,7 +129,7 @@ def _noted(contents: Contents, note: str, body: np.ndarray | Table | Cells | Non
 
 def _in_order(names: tuple[str, ...], given: tuple[str, ...] = ()) -> str:
     """The note on columns of which one side has no names."""
-    if _named(names):
+    if is_named(names):
         return f"columns without names are taken in the order of the run: {', '.join(names)}"
     return f"columns are taken in their order, as those of the run have no names: {', '.join(given)}"
 

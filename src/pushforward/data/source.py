@@ -10,6 +10,7 @@ from pushforward.data.blocks.scratch import Room, held, spilled
 from pushforward.data.dataset import MIN_ROWS, Dataset, Kind
 from pushforward.data.formats.contents import Contents, Pictures, Table
 from pushforward.data.formats.opening import divided, exists, opened
+from pushforward.data.formats.table import wanted
 from pushforward.data.kept.card import Card, Origin, read_card
 from pushforward.data.kept.parts import Parts
 from pushforward.data.matching import matched
@@ -20,7 +21,7 @@ from pushforward.data.toys import plane as toy
 from pushforward.data.toys.digits import digits
 from pushforward.errors import DataError, UsageError, meant
 
-__all__ = ["KEPT", "load", "made", "parse", "read_array", "read_like"]
+__all__ = ["KEPT", "load", "made", "parse", "read_array", "read_like", "read_within"]
 
 KEPT = "kept:"  # before the folder of a run: what it keeps of its data
 
@@ -132,10 +133,18 @@ def read_like(spec: str, data: Dataset, labels: str | None = None) -> Raw:
         DataError: If the data or the labels are missing, damaged or unfit.
         UsageError: If an option does not apply.
     """
+    return read_within(spec, data, labels)[0]
+
+
+def read_within(spec: str, data: Dataset, labels: str | None = None) -> tuple[Raw, Table | None]:
+    """The same, and the table that the samples stand in, where it is one; its chosen columns are theirs, in order."""
     path, key = parse(spec.strip())
     contents = matched(opened(path, key), data, labels)
     raw = _rows(contents, path, labels, least=1)
-    return replace(raw, x=_in_units(raw, None, None, 1))
+    table = contents.body if isinstance(contents.body, Table) else None
+    if table is not None:
+        table = replace(table, chosen=wanted(table, labels))
+    return replace(raw, x=_in_units(raw, None, None, 1)), table
 
 
 def _in_units(raw: Raw, side: int | None, channels: int | None, least: int = 2) -> np.ndarray:

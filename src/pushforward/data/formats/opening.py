@@ -24,7 +24,7 @@ from pushforward.data.formats.contents import Contents
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError
 
-__all__ = ["FILES", "READABLE", "columns", "divided", "exists", "opened"]
+__all__ = ["FILES", "PARQUET", "READABLE", "columns", "divided", "exists", "opened"]
 
 TEXT = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
