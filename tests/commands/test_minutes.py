@@ -19,7 +19,7 @@ from pushforward.metrics.evaluate import evaluate
 from pushforward.options import defaults
 from pushforward.settings.running import Running
 
-SMALL = {"data": "toy:moons", "particles": 40, "batch": 40, "width": 8, "warmup": 1, "diagnose": 0}
+SMALL = {"data": "toy:moons", "limit": 300, "particles": 40, "batch": 40, "width": 8, "warmup": 1, "diagnose": 0}
 
 
 def trained(folder: Path, minutes: float | None, **options):

@@ -218,9 +218,9 @@ def test_a_random_state_keeps_the_contract_of_scikit_learn(name):
 
 def test_the_command_line_samples_new_points(tmp_path):
     run, out = tmp_path / "run", tmp_path / "samples.npz"
-    small = ["--steps", "40", "--particles", "200", "--batch", "200", "--warmup", "10"]
+    small = {"limit": 400, "steps": 20, "particles": 100, "batch": 100, "warmup": 5}
     for words in (
-        ["train", "toy_particles", *small, "--run", str(run)],
+        ["train", "toy_particles", *(f"--{name}={value}" for name, value in small.items()), "--run", str(run)],
         ["sample", str(run), "-n", "200", "--out", str(out)],
     ):
         with pytest.raises(SystemExit) as stop:
@@ -231,7 +231,7 @@ def test_the_command_line_samples_new_points(tmp_path):
     found = np.load(out)["x"]
     assert len(rows(found)) == 200
     assert not rows(found) & rows(experiment.data.decode(method.particles))
-    start = RECIPES["toy_particles"](steps=40, particles=200, batch=200, warmup=10).method
+    start = RECIPES["toy_particles"](**small).method
     assert not rows(found) & rows(experiment.data.decode(start.particles))
 
 

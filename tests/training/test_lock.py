@@ -16,7 +16,7 @@ from pushforward.errors import UsageError
 from pushforward.files import layout
 from pushforward.training.folder import lock
 
-SMALL = ["--data", "toy:moons", "--steps", "3", "--batch", "16", "--width", "8"]
+SMALL = ["--steps", "3", "--data", "toy:moons", "--limit", "300", "--batch", "16", "--width", "8"]
 
 
 def begin(folder: Path, *words: str) -> subprocess.Popen[bytes]:
@@ -138,7 +138,7 @@ def test_three_at_one_moment_get_three_folders_and_all_finish(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("again", [(), ("--resume",)], ids=["begun twice", "resumed twice"])
 def test_of_two_with_one_folder_one_is_refused_and_the_other_unharmed(tmp_path, again):
-    folder, words = tmp_path / "run", [*SMALL[:2], "--steps", "400", *SMALL[4:]]
+    folder, words = tmp_path / "run", ["--steps", "400", *SMALL[2:]]
     if again:
         first = begin(tmp_path, *words, "--run", str(folder), "--minutes", "0")
         assert first.wait(timeout=240) == 0

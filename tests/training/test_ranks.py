@@ -61,7 +61,7 @@ def test_two_ranks_grow_and_teach_as_one_and_resume_at_every_step(tmp_path, case
 
 @pytest.mark.slow
 def test_torchrun_runs_the_same_command_and_only_the_first_process_writes(tmp_path):
-    words = "train toy_vgrow --data toy:moons --steps 30 --batch 32 --width 16 --threads 1 --json --run".split()
+    words = "train toy_vgrow --data toy:moons --limit 300 --steps 30 --batch 32 --width 16 --threads 1 --json --run".split()
     # without the two dashes torchrun would take --run for an option of its own
     front = "-m torch.distributed.run --standalone --nproc-per-node=2 -m -- pushforward.cli".split()
     command = [sys.executable, *front, *words, str(tmp_path / "run")]
@@ -82,7 +82,7 @@ def test_torchrun_runs_the_same_command_and_only_the_first_process_writes(tmp_pa
 def test_two_processes_stop_together_and_resume_together(tmp_path):
     run, environment = tmp_path / "run", os.environ | {"OMP_NUM_THREADS": "1"}
     front = "-m torch.distributed.run --standalone --nproc-per-node=2 -m -- pushforward.cli train toy_vgrow".split()
-    new = "--data toy:moons --steps 100000 --batch 32 --width 16 --threads 1 --minutes 0.03 --run".split()
+    new = "--data toy:moons --limit 300 --steps 100000 --batch 32 --width 16 --threads 1 --minutes 0.03 --run".split()
     steps = []
     for words in ([*new, str(run)], ["--run", str(run), "--resume"], ["--run", str(run), "--resume"]):
         command = [sys.executable, *front, *words, "--minutes", "0.03"]
@@ -97,7 +97,7 @@ def test_two_processes_stop_together_and_resume_together(tmp_path):
 @pytest.mark.slow
 def test_particles_under_torchrun_are_all_saved_and_resume_bit_for_bit(tmp_path):
     front = "-m torch.distributed.run --standalone --nproc-per-node=2 -m -- pushforward.cli train toy_particles".split()
-    new = "--steps 20 --particles 200 --batch 100 --width 16 --threads 1 --run".split()
+    new = "--limit 300 --steps 20 --particles 200 --batch 100 --width 16 --threads 1 --run".split()
     whole, parts, late = tmp_path / "whole", tmp_path / "parts", ["--minutes", "0.0001"]
     for words in ([*new, str(whole)], [*new, str(parts), *late], ["--run", str(parts), "--resume"]):
         command, environment = [sys.executable, *front, *words], os.environ | {"OMP_NUM_THREADS": "1"}

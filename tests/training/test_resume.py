@@ -17,7 +17,8 @@ from pushforward import cli
 from pushforward.errors import DataError, TrainingError
 from pushforward.training import checkpoint
 
-ARGUMENTS = ["--steps", "400", "--batch", "32", "--width", "16", "--data", "toy:moons", "--save-every", "25"]
+SIZE = ["--limit", "300", "--batch", "32", "--width", "16"]
+ARGUMENTS = ["--data", "toy:moons", *SIZE, "--steps", "400", "--save-every", "25"]
 RECIPES = ["toy_vgrow", "toy_particles", "toy_gan"]
 
 
