@@ -47,7 +47,8 @@ def generator(**changes) -> FlowGenerator:
 
 
 def flow(**changes) -> ParticleFlow:
-    return ParticleFlow(**{"steps": 20, "width": 16, "depth": 2, "batch_size": 64, "random_state": 0} | changes)
+    small = {"steps": 20, "warmup": 4, "width": 16, "depth": 2, "batch_size": 64, "random_state": 0}
+    return ParticleFlow(**small | changes)
 
 
 SMALL = (generator, flow)

@@ -27,7 +27,8 @@ def one_thread():
 
 
 def flow(**changes) -> ParticleFlow:
-    return ParticleFlow(**{"steps": 25, "width": 16, "depth": 2, "batch_size": 64, "random_state": 0} | changes)
+    small = {"steps": 25, "warmup": 4, "width": 16, "depth": 2, "batch_size": 64, "random_state": 0}
+    return ParticleFlow(**small | changes)
 
 
 def moons(seed: int, n: int = 200) -> np.ndarray:
