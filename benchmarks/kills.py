@@ -169,7 +169,7 @@ def _filled(disk: Path, left: int) -> Path:
 
 
 def main() -> None:
-    """Parse the command line, run, print one JSON object."""
+    """Parse the command line, run, print a line of JSON for each part as soon as it has ended."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=30, help="runs that are killed (default 30)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments")
@@ -183,7 +183,9 @@ def main() -> None:
             "ranks": lambda: ranks(place),
             "full": lambda: full(place, options.disk),
         }
-        print(json.dumps({part: run() for part, run in parts.items() if options.only in ("", part)}, indent=1))
+        for part, run in parts.items():
+            if options.only in ("", part):
+                print(json.dumps({part: run()}), flush=True)
 
 
 if __name__ == "__main__":

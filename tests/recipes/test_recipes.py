@@ -34,7 +34,7 @@ VARIANTS = [(name, {}) for name in RECIPES] + [
 
 
 def built(name: str, options: dict, seed: int) -> dict[str, torch.Tensor]:
-    least = {"width": 8, "steps": 3, "batch": 8, "particles": 20, "tracers": 4}
+    least = {"width": 8, "steps": 3, "batch": 8, "particles": 20, "tracers": 4, "warmup": 2}
     small = {option: value for option, value in least.items() if option in options_of(RECIPES[name])}
     experiment = RECIPES[name](**small | options, seed=seed)
     steps = experiment.method.learn(experiment.batches)

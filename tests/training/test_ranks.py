@@ -61,7 +61,9 @@ def test_two_ranks_grow_and_teach_as_one_and_resume_at_every_step(tmp_path, case
 
 @pytest.mark.slow
 def test_torchrun_runs_the_same_command_and_only_the_first_process_writes(tmp_path):
-    words = "train toy_vgrow --data toy:moons --limit 300 --steps 30 --batch 32 --width 16 --threads 1 --json --run".split()
+    words = (
+        "train toy_vgrow --data toy:moons --limit 300 --steps 30 --batch 32 --width 16 --threads 1 --json --run".split()
+    )
     # without the two dashes torchrun would take --run for an option of its own
     front = "-m torch.distributed.run --standalone --nproc-per-node=2 -m -- pushforward.cli".split()
     command = [sys.executable, *front, *words, str(tmp_path / "run")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
+from functools import cache, partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -68,13 +69,20 @@ def cut(build: Any, k: int, steps: int, stream: Any) -> tuple[Any, Any]:
     return second, position
 
 
+@cache
+def whole(build: Any, steps: int, stream: Any) -> tuple[Any, Any]:
+    """A method and its stream after so many steps in one go, the same for every moment of a kill."""
+    method, position = build(0), stream()
+    run(method, steps, position)
+    return method, position
+
+
 def same(build: Any, k: int, steps: int, stream: Any) -> None:
-    straight, whole = build(0), stream()
-    run(straight, steps, whole)
+    straight, end = whole(build, steps, stream)
     again, position = cut(build, k, steps, stream)
     assert equal(weights(again), weights(straight))
     assert equal(resume_state(again), resume_state(straight))
-    assert position.state_dict() == whole.state_dict()
+    assert position.state_dict() == end.state_dict()
     one, two = (method.sample(5, Noise(4, dtype=torch.float64)) for method in (again, straight))
     assert torch.equal(one, two)
 
@@ -102,14 +110,17 @@ def test_three_stages_equal_running_them_by_hand():
 
 @pytest.mark.parametrize("k", range(STEPS + 1))
 def test_a_kill_at_any_step_of_three_stages_with_growth_changes_nothing(k):
-    same(lambda seed: Growing(seed), k, STEPS, data)
+    same(Growing, k, STEPS, data)
+
+
+TIRED = {n: partial(Growing, grown=50, tired=n) for n in (0, 2)}
 
 
 @pytest.mark.parametrize("k", range(STEPS + 1))
-@pytest.mark.parametrize("tired", [0, 2])
+@pytest.mark.parametrize("tired", TIRED)
 def test_a_stage_that_ends_by_itself_hands_over_and_is_remembered(k, tired):
-    same(lambda seed: Growing(seed, grown=50, tired=tired), k, STEPS, data)
-    method = Growing(grown=50, tired=tired)
+    same(TIRED[tired], k, STEPS, data)
+    method = TIRED[tired]()
     logs = run(method, STEPS)
     assert sum("k" in log for log in logs) == tired
     assert method.stages.ended == [{"stage": torch.tensor(1), "step": torch.tensor(3 + tired)}]
