@@ -200,8 +200,14 @@ def capped(kind: str, folder: Path, amount: int, limit: Cap, steps: int) -> Iter
                 return
 
 
-def step_cost(held: Path, mapped: Path, steps: int = 10, repeats: int = 15) -> dict[str, float]:
-    """CPU milliseconds of a step of toy_vgrow on one file in memory and on another from the disk, in turn; medians."""
+def step_cost(held: Path, mapped: Path, steps: int = 100, turns: int = 12, rounds: int = 3) -> list[dict[str, float]]:
+    """CPU milliseconds of a step of toy_vgrow on one file in memory and on another from the disk, in turn.
+
+    Returns:
+        For each round: user and system time of both, faults that waited for the disk, and the ratio of their sums.
+    """
+    import resource
+
     import torch
 
     from pushforward.data.blocks.limits import VARIABLE
@@ -220,21 +226,30 @@ def step_cost(held: Path, mapped: Path, steps: int = 10, repeats: int = 15) -> d
         ways[name] = iter(experiment.method.learn(experiment.batches))
         for _ in range(3):
             next(ways[name])
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for repeat in range(repeats):
-        for name in sorted(ways, reverse=bool(repeat % 2)):
-            start = time.process_time()
-            for _ in range(steps):
-                next(ways[name])
-            times[name].append(1000 * (time.process_time() - start) / steps)
-    ratios = [mapped / memory for memory, mapped in zip(times["memory"], times["mapped"], strict=True)]
-    low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
-    return {name: float(np.median(one)) for name, one in times.items()} | {
-        "ratio": float(middle), "ratio_low": float(low), "ratio_high": float(high)
-    }  # fmt: skip
+    found = []
+    for _ in range(rounds):
+        spent = {name: np.zeros(3) for name in ways}
+        for turn in range(turns):
+            for name in sorted(ways, reverse=bool(turn % 2)):
+                start = resource.getrusage(resource.RUSAGE_SELF)
+                for _ in range(steps):
+                    next(ways[name])
+                end = resource.getrusage(resource.RUSAGE_SELF)
+                spent[name] += (
+                    1000 * (end.ru_utime - start.ru_utime),
+                    1000 * (end.ru_stime - start.ru_stime),
+                    end.ru_majflt - start.ru_majflt,
+                )
+        one = {
+            f"{name} {what}": round(float(value) / (steps * turns), 3)
+            for name in ways
+            for what, value in zip(("user", "system", "faults"), spent[name], strict=True)
+        }
+        found.append(one | {"ratio": round(float(spent["mapped"][:2].sum() / spent["memory"][:2].sum()), 4)})
+    return found
 
 
-def steps_both(folder: Path, size: int, limit: Cap) -> dict[str, dict[str, float]]:
+def steps_both(folder: Path, size: int, limit: Cap) -> dict[str, list[dict[str, float]]]:
     """What a step costs on a file in the cache of the system, and on one of so many bytes under a smaller cap."""
     for name, many in (("held", 40 * 10**6), ("cached", 200 * 10**6), ("cold", size)):
         points(folder / f"{name}.npy", many)
@@ -289,9 +304,10 @@ def main() -> int:
                 found[kind] = rows
                 shutil.rmtree(folder / kind)
         if asked.only in (None, "steps"):
-            found["steps"] = steps_both(folder, int(asked.gb * 10**9), limit)
-            if not asked.json:
-                print(f"steps: {found['steps']}")
+            found["steps"] = both = steps_both(folder, int(asked.gb * 10**9), limit)
+            for name, rounds in ({} if asked.json else both).items():
+                for one in rounds:
+                    print(f"steps {name} " + " ".join(f"{key.replace(' ', '_')}={value}" for key, value in one.items()))
     if asked.json:
         print(json.dumps(found, indent=1))
     return int(any(codes))

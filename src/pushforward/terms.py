@@ -110,6 +110,12 @@ TERMS: dict[str, Term] = {
         "Mean length of the samples’ ways so far, in model units. Healthy: levelling off near the distance to the "
         "data. A way that goes on growing is spent on detours: noise of the critic or steps that are too long.",
         scale=Scale(log=False)),
+    "serves": Term(
+        "Steps a recorded field",
+        "Steps that share one recorded field, logged once there are more steps than fields are kept; it doubles "
+        "whenever they are full. Healthy: so few that the critic hardly turns over them, since new points go by the "
+        "mean of their fields. Otherwise keep more fields.",
+        scale=Scale(log=False)),
     "residual": Term(
         "Residual of the dissipation identity",
         "|D(0) − D(t) − ∫2 KE| / D(0): along an exact gradient flow what the divergence lost is what was dissipated. "

@@ -257,6 +257,16 @@ class Stops(Protocol):
 
 
 @runtime_checkable
+class Remarks(Protocol):
+    """A method that has something to say of itself beside numbers: sentences, of which a run tells each once.
+
+    `remarks(steps)` is asked for after each of so many steps, and forgets nothing that it said; it is cheap.
+    """
+
+    def remarks(self, steps: int) -> Sequence[str]: ...
+
+
+@runtime_checkable
 class Likely(Protocol):
     """A law that answers for its density: log q(x), (n,), in nats, with respect to the model's units."""
 

@@ -75,6 +75,7 @@ class Outcome:
         known = {key: self.run.description[key] for key in ("step", "steps", "seconds", "status")}
         known |= {key: self.run.description[key] for key in ("ended",) if key in self.run.description}
         known |= {"data_notes": list(self.run.experiment.data.notes), "run_notes": list(self.notes)}
+        known["remarks"] = self.run.description.get("remarks", [])
         measured = {} if self.measures is None else self.measures.as_dict()
         measured |= {"left_out": self.left_out} if self.left_out else {}
         return (
@@ -376,6 +377,7 @@ def _watch(run: Run, stop: Stop, minutes: float | None) -> None:
     if not (run.placement.writes and say.is_terminal):
         pulse, first = Pulse(), run.step
         for progress in run.advance(stop, minutes):
+            _remark(run, progress)
             tenth = progress.step % max(1, progress.steps // 10) == 0
             if run.placement.writes and (pulse.due() or tenth):
                 left = pulse.left((progress.step - first) / max(1, progress.steps - first))
@@ -385,10 +387,16 @@ def _watch(run: Run, stop: Stop, minutes: float | None) -> None:
     with Bar(say, run.description["recipe"], run.experiment.steps, done=run.step) as bar:
         shown = 0.0
         for progress in run.advance(stop, minutes):
+            _remark(run, progress)
             if progress.seconds - shown > 0.2 or progress.step == progress.steps:
                 shown = progress.seconds
                 bar.move(progress.step, _short(progress, run.terms))
         bar.move(run.step)
+
+
+def _remark(run: Run, progress: Progress) -> None:
+    for words in progress.remarks:
+        _tell(run.placement, f"note: {words}")
 
 
 def _short(progress: Progress, terms: Mapping[str, Term]) -> str:

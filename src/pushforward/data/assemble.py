@@ -1,5 +1,7 @@
 """From rows as stored to a data set: split, scale, number the classes."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,6 +10,7 @@ from pushforward.data.blocks import scratch
 from pushforward.data.blocks.arranged import arranged
 from pushforward.data.blocks.limits import VARIABLE, budget
 from pushforward.data.blocks.moments import at_most, moments, sampled, training
+from pushforward.data.blocks.order import is_windowed
 from pushforward.data.blocks.scratch import is_mapped
 from pushforward.data.dataset import Dataset, Split, every_class, fingerprint, split
 from pushforward.data.labels import numbered
@@ -66,6 +69,9 @@ def assemble(
             notes += tuple(_moved(classes[code], int((codes == code).sum())) for code in moved)
         codes, codes_test = codes[rows], codes_test if rows_test is None else codes[rows_test]
     unit = _pixels(raw, side, channels) if raw.kind == "images" else _columns(raw, rows, seed, side, channels, heavy)
+    if rows_test is None and is_windowed(len(rows), 4 * math.prod(_event(raw, unit))):  # no split has mixed them yet
+        rows = generator(seed, "data", part="mixed").permutation(rows)
+        codes = None if codes is None else codes[rows]
     x, x_test, more = _encoded(raw, unit, rows, rows_test)
     return Dataset(
         name=name,
@@ -94,6 +100,11 @@ def _moved(name: str, rows: int) -> str:
     return f"class {name}: all {rows} rows had been held out; one is trained on instead"
 
 
+def _event(raw: Raw, unit: Unit | Pixels) -> tuple[int, ...]:
+    """Shape of a row in model units."""
+    return (unit.channels, unit.side, unit.side) if isinstance(unit, Pixels) else raw.x.shape[1:]
+
+
 def _encoded(
     raw: Raw, unit: Unit | Pixels, rows: np.ndarray, rows_test: np.ndarray | None
 ) -> tuple[Tensor, Tensor, tuple[str, ...]]:
@@ -102,8 +113,8 @@ def _encoded(
     Raises:
         DataError: If a row does not fit into float32, or the rows not on the disk.
     """
-    event = (unit.channels, unit.side, unit.side) if isinstance(unit, Pixels) else raw.x.shape[1:]
-    need = 4 * (len(raw.x) + (0 if raw.x_test is None else len(raw.x_test))) * int(np.prod(event))
+    event = _event(raw, unit)
+    need = 4 * (len(raw.x) + (0 if raw.x_test is None else len(raw.x_test))) * math.prod(event)
     far = f"{raw.place}: some test rows lie too far from the training rows for float32: remove outliers"
     own = raw.x if raw.x_test is None or rows_test is not None else raw.x_test
     if not (is_mapped(raw.x) or is_mapped(own)) and need <= budget():

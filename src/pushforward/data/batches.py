@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pushforward.data.blocks.order import Order, soon
 from pushforward.errors import UsageError
-from pushforward.randomness import generator
 from pushforward.types import Place
 
 __all__ = ["Batches"]
@@ -20,9 +20,9 @@ Batch = TypeVar("Batch", Tensor, tuple[Tensor, Tensor])
 class Batches(Generic[Batch], Iterator[Batch]):
     """Batch k is a pure function of (seed, k): rows [k size, (k + 1) size) of the epochs' permutations in a row.
 
-    Epoch e is permuted by a generator seeded from (seed, e), so every epoch visits each row once, a batch may cross
-    from one epoch into the next, and `size` may exceed the number of rows. Rank r of `world` processes takes the rows
-    r, r + world, ... of the joint batch.
+    Epoch e is permuted by generators seeded from (seed, e), so every epoch visits each row once, a batch may cross
+    from one epoch into the next, and `size` may exceed the number of rows; `blocks.order` says how rows of more than
+    128 MB are permuted. Rank r of `world` processes takes the rows r, r + world, ... of the joint batch.
 
     Args:
         x: Rows, (n, *event).
@@ -84,7 +84,7 @@ class Batches(Generic[Batch], Iterator[Batch]):
             raise UsageError(f"{len(labels)} labels for {len(x)} rows: give one label a row")
         self.x, self.labels, self.device = x, labels, x.device
         self.size, self.seed, self.rank, self.world, self.position = size, seed, rank, world, position
-        self._epochs: dict[int, np.ndarray] = {}
+        self._order = Order(len(x), x[:1].nbytes, seed)
 
     def __repr__(self) -> str:
         """Sizes, seed, rank and position."""
@@ -101,27 +101,13 @@ class Batches(Generic[Batch], Iterator[Batch]):
         """The next batch, (size / world, *event), or the pair of it and its labels."""
         rows = torch.from_numpy(self.rows(self.position)[self.rank :: self.world]).to(self.x.device)
         self.position += 1
+        soon(self.x, self._order.ahead(self.position * self.size, (self.position + 1) * self.size))
         x = self.x.index_select(0, rows).to(self.device)
         return cast(Batch, x if self.labels is None else (x, self.labels.index_select(0, rows).to(self.device)))
 
     def rows(self, k: int) -> np.ndarray:
         """Row numbers of joint batch k, int64 (size,)."""
-        n = len(self.x)
-        first, last = k * self.size, (k + 1) * self.size
-        parts = []
-        for epoch in range(first // n, (last - 1) // n + 1):
-            start = epoch * n
-            parts.append(self._epoch(epoch)[max(first - start, 0) : last - start])
-        return np.concatenate(parts).astype(np.int64)
-
-    def _epoch(self, epoch: int) -> np.ndarray:
-        if epoch not in self._epochs:
-            while len(self._epochs) > 1:  # two are enough for batches that cross an epoch's end
-                self._epochs.pop(next(iter(self._epochs)))
-            numbers = np.arange(len(self.x), dtype=np.int32 if len(self.x) < 2**31 else np.int64)
-            generator(self.seed, "data", epoch, part="order").shuffle(numbers)  # as `permutation`, in half the memory
-            self._epochs[epoch] = numbers
-        return self._epochs[epoch]
+        return self._order.rows(k * self.size, (k + 1) * self.size)
 
     def to(self, device: torch.device | str) -> Self:
         """Give batches on a device; returns the stream itself.

@@ -245,7 +245,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         follow(_kept(method.learn(batches), seen), self.steps, self.verbose, terms_of(method))
         self._finish(method, unit, shape, classes, start is not None, seen, pace)
         self.columns_ = looked_at(target)
-        self.notes_ = notes_on(self.columns_, unit.scale == 0)
+        self.notes_ = (*notes_on(self.columns_, unit.scale == 0), *method.remarks(int(self.steps)))
         return self
 
     def _shape(self, event: int, classes: int) -> CriticShape:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pushforward import __version__
 from pushforward.report.reading import Record
-from pushforward.report.values import count, text
+from pushforward.report.values import count, listed, text
 
 __all__ = ["cells", "chip", "command", "fill", "name", "notes", "png_uri", "status"]
 
@@ -57,8 +57,12 @@ def status(info: dict[str, Any]) -> str:
 
 
 def notes(runs: Sequence[Record]) -> str:
-    """What is missing, damaged or not to be compared."""
-    said = [f"{run.label}: {note}" if len(runs) > 1 else note for run in runs for note in run.notes]
+    """What is missing, damaged or not to be compared, and what a method said of itself."""
+    said = [
+        f"{run.label}: {note}" if len(runs) > 1 else note
+        for run in runs
+        for note in (*run.notes, *listed(run.info.get("remarks")))
+    ]
     if len({run.digest for run in runs}) > 1:
         said.insert(0, "These runs learned from different data, so their numbers do not compare.")
     items = "".join(f"<li>{text(note)}</li>" for note in said)

@@ -8,7 +8,7 @@ import re
 from datetime import datetime
 from typing import Any, TypeGuard
 
-__all__ = ["count", "digits", "duration", "is_number", "mapping", "number", "short", "text", "when"]
+__all__ = ["count", "digits", "duration", "is_number", "listed", "mapping", "number", "short", "text", "when"]
 
 LONGEST = 4000  # characters shown of one value
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # what turns or hides words
@@ -17,6 +17,11 @@ STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 def mapping(value: object) -> dict[str, Any]:
     """An object of a JSON file; empty if it is something else."""
     return value if isinstance(value, dict) else {}
+
+
+def listed(value: object) -> list[Any]:
+    """A list of a JSON file; empty if it is something else."""
+    return value if isinstance(value, list) else []
 
 
 def is_number(value: object) -> TypeGuard[int | float]:

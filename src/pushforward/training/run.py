@@ -34,7 +34,7 @@ from pushforward.training.folder.places import placed, without_places
 from pushforward.training.learner import counted
 from pushforward.training.loop import train
 from pushforward.training.state import load_state, place, restore, resume_state, weights
-from pushforward.types import HasParticles, Placeable, Staged, Stops, able
+from pushforward.types import HasParticles, Placeable, Remarks, Staged, Stops, able
 
 __all__ = ["Progress", "Run", "Status", "Stop"]
 
@@ -63,6 +63,7 @@ class Progress:
         seconds: Seconds of training so far, earlier sittings included.
         numbers: The step's numbers.
         stage: Name of the stage that did it; empty where the method has none.
+        remarks: What the method says of itself for the first time.
     """
 
     step: int
@@ -70,6 +71,7 @@ class Progress:
     seconds: float
     numbers: dict[str, float]
     stage: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -131,6 +133,15 @@ class Run:
         if self._stopped:
             self.description["ended"] = self._stopped
 
+    def _remarks(self) -> tuple[str, ...]:
+        """What the method says of itself for the first time; it goes into the description."""
+        method, known = self.experiment.method, self.description.get("remarks", [])
+        said = method.remarks(self.experiment.steps) if able(method, Remarks) else ()
+        new = tuple(words for words in said if words not in known)
+        if new:
+            self.description["remarks"] = [*known, *new]
+        return new
+
     def resume(self) -> None:
         """Continue from checkpoints/last; a run that was cut off before its first one starts at the beginning.
 
@@ -163,10 +174,11 @@ class Run:
         except MISFITS as error:
             raise unfit(saved.run, last, "does not fit this recipe and its arguments", error) from error
         self.description |= {"step": saved.run["step"], "best": saved.run.get("best")}
-        for name in ("why", "ended"):
+        self.description.pop("why", None)
+        for name in ("ended", "remarks"):  # as they were then: what came later comes again
             self.description.pop(name, None)
-        if "ended" in saved.run:
-            self.description["ended"] = saved.run["ended"]
+            if name in saved.run:
+                self.description[name] = saved.run[name]
         self._note_end()
         self._forget_after(self.step)
 
@@ -198,6 +210,7 @@ class Run:
             self._seconds = before + time.monotonic() - begun
             sums.add(numbers)
             self._note_end()
+            new = self._remarks()
             done = self.finished
             late = minutes is not None and time.monotonic() - begun >= 60 * minutes
             stop.signal, halt = self._agree(stop.signal, late)
@@ -211,7 +224,7 @@ class Run:
                 self.save("interrupted" if stop.signal else "stopped")
             elif step % self.every_save == 0:
                 self.save("running")
-            yield Progress(step, self.experiment.steps, self._seconds, numbers, stage)
+            yield Progress(step, self.experiment.steps, self._seconds, numbers, stage, new)
             if halt and not done:
                 return
         if not done:  # the method had no further step, and could not say so at its last one

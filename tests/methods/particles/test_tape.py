@@ -79,6 +79,42 @@ def test_all_are_kept_where_that_is_asked_for_and_bytes_bound_large_ones(monkeyp
     assert len(go(turning(record=1, fields=0), 90).tape) == 90
 
 
+@pytest.mark.parametrize("record", [1, 3])
+def test_a_thinned_tape_is_said_once_with_step_and_stride_and_logged_from_there(record):
+    method, said, logged = turning(record=record, fields=8), list[str](), list[float]()
+    for k, (step, logs) in enumerate(zip(range(90), method.learn(repeat(torch.zeros(3, 2)))), 1):
+        if method.serves > record:
+            if not said:
+                assert step == 8 * record
+                (words,) = method.remarks(90)
+                assert words.startswith(f"step {k}: 8 recorded fields")
+                assert f"{2 * record} steps share one" in words
+            said += method.remarks(90)
+            if step % record == 0:
+                assert float(logs["serves"]) == method.serves
+        else:
+            assert "serves" not in logs
+            assert method.remarks(90) == ()
+        logged.append(method.serves)
+    assert len(set(said)) == 1
+    assert max(logged) > 2 * record
+
+
+def test_a_tape_that_will_be_larger_than_the_bound_is_said_from_the_first_step_on(monkeypatch):
+    assert go(turning(record=1, fields=0), 1).remarks(10**6) == ()
+    monkeypatch.setattr(tape, "BYTES", 10 * 8)
+    assert go(turning(record=1, fields=0), 1).remarks(10) == ()
+    (words,) = go(turning(record=1, fields=0), 1).remarks(11)
+    assert "11 of" in words
+    assert "fields 10" in words
+    assert go(turning(record=11, fields=0), 1).remarks(110) == ()
+    assert go(turning(record=1, fields=5), 1).remarks(11) == ()
+    monkeypatch.setattr(tape, "BYTES", 15)
+    (words,) = go(turning(record=1), 1).remarks(11)
+    assert words.startswith("two recorded fields are kept in any case")
+    assert len(go(turning(record=1), 90).tape) == 2
+
+
 @pytest.mark.parametrize("scheme", [euler, heun, AdamsBashforth(3)])
 def test_the_way_along_a_thinned_tape_takes_the_time_of_all_steps(scheme: Integrator):
     """In a field that is the same at all times, the steps' lengths are all that counts."""

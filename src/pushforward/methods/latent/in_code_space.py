@@ -34,6 +34,7 @@ from pushforward.types import (
     Method,
     Randomness,
     Records,
+    Remarks,
     Restores,
     Samples,
     Shared,
@@ -49,7 +50,7 @@ __all__ = ["InCodeSpace"]
 
 BLOCK = 1024  # samples that go through the codec in one pass
 LOOK = 64  # codes at which the decoder's slope is looked up
-PASSED_ON = (HasParticles, Records, Sourced, Transports)  # what it can do if the method can
+PASSED_ON = (HasParticles, Records, Remarks, Sourced, Transports)  # what it can do if the method can
 
 
 @dataclass
@@ -211,6 +212,10 @@ class InCodeSpace:
     def stopped(self) -> str:
         """Why the method ended, if it ended by itself."""
         return self.method.stopped if able(self.method, Stops) else ""
+
+    def remarks(self, steps: int) -> Sequence[str]:
+        """What the method says of itself."""
+        return self.method.remarks(steps) if able(self.method, Remarks) else ()
 
     def offers(self, capability: type) -> bool:
         """Whether the method has what this one passes on: its particles, tape and source, transport, and its pass."""

@@ -231,6 +231,8 @@ class Particles:
         logs |= self.accounts.note(k, logs.get("divergence"), *measures, dt)
         if self.diagnose and k % self.diagnose == 0:
             logs |= self._diagnosis(batch)
+        if stages and (serves := tape.stride(len(self.tape), k + 1, int(self.record))) > int(self.record):
+            logs["serves"] = torch.tensor(float(serves), device=moved.device)
         self.particles = moved[:n]
         if self.tracers is not None:
             self.tracers = moved[n:]
@@ -303,6 +305,10 @@ class Particles:
 
         blend = self.flow.blend if able(self.flow, Blends) else None
         return tape.Keeping(int(self.record), self.fields, time, blend, self.refit)
+
+    def remarks(self, steps: int) -> tuple[str, ...]:
+        """What is to be known of the recorded fields in a run of so many steps; see `tape.remarks`."""
+        return tape.remarks(self.tape, int(self.done), steps, int(self.record), self.fields)
 
     @property
     def serves(self) -> int:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["BYTES", "Keeping", "stride"]
+__all__ = ["BYTES", "Keeping", "remarks", "stride"]
 
 BYTES = 2**28  # of memory that a tape may take; a checkpoint takes as many on the disk, and more memory for a moment
 
@@ -37,6 +37,56 @@ def stride(entries: int, done: int, record: int) -> int:
     while entries and -(-done // s) > entries:
         s *= 2
     return s
+
+
+def remarks(tape: list[Entry], done: int, steps: int, record: int, fields: int) -> tuple[str, ...]:
+    """What a user should know of a tape: what it will take, and since when steps share a field; empty of most.
+
+    Args:
+        tape: The entries.
+        done: Steps done.
+        steps: Steps that the run will do.
+        record: Steps from one look at the field to the next, at first.
+        fields: Most entries; 0 keeps all.
+    """
+    if not tape:
+        return ()
+    each, record, said = _bytes(tape[0]), max(1, record), list[str]()
+    most, serves, will = _most(tape[0], fields), stride(len(tape), done, record), -(-steps // record)
+    if not fields and will * each > BYTES:
+        said.append(
+            f"fields 0 keeps all recorded fields, {will:,} of {_size(each)}: {_size(will * each)} of memory and three "
+            f"times that while a checkpoint is written; fields {max(2, BYTES // each)} keeps them in {_size(BYTES)}"
+        )
+    elif fields and min(will, 2) * each > BYTES:
+        said.append(
+            f"two recorded fields are kept in any case, here of {_size(each)} each, more than the {_size(BYTES)} that "
+            "they take otherwise: give a smaller critic, or record none"
+        )
+    if fields and serves > record:
+        bound = f"fields {fields}" if most == fields else f"{_size(BYTES)} of memory"
+        said.append(
+            f"step {most * record + 1}: {most:,} recorded fields are kept ({bound}); from here on {2 * record} steps "
+            "share one, and twice as many whenever there are so many again"
+        )
+    return tuple(said)
+
+
+def _size(count: int) -> str:
+    """Bytes in words, in units of 1024."""
+    for name, many in (("GB", 2**30), ("MB", 2**20)):
+        if count >= many:
+            return f"{count / many:.3g} {name}"
+    return f"{count / 2**10:.3g} kB"
+
+
+def _bytes(entry: Entry) -> int:
+    return max(1, sum(value.nbytes for value in entry.values()))
+
+
+def _most(entry: Entry, fields: int) -> int:
+    """Entries that may be kept: two at least, of which one can be made."""
+    return max(2, min(fields, BYTES // _bytes(entry)))
 
 
 @dataclass(frozen=True)
@@ -69,7 +119,7 @@ class Keeping:
         if self.refit:
             entry = {f"{n}.{name}": value for n, stage in enumerate(stages) for name, value in stage.items()}
         s = stride(len(tape), k, self.record)
-        while self.fields and k == len(tape) * s and len(tape) >= self._most(entry):
+        while self.fields and k == len(tape) * s and len(tape) >= _most(entry, self.fields):
             tape[:] = [
                 self._joined(tape[i], tape[i + 1], i * s, (i + 1) * s, (i + 2) * s) if i + 1 < len(tape) else tape[i]
                 for i in range(0, len(tape), 2)
@@ -82,11 +132,7 @@ class Keeping:
 
     def possible(self, tape: list[Entry], serves: int) -> bool:
         """Whether so few entries can serve so many steps each: thinning leaves half of what is allowed."""
-        return serves <= max(1, self.record) or (self.fields > 0 and len(tape) >= self._most(tape[0]) // 2)
-
-    def _most(self, entry: Entry) -> int:
-        """Entries that may be kept."""
-        return max(2, min(self.fields, BYTES // max(1, sum(value.nbytes for value in entry.values()))))
+        return serves <= max(1, self.record) or (self.fields > 0 and len(tape) >= _most(tape[0], self.fields) // 2)
 
     def _joined(self, one: Entry, other: Entry, begin: int, middle: int, end: int) -> Entry:
         """The entry of the steps from `begin` to `end`, of one that ends and one that begins in the middle."""

@@ -143,7 +143,8 @@ def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:
             "start a new run"
         )
     kinds: dict[str, Any] = {"recipe": str, "arguments": dict, "step": int, "data": dict, "options": dict}
-    usual = {"seed": int, "steps": int, "seconds": float | int, "command": str, "best": dict | None, "ended": str}
+    usual = {"seed": int, "steps": int, "seconds": float | int, "command": str, "best": dict | None, "ended": str,
+             "remarks": list}  # fmt: skip
     kinds |= {name: kind for name, kind in usual.items() if name in description}
     if strange := [name for name, kind in kinds.items() if not isinstance(description[name], kind)]:
         raise DataError(
