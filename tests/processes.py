@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import runpy
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SECONDS = 300
 
 
 def together(script: Path, world: int, *words: object) -> None:
-    """Run a script in so many processes that find each other as `torchrun` would have them; all end with 0."""
+    """Run a script in so many processes that find each other as `torchrun` would have them; all end with 0.
+
+    One alone is this process, which has torch at hand.
+    """
+    if world == 1:
+        alone(script, *words)
+        return
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -30,3 +39,11 @@ def together(script: Path, world: int, *words: object) -> None:
         for rank in ranks:
             rank.kill()
     assert all(rank.returncode == 0 for rank in ranks), "\n".join(errors)
+
+
+def alone(script: Path, *words: object) -> None:
+    """Run a script as Python would, but here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(script), *map(str, words)])
+        patch.syspath_prepend(script.parent)
+        runpy.run_path(str(script), run_name="__main__")

@@ -50,13 +50,13 @@ def run(method: Any, batches: Batches, steps: int, start: int = 0) -> None:
         pass
 
 
-def main(out: Path, case: str) -> None:
+def main(out: Path, case: str, every: int) -> None:
     torch.set_num_threads(1)
     placement = Placement.find("cpu")
     method, batches = opened(case, 0, placement)
     run(method, batches, STEPS)
     wanted = weights(method)
-    for k in range(1, STEPS):
+    for k in range(1, STEPS, every):
         first, batches = opened(case, 0, placement)
         run(first, batches, k)
         kept = deepcopy((weights(first), resume_state(first), batches.state_dict()))
@@ -78,4 +78,4 @@ def main(out: Path, case: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -24,7 +24,8 @@ def run(out: Path, processes: int, *arguments: int | str, worker: Path = WORKER)
 
 
 @pytest.mark.parametrize(
-    ("pool", "moves", "classes"), [(1, 1, 0), pytest.param(3, 2, 0, marks=pytest.mark.slow), (2, 2, 3)]
+    ("pool", "moves", "classes"),
+    [*(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 1, 0), (3, 2, 0))), (2, 2, 3)],
 )
 def test_two_ranks_equal_one_with_the_joint_batch(tmp_path, pool, moves, classes):
     one, two = (run(tmp_path / f"{n}.pt", n, pool, moves, classes) for n in (1, 2))
@@ -51,10 +52,13 @@ def test_two_ranks_share_the_particles_of_one(tmp_path, case):
         assert 8 < int(two["least done"]) < 108
 
 
-@pytest.mark.parametrize("case", ["growing", pytest.param("taught", marks=pytest.mark.slow)])
-def test_two_ranks_grow_and_teach_as_one_and_resume_at_every_step(tmp_path, case):
-    """The worker compares every resumed run with the whole one, bit for bit."""
-    one, two = (run(tmp_path / f"{n}.pt", n, case, worker=STAGES) for n in (1, 2))
+@pytest.mark.parametrize(
+    ("case", "every"),
+    [("growing", 4), *(pytest.param(case, 1, marks=pytest.mark.slow) for case in ("growing", "taught"))],
+)
+def test_two_ranks_grow_and_teach_as_one_and_resume_at_every_step(tmp_path, case, every):
+    """The worker compares every resumed run with the whole one, bit for bit; in every stage, or at every step."""
+    one, two = (run(tmp_path / f"{n}.pt", n, case, every, worker=STAGES) for n in (1, 2))
     assert one.keys() == two.keys()
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-12
 
