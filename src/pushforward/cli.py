@@ -16,7 +16,16 @@ from tyro.conf import Positional, arg
 
 from pushforward import __version__, guests
 from pushforward.commands.publishing.faces import export, pull, push
-from pushforward.errors import DataError, TrainingError, UsageError, meant, on_any_terminal, printable, shortened
+from pushforward.errors import (
+    DataError,
+    TrainingError,
+    UsageError,
+    meant,
+    of_memory,
+    on_any_terminal,
+    printable,
+    shortened,
+)
 from pushforward.settings.asked import Evaluating, Merging, Sampling, Threads, Which
 from pushforward.settings.running import Running
 
@@ -89,20 +98,10 @@ def _unforeseen(error: Exception, words: Sequence[str]) -> int:
             return _complain(f"{where}: {error.strerror}; name a place that can be read or written", 2)
         said = error.strerror or str(error) or type(error).__name__
         return _complain(f"the system refused: {said}; see to the disk or the device, then try again", 1)
-    if isinstance(error, MemoryError) or _of_an_allocator(error):
+    if of_memory(error):
         said = str(error).partition("\n")[0] or "no memory is left"
         return _complain(f"out of memory ({said}); take fewer rows or a smaller side, batch or net", 1)
     raise error
-
-
-def _of_an_allocator(error: Exception) -> bool:
-    """Whether torch could not have the memory that it asked for; on the CPU it says so in words alone."""
-    return isinstance(error, RuntimeError) and (
-        type(error).__name__ == "OutOfMemoryError" or any(words in str(error) for words in ALLOCATORS)
-    )
-
-
-ALLOCATORS = ("DefaultCPUAllocator", "can't allocate memory", "out of memory", "Storage size calculation overflowed")
 
 
 def _complain(message: str, code: int) -> int:

@@ -9,8 +9,21 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
-__all__ = ["DataError", "NotFinite", "TrainingError", "UsageError", "meant", "nearest", "on_any_terminal", "printable",
-           "shortened"]  # fmt: skip
+__all__ = [
+    "DataError",
+    "NotFinite",
+    "OutOfTime",
+    "TrainingError",
+    "UsageError",
+    "install",
+    "meant",
+    "nearest",
+    "needs",
+    "of_memory",
+    "on_any_terminal",
+    "printable",
+    "shortened",
+]
 
 
 class TrainingError(RuntimeError):
@@ -41,6 +54,60 @@ class DataError(ValueError):
     """Data that cannot be learned from. The message is one line: file, place in the file, remedy."""
 
     exit_code: ClassVar[int] = 3
+
+
+class OutOfTime(Exception):
+    """Work that would not end in the time that it may take, or did not; who set the limit says what then."""
+
+
+ALLOCATORS = (
+    "DefaultCPUAllocator",
+    "can't allocate memory",
+    "out of memory",
+    "Storage size calculation overflowed",
+    "_ALLOC_FAILED",  # of cuBLAS, cuDNN and their kin
+)
+
+
+def of_memory(error: BaseException) -> bool:
+    """Whether memory could not be had, of the machine or of a device: no fault of what was read or computed.
+
+    On the CPU torch says so in words alone. An error that was raised over such a one counts too.
+    """
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, MemoryError) or (
+            isinstance(found, RuntimeError)
+            and (type(found).__name__ == "OutOfMemoryError" or any(words in str(found) for words in ALLOCATORS))
+        ):
+            return True
+        found = found.__cause__
+    return False
+
+
+def install(packages: str) -> str:
+    """The command that installs packages, by the names that installers know; it works where this one has no name."""
+    return f"python -m pip install {packages}"
+
+
+@contextmanager
+def needs(packages: str, what: str, otherwise: str = "") -> Iterator[None]:
+    """Within, packages are imported that may not be installed.
+
+    Args:
+        packages: Their names, as installers know them: "onnx onnxruntime".
+        what: What needs them: "x.h5ad: reading .h5ad".
+        otherwise: What helps as well, behind the remedy.
+
+    Raises:
+        UsageError: If one is missing, or is there and does not import; any other error of theirs is left as it is.
+    """
+    try:
+        yield
+    except ImportError as error:
+        broken = not isinstance(error, ModuleNotFoundError)  # it is there, and must be replaced
+        remedy = install(f"-I {packages}" if broken else packages)
+        raise UsageError(f"{what} needs {packages} ({error}): {remedy}{otherwise}") from error
 
 
 LONGEST = 2000  # characters of a message; of a longer one the middle, where a name or a value stands, is left out

@@ -167,5 +167,15 @@ class Noise:
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Continue at a stored state."""
-        self.generator.set_state(state["generator"].cpu())
+        """Continue at a stored state.
+
+        Raises:
+            ValueError: If it is none of a generator's.
+        """
+        own, stored = self.generator.get_state(), state.get("generator")
+        if not isinstance(stored, Tensor) or stored.dtype != own.dtype or stored.shape != own.shape:
+            raise ValueError(f"the state of a random stream is {stored!r:.40}")
+        try:
+            self.generator.set_state(stored.cpu())
+        except RuntimeError as error:
+            raise ValueError(f"the state of a random stream is damaged ({error!s:.80})") from error

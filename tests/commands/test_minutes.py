@@ -14,7 +14,7 @@ from pushforward import cli
 from pushforward.commands import measuring
 from pushforward.commands.training import train
 from pushforward.commands.watching import Until
-from pushforward.errors import DataError
+from pushforward.errors import DataError, OutOfTime
 from pushforward.metrics.evaluate import evaluate
 from pushforward.options import defaults
 from pushforward.settings.running import Running
@@ -85,8 +85,38 @@ def test_parts_that_cannot_end_in_time_are_left_out_by_name():
     lost = set(whole) - set(found)
     assert lost
     assert all("mmd" in name.lower() for name in lost)
-    with pytest.raises(DataError, match="no time"):
+    with pytest.raises(OutOfTime, match="no time"):
         evaluate(x, y, watch=Until(-math.inf))
+
+
+def test_a_fault_of_the_data_is_told_as_one_also_when_time_is_over():
+    x, y = torch.randn(300, 2), torch.randn(300, 2)
+
+    class Faulty:
+        def begin(self, name: str, seconds: float) -> None:
+            if name == "mmd":
+                raise DataError("a fault")
+            raise OutOfTime("no time was left")
+
+        def tick(self, fraction: float) -> None:
+            raise AssertionError
+
+    with pytest.raises(DataError, match="mmd left out: a fault"):
+        evaluate(x, y, watch=Faulty())
+
+
+def test_what_a_run_cannot_be_measured_for_is_no_want_of_time(tmp_path, monkeypatch):
+    run = trained(tmp_path / "run", None, steps=3).run
+
+    def broken(*arguments, **options):
+        raise DataError("rows are damaged")
+
+    over = Until(time.monotonic() + 1000, 10.0)
+    monkeypatch.setattr(Until, "to_measure", property(lambda self: -1.0 if self is over else 0.0))
+    monkeypatch.setattr(measuring, "_in_time", lambda *_: (None, ()))
+    monkeypatch.setattr(measuring, "measure_pair", broken)
+    with pytest.raises(DataError, match="rows are damaged"):
+        measuring.measure_run(run.folder, "last", run.experiment, 3, until=over)
 
 
 @pytest.mark.slow

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from functools import partial
+from unittest import mock
 
 import pytest
 import torch
 from torch import nn
 from torch.optim import Adam
 
-from pushforward.errors import DataError
+from pushforward.commands.rebuilding import rebuild
+from pushforward.commands.training import train
+from pushforward.errors import DataError, of_memory
+from pushforward.options import defaults
+from pushforward.randomness import stream
+from pushforward.settings.running import Running
 from pushforward.training import checkpoint
 from pushforward.training.learner import Learner
 
@@ -40,13 +47,70 @@ def test_a_state_goes_round():
         lambda state: state["optimiser"]["param_groups"][0].update(betas=[0.9]),
         lambda state: state["optimiser"]["param_groups"][0].update(eps=None),
         lambda state: state["optimiser"]["param_groups"][0].pop("weight_decay"),
+        lambda state: state["optimiser"].update(param_groups={}),
+        lambda state: state["optimiser"].update(state=[]),
+        lambda state: state["optimiser"]["state"].update({0: 3}),
+        lambda state: state["optimiser"]["state"].update(x={}),
+        lambda state: state["optimiser"]["state"][0].update(step="x"),
+        lambda state: state.update(optimiser=None),
+        lambda state: state.pop("updates"),
     ],
 )
 def test_a_state_of_other_types_or_shapes_is_refused_at_once(spoil):
     state = copy.deepcopy(learner().resume_state())
     spoil(state)
-    with pytest.raises((ValueError, LookupError, TypeError)):
+    with pytest.raises(ValueError, match=r"\w"):
         learner().load_resume_state(state)
+
+
+@pytest.mark.parametrize("stored", [None, [], torch.zeros(3), torch.zeros(5056, dtype=torch.uint8)])
+def test_so_is_the_state_of_a_random_stream(stored):
+    noise = stream(0, "train")
+    with pytest.raises(ValueError, match="random stream"):
+        noise.load_state_dict({"generator": stored})
+    noise.load_state_dict(stream(1, "train").state_dict())
+
+
+FULL = [
+    MemoryError("Unable to allocate 7.45 GiB"),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    small = {"data": "toy:moons", "steps": 2, "batch": 20, "width": 8}
+    return train("toy_vgrow", defaults("toy_vgrow") | small, folder, Running(threads=1, minutes=1e-9)).run.folder
+
+
+@pytest.mark.parametrize("error", [*FULL, TypeError("a mistake"), AttributeError("of ours")], ids=repr)
+def test_neither_a_full_memory_nor_a_mistake_of_ours_is_told_as_a_run_that_does_not_fit(error, run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    arguments = defaults("toy_vgrow") | {"data": "toy:moons", "steps": 2, "batch": 20, "width": 8}
+    with mock.patch.object(Learner, "load_state_dict", side_effect=error):
+        with pytest.raises(type(error)) as caught:
+            rebuild(tmp_path / "run")
+        assert caught.value is error
+        with pytest.raises(type(error)) as caught:
+            train("toy_vgrow", arguments, tmp_path / "run", Running(threads=1, resume=True))
+        assert caught.value is error
+    assert of_memory(error) == (error in FULL)
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_the_system_does_not_give_is_not_told_as_damaged(error, resume, tmp_path):
+    checkpoint.save(tmp_path / "last", {"x": torch.zeros(3)}, {}, {"step": 0})
+    where = mock.patch.object(checkpoint, "safe_open", side_effect=error)
+    if resume:
+        where = mock.patch.object(checkpoint.Path, "read_bytes", side_effect=error)
+    with where, pytest.raises(DataError, match=f"{error.strerror}.*it may be whole: see to its permissions") as caught:
+        checkpoint.load(tmp_path / "last", resume=resume)
+    assert "damaged" not in str(caught.value)
+    assert "train" not in str(caught.value)
 
 
 @pytest.mark.parametrize("run", [[], 3, "x", None])

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from pushforward import __version__
+from pushforward.errors import install
 
 __all__ = ["doctor", "versions"]
 
@@ -33,9 +34,9 @@ def doctor() -> dict[str, Any]:
         if torch.backends.mkldnn.is_available()
         else False,
         "compile=True": "ready" if which(os.environ.get("CXX", "g++")) else "needs a C++ compiler: install g++",
-        "parquet": "ready" if find_spec("pyarrow") else "pip install pyarrow",
-        "h5ad": "ready" if find_spec("h5py") and find_spec("anndata") else "pip install h5py anndata",
-        "exact transport of unequal sizes": "ready" if find_spec("ot") else "pip install POT",
+        "parquet": "ready" if find_spec("pyarrow") else install("pyarrow"),
+        "h5ad": "ready" if find_spec("h5py") and find_spec("anndata") else install("h5py anndata"),
+        "exact transport of unequal sizes": "ready" if find_spec("ot") else install("POT"),
     }
 
 

@@ -23,7 +23,7 @@ from pushforward.data import outputs
 from pushforward.data.blocks.limits import budget
 from pushforward.data.compare.pairs import LEAST, Pair, read_pair
 from pushforward.densities.rows import RowDensities
-from pushforward.errors import DataError
+from pushforward.errors import DataError, OutOfTime
 from pushforward.evaluation import Chosen, measure_pair, parts, space
 from pushforward.files import layout
 from pushforward.metrics.core.features import RAW
@@ -174,9 +174,7 @@ def measure_run(
         else:
             try:
                 found = measure_pair(pair, chosen, None, Settings(seed=seed), title=split, draws=draws, watch=until)
-            except DataError:
-                if until.to_measure > 0:
-                    raise
+            except OutOfTime:
                 return None
         found = replace(found, notes=(*note, *found.notes))
         _store(folder, found, which, step, seed)

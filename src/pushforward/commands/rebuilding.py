@@ -27,7 +27,7 @@ from pushforward.training import checkpoint
 from pushforward.training.checkpoint import Checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.folder.data import kept, same_data
-from pushforward.training.folder.opening import MISFITS, lacking, unfit
+from pushforward.training.folder.opening import lacking, unfit
 from pushforward.training.folder.places import placed
 from pushforward.training.learner import counted
 from pushforward.training.state import load_state, place, restore
@@ -159,8 +159,8 @@ def _opened(folder: Path, which: str, trust: Sequence[str]) -> tuple[Checkpoint,
         raise DataError(f"{folder}: no such run; name the folder given to train --run")
     outputs.plain(folder)
     saved = checkpoint.load(layout.checkpoint(folder, which), resume=False)
-    run = _placed(saved.run, folder) if isinstance(saved.run, dict) else {}
-    recipe, arguments = run.get("recipe"), run.get("arguments", {})
+    run = {"arguments": {}} | _placed(saved.run, folder)
+    recipe, arguments = run.get("recipe"), run["arguments"]
     if not isinstance(arguments, dict):
         raise DataError(f"{folder}: arguments of its checkpoint is {arguments!r:.60}, not an object; train again")
     if not isinstance(recipe, str) or not recipes.known(recipe):
@@ -188,8 +188,6 @@ def _with_data(
         found = same_data(run, experiment.data, folder, OTHER)
     except DataError as error:
         raise DataError(f"{folder}: a run keeps no rows of its data, and these are wanted here: {error}") from error
-    except (KeyError, TypeError) as error:
-        raise unfit(run, folder, "its description cannot be used", error, trust) from error
     except UsageError as error:
         if data is not None:
             raise
@@ -198,7 +196,11 @@ def _with_data(
 
 
 def _option(wiring: Recipe, data: str) -> str:
-    """The option of a recipe that data given on the command line are for."""
+    """The option of a recipe that data given on the command line are for.
+
+    Raises:
+        UsageError: If there is none, or more than one may be meant.
+    """
     names = data_options(wiring)
     if "data" in names or len(names) == 1:
         return "data" if "data" in names else names[0]
@@ -216,7 +218,7 @@ def _without_data(
             if isinstance(arguments.get(name), str) and (name == "data" or arguments[name].strip() == loaded.name):
                 arguments[name] = f"{KEPT}{folder.resolve()}"
         experiment = wiring(**arguments)
-    except (UsageError, DataError, KeyError, TypeError, OSError) as error:
+    except (UsageError, DataError, OSError) as error:
         if guests.is_guest(run["recipe"]):
             raise DataError(_needed(folder, run, error)) from error
         raise unfit(run, folder, "its description cannot be used", error, trust) from error
@@ -249,7 +251,7 @@ def _finished(
         restore(experiment.method, counted({"step": 0} | run, "step"), saved.weights)
         load_state(experiment.method, saved.weights, lacking=lacking(run))
         _known_classes(experiment)
-    except MISFITS as error:
+    except ValueError as error:
         raise unfit(run, folder, f"checkpoint {which} does not fit its recipe", error, trust) from error
     if sampling:
         settle(experiment.method, sampling, str(run["recipe"]))

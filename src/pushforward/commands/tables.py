@@ -18,7 +18,7 @@ from pushforward import files
 from pushforward.data import Dataset
 from pushforward.data.formats.contents import Column, ColumnKind, Table
 from pushforward.data.formats.opening import PARQUET
-from pushforward.errors import UsageError
+from pushforward.errors import needs
 
 __all__ = ["ENDINGS", "columns", "within", "write"]
 
@@ -26,7 +26,7 @@ ENDINGS = (".csv", ".parquet")
 
 
 def columns(x: np.ndarray, data: Dataset, classes: np.ndarray | None) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """Points as columns of the types that the data have, and notes of what was rounded.
+    """Points as columns of the types that the data have, and notes of what was rounded or renamed.
 
     Args:
         x: Points in data units, (n, d).
@@ -35,7 +35,7 @@ def columns(x: np.ndarray, data: Dataset, classes: np.ndarray | None) -> tuple[d
     """
     names = data.columns or tuple(map(str, range(x.shape[1])))
     kinds = data.kinds or ("number",) * len(names)
-    out, rounded = dict[str, np.ndarray](), list[str]()
+    out, rounded, notes = dict[str, np.ndarray](), list[str](), list[str]()
     for name, kind, column in zip(names, kinds, x.T, strict=True):
         if kind == "number":
             out[name] = column
@@ -43,10 +43,15 @@ def columns(x: np.ndarray, data: Dataset, classes: np.ndarray | None) -> tuple[d
         rounded.append(name)
         out[name] = column > 0.5 if kind == "truth" else np.rint(column).clip(-(2.0**62), 2.0**62).astype(np.int64)
     if classes is not None:
-        label = data.label or "label"
-        out[label if label not in out else f"{label}_class"] = classes
-    notes = (f"rounded, as the data hold whole numbers or truth values there: {', '.join(rounded)}",) if rounded else ()
-    return out, notes
+        label = wanted = data.label or "label"
+        while label in out:  # a column of the points may be called like that, and like the next name too
+            label = f"{label}_class"
+        if label != wanted:
+            notes.append(f"the classes are in column {label}, as there is a column {wanted}")
+        out[label] = classes
+    if rounded:
+        notes.append(f"rounded, as the data hold whole numbers or truth values there: {', '.join(rounded)}")
+    return out, tuple(notes)
 
 
 def within(given: Table, moved: Mapping[str, np.ndarray], out: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -103,11 +108,9 @@ def write(path: Path, table: Mapping[str, Any]) -> None:
         writer.writerows(zip(*map(_plain, table.values()), strict=True))
         files.write(path, text.getvalue().encode(), parents=True)
         return
-    try:
+    with needs("pyarrow", f"--out {path}: writing Parquet"):
         import pyarrow
         import pyarrow.parquet
-    except ImportError as error:
-        raise UsageError(f"--out {path}: writing Parquet needs pyarrow: pip install pyarrow") from error
     content = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table({name: _plain(column) for name, column in table.items()}), content)
     files.write(path, content.getvalue(), parents=True)

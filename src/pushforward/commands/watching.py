@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, final
 
 from pushforward.commands.console import say, tell
-from pushforward.errors import DataError
+from pushforward.errors import OutOfTime
 from pushforward.progress import Bar, Pulse, span
 
 __all__ = ["Until", "Watching"]
@@ -58,19 +58,19 @@ class Until:
         """A part of an evaluation begins, if it can end in time.
 
         Raises:
-            DataError: If it cannot.
+            OutOfTime: If it cannot.
         """
         if seconds > self.to_measure:
-            raise DataError(f"no time was left for it, about {span(seconds)}, within --minutes")
+            raise OutOfTime(f"no time was left for it, about {span(seconds)}, within --minutes")
 
     def tick(self, fraction: float) -> None:
         """So much of the part is done.
 
         Raises:
-            DataError: If the time is over.
+            OutOfTime: If the time is over.
         """
         if self.to_measure < 0:
-            raise DataError(f"cut at {100 * fraction:.0f} % at the end of --minutes")
+            raise OutOfTime(f"cut at {100 * fraction:.0f} % at the end of --minutes")
 
 
 @final

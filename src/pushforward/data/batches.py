@@ -138,5 +138,12 @@ class Batches(Generic[Batch], Iterator[Batch]):
         return {"position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue at a stored position."""
-        self.position = int(state["position"])
+        """Continue at a stored position.
+
+        Raises:
+            ValueError: If it is none.
+        """
+        found = state.get("position")
+        if type(found) is not int or found < 0:
+            raise ValueError(f"the position of a stream is {found!r:.40}")
+        self.position = found

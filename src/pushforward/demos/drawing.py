@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from pushforward import files
-from pushforward.errors import UsageError
+from pushforward.errors import UsageError, needs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,10 +30,8 @@ def check_out(out: Path) -> None:
     """
     if out.suffix[1:].lower() not in FORMATS:
         raise UsageError(f"--out {out}: name a file that ends in {', '.join('.' + name for name in FORMATS)}")
-    try:
+    with needs("matplotlib", "a demo draws, and"):
         import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise UsageError(f"a demo draws with matplotlib ({error}): install it with pip install matplotlib") from error
 
 
 def sheet(width: float, height: float) -> Figure:

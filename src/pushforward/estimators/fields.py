@@ -124,9 +124,11 @@ class Field:
 
         Raises:
             DataError: If tensors and facts disagree, or the divergence lives outside this package.
+            ValueError: If a fact is of another kind.
         """
         states = {name.removeprefix("field."): tensor for name, tensor in tensors.items() if name.startswith("field.")}
-        layout, pace = CriticShape(**facts["layout"]), Pace(**facts["pace"])
+        store.told(facts, layout=dict, pace=dict, limit=float | None, divergence=str, cap=float)
+        layout, pace = store.made(CriticShape, facts["layout"]), store.made(Pace, facts["pace"])
         with torch.device("meta"):
             net = layout.critic()
         if states:

@@ -279,8 +279,8 @@ class FlowGenerator(BaseEstimator):
         """
         with store.legible(path):
             model, learned, tensors = store.load(path, cls, divergence)
-            layout = learned["layout"]
-            model.layout_ = NetShape(**(layout | {"event": tuple(layout["event"])}))
+            store.told(learned, event=list[int], layout=dict, classes=list | None, class_prior=list[float] | None)
+            model.layout_ = store.made(NetShape, learned["layout"])
             model.unit_, model.event_shape_ = Unit.of_tensors(tensors), tuple(learned["event"])
             model.classes_ = None if learned["classes"] is None else np.array(learned["classes"])
             model.class_prior_ = None if learned["class_prior"] is None else np.array(learned["class_prior"])

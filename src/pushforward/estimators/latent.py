@@ -280,6 +280,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         with store.legible(path):
             flow, learned, tensors = store.load(path, cls, divergence)
+            store.told(learned, has_source=bool, rows=int, particles=int, code=int)
             unit = Unit.of_tensors(tensors)
             try:
                 method = flow._rebuilt(tensors, learned)

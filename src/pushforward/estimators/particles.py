@@ -432,6 +432,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         with store.legible(path):
             flow, learned, tensors = store.load(path, cls, divergence)
+            store.told(learned, has_source=bool, classes=list | None, stopped=str)
             if learned["format"] == 1:  # warm-ups were counted in updates, and tracers were called extra
                 flow.warmup = math.ceil(flow.warmup / flow.critic_steps)
                 tensors |= {"tracers": tensors.pop("extra")} if "extra" in tensors else {}

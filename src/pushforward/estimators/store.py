@@ -10,9 +10,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as pack
 from sklearn.base import BaseEstimator
@@ -20,14 +21,17 @@ from torch import Tensor, nn
 
 from pushforward import files
 from pushforward.divergences import Divergence, locate, names
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError, UsageError, of_memory
 from pushforward.estimators.columns import Columns
+from pushforward.settings.options import alternatives
 from pushforward.training.checkpoint import digest_of
 
-__all__ = ["fill", "found", "legible", "load", "name_of", "number", "write"]
+__all__ = ["fill", "found", "legible", "load", "made", "name_of", "number", "told", "write"]
 
 Plain = bool | int | float | str | None
+KNOWN = tuple(torch.from_numpy(np.zeros(1, kind)).dtype for kind in "dfeqihbB?")  # types that numpy has too
 Fitted = TypeVar("Fitted", bound=BaseEstimator)
+Made = TypeVar("Made")
 
 
 def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[str, Any],
@@ -60,7 +64,9 @@ def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[
 
 @contextmanager
 def legible(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Within: what code raises over words and tensors of a file that are of other types than its own says so.
+    """Within: what code raises over words and tensors of a file that do not fit together says so.
+
+    Kinds of values are checked before, by `told` and `made`; a full memory is no fault of the file.
 
     Raises:
         DataError: In their place.
@@ -69,9 +75,74 @@ def legible(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except (DataError, UsageError):
         raise
-    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+    except (ValueError, LookupError) as error:
+        if of_memory(error):
+            raise
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise DataError(f"{path}: what it holds makes no estimator ({said}); save it again") from error
+
+
+def told(values: object, **kinds: Any) -> dict[str, Any]:
+    """Values of a file by their names, each of the kind that its word says; others are let through.
+
+    Args:
+        values: What the file holds.
+        kinds: A type, a union of types or a `Literal`, for each name.
+
+    Raises:
+        ValueError: If they are no object, one is missing, or of another kind; whole numbers count something.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"{values!r:.40} where names and values should be")
+    for name, kind in kinds.items():
+        if name not in values:
+            raise ValueError(f"no {name}")
+        if not any(_is(values[name], one) for one in alternatives(kind)):
+            raise ValueError(f"{name} is {values[name]!r:.40}")
+    return values
+
+
+def made(kind: type[Made], values: object) -> Made:
+    """A dataclass of plain values, of the kinds that its fields have; sequences of numbers become tuples.
+
+    Raises:
+        ValueError: If they are no object, or one is unknown, missing or of another kind.
+    """
+    hints = get_type_hints(kind)
+    needed = [one.name for one in inspect.signature(kind).parameters.values() if one.default is inspect.Parameter.empty]
+    found = told(values, **{name: hints[name] for name in needed})
+    if strange := found.keys() - hints.keys():
+        raise ValueError(f"{min(map(str, strange))!r:.40} is none of {kind.__name__}")
+    found = told(found, **{name: hints[name] for name in found})
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()})
+
+
+def _is(value: object, kind: Any) -> bool:
+    """Whether a value of a file is of a kind; objects and functions cannot stand in one."""
+    if get_origin(kind) is Literal:
+        return type(value) is str and value in get_args(kind)
+    if get_origin(kind) in (list, tuple):
+        return isinstance(value, list) and all(_is(one, get_args(kind)[0]) for one in value)
+    if kind is float:
+        return (isinstance(value, float) and value == value) or (type(value) is int and abs(value) < 2**53)
+    if kind is int:
+        return type(value) is int and 0 <= value < 2**31
+    return value is None if kind in (None, type(None)) else kind in (bool, str, list, dict) and type(value) is kind
+
+
+def _given(params: object, kind: type[BaseEstimator]) -> dict[str, Any]:
+    """Parameters of an estimator, which stores them as they were given: a whole number may stand for a truth value.
+
+    Raises:
+        ValueError: If one cannot be what the estimator's parameter is.
+    """
+    hints, params = get_type_hints(kind.__init__), told(params)
+    for name, value in params.items():
+        kinds = alternatives(hints.get(name, str))
+        number = isinstance(value, int) and any(one in (int, float, bool) for one in kinds)
+        if not (number or any(_is(value, one) for one in kinds)):
+            raise ValueError(f"{name} is {value!r:.40}")
+    return params
 
 
 def load(path: str | os.PathLike[str], kind: type[Fitted],
@@ -88,6 +159,7 @@ def load(path: str | os.PathLike[str], kind: type[Fitted],
 
     Raises:
         DataError: If the file is missing, damaged, of another class, or names a divergence from outside.
+        ValueError: If what it says is of other kinds than what `write` writes; see `legible`.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         raise DataError(f"{path}: not a readable estimator (no plain file); name the file that save wrote")
@@ -100,10 +172,13 @@ def load(path: str | os.PathLike[str], kind: type[Fitted],
     claimed = header.pop("digest", None)
     if header.keys() != {"run", "resume"} or claimed != digest_of(tensors, header):
         raise DataError(f"{path}: the contents do not match their digest, so nothing was loaded; save it again")
-    run = json.loads(header["run"])
+    if strange := [name for name, tensor in tensors.items() if tensor.dtype not in KNOWN]:
+        raise ValueError(f"{min(strange)!r:.40} is of {tensors[min(strange)].dtype}, which numpy has not")
+    kinds = {"params": dict, "n_features_in": int, "feature_names_in": list[str] | None, "learned": dict}
+    run = told(json.loads(header["run"]), **kinds)
     if run.get("estimator") != kind.__name__:
         raise DataError(f"{path}: holds a {run.get('estimator', 'training checkpoint')}, not a {kind.__name__}")
-    params = run["params"]
+    params = _given(run["params"], kind)
     if strange := params.keys() - inspect.signature(kind).parameters.keys():
         raise DataError(f"{path}: {kind.__name__} has no parameter {min(strange)!r}; update pushforward")
     params["divergence"] = found(path, params["divergence"], divergence)
@@ -111,8 +186,11 @@ def load(path: str | os.PathLike[str], kind: type[Fitted],
     setattr(estimator, "n_features_in_", run["n_features_in"])  # noqa: B010
     if run["feature_names_in"] is not None:
         setattr(estimator, "feature_names_in_", np.array(run["feature_names_in"], dtype=object))  # noqa: B010
-    setattr(estimator, "columns_", Columns.unpacked(run.get("columns")))  # noqa: B010
-    setattr(estimator, "notes_", tuple(run.get("notes", ())))  # noqa: B010
+    columns = run.get("columns")
+    if columns is not None:
+        told(columns, names=list[str], types=list[str])
+    setattr(estimator, "columns_", Columns.unpacked(columns))  # noqa: B010
+    setattr(estimator, "notes_", tuple(told({"notes": []} | run, notes=list[str])["notes"]))  # noqa: B010
     return estimator, run["learned"] | {"format": run.get("format", 1)}, tensors
 
 
@@ -125,6 +203,8 @@ def fill(net: nn.Module, tensors: dict[str, Tensor], path: str | os.PathLike[str
     try:
         net.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
+        if of_memory(error):
+            raise
         raise DataError(f"{path}: tensors and parameters disagree ({' '.join(str(error).split())})") from error
     return net.requires_grad_(False).eval()
 

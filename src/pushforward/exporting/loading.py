@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as unpack
 from torch import Tensor
 
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError, UsageError, needs
 from pushforward.exporting.architecture import graph_of
 from pushforward.exporting.card import Interface, interface_of, parsed
 from pushforward.randomness import blocks, filled, stream
@@ -197,10 +197,8 @@ def _of_script(content: bytes, place: str) -> tuple[dict[str, Any], Answers]:
 
 
 def _of_onnx(content: bytes, place: str) -> tuple[dict[str, Any], Answers]:
-    try:
+    with needs("onnxruntime", f"{place}: reading ONNX"):
         import onnxruntime
-    except ImportError as error:
-        raise UsageError(f"{place}: reading ONNX needs onnxruntime: python -m pip install onnxruntime") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 4
     try:

@@ -17,7 +17,7 @@ from safetensors.torch import save as pack
 from torch import Tensor
 
 from pushforward import files
-from pushforward.errors import TrainingError, UsageError
+from pushforward.errors import TrainingError, UsageError, needs
 from pushforward.exporting.architecture import in_words
 from pushforward.exporting.card import Interface
 from pushforward.exporting.graph import Both, Graph
@@ -194,16 +194,10 @@ def _script(graph: Graph, interface: Interface) -> Pack:
 
 
 def _onnx(graph: Graph, interface: Interface) -> Pack:
-    try:
+    with needs("onnx onnxruntime onnxscript", "--format onnx:", ", or use --format safetensors"):
         import onnx
         import onnxruntime
         import onnxscript
-    except ImportError as error:
-        missing = error.name or "onnx"
-        raise UsageError(
-            f"--format onnx: needs {missing}: python -m pip install onnx onnxruntime onnxscript, or use --format "
-            "safetensors"
-        ) from error
     del onnxruntime, onnxscript  # used by torch, and by the check
     given, rows = _examples(graph, interface), torch.export.Dim("rows")
     with quietly(), torch.no_grad():

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pushforward.densities.rows import RowDensities
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError, OutOfTime, UsageError
 from pushforward.metrics.copying.memorisation import copies
 from pushforward.metrics.core import ranks
 from pushforward.metrics.core.comparison import Comparison
@@ -37,7 +37,7 @@ KEPT = 2**30  # bytes of features that are computed once and kept; above, every 
 
 
 class Watch(Protocol):
-    """Is told how an evaluation goes; a `DataError` that it raises leaves the part out, with its words."""
+    """Is told how an evaluation goes; an `OutOfTime` that it raises leaves the part out, with its words."""
 
     def begin(self, name: str, seconds: float) -> None:
         """A part begins; about so many seconds are expected."""
@@ -99,6 +99,7 @@ def evaluate(
     Raises:
         DataError: If the samples do not fit together, hold too few rows or are not finite; or if no part can be
             measured. Where some can, the others are named among the warnings.
+        OutOfTime: If no part can be measured because `watch` let none end.
         UsageError: If centres come without sigma, a part asked for lacks what it needs, two give a number of one
             name, or max_n or seed is too small.
     """
@@ -128,11 +129,15 @@ def evaluate(
     rank, world = sharing.place() if together else (0, 1)
     found: dict[str, Measure] = {}
     failures: dict[str, str] = {}
+    late: dict[str, str] = {}
     for k, part in list(enumerate(parts))[rank::world]:
         try:
             if watch is not None:
                 watch.begin(part.name, part.cost(c) / (SPEED * torch.get_num_threads()))
             answer = part.run(c)
+        except OutOfTime as error:
+            late[f"{k:03d}"] = f"{part.name} left out: {error}"
+            continue
         except (DataError, UsageError, *OVERFLOWS) as error:
             if isinstance(error, UsageError) and PARTS.get(part.name) is not part:
                 raise  # a part of the user's, called or answering wrongly; those of the house lack rows
@@ -143,8 +148,12 @@ def evaluate(
         found |= {f"{k:03d}.{i:03d} {name}": measure for i, (name, measure) in enumerate(answer.items())}
     if together:
         found, failures = ranks.gather_measures(found), sharing.gather_words(failures)
+        late = sharing.gather_words(late)
     if failures and not found:
         raise DataError(failures[min(failures)])
+    if late and not found:
+        raise OutOfTime(late[min(late)])
+    failures |= late
     measures = {key.split(" ", 1)[1]: _recorded(found[key], split, seed) for key in sorted(found)}
     warning = copies(plain(measures))
     warnings = [failures[key] for key in sorted(failures)] + ([] if warning is None else [warning])

@@ -22,7 +22,7 @@ from safetensors.torch import save as pack
 from torch import Tensor
 
 from pushforward import files
-from pushforward.errors import DataError, NotFinite
+from pushforward.errors import DataError, NotFinite, of_memory
 
 __all__ = ["Checkpoint", "digest_of", "exists", "load", "repair", "save"]
 
@@ -121,7 +121,7 @@ def _load(folder: Path, resume: bool) -> Checkpoint:
             header = dict(file.metadata() or {})
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path, str(error), resume=resume) from error
+        raise _unread(path, error, resume=resume) from error
     claimed = header.pop("digest", None)
     if not {"run", "resume"} <= header.keys() or claimed != digest_of(weights, header):
         raise _damaged(path, "its contents do not match its digest", resume=resume)
@@ -138,16 +138,26 @@ def _load_resume(path: Path, digest: str) -> dict[str, Any]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise _damaged(path, str(error), resume=True) from error
+        raise _unread(path, error, resume=True) from error
     if hashlib.sha256(content).hexdigest() != digest:
         raise _damaged(path, "it is not the partner of weights.safetensors", resume=True)
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # what is no pickle of tensors is told by errors of many kinds
+        if of_memory(error):
+            raise
         raise _damaged(path, str(error).partition("\n")[0][:200], resume=True) from error
     if not isinstance(state, dict):
         raise _damaged(path, f"it holds a {type(state).__name__}, not a dictionary", resume=True)
     return state
+
+
+def _unread(path: Path, error: Exception, *, resume: bool) -> DataError:
+    """The error for a file that could not be read, which may be whole where the system refused to give it."""
+    if not isinstance(error, OSError) or isinstance(error, FileNotFoundError | IsADirectoryError):
+        return _damaged(path, str(error), resume=resume)
+    said = f"cannot be read ({error.strerror or error}); nothing was loaded from it, and it may be whole"
+    return DataError(f"{path}: {said}: see to its permissions and the disk, then try again")
 
 
 def _damaged(path: Path, why: str, *, resume: bool) -> DataError:

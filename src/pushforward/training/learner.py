@@ -262,28 +262,51 @@ class Learner(nn.Module):
             ValueError: If the state is of other types or shapes than this optimiser keeps, which it would find out at
                 a later step.
         """
-        before = [dict(group) for group in self.optimiser.param_groups]
-        self.optimiser.load_state_dict(state["optimiser"])
-        for old, new in zip(before, self.optimiser.param_groups, strict=True):
+        stored, own = _object(state, "optimiser"), self.optimiser.state_dict()["param_groups"]
+        groups, kept = stored.get("param_groups"), _object(stored, "state")
+        if not isinstance(groups, list) or len(groups) != len(own):
+            raise ValueError(f"groups of the optimiser are {groups!r:.40}, not {len(own)}")
+        for old, new in zip(own, groups, strict=True):
+            if not isinstance(new, dict) or new.get("params") != old["params"]:
+                raise ValueError(f"a group of the optimiser is {new!r:.40}")
             if strange := [key for key in old if key != "lr" and not _alike(old[key], new.get(key))]:
                 raise ValueError(f"{strange[0]} of the optimiser is {new.get(strange[0])!r:.40}")
-        kept = [(parameter, mine) for parameter, mine in self.optimiser.state.items() if mine]
-        for parameter, mine in kept:
+        numbers = {number for group in own for number in group["params"]}
+        for number in kept:
+            values = _object(kept, number)
+            plain = all(isinstance(value, Tensor | int | float | None) for value in values.values())
+            if number not in numbers or not plain:
+                raise ValueError(f"the optimiser keeps {values!r:.40} for parameter {number!r:.20}")
+        self.optimiser.load_state_dict(stored)
+        filled = [(parameter, mine) for parameter, mine in self.optimiser.state.items() if mine]
+        for parameter, mine in filled:
             sizes = [value.shape for value in mine.values() if isinstance(value, Tensor)]
-            if mine.keys() != kept[0][1].keys() or any(size not in ((), (1,), parameter.shape) for size in sizes):
+            if mine.keys() != filled[0][1].keys() or any(size not in ((), (1,), parameter.shape) for size in sizes):
                 raise ValueError(f"the optimiser keeps {sizes} for a parameter of shape {tuple(parameter.shape)}")
         self.updates = counted(state, "updates")
 
 
-def counted(state: dict[str, Any], name: str) -> int:
+def counted(state: object, name: str) -> int:
     """A whole number of a stored state that counts something.
 
     Raises:
-        ValueError: If it is anything else.
+        ValueError: If it is anything else, or there is none.
     """
-    found = state[name]
+    found = state.get(name) if isinstance(state, dict) else None
     if type(found) is not int or not 0 <= found < 2**53:
         raise ValueError(f"{name} is {found!r:.40}, not a count")
+    return found
+
+
+def _object(state: object, name: object) -> dict[Any, Any]:
+    """A dictionary of a stored state.
+
+    Raises:
+        ValueError: If it is anything else, or there is none.
+    """
+    found = state.get(name) if isinstance(state, dict) else None
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} is {found!r:.40}, not a dictionary")
     return found
 
 

@@ -29,7 +29,7 @@ from pushforward.training.asking import samples_of
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import terms_of
 from pushforward.training.folder.data import same_data
-from pushforward.training.folder.opening import MISFITS, lacking, unfit
+from pushforward.training.folder.opening import lacking, unfit
 from pushforward.training.folder.places import placed, without_places
 from pushforward.training.learner import counted
 from pushforward.training.loop import train
@@ -166,12 +166,15 @@ class Run:
         same_data(began, self.experiment.data, self.folder, "restore them, or start a new run")
         state = saved.resume or {}
         try:
+            best, seconds = (_number(state, name) for name in ("best", "seconds"))
+            if not isinstance(state.get("method"), dict):
+                raise ValueError(f"the state of its method is {state.get('method')!r:.40}")
             restore(self.experiment.method, counted(saved.run, "step"), saved.weights)
             load_state(self.experiment.method, saved.weights, state["method"], lacking=lacking(saved.run))
-            counted(state["batches"], "position")
+            counted(state.get("batches"), "position")
             self.experiment.batches.load_state_dict(state["batches"])
-            self._best, self._seconds = float(state["best"]), float(state["seconds"])
-        except MISFITS as error:
+            self._best, self._seconds = best, seconds
+        except ValueError as error:
             raise unfit(saved.run, last, "does not fit this recipe and its arguments", error) from error
         self.description |= {"step": saved.run["step"], "best": saved.run.get("best")}
         self.description.pop("why", None)
@@ -326,6 +329,18 @@ class Run:
             except (ValueError, KeyError, TypeError):
                 continue
         files.write(log, "".join(f"{line}\n" for line in kept))
+
+
+def _number(state: dict[str, Any], name: str) -> float:
+    """A number of a stored state.
+
+    Raises:
+        ValueError: If it is anything else, or there is none.
+    """
+    found = state.get(name)
+    if not isinstance(found, float) and (type(found) is not int or abs(found) > 2**53):
+        raise ValueError(f"{name} is {found!r:.40}, not a number")
+    return float(found)
 
 
 @dataclass

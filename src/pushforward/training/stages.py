@@ -22,6 +22,8 @@ from pushforward.types import Batch, Logs, Method
 
 __all__ = ["Stage", "Stages"]
 
+ENDED = {"stage": (1, torch.int64), "step": (1, torch.int64)}  # numbers and type of each tensor of an end
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -149,7 +151,13 @@ class Stages:
 
         Raises:
             UsageError: If the method has been built beyond that step.
+            ValueError: If what a checkpoint says of stages that ended makes no sense.
         """
+        for entry in self.ended:
+            if {name: (value.numel(), value.dtype) for name, value in entry.items()} != ENDED:
+                raise ValueError(f"the end of a stage is {entry!r:.60}")
+            if not 0 <= int(entry["stage"]) < len(self.stages) or int(entry["step"]) < 0:
+                raise ValueError(f"stage {int(entry['stage'])} ended at step {int(entry['step'])}")
         at = self._at(step)
         begun = at + (step > 0 and at < len(self.stages))
         if changed := [stage.name for stage in self.stages[begun : self._built] if stage.build is not None]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pushforward.errors import of_memory
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
 from pushforward.training.learner import Learner
@@ -169,7 +170,7 @@ def load_state(
             of earlier versions left out some that are computed from the data.
 
     Raises:
-        ValueError: If a tensor is missing, has another shape, or belongs nowhere.
+        ValueError: If a tensor is missing, has another shape, or belongs nowhere; or a state is missing or none.
     """
     left = dict(tensors)
     if sharing.world() > 1 and able(root, Shared):
@@ -182,9 +183,11 @@ def load_state(
             try:
                 part.load_state_dict({key: value for key, value in mine.items() if value is not None})
             except RuntimeError as error:
+                if of_memory(error):
+                    raise
                 raise ValueError(f"{name}: {' '.join(str(error).split())}") from error
             if state is not None:
-                part.load_resume_state(state[name])
+                part.load_resume_state(_stored(state, name))
         elif isinstance(part, Tensor):
             stored = left.pop(name, None)
             if stored is None and name.endswith(lacking):
@@ -194,10 +197,22 @@ def load_state(
                 raise ValueError(f"tensor {name} should have shape {tuple(part.shape)} but is {found}")
             _assign(root, name, stored.to(part))
         elif state is not None:
-            part.load_state_dict(state[name])
+            part.load_state_dict(_stored(state, name))
     _load_tapes(root, left)
     if left:
         raise ValueError(f"tensor {next(iter(left))} belongs to no part of this method")
+
+
+def _stored(state: dict[str, Any], name: str) -> dict[str, Any]:
+    """The stored state of a part.
+
+    Raises:
+        ValueError: If there is none, or it is no dictionary.
+    """
+    found = state.get(name)
+    if not isinstance(found, dict):
+        raise ValueError(f"the state of {name} is {found!r:.40}, not a dictionary")
+    return found
 
 
 def _blank(node: Any) -> bool:

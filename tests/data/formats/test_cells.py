@@ -14,7 +14,7 @@ from pushforward.data.compare.columns import units
 from pushforward.data.formats import cells as formats_cells
 from pushforward.data.formats.cells import of_matrix, read, whole
 from pushforward.data.formats.contents import Cells
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError, UsageError, needs
 
 h5py = pytest.importorskip("h5py")
 
@@ -214,6 +214,25 @@ def test_without_h5py_the_package_to_install_is_named(tmp_path):
     name = write(tmp_path / "x.h5ad", COUNTS)
     with mock.patch.dict("sys.modules", {"h5py": None}), pytest.raises(UsageError, match=r"pip install h5py"):
         read_pair(name, name)
+
+
+@pytest.mark.parametrize("error", [MemoryError("Unable to allocate 7 GiB"), TypeError("a mistake of ours")], ids=repr)
+def test_neither_a_full_memory_nor_a_mistake_of_ours_is_told_as_damage(error, tmp_path, monkeypatch):
+    name = write(tmp_path / "x.h5ad", COUNTS)
+    monkeypatch.setattr(formats_cells, "_dense", mock.Mock(side_effect=error))
+    body = read(Path(name)).body
+    full = isinstance(error, MemoryError)
+    words = "the memory does not hold it .*7 GiB" if full else "a mistake"
+    with pytest.raises(DataError if full else TypeError, match=words) as caught:
+        body.take(None)
+    assert "damaged" not in str(caught.value)
+
+
+def test_a_package_that_is_there_and_broken_is_not_told_as_missing():
+    with pytest.raises(UsageError, match=r"x needs h5py \(libhdf5.* -I h5py"), needs("h5py", "x"):
+        raise ImportError("libhdf5.so.310: cannot open shared object file")
+    with pytest.raises(RuntimeError, match="own"), needs("h5py", "x"):
+        raise RuntimeError("its own")
 
 
 MANY = 10**6

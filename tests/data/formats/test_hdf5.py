@@ -34,8 +34,10 @@ def test_a_whole_file_passes_and_is_walked_once(good, monkeypatch):
         ("import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass", "hangs over the file"),
         ("import os; os.kill(os.getpid(), 11)", "crashes over the file"),
         ("import time; time.sleep(60)", "not through with the file"),
+        ("import no_such_module", "No module named .no_such_module."),
+        ("pass", "ended with 0"),
     ],
-    ids=["hang", "crash", "wait"],
+    ids=["hang", "crash", "wait", "fault", "silence"],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_what_ends_the_other_process_is_one_line_in_this_one(script, words, good, tmp_path, monkeypatch):

@@ -58,7 +58,9 @@ def test_distance_rises_with_its_order():
 
 def test_unequal_sizes_without_pot_are_refused_with_a_remedy(monkeypatch):
     monkeypatch.setitem(sys.modules, "ot", None)
-    with pytest.raises(DataError, match=r"q has 10 rows, p 12.*draw equally many, or have POT: pip install POT"):
+    with pytest.raises(
+        DataError, match=r"q has 10 rows, p 12.*draw equally many, or have POT: python -m pip install POT"
+    ):
         wasserstein(normal(10, 2, 0), normal(12, 2, 1))
     assert w2(normal(10, 2, 0), normal(12, 2, 1)).n_real == 10
 

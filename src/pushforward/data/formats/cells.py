@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
+from pushforward import files
 from pushforward.data.blocks.limits import budget
 from pushforward.data.blocks.scratch import Room, held, written
 from pushforward.data.formats import compressed
 from pushforward.data.formats.arrays import LARGE
 from pushforward.data.formats.contents import Cells, Contents
 from pushforward.data.formats.hdf5 import walked
+from pushforward.data.formats.hdf5.elements import as_dataset, as_group, attribute, is_dataset, is_group
 from pushforward.data.raw import brief, finite, numeric
-from pushforward.errors import DataError, UsageError, meant
+from pushforward.errors import DataError, meant, needs, of_memory
 
 __all__ = ["of_matrix", "of_object", "read", "whole"]
 
 BLOCK = 1 << 26  # bytes of a dense block
 FRESH = "write it again with anndata.AnnData.write_h5ad"
-DAMAGE = (OSError, LookupError, AttributeError, TypeError, ValueError, RuntimeError, ArithmeticError, MemoryError)
+DAMAGE = (OSError, LookupError, ValueError, RuntimeError, ArithmeticError)
+"""What h5py raises over files that are not as they say; things of another kind are told apart by `hdf5.elements`."""
 
 Blocks = Callable[[int, int], Any]
 """(first, last) -> rows of a matrix, dense or sparse."""
@@ -40,43 +45,26 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
         UsageError: If h5py is not installed.
         DataError: If the file is damaged, the key unknown, or the cells would not fit into memory.
     """
-    try:
+    with needs("h5py", f"{path}: reading .h5ad"):
         import h5py
-    except Exception as error:
-        raise UsageError(f"{path}: reading .h5ad needs h5py: pip install h5py") from error
     place = str(path) if key is None else f"{path}:{key}"
-    try:
-        with h5py.File(walked(path)) as file:
-            where, var = _find(file, key, path)
-            shape, dtype = _shape(file[where], place)
-            names = () if var is None else tuple(_index(file[var], shape[1], place))
-            known = _columns(file)
-    except DAMAGE as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: not a readable .h5ad file ({brief(error)}): {FRESH}") from error
+    with _damage(str(path), "not a readable .h5ad file"), h5py.File(walked(path)) as file:
+        where, var = _find(file, key, path)
+        shape, dtype = _shape(file[where], place)
+        names = () if var is None else tuple(_index(file[var], shape[1], place))
+        known = _columns(file)
     numeric(dtype, place)
 
     def take(some: Sequence[int] | None) -> np.ndarray:
-        try:
-            with h5py.File(path) as file:
-                return _dense(lambda: _blocks(file[where], shape, place), shape, some, place, names, room)
-        except DAMAGE as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{place}: the file is damaged ({brief(error)}): {FRESH}") from error
+        with _damage(place, "the file is damaged"), h5py.File(path) as file:
+            return _dense(lambda: _blocks(file[where], shape, place), shape, some, place, names, room)
 
     def column(name: str) -> np.ndarray:
         if name not in known:
             raise DataError(f"{path}: no column of obs named {name!r}: {meant(name, known, repr)}"
                             f"the columns are {', '.join(known[:20]) or 'none'}")  # fmt: skip
-        try:
-            with h5py.File(path) as file:
-                return _column(file[f"obs/{name}"], shape[0], f"{path}:{name}")
-        except DAMAGE as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{path}:{name}: the column cannot be read ({brief(error)}): {FRESH}") from error
+        with _damage(f"{path}:{name}", "the column cannot be read"), h5py.File(path) as file:
+            return _column(file[f"obs/{name}"], shape[0], f"{path}:{name}")
 
     return replace(_checked(place, shape, names, take), known=known, column=column)
 
@@ -84,27 +72,51 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
 def _columns(file: Any) -> tuple[str, ...]:
     """Names of the columns of obs, its index aside."""
     obs = file.get("obs")
-    if not hasattr(obs, "keys"):
+    if not is_group(obs):
         return ()
-    index = obs.attrs.get("_index", "_index")
+    index = str(attribute(obs, "_index", "obs") or "_index")
     return tuple(name for name in obs if name not in (index, "__categories"))
 
 
 def _column(element: Any, count: int, place: str) -> np.ndarray:
     """One column of obs, (n,): categories by their names, all else as it is stored."""
-    if hasattr(element, "keys") and {"codes", "categories"} <= set(element):
-        names, codes = np.array(_text(element["categories"], count, place)), element["codes"]
+    if is_group(element) and {"codes", "categories"} <= set(element):
+        names = np.array(_text(element["categories"], count, place))
+        codes = as_dataset(element["codes"], place)
         if codes.shape != (count,):
             raise DataError(f"{place}: codes of shape {codes.shape} for {count:,} cells: {FRESH}")
         rows = codes[:]
         if (unknown := np.flatnonzero((rows < 0) | (rows >= len(names)))).size:
             raise DataError(f"{place}: cell {unknown[0]} has no category: fill it, or leave out the cell")
         return names[rows]
-    if hasattr(element, "keys"):
-        raise DataError(f"{place}: stored as {element.attrs.get('encoding-type', 'a group')!r}: make it categories")
+    if is_group(element):
+        kind = attribute(element, "encoding-type", place) or "a group"
+        raise DataError(f"{place}: stored as {str(kind)!r:.60}: make it categories")
+    element = as_dataset(element, place)
     if element.shape != (count,):
         raise DataError(f"{place}: values of shape {element.shape} for {count:,} cells: {FRESH}")
     return element[:] if element.dtype.kind in "biuf" else np.array(_text(element, count, place))
+
+
+@contextmanager
+def _damage(place: str, what: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Within, a file is read that may be damaged, or hold more than the memory does.
+
+    Raises:
+        DataError: In place of what h5py raises then, or of further kinds of errors.
+        OSError: If there was no room for what was read, on the disk where rows are put.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except (*DAMAGE, MemoryError, *kinds) as error:
+        if files.is_full(error):
+            raise
+        if of_memory(error):
+            said = f"{place}: the memory does not hold it ({brief(error)})"
+            raise DataError(f"{said}: free some, or keep fewer cells or genes") from error
+        raise DataError(f"{place}: {what} ({brief(error)}): {FRESH}") from error
 
 
 def whole(path: Path) -> Any:
@@ -114,16 +126,10 @@ def whole(path: Path) -> Any:
         UsageError: If anndata is not installed.
         DataError: If the file is damaged, or a sparse matrix in it points out of its bounds.
     """
-    try:
+    with needs("anndata", f"{path}: merging .h5ad"):
         import anndata
-    except Exception as error:
-        raise UsageError(f"{path}: merging .h5ad needs anndata: pip install anndata") from error
-    try:
+    with _damage(str(path), "not a readable .h5ad file", Exception):  # whatever anndata makes of a damaged file
         cells = anndata.read_h5ad(walked(path))
-    except DataError:
-        raise
-    except Exception as error:  # whatever h5py and anndata make of a damaged file
-        raise DataError(f"{path}: not a readable .h5ad file ({brief(error)}): write it again") from error
     raw = {} if cells.raw is None else {"raw/X": cells.raw.X}
     groups = {"layers": cells.layers, "obsm": cells.obsm, "varm": cells.varm, "obsp": cells.obsp, "varp": cells.varp}
     stored = {f"{group}/{name}": matrix for group, found in groups.items() for name, matrix in found.items()}
@@ -150,7 +156,7 @@ def of_object(cells: Any, place: str) -> Contents:
 def of_matrix(x: Any, place: str, names: tuple[str, ...] = ()) -> Contents:
     """Rows of a matrix in memory, sparse (of scipy) or dense, (n, d)."""
     compressed.check(x, place)
-    matrix = x.tocsr() if hasattr(x, "tocsr") else np.asarray(x)
+    matrix = x.tocsr() if sparse.issparse(x) else np.asarray(x)
     numeric(matrix.dtype, place)
     shape = tuple(map(int, matrix.shape))
     if len(shape) != 2:
@@ -205,7 +211,7 @@ def _dense(
         if not len(mine):
             continue
         part = block[:, chosen[mine] - where[0]]
-        dense = part.toarray() if hasattr(part, "toarray") else np.asarray(part)
+        dense = part.toarray() if sparse.issparse(part) else np.asarray(part)
         if dense.dtype.kind == "f" and not np.isfinite(dense).all():
             row, column = np.argwhere(~np.isfinite(dense))[0]
             name = repr(names[chosen[mine[column]]]) if names else int(chosen[mine[column]])
@@ -221,7 +227,9 @@ def _dense(
 
 def _find(file: Any, key: str | None, path: Path) -> tuple[str, str | None]:
     """Where the matrix lies in a file, and the names of its columns: None where they have none."""
-    layers, embeddings = (list(file[name]) if name in file else [] for name in ("layers", "obsm"))
+    layers, embeddings = (
+        list(as_group(file[name], f"{path}:{name}")) if name in file else [] for name in ("layers", "obsm")
+    )
     if key is None or key == "X":
         if "X" in file:
             return "X", "var"
@@ -240,33 +248,49 @@ def _find(file: Any, key: str | None, path: Path) -> tuple[str, str | None]:
 
 
 def _shape(element: Any, place: str) -> tuple[tuple[int, int], np.dtype]:
-    if hasattr(element, "shape"):
-        shape, dtype = element.shape, element.dtype
+    if is_dataset(element):
+        stored = as_dataset(element, place)
+        shape, dtype = stored.shape, stored.dtype
     else:
-        kind = str(element.attrs.get("encoding-type", element.attrs.get("h5sparse_format", "")))
+        group, kind = as_group(element, place), _compressed(element, place)
         if not kind.startswith(("csr", "csc")):
             raise DataError(
                 f"{place}: stored as {kind or 'a group'!r}, not as a matrix: choose a layer or an embedding"
             )
-        shape = element.attrs["shape"] if "shape" in element.attrs else element.attrs["h5sparse_shape"]
-        dtype = element["data"].dtype
+        told = attribute(group, "shape", place)
+        shape = np.atleast_1d(np.asarray(attribute(group, "h5sparse_shape", place) if told is None else told))
+        if shape.ndim > 1 or shape.dtype.kind not in "iu":
+            raise DataError(f"{place}: its shape is {str(shape)!r:.60}, no numbers of cells and genes: {FRESH}")
+        dtype = as_dataset(group["data"], place).dtype
     if len(shape) != 2 or min(shape) < 1:
         raise DataError(f"{place}: the shape {tuple(map(int, shape))} is no matrix of cells and genes: {FRESH}")
     return (int(shape[0]), int(shape[1])), dtype
 
 
-def _index(group: Any, count: int, place: str) -> list[str]:
-    """Names of the rows of a stored data frame, of which there should be so many."""
-    element = group[group.attrs["_index"]]
-    if hasattr(element, "keys") and "categories" in element:  # of an array, `in` would walk through what it claims
-        names, codes = _text(element["categories"], count, place), element["codes"]
+def _compressed(element: Any, place: str) -> str:
+    """How a matrix that is no array says that it is stored, or nothing."""
+    kinds = (attribute(element, name, place) for name in ("encoding-type", "h5sparse_format"))
+    return next((str(kind) for kind in kinds if kind is not None), "")
+
+
+def _index(frame: Any, count: int, place: str) -> list[str]:
+    """Names of the rows of a stored data frame, of which there should be so many.
+
+    Raises:
+        DataError: If they are of another number, or no names.
+    """
+    group = as_group(frame, place)
+    element: Any = group[str(attribute(group, "_index", place) or "_index")]
+    if is_group(element) and "categories" in element:  # of an array, `in` would walk through what it claims
+        names, codes = _text(element["categories"], count, place), as_dataset(element["codes"], place)
         if codes.shape != (count,) or not 0 <= codes[:].min() <= codes[:].max() < len(names):
             raise DataError(f"{place}: the codes of its names lead to none of {len(names):,} names: {FRESH}")
         return [names[code] for code in codes[:]]
-    return _text(element["values"] if hasattr(element, "keys") else element, count, place)
+    return _text(element["values"] if is_group(element) else element, count, place)
 
 
-def _text(dataset: Any, count: int, place: str) -> list[str]:
+def _text(element: Any, count: int, place: str) -> list[str]:
+    dataset = as_dataset(element, place)
     if dataset.ndim != 1 or len(dataset) > count:  # a header may claim any number of them
         raise DataError(f"{place}: names of shape {dataset.shape} for {count:,} genes: {FRESH}")
     return [value.decode() if isinstance(value, bytes) else str(value) for value in dataset[:]]
@@ -274,15 +298,13 @@ def _text(dataset: Any, count: int, place: str) -> list[str]:
 
 def _blocks(element: Any, shape: tuple[int, int], place: str) -> Iterator[tuple[slice, slice, Any]]:
     """Blocks (rows, columns, values) of a stored matrix, dense or sparse."""
-    if hasattr(element, "shape"):
+    if is_dataset(element):
         for rows in _rows(shape):
             yield rows, slice(None), element[rows]
         return
-    from scipy import sparse
-
-    by_rows = str(element.attrs.get("encoding-type", element.attrs.get("h5sparse_format"))).startswith("csr")
+    by_rows = _compressed(element, place).startswith("csr")
     lines, across = shape if by_rows else shape[::-1]
-    values, places, starts = element["data"], element["indices"], element["indptr"]
+    values, places, starts = (as_dataset(element[part], place) for part in ("data", "indices", "indptr"))
     if len(starts) == lines + 1:  # else its claim is refused before it is read
         starts = starts[:]
     compressed.check_starts(starts, lines, len(values), place)

@@ -15,7 +15,7 @@ from pushforward.data.blocks.scratch import Room, held, mapped, size, spans, wri
 from pushforward.data.formats.contents import Column, ColumnKind, Contents, Table
 from pushforward.data.formats.table import chosen, labels
 from pushforward.data.raw import brief
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError, needs
 
 __all__ = ["names", "read"]
 
@@ -36,11 +36,9 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
         UsageError: If pyarrow is not installed.
         DataError: If the file is damaged or too large for the memory.
     """
-    try:
+    with needs("pyarrow", f"{path}: reading Parquet"):
         import pyarrow
         import pyarrow.parquet
-    except Exception as error:
-        raise UsageError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow") from error
     with _damage(path), pyarrow.parquet.ParquetFile(path) as file:
         n, schema = file.metadata.num_rows, file.schema_arrow
         stored = [name for name in schema.names if not name.startswith("__index_level_")]

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from pushforward.errors import DataError, UsageError
+from pushforward.errors import DataError, UsageError, install
 from pushforward.metrics.core.comparison import Comparison, assignment_cost, half, sort_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
@@ -245,10 +245,12 @@ def _pot() -> Callable[..., Any] | None:
 def _network_flow(cost: Array, pivots: int) -> float:
     """Least mean cost between uniform weights on the rows and on the columns."""
     n, m = cost.shape
-    remedy = "draw equally many, or have POT: pip install POT"
     emd2 = _pot()
     if emd2 is None:
-        raise DataError(f"q has {n} rows, p {m}: unequal sizes need POT, which does not import; {remedy}")
+        raise DataError(
+            f"q has {n} rows, p {m}: unequal sizes need POT, which does not import; draw equally many, or have POT: "
+            f"{install('POT')}"
+        )
     value, log = emd2(np.full(n, 1 / n), np.full(m, 1 / m), cost, numItermax=pivots, log=True)
     if log["warning"]:
         raise DataError(f"transport of {n} to {m} rows stopped after {pivots} pivots: allow more, or draw fewer rows")

@@ -16,11 +16,9 @@ from pushforward.files import layout
 from pushforward.parallel import sharing
 from pushforward.training.folder import lock
 
-__all__ = ["FORMAT", "MISFITS", "lacking", "open_run", "taken", "unfit"]
+__all__ = ["FORMAT", "lacking", "open_run", "taken", "unfit"]
 
 FORMAT = 3  # of run.json: 1 without facts, 2 without a card of the data
-MISFITS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
-"""What code raises over a stored state of other types than its own, which a stranger's checkpoint may hold."""
 
 
 def lacking(run: dict[str, Any]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
     python -P walk.py FILE SECONDS BYTES
 
 Errors of Python are no concern of its: who reads the part that is wrong says so. It prints the first link or data set
-that leads to another file, and imports nothing but h5py.
+that leads to another file, and then that it is through. It imports nothing but h5py.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import h5py
 
+THROUGH = b"\nthrough\n"
 VALUES = 1 << 26  # bytes of values that are read; of what is larger the first and the last row
 TEXT = 100  # bytes that a text counts for, as its length is not known
 
@@ -80,4 +81,4 @@ if __name__ == "__main__":
     walk = Walk()
     with suppress(Exception), h5py.File(sys.argv[1], "r") as file:
         walk.group(file, "")
-    sys.stdout.buffer.write("".join(walk.outside[:1]).encode("utf-8", "replace"))
+    sys.stdout.buffer.write("".join(walk.outside[:1]).encode("utf-8", "replace") + THROUGH)
