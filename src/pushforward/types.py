@@ -22,6 +22,7 @@ __all__ = [
     "Conditional",
     "Contrast",
     "Critic",
+    "Described",
     "Examined",
     "Explains",
     "Flow",
@@ -212,6 +213,16 @@ class HasCritic(Protocol):
     def fastest(self) -> float | None:
         """A speed that no sample exceeds, in model units per unit of time; None where none is known."""
         ...
+
+
+# What a law of latents can do beyond drawing.
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A law that can be written down: in the words of one of `pushforward.densities.latents`, which draws the same."""
+
+    def as_dict(self) -> dict[str, Any]: ...
 
 
 # What a method can do beyond `learn` and `sample`.

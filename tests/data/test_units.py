@@ -1,9 +1,13 @@
 """Laws of units: there and back is the identity, still columns stay, and a file gives back the same unit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from pushforward.data import load
+from pushforward.data.pixels import Pixels
 from pushforward.data.units import Unit, box, pooled, robust, standardise
 
 X = np.random.default_rng(0).normal(size=(200, 3)) * (1, 100, 1e-3) + (0, 5, -2)
@@ -60,3 +64,24 @@ def test_tensors_of_a_file_give_back_the_unit():
     assert list(tensors) == ["other"]
     np.testing.assert_array_equal(again.shift, unit.shift)
     np.testing.assert_array_equal(again.scale, unit.scale)
+
+
+@pytest.mark.parametrize("name", ["toy:moons", "toy:ring8", "digits"])
+def test_a_unit_that_is_not_written_down_is_found_by_its_answers(name):
+    known = load(name, limit=200)
+    found = replace(known, unit=None).known_unit
+    assert known.unit is not None
+    assert known.known_unit is known.unit
+    if isinstance(known.unit, Pixels):
+        assert found == known.unit
+    else:
+        assert isinstance(found, Unit)
+        for one, other in zip(found.columns(known.event), known.unit.columns(known.event), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+    assert found.log_volume(known.event) == pytest.approx(known.log_volume, rel=1e-12)
+
+
+def test_the_volume_of_a_column_that_does_not_vary_is_endless():
+    assert Unit(np.zeros(2), np.array([2.0, 0.0])).log_volume((2,)) == np.inf
+    assert Unit(np.zeros(2), np.array([2.0, 4.0])).log_volume((2,)) == pytest.approx(-np.log(8))
+    assert Unit(np.asarray(0.0), np.asarray(2.0)).log_volume((3, 2)) == pytest.approx(-6 * np.log(2))

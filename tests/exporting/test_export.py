@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,12 +13,14 @@ import pytest
 import torch
 from laws.test_streams import built, learn
 from torch import nn
+from torch.nn.utils import parametrize
 
 import pushforward
 from pushforward import cli
 from pushforward.commands.sampling import labels_for
 from pushforward.errors import TrainingError, UsageError
 from pushforward.exporting import writing
+from pushforward.exporting.layers import plain
 from pushforward.exporting.loading import Generator, load_generator
 from pushforward.exporting.of_run import card_of, graph_and_interface
 from pushforward.exporting.writing import Format, packed
@@ -334,3 +337,27 @@ def test_a_model_without_the_page_of_its_card_is_not_left(tmp_path):
         writing.write(out, done)
     assert not out.exists()
     assert [path.name for path in out.parent.iterdir()] == ["f.safetensors.md"]
+
+
+class _Doubled(nn.Module):
+    """A parametrization: twice the weight."""
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        return 2 * weight
+
+
+@pytest.mark.parametrize("kind", ["torchscript", pytest.param("onnx", marks=pytest.mark.slow)])
+def test_layers_whose_weights_are_made_leave_as_the_weights_and_the_runs_own_stay_as_they_are(kind):
+    net = nn.Sequential(nn.Linear(2, 4), nn.GroupNorm(2, 4), nn.Linear(4, 2))
+    for layer in net:
+        parametrize.register_parametrization(layer, "weight", _Doubled())
+    experiment = guest(net)
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    assert exported(experiment, kind).difference <= 1e-5
+    assert exported(experiment, kind).difference <= 1e-5  # again: nothing was taken from the run's own
+    assert all(map(parametrize.is_parametrized, net))
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+    flat = plain(deepcopy(net))
+    assert [parametrize.is_parametrized(layer) for layer in flat] == [False, True, False]  # GroupNorm has no words
+    z = torch.randn(5, 2)
+    torch.testing.assert_close(flat(z), net(z), rtol=0, atol=0)

@@ -1,5 +1,6 @@
 """Folders for model hubs: what is pushed can be pulled, and what is not as it was pushed is refused whole."""
 
+import errno
 import hashlib
 import json
 import os
@@ -197,3 +198,34 @@ def test_nothing_is_written_over(verb, hub, run, tmp_path, capsys):  # noqa: F81
     assert not list((tmp_path / "empty").iterdir())
     assert not (tmp_path / "nowhere").exists()
     assert call(capsys, verb, source, tmp_path / "empty")[0] == 0  # an empty folder is a new one
+
+
+def test_what_is_laid_out_is_what_was_checked_though_the_file_changes_meanwhile(run, tmp_path, capsys, monkeypatch):  # noqa: F811
+    assert call(capsys, "export", run, "--out", tmp_path / "m.safetensors")[0] == 0
+    kept, read = (tmp_path / "m.safetensors").read_bytes(), Path.read_bytes
+
+    def once(path: Path) -> bytes:
+        content = read(path)
+        if path.name == "m.safetensors":
+            path.write_bytes(b"another")
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", once)
+    assert call(capsys, "push", tmp_path / "m.safetensors", tmp_path / "hub")[0] == 0
+    monkeypatch.undo()
+    assert (tmp_path / "hub" / "model.safetensors").read_bytes() == kept
+    assert load_generator(tmp_path / "hub").card == json.loads((tmp_path / "hub" / "config.json").read_text())
+
+
+@pytest.mark.parametrize("verb", ["push", "pull"])
+def test_new_folders_above_go_where_nothing_comes_to_be(verb, run, hub, tmp_path, capsys, monkeypatch):  # noqa: F811
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("pushforward.files.write_synced", full)
+    source = run if verb == "push" else hub
+    before = sorted(tmp_path.iterdir())
+    assert call(capsys, verb, source, tmp_path / "new" / "deep" / "model")[0] != 0
+    assert sorted(tmp_path.iterdir()) == before
+    monkeypatch.undo()
+    assert call(capsys, verb, source, tmp_path / "new" / "deep" / "model")[0] == 0

@@ -24,8 +24,8 @@ from pushforward.methods.adversarial.gan import GAN
 from pushforward.methods.adversarial.vgrow import gan
 from pushforward.methods.latent.distilled import Distilled
 from pushforward.methods.latent.in_code_space import InCodeSpace
-from pushforward.methods.particles.driver import Gaussian, Particles
-from pushforward.methods.sources import Normal
+from pushforward.methods.particles.driver import Particles
+from pushforward.methods.sources import Gaussian, Normal
 from pushforward.nets import mlp
 from pushforward.randomness import Noise
 from pushforward.training.learner import Learner

@@ -20,6 +20,7 @@ from pushforward.commands.rebuilding import rebuild
 from pushforward.data import Dataset, outputs
 from pushforward.errors import UsageError
 from pushforward.parallel.ordinary import ordinarily
+from pushforward.plain.kinds import class_names
 from pushforward.randomness import stream
 from pushforward.settings.options import Between, Seed, checked, options_of
 from pushforward.training.asking import first_of, stock
@@ -78,9 +79,9 @@ def sample(
     if pictures and any(path.glob("*.png")):
         raise UsageError(f"--out {out}: already holds PNG files; name a new folder, so that two draws do not mix")
     chosen = labels_for(experiment, n, stream(seed, "sample", part="labels"), labels)
-    x = experiment.data.decode(first_of(experiment, n, stream(seed, "sample"), chosen))
+    x = tables.held(experiment.data.decode(first_of(experiment, n, stream(seed, "sample"), chosen)), experiment.data)
     names = None if chosen is None else names_of(experiment.data)[chosen.numpy()]
-    notes: tuple[str, ...] = ()
+    notes = tables.notes(experiment.data)
     if pictures:
         _write_pictures(path, x, names)
     elif path.suffix.lower() in tables.ENDINGS:
@@ -112,9 +113,7 @@ def _write_pictures(folder: Path, x: np.ndarray, names: np.ndarray | None) -> No
 
 def names_of(data: Dataset) -> np.ndarray:
     """What the data call their classes, (classes,): whole numbers where all are, else text."""
-    classes = data.classes or ()
-    numbers = all(re.fullmatch(r"-?\d{1,18}", name) for name in classes)
-    return np.array([int(name) for name in classes] if numbers else list(classes))
+    return class_names(data.classes or ())
 
 
 def labels_for(experiment: Experiment, n: int, rng: Randomness, wanted: str | None) -> Tensor | None:

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from pushforward import files
 from pushforward.data import Dataset
-from pushforward.data.formats.contents import Column, ColumnKind, Table
+from pushforward.data.formats.contents import Column, Table
 from pushforward.data.formats.opening import PARQUET
 from pushforward.errors import needs
+from pushforward.plain import kinds
 
-__all__ = ["ENDINGS", "columns", "within", "write"]
+__all__ = ["ENDINGS", "columns", "held", "notes", "within", "write"]
 
 ENDINGS = (".csv", ".parquet")
 
@@ -33,25 +35,31 @@ def columns(x: np.ndarray, data: Dataset, classes: np.ndarray | None) -> tuple[d
         data: Gives names and kinds of the columns.
         classes: The class of each point, (n,), or None; they stand last, under the name that the data give them.
     """
-    names = data.columns or tuple(map(str, range(x.shape[1])))
-    kinds = data.kinds or ("number",) * len(names)
-    out, rounded, notes = dict[str, np.ndarray](), list[str](), list[str]()
-    for name, kind, column in zip(names, kinds, x.T, strict=True):
-        if kind == "number":
-            out[name] = column
-            continue
-        rounded.append(name)
-        out[name] = column > 0.5 if kind == "truth" else np.rint(column).clip(-(2.0**62), 2.0**62).astype(np.int64)
-    if classes is not None:
-        label = wanted = data.label or "label"
-        while label in out:  # a column of the points may be called like that, and like the next name too
-            label = f"{label}_class"
-        if label != wanted:
-            notes.append(f"the classes are in column {label}, as there is a column {wanted}")
-        out[label] = classes
-    if rounded:
-        notes.append(f"rounded, as the data hold whole numbers or truth values there: {', '.join(rounded)}")
-    return out, tuple(notes)
+    out = kinds.columns(x, data.columns, data.kinds, data.label, classes)
+    wanted, label = data.label or "label", list(out)[-1]
+    moved = classes is not None and label != wanted
+    said = (f"the classes are in column {label}, as there is a column {wanted}",) if moved else ()
+    return out, (*said, *notes(data))
+
+
+def held(x: np.ndarray, data: Dataset) -> np.ndarray:
+    """Samples in data units as the data hold such numbers: whole where these are, truth values 0 or 1."""
+    if data.kind == "images" or not notes(data):
+        return x
+    return kinds.rounded(torch.from_numpy(x), kinds.grid(data.kinds)).numpy()
+
+
+def notes(data: Dataset) -> tuple[str, ...]:
+    """What is rounded in the columns of data, in words; empty where nothing is."""
+    names = data.columns or tuple(map(str, range(len(data.kinds))))
+    at = list(zip(names, data.kinds, strict=True)) if data.kinds else []
+    whole = [name for name, kind in at if kinds.rounds(kind) and kind not in kinds.DATES]
+    dates = [f"{name} to the {kind}" for name, kind in at if kind in kinds.DATES]
+    said = (
+        (whole, "rounded, as the data hold whole numbers or truth values there"),
+        (dates, "dates, rounded as finely as the data tell them"),
+    )
+    return tuple(f"{words}: {', '.join(which)}" for which, words in said if which)
 
 
 def within(given: Table, moved: Mapping[str, np.ndarray], out: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -76,11 +84,11 @@ def within(given: Table, moved: Mapping[str, np.ndarray], out: Path) -> tuple[di
     else:
         kept = {name: _typed(given.columns[given.at[name]], given.kind(name)) for name in still}
     order = dict.fromkeys((*given.names, *moved))
-    notes = (f"columns that stand as they stood: {', '.join(still)}",) if still else ()
-    return {name: moved[name] if name in moved else kept[name] for name in order}, notes
+    said = (f"columns that stand as they stood: {', '.join(still)}",) if still else ()
+    return {name: moved[name] if name in moved else kept[name] for name in order}, said
 
 
-def _typed(column: Column, kind: ColumnKind) -> list[Any]:
+def _typed(column: Column, kind: kinds.ColumnKind) -> list[Any]:
     """The cells of a column of text as what they say; whole numbers that are not written as such, 007, are words."""
     if not isinstance(column, list):
         return column.tolist()

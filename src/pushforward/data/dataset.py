@@ -1,7 +1,6 @@
 """A data set in model units with its split, its unit and, where known, its density."""
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -11,13 +10,14 @@ import torch
 from torch import Tensor
 
 from pushforward.data.blocks.scratch import blocks, is_mapped
+from pushforward.data.pixels import Pixels
+from pushforward.data.units import Unit
 from pushforward.densities.mixture import Mixture
 from pushforward.errors import DataError, UsageError
+from pushforward.plain.kinds import ColumnKind
 
 if TYPE_CHECKING:
     from pushforward.data.kept.card import Origin
-    from pushforward.data.pixels import Pixels
-    from pushforward.data.units import Unit
 
 __all__ = [
     "MIN_ROWS",
@@ -33,12 +33,12 @@ __all__ = [
 ]
 
 Kind = Literal["points", "images"]
-ColumnKind = Literal["number", "whole", "truth", "word", "category", "date"]
 Network = Literal["digits8"]
 """Feature networks that come with the library and were made for one data set."""
 
 MIN_ROWS = 10  # rows a source must bring before it is split
 MIN_TRAIN = 5  # rows that must be left to train on
+FAR = 2.0**20  # model units at which a unit is looked up, so that a large mean costs its slope no digits
 MANY = 1 << 20  # rows from which their numbers are int32; the order is the same
 
 
@@ -110,7 +110,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     kinds: tuple[ColumnKind, ...] = ()
     label: str | None = None
-    unit: "Unit | Pixels | None" = None
+    unit: Unit | Pixels | None = None
     origin: "Origin | None" = None
     hollow: bool = False
 
@@ -130,12 +130,27 @@ class Dataset:
 
         A density of y has log q(x) = log q(y) + `log_volume`. Plus infinity where a column does not vary.
         """
+        return self.known_unit.log_volume(self.event)
+
+    @property
+    def known_unit(self) -> Unit | Pixels:
+        """What `decode` is a method of; where that is not written down, the affine map that its answers show.
+
+        Raises:
+            DataError: If images are decoded to anything but levels.
+        """
+        if self.unit is not None:
+            return self.unit
         if self.kind == "images":
-            return -self.train[0].numel() * math.log(127.5)
-        reach = 2.0**20  # units are affine, and the difference of far ends is not lost beside a large mean
-        ends = self.decode(torch.stack([torch.full(self.event, -reach), torch.full(self.event, reach)]))
-        with np.errstate(divide="ignore"):
-            return -float(np.log(np.abs(ends[1] - ends[0]) / (2 * reach)).sum())
+            shown = np.asarray(self.decode(torch.zeros(1, *self.event)))
+            if shown.dtype != np.uint8 or shown.ndim not in (3, 4):
+                raise DataError(
+                    f"{self.name}: decodes images to {shown.dtype} of shape {shown.shape[1:]}, not to levels"
+                )
+            return Pixels(self.event[1], shown.shape[1], self.event[0])
+        ends = [torch.full(self.event, end) for end in (-FAR, FAR, 0.0)]
+        low, high, middle = np.asarray(self.decode(torch.stack(ends)), np.float64)
+        return Unit(middle, (high - low) / (2 * FAR))
 
 
 def split(n: int, seed: int, test_fraction: float, *, place: str = "data") -> tuple[np.ndarray, np.ndarray]:

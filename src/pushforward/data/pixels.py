@@ -3,6 +3,7 @@ r"""The unit of images: :math:`x_{\text{model}} = u / 127.5 - 1` on a square who
 And what stored pixels mean: where the channels are, which number is black, which is white.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,10 @@ class Pixels:
     side: int
     inner: int
     channels: int
+
+    def log_volume(self, event: tuple[int, ...]) -> float:
+        """log |det dy/dx| of model units y by levels x, counted as a continuum, in nats."""
+        return -math.prod(event) * math.log(127.5)
 
     def encode(self, images: np.ndarray) -> Tensor:
         """Images (n, h, w) or (n, h, w, c) from 0 to 255, of any size -> float32 (n, channels, side, side)."""

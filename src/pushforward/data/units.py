@@ -44,6 +44,15 @@ class Unit:
         """Model units (n, *event) -> data units (n, *event), float64."""
         return x.detach().cpu().double().numpy() * self.scale + self.shift
 
+    def columns(self, event: tuple[int, ...]) -> tuple[Array, Array]:
+        """m and s for every number of a sample, (*event) each."""
+        return np.broadcast_to(self.shift, event), np.broadcast_to(self.scale, event)
+
+    def log_volume(self, event: tuple[int, ...]) -> float:
+        """log |det dy/dx| of model units y by data units x, in nats; plus infinity where a column does not vary."""
+        with np.errstate(divide="ignore"):
+            return -float(np.log(np.abs(self.columns(event)[1])).sum())
+
     def tensors(self) -> dict[str, Tensor]:
         """Shift and scale by name, for a file."""
         return {"unit.shift": torch.from_numpy(self.shift), "unit.scale": torch.from_numpy(self.scale)}

@@ -1,1 +1,1 @@
-"""Densities: laws that answer log_prob and sample."""
+"""Densities: laws that answer log_prob and sample; laws of latents, as data."""

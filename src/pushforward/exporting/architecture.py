@@ -1,13 +1,14 @@
 """A whole graph in words and tensors, and back: what a safetensors file holds of a generator.
 
-    {"layers": [...], "embedding": 0, "box": [-1, 1] or null, "unit": {"kind": "columns"} or {"kind": "levels", ...}}
+    {"layers": [...], "embedding": 0, "box": [-1, 1] or null, "unit": {"kind": "levels", ...}}
+    "unit": {"kind": "columns"}, or {"kind": "columns", "holds": ["number", "whole", "truth"]} where some are rounded
 
 Tensors are those of the graph built from these words: `nets.0.body.K.*`, `nets.0.embed.weight`, `unit.*`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,10 @@ from torch import Tensor, nn
 from pushforward.errors import DataError, UsageError
 from pushforward.exporting.card import Interface
 from pushforward.exporting.graph import Columns, Graph, Levels
-from pushforward.exporting.layers import answered, built, described, number, whole
-from pushforward.nets.blocks import GeneratorNet
+from pushforward.exporting.layers import answered, built, described
+from pushforward.nets.blocks import Box, GeneratorNet
+from pushforward.plain.kinds import ColumnKind
+from pushforward.plain.words import Words
 
 __all__ = ["graph_of", "in_words"]
 
@@ -48,7 +51,7 @@ def in_words(graph: Graph) -> tuple[dict[str, Any], dict[str, Tensor]]:
     words: dict[str, Any] = {
         "layers": [layer for layer, _ in pairs],
         "embedding": 0 if embed is None else embed.embedding_dim,
-        "box": None if graph.box is None else list(graph.box),
+        "box": None if graph.box is None else [graph.box.low, graph.box.high],
         "unit": _unit_words(graph.unit),
     }
     return words, {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -57,54 +60,49 @@ def in_words(graph: Graph) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _unit_words(unit: nn.Module) -> dict[str, Any]:
     if isinstance(unit, Levels):
         return {"kind": "levels", "side": unit.side, "inner": unit.inner, "channels": unit.channels}
-    return {"kind": "columns"}
+    kinds = unit.kinds if isinstance(unit, Columns) else ()
+    return {"kind": "columns"} | ({"holds": list(kinds)} if kinds else {})
 
 
-def graph_of(words: object, interface: Interface, place: str) -> Graph:
+def graph_of(said: Words, interface: Interface) -> Graph:
     """A graph without memory for its tensors, out of the words of a card.
 
     Raises:
         DataError: If they are not words of this module, or their parts do not fit onto each other.
     """
-    if not isinstance(words, dict) or words.keys() != {"layers", "embedding", "box", "unit"}:
-        raise DataError(f"{place}: architecture is {words!r:.80}, not layers, embedding, box and unit")
-    layers, classes = words["layers"], len(interface.classes or ())
+    said.exactly("layers", "embedding", "box", "unit")
+    place, classes = said.place, len(interface.classes or ())
+    layers = said.values["layers"]
     if not isinstance(layers, list) or not 1 <= len(layers) <= 1000:
-        raise DataError(f"{place}: layers is {layers!r:.60}, not a list of 1 to 1000 layers")
-    embedding = whole(words, "embedding", place, low=min(classes, 1), high=4096 if classes else 0)
-    if len(interface.law.shape) != 1:
-        raise DataError(f"{place}: latents of shape {interface.law.shape}, and these nets take rows of numbers")
-    latent = interface.law.shape[0]
+        raise said.unlike("layers", "a list of 1 to 1000 layers")
+    embedding = said.whole("embedding", low=min(classes, 1), high=4096 if classes else 0)
+    if len(interface.shape) != 1:
+        raise DataError(f"{place}: latents of shape {interface.shape}, and these nets take rows of numbers")
+    latent = interface.shape[0]
     with torch.device("meta"):
         body = built(layers, place)
         net = GeneratorNet(body, latent, classes, embedding).eval()
         event = answered(body, torch.zeros(2, latent + embedding), place)
-        unit = _unit(words["unit"], event, place)
+        unit = _unit(said.inside("unit"), event)
     if event != interface.event:
         raise DataError(f"{place}: its layers answer with {event}, and its samples are {interface.event}")
-    return Graph((net,), unit, _box(words["box"], place), bool(classes))
+    box = Box(*said.numbers("box", 2)) if said.given("box") else None
+    return Graph((net,), unit, box, bool(classes))
 
 
-def _unit(words: object, event: tuple[int, ...], place: str) -> nn.Module:
-    if words == {"kind": "columns"}:
+def _unit(said: Words, event: tuple[int, ...]) -> nn.Module:
+    if said.one_of("kind", ("columns", "levels")) == "columns":
+        held = said.given("holds")
+        said.exactly("kind", *(("holds",) if held else ()))
         empty = torch.zeros(event, dtype=torch.float64)
-        return Columns(empty, empty.clone())
-    if (
-        not isinstance(words, dict)
-        or words.keys() != {"kind", "side", "inner", "channels"}
-        or words["kind"] != "levels"
-    ):
-        raise DataError(f"{place}: the unit is {words!r:.80}, not columns or levels of images")
-    channels, side = whole(words, "channels", place, high=4), whole(words, "side", place)
+        with torch.device("cpu"):  # what the columns hold is told by words and no tensors
+            kinds = said.names("holds", event[0], among=get_args(ColumnKind)) if held and len(event) == 1 else ()
+            made = Columns(empty, empty.clone(), kinds)
+        if held and not made.kinds:
+            raise said.unlike("holds", f"what columns of shape {event} hold")
+        return made
+    said.exactly("kind", "side", "inner", "channels")
+    channels, side = said.whole("channels", high=4), said.whole("side")
     if event != (channels, side, side):
-        raise DataError(f"{place}: its layers answer with {event}, not with images of {(channels, side, side)}")
-    return Levels(side, whole(words, "inner", place, high=side), channels)
-
-
-def _box(words: object, place: str) -> tuple[float, float] | None:
-    if words is None:
-        return None
-    if not isinstance(words, list) or len(words) != 2:
-        raise DataError(f"{place}: box is {words!r:.60}, not two numbers or null")
-    low, high = (number(end, f"{place}, box") for end in words)
-    return low, high
+        raise DataError(f"{said.place}: its layers answer with {event}, not with images of {(channels, side, side)}")
+    return Levels(side, said.whole("inner", high=side), channels)

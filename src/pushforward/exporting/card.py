@@ -10,49 +10,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
+from pushforward.densities.latents import Gaussian, Uniform, law_of
 from pushforward.errors import DataError
-from pushforward.exporting.layers import number, shape_of
+from pushforward.plain.kinds import ColumnKind
+from pushforward.plain.words import Words
 from pushforward.randomness import Noise
 
-__all__ = ["FORMAT", "VERSION", "Interface", "Law", "interface_of", "parsed"]
+__all__ = ["FORMAT", "VERSION", "Interface", "interface_of", "parsed"]
 
 FORMAT, VERSION = "pushforward generator", 1
 LONGEST = 2**24  # characters of a card
-MOST_CLASSES = 2**16
-
-
-@dataclass(frozen=True)
-class Law:
-    """The law of latents: normal, or uniform on [-1, 1], in every number alike.
-
-    Attributes:
-        name: Which.
-        shape: Shape of one.
-        mean: Of the normal one.
-        deviation: Its standard deviation.
-    """
-
-    name: Literal["normal", "uniform"]
-    shape: tuple[int, ...]
-    mean: float = 0.0
-    deviation: float = 1.0
-
-    def __call__(self, rng: Noise, n: int) -> Tensor:
-        """z, (n, *shape)."""
-        if self.name == "uniform":
-            return 2 * rng.uniform(n, *self.shape) - 1
-        z = rng.normal(n, *self.shape)
-        return z if (self.mean, self.deviation) == (0.0, 1.0) else self.mean + self.deviation * z
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same for a card."""
-        spread = {"mean": self.mean, "deviation": self.deviation} if self.name == "normal" else {}
-        return {"law": self.name, "shape": list(self.shape)} | spread
+MOST_CLASSES, MOST_ROWS = 2**16, 2**53 - 1
 
 
 @dataclass(frozen=True)
@@ -60,16 +33,27 @@ class Interface:
     """What goes in and what comes out.
 
     Attributes:
-        law: Of the latents.
+        law: Of the latents, (rng, n) -> z.
         classes: Names of the classes, in the order of their numbers; None where there are none.
         shares: Rows of each class that the generator learned from.
         event: Shape of a sample in model units.
+        columns: Names of the columns of a table, or empty.
+        kinds: What each of them holds, or empty for numbers all.
+        label: Name of the column of classes, or None.
     """
 
-    law: Law
+    law: Uniform | Gaussian
     classes: tuple[str, ...] | None
     shares: tuple[int, ...]
     event: tuple[int, ...]
+    columns: tuple[str, ...] = ()
+    kinds: tuple[ColumnKind, ...] = ()
+    label: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one latent."""
+        return tuple(self.law.as_dict()["shape"])
 
     def drawn(self, n: int, rng: Noise) -> Tensor | None:
         """Classes by number, (n,), as often as the data have them; None where there are none."""
@@ -104,41 +88,28 @@ def interface_of(card: Mapping[str, Any], place: str) -> Interface:
     Raises:
         DataError: If a word of it is missing, of another type, or out of range.
     """
-    said = _object(card, "interface", place)
-    latents = _object(said, "latents", f"{place}, interface")
-    name = latents.get("law")
-    if name not in ("normal", "uniform"):
-        raise DataError(f"{place}: latents of the law {name!r:.40}, not normal or uniform")
-    law = Law(name, shape_of(latents.get("shape"), f"{place}, latents"), *_spread(latents, place))
-    classes, shares = said.get("classes"), said.get("shares")
-    if classes is not None and not _names(classes):
-        raise DataError(f"{place}: classes is {classes!r:.60}, not a list of names")
-    if classes is not None and not _counts(shares, len(classes)):
-        raise DataError(f"{place}: shares is {shares!r:.60}, not a number of rows for each class")
-    event = shape_of(said.get("event"), f"{place}, event")
-    return Interface(law, None if classes is None else tuple(classes), tuple(shares or ()) if classes else (), event)
+    said = Words.of(card, place).inside("interface")
+    law, event = law_of(said.inside("latents")), said.shape("event")
+    classes, shares = (), ()
+    if said.given("classes"):
+        classes = said.names("classes")
+        if not 1 <= len(set(classes)) == len(classes) <= MOST_CLASSES:
+            raise said.unlike("classes", f"a list of 1 to {MOST_CLASSES} names")
+        shares = said.wholes("shares", high=MOST_ROWS, count=len(classes))
+        if not 0 < sum(shares) <= MOST_ROWS:
+            raise said.unlike("shares", "a number of rows for each class")
+    names, kinds, label = _table(said.inside("samples"), event) if said.given("samples") else ((), (), None)
+    return Interface(law, classes or None, shares, event, names, kinds, label)
 
 
-def _object(words: Mapping[str, Any], name: str, place: str) -> Mapping[str, Any]:
-    found = words.get(name)
-    if not isinstance(found, dict):
-        raise DataError(f"{place}: {name} is {found!r:.40}, not an object; export the run again")
-    return found
-
-
-def _spread(latents: Mapping[str, Any], place: str) -> tuple[float, float]:
-    ends = (number(latents.get(name, usual), f"{place}, {name}") for name, usual in (("mean", 0.0), ("deviation", 1.0)))
-    mean, deviation = ends
-    return mean, deviation
-
-
-def _names(classes: object) -> bool:
-    if not isinstance(classes, list) or not 1 <= len(classes) <= MOST_CLASSES:
-        return False
-    return all(isinstance(name, str) for name in classes) and len(set(classes)) == len(classes)
-
-
-def _counts(shares: object, classes: int) -> bool:
-    if not isinstance(shares, list) or len(shares) != classes or any(type(k) is not int or k < 0 for k in shares):
-        return False
-    return 0 < sum(shares) < 2**53
+def _table(said: Words, event: tuple[int, ...]) -> tuple[tuple[str, ...], tuple[ColumnKind, ...], str | None]:
+    """Names and kinds of columns and the name of the classes, where samples are rows of a table."""
+    many = event[0] if len(event) == 1 else 0
+    names = said.names("columns") if said.given("columns") else ()
+    kinds = said.names("kinds", among=get_args(ColumnKind)) if said.given("kinds") else ()
+    for name, found in (("columns", names), ("kinds", kinds)):
+        if found and len(found) != many:
+            raise said.unlike(name, f"a word for each of {many} columns")
+    if len(set(names)) < len(names):
+        raise said.unlike("columns", "names of which none is there twice")
+    return names, kinds, said.word("label") if said.given("label") else None

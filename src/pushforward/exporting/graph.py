@@ -10,28 +10,36 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pushforward.nets.blocks import Box
+from pushforward.plain.kinds import ColumnKind, grid, rounded, rounds
+
 __all__ = ["Both", "Columns", "Graph", "Levels"]
 
 
 class Columns(nn.Module):
-    """The unit of points: s x + m in float64, column by column.
+    """The unit of points: s x + m in float64, column by column, rounded where columns hold whole numbers or less.
 
     Args:
         shift: m, (*event), in data units.
         scale: s, (*event), in data units per model unit.
+        kinds: What each column holds; empty for numbers all.
     """
 
     shift: Tensor
     scale: Tensor
+    grid: Tensor
 
-    def __init__(self, shift: Tensor, scale: Tensor) -> None:
+    def __init__(self, shift: Tensor, scale: Tensor, kinds: Sequence[ColumnKind] = ()) -> None:
         super().__init__()
+        self.kinds = tuple(kinds) if any(map(rounds, kinds)) else ()
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
+        self.register_buffer("grid", grid(self.kinds), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Model units (n, *event) to data units (n, *event), float64."""
-        return x.double() * self.scale + self.shift
+        numbers = x.double() * self.scale + self.shift
+        return rounded(numbers, self.grid) if self.kinds else numbers
 
 
 class Levels(nn.Module):
@@ -61,7 +69,7 @@ class Graph(nn.Module):
     Args:
         nets: The first takes latents (n, *latent) and, if `conditional`, classes (n,).
         unit: Model units to data units.
-        box: Ends of the interval that the last net's answers are projected on, or None.
+        box: What the last net's answers are projected on, or None.
         conditional: Whether the first net takes classes.
     """
 
@@ -69,7 +77,7 @@ class Graph(nn.Module):
         self,
         nets: Sequence[nn.Module],
         unit: nn.Module,
-        box: tuple[float, float] | None = None,
+        box: Box | None = None,
         conditional: bool = False,
     ) -> None:
         super().__init__()
@@ -81,7 +89,7 @@ class Graph(nn.Module):
         x = first(z, labels) if self.conditional else first(z)
         for net in others:
             x = net(x)
-        return x if self.box is None else x.clamp(*self.box)
+        return x if self.box is None else self.box(x)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Samples in data units."""

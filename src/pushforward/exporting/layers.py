@@ -8,23 +8,22 @@ exactly their fields, whole numbers within bounds. Modules are made without memo
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from pushforward.errors import DataError, UsageError
-from pushforward.nets.blocks import Affine, GeneratorNet, PixelNorm
+from pushforward.nets.blocks import Affine, GeneratorNet, Norm, PixelNorm
 from pushforward.nets.resnet import Up
+from pushforward.plain.words import LARGEST, Words
 
-__all__ = ["Layer", "answered", "built", "described", "flag", "number", "shape_of", "whole"]
+__all__ = ["Layer", "answered", "built", "described", "plain"]
 
 Layer = dict[str, Any]
 
-LARGEST = 2**24  # of a size
-HUGE = 1e38
 KERNEL = 16  # of a convolution's window, stride and padding
 PLAIN: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus, "gelu": nn.GELU,
@@ -58,7 +57,35 @@ def described(net: nn.Module) -> list[tuple[Layer, nn.Module]]:
     return [] if isinstance(net, nn.Identity) else [(_words(net), net)]
 
 
+def plain(net: nn.Module) -> nn.Module:
+    """A net with layers of the weights that spectral norms and the like come to, where these layers have words.
+
+    Others stay as they are, and what makes their weights becomes part of the graph. Torch's own removal takes a
+    weight's name from a class that a net and its copies share, and would leave them without it.
+    """
+    if parametrize.is_parametrized(net) and (words := _told(net)) is not None:
+        fresh = _layer(words, "the run's net").to(next(net.parameters())).train(net.training)
+        held = dict(net.named_parameters(recurse=False)) | dict(net.named_buffers(recurse=False))
+        held |= {name: made() for name, made in net.get_submodule("parametrizations").named_children()}
+        fresh.load_state_dict({name: tensor.detach() for name, tensor in held.items()})
+        return fresh
+    if not parametrize.is_parametrized(net):
+        for name, child in list(net.named_children()):
+            net.add_module(name, plain(child))
+    return net
+
+
 def _words(layer: nn.Module) -> Layer:
+    if (found := _told(layer)) is None:
+        raise UsageError(
+            f"--format safetensors: the layer {type(layer).__name__} has no words in a card; use --format onnx or "
+            "torchscript"
+        )
+    return found
+
+
+def _told(layer: nn.Module) -> Layer | None:
+    """The words of a layer; None where it has none."""
     found: Layer | None = None
     match layer:
         case nn.Linear():
@@ -79,13 +106,8 @@ def _words(layer: nn.Module) -> Layer:
         case Up():
             found = {"kind": "up", "width": layer.width, "norm": layer.norm}
         case _:
-            plain = [name for name, kind in PLAIN.items() if type(layer) is kind and repr(layer) == repr(kind())]
-            found = {"kind": plain[0]} if plain else None
-    if found is None:
-        raise UsageError(
-            f"--format safetensors: the layer {type(layer).__name__} has no words in a card; use --format onnx or "
-            "torchscript"
-        )
+            alike = [name for name, kind in PLAIN.items() if type(layer) is kind and repr(layer) == repr(kind())]
+            found = {"kind": alike[0]} if alike else None
     return found
 
 
@@ -116,92 +138,41 @@ def built(layers: Sequence[object], place: str) -> nn.Sequential:
     return nn.Sequential(*(_layer(words, f"{place}, layer {k}") for k, words in enumerate(layers)))
 
 
-def _layer(words: object, place: str) -> nn.Module:
-    if not isinstance(words, dict) or not isinstance(kind := words.get("kind"), str) or kind not in FIELDS:
-        raise DataError(f"{place}: {words!r:.80} is no layer that this version knows; export the run again")
-    if words.keys() != {"kind", *FIELDS[kind]}:
-        raise DataError(f"{place}: {kind} has the fields {', '.join(FIELDS[kind]) or 'of no name'}, not {words!r:.120}")
+def _layer(value: object, place: str) -> nn.Module:
+    words = Words.of(value, place)
+    kind = words.values.get("kind")
+    if not isinstance(kind, str) or kind not in FIELDS:
+        raise DataError(f"{place}: {value!r:.80} is no layer that this version knows; export the run again")
+    words.exactly("kind", *FIELDS[kind])
     match kind:
         case "linear":
-            sizes = whole(words, "inputs", place), whole(words, "outputs", place)
-            return nn.Linear(*sizes, bias=flag(words, "bias", place))
+            return nn.Linear(words.whole("inputs"), words.whole("outputs"), bias=words.flag("bias"))
         case "leaky_relu":
-            return nn.LeakyReLU(number(words["slope"], place))
+            return nn.LeakyReLU(words.number("slope"))
         case "flatten":
             return nn.Flatten()
         case "unflatten":
-            return nn.Unflatten(1, shape_of(words["shape"], place))
+            return nn.Unflatten(1, words.shape("shape"))
         case "affine":
-            return Affine(torch.zeros(whole(words, "size", place)), torch.ones(()))
+            return Affine(torch.zeros(words.whole("size")), torch.ones(()))
         case "batch_norm":
-            return nn.BatchNorm2d(whole(words, "channels", place))
+            return nn.BatchNorm2d(words.whole("channels"))
         case "conv" | "conv_transposed":
-            return _convolved(words, place)
+            return _convolved(words, kind == "conv_transposed")
         case "up":
-            if words["norm"] not in ("batch", "pixel", "none"):
-                raise DataError(f"{place}: norm is {words['norm']!r:.40}, not batch, pixel or none")
-            return Up(whole(words, "width", place), words["norm"])
+            return Up(words.whole("width"), words.one_of("norm", get_args(Norm)))
         case _:
             return PLAIN[kind]()
 
 
-def _convolved(words: Mapping[str, Any], place: str) -> nn.Module:
-    sizes = whole(words, "inputs", place), whole(words, "outputs", place)
-    kernel, stride = (whole(words, name, place, high=KERNEL) for name in ("kernel", "stride"))
-    padding, bias = whole(words, "padding", place, low=0, high=KERNEL), flag(words, "bias", place)
-    if words["kind"] == "conv":
+def _convolved(words: Words, turned: bool) -> nn.Module:
+    sizes = words.whole("inputs"), words.whole("outputs")
+    kernel, stride = (words.whole(name, high=KERNEL) for name in ("kernel", "stride"))
+    padding, bias = words.whole("padding", low=0, high=KERNEL), words.flag("bias")
+    if not turned:
         return nn.Conv2d(*sizes, kernel, stride, padding, bias=bias)
-    more = words["more"]
-    if not isinstance(more, list) or len(more) != 2 or any(type(k) is not int or not 0 <= k < stride for k in more):
-        raise DataError(f"{place}: more is {more!r:.40}, not two whole numbers below the stride")
-    return nn.ConvTranspose2d(*sizes, kernel, stride, padding, (more[0], more[1]), bias=bias)
-
-
-def whole(words: Mapping[str, Any], name: str, place: str, *, low: int = 1, high: int = LARGEST) -> int:
-    """A whole number of a card.
-
-    Raises:
-        DataError: If it is none, or out of range.
-    """
-    value = words.get(name)
-    if type(value) is not int or not low <= value <= high:
-        raise DataError(f"{place}: {name} is {value!r:.40}, not a whole number from {low} to {high}")
-    return value
-
-
-def flag(words: Mapping[str, Any], name: str, place: str) -> bool:
-    """A truth value of a card.
-
-    Raises:
-        DataError: If it is none.
-    """
-    if not isinstance(value := words.get(name), bool):
-        raise DataError(f"{place}: {name} is {value!r:.40}, not true or false")
-    return value
-
-
-def shape_of(value: object, place: str) -> tuple[int, ...]:
-    """A shape of one to four axes in a card.
-
-    Raises:
-        DataError: If it is none, or one of more than 2^24 numbers.
-    """
-    sizes = value if isinstance(value, list) else []
-    good = 1 <= len(sizes) <= 4 and all(type(size) is int and 1 <= size <= LARGEST for size in sizes)
-    if not good or math.prod(sizes) > LARGEST:
-        raise DataError(f"{place}: {value!r:.60} is no shape of one to four axes and at most {LARGEST} numbers")
-    return tuple(sizes)
-
-
-def number(value: object, place: str) -> float:
-    """A number of a card that single precision can hold.
-
-    Raises:
-        DataError: If it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -HUGE <= value <= HUGE:
-        raise DataError(f"{place}: {value!r:.40} is no number, or one that single precision cannot hold")
-    return float(value)
+    high, wide = words.wholes("more", high=stride - 1, count=2)
+    return nn.ConvTranspose2d(*sizes, kernel, stride, padding, (high, wide), bias=bias)
 
 
 def answered(layers: nn.Sequential, x: Tensor, place: str) -> tuple[int, ...]:

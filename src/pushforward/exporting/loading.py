@@ -7,12 +7,13 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as unpack
@@ -21,14 +22,18 @@ from torch import Tensor
 from pushforward.errors import DataError, UsageError, needs
 from pushforward.exporting.architecture import graph_of
 from pushforward.exporting.card import Interface, interface_of, parsed
+from pushforward.plain.kinds import class_names, columns
+from pushforward.plain.words import Words
 from pushforward.randomness import blocks, filled, stream
 from pushforward.training.checkpoint import digest_of
 
-__all__ = ["CARD", "CARD_FILE", "ENDINGS", "Generator", "load_generator", "of_bytes", "quietly"]
+__all__ = ["CARD", "CARD_FILE", "ENDINGS", "Generator", "found", "load_generator", "of_bytes", "quietly"]
 
 ENDINGS = {"safetensors": (".safetensors",), "onnx": (".onnx",), "torchscript": (".pt", ".ts", ".torchscript")}
 CARD = "pushforward"  # key of the card in a header or in metadata
 CARD_FILE = "card.json"  # its name in a TorchScript archive
+SHOWN = 20  # classes that a message names
+Wanted: TypeAlias = str | int | Sequence[str] | Sequence[int] | np.ndarray | Tensor | None
 Answers = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 """(latents, classes or None) -> samples in data units, and in model units."""
 
@@ -37,12 +42,12 @@ Answers = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 class Generator:
     """A generator out of a file: `generator(n, seed=0, labels=None)` gives samples in data units.
 
-    The same seed gives the samples of `pushforward sample RUN --seed SEED`, up to the rounding that its card tells, and
-    of two numbers of samples the fewer are the first of the more.
+    The same seed gives the samples of `pushforward sample RUN --seed SEED`, rounded where these are, up to the
+    arithmetic of another machine, and of two numbers of samples the fewer are the first of the more.
 
     Attributes:
         card: Everything that the file says of itself.
-        interface: Latents, classes and shape of a sample.
+        interface: Latents, classes, columns and shape of a sample.
         answers: The nets.
     """
 
@@ -50,28 +55,58 @@ class Generator:
     interface: Interface
     answers: Answers
 
-    def __call__(self, n: int, *, seed: int = 0, labels: str | Sequence[str] | None = None) -> Tensor:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of a table; empty where the data name none."""
+        return self.interface.columns
+
+    def __call__(self, n: int, *, seed: int = 0, labels: Wanted = None) -> Tensor:
         """New samples.
 
         Args:
             n: How many, at least 1.
             seed: Seed of the latents, and of the classes where none are wanted.
-            labels: Classes wanted, by name, repeated in turn; None draws them as often as the data have them.
+            labels: The class wanted, or classes, repeated in turn: by name, by the number that is the name, or, where
+                no name is a number, by their place, from 0; None draws them as often as the data have them.
 
         Returns:
-            Samples in data units: float64 (n, *event) of points, uint8 (n, height, width[, channels]) of images.
+            Samples in data units: float64 (n, *event) of points, in which whole numbers are whole and truth values 0
+            or 1; uint8 (n, height, width[, channels]) of images.
 
         Raises:
             UsageError: If n is below 1, or there are no such classes.
         """
         return self.drawn(n, seed, self.classes(n, seed, labels))[0]
 
+    def table(self, n: int, *, seed: int = 0, labels: Wanted = None) -> dict[str, np.ndarray]:
+        """The same as columns of the types that the data have, as `pushforward sample --out F.csv` writes them.
+
+        Args:
+            n: How many, at least 1.
+            seed: As of a call.
+            labels: As of a call.
+
+        Returns:
+            float64, int64 or bool (n,) by name, and the class of each sample last, where there are some;
+            `pandas.DataFrame` takes it as it is.
+
+        Raises:
+            UsageError: As calling does, or if samples are images.
+        """
+        classes = self.classes(n, seed, labels)
+        x = self.drawn(n, seed, classes)[0].numpy()
+        if x.dtype == np.uint8 or x.ndim != 2:
+            raise UsageError("table: the samples of this generator are images, and no rows of columns; call it")
+        known = self.interface
+        named = None if classes is None else class_names(known.classes or ())[classes.numpy()]
+        return columns(x, known.columns, known.kinds, known.label, named)
+
     def of(self, z: Tensor, classes: Tensor | None = None) -> Tensor:
-        """Samples of given latents, (n, *latent), and classes by number, (n,), where there are some."""
+        """Samples of given latents, (n, *latent), and classes by place, (n,), where there are some."""
         return self.answers(z, classes)[0]
 
-    def classes(self, n: int, seed: int = 0, labels: str | Sequence[str] | None = None) -> Tensor | None:
-        """The classes that a call with these arguments gives samples of, by number, (n,); None where there are none.
+    def classes(self, n: int, seed: int = 0, labels: Wanted = None) -> Tensor | None:
+        """The classes that a call with these arguments gives samples of, by place, (n,); None where there are none.
 
         Raises:
             UsageError: As calling does.
@@ -83,12 +118,11 @@ class Generator:
             return self.interface.drawn(n, stream(seed, "sample", part="labels"))
         if known is None:
             raise UsageError("labels given, but this generator has no classes: leave them out")
-        wanted = [labels] if isinstance(labels, str) else list(labels)
-        strange = [name for name in wanted if name not in known]
-        if strange or not wanted:
-            said = repr(strange[0]) if strange else "no name"
-            raise UsageError(f"labels {said}: this generator has the classes {', '.join(known[:20])}")
-        return torch.tensor([known.index(name) for name in wanted]).repeat(n // len(wanted) + 1)[:n]
+        plain = labels.tolist() if isinstance(labels, np.ndarray | np.generic | Tensor) else labels
+        wanted = list(plain) if isinstance(plain, Iterable) and not isinstance(plain, str) else [plain]
+        if not wanted:
+            raise UsageError(f"labels no name: this generator has the classes {_shown(known)}")
+        return torch.tensor([_place_of(label, known) for label in wanted]).repeat(n // len(wanted) + 1)[:n]
 
     def drawn(self, n: int, seed: int, classes: Tensor | None) -> tuple[Tensor, Tensor]:
         """Samples of a seed's latents and given classes, in data units and in model units."""
@@ -98,6 +132,39 @@ class Generator:
             parts.append(self.answers(self.interface.law(rng, size), given))
         data, model = (torch.cat(part)[:n] for part in zip(*parts, strict=True))
         return data, model
+
+
+def _place_of(label: object, known: tuple[str, ...]) -> int:
+    """The place of a class that is wanted by its name, or by a number where that can mean one class alone.
+
+    Raises:
+        UsageError: If there is none, or a number may mean its name or its place.
+    """
+    label = label.item() if isinstance(label, np.generic) or (isinstance(label, Tensor) and not label.ndim) else label
+    if str(label) in known and isinstance(label, str | int):
+        return known.index(str(label))
+    if type(label) is int and not any(map(_numeric, known)):
+        if 0 <= label < len(known):
+            return label
+        raise UsageError(f"labels {label}: this generator has {len(known)} classes, 0 to {len(known) - 1} by place: "
+                         f"{_shown(known)}")  # fmt: skip
+    if type(label) is int and str(label) not in known and not all(map(_numeric, known)):
+        raise UsageError(f"labels {label}: a name or a place, as some classes are called by numbers; give a name of "
+                         f"{_shown(known)}")  # fmt: skip
+    raise UsageError(f"labels {label!r:.60}: this generator has the classes {_shown(known)}")
+
+
+def _numeric(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(known: tuple[str, ...]) -> str:
+    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    return ", ".join(known[:SHOWN]) + more
 
 
 def load_generator(path: str | os.PathLike[str], *, trust: bool = False) -> Generator:
@@ -112,10 +179,16 @@ def load_generator(path: str | os.PathLike[str], *, trust: bool = False) -> Gene
         DataError: If the file is missing, damaged, or its card tells what it must not.
         UsageError: If it is a program and `trust` is False, or onnxruntime is not installed.
     """
+    place, kind = found(path, trust=trust)
+    return of_bytes(kind, place.read_bytes(), str(place))
+
+
+def found(path: str | os.PathLike[str], *, trust: bool) -> tuple[Path, str]:
+    """The file of a generator and its kind, a key of `ENDINGS`; arguments and errors as of `load_generator`."""
     place = Path(path)
     if place.is_dir():
-        found = [place / f"model{ending}" for endings in ENDINGS.values() for ending in endings]
-        inside = [file for file in found if file.is_file() and not file.is_symlink()]
+        models = [place / f"model{ending}" for endings in ENDINGS.values() for ending in endings]
+        inside = [file for file in models if file.is_file() and not file.is_symlink()]
         if not inside:
             raise DataError(f"{place}: holds no model.safetensors, model.onnx or model.pt; name the folder of a push")
         place = inside[0]
@@ -126,7 +199,7 @@ def load_generator(path: str | os.PathLike[str], *, trust: bool = False) -> Gene
         raise DataError(f"{place}: no such file; write it with pushforward export")
     if kinds[0] == "torchscript" and not trust:
         raise UsageError(f"{place} is a TorchScript file, a program; if you trust it, load it with trust=True")
-    return of_bytes(kinds[0], place.read_bytes(), str(place))
+    return place, kinds[0]
 
 
 def of_bytes(kind: str, content: bytes, place: str) -> Generator:
@@ -147,7 +220,7 @@ def _of_tensors(content: bytes, place: str) -> tuple[dict[str, Any], Answers]:
     card = parsed(header.get(CARD), place)
     if header.get("digest") != digest_of(tensors, {CARD: header[CARD]}):
         raise DataError(f"{place}: the contents do not match their digest, so nothing was loaded; export the run again")
-    graph = graph_of(card.get("architecture"), interface_of(card, place), place)
+    graph = graph_of(Words.of(card, place).inside("architecture", place), interface_of(card, place))
     wanted = graph.state_dict()
     try:
         if strange := [name for name in wanted if name in tensors and wanted[name].dtype != tensors[name].dtype]:

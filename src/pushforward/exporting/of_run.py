@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
 
 from pushforward.data.dataset import Dataset
-from pushforward.errors import UsageError
-from pushforward.exporting.card import FORMAT, VERSION, Interface, Law
+from pushforward.data.pixels import Pixels
+from pushforward.densities.latents import Gaussian, Uniform, law_of
+from pushforward.errors import DataError, UsageError
+from pushforward.exporting.card import FORMAT, VERSION, Interface
 from pushforward.exporting.graph import Columns, Graph, Levels
-from pushforward.methods.particles.driver import Gaussian
-from pushforward.methods.sources import Latent, Normal, OnePass, Uniform
+from pushforward.exporting.layers import plain
+from pushforward.methods.sources import Box, Latent, OnePass
+from pushforward.plain.kinds import rounds
+from pushforward.plain.words import Words
 from pushforward.training.experiment import Experiment
 from pushforward.training.folder.places import without_places
-from pushforward.types import HasParticles, able
+from pushforward.types import Described, HasParticles, able
 
 __all__ = ["card_of", "graph_and_interface"]
-
-FAR = 2.0**20  # model units at which an affine unit is looked up, so that a large mean costs its slope no digits
 
 
 def graph_and_interface(experiment: Experiment, recipe: str) -> tuple[Graph, Interface]:
@@ -37,13 +38,15 @@ def graph_and_interface(experiment: Experiment, recipe: str) -> tuple[Graph, Int
         raise UsageError(_why_not(experiment, recipe))
     found = method.one_pass()
     nets = [_settled(net) for net in found.nets]
-    box = None if found.box is None else (float(found.box.low), float(found.box.high))
-    graph = Graph(nets, _unit_of(data, recipe), box, experiment.conditional).eval().requires_grad_(False)
+    box = None if found.box is None else Box(float(found.box.low), float(found.box.high))
+    graph = Graph(nets, _unit_of(data), box, experiment.conditional).eval().requires_grad_(False)
     classes = data.classes if experiment.conditional else None
     shares: tuple[int, ...] = ()
     if classes is not None and data.train_labels is not None:
         shares = tuple(torch.bincount(data.train_labels, minlength=len(classes)).tolist())
-    return graph, Interface(_law_of(found.latent, recipe), classes, shares, tuple(data.event))
+    names, kinds = (data.columns, data.kinds) if len(data.event) == 1 else ((), ())
+    law = _law_of(found.latent, recipe)
+    return graph, Interface(law, classes, shares, tuple(data.event), names, kinds, data.label)
 
 
 def _why_not(experiment: Experiment, recipe: str) -> str:
@@ -62,54 +65,34 @@ def _why_not(experiment: Experiment, recipe: str) -> str:
 
 def _settled(net: nn.Module) -> nn.Module:
     """A copy as it samples: in evaluation mode, with the weights that spectral norms and the like come to."""
-    return _plain(deepcopy(net).cpu().eval())
+    return plain(deepcopy(net).cpu().eval())
 
 
-def _plain(module: nn.Module) -> nn.Module:
-    """A module and all in it without parametrizations.
+def _law_of(latent: Latent, recipe: str) -> Uniform | Gaussian:
+    """The law as a card tells it; that it draws what the run draws is checked once it is written.
 
-    Torch's own removal takes a weight's name from a class that a copy shares with the net that is copied, which would
-    be left without; so such a module becomes one of the class before.
+    Raises:
+        UsageError: If the law is not told in the words of one that this package can draw from.
     """
-    if parametrize.is_parametrized(module):
-        lists = module.get_submodule("parametrizations").named_children()
-        told = {name: weight().detach().clone() for name, weight in lists}
-        fresh = object.__new__(type(module).__mro__[1])
-        fresh.__dict__ = vars(module) | {"_parameters": dict(module._parameters), "_modules": dict(module._modules)}
-        del fresh._modules["parametrizations"]
-        for name, value in told.items():
-            fresh.register_parameter(name, nn.Parameter(value, requires_grad=False))
-        module = fresh
-    for name, child in list(module.named_children()):
-        setattr(module, name, _plain(child))
-    return module
+    kind = type(latent).__name__
+    if not able(latent, Described):
+        raise UsageError(
+            f"{recipe}: latents of a law of one's own, {kind}, have no words in a card; use Normal, Uniform or "
+            f"Gaussian, or give {kind} as_dict() with the words of one of them (docs/export.md)"
+        )
+    try:
+        return law_of(Words.of(latent.as_dict(), f"{recipe}: {kind}.as_dict()", "see docs/export.md"))
+    except DataError as error:
+        raise UsageError(str(error)) from error
 
 
-def _law_of(latent: Latent, recipe: str) -> Law:
-    match latent:
-        case Normal():
-            return Law("normal", (latent.dim,))
-        case Uniform():
-            return Law("uniform", (latent.dim,))
-        case Gaussian():
-            return Law("normal", tuple(latent.event), float(latent.mean), float(latent.deviation))
-        case _:
-            raise UsageError(
-                f"{recipe}: latents of a law of one's own, {type(latent).__name__}, have no words in a card; use "
-                "Normal, Uniform or Gaussian"
-            )
-
-
-def _unit_of(data: Dataset, recipe: str) -> nn.Module:
-    """The way back to data units as a module, found by asking `decode`; its answers are checked once it is written."""
-    if data.kind == "images":
-        shown = np.asarray(data.decode(torch.zeros(1, *data.event)))
-        if shown.dtype != np.uint8 or shown.ndim not in (3, 4):
-            raise UsageError(f"{recipe}: decodes images to {shown.dtype} of shape {shown.shape[1:]}, not to levels")
-        return Levels(data.event[1], shown.shape[1], data.event[0])
-    ends = np.asarray(data.decode(torch.stack([torch.full(data.event, sign * FAR) for sign in (-1, 0, 1)])), np.float64)
-    shift = np.asarray(data.decode(torch.zeros(1, *data.event)), np.float64)[0]
-    return Columns(torch.from_numpy(shift), torch.from_numpy((ends[2] - ends[0]) / (2 * FAR)))
+def _unit_of(data: Dataset) -> nn.Module:
+    """The way back to data units as a module; its answers are held against `decode` once it is written."""
+    unit = data.known_unit
+    if isinstance(unit, Pixels):
+        return Levels(unit.side, unit.inner, unit.channels)
+    shift, scale = (torch.from_numpy(part.astype(np.float64)) for part in unit.columns(data.event))
+    return Columns(shift, scale, data.kinds if len(data.event) == 1 else ())
 
 
 def card_of(
@@ -131,9 +114,7 @@ def card_of(
         metrics: Its metrics.json, if it was evaluated.
         licence: Licence of the data, in the user's words.
     """
-    data, levels = experiment.data, isinstance(graph.unit, Levels)
-    stored, versions = (dict(run.get(name) or {}) for name in ("data", "versions"))
-    unit = "levels from 0 to 255, rounded, channels last" if levels else "units of the data"
+    data, stored = experiment.data, dict(run.get("data") or {})
     card = {
         "format": FORMAT,
         "format_version": VERSION,
@@ -142,7 +123,7 @@ def card_of(
             "classes": None if interface.classes is None else list(interface.classes),
             "shares": list(interface.shares),
             "event": list(interface.event),
-            "samples": {"type": "uint8" if levels else "float64", "unit": unit, "rounded": levels},
+            "samples": _samples(graph.unit, interface),
         },
         "run": {
             "recipe": run.get("recipe"),
@@ -151,7 +132,8 @@ def card_of(
             "seed": run.get("seed"),
             "step": run.get("step"),
             "steps": run.get("steps"),
-            "versions": versions,
+            "versions": dict(run.get("versions") or {}),
+            "legs": run["legs"] if isinstance(run.get("legs"), list) else [],
         },
         "data": {
             "name": data.name,
@@ -163,19 +145,31 @@ def card_of(
             "event": list(data.event),
             "licence": licence or "not given",
         },
-        "metrics": _measured(metrics),
         "parameters": sum(parameter.numel() for parameter in graph.parameters()),
     }
+    card["metrics"] = _measured(metrics, run)
     own = {name: card["data"][name] for name in ("columns", "classes", "licence")}  # words of the data, and no paths
     card |= without_places({name: card[name] for name in ("run", "data")})
     card["data"] |= own
     return card
 
 
-def _measured(metrics: dict[str, Any] | None) -> dict[str, Any] | str:
-    """Values with floors out of metrics.json, or that there are none."""
+def _samples(unit: nn.Module, interface: Interface) -> dict[str, Any]:
+    """What samples are: their type and unit, and, of a table, columns, what they hold and which are rounded."""
+    if isinstance(unit, Levels):
+        return {"type": "uint8", "unit": "levels from 0 to 255, rounded, channels last", "rounded": True}
+    names = interface.columns or tuple(map(str, range(interface.event[0])))
+    at = [name for name, kind in zip(names, interface.kinds) if rounds(kind)]
+    said = {"type": "float64", "unit": "units of the data", "rounded": at or False}
+    return said | {"columns": list(interface.columns), "kinds": list(interface.kinds), "label": interface.label}
+
+
+def _measured(metrics: dict[str, Any] | None, run: dict[str, Any]) -> dict[str, Any] | str:
+    """Values with floors out of metrics.json, or that there are none of this very checkpoint."""
     if metrics is None or not isinstance(metrics.get("metrics"), dict):
         return "not evaluated"
+    if metrics.get("step") != run.get("step"):
+        return f"not evaluated at step {run.get('step')}; metrics.json is of step {metrics.get('step')}"
     kept = ("value", "floor", "se", "p", "better", "n_fake", "n_real", "features")
     values = {
         str(name): {key: measure[key] for key in kept if key in measure}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pushforward.errors import printable
+from pushforward.plain.kinds import DATES
 
 __all__ = ["MARK", "page"]
 
@@ -42,7 +43,7 @@ def page(card: Mapping[str, Any], file: str) -> str:
         ("latents", f"{latents['shape']}, {law}"),
         ("classes", _some(interface["classes"]) if interface["classes"] else "none"),
         ("samples", f"{samples['type']}, {samples['unit']}"),
-        ("rounded", "yes, to whole levels" if samples["rounded"] else "no"),
+        ("rounded", _rounded(samples)),
         ("parameters", f"{card['parameters']:,}"),
     ]
     if check:
@@ -66,6 +67,7 @@ def page(card: Mapping[str, Any], file: str) -> str:
         ("command", run["command"] or "not known"),
         ("seed", run["seed"]),
         ("steps", f"{run['step']} of {run['steps']}"),
+        ("changed on the way", _legs(run.get("legs") or [])),
         ("versions", versions or "not known"),
     ]
     lines += _section("How it was made", _table(rows))
@@ -84,7 +86,8 @@ def _table(rows: Sequence[tuple[str, object]]) -> list[str]:
 def _numbers(metrics: object) -> list[str]:
     """A table of values beside what the best possible samples would have."""
     if not isinstance(metrics, dict):
-        return ["Not evaluated: no claim is made."]
+        said = str(metrics or "not evaluated")
+        return [f"{_said(said[:1].upper() + said[1:])}: no claim is made."]
     lines = [f"{_said(metrics.get('verdict', ''))} (checkpoint {_said(metrics.get('checkpoint', 'last'))}, step "
              f"{_said(metrics.get('step', '?'))})", ""]  # fmt: skip
     lines += ["| metric | value | floor | p | better | in |", "|---|---|---|---|---|---|"]
@@ -93,6 +96,32 @@ def _numbers(metrics: object) -> list[str]:
         cells += [measure.get("better", ""), measure.get("features", "")]
         lines.append(f"| {' | '.join(_said(cell) for cell in cells)} |")
     return [*lines, "", "A floor is what as many fresh data score against the same held-out rows."]
+
+
+def _rounded(samples: Mapping[str, Any]) -> str:
+    """Which samples are rounded, and how."""
+    if not isinstance(samples["rounded"], list):
+        return "yes, to whole levels" if samples["rounded"] else "no"
+    kinds = dict(zip(samples["columns"] or map(str, range(len(samples["kinds"]))), samples["kinds"], strict=True))
+    how = {"truth": "to 0 or 1"} | {date: f"days since 1970-01-01, to the {date}" for date in DATES}
+    return _some([f"{name} ({how.get(kinds[name], 'to whole numbers')})" for name in samples["rounded"]])
+
+
+def _legs(legs: Sequence[Any]) -> str:
+    """What was changed where a run was resumed, in order."""
+    later = [leg for leg in legs if isinstance(leg, dict) and leg.get("changed")]
+    if not later:
+        return "none"
+    said = (
+        f"from step {leg.get('from')}: " + ", ".join(f"{name} {old} -> {new}" for name, old, new in _changes(leg))
+        for leg in later
+    )
+    return "; ".join(said)
+
+
+def _changes(leg: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    changed = leg["changed"] if isinstance(leg["changed"], dict) else {}
+    return [(name, *pair) for name, pair in changed.items() if isinstance(pair, list) and len(pair) == 2]
 
 
 def _number(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from pushforward.exporting.card import Interface
 from pushforward.exporting.graph import Both, Graph
 from pushforward.exporting.loading import CARD, CARD_FILE, ENDINGS, Generator, of_bytes, quietly
 from pushforward.exporting.page import page
+from pushforward.plain.kinds import ColumnKind, grid, rounded, rounds
 from pushforward.randomness import stream
 from pushforward.training.asking import first_of
 from pushforward.training.checkpoint import digest_of
@@ -143,7 +144,7 @@ def _difference(experiment: Experiment, found: Generator, kind: str) -> float:
             f"{TOLERANCE:g}; nothing was written: use another format, and pushforward sample until then"
         )
     wanted = np.asarray(experiment.data.decode(model))
-    if not _alike(data, wanted):
+    if not _alike(data, wanted, found.interface.kinds):
         raise TrainingError(
             f"--format {kind}: in data units its samples are not those of the run, whose unit is no affine one; "
             "nothing was written: use pushforward sample"
@@ -151,15 +152,21 @@ def _difference(experiment: Experiment, found: Generator, kind: str) -> float:
     return difference
 
 
-def _alike(data: Tensor, wanted: np.ndarray) -> bool:
-    """Whether samples in data units are those that a unit gives: levels to the last one, numbers up to rounding."""
+def _alike(data: Tensor, wanted: np.ndarray, kinds: Sequence[ColumnKind]) -> bool:
+    """Whether samples in data units are those that a unit gives: levels to the last one, numbers up to the arithmetic.
+
+    What is rounded lies between the roundings of numbers a little below and a little above, as rounding keeps order.
+    """
     found = data.numpy()
     if found.shape != wanted.shape:
         return False
     if found.dtype == np.uint8:
         return bool((found == wanted).all())
-    span = np.ptp(wanted, axis=0) + np.abs(wanted).max() * 1e-7
-    return bool((np.abs(found - wanted) <= 1e-5 * span).all())
+    slack = 1e-5 * (np.ptp(wanted, axis=0) + np.abs(wanted).max() * 1e-7)
+    low, high = torch.from_numpy(wanted - slack), torch.from_numpy(wanted + slack)
+    if any(map(rounds, kinds)):
+        low, high = (rounded(end, grid(kinds)) for end in (low, high))
+    return bool(((low <= data) & (data <= high)).all())
 
 
 def _examples(graph: Graph, interface: Interface) -> tuple[Tensor, ...]:

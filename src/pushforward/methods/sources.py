@@ -1,18 +1,20 @@
-"""Latent laws and sampling from a generator."""
+"""What samples come from: laws of latents, and one pass of nets over them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from pushforward.densities.latents import Gaussian, Normal, Uniform
+from pushforward.nets.blocks import Box
 from pushforward.training.learner import Learner
 from pushforward.types import Labels, Randomness, Samples
 
-__all__ = ["Box", "Latent", "Normal", "OnePass", "Pass", "Spread", "Uniform", "generate"]
+__all__ = ["Box", "Gaussian", "Latent", "Normal", "OnePass", "Pass", "Spread", "Uniform", "generate"]
 
 ROWS = 1024  # rows that a law of samples is taken from, at the most
 
@@ -21,45 +23,6 @@ class Latent(Protocol):
     """A law of latents: (rng, n) -> z."""
 
     def __call__(self, rng: Randomness, n: int) -> Tensor: ...
-
-
-@dataclass(frozen=True)
-class Normal:
-    """Standard normal latents of a given size."""
-
-    dim: int
-
-    def __call__(self, rng: Randomness, n: int) -> Tensor:
-        """z, (n, dim)."""
-        return rng.normal(n, self.dim)
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """Latents uniform on [-1, 1] in each coordinate."""
-
-    dim: int
-
-    def __call__(self, rng: Randomness, n: int) -> Tensor:
-        """z, (n, dim)."""
-        return 2 * rng.uniform(n, self.dim) - 1
-
-
-@dataclass(frozen=True)
-class Box:
-    """The projection onto a box, for data that live in one.
-
-    Attributes:
-        low: Its lower end, in every coordinate.
-        high: Its upper end.
-    """
-
-    low: float
-    high: float
-
-    def __call__(self, x: Samples) -> Samples:
-        """The nearest points of the box, (n, *event)."""
-        return x.clamp(self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -94,13 +57,13 @@ class Spread:
         mean: m, (d,).
         factor: F, (r, d).
         event: Shape of one point.
-        box: Least and largest number of a point.
+        box: What a point is put into.
     """
 
     mean: Tensor
     factor: Tensor
     event: tuple[int, ...]
-    box: tuple[float, float] = (-1.0, 1.0)
+    box: Box = field(default_factory=lambda: Box(-1.0, 1.0))
 
     @classmethod
     def of(cls, x: Samples) -> Spread:
@@ -120,7 +83,7 @@ class Spread:
     def __call__(self, rng: Randomness, n: int) -> Samples:
         """Points, (n, *event)."""
         z = rng.normal(n, len(self.factor)).to(self.factor)
-        return (self.mean + z @ self.factor).view(n, *self.event).clamp(*self.box)
+        return self.box((self.mean + z @ self.factor).view(n, *self.event))
 
 
 @torch.no_grad()

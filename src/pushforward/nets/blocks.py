@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -13,6 +14,7 @@ from pushforward.errors import UsageError
 __all__ = [
     "Affine",
     "Bounded",
+    "Box",
     "Classed",
     "CriticNet",
     "FourierFeatures",
@@ -28,6 +30,23 @@ __all__ = [
 ]
 
 Norm: TypeAlias = Literal["batch", "pixel", "none"]
+
+
+@dataclass(frozen=True)
+class Box:
+    """The projection onto a box, for data that live in one.
+
+    Attributes:
+        low: Its lower end, in every coordinate.
+        high: Its upper end.
+    """
+
+    low: float
+    high: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The nearest points of the box, (n, *event)."""
+        return x.clamp(self.low, self.high)
 
 
 class GeneratorNet(nn.Module):

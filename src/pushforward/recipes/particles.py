@@ -76,8 +76,9 @@ def toy_particles(
         step_end: Factor on it at the end, reached over the second half.
     """
     from pushforward.dynamics import integrate
-    from pushforward.methods.particles.driver import Gaussian, Particles
+    from pushforward.methods.particles.driver import Particles
     from pushforward.methods.particles.stopping import Until
+    from pushforward.methods.sources import Gaussian
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.schedule import linear

@@ -52,7 +52,8 @@ def flow_particles(
     """
     from pushforward.dynamics.integrate import Integrator, euler
     from pushforward.dynamics.langevin import Langevin, Metropolis
-    from pushforward.methods.particles.driver import Gaussian, Particles
+    from pushforward.methods.particles.driver import Particles
+    from pushforward.methods.sources import Gaussian
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.schedule import linear

@@ -51,7 +51,8 @@ def heavy_tails(
     from pushforward.dynamics import integrate
     from pushforward.errors import UsageError
     from pushforward.flows.bounded import bounded_critic, bounded_flow
-    from pushforward.methods.particles.driver import Gaussian, Particles
+    from pushforward.methods.particles.driver import Particles
+    from pushforward.methods.sources import Gaussian
     from pushforward.randomness import seeded, stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner

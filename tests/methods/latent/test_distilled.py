@@ -16,8 +16,8 @@ from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import gan
 from pushforward.methods.latent.distilled import Distilled, pairs
-from pushforward.methods.particles.driver import Gaussian, Particles
-from pushforward.methods.sources import Normal
+from pushforward.methods.particles.driver import Particles
+from pushforward.methods.sources import Gaussian, Normal
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.nets import mlp
 from pushforward.objectives.penalties import lipschitz

@@ -14,8 +14,9 @@ import json
 import os
 import re
 import stat
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,7 +26,8 @@ from pushforward import files
 from pushforward.commands.publishing.export import of_run
 from pushforward.data import outputs
 from pushforward.errors import DataError, UsageError, printable
-from pushforward.exporting.loading import ENDINGS, Generator, load_generator, of_bytes
+from pushforward.exporting import loading
+from pushforward.exporting.loading import ENDINGS, Generator, of_bytes
 from pushforward.exporting.page import page
 from pushforward.pictures import grid
 
@@ -36,6 +38,7 @@ SAMPLES = 64
 LARGEST_LIST = 2**20  # bytes of SHA256SUMS
 MOST = 10_000  # files
 PORTION = 2**20  # bytes copied at a time
+GUARDED = 0 if sys.platform == "win32" else os.O_NOFOLLOW | os.O_NONBLOCK  # through no link, and no wait for a pipe
 KEPT_OUT = (".git", ".cache", ".gitattributes", ".gitignore", ".huggingface")  # what hubs and git put beside
 
 
@@ -62,8 +65,9 @@ def push(
     else:
         if licence is not None:
             raise UsageError(f"--licence {licence!r:.40}: goes with a run; {source} has a card, export the run again")
-        found = load_generator(source, trust=str(source) in trust)
-        name, content = f"model{source.suffix.lower()}", source.read_bytes()
+        place, kind = loading.found(source, trust=str(source) in trust)
+        name, content = f"model{place.suffix.lower()}", place.read_bytes()  # once: what is laid out is what is read
+        found = of_bytes(kind, content, str(source))
     laid = {name: content, "config.json": (json.dumps(dict(found.card), indent=1) + "\n").encode()}
     try:
         laid["README.md"] = (_yaml(found) + page(found.card, name)).encode()
@@ -114,9 +118,16 @@ def _new(what: str, dest: Path, inputs: list[Path]) -> None:
         raise UsageError(f"{what} {dest}: is there, and nothing is overwritten; name a new folder")
 
 
-def _whole(dest: Path) -> AbstractContextManager[Path]:
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    return files.whole_folder(dest)
+@contextmanager
+def _whole(dest: Path) -> Iterator[Path]:
+    """A folder to fill, which appears whole or not at all; folders above it that were made for it go with it."""
+    made = files.new_folders(dest.parent)
+    try:
+        with files.whole_folder(dest) as fresh:
+            yield fresh
+    except BaseException:
+        files.without(made)
+        raise
 
 
 def _yaml(found: Generator) -> str:
@@ -212,7 +223,7 @@ def _copied(source: Path, name: str, target: Path) -> str:
     """Copy a file, never through a link, and give the SHA-256 of what was copied."""
     digest = hashlib.sha256()
     try:
-        handle = os.open(source / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = os.open(source / name, os.O_RDONLY | GUARDED)
     except OSError as error:
         raise DataError(f"{source}: {name} cannot be read ({error.strerror}); nothing was pulled") from error
     with open(handle, "rb") as file, target.open("xb") as copy:

@@ -6,7 +6,8 @@ and not loaded from a checkpoint afterwards cannot pass for a result.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +22,7 @@ from pushforward.data.pixels import CHANNELS, SIDES, Pixels
 from pushforward.data.units import Unit
 from pushforward.errors import DataError
 from pushforward.files import layout
+from pushforward.plain.words import Words
 
 __all__ = ["Card", "Origin", "card_file", "hollow", "read_card", "written"]
 
@@ -113,19 +115,19 @@ class Card:
         return plain | {"unit": how, "split": asdict(self.split)}
 
     @classmethod
-    def of_dict(cls, found: dict[str, Any], place: str) -> Card:
+    def of_dict(cls, found: Mapping[str, Any], place: str) -> Card:
         """The inverse of `as_dict`, of what may come from anybody.
 
         Raises:
             DataError: If it is no card.
         """
+        said = Words.of(dict(found), f"{place}: not a description of data", "restore it").exactly(*FIELDS, among=True)
         try:
-            card = _card(found)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DataError(
-                f"{place}: not a description of data ({type(error).__name__}: {error}); restore it"
-            ) from error
-        return card
+            return _card(said)
+        except (TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{said.place} ({type(error).__name__}: {error}); restore it") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +143,9 @@ class Origin:
     card: Card
     parts: Parts
     files: tuple[Path, ...] = ()
+
+
+FIELDS = tuple(part.name for part in fields(Card))
 
 
 def hollow(n: int, event: tuple[int, ...]) -> Tensor:
@@ -181,18 +186,12 @@ def read_card(folder: Path) -> tuple[Card, Card | None, Parts | None]:
     """
     path = card_file(folder)
     found = files.read_object(path, "description of data")
-    cards = [_object(found.get("data"), path), found.get("loaded"), found.get("parts")]
+    said = Words.of(found, f"{path}: not a description of data", "restore it")
     return (
-        Card.of_dict(cards[0], str(path)),
-        None if cards[1] is None else Card.of_dict(_object(cards[1], path), str(path)),
-        None if cards[2] is None else Parts.of_dict(_object(cards[2], path), str(path)),
+        Card.of_dict(said.inside("data").values, str(path)),
+        Card.of_dict(said.inside("loaded").values, str(path)) if said.given("loaded") else None,
+        Parts.of_dict(said.inside("parts").values, str(path)) if said.given("parts") else None,
     )
-
-
-def _object(value: object, path: Path) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: not a description of data ({type(value).__name__} in place of an object); restore it")
-    return value
 
 
 def _counts(labels: Tensor, classes: int) -> tuple[int, ...]:
@@ -203,70 +202,47 @@ def _labels(counts: tuple[int, ...]) -> Tensor:
     return torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.int64))
 
 
-def _card(found: dict[str, Any]) -> Card:
+def _card(said: Words) -> Card:
     """A card of plain values; whatever is wrong raises."""
-    event = tuple(_whole(size) for size in found["event"])
-    split = Split(**found["split"])
-    for name, kind in (("seed", int), ("test_fraction", float), ("n_train", int), ("n_test", int), ("sha256", str)):
-        if type(vars(split)[name]) is not kind:
-            raise TypeError(f"split.{name} is {vars(split)[name]!r:.60}")
-    classes = None if found["classes"] is None else _words(found["classes"])
-    counts = tuple(_whole(count) for count in found["counts"])
-    held = None if found["counts_test"] is None else tuple(_whole(count) for count in found["counts_test"])
-    for numbers, rows in ((counts, split.n_train), (held, split.n_test)):
-        if not 0 <= rows <= MOST or (numbers and (len(numbers) != len(classes or ()) or sum(numbers) != rows)):
+    event, told = said.wholes("event", high=MOST), said.inside("split")
+    told.exactly(*(part.name for part in fields(Split)))
+    n_train, n_test = (told.whole(name, low=0, high=MOST) for name in ("n_train", "n_test"))
+    seed, share = told.whole("seed", low=0, high=2**63), told.number("test_fraction")
+    split = Split(seed, share, n_train, n_test, told.word("sha256"))
+    classes = said.names("classes") if said.given("classes") else None
+    counts = said.wholes("counts", high=MOST)
+    held = said.wholes("counts_test", high=MOST) if said.given("counts_test") else None
+    for numbers, rows in ((counts, n_train), (held, n_test)):
+        if numbers and (len(numbers) != len(classes or ()) or sum(numbers) != rows):
             raise ValueError(f"{rows} rows, of which {numbers!r:.60} are of the classes")
     return Card(
-        name=_word(found["name"]),
-        kind=_one_of(found["kind"], get_args(Kind)),
+        name=said.word("name"),
+        kind=said.one_of("kind", get_args(Kind)),
         event=event,
-        unit=_unit(found["unit"], event),
+        unit=_unit(said.inside("unit"), event),
         split=split,
         counts=counts,
         counts_test=held,
-        columns=_words(found["columns"]),
-        kinds=tuple(_one_of(kind, get_args(ColumnKind)) for kind in found["kinds"]),
+        columns=said.names("columns"),
+        kinds=said.names("kinds", among=get_args(ColumnKind)),
         classes=classes,
-        label=None if found["label"] is None else _word(found["label"]),
-        network=None if found["network"] is None else _one_of(found["network"], get_args(Network)),
-        one_unit=found["one_unit"] is True,
-        notes=_words(found["notes"]),
+        label=said.word("label") if said.given("label") else None,
+        network=said.one_of("network", get_args(Network)) if said.given("network") else None,
+        one_unit=said.flag("one_unit"),
+        notes=said.names("notes"),
     )
 
 
-def _unit(found: dict[str, Any], event: tuple[int, ...]) -> Unit | Pixels:
-    if "side" in found:
-        unit = Pixels(*(_whole(found[name]) for name in ("side", "inner", "channels")))
-        sides = SIDES[0] <= unit.side <= SIDES[1] and 0 < unit.inner <= unit.side and unit.channels in CHANNELS
-        if not sides or event != (unit.channels, unit.side, unit.side):
+def _unit(said: Words, event: tuple[int, ...]) -> Unit | Pixels:
+    if said.given("side"):
+        unit = Pixels(
+            said.whole("side", low=SIDES[0], high=SIDES[1]), said.whole("inner"), said.whole("channels", high=4)
+        )
+        if unit.inner > unit.side or unit.channels not in CHANNELS or event != (unit.channels, unit.side, unit.side):
             raise ValueError(f"images of shape {event} in {unit}")
         return unit
-    shift, scale = (np.asarray(found[name], np.float64) for name in ("shift", "scale"))
+    shift, scale = (np.asarray(said.values.get(name), np.float64) for name in ("shift", "scale"))
     for part in (shift, scale):
         if np.broadcast_shapes(part.shape, event) != event or not np.isfinite(part).all():
             raise ValueError(f"a unit of shape {part.shape} for samples of shape {event}")
     return Unit(shift, scale)
-
-
-def _whole(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= MOST:
-        raise ValueError(f"{value!r:.60} is no size")
-    return value
-
-
-def _word(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r:.60} is no word")
-    return value
-
-
-def _words(values: object) -> tuple[str, ...]:
-    if not isinstance(values, list):
-        raise TypeError(f"{values!r:.60} are no words")
-    return tuple(_word(value) for value in values)
-
-
-def _one_of(value: object, known: tuple[Any, ...]) -> Any:
-    if value not in known:
-        raise ValueError(f"{value!r:.60} is none of {', '.join(map(str, known))}")
-    return value

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from pushforward.data.raw import Raw
-from pushforward.errors import DataError
+from pushforward.plain.words import Words
 
 __all__ = ["Parts", "exchanged", "told", "told_of_files"]
 
 LEAF, MOST = 256, 128  # rows of the smallest block, blocks that are kept
 COLUMNS = 512  # columns that are hashed one by one at the most
+MOST_ROWS = 2**48
 LARGEST = 2**28  # bytes; of more, the rows are only counted
 SHOWN = 3  # names that are written out
 
@@ -70,23 +71,21 @@ class Parts:
         return {**vars(self), "columns": dict(self.columns)}
 
     @classmethod
-    def of_dict(cls, found: dict[str, Any], place: str) -> Parts:
+    def of_dict(cls, found: Mapping[str, Any], place: str) -> Parts:
         """The inverse of `as_dict`, of what may come from anybody.
 
         Raises:
             DataError: If these are no digests.
         """
-        try:
-            n, block, blocks = found["n"], found["block"], tuple(found["blocks"])
-            columns, words = dict(found["columns"]), (found["labels"], found["test"])
-            plain = all(isinstance(word, str) for word in (*blocks, *columns, *columns.values(), *words))
-            if type(n) is not int or type(block) is not int or not plain or len(blocks) > MOST:
-                raise ValueError("digests are words")
-            if n < 0 or block < 0:
-                raise ValueError(f"{n} rows in blocks of {block}")
-            return cls(n, block, blocks, columns, *words)
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{place}: holds no digests of data ({error}); restore it") from error
+        said = Words.of(dict(found), f"{place}: holds no digests of data", "restore it").exactly(
+            *vars(cls(0)), among=True
+        )
+        n, block = (said.whole(name, low=0, high=MOST_ROWS) for name in ("n", "block"))
+        blocks, columns = said.names("blocks"), said.inside("columns", said.place)
+        if len(blocks) > MOST:
+            raise said.unlike("blocks", f"a list of at most {MOST} digests")
+        by_name = {name: columns.word(name) for name in columns.values}
+        return cls(n, block, blocks, by_name, said.word("labels"), said.word("test"))
 
 
 def told(before: Parts, now: Parts) -> list[str]:

@@ -48,26 +48,7 @@ from pushforward.types import (
 if TYPE_CHECKING:
     from pushforward.flows.compiled import Stride
 
-__all__ = ["Gaussian", "Particles"]
-
-
-@dataclass(frozen=True)
-class Gaussian:
-    """Normal points of a given shape, alike in every coordinate: the usual source.
-
-    Attributes:
-        event: Shape of one point.
-        mean: Their mean.
-        deviation: Their standard deviation.
-    """
-
-    event: tuple[int, ...]
-    mean: float = 0.0
-    deviation: float = 1.0
-
-    def __call__(self, rng: Randomness, n: int) -> Samples:
-        """Points, (n, *event)."""
-        return self.mean + self.deviation * rng.normal(n, *self.event)
+__all__ = ["Particles"]
 
 
 @dataclass
