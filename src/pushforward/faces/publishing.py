@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json as notation
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tyro.conf import Positional
 
-from pushforward.errors import printable, shortened
+from pushforward.errors import shortened
+from pushforward.faces.answers import answer
 from pushforward.settings.asked import Which
 
 __all__ = ["export", "pull", "push"]
@@ -39,7 +39,7 @@ def export(
     from pushforward.commands.publishing import export as exporting
 
     done = exporting.export(run, out, format, licence=licence, which=checkpoint, trust=trust)
-    _answer(done, json, f"{done['format']}: {out} ({done['bytes']:,} bytes), differs from the run's own samples by "
+    answer(done, json, f"{done['format']}: {out} ({done['bytes']:,} bytes), differs from the run's own samples by "
                         f"{done['largest_difference']:.2g} at most\ncard: {done['card']}")  # fmt: skip
     return 0
 
@@ -67,7 +67,7 @@ def push(
     from pushforward.commands.publishing import hub
 
     done = hub.push(source, dest, licence=licence, which=checkpoint, trust=trust)
-    _answer(done, json, f"{len(done['files'])} files: {dest}")
+    answer(done, json, f"{len(done['files'])} files: {dest}")
     return 0
 
 
@@ -83,9 +83,5 @@ def pull(source: Positional[Path], dest: Positional[Path], /, *, json: bool = Fa
 
     done = hub.pull(source, dest)
     notes = "".join(f"note: {shortened(note)}\n" for note in done["notes"])
-    _answer(done, json, f"{notes}{len(done['files'])} files, digests as listed: {dest}")
+    answer(done, json, f"{notes}{len(done['files'])} files, digests as listed: {dest}")
     return 0
-
-
-def _answer(done: dict[str, Any], as_json: bool, words: str) -> None:
-    print(notation.dumps(done) if as_json else "\n".join(map(printable, words.split("\n"))))

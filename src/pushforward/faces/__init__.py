@@ -1,0 +1,1 @@
+"""What the command line takes: a function for each command, whose signature is its options; nothing heavy is loaded."""
