@@ -114,7 +114,7 @@ def test_unlike_networks_have_unlike_identities():
 def test_network_names_held_out_images_and_its_features_vary_by_about_one(space, file, n, least):
     x, labels = held_out(file, n)
     assert right(space(), x, labels) > least
-    spread = space()(x).std(0)
+    spread = space()(x[: n // 4]).std(0)
     assert float(spread.min()) > 0.5
     assert float(spread.max()) < 2
 
