@@ -7,11 +7,11 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,18 +22,17 @@ from torch import Tensor
 from pushforward.errors import DataError, UsageError, needs
 from pushforward.exporting.architecture import graph_of
 from pushforward.exporting.card import Interface, interface_of, parsed
+from pushforward.exporting.wanted import Wanted, places_of
 from pushforward.plain.kinds import class_names, columns
 from pushforward.plain.words import Words
 from pushforward.randomness import blocks, filled, stream
 from pushforward.training.checkpoint import digest_of
 
-__all__ = ["CARD", "CARD_FILE", "ENDINGS", "Generator", "found", "load_generator", "of_bytes", "quietly"]
+__all__ = ["CARD", "CARD_FILE", "ENDINGS", "Generator", "load_generator", "model_file", "of_bytes", "quietly"]
 
 ENDINGS = {"safetensors": (".safetensors",), "onnx": (".onnx",), "torchscript": (".pt", ".ts", ".torchscript")}
 CARD = "pushforward"  # key of the card in a header or in metadata
 CARD_FILE = "card.json"  # its name in a TorchScript archive
-SHOWN = 20  # classes that a message names
-Wanted: TypeAlias = str | int | Sequence[str] | Sequence[int] | np.ndarray | Tensor | None
 Answers = Callable[[Tensor, Tensor | None], tuple[Tensor, Tensor]]
 """(latents, classes or None) -> samples in data units, and in model units."""
 
@@ -118,11 +117,8 @@ class Generator:
             return self.interface.drawn(n, stream(seed, "sample", part="labels"))
         if known is None:
             raise UsageError("labels given, but this generator has no classes: leave them out")
-        plain = labels.tolist() if isinstance(labels, np.ndarray | np.generic | Tensor) else labels
-        wanted = list(plain) if isinstance(plain, Iterable) and not isinstance(plain, str) else [plain]
-        if not wanted:
-            raise UsageError(f"labels no name: this generator has the classes {_shown(known)}")
-        return torch.tensor([_place_of(label, known) for label in wanted]).repeat(n // len(wanted) + 1)[:n]
+        places = torch.tensor(places_of(labels, known))
+        return places.repeat(n // len(places) + 1)[:n]
 
     def drawn(self, n: int, seed: int, classes: Tensor | None) -> tuple[Tensor, Tensor]:
         """Samples of a seed's latents and given classes, in data units and in model units."""
@@ -132,39 +128,6 @@ class Generator:
             parts.append(self.answers(self.interface.law(rng, size), given))
         data, model = (torch.cat(part)[:n] for part in zip(*parts, strict=True))
         return data, model
-
-
-def _place_of(label: object, known: tuple[str, ...]) -> int:
-    """The place of a class that is wanted by its name, or by a number where that can mean one class alone.
-
-    Raises:
-        UsageError: If there is none, or a number may mean its name or its place.
-    """
-    label = label.item() if isinstance(label, np.generic) or (isinstance(label, Tensor) and not label.ndim) else label
-    if str(label) in known and isinstance(label, str | int):
-        return known.index(str(label))
-    if type(label) is int and not any(map(_numeric, known)):
-        if 0 <= label < len(known):
-            return label
-        raise UsageError(f"labels {label}: this generator has {len(known)} classes, 0 to {len(known) - 1} by place: "
-                         f"{_shown(known)}")  # fmt: skip
-    if type(label) is int and str(label) not in known and not all(map(_numeric, known)):
-        raise UsageError(f"labels {label}: a name or a place, as some classes are called by numbers; give a name of "
-                         f"{_shown(known)}")  # fmt: skip
-    raise UsageError(f"labels {label!r:.60}: this generator has the classes {_shown(known)}")
-
-
-def _numeric(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _shown(known: tuple[str, ...]) -> str:
-    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
-    return ", ".join(known[:SHOWN]) + more
 
 
 def load_generator(path: str | os.PathLike[str], *, trust: bool = False) -> Generator:
@@ -179,11 +142,11 @@ def load_generator(path: str | os.PathLike[str], *, trust: bool = False) -> Gene
         DataError: If the file is missing, damaged, or its card tells what it must not.
         UsageError: If it is a program and `trust` is False, or onnxruntime is not installed.
     """
-    place, kind = found(path, trust=trust)
+    place, kind = model_file(path, trust=trust)
     return of_bytes(kind, place.read_bytes(), str(place))
 
 
-def found(path: str | os.PathLike[str], *, trust: bool) -> tuple[Path, str]:
+def model_file(path: str | os.PathLike[str], *, trust: bool) -> tuple[Path, str]:
     """The file of a generator and its kind, a key of `ENDINGS`; arguments and errors as of `load_generator`."""
     place = Path(path)
     if place.is_dir():

@@ -26,8 +26,7 @@ from pushforward import files
 from pushforward.commands.publishing.export import of_run
 from pushforward.data import outputs
 from pushforward.errors import DataError, UsageError, printable
-from pushforward.exporting import loading
-from pushforward.exporting.loading import ENDINGS, Generator, of_bytes
+from pushforward.exporting.loading import ENDINGS, Generator, model_file, of_bytes
 from pushforward.exporting.page import page
 from pushforward.pictures import grid
 
@@ -65,7 +64,7 @@ def push(
     else:
         if licence is not None:
             raise UsageError(f"--licence {licence!r:.40}: goes with a run; {source} has a card, export the run again")
-        place, kind = loading.found(source, trust=str(source) in trust)
+        place, kind = model_file(source, trust=str(source) in trust)
         name, content = f"model{place.suffix.lower()}", place.read_bytes()  # once: what is laid out is what is read
         found = of_bytes(kind, content, str(source))
     laid = {name: content, "config.json": (json.dumps(dict(found.card), indent=1) + "\n").encode()}
