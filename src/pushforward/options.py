@@ -168,7 +168,8 @@ def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str])
         raise UsageError(f"recipe {name!r}: {flag(min(twice))} is an option of every run; rename yours")
     mine = stored if stored.get("recipe") == name else {}
     old = mine.get("arguments", {})
-    given = {**mine.get("options", {}), "trust": (), **old}
+    # Threads of the run are those of run.json, not what was once asked for; who asks for none now has these.
+    given = {**mine.get("options", {}), "trust": (), "threads": 0, **old}
     together = {
         option.name: replace(option, default=given.get(option.name, option.default))
         for option in (*of_recipe.values(), *of_run.values())
@@ -179,8 +180,7 @@ def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str])
         for option, value in arguments.items():
             _storable(f"{flag(option)} of recipe {name!r}", value)
         running = Running(**{option: values[option] for option in of_run})
-        line = ["train", *(word for word in words if word != "--resume")]
-        return Training(name, arguments, running.run, running, line)
+        return Training(name, arguments, running.run, running, ["train", *words])
 
     command.__name__ = name
     command.__doc__ = documented(inspect.getdoc(recipe) or "", together.values())
@@ -223,6 +223,7 @@ def _stored(words: list[str], trust: Sequence[str]) -> dict[str, Any]:
 
     Raises:
         UsageError: If there is no such run, or it names a divergence outside this package that the user did not name.
+        DataError: If it keeps an option of another type than the option's, or out of its range.
     """
     if "--resume" not in words or "--help" in words:
         return {}
@@ -238,6 +239,13 @@ def _stored(words: list[str], trust: Sequence[str]) -> dict[str, Any]:
         dict(stored["options"])
     except (OSError, DataError, ValueError, KeyError, TypeError):
         return {}  # said properly when the run is opened
+    known = options_of(Running)
+    for name, value in stored["options"].items():
+        if name in known and name != "threads":
+            try:
+                known[name].check(value, f"{folder / layout.RUN}: options.{name}")
+            except UsageError as error:
+                raise DataError(f"{error}; restore it or start a new run") from error
     for guest in mine:
         if guest not in words and not guests.trusted(guest, trust):
             raise UsageError(

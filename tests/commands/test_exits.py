@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -319,9 +320,46 @@ def test_a_run_keeps_its_number_of_threads_and_says_where_it_cannot(tmp_path, mo
         torch.set_num_threads(1)
 
 
+@pytest.mark.parametrize("verb", ["train", "sample", "evaluate", "merge", "demo"])
+def test_more_threads_than_cores_are_refused_before_any_work(verb, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+    words = {
+        "train": ["train", "toy_particles", *SMALL[:-2], "--run", tmp_path / "run"],
+        "sample": ["sample", tmp_path, "--out", tmp_path / "x.npz"],
+        "evaluate": ["evaluate", tmp_path],
+        "merge": ["merge", tmp_path / "a.csv", "--batch", "b", "--target", "t", "--out", tmp_path / "x.csv"],
+        "demo": ["demo", "covering", "--out", tmp_path / "x.png"],
+    }[verb]
+    assert main(*words, "--threads", 999) == 2
+    assert capsys.readouterr().err == "error: --threads 999: 2 cores here; give 1 to 2, or 0 for what suits\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_cores_are_those_of_the_process_as_far_as_its_control_groups_give_them(tmp_path):
+    listed = tmp_path / "listed"
+    for lines, name, content, share in (
+        ("0::/a/b\n", "a/cpu.max", "150000 100000\n", [2]),
+        ("0::/a/b\n", "cpu.max", "100000 100000\n", [1]),
+        ("0::/a/b\n", "a/cpu.max", "max 100000\n", []),
+        ("3:cpu,cpuacct:/a\n", "cpu/a/cpu.cfs_quota_us", "400000\n", [4]),
+        ("3:cpu,cpuacct:/a\n", "cpu/a/cpu.cfs_quota_us", "-1\n", []),
+        ("3:memory:/a\n", "cpu/a/cpu.cfs_quota_us", "400000\n", []),
+        ("nonsense", "cpu.max", "1 0\n", []),
+    ):
+        root = tmp_path / "root"
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text(content)
+        (root / name).with_name("cpu.cfs_period_us").write_text("100000\n")
+        listed.write_text(lines)
+        assert threads._shares(listed, root) == share, (lines, content)
+        shutil.rmtree(root)
+    assert 1 <= threads.cores() <= (os.cpu_count() or 1)
+
+
 @pytest.mark.parametrize("verb", ["sample", "transport", "evaluate", "merge", "demo"])
 def test_threads_are_set_before_a_command_does_anything(verb, monkeypatch, tmp_path, capsys):
     seen = list[int]()
+    monkeypatch.setattr(threads, "cores", lambda: 4)
     monkeypatch.setattr(threads, "use", lambda count: seen.append(count) or (_ for _ in ()).throw(KeyboardInterrupt))
     words = {
         "sample": ["sample", tmp_path, "--out", tmp_path / "x.npz"],

@@ -25,7 +25,6 @@ PLACES = {
     "metrics/networks/loading.py": "a network in a module of the user's",
     "evaluation.py": "what a function of the user's calls itself",
     "cli.py": "the notes of an error, which only one that was given notes has",
-    "commands/training.py": "which signals this system has",
     "parallel/threads.py": "whether this system counts its cores",
     "training/folder/": "parts of a data set by their names, and what this system can open",
     "flows/compiled.py": "what a version of torch has",

@@ -14,7 +14,7 @@ from recipes.test_recipes import VARIANTS
 from report.runs import FACTS, Page, make_run
 from torch import Tensor
 
-from pushforward.commands.training import _short
+from pushforward.commands.training.watched import short
 from pushforward.errors import TrainingError
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.recipes import RECIPES
@@ -56,7 +56,7 @@ def test_one_more_term_is_one_entry_that_the_page_the_bar_and_the_error_all_read
     text = Page(write_report([run])).text
     assert "Novel number" in text
     assert "What it is. Healthy: low." in text
-    assert _short(Progress(1, 2, 0.0, {"novel": 0.5, "ess": 1.0}, ""), TERMS) == "novel 0.5"
+    assert short(Progress(1, 2, 0.0, {"novel": 0.5, "ess": 1.0}, ""), TERMS) == "novel 0.5"
     with pytest.raises(TrainingError, match=r"step 7: novel is nan; turn it down"):
         checked({"novel": torch.tensor(float("nan"))}, 7)
     assert MONITOR in TERMS
@@ -101,7 +101,7 @@ def test_a_method_s_own_terms_reach_run_json_the_page_the_bar_and_the_error(tmp_
     assert "Home made" in text
     assert "Pace" in text
     assert TERMS["speed"].title not in text
-    assert _short(Progress(1, 2, 0.0, {"home": 2.0}, ""), terms_of(experiment.method)) == "home 2"
+    assert short(Progress(1, 2, 0.0, {"home": 2.0}, ""), terms_of(experiment.method)) == "home 2"
     experiment.method = Explained(wrong=True)
     with pytest.raises(TrainingError, match="step 1: home is inf; ask at home"):
         next(train(experiment))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,100 @@ def test_a_longer_run_has_a_second_leg_that_the_page_shows(tmp_path, capsys):
     assert "from step 4" in (run / "report.html").read_text()
     assert call(capsys, "train", "toy_vgrow", "--run", run, "--resume")[0] == 0
     assert described(run)["legs"] == now["legs"]
+
+
+def made_again(capsys, run: Path, to: Path) -> Path:
+    """What the command that a run shows makes, in another folder."""
+    for line in described(run)["command"].split(" && "):
+        name, *words = shlex.split(line)
+        assert name == "pushforward"
+        code, err = call(capsys, *(str(to) if word == str(run) else word for word in words))
+        assert code == 0, err
+    return to
+
+
+def test_the_command_of_a_run_makes_it_again_bit_for_bit_whatever_it_went_through(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(90, 2)))
+    words = ["toy_vgrow", "--data", tmp_path / "x.npy", *VGROW[3:], "--threads", 1]
+    run = begun(capsys, tmp_path / "run", words, "--steps", 6, "--minutes", 0)  # one step, and stopped
+    again = ["train", "toy_vgrow", "--run", run, "--resume"]
+    assert call(capsys, *again, "--minutes", 0)[0] == 0  # as it was
+    one = described(run)
+    assert one["commands"] == [one["command"]]
+    assert "--minutes" not in one["command"]
+    assert "--data" in one["command"]
+    assert call(capsys, *again, "--rate", "1e-4", "--until", 4)[0] == 0
+    (tmp_path / "x.npy").rename(tmp_path / "moved.npy")
+    assert call(capsys, *again, "--data", tmp_path / "moved.npy", "--minutes", 0)[0] == 0
+    assert call(capsys, *again, "--steps", 8, "--rate=1e-3")[0] == 0
+    now = described(run)
+    assert now["step"] == 8
+    assert [one["from"] for one in now["legs"]] == [0, 2, 4, 5]
+    first, second, third = now["commands"]
+    assert (first.count("--until 2"), second.count("--until 5"), third.count("--until")) == (1, 1, 0)
+    assert (str(tmp_path / "moved.npy") in first, "--data" in second + third) == (True, False)
+    assert now["command"] == f"{first} && {second} && {third}"
+    other = weights(made_again(capsys, run, tmp_path / "again"))
+    mine = weights(run)
+    assert other.keys() == mine.keys()
+    assert all(torch.equal(other[name], mine[name]) for name in mine)
+    assert "--until 2" in (run / "report.html").read_text()
+
+
+def test_a_run_stops_at_the_step_that_is_asked_for_and_says_how_it_goes_on(tmp_path, capsys):
+    whole = begun(capsys, tmp_path / "whole", CLOUD, "--steps", 5)
+    code, err = call(capsys, "train", *CLOUD, "--steps", 5, "--until", 2, "--run", tmp_path / "run")
+    assert code == 0, err
+    assert "stopped at step 2 of 5 as --until says" in err
+    for until in (0, 2, 3):
+        assert call(capsys, "train", "toy_particles", "--run", tmp_path / "run", "--resume", "--until", until)[0] == 0
+        assert described(tmp_path / "run")["step"] == max(2, until)
+    assert call(capsys, "train", "toy_particles", "--run", tmp_path / "run", "--resume")[0] == 0
+    mine, theirs = weights(tmp_path / "run"), weights(whole)
+    assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize(("at", "steps", "code"), [(1, 3, 2), (3, 5, 0), (9, 6, 0)])
+def test_a_length_is_held_against_what_the_checkpoint_has_done(at, steps, code, tmp_path, capsys):
+    """A kill between checkpoint and run.json, or a failure after it, leaves another step in run.json."""
+    run = begun(capsys, tmp_path / "run", VGROW, "--steps", 8, "--until", 4)
+    (run / "run.json").write_text(json.dumps(described(run) | {"step": at}))
+    words = ["train", "toy_vgrow", "--run", run, "--resume", "--steps", steps]
+    assert call(capsys, *words)[0] == code
+    if not code:
+        assert (described(run)["step"], described(run)["status"]) == (steps, "finished")
+        assert "ended" not in described(run)
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ({"stages": [[1]]}, "stages is [[1]]"),
+        ({"stages": [["ab"]]}, ""),
+        ({"stages": 3}, "stages is 3"),
+        ({"legs": [1, "x"]}, ""),
+        ({"legs": {}}, "legs is {}"),
+        ({"commands": [3]}, ""),
+        ({"commands": "x"}, "commands is 'x'"),
+        ({"threads": -3}, "-3 is no number of threads"),
+        ({"threads": 10**6}, "1000000 is no number of threads"),
+        ({"threads": True}, "True is no number of threads"),
+        ({"threads": "2"}, "'2' is no number of threads"),
+        ({"options": {"threads": 10**6}}, ""),
+        ({"options": {"threads": -3, "save_every": 2}}, ""),
+        ({"options": {"save_every": -2}}, "options.save_every -2"),
+        ({"options": {"precision": 7}}, "options.precision 7"),
+    ],
+)
+def test_a_strangers_words_on_how_a_run_went_are_told_in_a_line_that_names_them(harm, said, tmp_path, capsys):
+    run = begun(capsys, tmp_path / "run", VGROW, "--steps", 4, "--until", 2)
+    (run / "run.json").write_text(json.dumps(described(run) | harm))
+    code, err = call(capsys, "train", "toy_vgrow", "--run", run, "--resume", "--until", 3)
+    assert code == (0 if not said or "threads" in said else 3), err
+    assert said in err
+    assert "--threads -" not in err
+    assert "--threads 1000000" not in err
+    assert code == 0 or err.count("\n") == 1
 
 
 def test_a_rate_that_no_step_would_use_is_refused_and_not_written_down(tmp_path, capsys):

@@ -16,7 +16,7 @@ from training.staged import ADAM, DATA, OTHER, Growing
 
 from pushforward.codecs import Autoencoder
 from pushforward.data import Batches, load
-from pushforward.errors import UsageError
+from pushforward.errors import DataError, UsageError
 from pushforward.methods.latent.distilled import Distilled
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
@@ -27,6 +27,7 @@ from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise, seeded
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
+from pushforward.training.folder.legs import fitting, stages_of
 from pushforward.training.learner import Learner
 from pushforward.training.loop import checked
 from pushforward.training.run import Run, Stop
@@ -284,7 +285,7 @@ def test_a_run_in_a_folder_goes_on_from_any_checkpoint(tmp_path, tired):
             if progress.step == k:
                 break
         again = opened(folder, 5, tired)
-        again.resume()
+        again.resume(again.last())
         assert again.step == k
         for _ in again.advance(Stop()):
             pass
@@ -301,7 +302,8 @@ def test_a_run_that_is_resumed_gets_back_either_checkpoint_that_a_kill_left_betw
     for name in ("last", "best"):
         begun.save("running", name)
         (kept / name).rename(kept / f".{name}.old")
-    opened(tmp_path, 0).resume()
+    again = opened(tmp_path, 0)
+    again.resume(again.last())
     assert sorted(path.name for path in kept.iterdir()) == ["best", "last"]
 
 
@@ -384,3 +386,20 @@ def test_a_stage_that_stops_early_after_all_says_why_the_method_ended():
     stages = Stages((Stage("quick", 5, few), Stage("last", 3, lambda batches, start: repeat({}))))
     reasons = [stages.stopped for _ in stages.learn(Growing(), [])]
     assert reasons == [""] * 4 + ["all stages are done; ended by itself: quick"]
+
+
+def test_stages_of_a_run_are_held_against_those_of_its_method_one_more_or_less_included():
+    method, at = experiment(0).method, {"step": 5, "stage": "grown"}
+    (now,) = stages_of(method)
+    assert [name for name, _ in now] == ["small", "grown", "rebuilt"]
+    for stages in (now, now[:2], [*now[:2], ["rebuilt", 9], ["more", 1]], [now[0], ["grown", 99]]):
+        fitting(at | {"stages": [stages]}, method, STEPS)
+    fitting(at | {"stages": [now, [["inner", 3]]]}, method, STEPS)
+    for stages in ([["small", 2], *now[1:]], [["first", 1], *now]):
+        with pytest.raises(UsageError, match="is over"):
+            fitting(at | {"stages": [stages]}, method, STEPS)
+    with pytest.raises(UsageError, match="did 5 steps"):
+        fitting(at, method, 4)
+    for stages in (3, [3], [[3]], [["abc"]], "abc", {"a": 1}):
+        with pytest.raises(DataError, match="no table of them"):
+            fitting(at | {"stages": stages}, method, STEPS)

@@ -49,7 +49,7 @@ def demo(
 
         picture = out or Path(f"{what}.png")
         outputs.claim("--out", picture, outputs.PICTURE)
-        computing.use(threads)
+        computing.use(computing.asked(threads))
         numbers = demos.paradox(picture, seed) if what == "likelihood" else demos.covering(picture)
         width = max(map(len, numbers))
         lines = "\n".join(f"{name:{width}} {value:.4g}" for name, value in numbers.items())

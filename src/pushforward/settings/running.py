@@ -22,6 +22,7 @@ class Running:
         precision: fp32, or bf16 for forward passes under autocast.
         threads: Threads, which a run keeps when it is continued; 0 for what suits the recipe.
         minutes: Minutes of this sitting, its evaluation and page included: training stops before, with a checkpoint.
+        until: Step to stop at, with a checkpoint; schedules stay those of all steps.
         save_every: Steps between checkpoints; 0 for a twentieth of the run.
         sample_every: Steps between looks at samples; 0 for a twentieth of the run.
         trust: What from outside may be imported, package.module:NAME or package.module: a recipe of yours. A divergence
@@ -35,6 +36,7 @@ class Running:
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: Annotated[int, Between(0, 4096)] = 0
     minutes: Weight | None = None
+    until: Count | None = None
     save_every: Count = 0
     sample_every: Count = 0
     trust: tuple[str, ...] = ()

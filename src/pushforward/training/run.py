@@ -26,11 +26,11 @@ from pushforward.randomness import stream
 from pushforward.terms import Term
 from pushforward.training import checkpoint
 from pushforward.training.asking import samples_of
+from pushforward.training.checkpoint import Checkpoint
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import terms_of
-from pushforward.training.folder.data import same_data
 from pushforward.training.folder.opening import lacking, unfit
-from pushforward.training.folder.places import placed, without_places
+from pushforward.training.folder.places import without_places
 from pushforward.training.learner import counted
 from pushforward.training.loop import train
 from pushforward.training.state import load_state, place, restore, resume_state, weights
@@ -120,7 +120,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the last step is done, or the method has ended by itself."""
-        return self.step == self.experiment.steps or "ended" in self.description or bool(self._stopped)
+        return self.step >= self.experiment.steps or "ended" in self.description or bool(self._stopped)
 
     @property
     def _stopped(self) -> str:
@@ -142,11 +142,11 @@ class Run:
             self.description["remarks"] = [*known, *new]
         return new
 
-    def resume(self) -> None:
-        """Continue from checkpoints/last; a run that was cut off before its first one starts at the beginning.
+    def last(self) -> Checkpoint | None:
+        """The checkpoint to continue from; None where a run was cut off before its first one.
 
         Raises:
-            DataError: If the checkpoint is gone or damaged, or the data are not those the run began with.
+            DataError: If it is gone or damaged.
         """
         last = layout.checkpoint(self.folder)
         if self.placement.writes:
@@ -159,11 +159,18 @@ class Run:
                     f"{last}: gone, while {self.folder / 'run.json'} speaks of step {self.step}; restore it, or "
                     "start a new run in another folder"
                 )
+            return None
+        return checkpoint.load(last)
+
+    def resume(self, saved: Checkpoint | None) -> None:
+        """Continue from a checkpoint, `last()`; without one the run starts at the beginning.
+
+        Raises:
+            DataError: If it does not fit the wiring.
+        """
+        if saved is None:
             self._forget_after(0)
             return
-        saved = checkpoint.load(last)
-        began = placed(saved.run, self.description)
-        same_data(began, self.experiment.data, self.folder, "restore them, or start a new run")
         state = saved.resume or {}
         try:
             best, seconds = (_number(state, name) for name in ("best", "seconds"))
@@ -175,6 +182,7 @@ class Run:
             self.experiment.batches.load_state_dict(state["batches"])
             self._best, self._seconds = best, seconds
         except ValueError as error:
+            last = layout.checkpoint(self.folder)
             raise unfit(saved.run, last, "does not fit this recipe and its arguments", error) from error
         self.description |= {"step": saved.run["step"], "best": saved.run.get("best")}
         self.description.pop("why", None)
@@ -185,12 +193,13 @@ class Run:
         self._note_end()
         self._forget_after(self.step)
 
-    def advance(self, stop: Stop, minutes: float | None = None) -> Iterator[Progress]:
-        """Train to the end, until asked to stop, or for so many minutes; every way out leaves a checkpoint.
+    def advance(self, stop: Stop, minutes: float | None = None, until: int | None = None) -> Iterator[Progress]:
+        """Train to the end, until asked to stop, for so long or up to a step; every way out leaves a checkpoint.
 
         Args:
             stop: Looked at after every step.
             minutes: Longest time of this sitting.
+            until: The step to stop at, at the latest.
 
         Raises:
             TrainingError: If a number is not finite; checkpoints/last is then the last good one.
@@ -206,6 +215,9 @@ class Run:
             self.describe()  # before the first checkpoint, so that a kill leaves what --resume takes for a run
             self.save("running")
             self._look(0)
+        if until is not None and self.step >= until:
+            self.save("stopped")
+            return
         for step, numbers in train(self.experiment, self.step):
             stage = method.stage if able(method, Staged) else ""
             named = {"stage": stage} if stage else {}
@@ -215,7 +227,7 @@ class Run:
             self._note_end()
             new = self._remarks()
             done = self.finished
-            late = minutes is not None and time.monotonic() - begun >= 60 * minutes
+            late = (minutes is not None and time.monotonic() - begun >= 60 * minutes) or step == until
             stop.signal, halt = self._agree(stop.signal, late)
             if step % self.every_log == 0 or done or halt:
                 self._append(log, {"step": step, "seconds": round(self._seconds, 3)} | named | sums.take())

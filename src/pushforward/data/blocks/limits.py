@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pushforward.errors import UsageError
+from pushforward.parallel import groups
 
 __all__ = ["VARIABLE", "allowed", "budget", "peak"]
 
@@ -40,7 +41,7 @@ def budget() -> int:
 
 def allowed() -> int:
     """Bytes of memory that this process can have: the least of the machine's, its cgroups' and its own limits."""
-    return min([_machine(), *_groups(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")), *_own()])
+    return min([_machine(), *_groups(groups.LISTED, groups.ROOT), *_own()])
 
 
 def peak(shape: tuple[int, ...], dtype: np.dtype) -> int:
@@ -77,25 +78,8 @@ def _groups(listed: Path, root: Path) -> list[int]:
         listed: Its groups, number:controllers:path, one a line.
         root: Where they are mounted.
     """
-    try:
-        lines = listed.read_text().splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []
-    found = []
-    for line in lines:
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if "memory" in controllers.split(","):
-            mount, name = root / "memory", "memory.limit_in_bytes"
-        elif number == "0" and not controllers:
-            mount, name = root, "memory.max"
-        else:
-            continue
-        place = mount / path.lstrip("/")
-        for folder in (place, *place.parents):  # within a container the path may not be there, but its root is
-            found.append(_limit(folder / name))
-            if folder == mount:
-                break
+    names = {1: "memory.limit_in_bytes", 2: "memory.max"}
+    found = [_limit(folder / names[version]) for version, folder in groups.folders("memory", listed, root)]
     return [limit for limit in found if limit]
 
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any
 
 from pushforward import __version__
-from pushforward.errors import UsageError
+from pushforward.errors import DataError, UsageError
 from pushforward.settings.options import Option, flag
 from pushforward.training.stages import Stages
 from pushforward.training.state import members
@@ -71,6 +72,7 @@ def fitting(run: Mapping[str, Any], method: Method, steps: int) -> None:
 
     Raises:
         UsageError: If more steps were done already, or a stage that is over would have been of another length.
+        DataError: If the stages that the description tells of are none.
     """
     done = int(run["step"])
     if steps < done:
@@ -78,11 +80,10 @@ def fitting(run: Mapping[str, Any], method: Method, steps: int) -> None:
     before, now = run.get("stages"), stages_of(method)
     if before is None or before == now:
         return
-    try:
-        names = {str(name) for old, new in zip(before, now) for (name, a), (_, b) in zip(old, new) if a != b}
-    except (TypeError, ValueError):  # a stranger's words
-        return
-    order = [name for table in now for name, _ in table]
+    tables = _tables(before)
+    order = [name for table in tables for name, _ in table]
+    both = [pair for old, new in zip_longest(tables, _tables(now), fillvalue=[]) for pair in zip_longest(old, new)]
+    names = [old[0] for old, new in both if old is not None and old != new]
     at = str(run.get("stage", ""))
     over = order.index(at) if at in order else 0
     if late := [name for name in names if name in order[:over] and done]:
@@ -92,11 +93,25 @@ def fitting(run: Mapping[str, Any], method: Method, steps: int) -> None:
         )
 
 
+def _tables(found: object) -> list[list[tuple[str, object]]]:
+    """Names and steps of stages, of a description that may be anybody's.
+
+    Raises:
+        DataError: If it holds none.
+    """
+    try:
+        return [[(str(name), steps) for name, steps in table] for table in found]  # pyright: ignore[reportGeneralTypeIssues]
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"run.json: stages is {found!r:.60}, no table of them; restore it or start a new run"
+        ) from error
+
+
 def begin(run: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The legs of a run so far; of one that had no word for them, the one it is in."""
     found = run.get("legs")
-    if isinstance(found, list) and found:
-        return [dict(one) for one in found if isinstance(one, dict)]
+    if legs := [dict(one) for one in found if isinstance(one, dict)] if isinstance(found, list) else []:
+        return legs
     version = run.get("versions", {}).get("pushforward") if isinstance(run.get("versions"), dict) else None
     return [{"from": 0, "version": version} | {name: run.get(name) for name in SAME[1:]}]
 
