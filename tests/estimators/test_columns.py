@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -83,6 +85,66 @@ def test_notes_say_what_is_rounded_and_what_does_not_vary_and_a_file_keeps_them(
     pandas.testing.assert_frame_equal(again.sample(5, random_state=1), fitted.sample(5, random_state=1))
 
 
+NAMES = {
+    "numbers": pandas.RangeIndex(3),
+    "years": pandas.Index([2019, 2020, 2021], name="year"),
+    "levels": pandas.MultiIndex.from_tuples([("u", 1), ("u", 2), ("v", 1)], names=["gene", None]),
+}
+
+
+@ALL
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_frame_whose_names_are_no_text_is_given_back_as_one(make, kind, tmp_path):
+    names, rows = NAMES[kind], pandas.MultiIndex.from_product([range(6), list("abcdefghij")], names=["day", "well"])
+    x = pandas.DataFrame(np.random.default_rng(0).normal(size=(N, 3)), columns=names, index=rows)
+    fitted = make().fit(x)
+    got = fitted.sample(5)
+    assert isinstance(got, pandas.DataFrame)
+    assert got.columns.equals(names)
+    assert got.columns.names == names.names
+    np.testing.assert_array_equal(got.to_numpy(), make().fit(x.to_numpy()).sample(5))
+    fitted.save(tmp_path / "f.safetensors")
+    pandas.testing.assert_frame_equal(type(fitted).load(tmp_path / "f.safetensors").sample(5), got)
+    with pytest.raises(DataError, match="stands where the fit saw"):
+        fitted.score(x.iloc[:, ::-1])
+    if make is not generator:
+        moved = fitted.transport(x)
+        assert moved.index.equals(rows)
+        assert moved.columns.equals(names)
+
+
+@ALL
+def test_a_name_that_two_columns_have_is_refused(make):
+    x = np.random.default_rng(0).normal(size=(N, 3))
+    with pytest.raises(DataError, match="two columns are called 'a'"):
+        make().fit(pandas.DataFrame(x, columns=list("aba")))
+
+
+@ALL
+def test_names_that_no_file_can_hold_are_refused_when_it_is_written(make, tmp_path):
+    days = pandas.date_range("2020-01-01", periods=2)
+    fitted = make().fit(pandas.DataFrame(np.random.default_rng(0).normal(size=(N, 2)), columns=days))
+    assert fitted.sample(3).columns.equals(pandas.Index(list(days)))
+    with pytest.raises(DataError, match="a name of type Timestamp cannot be written"):
+        fitted.save(tmp_path / "f.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@ALL
+def test_frames_of_other_libraries_are_refused_by_column_too(make):
+    arrow = pytest.importorskip("pyarrow")
+    with pytest.raises(DataError, match="column 'town' holds words"):
+        make().fit(arrow.table({"a": np.random.default_rng(0).normal(size=N), "town": ["Ulm"] * N}))
+
+
+@pytest.mark.parametrize("kind", ["int64[pyarrow]", "bool[pyarrow]", "float[pyarrow]", "boolean", "Float32", "uint8"])
+def test_types_of_arrays_beyond_numpy_come_back(kind):
+    if "pyarrow" in kind:
+        pytest.importorskip("pyarrow")
+    x = frame()[["height"]].assign(more=pandas.Series(np.arange(N) % 2, index=frame().index).astype(kind))
+    assert generator().fit(x).sample(4).dtypes.to_dict() == x.dtypes.to_dict()
+
+
 @MOVING
 def test_carried_frames_keep_columns_and_index_and_transform_is_transport(make):
     x, new = frame(), frame(9, seed=1)
@@ -131,6 +193,8 @@ BAD = {
     "kind": (pandas.Categorical(["a", "b"] * (N // 2)), "categories", "get_dummies"),
     "level": (pandas.Categorical([1, 2] * (N // 2)), "categories", "get_dummies"),
     "town": (["Ulm", "Rom"] * (N // 2), "words", "make numbers of them"),
+    "born": ([datetime.date(2020, 1, 1), None] * (N // 2), "dates", "days since the first"),
+    "bins": (pandas.cut(range(N), 4), "categories", "get_dummies"),
     "span": (pandas.to_timedelta(range(N), unit="D"), "dates", "days since the first"),
 }
 

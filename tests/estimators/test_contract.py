@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from pushforward import FlowGenerator, ParticleFlow
+from pushforward import FlowGenerator, LatentFlow, ParticleFlow
 from pushforward.divergences import KL, TV, alpha
 from pushforward.errors import DataError, TrainingError
 from pushforward.estimators import generator as generator_module
@@ -49,6 +49,10 @@ def generator(**changes) -> FlowGenerator:
 def flow(**changes) -> ParticleFlow:
     small = {"steps": 20, "warmup": 4, "width": 16, "depth": 2, "batch_size": 64, "random_state": 0}
     return ParticleFlow(**small | changes)
+
+
+def codes(**changes) -> LatentFlow:
+    return LatentFlow("pca:2", **{"steps": 5, "width": 8, "random_state": 0} | changes)
 
 
 SMALL = (generator, flow)
@@ -103,6 +107,23 @@ def test_seed_decides_everything_and_global_generators_are_left_alone(make, moon
     assert (np.random.get_state()[1] == numpy_before).all()
     assert not np.allclose(samples, model.sample(9, 5))
     assert not np.allclose(samples, make(random_state=1).fit(moons[0]).sample(9, 4))
+
+
+@pytest.mark.parametrize(
+    "make", [*SMALL, lambda **kw: LatentFlow("pca:2", steps=5, width=8, **{"random_state": 0} | kw)]
+)
+def test_a_draw_without_a_seed_follows_the_estimator_as_scikit_learn_has_it(make, moons):
+    model = make().fit(moons[0])
+    few, before = model.sample(5), np.random.get_state()[1].copy()
+    for again in (model, pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(few, again.sample(5))
+        np.testing.assert_array_equal(few, again.sample(10)[:5])
+    assert (np.random.get_state()[1] == before).all()
+    np.testing.assert_array_equal(few, model.sample(5, 0))
+    assert not np.allclose(few, model.sample(5, 1))
+    for going_on in (np.random.RandomState(0), None):
+        other = make(random_state=going_on).fit(moons[0])
+        assert not np.array_equal(other.sample(5), other.sample(5))
 
 
 @pytest.mark.parametrize("make", SMALL)

@@ -24,9 +24,9 @@ from pushforward.data.units import Array, Unit, box, pooled
 from pushforward.divergences import Divergence, locate
 from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like
-from pushforward.estimators.columns import Columns, Rows, frame_of, looked_at, notes_on
+from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
 from pushforward.estimators.layout import NetShape
-from pushforward.estimators.learn import Seed, build, find, follow, seed_of, validated
+from pushforward.estimators.learn import Seed, build, find, follow, seed_of, seed_of_draw, validated
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import VGrow
 from pushforward.methods.sources import Normal
@@ -73,7 +73,7 @@ class FlowGenerator(BaseEstimator):
         ema: Decay of the generator's running average.
         cap: Largest weight w of a sample.
         device: 'cpu', 'cuda', 'auto', or any name torch knows.
-        random_state: Seed of weights, latents and batches: a whole number, a `RandomState`, or None for numpy's own.
+        random_state: Seed of weights, latents, batches and draws: a whole number, a `RandomState`, or None.
         verbose: Whether to show a progress bar.
 
     Attributes:
@@ -182,7 +182,7 @@ class FlowGenerator(BaseEstimator):
         labels = None if codes is None else torch.from_numpy(codes)
         self.net_ = self._learned(layout, divergence, x, labels)
         self.layout_, self.unit_, self.event_shape_ = layout, unit, data.shape[1:]
-        self.classes_, self.class_prior_, self.columns_ = classes, prior, looked_at(X)
+        self.classes_, self.class_prior_ = classes, prior
         self.notes_ = () if layout.images else notes_on(self.columns_, unit.scale == 0)
         return self
 
@@ -201,7 +201,8 @@ class FlowGenerator(BaseEstimator):
 
         Args:
             n: Number of samples.
-            random_state: Seed of the draw; None for numpy's own. With one seed, few samples are the first of many.
+            random_state: Seed of the draw; None for that of the estimator: a whole number there gives the same samples
+                at every call. With one seed, few samples are the first of many.
             y: One class for all samples, or one each, (n,); None draws classes by their frequencies in the data.
             return_labels: Whether to return the classes too.
 
@@ -215,7 +216,7 @@ class FlowGenerator(BaseEstimator):
         check_is_fitted(self)
         check_scalar(n, "n", Integral, min_val=1)
         classes = self._known() if return_labels else np.empty(0)
-        x, codes = self._sampled(n, y, seed_of(random_state), "sample")
+        x, codes = self._sampled(n, y, seed_of_draw(random_state, self.random_state), "sample")
         found = frame_of(self.columns_, x)
         return (found, classes[codes]) if return_labels else found
 

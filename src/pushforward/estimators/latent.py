@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, check_scalar
 from sklearn.utils.validation import check_is_fitted
@@ -22,8 +23,8 @@ from pushforward.data.units import Array, Unit, pooled
 from pushforward.divergences import Divergence, locate
 from pushforward.errors import DataError
 from pushforward.estimators import store
-from pushforward.estimators.columns import Columns, Rows, frame_of, looked_at, notes_on
-from pushforward.estimators.learn import Seed, build, find, follow, in_turn, is_cloud, seed_of, validated
+from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
+from pushforward.estimators.learn import Seed, build, find, follow, in_turn, is_cloud, seed_of, seed_of_draw, validated
 from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
@@ -69,7 +70,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         codec_width: Units of its hidden layers.
         codec_lr: Its learning rate at the start; it falls to zero.
         device: 'cpu', 'cuda', 'auto', or any name torch knows.
-        random_state: Seed of weights, particles and batches: a whole number, a `RandomState`, or None for numpy's own.
+        random_state: Seed of weights, particles, batches and draws: a whole number, a `RandomState`, or None.
         verbose: Whether to show a progress bar.
 
     Attributes:
@@ -185,8 +186,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         follow(method.learn(batches), codec_steps + self.steps, self.verbose, terms_of(method))
         method.starts = method.lessons = None
         self._learned(method, unit, start is not None)
-        self.columns_ = looked_at(target)
-        dense = [f"sparse rows were made dense, {p.shape}"] if hasattr(target, "toarray") else []
+        dense = [f"sparse rows were made dense, {p.shape}"] if issparse(target) else []
         self.notes_ = (*dense, *notes_on(self.columns_, unit.scale == 0))
         return self
 
@@ -213,14 +213,15 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Args:
             n: Number of points. Beyond the number of particles, those chosen repeat if there was a source.
-            random_state: Seed of the draw; None for numpy's own. With one seed, few points are the first of many.
+            random_state: Seed of the draw; None for that of the estimator: a whole number there gives the same points
+                at every call. With one seed, few points are the first of many.
 
         Returns:
             Points, (n, d), in data units; after a fit to a data frame of pandas a frame with its columns and types.
         """
         check_is_fitted(self)
         check_scalar(n, "n", Integral, min_val=1)
-        seed = seed_of(random_state)
+        seed = seed_of_draw(random_state, self.random_state)
         if self.has_source_:
             rows = in_turn(len(self.particles_), n, generator(seed, "sample", part="rows"))
             return frame_of(self.columns_, self.particles_[rows])

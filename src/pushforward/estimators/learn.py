@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
@@ -15,7 +16,7 @@ from sklearn.utils.validation import validate_data
 from pushforward.data.blocks.limits import budget
 from pushforward.data.units import Array
 from pushforward.errors import DataError
-from pushforward.estimators.columns import looked_at
+from pushforward.estimators.columns import Columns, looked_at
 from pushforward.parallel.placement import Placement
 from pushforward.progress import Bar
 from pushforward.randomness import seeded
@@ -23,7 +24,7 @@ from pushforward.terms import TERMS, Term
 from pushforward.training.loop import checked
 from pushforward.types import Logs
 
-__all__ = ["Seed", "build", "find", "follow", "in_turn", "is_cloud", "seed_of", "validated"]
+__all__ = ["Seed", "build", "find", "follow", "in_turn", "is_cloud", "seed_of", "seed_of_draw", "validated"]
 
 Seed = int | np.random.RandomState | None
 Built = TypeVar("Built")
@@ -35,42 +36,68 @@ def seed_of(random_state: Seed) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
+def seed_of_draw(random_state: Seed, own: Seed) -> int:
+    """The seed of a draw: what was given for it or, where that is None, what the estimator itself was given.
+
+    As everywhere in scikit-learn, a whole number makes the same call give the same answer, a `RandomState` goes on
+    where it was, and None is numpy's own.
+    """
+    return seed_of(own if random_state is None else random_state)
+
+
 def in_turn(count: int, n: int, rng: np.random.Generator) -> np.ndarray:
     """n row numbers below count: all in random order, then all in another order; fewer are the first of more."""
     return np.concatenate([rng.permutation(count) for _ in range(-(-n // count))])[:n]
 
 
-def validated(
-    estimator: BaseEstimator, X: Any, *, reset: bool = False, images: bool = False, sparse: bool = False
-) -> Array:
+class Framed(Protocol):
+    """An estimator that knows the columns of the frame that it was fitted to."""
+
+    columns_: Columns | None
+
+
+def validated(estimator: Framed, X: Any, *, reset: bool = False, images: bool = False, sparse: bool = False) -> Array:
     """X as finite float64, (n, d) or, where images are welcome, (n, *event).
 
     Args:
-        estimator: Whose columns X must have; with `reset` it learns them from X.
+        estimator: Whose columns X must have; with `reset` it learns them from X, `columns_` too.
         X: Any array-like, or a data frame of numbers.
         reset: Whether this is the data that the estimator is fitted to; two rows are needed then.
         images: Whether X may have more than two axes.
         sparse: Whether X may be a sparse matrix of scipy; it is made dense.
 
     Raises:
-        DataError: If a column holds no numbers, X has more axes than are welcome, or would be too large when dense.
+        DataError: If a column holds no numbers or shares its name, names that are no text are others than those of the
+            fit, X has more axes than are welcome, or would be too large when dense.
         ValueError: If X is anything else that scikit-learn refuses.
     """
-    looked_at(X)
+    columns = looked_at(X)
     shape = np.shape(X) if isinstance(X, np.ndarray) else ()
     if len(shape) > 2 and not images:
         raise DataError(f"X has shape {shape}, rows of {len(shape) - 1} axes: give rows of numbers, such as "
                         f"X.reshape({shape[0]}, {math.prod(shape[1:])})")  # fmt: skip
-    found: Any = validate_data(estimator, cast(Any, X), dtype=np.float64, allow_nd=images, reset=reset,
+    found: Any = validate_data(cast(BaseEstimator, estimator), cast(Any, X), dtype=np.float64,
+                          allow_nd=images, reset=reset,
                           accept_sparse=["csr", "csc"] if sparse else False,
                           ensure_min_samples=2 if reset else 1)  # fmt: skip
-    if not hasattr(found, "toarray"):
+    if reset:
+        estimator.columns_ = columns
+    elif columns is not None and not columns.worded:
+        _same_names(columns, estimator.columns_)
+    if not issparse(found):
         return cast(Array, found)
     need = 12 * math.prod(found.shape)  # as it is, and in the units of the model
     if need > budget():
         raise DataError(f"X: sparse of shape {found.shape}, {need / 2**30:.1f} GiB when dense, {budget() / 2**30:.1f} "
                         "GiB are allowed: give fewer rows or columns, or its TruncatedSVD")  # fmt: skip
     return found.toarray(order="C")
+
+
+def _same_names(given: Columns, fitted: Columns | None) -> None:
+    """Refuse columns in another order, or others; of names that are text scikit-learn says so itself."""
+    if fitted is not None and not fitted.worded and given.names != fitted.names:
+        a, b = next(pair for pair in zip(given.names, fitted.names) if pair[0] != pair[1])
+        raise DataError(f"X: column {a!r} stands where the fit saw {b!r}: give the columns of the fit, in its order")
 
 
 def is_cloud(source: Any) -> bool:

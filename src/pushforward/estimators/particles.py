@@ -26,9 +26,9 @@ from pushforward.dynamics.integrate import Scheme, named
 from pushforward.errors import UsageError
 from pushforward.estimators import store
 from pushforward.estimators.classes import coded_like, codes
-from pushforward.estimators.columns import Columns, Rows, frame_of, looked_at, notes_on
+from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
 from pushforward.estimators.fields import CriticShape, Field, Pace
-from pushforward.estimators.learn import Seed, build, find, follow, in_turn, is_cloud, seed_of, validated
+from pushforward.estimators.learn import Seed, build, find, follow, in_turn, is_cloud, seed_of, seed_of_draw, validated
 from pushforward.flows.bounded import bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
@@ -87,7 +87,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         fields: Most fields that are kept; twice as many steps share one where there would be more. 0 keeps all.
         compile: Compile the whole step; pays from some thousands of steps on.
         device: 'cpu', 'cuda', 'auto', or any name torch knows.
-        random_state: Seed of weights, particles and batches: a whole number, a `RandomState`, or None for numpy's own.
+        random_state: Seed of weights, particles, batches and draws: a whole number, a `RandomState`, or None.
         verbose: Whether to show a progress bar.
 
     Attributes:
@@ -244,7 +244,6 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         seen: list[Logs] = []
         follow(_kept(method.learn(batches), seen), self.steps, self.verbose, terms_of(method))
         self._finish(method, unit, shape, classes, start is not None, seen, pace)
-        self.columns_ = looked_at(target)
         self.notes_ = (*notes_on(self.columns_, unit.scale == 0), *method.remarks(int(self.steps)))
         return self
 
@@ -347,7 +346,8 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Args:
             n: Number of points. Beyond the number of particles, those chosen repeat if there was a source.
-            random_state: Seed of the draw; None for numpy's own. With one seed, few points are the first of many.
+            random_state: Seed of the draw; None for that of the estimator: a whole number there gives the same points
+                at every call. With one seed, few points are the first of many.
             labels: Classes wanted (n,), after a fit with labels; drawn as often as the particles have them if None.
 
         Returns:
@@ -355,7 +355,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         check_scalar(n, "n", Integral, min_val=1)
-        seed = seed_of(random_state)
+        seed = seed_of_draw(random_state, self.random_state)
         wanted = None
         if labels is not None:
             if self.classes_ is None:

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -30,11 +30,21 @@ __all__ = ["fill", "found", "legible", "load", "made", "name_of", "number", "tol
 
 Plain = bool | int | float | str | None
 KNOWN = tuple(torch.from_numpy(np.zeros(1, kind)).dtype for kind in "dfeqihbB?")  # types that numpy has too
-Fitted = TypeVar("Fitted", bound=BaseEstimator)
+Kind = TypeVar("Kind", bound=BaseEstimator)
 Made = TypeVar("Made")
 
 
-def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[str, Any],
+class Fitted(Protocol):
+    """What every estimator of the house knows once it is fitted."""
+
+    n_features_in_: int
+    columns_: Columns | None
+    notes_: tuple[str, ...]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+
+
+def write(path: str | os.PathLike[str], estimator: Fitted, learned: dict[str, Any],
           tensors: dict[str, Tensor]) -> None:  # fmt: skip
     """Write an estimator, replacing a file that may be there in one step.
 
@@ -45,15 +55,15 @@ def write(path: str | os.PathLike[str], estimator: BaseEstimator, learned: dict[
         tensors: Learned tensors by name.
     """
     params = {key: _plain(value) for key, value in estimator.get_params(deep=False).items()}
-    columns = getattr(estimator, "feature_names_in_", None)
+    columns = vars(estimator).get("feature_names_in_")  # of scikit-learn, and there only where all names are text
     run = {
         "format": 2,
         "estimator": type(estimator).__name__,
         "params": params,
-        "n_features_in": int(getattr(estimator, "n_features_in_")),  # noqa: B009
+        "n_features_in": int(estimator.n_features_in_),
         "feature_names_in": None if columns is None else [str(name) for name in columns],
-        "columns": None if (kept := getattr(estimator, "columns_", None)) is None else kept.packed(),
-        "notes": list(getattr(estimator, "notes_", ())),
+        "columns": None if estimator.columns_ is None else estimator.columns_.packed(),
+        "notes": list(estimator.notes_),
         "learned": learned,
     }
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -145,8 +155,8 @@ def _given(params: object, kind: type[BaseEstimator]) -> dict[str, Any]:
     return params
 
 
-def load(path: str | os.PathLike[str], kind: type[Fitted],
-         divergence: str | Divergence | None) -> tuple[Fitted, dict[str, Any], dict[str, Tensor]]:  # fmt: skip
+def load(path: str | os.PathLike[str], kind: type[Kind],
+         divergence: str | Divergence | None) -> tuple[Kind, dict[str, Any], dict[str, Tensor]]:  # fmt: skip
     """Read and verify a file, and build the estimator that it holds; what `fit` learned is left to the caller.
 
     Args:
@@ -188,7 +198,7 @@ def load(path: str | os.PathLike[str], kind: type[Fitted],
         setattr(estimator, "feature_names_in_", np.array(run["feature_names_in"], dtype=object))  # noqa: B010
     columns = run.get("columns")
     if columns is not None:
-        told(columns, names=list[str], types=list[str])
+        told(columns, names=list, types=list[str])
     setattr(estimator, "columns_", Columns.unpacked(columns))  # noqa: B010
     setattr(estimator, "notes_", tuple(told({"notes": []} | run, notes=list[str])["notes"]))  # noqa: B010
     return estimator, run["learned"] | {"format": run.get("format", 1)}, tensors
