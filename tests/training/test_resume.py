@@ -30,7 +30,7 @@ def start(recipe: str, folder: Path, *more: str) -> subprocess.Popen[bytes]:
 
 
 def finish(process: subprocess.Popen[bytes], code: int = 0) -> str:
-    _, errors = process.communicate(timeout=180)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == code, errors.decode()
     return errors.decode()
 
