@@ -14,6 +14,7 @@ import pytest
 
 from pushforward import files
 from pushforward.errors import DataError
+from pushforward.files import processes
 
 KILLED = """
 import os, signal
@@ -171,3 +172,32 @@ def test_a_file_that_is_no_object_is_said_in_one_line(tmp_path, content):
     assert "\n" not in str(refused.value)
     with pytest.raises(FileNotFoundError):
         files.read_object(tmp_path / "none.json")
+
+
+def test_what_a_dead_writer_left_is_removed_also_where_its_number_is_anothers_by_now(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    here, parent = files._mark(os.getpid()), files._mark(os.getppid())
+    left = {
+        f"{process.pid}-{'0' * 8}": False,
+        f"{os.getppid()}-{'0' * 8}": False,
+        f"{os.getpid()}-{'0' * 8}": False,
+        f"{os.getppid()}-{parent}": True,
+        f"{os.getpid()}-{here}": True,
+        f"{os.getppid()}-{files.UNKNOWN}": True,
+        f"{process.pid}-{files.UNKNOWN}": False,
+    }
+    for name in left:
+        (tmp_path / f".x.{files.HOST}-{name}-{'1' * 16}.new").touch()
+    files.write(tmp_path / "x", "content")
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there == {"x", *(f".x.{files.HOST}-{name}-{'1' * 16}.new" for name, stays in left.items() if stays)}
+
+
+def test_a_process_is_known_by_its_number_and_when_it_began():
+    assert processes.alive(os.getpid())
+    assert not processes.gone(os.getpid(), processes.born(os.getpid()))
+    assert not processes.gone(os.getpid(), "")
+    assert processes.gone(os.getpid(), "another boot 1")
+    assert processes.gone(-1, "")
+    assert processes.gone(10**30, "")

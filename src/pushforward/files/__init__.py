@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from pushforward.errors import DataError
+from pushforward.files import processes
 
 __all__ = [
     "append",
@@ -46,7 +47,7 @@ LARGEST = 2**28  # bytes of JSON that are read at once; a description of a run h
 LONGEST = 150  # bytes of a name that its temporary one keeps, as a name may have 255
 HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, what a user may have of it, or the largest file
-SESSION = secrets.token_hex(4)  # tells this process from an earlier one of the same number
+UNKNOWN = hashlib.sha256(b"").hexdigest()[:8]  # the mark of a process of which nobody can say when it started
 
 
 def write(path: str | os.PathLike[str], content: bytes | str, *, parents: bool = False) -> None:
@@ -268,7 +269,7 @@ def tried(path: str | os.PathLike[str]) -> None:
 def _fresh(target: Path) -> Path:
     """A new empty file beside a place, with the permissions of any new file; what dead writers left is removed."""
     stem = f".{target.name.encode(errors='ignore')[:LONGEST].decode(errors='ignore')}."
-    fresh = target.with_name(f"{stem}{HOST}-{os.getpid()}-{SESSION}-{secrets.token_hex(8)}.new")
+    fresh = target.with_name(f"{stem}{HOST}-{os.getpid()}-{_mark(os.getpid())}-{secrets.token_hex(8)}.new")
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     form = re.compile(rf"{re.escape(stem)}{HOST}-(\d+)-([0-9a-f]+)-[0-9a-f]+\.new")
     with suppress(OSError):  # a folder may be one to write to and not to list
@@ -278,19 +279,14 @@ def _fresh(target: Path) -> Path:
     return fresh
 
 
-def _dead(number: int, session: str) -> bool:
-    """Whether a process of this machine is no more."""
-    if number == os.getpid():
-        return session != SESSION
-    if os.name == "nt":
-        return False  # signal 0 would be Ctrl-C there
-    try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False
+def _mark(process: int) -> str:
+    """Digest of when a process started, the same for all whose start is not known."""
+    return hashlib.sha256(processes.born(process).encode()).hexdigest()[:8]
+
+
+def _dead(number: int, mark: str) -> bool:
+    """Whether a process of this machine is no more, or another one has its number."""
+    return not processes.alive(number) or mark not in (UNKNOWN, _mark(number))
 
 
 def _beside(path: Path, what: str) -> Path:
@@ -307,7 +303,7 @@ def _naming(error: OSError, path: str | os.PathLike[str]) -> OSError:
 def _sync(path: Path) -> None:
     """Bring a file's content, or a folder's renamings where the system allows that, to the disk."""
     if path.is_dir():
-        with suppress(OSError):  # Windows and some network systems sync no folders
+        with suppress(OSError):  # some network systems sync no folders
             _flush(path, os.O_RDONLY)
     else:
         _flush(path, os.O_RDWR)

@@ -14,7 +14,6 @@ import json
 import os
 import re
 import stat
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -37,7 +36,7 @@ SAMPLES = 64
 LARGEST_LIST = 2**20  # bytes of SHA256SUMS
 MOST = 10_000  # files
 PORTION = 2**20  # bytes copied at a time
-GUARDED = 0 if sys.platform == "win32" else os.O_NOFOLLOW | os.O_NONBLOCK  # through no link, and no wait for a pipe
+GUARDED = os.O_NOFOLLOW | os.O_NONBLOCK  # through no link, and no wait for a pipe
 KEPT_OUT = (".git", ".cache", ".gitattributes", ".gitignore", ".huggingface")  # what hubs and git put beside
 
 

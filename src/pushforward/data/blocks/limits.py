@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-import sys
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +63,6 @@ def _machine() -> int:
 
 def _own() -> list[int]:
     """Limits of this process on its address space and its data, `ulimit -v` and `ulimit -d`."""
-    if sys.platform == "win32":
-        return []
-    import resource
-
     found = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
     return [limit for limit in found if limit != resource.RLIM_INFINITY and limit > 0]
 

@@ -1,19 +1,18 @@
 """Who trains a run: one process at a time, which a file in its folder names for as long as it works.
 
-DIR/run.lock holds the process, when it started, its machine and its command. On systems that lock files (all but
-Windows) the file is locked besides, which ends with the process however it ends. What a killed process left is
-recognised: no process has its number, or one that started at another time. Of another machine nobody can tell, and the
+DIR/run.lock holds the process, when it started, its machine and its command. The file is locked besides, where
+the file system does that, which ends with the process however it ends. What a killed process left is recognised: no
+process has its number, or one that started at another time. Of another machine nobody can tell, and the
 message says what to remove.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,11 +22,7 @@ from pathlib import Path
 
 from pushforward.errors import UsageError, printable
 from pushforward.files.layout import LOCK
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from pushforward.files.processes import born, gone
 
 __all__ = ["Holder", "held", "holder", "refuse"]
 
@@ -54,7 +49,7 @@ class Holder:
     @classmethod
     def own(cls) -> Holder:
         """This process."""
-        return cls(os.getpid(), _born(os.getpid()), platform.node(), datetime.now(UTC).isoformat(timespec="seconds"))
+        return cls(os.getpid(), born(os.getpid()), platform.node(), datetime.now(UTC).isoformat(timespec="seconds"))
 
     @property
     def here(self) -> bool:
@@ -64,12 +59,12 @@ class Holder:
     @property
     def gone(self) -> bool:
         """Whether it is known to have ended: its number is nobody's on this machine, or another process's."""
-        return self.here and (not _alive(self.process) or bool(self.born and self.born != _born(self.process)))
+        return self.here and gone(self.process, self.born)
 
     @property
     def mine(self) -> bool:
         """Whether it is this process."""
-        return self.here and self.process == os.getpid() and self.born == _born(os.getpid())
+        return self.here and self.process == os.getpid() and self.born == born(os.getpid())
 
     @property
     def words(self) -> str:
@@ -108,7 +103,7 @@ def held(folder: Path) -> Iterator[Holder | None]:
 def holder(folder: Path) -> Holder | None:
     """The process that trains the run in a folder, as far as can be told without touching anything."""
     try:
-        file = os.open(folder / LOCK, os.O_RDONLY | _NOFOLLOW)
+        file = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return None
     try:
@@ -129,9 +124,6 @@ def refuse(folder: Path) -> None:
         raise _busy(folder, found)
 
 
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # a link is no lock of ours
-
-
 def _taken(path: Path) -> int:
     """The open lock file, locked against other processes where the system does that.
 
@@ -139,7 +131,7 @@ def _taken(path: Path) -> int:
         UsageError: If another process has it.
     """
     for _ in range(TRIES):
-        file = os.open(path, os.O_CREAT | os.O_RDWR | _NOFOLLOW, 0o666)
+        file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o666)  # a link is no lock of ours
         try:
             _lock(file)
         except BlockingIOError:
@@ -160,8 +152,6 @@ def _taken(path: Path) -> int:
 
 
 def _lock(file: int) -> None:
-    if fcntl is None:
-        return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -191,33 +181,3 @@ def _busy(folder: Path, found: Holder) -> UsageError:
         f"--run {folder}: was taken by {found.words}, and nobody can tell from here whether that still works; if it "
         f"does not, remove {folder / LOCK}"
     )
-
-
-def _alive(process: int) -> bool:
-    """Whether a number is a process's on this machine; doubt counts as yes."""
-    if process <= 0:
-        return False
-    if os.name == "nt":
-        return True  # signal 0 would be Ctrl-C there
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _born(process: int) -> str:
-    """When a process started: boot of the machine and ticks since on Linux, else as `ps` says; empty if unknown."""
-    try:
-        if sys.platform.startswith("linux"):
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-            after = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            return f"{boot} {after[19]}"
-        if os.name == "posix":
-            done = subprocess.run(["ps", "-o", "lstart=", "-p", str(process)], capture_output=True, timeout=10)
-            return " ".join(done.stdout.decode(errors="replace").split())
-    except (OSError, IndexError, subprocess.SubprocessError):
-        pass
-    return ""
