@@ -11,11 +11,12 @@ from typing import Any
 
 from pushforward import files, guests, recipes
 from pushforward.commands.measuring import measure_run
+from pushforward.commands.rebuilding import by_name, under_its_names
 from pushforward.commands.training.sittings import begun, changed_in, go_on, greeting, machine
 from pushforward.commands.training.watched import stop_between_steps, tell_once, watch
 from pushforward.commands.watching import Until
 from pushforward.data import source
-from pushforward.errors import DataError, NotFinite, TrainingError, UsageError
+from pushforward.errors import DataError, NotFinite, TrainingError, UsageError, shortened
 from pushforward.files import layout
 from pushforward.metrics.core.result import Report
 from pushforward.parallel import sharing, threads
@@ -118,12 +119,17 @@ def _train(
 ) -> Outcome:
     """The same in a folder that is this run's own."""
     wiring = recipes.locate(recipe, running.trust)
+    matched: tuple[str, ...] = ()
+    if stored is not None:
+        arguments, matched = by_name(folder, wiring, arguments)
     known, typed = options_of(wiring), threads.asked(running.threads, stored)
     changed = {} if stored is None else changed_in(stored, recipe, arguments, known)
     options = running.stored()
     options["threads"] = typed or (0 if stored is None or not threads.kept(stored["options"]) else threads.kept(stored))
     threads.use(options["threads"] or 1)  # what is fitted while a run is wired must not depend on the machine either
     experiment = _wired(wiring, arguments, moved=stored is not None and "data" not in changed)
+    if stored is not None:
+        experiment, _ = under_its_names(folder, experiment, matched)
     count, note = threads.of_run(typed, experiment.threads, placement.world, stored)
     threads.use(count)
     now = machine(placement, count)
@@ -132,7 +138,7 @@ def _train(
     new = f"{folder}: there was nothing to continue; a new run begins there, with the options given"
     notes = tuple(words for words in (new if running.resume and stored is None else "", note) if words)
     for words in (*experiment.data.notes, *notes):
-        tell_once(placement, f"note: {words}")
+        tell_once(placement, f"note: {shortened(words)}")
     run = Run(folder, description, experiment, placement, every_samples=running.sample_every,
               every_save=running.save_every, show=write_samples)  # fmt: skip
     if stored is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pushforward import __version__
 from pushforward.commands.doctor import versions
-from pushforward.errors import UsageError
+from pushforward.errors import UsageError, shortened
 from pushforward.parallel.placement import Placement
 from pushforward.recipes.parts.checks import arguments_of
 from pushforward.settings.options import Option, flag
@@ -22,7 +22,8 @@ from pushforward.training.run import Run
 
 __all__ = ["begun", "changed_in", "go_on", "greeting", "machine"]
 
-OTHER = "restore them, name the place they moved to with --data, or start a new run"
+MOVED = "restore them, name the place they moved to with --data, or start a new run"
+OTHER = "restore them, or start a new run"
 
 
 def begun(
@@ -105,7 +106,7 @@ def go_on(
         DataError: If the data are others, or the checkpoint is gone, damaged or does not fit.
     """
     description, experiment, said = run.description, run.experiment, list[str]()
-    other = same_data(description, experiment.data, run.folder, OTHER)
+    other = same_data(description, experiment.data, run.folder, OTHER if "data" in changed else MOVED)
     saved = run.last()
     # A kill or a failure may have come between the checkpoint and run.json, and what was done is in the checkpoint.
     done = {} if saved is None else {name: saved.run[name] for name in ("step", "stage") if name in saved.run}
@@ -127,7 +128,8 @@ def go_on(
         description.pop("ended", None)  # the method says so again, if that holds with the new options
         said.append("from here on: " + ", ".join(f"{flag(k)} {b} (was {a})" for k, (a, b) in changed.items()))
     if other is not None:
-        said.append(f"note: the data changed since the run began: {other}; it goes on, as it learns from none")
+        words = shortened(f"the data changed since the run began: {other}")
+        said.append(f"note: {words}; it goes on, as it learns from none of that")
     if other is not None or changed or older:
         description["data"] = described(experiment.data)
         if run.placement.writes:
