@@ -439,7 +439,7 @@ def empty_cell(path: Path) -> list[str]:
 
 @case(r"t\.csv: line 2, column 'a': '1,5' is not a number", "decimals take a point")
 def decimal_comma(path: Path) -> list[str]:
-    return text(path, "a;b\n1,5;2\n" + "".join(f"{i};{i % 4}\n" for i in range(12)))
+    return text(path, "a;b\n1,5;2\n" + "".join(f"{i}.5;{i % 4}\n" for i in range(12)))
 
 
 @case(r"t\.csv: line 3, column 'b' is nan", "remove these rows or fill")

@@ -17,6 +17,8 @@ import torch
 
 from pushforward import files
 from pushforward.data import Dataset
+from pushforward.data.columns.dates import dated, resolution
+from pushforward.data.columns.text import quantity
 from pushforward.data.formats.contents import Column, Table
 from pushforward.data.formats.opening import PARQUET
 from pushforward.errors import needs
@@ -75,28 +77,37 @@ def within(given: Table, moved: Mapping[str, np.ndarray], out: Path) -> tuple[di
     """
     still = [name for name in given.names if name not in moved]
     if out.suffix.lower() not in PARQUET:
-        kept: dict[str, Any] = {name: given.columns[given.at[name]] for name in still}
+        kept: dict[str, Any] = {name: _dated(given, name) for name in still}
     elif given.path.suffix.lower() in PARQUET:
         import pyarrow.parquet
 
         table = pyarrow.parquet.read_table(given.path, columns=still, use_pandas_metadata=False)
         kept = {name: table.column(name) for name in still}
     else:
-        kept = {name: _typed(given.columns[given.at[name]], given.kind(name)) for name in still}
+        kept = {name: _typed(given.columns[given.at[name]], given.mark) for name in still}
     order = dict.fromkeys((*given.names, *moved))
     said = (f"columns that stand as they stood: {', '.join(still)}",) if still else ()
     return {name: moved[name] if name in moved else kept[name] for name in order}, said
 
 
-def _typed(column: Column, kind: kinds.ColumnKind) -> list[Any]:
+def _dated(given: Table, name: str) -> Column:
+    """A column as it stood: dates that were read as days as dates again."""
+    column = given.columns[given.at[name]]
+    if given.declared.get(name) not in kinds.DATES or not isinstance(column, np.ndarray):
+        return column
+    return dated(column, resolution(column))
+
+
+def _typed(column: Column, mark: str) -> Any:
     """The cells of a column of text as what they say; whole numbers that are not written as such, 007, are words."""
     if not isinstance(column, list):
-        return column.tolist()
-    if kind == "truth":
-        return [cell.lower() == "true" for cell in column]
-    if kind == "whole":
+        return column
+    found = quantity(column, mark)
+    if found is None:
+        return column
+    if found.kind == "whole" and not found.how:
         return list(map(int, column)) if all(str(int(cell)) == cell for cell in column) else column
-    return list(map(float, column)) if kind == "number" else column
+    return kinds.columns(found.values[:, None], (), (found.kind,), None, None)["0"]
 
 
 def write(path: Path, table: Mapping[str, Any]) -> None:
@@ -112,8 +123,8 @@ def write(path: Path, table: Mapping[str, Any]) -> None:
     if path.suffix.lower() == ".csv":
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(table)
-        writer.writerows(zip(*map(_plain, table.values()), strict=True))
+        writer.writerow(_header(table))
+        writer.writerows(zip(*map(_cells, table.values()), strict=True))
         files.write(path, text.getvalue().encode(), parents=True)
         return
     with needs("pyarrow", f"--out {path}: writing Parquet"):
@@ -124,5 +135,17 @@ def write(path: Path, table: Mapping[str, Any]) -> None:
     files.write(path, content.getvalue(), parents=True)
 
 
+def _header(table: Mapping[str, Any]) -> list[str]:
+    """Names of columns; numbers that would be read as a row, as those below are whole numbers too, are x0, x1, ..."""
+    whole = all(isinstance(column, np.ndarray) and column.dtype.kind in "iu" for column in table.values())
+    return [f"x{name}" if whole and name.isdecimal() else name for name in table]
+
+
 def _plain(column: Any) -> Any:
     return column.tolist() if isinstance(column, np.ndarray) else column
+
+
+def _cells(column: Any) -> Any:
+    """Cells of a text table; dates as ISO 8601 writes them."""
+    dates = isinstance(column, np.ndarray) and column.dtype.kind == "M"
+    return np.datetime_as_string(column).tolist() if dates else _plain(column)

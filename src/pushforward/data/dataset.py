@@ -85,7 +85,8 @@ class Dataset:
         one_unit: Whether all columns of points share one unit, as those of toys do: distances are then told in data
             units, else in standard deviations.
         notes: What was left out, changed or taken for granted in reading, in plain words.
-        kinds: What each column of a table holds, "number", "whole" or "truth"; or empty.
+        kinds: What each column of a table holds: numbers, whole ones, truth values, or dates by their resolution; or
+            empty.
         label: Name of the column of labels, where they are one.
         unit: What `decode` and `encode` are methods of, where that can be written down.
         origin: What was loaded, and from which files, where that can change.

@@ -45,7 +45,8 @@ def matched(contents: Contents, data: Dataset, apart: str | None = None) -> Cont
             return _noted(contents, f"{width} numbers in one dimension are taken for one point", body=body[None])
         return _noted(contents, _in_order(names)) if is_named(names) and body.ndim == 2 else contents
     if isinstance(body, Table):
-        given = wanted(body, apart) if body.chosen else tuple(name for name in body.names if name != apart)
+        unasked = tuple(name for name in body.names if name != apart and (name in names or name not in body.aside))
+        given = wanted(body, apart) if body.chosen else unasked
         if not is_named(names) or not is_named(body.names):
             return _noted(contents, _in_order(names, given)) if is_named(names) or is_named(body.names) else contents
         if body.chosen and set(names) - set(given) and _in_place(given, names):

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from pushforward import files
 from pushforward.data.blocks.limits import budget
+from pushforward.data.blocks.lines import padded
+from pushforward.data.columns.text import is_number, quantity
 from pushforward.data.formats import arrays, compressed
 from pushforward.data.formats.cells import whole
 from pushforward.data.formats.contents import Table
 from pushforward.data.formats.opening import divided, opened
-from pushforward.data.formats.table import is_number
+from pushforward.data.formats.table import is_row_number
 from pushforward.data.matching import listed
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError, meant
@@ -247,8 +249,13 @@ def _table(table: Table, notes: tuple[str, ...], batch: str, labels: str | None,
     chosen = [
         name
         for name, cells in columns.items()
-        if name and name not in (*apart, *left) and all(not cell or is_number(cell) for cell in cells[:LOOK])
-    ]  # an empty cell of a column of numbers is complained of below
+        if name
+        and name not in (*apart, *left)
+        and not is_row_number(name)
+        and not padded(cells)
+        and all(not cell or is_number(cell) for cell in cells[:LOOK])
+    ]  # postal codes and the like stay; an empty cell of a column of numbers is complained of below
+    _point(table, [name for name in columns if name not in (*apart, *left, *chosen)])
     if not chosen:
         raise DataError(f"{path}: no column of numbers beside {', '.join([*apart, *left])}")
     x = np.stack([_floats(columns[name], name, path) for name in chosen], 1)
@@ -283,6 +290,18 @@ def _said(kind: str, moved: list[str], left: list[str], stayed: list[str]) -> tu
              f"{kind}s that stay as in the file": stayed}  # fmt: skip
     said = [f"{what}: {', '.join(names)}" for what, names in words.items() if names]
     return said, {"moved": moved, "left": left, "stayed": stayed}
+
+
+def _point(table: Table, still: Sequence[str]) -> None:
+    """Refuse numbers with separators, which would stay unseen where others move."""
+    for name in still:
+        cells = list(map(str, table.columns[table.at[name]]))
+        found = quantity(cells, table.mark)
+        if found is not None and found.how and found.kind in ("number", "whole"):
+            raise DataError(
+                f"{table.path}: column {name!r} holds numbers with separators, {cells[0]!r}: write decimals with a "
+                f"point and nothing between thousands, or leave the column, --leave {name}"
+            )
 
 
 def _floats(cells: list[str], name: str, path: Path) -> NDArray[np.float64]:

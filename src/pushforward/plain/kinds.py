@@ -21,7 +21,7 @@ from torch import Tensor
 
 __all__ = ["DATES", "FIRST", "LAST", "ColumnKind", "class_names", "columns", "grid", "rounded", "rounds", "typed"]
 
-ColumnKind = Literal["number", "whole", "truth", "day", "minute", "second", "microsecond", "word", "category", "date"]
+ColumnKind = Literal["number", "whole", "truth", "day", "minute", "second", "microsecond"]
 
 MOST = 2.0**62
 DATES: dict[ColumnKind, int] = {"day": 1, "minute": 1440, "second": 86_400, "microsecond": 86_400_000_000}
@@ -97,6 +97,6 @@ def columns(
 
 
 def class_names(classes: Sequence[str]) -> np.ndarray:
-    """What the data call their classes, (classes,): whole numbers where all are, else text."""
-    numbers = all(re.fullmatch(r"-?\d{1,18}", name) for name in classes)
+    """What the data call their classes, (classes,): whole numbers where all are, else text, as 007 is."""
+    numbers = all(re.fullmatch(r"-?(0|[1-9]\d{0,17})", name) for name in classes)
     return np.array([int(name) for name in classes] if numbers else list(classes))

@@ -184,8 +184,12 @@ def test_a_data_frame_of_pandas_is_read_with_its_own_types():
         as_pair(holes, frame)
     with pytest.raises(DataError, match="row 1, column 'kind': the cell is empty"):
         as_pair(frame.assign(kind=["x", None, "y"]), frame)
-    with pytest.raises(DataError, match="column 'n' holds dates"):
-        as_pair(frame.assign(n=pandas.to_datetime(["2020-01-01"] * 3)), frame)
+    dated = frame.assign(n=pandas.to_datetime(["2020-01-01 00:00", "2020-01-02 00:00", "2020-01-03 12:00"]))
+    pair = as_pair(dated, dated)
+    np.testing.assert_allclose(pair.real[:, 0], [18262, 18263, 18264.5], rtol=1e-15)
+    assert "real: dates are days since 1970-01-01: n (to the minute)" in pair.notes
+    with pytest.raises(DataError, match="column 'n' holds durations"):
+        as_pair(frame.assign(n=pandas.to_timedelta(["1d"] * 3)), frame)
 
 
 def test_integer_columns_round_the_fakes(tmp_path):

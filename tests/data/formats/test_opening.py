@@ -15,7 +15,7 @@ from pushforward.data.compare import inputs
 from pushforward.data.compare.points import Points
 from pushforward.data.formats.contents import Cells, Contents, Pictures, Table
 from pushforward.data.formats.opening import divided, opened
-from pushforward.data.formats.table import points
+from pushforward.data.formats.table import chosen, points
 from pushforward.data.source import load, read_array
 from pushforward.errors import DataError, UsageError
 from pushforward.merging import files
@@ -121,7 +121,9 @@ def test_kinds_of_columns_are_those_declared_or_those_that_the_cells_show(tmp_pa
     )
     body = opened(tmp_path / "t.csv").body
     assert isinstance(body, Table)
-    assert dict(zip(body.names, body.kinds)) == {"n": "number", "w": "whole", "t": "truth", "s": "word"}
+    assert points(chosen(body, "n,w,t")).kinds == ("number", "whole", "truth")
+    with pytest.raises(DataError, match="column 's' holds text"):
+        points(body)
     pyarrow, writer = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     columns = {
         "n": pyarrow.array([0.5, None]),
@@ -134,7 +136,7 @@ def test_kinds_of_columns_are_those_declared_or_those_that_the_cells_show(tmp_pa
     writer.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
     body = opened(tmp_path / "t.parquet").body
     assert isinstance(body, Table)
-    assert body.kinds == ("number", "whole", "truth", "word", "category", "date")
+    assert list(body.declared.values()) == ["number", "whole", "truth", "word", "category", "day"]
 
 
 def test_a_text_table_can_be_written_back_to_the_last_byte(tmp_path):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -14,13 +15,23 @@ import numpy as np
 from pushforward.data.blocks.scratch import Room, written
 from pushforward.errors import DataError
 
-__all__ = ["Found", "columns"]
+__all__ = ["INSIDE", "ZEROS", "Found", "columns", "padded"]
 
 CHUNK = 1 << 23  # characters that are taken apart at a time
 WORDS = 1 << 20  # different words of a column; a column of more is cut off here, and is none of labels
 
+ZEROS = re.compile(r"[+-]?0\d+")
+"""A whole number with zeros before it, which is a name, as postal codes are, and no quantity."""
+INSIDE = re.compile(r"(?:^|[,;\t ])[+-]?0\d", re.MULTILINE)
+"""Where in a text such a number may begin."""
+
 Found = tuple[tuple[list[str] | np.ndarray, ...], Sequence[int]]
 """Columns, and the line number of each row."""
+
+
+def padded(cells: Collection[str]) -> bool:
+    """Whether whole numbers with leading zeros are among cells."""
+    return any(cell[0] in "0+-" and ZEROS.fullmatch(cell) for cell in cells if cell)
 
 
 def columns(path: Path, mark: str, width: int, first: int, room: Room) -> Found:
@@ -103,6 +114,8 @@ def _pass(
 
 def _plain(chunk: list[str], mark: str, width: int) -> np.ndarray | None:
     """Lines that hold numbers and nothing else, one row each; None of others."""
+    if INSIDE.search("".join(chunk)):
+        return None
     try:
         x = np.loadtxt(chunk, np.float64, None, mark, ndmin=2)
     except ValueError:
@@ -151,4 +164,7 @@ def _put(
             numbers[j, n : n + len(rows)] = np.array(cells, np.float64)
         except ValueError:
             words[j], fine = {}, False
+        else:
+            if padded(cells):
+                words[j], fine = {}, False
     return fine

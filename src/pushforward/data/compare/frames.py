@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pushforward.data.formats.contents import Column, Table
+from pushforward.data.columns.dates import days
+from pushforward.data.formats.contents import Column, Declared, Table
 from pushforward.errors import DataError
 
 __all__ = ["frame"]
@@ -17,7 +18,7 @@ def frame(data: Any, place: str) -> Table:
     """The table of a data frame; missing cells become empty ones.
 
     Raises:
-        DataError: If there is no row, two columns share a name, or one holds dates.
+        DataError: If there is no row, two columns share a name, or one holds durations or complex numbers.
     """
     names = tuple(map(str, data.columns))
     if len(set(names)) < len(names):
@@ -25,16 +26,32 @@ def frame(data: Any, place: str) -> Table:
         raise DataError(f"{place}: two columns are named {twice!r}: give every column its own name")
     if not names or not len(data):
         raise DataError(f"{place}: a table of {len(data)} rows and {len(names)} columns: add rows")
-    columns = tuple(_column(np.asarray(data[name]), place, str(name)) for name in data.columns)
-    return Table(Path(place), names, columns, range(len(data)), "row")
+    columns, declared = list[Column](), dict[str, Declared]()
+    for name in data.columns:
+        values = np.asarray(_in_utc(data[name]))
+        if values.dtype.kind == "M":
+            declared[str(name)] = "microsecond"
+        columns.append(_column(values, place, str(name)))
+    return Table(Path(place), names, tuple(columns), range(len(data)), "row", declared=declared)
+
+
+def _in_utc(column: Any) -> Any:
+    """A column of pandas whose dates name a zone as those of UTC without; any other as it is."""
+    return (
+        column.dt.tz_convert(None)
+        if str(column.dtype).startswith("datetime64[") and "," in str(column.dtype)
+        else column
+    )
 
 
 def _column(values: np.ndarray, place: str, name: str) -> Column:
     if values.dtype.kind in "biuf":
         return values
+    if values.dtype.kind == "M":
+        return days(values)
     if values.dtype.kind in "OUST":
         return ["" if _missing(value) else str(value).strip() for value in values.tolist()]
-    what = "complex numbers" if values.dtype.kind == "c" else "dates or durations"
+    what = "complex numbers" if values.dtype.kind == "c" else "durations"
     raise DataError(f"{place}: column {name!r} holds {what}: turn it into numbers, or leave it out")
 
 

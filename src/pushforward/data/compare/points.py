@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -113,7 +114,7 @@ def of_table(table: Table, notes: tuple[str, ...] = ()) -> Points:
         DataError: If a column is missing, or a cell is empty, damaged or not finite; line and column are named.
     """
     names, place = wanted(table), str(table.path)
-    values = parsed(table, names)
+    values, more = parsed(table, names)
     words = {name: value for name, value in values.items() if isinstance(value, list)}
     numbered = names == tuple(map(str, range(len(names))))  # the names that a table without any is given
     if words and numbered:
@@ -126,7 +127,7 @@ def of_table(table: Table, notes: tuple[str, ...] = ()) -> Points:
         return np.stack([column for column in picked if isinstance(column, np.ndarray)], axis=1)
 
     named = () if numbered else names
-    return Points(place, len(table.lines), len(names), named, take, words, table=len(names) > 1, notes=notes)
+    return Points(place, len(table.lines), len(names), named, take, words, table=len(names) > 1, notes=(*notes, *more))
 
 
 def joined(sets: Mapping[str, Points]) -> Joined:
@@ -200,8 +201,16 @@ def _refuse_missing(points: Points, real: Points, missing: list[str]) -> None:
     remedy = "use one kind of identifiers and keep all genes" if real.what == "gene" else "add them"
     raise DataError(
         f"{points.place}: {_counted(missing, real.what)} missing, {_listed(missing)}{hint}; {there}: {remedy}, "
-        f"or choose {real.what}s that both have"
+        f"or choose {real.what}s that both have{_ready(points, real, missing)}"
     )
+
+
+def _ready(points: Points, real: Points, missing: list[str]) -> str:
+    """What names the columns of real that another set has too, where they can be named."""
+    both = [name for name in real.names if name not in set(missing)]
+    if real.what == "gene" or not both or any("," in name for name in both) or not Path(real.place).suffix:
+        return ""
+    return f": {real.place}:{','.join(both)}"
 
 
 def _same_kinds(points: Points, real: Points) -> None:

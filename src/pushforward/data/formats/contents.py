@@ -19,13 +19,16 @@ from typing import Literal, NoReturn
 
 import numpy as np
 
-from pushforward.data.dataset import ColumnKind
 from pushforward.errors import DataError
+from pushforward.plain.kinds import ColumnKind
 
-__all__ = ["Body", "Cells", "Column", "ColumnKind", "Contents", "Pictures", "Table", "Verbatim"]
+__all__ = ["Body", "Cells", "Column", "Contents", "Declared", "Pictures", "Table", "Verbatim"]
 
 Column = list[str] | np.ndarray
-"""Cells of a column: text as it was read, or numbers."""
+"""Cells of a column: text as it was read, or numbers; dates as days since 1970-01-01."""
+
+Declared = ColumnKind | Literal["word", "category", "duration", "time of day", "list or object"]
+"""What a file says that a column holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,8 @@ class Table:
         chosen: Names asked for, in their order, or None for all.
         declared: Kinds of columns of which the file itself says so.
         verbatim: The table as it was written, where that was asked for.
+        mark: What stands between two cells of a text table.
+        aside: Columns that are there for who names them, and otherwise left out, as an index is.
     """
 
     path: Path
@@ -64,22 +69,15 @@ class Table:
     lines: Sequence[int]
     unit: str
     chosen: tuple[str, ...] | None = None
-    declared: Mapping[str, ColumnKind] = field(default_factory=dict)
+    declared: Mapping[str, Declared] = field(default_factory=dict)
     verbatim: Verbatim | None = None
+    mark: str = ""
+    aside: frozenset[str] = frozenset()
 
     @cached_property
     def at(self) -> dict[str, int]:
         """Where each column stands, by its name."""
         return {name: k for k, name in enumerate(self.names)}
-
-    @property
-    def kinds(self) -> tuple[ColumnKind, ...]:
-        """What each column holds: as declared, else as its cells show."""
-        return tuple(self.kind(name) for name in self.names)
-
-    def kind(self, name: str) -> ColumnKind:
-        """What one column holds; a column that the file declares is not read for that."""
-        return self.declared.get(name) or _kind(self.columns[self.at[name]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,25 +140,3 @@ class Contents:
     test: Callable[[], Contents] | None = None
     promised: Literal["images"] | None = None
     notes: tuple[str, ...] = ()
-
-
-KINDS: Mapping[str, ColumnKind] = {"b": "truth", "i": "whole", "u": "whole", "f": "number", "M": "date"}
-
-
-def _kind(column: Column) -> ColumnKind:
-    if isinstance(column, np.ndarray):
-        return KINDS.get(column.dtype.kind, "word")
-    cells = set(column)
-    if {cell.lower() for cell in cells} <= {"true", "false"}:
-        return "truth"
-    if all(_reads(cell, int) for cell in cells):
-        return "whole"
-    return "number" if all(_reads(cell, float) for cell in cells) else "word"
-
-
-def _reads(cell: str, kind: type[int] | type[float]) -> bool:
-    try:
-        kind(cell)
-    except ValueError:
-        return False
-    return True

@@ -12,18 +12,22 @@ import numpy as np
 
 from pushforward.data.blocks.limits import budget, peak
 from pushforward.data.blocks.scratch import Room, held, mapped, size, spans, written
-from pushforward.data.formats.contents import Column, ColumnKind, Contents, Table
-from pushforward.data.formats.table import chosen, labels
+from pushforward.data.columns.dates import days
+from pushforward.data.formats.contents import Column, Contents, Declared, Table
+from pushforward.data.formats.table import chosen, is_row_number, labels
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, needs
+from pushforward.plain.kinds import DATES
 
 __all__ = ["names", "read"]
 
 ROWS = 1 << 18  # of a column that are read at a time
+NUMBERS: tuple[Declared, ...] = ("number", "whole", "truth", *DATES)
+UNNAMED = "__index_level_"  # what pandas calls an index without a name
 
 
 def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
-    """What a Parquet file holds; an index that pandas stored is left out.
+    """What a Parquet file holds; an index that pandas stored is left out unless it is named.
 
     A table within the budget is read at once, another one column by column, as they are asked for.
 
@@ -41,10 +45,11 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
         import pyarrow.parquet
     with _damage(path), pyarrow.parquet.ParquetFile(path) as file:
         n, schema = file.metadata.num_rows, file.schema_arrow
-        stored = [name for name in schema.names if not name.startswith("__index_level_")]
+        index = _index(schema)
+        stored = [name for name in schema.names if not name.startswith(UNNAMED)]
         if len(set(stored)) < len(stored):
             raise DataError(f"{path}: two columns share a name: give every column its own name")
-        declared: dict[str, ColumnKind] = {name: _kind(pyarrow.types, schema.field(name).type) for name in stored}
+        declared: dict[str, Declared] = {name: _kind(pyarrow.types, schema.field(name).type) for name in stored}
         many = len(set(key.split(",")) & set(stored)) if key else len(stored)
         if room is held and 8 * n * many > budget():
             need = size(8 * n * many)
@@ -55,20 +60,36 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
         else:
             large = peak((n, many), np.dtype(np.float64)) > budget()
             columns = _Lazy(path, file.metadata, stored, declared, mapped if large else None)
-    found = Table(path, tuple(stored), columns, range(n), "row", declared=declared)
-    left = len(schema.names) - len(stored)
-    notes = ("an index that pandas stored is left out",) if left and key is None else ()
-    return Contents(str(path), chosen(found, key), found.names, partial(labels, found), notes=notes)
+    aside = frozenset(name for name in stored if name in index or is_row_number(name))
+    found = Table(path, tuple(stored), columns, range(n), "row", declared=declared, aside=aside)
+    left = ", ".join(name for name in index if name in aside)
+    notes = [f"the index that pandas stored is left out unless it is named: {left}"] if left else []
+    notes += ["an index that pandas stored is left out"] if len(schema.names) > len(stored) else []
+    notes += [f"taken for row numbers and left out: {name}" for name in stored if is_row_number(name)]
+    shown = tuple(notes) if key is None else ()
+    return Contents(str(path), chosen(found, key), found.names, partial(labels, found), notes=shown)
+
+
+def _index(schema: Any) -> tuple[str, ...]:
+    """Columns that are the index of a frame of pandas, as the file says; nothing where it says so to nobody."""
+    try:
+        about = schema.pandas_metadata or {}
+        return tuple(name for name in about.get("index_columns", ()) if isinstance(name, str) and name in schema.names)
+    except (AttributeError, TypeError, ValueError):  # what a file says of itself may be anything
+        return ()
 
 
 def names(path: Path) -> tuple[str, ...]:
-    """The names of the columns, without reading a row; empty where the file cannot be read."""
+    """The names of the columns that are taken unasked, without reading a row; empty where the file cannot be read."""
     try:
         import pyarrow.parquet
     except Exception:  # whoever reads the file says so
         return ()
     with suppress(DataError), _damage(path), pyarrow.parquet.ParquetFile(path) as file:
-        return tuple(name for name in file.schema_arrow.names if not name.startswith("__index_level_"))
+        schema = file.schema_arrow
+        aside = _index(schema)
+        return tuple(name for name in schema.names
+                     if not (name in aside or name.startswith(UNNAMED) or is_row_number(name)))  # fmt: skip
     return ()
 
 
@@ -84,13 +105,25 @@ def _damage(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: not a readable Parquet file ({brief(error)}): write it again") from error
 
 
-def _column(column: Any, kind: ColumnKind) -> Column:
+def _column(column: Any, kind: Declared) -> Column:
     """A column of pyarrow as numbers, or as text that is empty where it is null."""
-    if kind in ("number", "whole", "truth"):
-        return column.to_numpy()
+    if kind in NUMBERS:
+        return _numbers(column, kind)
     same: dict[str, str] = {}
     cells = ("" if value is None else str(value) for value in column.to_pylist())
     return [same.setdefault(cell, cell) for cell in cells]
+
+
+def _numbers(column: Any, kind: Declared) -> np.ndarray:
+    """A column of pyarrow, or a part of it, as numbers; what is missing is NaN or None."""
+    import pyarrow
+
+    if kind in DATES:
+        fine = pyarrow.timestamp("us", getattr(column.type, "tz", None))
+        return days(np.asarray(column.cast(fine, safe=False).to_numpy(zero_copy_only=False), "datetime64[us]"))
+    if pyarrow.types.is_decimal(column.type):
+        column = column.cast(pyarrow.float64())
+    return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
 class _Lazy(Sequence[Column]):
@@ -101,7 +134,7 @@ class _Lazy(Sequence[Column]):
     """
 
     def __init__(
-        self, path: Path, metadata: Any, names: list[str], kinds: dict[str, ColumnKind], room: Room | None
+        self, path: Path, metadata: Any, names: list[str], kinds: dict[str, Declared], room: Room | None
     ) -> None:
         self.path, self.metadata, self.names, self.kinds, self.room = path, metadata, names, kinds, room
         self.kept: dict[int, Column] = {}
@@ -127,16 +160,16 @@ class _Lazy(Sequence[Column]):
 
         kind, done = self.kinds[name], 0
         with _damage(self.path), pyarrow.parquet.ParquetFile(self.path, metadata=self.metadata) as file:
-            if self.room is None or kind not in ("number", "whole", "truth"):
+            if self.room is None or kind not in NUMBERS:
                 words = list[str]()
-                if kind in ("number", "whole", "truth"):
+                if kind in NUMBERS:
                     return _column(file.read(columns=[name]).column(name), kind)
                 for batch in file.iter_batches(columns=[name]):
                     words += _column(batch.column(0), kind)
                 return words
             out: np.ndarray | None = None
             for batch in file.iter_batches(ROWS, columns=[name]):
-                part = np.asarray(batch.column(0).to_numpy(zero_copy_only=False))
+                part = _numbers(batch.column(0), kind)
                 if out is None or (part.dtype != out.dtype and part.dtype.kind in "fO"):  # the first null, as NaN
                     wider = part.astype(np.float64) if part.dtype == object else part
                     fresh = self.room((self.metadata.num_rows,), wider.dtype, str(self.path))
@@ -149,14 +182,18 @@ class _Lazy(Sequence[Column]):
         return np.empty(0) if out is None else out
 
 
-def _kind(types: Any, kind: Any) -> ColumnKind:
+def _kind(types: Any, kind: Any) -> Declared:
     """What pyarrow's type of a column means."""
     if types.is_boolean(kind):
         return "truth"
     if types.is_integer(kind):
         return "whole"
-    if types.is_floating(kind):
+    if types.is_floating(kind) or types.is_decimal(kind):
         return "number"
     if types.is_dictionary(kind):
         return "category"
-    return "date" if types.is_temporal(kind) else "word"
+    if types.is_timestamp(kind) or types.is_date(kind):
+        return "day" if types.is_date32(kind) else "microsecond"  # at most as fine; its cells say how fine
+    if types.is_duration(kind) or types.is_time(kind):
+        return "duration" if types.is_duration(kind) else "time of day"
+    return "list or object" if types.is_nested(kind) else "word"

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 
 from pushforward.data.blocks.limits import budget, peak
+from pushforward.data.blocks.lines import padded
 from pushforward.data.blocks.scratch import blocks, is_mapped, mapped, spans, written
-from pushforward.data.dataset import ColumnKind
-from pushforward.data.formats.contents import Column, Table
+from pushforward.data.columns.dates import dated, resolution
+from pushforward.data.columns.text import Quantity, fault, is_number, quantity, refusal
+from pushforward.data.formats.contents import Column, Declared, Table
 from pushforward.data.raw import Raw, enough
 from pushforward.errors import DataError, meant
+from pushforward.plain.kinds import DATES, FIRST, LAST, ColumnKind
 
-__all__ = ["chosen", "is_number", "labels", "parsed", "points", "wanted"]
+__all__ = ["chosen", "is_row_number", "labels", "parsed", "points", "wanted"]
+
+NEVER: tuple[Declared, ...] = ("category", "duration", "time of day", "list or object")  # declared, and no quantity
+QUANTITIES: tuple[ColumnKind, ...] = get_args(ColumnKind)
+TYPES: Mapping[str, ColumnKind] = {"b": "truth", "i": "whole", "u": "whole"}
+REMEDY = {
+    "duration": "save them as seconds",
+    "time of day": "save them as seconds since midnight",
+    "list or object": "save their parts as columns",
+}
 
 
 def chosen(table: Table, key: str | None) -> Table:
     """The table with the columns that a key asks for, a,b,c; all where there is none."""
     return table if key is None else replace(table, chosen=tuple(name.strip() for name in key.split(",")))
+
+
+def is_row_number(name: str) -> bool:
+    """Whether a column is called as pandas calls a first one without a name, which holds row numbers."""
+    return name == "Unnamed: 0"
 
 
 def points(table: Table, label: str | None = None) -> Raw:
@@ -29,30 +48,71 @@ def points(table: Table, label: str | None = None) -> Raw:
         label: Name of the column of labels, or None.
 
     Raises:
-        DataError: If a column is missing, or a cell is no finite number; line and column are named.
+        DataError: If a column is missing or no quantity, or a cell is no finite number; line and column are named.
     """
     known = None if label is None else labels(table, label)
     names = wanted(table, label)
-    values = [_column(table, name) for name in names]
     enough(len(table.lines), str(table.path), 1)  # who learns from them asks for more
-    found = [_numbers(column) for column in values]
-    text = [name for name, numbers in zip(names, found, strict=True) if numbers is None]
-    if text:
-        _refuse_text(table, names, text)
-    x = _stacked([numbers for numbers in found if numbers is not None], str(table.path))
+    found = {name: _quantity(table, name) for name in names}
+    read = {name: column for name, column in found.items() if column is not None}
+    if len(read) < len(names):
+        _refuse_text(table, names, [name for name in names if name not in read], labelled=label is not None)
+    x = _stacked([column.values for column in read.values()], str(table.path))
     _finite(table, x, names)
-    return Raw(str(table.path), "points", x, labels=known, columns=names, kinds=_kinds(table, names), label=label)
+    kinds: dict[str, ColumnKind] = {name: _kind(table, name, column) for name, column in read.items()}
+    notes = _notes(table, read, kinds)
+    return Raw(
+        str(table.path), "points", x, labels=known, columns=names, notes=notes, kinds=tuple(kinds.values()), label=label
+    )
 
 
-def _kinds(table: Table, names: tuple[str, ...]) -> tuple[ColumnKind, ...]:
-    """What the columns hold; numbers read the fast way are whole where all of them are."""
-    found: list[ColumnKind] = []
-    for name in names:
-        column = table.columns[table.at[name]]
-        kind = table.kind(name)
-        plain = kind == "number" and name not in table.declared and isinstance(column, np.ndarray)
-        found.append("whole" if plain and _all_whole(np.asarray(column)) else kind)
-    return tuple(found)
+def _quantity(table: Table, name: str) -> Quantity | None:
+    """A column as numbers, mapped ones as they are; None where it holds none."""
+    column, declared = _column(table, name), table.declared.get(name)
+    if isinstance(column, list):
+        if len(column) < len(table.lines):
+            raise DataError(
+                f"{table.path}: column {name!r} holds too many different words to be kept in memory: leave it out, or "
+                "save the table as .parquet if they are numbers or dates"
+            )
+        return None if declared in NEVER else quantity(column, table.mark)
+    kind: ColumnKind | None = next((known for known in QUANTITIES if known == declared), None)
+    kind = kind or TYPES.get(column.dtype.kind) or "number"
+    if is_mapped(column):
+        return Quantity(column, kind)
+    try:
+        return Quantity(np.asarray(column, np.float64), kind)
+    except (TypeError, ValueError):
+        return None
+
+
+def _kind(table: Table, name: str, column: Quantity) -> ColumnKind:
+    """What a column holds: numbers that were read the fast way are whole where all are, dates as fine as they are."""
+    if column.kind in DATES:
+        for part in spans(column.values):
+            wrong = np.flatnonzero((column.values[part] < FIRST) | (column.values[part] > LAST))
+            if wrong.size:
+                where = f"{table.unit} {table.lines[part.start + int(wrong[0])]}, column {name!r}"
+                raise DataError(f"{table.path}: {where}: no date of the years 1 to 9999: correct it or remove the row")
+        return column.kind if column.kind == "day" else resolution(column.values)
+    fast = column.kind == "number" and name not in table.declared and isinstance(_column(table, name), np.ndarray)
+    return "whole" if fast and _all_whole(column.values) else column.kind
+
+
+def _notes(table: Table, read: Mapping[str, Quantity], kinds: Mapping[str, ColumnKind]) -> tuple[str, ...]:
+    """What was taken for granted in reading columns as quantities."""
+    said: dict[str, list[str]] = {}
+    for name, column in read.items():
+        kind = kinds[name]
+        if kind == "truth":
+            said.setdefault("true and false are 1 and 0", []).append(name)
+        elif kind in DATES:
+            said.setdefault("dates are days since 1970-01-01", []).append(f"{name} (to the {kind})")
+        elif table.declared.get(name) == "word":
+            said.setdefault("columns of text that hold numbers", []).append(name)
+        if column.how:
+            said.setdefault(column.how, []).append(name)
+    return tuple(f"{what}: {', '.join(names)}" for what, names in said.items())
 
 
 def _all_whole(column: np.ndarray) -> bool:
@@ -80,7 +140,7 @@ def wanted(table: Table, label: str | None = None) -> tuple[str, ...]:
     Raises:
         DataError: If none is left, or one is missing or named twice.
     """
-    names = table.chosen or tuple(name for name in table.names if name != label)
+    names = table.chosen or tuple(name for name in table.names if name != label and name not in table.aside)
     if not names:
         raise DataError(f"{table.path}: no column is left to learn from: add columns of numbers")
     if len(set(names)) < len(names):
@@ -90,29 +150,24 @@ def wanted(table: Table, label: str | None = None) -> tuple[str, ...]:
     return names
 
 
-def parsed(table: Table, names: tuple[str, ...]) -> dict[str, np.ndarray | list[str]]:
-    """The chosen columns, each as finite float64 (n,) or, where most cells are no numbers, as words.
-
-    Columns of true and false are 1 and 0.
+def parsed(table: Table, names: tuple[str, ...]) -> tuple[dict[str, np.ndarray | list[str]], tuple[str, ...]]:
+    """The chosen columns, each as finite float64 (n,) or, where most cells are no quantity, as words; and notes.
 
     Raises:
         DataError: If a cell is empty, no number among numbers, or not finite; line and column are named.
     """
     out: dict[str, np.ndarray | list[str]] = {}
+    read = dict[str, Quantity]()
     for name in names:
         column = _column(table, name)
-        numbers = _numbers(column)
-        if numbers is not None:
-            _finite(table, numbers[:, None], (name,))
-            out[name] = numbers
+        if (found := _quantity(table, name)) is not None:
+            _finite(table, found.values[:, None], (name,))
+            out[name], read[name] = found.values, found
             continue
         cells = list(map(str, column))
-        lower = {cell.lower() for cell in set(cells)}
-        if lower <= {"true", "false"}:
-            out[name] = np.array([cell.lower() == "true" for cell in cells], np.float64)
-            continue
-        _refuse_cell(table, name, f"choose columns, {table.path}:a,b")
-        if lower & {"", "nan"}:
+        if table.declared.get(name) not in NEVER:
+            _refuse_cell(table, name, f"choose columns, {table.path}:a,b")
+        if {cell.lower() for cell in set(cells)} & {"", "nan"}:
             row = next(i for i, cell in enumerate(cells) if cell.lower() in ("", "nan"))
             what = f"is {cells[row]}" if cells[row] else "is empty"
             raise DataError(
@@ -120,17 +175,19 @@ def parsed(table: Table, names: tuple[str, ...]) -> dict[str, np.ndarray | list[
                 "fill it or remove the row"
             )
         out[name] = cells
-    return out
+    return out, _notes(table, read, {name: _kind(table, name, column) for name, column in read.items()})
 
 
 def labels(table: Table, name: str) -> np.ndarray:
-    """One column as labels, (n,): whole numbers where all cells are, else numbers, else text.
+    """One column as labels, (n,): whole numbers where all cells are, else numbers, else text, as 007 is.
 
     Raises:
         DataError: If there is no such column or a cell is empty.
     """
     values = _column(table, name)
     if isinstance(values, np.ndarray):
+        if table.declared.get(name) in DATES and np.isfinite(values).all():
+            return np.datetime_as_string(dated(np.asarray(values), resolution(values)))
         counted = values.dtype.kind == "f" and name not in table.declared and np.isfinite(values).all()
         return np.asarray(values, np.int64) if counted and _all_whole(values) else np.asarray(values)
     if "" in values:
@@ -138,11 +195,12 @@ def labels(table: Table, name: str) -> np.ndarray:
         raise DataError(
             f"{table.path}: {table.unit} {line}, column {name!r}: the label is empty: fill it or remove the row"
         )
+    if padded(set(values)):
+        return np.array(values)
     try:
         return np.array([int(value) for value in values], np.int64)
     except (ValueError, OverflowError):
-        numbers = _numbers(values)
-        return np.array(values) if numbers is None else numbers
+        return np.array(values, np.float64) if all(map(is_number, set(values))) else np.array(values)
 
 
 def _column(table: Table, name: str) -> Column:
@@ -152,46 +210,29 @@ def _column(table: Table, name: str) -> Column:
     raise DataError(f"{table.path}: no column named {name!r}: {hint}the columns are {', '.join(table.names[:20])}")
 
 
-def is_number(cell: str) -> bool:
-    """Whether a cell can be read as a number."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _numbers(values: Column) -> np.ndarray | None:
-    """The column as float64, or None if a cell is no number; a mapped one as it is."""
-    if isinstance(values, np.ndarray) and is_mapped(values):
-        return values
-    try:
-        return np.array(values, np.float64)
-    except ValueError:
-        return None
-
-
-def _refuse_text(table: Table, names: tuple[str, ...], text: list[str]) -> None:
-    """Raise for columns with cells that are no numbers: by cell where most are numbers, by column otherwise."""
+def _refuse_text(table: Table, names: tuple[str, ...], text: list[str], *, labelled: bool) -> None:
+    """Raise for columns that are no quantities: by cell where most cells are, by column and cause otherwise."""
     good = [name for name in names if name not in text]
-    remedy = f"choose columns, {table.path}:{','.join(good[:6])}" if good else "encode them as numbers"
+    remedy = f"choose columns, {table.path}:{','.join(good)}" if good else "encode them as numbers"
     for name in text:
-        _refuse_cell(table, name, remedy)
+        declared, cells = table.declared.get(name), list(map(str, _column(table, name)))
+        if declared in REMEDY:
+            raise DataError(f"{table.path}: column {name!r} holds a {declared}: {REMEDY[declared]}, or {remedy}")
+        if declared != "category":
+            _refuse_cell(table, name, remedy)
+        what, own = refusal(cells, "" if labelled or not good else f"--labels {name}")
+        if what:
+            raise DataError(f"{table.path}: column {name!r} holds {what}: {own}, or {remedy}")
     plural = "s" if len(text) > 1 else ""
     named = ", ".join(map(repr, text[:6]))
     raise DataError(f"{table.path}: column{plural} {named} hold{'' if plural else 's'} text, not numbers: {remedy}")
 
 
 def _refuse_cell(table: Table, name: str, remedy: str) -> None:
-    """Raise for a column of numbers in which some cells are none."""
-    cells = _column(table, name)
-    words = {cell for cell in set(cells) if not is_number(cell)}
-    wrong = [i for i, cell in enumerate(cells) if cell in words]
-    if 2 * len(wrong) <= len(cells):
-        cell, line = cells[wrong[0]], table.lines[wrong[0]]
-        what = f"{cell!r} is not a number" if cell else "the cell is empty"
-        point = " (decimals take a point)" if "," in cell else ""
-        raise DataError(f"{table.path}: {table.unit} {line}, column {name!r}: {what}{point}: correct it, or {remedy}")
+    """Raise for a column of quantities in which some cells are none."""
+    if found := fault(list(map(str, _column(table, name)))):
+        row, what = found
+        raise DataError(f"{table.path}: {table.unit} {table.lines[row]}, column {name!r}: {what}, or {remedy}")
 
 
 def _finite(table: Table, x: np.ndarray, names: tuple[str, ...]) -> None:

@@ -215,6 +215,10 @@ def _card(said: Words) -> Card:
     for numbers, rows in ((counts, n_train), (held, n_test)):
         if numbers and (len(numbers) != len(classes or ()) or sum(numbers) != rows):
             raise ValueError(f"{rows} rows, of which {numbers!r:.60} are of the classes")
+    columns, kinds = said.names("columns"), said.names("kinds", among=get_args(ColumnKind))
+    for parts in (columns, kinds):  # one for each column of points, or none
+        if parts and (len(event) != 1 or len(parts) != event[0]):
+            raise ValueError(f"{len(parts)} columns for samples of shape {event}")
     return Card(
         name=said.word("name"),
         kind=said.one_of("kind", get_args(Kind)),
@@ -223,8 +227,8 @@ def _card(said: Words) -> Card:
         split=split,
         counts=counts,
         counts_test=held,
-        columns=said.names("columns"),
-        kinds=said.names("kinds", among=get_args(ColumnKind)),
+        columns=columns,
+        kinds=kinds,
         classes=classes,
         label=said.word("label") if said.given("label") else None,
         network=said.one_of("network", get_args(Network)) if said.given("network") else None,

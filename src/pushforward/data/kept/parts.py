@@ -84,6 +84,8 @@ class Parts:
         blocks, columns = said.names("blocks"), said.inside("columns", said.place)
         if len(blocks) > MOST:
             raise said.unlike("blocks", f"a list of at most {MOST} digests")
+        if len(blocks) != (-(-n // block) if block else 0) or not _is_size(block):
+            raise said.unlike("blocks", f"the digests of {n} rows in blocks of {block}")
         by_name = {name: columns.word(name) for name in columns.values}
         return cls(n, block, blocks, by_name, said.word("labels"), said.word("test"))
 
@@ -170,7 +172,8 @@ def _of_rows(before: Parts, now: Parts) -> str:
         return "" if not more else f"{abs(more)} rows {'added' if more > 0 else 'gone'}"
     (_, old), (_, new) = (_tree(list(part.blocks), part.block, size) for part in (before, now))
     full = min(before.n, now.n) // size
-    pairs = list(zip(old, new)) if not more else list(zip(old[:full], new[:full]))
+    kept = slice(None) if not more else slice(full)
+    pairs = list(zip(old[kept], new[kept], strict=True))
     other = [k for k, (a, b) in enumerate(pairs) if a != b]
     if not more:
         last = min((other[-1] + 1) * size, now.n) - 1 if other else 0
@@ -180,6 +183,12 @@ def _of_rows(before: Parts, now: Parts) -> str:
         return what
     where = "at the end" if not other else f"from about row {other[0] * size} on" if other[-1] == full - 1 else ""
     return f"{what} {where}" if where else f"{what}, and others altered"
+
+
+def _is_size(block: int) -> bool:
+    """Whether a block may have so many rows: those of a leaf, doubled any number of times; or none."""
+    leaves, rest = divmod(block, LEAF)
+    return not rest and not leaves & (leaves - 1)
 
 
 def _tree(digests: list[str], size: int, least: int = 0) -> tuple[int, list[str]]:

@@ -1,0 +1,197 @@
+"""Cells of text as a quantity: numbers, true and false, ISO dates, numbers with separators; or why they are none.
+
+A column is read where all of its cells fit one way of writing, and one only:
+
+    1.5, 2e3                              numbers
+    true, FALSE                           1 and 0
+    2024-01-31, 2024-01-31T12:30          days since 1970-01-01
+    1,5 or 1.234,5                        decimal commas
+    1,234.5                               commas between thousands
+    1,234 in all cells that have a comma  decimals in a file with semicolons; else either, and not read
+    00123                                 a name, such as a postal code, and no quantity
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pushforward.data.blocks.lines import ZEROS, padded
+from pushforward.data.columns.dates import of_words, resolution
+from pushforward.plain.kinds import ColumnKind
+
+__all__ = ["EMPTY", "Quantity", "fault", "is_number", "is_value", "quantity", "refusal"]
+
+EMPTY = ("na", "n/a", "nan", "null", "none", "?", "-")  # what stands for a missing value
+TRUTH = {"true": 1.0, "false": 0.0}
+COMMAS = "decimal commas are read as points"
+GROUPS = "commas between thousands are left out"
+ZONES = "dates with a time zone are those of UTC"
+
+_COMMA = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?([eE][+-]?\d+)?")
+_POINT = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(,\d{3})+)(\.\d+)?([eE][+-]?\d+)?")
+_DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}([T ].*)?")
+_ANSWERS = ({"yes", "no"}, {"y", "n"}, {"t", "f"})
+CLASSES = 50  # different words up to which a column may be meant as classes
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """A column as numbers.
+
+    Attributes:
+        values: Numbers, (n,).
+        kind: What they are.
+        how: What was taken for granted in reading, or nothing.
+    """
+
+    values: np.ndarray
+    kind: ColumnKind
+    how: str = ""
+
+
+def quantity(cells: Sequence[str], mark: str = "") -> Quantity | None:
+    """Cells as numbers, or None where they are no quantity.
+
+    Args:
+        cells: Text without spaces around it.
+        mark: What stands between two cells of a line, which tells what a comma in them means.
+    """
+    try:
+        values = np.array(cells, np.float64)
+    except ValueError:
+        values = None
+    words = set(cells)
+    if values is not None:
+        if padded(words):
+            return None
+        whole = bool(np.all(values == np.rint(values))) and all(map(_whole, words))
+        return Quantity(values, "whole" if whole else "number")
+    for read in (_truths, _dates, _separated):
+        if found := read(words, mark):
+            meaning, kind, how = found
+            values = np.fromiter(map(meaning.__getitem__, cells), np.float64, len(cells))
+            return Quantity(values, resolution(values) if kind == "day" else kind, how)
+    return None
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell can be read as a number, written with a point."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def is_value(cell: str) -> bool:
+    """Whether a cell is a number, however its decimals are written, a truth value or a date."""
+    return is_number(cell) or any(fits(cell) for fits in _WAYS.values())
+
+
+Meaning = tuple[dict[str, float], ColumnKind, str]
+
+
+def _truths(words: Collection[str], _: str) -> Meaning | None:
+    if {word.lower() for word in words} <= set(TRUTH):
+        return {word: TRUTH[word.lower()] for word in words}, "truth", ""
+    return None
+
+
+def _dates(words: Collection[str], _: str) -> Meaning | None:
+    found = of_words(words)
+    return None if found is None else (found[0], "day", ZONES if found[1] else "")
+
+
+def _separated(words: Collection[str], mark: str) -> Meaning | None:
+    comma, point = (all(map(way.fullmatch, words)) for way in (_COMMA, _POINT))
+    grouped = any("." in word for word in words)  # points then stand between thousands, as some cell has to show
+    shown = not grouped or any("," in word[word.find(".") :] or word.count(".") > 1 for word in words)
+    if comma and shown and (not point or mark == ";"):
+        return {word: float(word.replace(".", "").replace(",", ".")) for word in words}, "number", COMMAS
+    if point and not comma:
+        values = {word: float(word.replace(",", "")) for word in words}
+        whole = all(value == round(value) for value in values.values())
+        return values, "whole" if whole and not any("." in word for word in words) else "number", GROUPS
+    return None
+
+
+def _whole(word: str) -> bool:
+    try:
+        int(word)
+    except ValueError:
+        return False
+    return True
+
+
+_WAYS: dict[str, Callable[[str], bool]] = {
+    "number": is_number,
+    "truth value": lambda cell: cell.lower() in TRUTH,
+    "date": lambda cell: of_words([cell]) is not None,
+    "number with a decimal comma": lambda cell: bool(_COMMA.fullmatch(cell)),
+    "number with commas between thousands": lambda cell: bool(_POINT.fullmatch(cell)),
+}
+
+
+def fault(cells: Sequence[str]) -> tuple[int, str] | None:
+    """The first cell of those that keep a column from being a quantity, and what it is not; None where most are none.
+
+    Of a column of which no cell could be told from the others, nothing is said.
+    """
+    words = set(cells)
+    for name, fits in _WAYS.items():
+        wrong = {word for word in words if not fits(word)}
+        bad = [row for row, cell in enumerate(cells) if cell in wrong]
+        if bad and 2 * len(bad) <= len(cells):
+            return bad[0], said(cells[bad[0]], name, alone=len(bad) == 1 and bad[0] == 0)
+    return None
+
+
+def said(cell: str, what: str, *, alone: bool) -> str:
+    """What is wrong with a cell among others of one kind, and the remedy up to an 'or'.
+
+    Args:
+        cell: The cell.
+        what: What the others are.
+        alone: Whether it is the first of all and the only one, as a line of units is.
+    """
+    if not cell:
+        return "the cell is empty: correct it"
+    if alone and cell.lower() not in EMPTY and not is_value(cell):
+        return f"{cell!r} stands above {what}s: delete this line if it holds units, correct it"
+    point = " (decimals take a point)" if what == "number" and "," in cell else ""
+    return f"{cell!r} is not a {what}{point}: correct it"
+
+
+def refusal(cells: Sequence[str], labels: str) -> tuple[str, str]:
+    """Why a column without one cell at fault is no quantity: what it holds, and the remedy that goes with it, or ''.
+
+    Args:
+        cells: Its cells.
+        labels: What makes classes of it, or ''.
+    """
+    words = set(cells)
+    first = next((cell for cell in cells if cell), "")
+    if all(map(is_number, words)) and padded(words):
+        code = next(cell for cell in cells if ZEROS.fullmatch(cell))
+        return f"numbers with leading zeros such as {code!r}, which are names and no quantities", (
+            "write them without the zeros if they count something"
+        )
+    if all(map(_COMMA.fullmatch, words)) and all(map(_POINT.fullmatch, words)):
+        comma = next((cell for cell in cells if "," in cell), first)
+        return f"numbers such as {comma!r}, which may be a decimal comma or one between thousands", (
+            "write decimals with a point and nothing between thousands"
+        )
+    if all(map(_DATE.fullmatch, words)):
+        return f"dates such as {first!r}", "write all of them as 2024-01-31 or 2024-01-31T12:30, with or without a zone"
+    if {word.lower() for word in words} in _ANSWERS:
+        return f"words such as {first!r}", "write true and false"
+    if labels and 1 < len(words) <= min(CLASSES, len(cells) // 2):
+        return (
+            f"{len(words)} different words, not numbers",
+            f"make classes of it, {labels}, or a column of 0 and 1 each",
+        )
+    return "", ""

@@ -1,0 +1,176 @@
+"""Tables as people have them: comments above, units below, an index, decimal commas, postal codes, dates."""
+
+import numpy as np
+import pytest
+
+from pushforward.data.blocks.limits import VARIABLE
+from pushforward.data.compare.pairs import read_pair
+from pushforward.data.formats.opening import opened
+from pushforward.data.matching import matched
+from pushforward.data.source import load, read_array
+from pushforward.errors import DataError
+from pushforward.merging import files
+
+RNG = np.random.default_rng(0)
+X = np.round(RNG.normal(size=(40, 3)) * 100, 3)
+LINES = [",".join(map(repr, row)) for row in X.tolist()]
+
+
+def write(path, *lines: str, name: str = "t.csv") -> str:
+    (path / name).write_text("\n".join(lines) + "\n")
+    return str(path / name)
+
+
+@pytest.mark.parametrize("times", [1, 6000])
+@pytest.mark.parametrize("above", [["# made by me"], ["#", "# by me, on a, Monday", ""], ["# a;b"]])
+def test_comments_above_a_table_are_left_out_and_said(tmp_path, above, times):
+    path = write(tmp_path, *above, "a,b,c", *LINES * times)
+    body = opened(tmp_path / "t.csv").body
+    assert body.names == ("a", "b", "c")
+    assert body.lines[0] == len(above) + 2
+    np.testing.assert_array_equal(read_array(path)[0], np.tile(X, (times, 1)))
+    assert "comments above the table" in load(path).notes[0]
+    bare = write(tmp_path, *above, *LINES, name="bare.csv")
+    assert len(read_array(bare)[0]) == 40
+    assert files.read(write(tmp_path, *above, "batch,a", *(f"u{k % 2},{k}.5" for k in range(9))), "batch").names == (
+        "a",
+    )
+
+
+def test_names_behind_a_comment_sign_are_names(tmp_path):
+    np.savetxt(tmp_path / "t.csv", X, delimiter=",", header="a,b,c")
+    data = load(str(tmp_path / "t.csv"))
+    assert data.columns == ("a", "b", "c")
+    assert data.notes == ()
+    write(tmp_path, "# by me", "# a,b,c", *LINES)
+    data = load(str(tmp_path / "t.csv"))
+    assert data.columns == ("a", "b", "c")
+    assert data.notes == ("comments above the table are left out: line 1",)
+
+
+def test_a_line_of_units_is_named_as_such(tmp_path):
+    path = write(tmp_path, "a,b,c", "[m],[s],[m/s]", *LINES)
+    with pytest.raises(DataError, match=r"line 2, column 'a': '\[m\]' stands above numbers: delete this line"):
+        load(path)
+
+
+def test_decimal_commas_are_read_and_said_also_under_names_of_numbers(tmp_path):
+    rows = [";".join(repr(x).replace(".", ",") for x in row) for row in X.tolist()]
+    for names in ("a;b;c", "2019;2020;2021", "height;2020;2021"):
+        path = write(tmp_path, names, *rows)
+        data = load(path)
+        assert data.columns == tuple(names.split(";"))
+        np.testing.assert_array_equal(read_array(path)[0], X)
+        assert f"decimal commas are read as points: {', '.join(data.columns)}" in data.notes
+    bare = write(tmp_path, *rows)
+    np.testing.assert_array_equal(read_array(bare)[0], X)
+    with pytest.raises(DataError, match="decimals with a point"):
+        files.read(write(tmp_path, "batch;a;b", *(f"u{k % 2};{k}.5;{k},5" for k in range(9))), "batch")
+
+
+def test_commas_between_thousands_are_left_out_and_said(tmp_path):
+    path = write(tmp_path, "a,b", *(f'"{x * 1e4:,.2f}",{y}' for x, y, _ in X.tolist()))
+    assert load(path).notes == ("commas between thousands are left out: a",)
+    np.testing.assert_allclose(read_array(path)[0], X[:, :2] * [1e4, 1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("times", [1, 40_000])
+def test_postal_codes_are_no_quantities_in_text_and_parquet(tmp_path, times, monkeypatch):
+    codes = [f"{k:05d}" for k in range(40)]
+    rows = [f"{code},{k}.5" for k, code in enumerate(codes)] * times
+    path = write(tmp_path, "zip,a", *rows)
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"zip": codes, "a": X[:, 0]}), tmp_path / "t.parquet")
+    for place in (path, str(tmp_path / "t.parquet")):
+        with pytest.raises(DataError, match=r"'zip' holds numbers with leading zeros such as '00000'"):
+            load(place)
+        assert load(f"{place}:a").columns == ("a",)
+    if times > 1:
+        monkeypatch.setenv(VARIABLE, "16M")
+        with pytest.raises(DataError, match=r"leading zeros|too many different words"):
+            load(path)
+    kinds = write(tmp_path, "a,b,kind", *(f"{k}.5,{k * k},0{k % 2}" for k in range(40)), name="k.csv")
+    assert load(kinds, labels="kind").classes == ("00", "01")
+    parts = files.read(write(tmp_path, "batch,zip,a", *(f"u{k % 2},0{k},{k}.5" for k in range(9))), "batch")
+    assert parts.names == ("a",)
+
+
+def test_text_of_parquet_that_holds_numbers_is_read_as_csv_reads_it(tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"a": list(map(repr, X[:, 0].tolist())), "b": X[:, 1]}), tmp_path / "t.parquet")
+    data = load(str(tmp_path / "t.parquet"))
+    assert data.kinds == ("number", "number")
+    assert data.notes == ("columns of text that hold numbers: a",)
+
+
+def test_an_index_is_left_out_unless_it_is_named(tmp_path):
+    pandas, _ = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame(X, columns=list("abc"), index=pandas.Index(RNG.permutation(40), name="patient"))
+    path = tmp_path / "t.parquet"
+    frame.to_parquet(path)
+    data = load(str(path))
+    assert data.columns == ("a", "b", "c")
+    assert data.notes == ("the index that pandas stored is left out unless it is named: patient",)
+    own = load(f"{path}:patient,a")
+    assert own.columns == ("patient", "a")
+    assert own.notes == ()
+    new = matched(opened(path), own)  # a run that learned it finds it again
+    assert new.body.chosen == ("patient", "a")
+    assert read_pair(str(path), str(path)).names == ("a", "b", "c")
+    frame.reset_index(drop=True).to_parquet(path)
+    assert load(str(path)).notes == ()
+
+
+def test_row_numbers_that_pandas_read_back_are_left_out(tmp_path):
+    path = write(tmp_path, "Unnamed: 0,a,b,c", *(f"{k},{line}" for k, line in enumerate(LINES)))
+    data = load(path)
+    assert data.columns == ("a", "b", "c")
+    assert data.notes == ("taken for row numbers and left out: Unnamed: 0",)
+
+
+def test_a_first_line_of_dates_or_truth_values_is_a_row_above_others_and_names_above_numbers(tmp_path):
+    days = [f"2024-01-{k:02d}" for k in range(1, 29)]
+    assert len(read_array(write(tmp_path, *(f"{day},{k}.5" for k, day in enumerate(days))))[0]) == 28
+    assert len(read_array(write(tmp_path, *["true,false", "false,true", "true,true"] * 4))[0]) == 12
+    data = load(write(tmp_path, "2024-01-01,2024-02-01,2024-03-01", *LINES))
+    assert data.columns == ("2024-01-01", "2024-02-01", "2024-03-01")
+    assert load(write(tmp_path, "day,2019", *(f"{day},{k}.5" for k, day in enumerate(days)))).columns == ("day", "2019")
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [("duration[s]", "holds a duration: save them as seconds"), ("time32[s]", "holds a time of day: save them as")],
+)
+def test_other_times_of_parquet_are_called_what_they_are(tmp_path, kind, what):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    types = {"duration[s]": pyarrow.duration("s"), "time32[s]": pyarrow.time32("s")}
+    parquet.write_table(
+        pyarrow.table({"a": X[:, 0], "t": pyarrow.array(range(40), types[kind])}), tmp_path / "t.parquet"
+    )
+    with pytest.raises(DataError, match=what):
+        load(str(tmp_path / "t.parquet"))
+
+
+def test_dates_of_a_large_file_are_the_same_days(tmp_path, monkeypatch):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    n = 60_000
+    when = (1_600_000_000 + RNG.integers(0, 10**8, n)).astype("datetime64[s]")
+    x = RNG.normal(size=n)
+    parquet.write_table(pyarrow.table({"when": when, "x": x}), tmp_path / "t.parquet")
+    rows = zip(np.datetime_as_string(when).tolist(), x.tolist(), strict=True)
+    write(tmp_path, "when,x", *(f"{day},{value!r}" for day, value in rows))
+    for name in ("t.parquet", "t.csv"):
+        monkeypatch.delenv(VARIABLE, raising=False)
+        whole = load(str(tmp_path / name))
+        monkeypatch.setenv(VARIABLE, "1M" if name == "t.parquet" else "8M")
+        large = load(str(tmp_path / name))
+        assert large.kinds == whole.kinds == ("second", "number")
+        assert large.split.sha256 == whole.split.sha256
+
+
+def test_columns_that_both_have_are_given_as_a_spec_that_works(tmp_path):
+    real = write(tmp_path, "a,b,word,c", *(f"{x!r},{y!r},w,{z!r}" for x, y, z in X.tolist()), name="real.csv")
+    fake = write(tmp_path, "a,b,c", *LINES, name="fake.csv")
+    with pytest.raises(DataError, match="or choose columns that both have: ") as refused:
+        read_pair(fake, real)
+    assert read_pair(fake, str(refused.value).rpartition("both have: ")[2]).names == ("a", "b", "c")
