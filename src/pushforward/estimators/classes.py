@@ -8,9 +8,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from pushforward.data.labels import coded, coded_among
-from pushforward.errors import DataError
+from pushforward.errors import DataError, UsageError
+from pushforward.randomness import Noise
+from pushforward.types import Samples
 
-__all__ = ["coded_like", "codes"]
+__all__ = ["coded_like", "codes", "source_codes"]
 
 
 def codes(labels: ArrayLike, n: int, what: str) -> tuple[np.ndarray, Tensor]:
@@ -45,6 +47,29 @@ def coded_like(labels: ArrayLike, classes: np.ndarray, n: int, what: str) -> Ten
     if strange := np.unique(given[rows < 0]).tolist():
         raise DataError(f"class {strange[0]!r} is unknown: fit saw {', '.join(map(repr, classes.tolist()[:20]))}")
     return torch.from_numpy(rows)
+
+
+def source_codes(
+    given: ArrayLike | None, classes: np.ndarray, target: Tensor, first: Samples, has: bool, rng: Noise
+) -> Tensor:
+    """Each particle's class number, int64 (m,).
+
+    Args:
+        given: Classes of the particles, (m,), or None: of noise they are drawn as often as in the target.
+        classes: The classes, sorted.
+        target: Class numbers of the target, (n,).
+        first: Where the particles begin, (m, d).
+        has: Whether that is a source, not noise.
+        rng: Draws classes of noise.
+
+    Raises:
+        UsageError: If a source has none.
+    """
+    if given is not None:
+        return coded_like(given, classes, len(first), "source_labels").to(first.device)
+    if has:
+        raise UsageError("a source with labelled targets needs source_labels")
+    return target[rng.integers(len(target), len(first)).cpu()].to(first.device)
 
 
 def _column(labels: ArrayLike, n: int, what: str) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -106,6 +106,26 @@ class Field:
     limit: float
     pace: Pace
     layout: CriticShape
+
+    @staticmethod
+    def recorded(
+        method: Particles,
+        flow: Replayable | None,
+        divergence: str | Divergence,
+        cap: float,
+        limit: float,
+        pace: Pace,
+        layout: CriticShape,
+    ) -> Field:
+        """What particles recorded on their way; arguments as of the attributes, the pace as it was planned."""
+        tape = method.tape
+        states = {
+            name: torch.stack([entry[name].cpu() for entry in tape if name in entry])
+            for name in (tape[0] if tape else {})
+        }
+        went = replace(pace, done=int(method.done), record=method.serves if tape else pace.record)
+        net = None if not isinstance(method.flow, CriticFlow) else method.flow.critic.net.requires_grad_(False)
+        return Field(flow, net, states, divergence, cap, limit, went, layout)
 
     def packed(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """What a file holds of it: JSON-able facts, and tensors under `field.`."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
+import torch
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
@@ -24,7 +25,19 @@ from pushforward.terms import TERMS, Term
 from pushforward.training.loop import checked
 from pushforward.types import Logs
 
-__all__ = ["Seed", "build", "find", "follow", "in_turn", "is_cloud", "seed_of", "seed_of_draw", "validated"]
+__all__ = [
+    "Seed",
+    "build",
+    "find",
+    "follow",
+    "history",
+    "in_turn",
+    "is_cloud",
+    "kept",
+    "seed_of",
+    "seed_of_draw",
+    "validated",
+]
 
 Seed = int | np.random.RandomState | None
 Built = TypeVar("Built")
@@ -136,6 +149,21 @@ def follow(steps: Iterator[Logs], count: int, verbose: bool, terms: Mapping[str,
             numbers = checked(logs, k, terms)
             if bar:
                 bar.move(k, "  ".join(f"{term} {value:.3g}" for term, value in numbers.items()))
+
+
+def kept(steps: Iterator[Logs], seen: list[Logs]) -> Iterator[Logs]:
+    """Steps, whose numbers are appended to a list as they pass."""
+    for logs in steps:
+        seen.append(logs)
+        yield logs
+
+
+def history(seen: Sequence[Logs]) -> dict[str, Array]:
+    """Numbers of steps by name, each (steps,); NaN where a step has none of that name."""
+    names, blank = dict.fromkeys(name for logs in seen for name in logs), torch.tensor(math.nan)
+    return {
+        name: torch.stack([logs.get(name, blank).detach().double().cpu() for logs in seen]).numpy() for name in names
+    }
 
 
 def _bar(count: int) -> Bar:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Literal, Self, get_args
@@ -25,10 +23,22 @@ from pushforward.divergences import Divergence, locate
 from pushforward.dynamics.integrate import Scheme, named
 from pushforward.errors import UsageError
 from pushforward.estimators import store
-from pushforward.estimators.classes import coded_like, codes
+from pushforward.estimators.classes import coded_like, codes, source_codes
 from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
 from pushforward.estimators.fields import CriticShape, Field, Pace
-from pushforward.estimators.learn import Seed, build, find, follow, in_turn, is_cloud, seed_of, seed_of_draw, validated
+from pushforward.estimators.learn import (
+    Seed,
+    build,
+    find,
+    follow,
+    history,
+    in_turn,
+    is_cloud,
+    kept,
+    seed_of,
+    seed_of_draw,
+    validated,
+)
 from pushforward.flows.bounded import bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
@@ -216,6 +226,8 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         start = validated(self, source) if is_cloud(source) else None
         unit = pooled(p) if start is None else pooled(p, start)
         classes, y = codes(labels, len(p), "labels") if labels is not None else (None, None)
+        if classes is None and source_labels is not None:
+            raise UsageError("source_labels go with labels of the target: give both")
         if classes is not None and (tracers is not None or held is not None or self.flow is not None):
             raise UsageError("labels do not go with tracers, held or a flow of your own; leave one of them out")
         seed, placement = seed_of(self.random_state), find(self.device)
@@ -225,7 +237,9 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         flow = self.flow or self._flow(shape, divergence, seed, rng, find(self.device))
         count = min(len(p), MOST) if self.n_particles is None else self.n_particles
         first = begin.normal(count, p.shape[1]) if start is None else unit.encode(start).to(placement.device)
-        mine = self._source_classes(classes, y, source_labels, first, start is not None, begin)
+        mine, has = None, start is not None
+        if classes is not None and y is not None:
+            mine = source_codes(source_labels, classes, y, first, has, begin)
         x, size = unit.encode(p).to(placement.device), self.batch_size
         given = None if held is None else unit.encode(validated(self, held)).to(placement.device)
         pace = Pace(float(self.step), float(self.decay), int(self.steps), 0, self.scheme, bool(self.refit),
@@ -242,8 +256,8 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         )  # fmt: skip
         batches = Batches(x, min(size, len(x)), seed=seed, labels=None if y is None else y.to(x.device))
         seen: list[Logs] = []
-        follow(_kept(method.learn(batches), seen), self.steps, self.verbose, terms_of(method))
-        self._finish(method, unit, shape, classes, start is not None, seen, pace)
+        follow(kept(method.learn(batches), seen), self.steps, self.verbose, terms_of(method))
+        self._finish(method, unit, shape, classes, has, seen, pace)
         self.notes_ = (*notes_on(self.columns_, unit.scale == 0), *method.remarks(int(self.steps)))
         return self
 
@@ -264,25 +278,6 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _limit(self, shape: CriticShape) -> float:
         return self.slope if shape.constraint == "penalty" and self.penalty else math.inf
 
-    def _source_classes(
-        self,
-        classes: np.ndarray | None,
-        y: Tensor | None,
-        given: ArrayLike | None,
-        first: Samples,
-        has: bool,
-        rng: Noise,
-    ) -> Tensor | None:
-        if classes is None or y is None:
-            if given is not None:
-                raise UsageError("source_labels go with labels of the target: give both")
-            return None
-        if given is not None:
-            return coded_like(given, classes, len(first), "source_labels").to(first.device)
-        if has:
-            raise UsageError("a source with labelled targets needs source_labels")
-        return y[rng.integers(len(y), len(first)).cpu()].to(first.device)
-
     def _finish(
         self,
         method: Particles,
@@ -299,21 +294,9 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.labels_ = None if classes is None or method.labels is None else classes[method.labels.cpu().numpy()]
         self.tracers_ = None if method.tracers is None else unit.decode(method.tracers)
         self.stopped_, self.n_iter_ = method.stopped, int(method.done)
-        names = dict.fromkeys(name for logs in seen for name in logs)
-        blank = torch.tensor(math.nan)
-        self.history_ = {
-            name: torch.stack([logs.get(name, blank).detach().double().cpu() for logs in seen]).numpy()
-            for name in names
-        }
-        tape = method.tape
-        states = {
-            name: torch.stack([entry[name].cpu() for entry in tape if name in entry])
-            for name in (tape[0] if tape else {})
-        }
-        pace = replace(pace, done=self.n_iter_, record=method.serves if tape else pace.record)
+        self.history_ = history(seen)
         own = self.flow if able(self.flow, Replayable) else None
-        net = None if not isinstance(method.flow, CriticFlow) else method.flow.critic.net.requires_grad_(False)
-        self.field_ = Field(own, net, states, self.divergence, self.cap, self._limit(shape), pace, shape)
+        self.field_ = Field.recorded(method, own, self.divergence, self.cap, self._limit(shape), pace, shape)
 
     def transform(self, X: ArrayLike) -> Array:
         """`transport` as scikit-learn calls it, after a fit without labels; `set_output` says what comes back."""
@@ -477,9 +460,3 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.flow is not None and self.record and not able(self.flow, Replayable):
             raise UsageError(f"{type(self.flow).__name__} cannot be recorded: fit with record=0")
         return locate(self.divergence)
-
-
-def _kept(steps: Iterator[Logs], seen: list[Logs]) -> Iterator[Logs]:
-    for logs in steps:
-        seen.append(logs)
-        yield logs
