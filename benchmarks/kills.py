@@ -54,14 +54,14 @@ def begun(recipe: str, folder: Path, *words: str, front: list[str] | None = None
                             start_new_session=True, preexec_fn=limited)  # fmt: skip
 
 
-def ended(recipe: str, folder: Path, front: list[str] | None = None) -> None:
+def ended(recipe: str, folder: Path, front: list[str] | None = None, words: list[str] | None = None) -> None:
     """Let a run end: go on with it, or start it again where nothing of it was kept.
 
     Raises:
         SystemExit: If it does not end with code 0.
     """
     there = (folder / "run.json").exists()
-    process = begun(recipe, folder, *(["--resume"] if there else RECIPES[recipe]), front=front)
+    process = begun(recipe, folder, *(["--resume"] if there else words or RECIPES[recipe]), front=front)
     _, errors = process.communicate(timeout=600)
     if process.returncode:
         sys.exit(f"{recipe} in {folder} did not go on:\n{errors}")
@@ -104,11 +104,12 @@ def kills(place: Path, count: int, draw: random.Random) -> dict[str, object]:
 
 def ranks(place: Path) -> dict[str, object]:
     """Kill one rank of two, whereupon torchrun ends the other, then torchrun with both; go on after each."""
-    recipe, folder = "toy_particles", place / "ranks"
-    ended(recipe, place / "ranks-whole", RANKS)
+    recipe, folder, killed = "toy_particles", place / "ranks", []
+    words = [*RECIPES[recipe], "--steps", "300"]  # so many that a kill, which takes a moment, is long before the end
+    ended(recipe, place / "ranks-whole", RANKS, words)
     for both in (False, True):
         there = (folder / "run.json").exists()
-        process = begun(recipe, folder, *(["--resume"] if there else RECIPES[recipe]), front=RANKS)
+        process = begun(recipe, folder, *(["--resume"] if there else words), front=RANKS)
         before = _step(folder)
         while process.poll() is None and _step(folder) <= before:
             time.sleep(0.005)
@@ -117,9 +118,9 @@ def ranks(place: Path) -> dict[str, object]:
         for pid in _children(process.pid)[1:] if not both else _children(process.pid):
             os.kill(pid, signal.SIGKILL)
         process.communicate(timeout=120)
-    at = _step(folder)
+        killed.append(_step(folder))
     ended(recipe, folder, RANKS)
-    return {"step at the last kill": at, "bit for bit": equal(tensors(folder), tensors(place / "ranks-whole"))}
+    return {"steps at the kills": killed, "bit for bit": equal(tensors(folder), tensors(place / "ranks-whole"))}
 
 
 def _step(folder: Path) -> int:
