@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pushforward.errors import UsageError
+from pushforward.parallel.doubles import fine
 from pushforward.types import Samples
 
 __all__ = ["PCA"]
@@ -114,7 +115,7 @@ class PCA:
     @property
     def lipschitz(self) -> float:
         """Lipschitz constant of the decoder, exactly: the spectral norm of u diag(s) C^T."""
-        return float(self.unit * torch.linalg.matrix_norm((self.components * self.scale).double(), 2))
+        return float(self.unit * torch.linalg.matrix_norm(fine(self.components * self.scale), 2))
 
     def decoder(self) -> nn.Module:
         """The same as `decode`, as one linear layer."""

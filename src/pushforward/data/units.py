@@ -42,7 +42,7 @@ class Unit:
 
     def decode(self, x: Tensor) -> Array:
         """Model units (n, *event) -> data units (n, *event), float64."""
-        return x.detach().cpu().double().numpy() * self.scale + self.shift
+        return x.detach().cpu().numpy().astype(np.float64) * self.scale + self.shift
 
     def columns(self, event: tuple[int, ...]) -> tuple[Array, Array]:
         """m and s for every number of a sample, (*event) each."""

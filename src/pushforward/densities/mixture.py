@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pushforward.parallel.doubles import fine, moved
+
 __all__ = ["Mixture", "Rng", "numpy_rng"]
 
 Rng = np.random.Generator | torch.Generator
@@ -97,9 +99,9 @@ class Mixture:
         return x.float(), component
 
     def log_prob(self, x: Tensor | np.ndarray) -> Tensor:
-        """Exact log density at x, (n, d) -> (n,) float64, on x's device; differentiable in x."""
-        x = torch.as_tensor(x).double()
-        means, covariances, weights = (t.to(x.device) for t in (self.means, self.covariances, self.weights))
+        """Exact log density at x, (n, d) -> (n,), on x's device in float64, where it has that; differentiable in x."""
+        x = fine(torch.as_tensor(x))
+        means, covariances, weights = (moved(t, x.device) for t in (self.means, self.covariances, self.weights))
         root = torch.linalg.cholesky(covariances)
         offset = (x[None] - means[:, None]).mT  # (k, d, n)
         white = torch.linalg.solve_triangular(root, offset, upper=False)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pushforward.divergences.family import HELLINGER, JS, KL, PEARSON, REVERSE_KL, TV, Divergence, Function, alpha
 from pushforward.errors import UsageError
+from pushforward.parallel.doubles import fine
 from pushforward.types import Scalar, Scores
 
 __all__ = [
@@ -118,7 +119,7 @@ def _conjugate(divergence: Divergence) -> tuple[Function, Function]:
 
 def _below_top(phi: Scores) -> tuple[Tensor, Tensor]:
     """phi - max phi and max phi, in float64 where the device has it: all that matters lies close to the top."""
-    phi = phi.detach().to(torch.float32 if phi.device.type == "mps" else torch.float64)
+    phi = fine(phi.detach())
     top = phi.max()
     return phi - top, top
 

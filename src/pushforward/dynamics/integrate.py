@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import UsageError
+from pushforward.parallel.doubles import finest
 from pushforward.settings.groups import Scheme
 from pushforward.types import Samples, Velocity
 
@@ -113,7 +114,7 @@ class AdamsBashforth:
         return moved
 
     def _keep(self, t: float, v: Samples) -> None:
-        self.past.append({"time": torch.tensor(t, dtype=torch.float64), "velocity": v})
+        self.past.append({"time": torch.tensor(t, dtype=finest(v.device)), "velocity": v})
         del self.past[: -self.order]
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pushforward.errors import DataError, TrainingError, UsageError
 from pushforward.geometry.kernels import Kernel, KernelSums
+from pushforward.parallel import doubles
 from pushforward.types import Samples, Scalar, Scores
 
 __all__ = ["Best", "Level", "best"]
@@ -92,7 +93,7 @@ def best(
         DataError: If a sample is not finite.
         TrainingError: If the gap stays above the tolerance.
     """
-    q, p = q.detach().double(), p.detach().double()
+    q, p = doubles.fine(q.detach()), doubles.fine(p.detach())
     own = kernel.combine(q, q, q.new_full((len(q),), 1 / len(q))).mean()
     pull = kernel.combine(p, q, q.new_full((len(q),), 1 / len(q)))
     if not (own.isfinite() and pull.isfinite().all()):

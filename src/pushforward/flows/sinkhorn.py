@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.geometry.sinkhorn import Potentials, default_epsilon, entropic_map, potentials
+from pushforward.parallel.doubles import fine
 from pushforward.parallel.sharing import all_rows
 from pushforward.types import Logs, Samples, Scalar
 
@@ -138,5 +139,5 @@ class SinkhornFlow:
 
 
 def _value(between: Potentials, own: Potentials, data: Potentials) -> Scalar:
-    f, g = (between.f - own.f).double().mean(), (between.g - data.g).double().mean()
+    f, g = fine(between.f - own.f).mean(), fine(between.g - data.g).mean()
     return (f + g).to(between.f)

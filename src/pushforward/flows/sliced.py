@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.geometry.features import directions
+from pushforward.parallel.doubles import fine
 from pushforward.parallel.sharing import all_rows
 from pushforward.types import Logs, Randomness, Samples, Scalar
 
@@ -147,9 +148,9 @@ def _coarsened(wanted: Tensor, n: int) -> tuple[Tensor, Tensor | float]:
         return wanted, 0.0
     # Integrals of the quantile function and of its square up to each i/n, about the middle, in doubles.
     centre = wanted.mean(1, keepdim=True)
-    steps = (wanted - centre).double()
+    steps = fine(wanted - centre)
     whole = torch.arange(n + 1, device=wanted.device) * m
-    index, part = whole // n, (whole % n).double() / n
+    index, part = whole // n, fine(whole % n) / n
     ends = torch.nn.functional.pad(steps, (1, 1))
     integral = ends[:, :-1].cumsum(1)[:, index] + part * ends[:, index + 1]
     means = integral.diff(dim=1) * (n / m)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
+from pushforward.parallel.doubles import fine
 from pushforward.randomness import generator
 
 __all__ = [
@@ -265,7 +266,7 @@ def median_bandwidth(x: Tensor, y: Tensor | None = None, *, max_n: int = 1000, s
     if len(pool) > max_n:
         rows = generator(seed, "evaluate", part="bandwidth").choice(len(pool), max_n, replace=False)
         pool = pool[torch.from_numpy(rows).to(pool.device)]
-    distances = torch.pdist(pool.double())
+    distances = torch.pdist(fine(pool))
     apart = distances[distances > 0]
     if not len(apart):
         raise DataError(f"all {len(pool)} points coincide: no median distance; pass a kernel with a set bandwidth")

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
 from pushforward.geometry.kernels import least_exponent
+from pushforward.parallel.doubles import fine
 
 __all__ = ["Potentials", "default_epsilon", "entropic_map", "potentials", "soft_min"]
 
@@ -48,7 +49,7 @@ class Potentials:
     @property
     def value(self) -> float:
         """Entropic transport cost, in data units squared; its error is of second order in that of the potentials."""
-        return float(self.f.double().mean() + self.g.double().mean())
+        return float(fine(self.f).mean() + fine(self.g).mean())
 
 
 def default_epsilon(x: Tensor, y: Tensor, share: float = 0.05) -> float:
@@ -62,7 +63,7 @@ def default_epsilon(x: Tensor, y: Tensor, share: float = 0.05) -> float:
     Raises:
         DataError: If all points coincide.
     """
-    pool = torch.cat([x.detach().flatten(1), y.detach().flatten(1)]).double()
+    pool = fine(torch.cat([x.detach().flatten(1), y.detach().flatten(1)]))
     variance = float(pool.var(0, correction=0).sum())
     if not variance > 0:
         raise DataError(f"all {len(pool)} points coincide: no scale for epsilon; pass it")
@@ -124,7 +125,7 @@ def potentials(
         return _to_itself(x, epsilon, tolerance, iterations, start, budget)
     dots = _dots(x, y, budget)
     turned = None if dots is None else dots.T
-    level = max(epsilon, float(torch.cat([x, y]).double().var(0, correction=0).sum()))
+    level = max(epsilon, float(fine(torch.cat([x, y])).var(0, correction=0).sum()))
     g, error, done = y.new_zeros(len(y)), math.inf, 0
     if start is not None:
         g, level, done = _soft_min(y, x, start, epsilon, turned, budget), epsilon, 1

@@ -20,6 +20,7 @@ from pushforward.nets.activations import GroupSort, slope_of
 from pushforward.nets.blocks import CriticNet, class_shares
 from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.norms import convolution_bound, frequencies, matrix_bound, orthonormal, spectrum, together
+from pushforward.parallel.doubles import fine
 from pushforward.types import Critic, Labels, Samples, Scalar
 
 __all__ = ["Convolution", "LipschitzNet", "Mode", "certificate", "critic", "image_critic", "observed_slope"]
@@ -260,7 +261,7 @@ def _certificate(net: nn.Module) -> float:
     if isinstance(net, Ensemble):
         return sum(_certificate(member) for member in net.members()) / net.size
     if isinstance(net, LipschitzNet):
-        *weights, last = (weight.double() for weight in net.weights())
+        *weights, last = (fine(weight) for weight in net.weights())
         norms = (_norm(layer, weight) for layer, weight in zip(net.layers(), weights))
         slopes = (slope_of(part) for part in net.body if not isinstance(part, nn.Linear | Convolution))
         return math.prod(norms) * math.prod(slopes) * float(last.norm(dim=1).max())
@@ -269,7 +270,7 @@ def _certificate(net: nn.Module) -> float:
     if isinstance(net, nn.Sequential):
         return math.prod(_certificate(part) for part in net)
     if isinstance(net, nn.Linear | Convolution):
-        return _norm(net, net.weight.double())
+        return _norm(net, fine(net.weight))
     return slope_of(net)
 
 

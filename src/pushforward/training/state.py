@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pushforward.errors import of_memory
 from pushforward.parallel import sharing
+from pushforward.parallel.doubles import moved
 from pushforward.parallel.placement import Placement
 from pushforward.training.learner import Learner
 from pushforward.types import Placeable, Restores, Resumable, Shared, able
@@ -87,7 +88,7 @@ def _place(root: Any, placement: Placement, known: Sequence[Any]) -> None:
     placed = {id(node) for node in known}
     for name, node in [(name, node) for name, node in _nodes(root) if id(node) not in placed]:
         if isinstance(node, Tensor):
-            _assign(root, name, node.to(placement.device))
+            _assign(root, name, moved(node, placement.device))
         elif able(node, Placeable):
             node.place(placement)
 
@@ -240,7 +241,7 @@ def _load_tapes(root: Any, left: dict[str, Tensor]) -> None:
         for name, k, key in entries:
             if int(k) >= len(tape):
                 raise ValueError(f"tensor {name} follows a gap in the recorded fields")
-            tape[int(k)][key] = left.pop(name).to(device)
+            tape[int(k)][key] = moved(left.pop(name), device)
         if any(entry.keys() != tape[0].keys() for entry in tape):
             raise ValueError(f"the recorded fields {place} do not all hold the same tensors")
 

@@ -22,6 +22,7 @@ from pushforward.flows.critic import conditional
 from pushforward.methods.particles import tape
 from pushforward.methods.particles.stopping import Accounts, Until
 from pushforward.parallel import sharing
+from pushforward.parallel.doubles import finest
 from pushforward.settings.groups import FIELDS
 from pushforward.training.schedule import constant
 from pushforward.types import (
@@ -166,7 +167,7 @@ class Particles:
     def _pace(self, k: int, dt: float) -> None:
         """Write down the time of a step."""
         if not self.paced:
-            self.paced.append({"dt": torch.zeros(64, dtype=torch.float64)})
+            self.paced.append({"dt": torch.zeros(64, dtype=finest(self.particles.device))})
         known = self.paced[0]["dt"]
         if k >= len(known):
             self.paced[0]["dt"] = known = torch.cat([known, torch.zeros_like(known)])

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.parallel import sharing
+from pushforward.parallel.doubles import finest
 from pushforward.types import Logs, Samples
 
 __all__ = ["Accounts", "Until"]
@@ -40,8 +41,8 @@ class Accounts:
         like, self.like = self.like, None
         assert like is not None
         self.path = torch.zeros(len(like), dtype=like.dtype, device=like.device)
-        self.ledger = torch.zeros(5, dtype=torch.float64, device=like.device)
-        self.recent = torch.zeros(KEPT, 2, dtype=torch.float64, device=like.device)
+        self.ledger = torch.zeros(5, dtype=finest(like.device), device=like.device)
+        self.recent = torch.zeros(KEPT, 2, dtype=finest(like.device), device=like.device)
 
     @torch.no_grad()
     def note(self, k: int, divergence: Tensor | None, lengths: Tensor, squares: Tensor, dt: float) -> Logs:
