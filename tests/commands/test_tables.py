@@ -2,11 +2,14 @@
 
 import csv
 import json
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from pushforward import cli
+from pushforward.commands import tables
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "CSV", "PARQUET"])
@@ -37,3 +40,12 @@ def test_samples_keep_names_and_whole_numbers(tmp_path, capsys, ending):
         found = table.to_pylist()
     assert len(found) == 7
     assert list(found[0]) == ["age", "height"]
+
+
+def test_classes_take_no_column_s_name_and_say_so():
+    data = SimpleNamespace(columns=("label", "label_class"), kinds=("number", "number"), label=None)
+    x = np.arange(6.0).reshape(3, 2)
+    table, notes = tables.columns(x, cast(Any, data), np.array(["a", "b", "a"]))
+    assert list(table) == ["label", "label_class", "label_class_class"]
+    np.testing.assert_array_equal(np.stack([table["label"], table["label_class"]], 1), x)
+    assert notes == ("the classes are in column label_class_class, as there is a column label",)

@@ -18,7 +18,7 @@ from pushforward.commands.watching import Watching
 from pushforward.data import outputs
 from pushforward.data.formats.opening import divided
 from pushforward.errors import UsageError, printable
-from pushforward.merging.cells import Embedded, coded, column_of, fitted_on, merge
+from pushforward.merging.cells import Embedded, MergeWarning, coded, column_of, fitted_on, merge
 from pushforward.merging.cloud import How
 from pushforward.merging.files import ENDINGS, Matrix, default_rep, read, write
 from pushforward.merging.plan import named
@@ -126,7 +126,7 @@ def merge_file(asked: Merging, command: str = "") -> Done:
 def _merge(cells: Any, code: Embedded, asked: Merging) -> None:
     """Merge under a bar that says what is being done."""
     with Watching() as watch, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", MergeWarning)  # these are told in the end
         doing = ""
 
         def tick(words: str, fraction: float) -> None:

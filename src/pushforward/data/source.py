@@ -171,8 +171,9 @@ def parse(spec: str) -> tuple[Path, str | None]:
     path, key = divided(spec)
     if not exists(str(path)):
         words = {"digits": "digits"} | {name: f"toy:{name}" for name in toy.NAMES}
-        hint = meant(spec, words, words.__getitem__).replace("? ", "? else ")
-        raise DataError(f"{path}: no such file or folder: {hint}check the path, or use digits or toy:NAME")
+        hint = meant(spec, words, words.__getitem__)
+        remedy = f"{hint}{'else ' if hint else ''}check the path, or use digits or toy:NAME"
+        raise DataError(f"{path}: no such file or folder: {remedy}")
     if path.is_file():
         try:
             with path.open("rb") as file:

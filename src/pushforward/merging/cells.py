@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from pushforward.data.matching import listed
 from pushforward.errors import DataError, UsageError, meant
@@ -22,13 +23,17 @@ from pushforward.merging.cloud import How
 from pushforward.merging.codes import Axes, dense, principal_axes, rows_of
 from pushforward.merging.plan import LEAST, Mode, Scarce, named
 
-__all__ = ["Embedded", "Encoder", "as_objects", "coded", "column_of", "decoded", "fitted_on", "merge"]
+__all__ = ["Embedded", "Encoder", "MergeWarning", "as_objects", "coded", "column_of", "decoded", "fitted_on", "merge"]
 
 Encoder: TypeAlias = Callable[[Any], Any]
 """A block of rows (n, genes) -> codes (n, k)."""
 
 BLOCK = 1 << 25  # bytes of a dense block
 MOST = 2000  # columns that may be moved as they are
+
+
+class MergeWarning(UserWarning):
+    """What must be known of a merge before its numbers are used; the command tells it in its answer."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ def merge(
         out.layers["gpa"] = layer
     out.uns["gpa"] = _record(merged, code, batch_key, label_key, fit_on)
     for words in merged.warnings:
-        warnings.warn(words, UserWarning, stacklevel=2)
+        warnings.warn(words, MergeWarning, stacklevel=2)
     return out if copy else None
 
 
@@ -201,7 +206,7 @@ def coded(adata: Any, use_rep: str | Encoder | Embedded, fit: NDArray[np.bool_],
         return Embedded(axes.encode(x), axes, axes.residual, use_rep)
     if use_rep == "X":
         x = _matrix(adata)
-        if hasattr(x, "tocsr"):
+        if issparse(x):
             raise UsageError("use_rep 'X': a sparse X would have to be made dense: use pca:50, or an embedding in obsm")
         if (size := x.shape[1]) > MOST:
             raise UsageError(f"use_rep 'X': {size:,} columns are too many for a critic, {MOST:,} at most: use pca:50")
@@ -242,7 +247,7 @@ def decoded(x: Any, code: Embedded, z: NDArray[Any]) -> Any:
     assert code.axes is not None
     # rows that took no part may have a code that is not a number, and stay what they are all the same
     moved = np.flatnonzero(((z != code.z) & ~(np.isnan(z) & np.isnan(code.z))).any(1))
-    sparse = hasattr(x, "tocsr")
+    sparse = issparse(x)
     out = rows_of(x).astype(x.dtype if x.dtype.kind == "f" else np.float64, copy=True)
     step = max(1, BLOCK // (8 * out.shape[1]))
     for start in range(0, len(moved), step):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from pushforward.errors import DataError
 from pushforward.randomness import generator
@@ -96,7 +97,7 @@ def _by_covariance(x: Any, mean: Array, k: int) -> tuple[Array, Array]:
 def _product(block: Any) -> Any:
     block = block.astype(np.float64)
     found = block.T @ block
-    return found.toarray() if hasattr(found, "toarray") else found
+    return found.toarray() if issparse(found) else found
 
 
 def _by_lanczos(x: Any, mean: Array, k: int, seed: int) -> tuple[Array, Array]:
@@ -123,19 +124,19 @@ def _variance(x: Any, mean: Array) -> float:
     """Sum over the columns of the variance."""
     squares = 0.0
     for block in _blocks(x):
-        values = np.asarray(block.data if hasattr(block, "tocsr") else block, np.float64)
+        values = np.asarray(block.data if issparse(block) else block, np.float64)
         squares += float(np.square(values).sum())
     return max(0.0, squares / x.shape[0] - float(mean @ mean))
 
 
 def rows_of(x: Any) -> Any:
     """The matrix in a form whose rows can be taken: CSR where it is sparse, else an array."""
-    return x.tocsr() if hasattr(x, "tocsr") else np.asarray(x)
+    return x.tocsr() if issparse(x) else np.asarray(x)
 
 
 def dense(x: Any) -> Array:
     """A block as an array of float64."""
-    return np.asarray(x.toarray() if hasattr(x, "toarray") else x, np.float64)
+    return np.asarray(x.toarray() if issparse(x) else x, np.float64)
 
 
 def _blocks(x: Any) -> Iterator[Any]:

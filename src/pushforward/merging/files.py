@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from pushforward import files
 from pushforward.data.blocks.limits import budget
@@ -120,7 +121,7 @@ def default_rep(cells: Any) -> str:
     """X_pca where there is one; the columns as they are where they are few; else 50 principal components."""
     if "X_pca" in cells.obsm:
         return "X_pca"
-    plain = isinstance(cells, Matrix) and not hasattr(cells.X, "tocsr") and cells.X.shape[1] <= WIDE
+    plain = isinstance(cells, Matrix) and not issparse(cells.X) and cells.X.shape[1] <= WIDE
     return "X" if plain else "pca:50"
 
 
@@ -174,7 +175,7 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None, leave:
     def content_of(_: str, cells: Matrix) -> bytes:
         moved = cells.layers.get("gpa", cells.obsm["X_gpa"])
         kept = {name: value for name, value in content.items() if not (sparse and name in CSR)}
-        if sparse and hasattr(moved, "tocsr"):
+        if sparse and issparse(moved):
             kept |= {"data": moved.data, "indices": moved.indices, "indptr": moved.indptr, "shape": content["shape"]}
         else:
             kept[key] = _beside(x, moving, moved)

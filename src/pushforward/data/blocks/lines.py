@@ -80,6 +80,9 @@ def _pass(
         first: Number of the line before the rows.
         numbers: Filled with the columns of numbers, (columns, rows).
         words: By the position of a column of words, the words that were met in it.
+
+    Raises:
+        DataError: If lines differ in length, the file grows, or the text cannot be decoded.
     """
     texts: dict[int, list[str]] = {j: [] for j in words}
     plain, odd, n = True, array("q"), 0
@@ -91,11 +94,13 @@ def _pass(
             while chunk := file.readlines(CHUNK):
                 block = None if words else _plain(chunk, mark, len(numbers))
                 if block is not None:
+                    _within(numbers, n + len(block), path)
                     numbers[:, n : n + len(block)] = block.T
                     places: Sequence[int] = range(line + 1, line + 1 + len(block))
                     n, line = n + len(block), line + len(block)
                 else:
                     rows, places, line = _rows(path, chunk, file, mark, line, len(numbers))
+                    _within(numbers, n + len(rows), path)
                     if not _put(rows, numbers, n, texts, words):
                         return None
                     n += len(rows)
@@ -112,6 +117,16 @@ def _pass(
     return texts, range(first + 1, first + 1 + n) if plain else odd
 
 
+def _within(numbers: np.ndarray, rows: int, path: Path) -> None:
+    """Refuse more rows than there were lines when they were counted.
+
+    Raises:
+        DataError: If the file has grown.
+    """
+    if rows > numbers.shape[1]:
+        raise DataError(f"{path}: grew while it was read: wait until it is written, then try again")
+
+
 def _plain(chunk: list[str], mark: str, width: int) -> np.ndarray | None:
     """Lines that hold numbers and nothing else, one row each; None of others."""
     if INSIDE.search("".join(chunk)):
@@ -126,7 +141,11 @@ def _plain(chunk: list[str], mark: str, width: int) -> np.ndarray | None:
 def _rows(
     path: Path, chunk: list[str], file: io.TextIOWrapper, mark: str, line: int, width: int
 ) -> tuple[list[list[str]], list[int], int]:
-    """Rows of some lines, and of those after them into which a quoted cell runs on; their numbers, and the last one."""
+    """Rows of some lines, and of those after them into which a quoted cell runs on; their numbers, and the last one.
+
+    Raises:
+        DataError: If a line has more cells than others, or fewer.
+    """
     taken = 0
 
     def feed() -> Iterator[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from torch import Tensor
 
 from pushforward.data import source
@@ -78,7 +79,7 @@ def understood(x: Any, place: str) -> Points | Album:
         return _of_cells(cells.of_object(x, place))
     if hasattr(x, "columns") and hasattr(x, "dtypes"):
         return points.of_table(frame(x, place))
-    if hasattr(x, "tocsr"):
+    if issparse(x):
         return _of_cells(cells.of_matrix(x, place))
     if isinstance(x, np.ma.MaskedArray):
         raise DataError(f"{place}: a masked array: fill the masked values, or leave out their rows")
