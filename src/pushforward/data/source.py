@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pushforward.data.assemble import assemble
-from pushforward.data.blocks.scratch import Room, held, spilled
+from pushforward.data.blocks.scratch import Room, held, spans, spilled, written
 from pushforward.data.dataset import MIN_ROWS, Dataset, Kind
 from pushforward.data.formats.contents import Contents, Pictures, Table
 from pushforward.data.formats.opening import divided, exists, opened
@@ -105,14 +105,15 @@ def read_array(spec: str, *, side: int | None = None, channels: int | None = Non
         channels: Channels of images, chosen by their content when None.
 
     Returns:
-        Points (n, d) float64, or square images (n, s, s) or (n, s, s, c) uint8, without padding; and the kind.
+        Points (n, d) float64, or square images (n, s, s) or (n, s, s, c) uint8, without padding; and the kind. What is
+        more than fits into memory is mapped from a file, points in the type that they are stored in.
 
     Raises:
         DataError: If the data are missing, damaged or unfit.
         UsageError: If an option is out of range or does not apply.
     """
     path, key = parse(spec.strip())
-    raw = _rows(opened(path, key), path, None, side=side, channels=channels)
+    raw = _rows(opened(path, key, room=spilled), path, None, side=side, channels=channels, room=spilled)
     return _in_units(raw, side, channels), raw.kind
 
 
@@ -153,10 +154,13 @@ def _in_units(raw: Raw, side: int | None, channels: int | None, least: int = 2) 
         if side is not None or channels is not None:
             raise UsageError(f"{raw.place}: these are points, not images: leave out the side and the channels")
         return raw.x
-    x = raw.x if channels is None else with_channels(raw.x, channels)
-    short = min(x.shape[1:3])
-    levels = np.rint(squared(x, inner_side(short, model_side(short, side, raw.place)))).astype(np.uint8)
-    return levels[..., 0] if levels.shape[-1] == 1 else levels
+    short, many = min(raw.x.shape[1:3]), raw.x.shape[3] if channels is None else channels
+    inner = inner_side(short, model_side(short, side, raw.place))
+    out = spilled((len(raw.x), inner, inner, many), np.dtype(np.uint8), raw.place)
+    for part in spans(raw.x):
+        out[part] = np.rint(squared(with_channels(raw.x[part], many), inner)).astype(np.uint8)
+        written(out)
+    return out[..., 0] if many == 1 else out
 
 
 def parse(spec: str) -> tuple[Path, str | None]:

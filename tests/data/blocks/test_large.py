@@ -14,7 +14,8 @@ from PIL import Image
 from pushforward.data.batches import Batches
 from pushforward.data.blocks import arranged, moments, scratch
 from pushforward.data.blocks.limits import VARIABLE
-from pushforward.data.source import load
+from pushforward.data.compare.pairs import read_pair
+from pushforward.data.source import load, read_array
 from pushforward.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -316,3 +317,46 @@ def test_a_folder_of_temporary_files_that_cannot_be_written_is_told(tmp_path, sm
 
 def _denied(**_):
     raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+def test_arrays_that_do_not_fit_are_those_that_they_would_be_in_memory(form, tmp_path, small):
+    options = form(tmp_path)
+    if options.get("labels") == "kind":  # a column of words is no number
+        options["spec"] = f"{options['spec']}:a,b,c"
+    spec, more = str(options["spec"]), {"side": options["side"]} if "side" in options else {}
+    whole, kind = read_array(spec, **more)
+    small()
+    large, same = read_array(spec, **more)
+    assert same == kind
+    assert scratch.is_mapped(large)
+    np.testing.assert_allclose(large, whole, rtol=1e-6, atol=1e-6)
+
+
+SETS = (
+    npy,
+    npy_float32,
+    npz_compressed,
+    csv,
+    csv_with_words,
+    csv_without_names,
+    parquet,
+    h5ad_by_rows,
+    h5ad_by_columns,
+)
+
+
+@pytest.mark.parametrize("form", SETS, ids=lambda form: form.__name__)
+def test_sets_to_compare_that_do_not_fit_are_what_they_would_be_in_memory(form, tmp_path, small, monkeypatch):
+    options = form(tmp_path)
+    spec = f"{options['spec']}:c,a" if form is csv_with_words else str(options["spec"])
+    whole = read_pair(spec, spec, rounded=False)
+    monkeypatch.setattr("pushforward.data.compare.points.LARGE", 1 << 11)  # bytes from which arrays stay as they are
+    small()
+    large = read_pair(spec, spec, rounded=False)
+    assert in_a_file(large.real) or form in (npy, npy_float32)
+    torch.testing.assert_close(large.real.double(), whole.real.double(), rtol=1e-6, atol=1e-6)
+    assert large.names == whole.names
+    assert (large.scale is None) == (whole.scale is None)
+    if whole.scale is not None and large.scale is not None:
+        torch.testing.assert_close(large.scale, whole.scale)

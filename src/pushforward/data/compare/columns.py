@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pushforward.data.blocks.moments import moments
+from pushforward.data.blocks.scratch import blocks, is_mapped
 from pushforward.data.compare.grid import Grid, grids
 from pushforward.errors import DataError
 
@@ -87,13 +89,18 @@ def scales(fake: np.ndarray, real: np.ndarray, names: Sequence[str], categorical
         DataError: If a column is too large to have a standard deviation.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        widths, others = real.std(0, dtype=np.float64), fake.std(0, dtype=np.float64)
+        widths, others = _deviations(real), _deviations(fake)
     if not np.isfinite(widths).all():
         name = names[int(np.argmin(np.isfinite(widths)))]
         raise DataError(f"{place}: column {name!r} holds values too large to compare: rescale it or take logarithms")
     still = real.min(0) == real.max(0)
     widths = np.where(still, np.where(np.isfinite(others) & (others > 0), others, 1.0), widths)
     return np.where(categorical, 1.0, widths)
+
+
+def _deviations(x: np.ndarray) -> np.ndarray:
+    """Standard deviations of the columns, float64; of rows on the disk a block at a time."""
+    return np.sqrt(moments(blocks(x, np.float64)).variance) if is_mapped(x) else x.std(0, dtype=np.float64)
 
 
 def units(fake: np.ndarray, real: np.ndarray) -> list[str]:

@@ -10,11 +10,13 @@ from scipy.sparse import issparse
 from torch import Tensor
 
 from pushforward.data import source
+from pushforward.data.blocks.scratch import spilled
 from pushforward.data.compare import album, points
 from pushforward.data.compare.album import Album
 from pushforward.data.compare.frames import frame
 from pushforward.data.compare.points import Points
 from pushforward.data.formats import cells, opening
+from pushforward.data.formats.arrays import is_plain
 from pushforward.data.formats.contents import Cells, Contents, Pictures, Table
 from pushforward.data.raw import kind_of
 from pushforward.errors import DataError, UsageError
@@ -37,7 +39,7 @@ def opened(spec: str, role: str, seed: int) -> Points | Album:
     """
     if source.made(spec):
         return _drawn(spec, role, seed)
-    contents = opening.opened(*source.parse(spec), mapped=True)
+    contents = opening.opened(*source.parse(spec), mapped=True, room=spilled)
     body = contents.body
     if isinstance(body, Pictures):
         return album.of_folder(body, contents.notes)
@@ -45,7 +47,8 @@ def opened(spec: str, role: str, seed: int) -> Points | Album:
         return points.of_table(body, contents.notes)
     if isinstance(body, Cells):
         return points.of_cells(body, contents.place)
-    return of_numbers(body, contents.place, checked=isinstance(body, np.memmap))
+    checked = isinstance(body, np.memmap) and is_plain(body.dtype, body.ndim)
+    return of_numbers(body, contents.place, checked=checked)
 
 
 def _drawn(spec: str, role: str, seed: int) -> Points | Album:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pushforward.data import source
+from pushforward.data.blocks.scratch import is_mapped
 from pushforward.data.compare import album, columns
 from pushforward.data.compare.album import Album
 from pushforward.data.compare.grid import grids, snapped
@@ -156,7 +157,7 @@ def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str], mixtu
     small = 8 * sum(part.size for part in x.values()) <= LARGE
     data = np.concatenate([part for role, part in x.items() if role != "fake"]) if small else x["real"]
     levels = grids(data, skip=np.flatnonzero(found.categorical).tolist())
-    mapped = isinstance(x["fake"], np.memmap)
+    mapped = is_mapped(x["fake"])
     x["fake"], more = snapped(x["fake"], levels, names, what=real.what, apply=rounded and not mapped)
     notes += more
     if rounded and mapped and more:

@@ -10,10 +10,11 @@ from typing import Literal
 import numpy as np
 
 from pushforward.data.blocks.limits import budget
+from pushforward.data.blocks.scratch import is_mapped
 from pushforward.data.compare.mixed import encoded
 from pushforward.data.formats.arrays import LARGE
 from pushforward.data.formats.contents import Cells, Table
-from pushforward.data.formats.table import parsed, wanted
+from pushforward.data.formats.table import parsed, stacked, wanted
 from pushforward.data.raw import numeric
 from pushforward.errors import DataError, nearest
 
@@ -75,7 +76,7 @@ class Joined:
 
 def settled(x: np.ndarray, place: str) -> np.ndarray:
     """Numbers as they are compared: float64; large arrays keep a floating type, or get the smallest exact one."""
-    if 8 * x.size <= LARGE:
+    if 8 * x.size <= (min(LARGE, budget()) if is_mapped(x) else LARGE):
         return np.asarray(x, np.float64)
     if x.dtype.kind == "f" and x.dtype.isnative and x.dtype.itemsize <= 8:
         return x
@@ -124,7 +125,7 @@ def of_table(table: Table, notes: tuple[str, ...] = ()) -> Points:
 
     def take(some: Sequence[int] | None) -> np.ndarray:
         picked = [values[names[j]] for j in (range(len(names)) if some is None else some)]
-        return np.stack([column for column in picked if isinstance(column, np.ndarray)], axis=1)
+        return stacked([column for column in picked if isinstance(column, np.ndarray)], place)
 
     named = () if numbered else names
     return Points(place, len(table.lines), len(names), named, take, words, table=len(names) > 1, notes=(*notes, *more))

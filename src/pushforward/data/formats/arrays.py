@@ -16,7 +16,7 @@ from pushforward.data.formats.contents import Contents
 from pushforward.data.raw import brief, numeric, refuse
 from pushforward.errors import DataError, meant
 
-__all__ = ["LARGE", "archive", "everything", "mapped", "names", "npy", "npz", "pick", "sibling", "single"]
+__all__ = ["LARGE", "archive", "everything", "is_plain", "mapped", "names", "npy", "npz", "pick", "sibling", "single"]
 
 MAGIC = b"\x93NUMPY"
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)  # NotImplementedError is a RuntimeError
@@ -28,7 +28,7 @@ FRESH = "save it again with numpy.save or numpy.savez"
 
 def single(path: Path, *, on_disk: bool = False, room: Room = held) -> Contents:
     """What an .npy file holds; large points are left on the disk on request, see `mapped`; see `npy` for the room."""
-    return Contents(str(path), mapped(path) if on_disk else npy(path, room))
+    return Contents(str(path), mapped(path, room) if on_disk else npy(path, room))
 
 
 def archive(path: Path, key: str | None, room: Room = held) -> Contents:
@@ -71,20 +71,20 @@ def npy(path: Path, room: Room = held) -> np.ndarray:
         return _read(file, path.stat().st_size, str(path), room)
 
 
-def mapped(path: Path) -> np.ndarray:
+def mapped(path: Path, room: Room = held) -> np.ndarray:
     """The array of an .npy file; large points are mapped, so that rows come into memory only where they are used.
 
     The mapping is copy-on-write: the file never changes. That all numbers are finite is checked by reading the file
-    once, in blocks. Small arrays, images and types other than native floating point are read as by `npy`.
+    once, in blocks. Small arrays and others than those of `is_plain` are read as by `npy`, which looks at no number.
 
     Raises:
         DataError: If the file is damaged or of no plain type, or a number of a mapped array is not finite.
     """
     with path.open("rb") as file:
         shape, fortran, dtype = _header(file, str(path))
-        plain = dtype.kind == "f" and dtype.isnative and dtype.itemsize <= 8
-        if not plain or len(shape) > 2 or 8 * math.prod(shape) <= LARGE:
-            return npy(path)
+        most = LARGE if room is held else min(LARGE, budget())
+        if not is_plain(dtype, len(shape)) or 8 * math.prod(shape) <= most:
+            return npy(path, room)
         _complete(shape, dtype, path.stat().st_size - file.tell(), str(path))
         start, done, bad, first = file.tell(), 0, 0, 0
         while len(block := np.fromfile(file, dtype, min(BLOCK // dtype.itemsize, math.prod(shape) - done))):
@@ -97,6 +97,11 @@ def mapped(path: Path) -> np.ndarray:
     if bad:
         refuse(x, tuple(int(i) for i in np.unravel_index(first, shape, order)), bad, str(path))
     return x
+
+
+def is_plain(dtype: np.dtype, dimensions: int) -> bool:
+    """Whether large arrays of a type are mapped and their numbers checked: points of native floating point."""
+    return dimensions <= 2 and dtype.kind == "f" and dtype.isnative and dtype.itemsize <= 8
 
 
 def names(path: Path) -> list[str]:

@@ -18,7 +18,7 @@ from pushforward.data.raw import Raw, enough
 from pushforward.errors import DataError, meant
 from pushforward.plain.kinds import DATES, FIRST, LAST, ColumnKind
 
-__all__ = ["chosen", "is_row_number", "labels", "parsed", "points", "wanted"]
+__all__ = ["chosen", "is_row_number", "labels", "parsed", "points", "stacked", "wanted"]
 
 NEVER: tuple[Declared, ...] = ("category", "duration", "time of day", "list or object")  # declared, and no quantity
 QUANTITIES: tuple[ColumnKind, ...] = get_args(ColumnKind)
@@ -57,7 +57,7 @@ def points(table: Table, label: str | None = None) -> Raw:
     read = {name: column for name, column in found.items() if column is not None}
     if len(read) < len(names):
         _refuse_text(table, names, [name for name in names if name not in read], labelled=label is not None)
-    x = _stacked([column.values for column in read.values()], str(table.path))
+    x = stacked([column.values for column in read.values()], str(table.path))
     _finite(table, x, names)
     kinds: dict[str, ColumnKind] = {name: _kind(table, name, column) for name, column in read.items()}
     notes = _notes(table, read, kinds)
@@ -119,7 +119,7 @@ def _all_whole(column: np.ndarray) -> bool:
     return all(bool(np.all(block == np.rint(block))) for block in blocks(column))
 
 
-def _stacked(columns: list[np.ndarray], place: str) -> np.ndarray:
+def stacked(columns: list[np.ndarray], place: str) -> np.ndarray:
     """Columns side by side, (n, d): float64 in memory; on the disk, of the type that holds all, where one is mapped."""
     if not any(map(is_mapped, columns)):
         return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
