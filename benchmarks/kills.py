@@ -1,6 +1,7 @@
 """`python -m benchmarks.kills`: runs are killed at random moments and their disks filled; each must go on bit for bit.
 
-    30 kills (SIGKILL) over five recipes     any moment from the start of the process to the end of its page
+    30 kills (SIGKILL) over five recipes     three of four while it trains, some milliseconds after a step drawn evenly;
+                                             else any moment from the start of the process to the end of its page
     two ranks of torchrun                    one rank killed, then both
     a full disk at ten moments               files that may not grow beyond a size; with --disk FOLDER a small disk that
                                              is filled
@@ -28,15 +29,16 @@ import torch
 from pushforward.training import checkpoint
 
 POINTS = ["--data", "toy:moons", "--limit", "300", "--batch", "40", "--width", "8", "--threads", "1"]
+STEPS = 60  # of every run, those of a codec among them
 OFTEN = ["--save-every", "3", "--sample-every", "7"]
 RECIPES: dict[str, list[str]] = {
-    "toy_vgrow": [*POINTS, *OFTEN, "--steps", "60"],
-    "toy_gan": [*POINTS, *OFTEN, "--steps", "60"],
-    "toy_particles": [*POINTS, *OFTEN, "--steps", "60", "--particles", "40", "--warmup", "2", "--fields", "16"],
+    "toy_vgrow": [*POINTS, *OFTEN, "--steps", str(STEPS)],
+    "toy_gan": [*POINTS, *OFTEN, "--steps", str(STEPS)],
+    "toy_particles": [*POINTS, *OFTEN, "--steps", str(STEPS), "--particles", "40", "--warmup", "2", "--fields", "16"],
     "flow_particles": ["--data", "toy:moons", "--limit", "300", "--batch", "40", "--threads", "1", *OFTEN, "--steps",
-                       "60", "--particles", "40", "--record", "2", "--fields", "8"],
-    "toy_latent": [*OFTEN, "--threads", "1", "--steps", "30", "--codec-steps", "30", "--batch", "40", "--width", "8",
-                   "--codec-width", "8", "--particles", "40", "--warmup", "2"],
+                       str(STEPS), "--particles", "40", "--record", "2", "--fields", "8"],
+    "toy_latent": [*OFTEN, "--threads", "1", "--steps", str(STEPS // 2), "--codec-steps", str(STEPS // 2), "--batch", "40",
+                   "--width", "8", "--codec-width", "8", "--particles", "40", "--warmup", "2"],
 }  # fmt: skip
 RANKS = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
@@ -78,7 +80,7 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def kills(place: Path, count: int, draw: random.Random) -> dict[str, object]:
-    """Kill runs of every recipe at moments drawn evenly from their whole time, each up to three times in a row."""
+    """Kill runs of every recipe at random moments, each up to three times in a row."""
     same = killed = 0
     steps: list[int] = []
     for recipe, words in RECIPES.items():
@@ -90,7 +92,7 @@ def kills(place: Path, count: int, draw: random.Random) -> dict[str, object]:
             for _ in range(1 + k % 3):
                 there = (folder / "run.json").exists()
                 process = begun(recipe, folder, *(["--resume"] if there else words))
-                time.sleep(draw.uniform(0.3, 1.0) * lasts)
+                _await(process, folder, draw, lasts)
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
                 killed += process.returncode == -signal.SIGKILL
@@ -100,6 +102,17 @@ def kills(place: Path, count: int, draw: random.Random) -> dict[str, object]:
             same += equal(tensors(folder), whole)
         print(f"{recipe}: {same} runs the same so far, {killed} kills", file=sys.stderr, flush=True)
     return {"runs": len(steps), "kills": killed, "bit for bit": same, "steps at the last kill": sorted(steps)}
+
+
+def _await(process: subprocess.Popen, folder: Path, draw: random.Random, lasts: float) -> None:
+    """Wait for a random moment of a run that takes so many seconds: most often within its training, which is short."""
+    if draw.random() < 0.25:
+        time.sleep(draw.uniform(0.3, 1.0) * lasts)
+        return
+    target = draw.uniform(_step(folder), STEPS)
+    while process.poll() is None and _step(folder) < target:
+        time.sleep(0.002)
+    time.sleep(draw.uniform(0.0, 0.05))
 
 
 def ranks(place: Path) -> dict[str, object]:
