@@ -37,8 +37,8 @@ RECIPES: dict[str, list[str]] = {
     "toy_particles": [*POINTS, *OFTEN, "--steps", str(STEPS), "--particles", "40", "--warmup", "2", "--fields", "16"],
     "flow_particles": ["--data", "toy:moons", "--limit", "300", "--batch", "40", "--threads", "1", *OFTEN, "--steps",
                        str(STEPS), "--particles", "40", "--record", "2", "--fields", "8"],
-    "toy_latent": [*OFTEN, "--threads", "1", "--steps", str(STEPS // 2), "--codec-steps", str(STEPS // 2), "--batch", "40",
-                   "--width", "8", "--codec-width", "8", "--particles", "40", "--warmup", "2"],
+    "toy_latent": [*OFTEN, "--threads", "1", "--steps", str(STEPS // 2), "--codec-steps", str(STEPS // 2),
+                   "--batch", "40", "--width", "8", "--codec-width", "8", "--particles", "40", "--warmup", "2"],
 }  # fmt: skip
 RANKS = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
