@@ -129,7 +129,7 @@ def shortened(note: str) -> str:
     def short(part: str) -> str:
         head, colon, tail = part.rpartition(": ")
         names = tail.split(", ")
-        if len(names) <= FIRST + 1:
+        if not colon or len(names) <= FIRST + 1:
             return part
         return f"{head}{colon}{', '.join(names[:FIRST])} and {len(names) - FIRST} more, which --json lists"
 

@@ -89,7 +89,7 @@ def test_parts_that_cannot_end_in_time_are_left_out_by_name():
         evaluate(x, y, watch=Until(-math.inf))
 
 
-def test_a_fault_of_the_data_is_told_as_one_also_when_time_is_over():
+def test_a_part_that_lacks_rows_beside_others_that_had_no_time_is_named_and_no_fault_of_the_data():
     x, y = torch.randn(300, 2), torch.randn(300, 2)
 
     class Faulty:
@@ -101,7 +101,7 @@ def test_a_fault_of_the_data_is_told_as_one_also_when_time_is_over():
         def tick(self, fraction: float) -> None:
             raise AssertionError
 
-    with pytest.raises(DataError, match="mmd left out: a fault"):
+    with pytest.raises(OutOfTime, match=r"mmd left out: a fault; .* left out: no time was left"):
         evaluate(x, y, watch=Faulty())
 
 

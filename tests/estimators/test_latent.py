@@ -19,6 +19,7 @@ from pushforward.codecs import PCA
 from pushforward.divergences import KL_LIP
 from pushforward.errors import DataError
 from pushforward.estimators import latent as module
+from pushforward.methods.particles import tape
 
 RNG = np.random.default_rng(0)
 PLANE = np.linalg.qr(RNG.standard_normal((6, 2)))[0] * np.array([3.0, 1.5])
@@ -145,3 +146,12 @@ def test_parameters_that_cannot_be_used_are_named(parameters, message):
         flow(**parameters).fit(TARGET)
     with pytest.raises(NotFittedError):
         flow(**parameters).sample()
+
+
+@KINDS
+def test_what_is_to_be_known_of_the_recorded_fields_is_among_the_notes(codec, monkeypatch):
+    assert flow(codec, steps=4).fit(TARGET).notes_ == ()
+    monkeypatch.setattr(tape, "BYTES", 300)
+    fewest, shared = flow(codec, steps=4).fit(TARGET).notes_
+    assert fewest.startswith("two recorded fields are kept in any case")
+    assert shared.startswith("step 3: 2 recorded fields are kept")

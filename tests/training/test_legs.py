@@ -12,8 +12,10 @@ import torch
 
 from pushforward import cli
 from pushforward.commands.rebuilding import rebuild
+from pushforward.parallel.threads import kept
 from pushforward.recipes import RECIPES
 from pushforward.settings.options import options_of
+from pushforward.settings.running import Running
 from pushforward.training import checkpoint
 
 FEW = ["--data", "toy:moons", "--limit", "200", "--width", "8"]
@@ -100,13 +102,44 @@ def test_a_run_stops_at_the_step_that_is_asked_for_and_says_how_it_goes_on(tmp_p
     whole = begun(capsys, tmp_path / "whole", CLOUD, "--steps", 5)
     code, err = call(capsys, "train", *CLOUD, "--steps", 5, "--until", 2, "--run", tmp_path / "run")
     assert code == 0, err
-    assert "stopped at step 2 of 5 as --until says" in err
+    assert "stopped at step 2 of 5 as --until says: continue with --resume\n" in err
+    assert "step 1 of 2," in err  # what is left is counted to where it stops
+    assert "step 2 of 2," in err
     for until in (0, 2, 3):
-        assert call(capsys, "train", "toy_particles", "--run", tmp_path / "run", "--resume", "--until", until)[0] == 0
+        words = ["train", "toy_particles", "--run", tmp_path / "run", "--resume", "--until", until]
+        code, err = call(capsys, *words)
+        assert code == 0, err
         assert described(tmp_path / "run")["step"] == max(2, until)
+        assert (f"--until {until}: nothing was trained" in err) == (until < 3)
     assert call(capsys, "train", "toy_particles", "--run", tmp_path / "run", "--resume")[0] == 0
     mine, theirs = weights(tmp_path / "run"), weights(whole)
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+
+
+def test_whichever_of_minutes_and_until_stops_a_run_is_named(tmp_path, capsys):
+    _, err = call(capsys, "train", *CLOUD, "--steps", 5, "--until", 2, "--minutes", 60, "--run", tmp_path / "a")
+    assert "stopped at step 2 of 5 as --until says" in err
+    assert "minutes" not in err
+    assert "schedules" not in err  # --until changes none
+    _, err = call(capsys, "train", *CLOUD, "--steps", 5, "--until", 3, "--minutes", 0, "--run", tmp_path / "b")
+    assert "stopped at step 1 of 5 within 0 minutes; schedules" in " ".join(err.split())
+
+
+def test_what_a_run_goes_on_with_stands_in_its_json(tmp_path, capsys):
+    run = begun(capsys, tmp_path / "run", VGROW, "--steps", 2)
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["train", "toy_vgrow", "--run", str(run), "--resume", "--steps", "3", "--rate", "1e-4", "--json"])
+    out, err = capsys.readouterr()
+    (note,) = json.loads(out)["run_notes"]
+    assert note.startswith("from here on: --steps 3 (was 2), --rate 0.0001 (was ")
+    assert f"note: {note}" in err
+
+
+def test_a_run_keeps_as_many_threads_as_may_be_asked_for():
+    bound = options_of(Running)["threads"].between
+    assert bound is not None
+    assert [kept({"threads": int(count)}) for count in (1, bound.high, bound.high + 1)] == [1, bound.high, 0]
 
 
 @pytest.mark.parametrize(("at", "steps", "code"), [(1, 3, 2), (3, 5, 0), (9, 6, 0)])

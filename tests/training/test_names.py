@@ -179,6 +179,7 @@ def test_names_are_those_that_the_reader_finds(text, names, tmp_path):
 def test_a_long_list_is_shortened_for_people_and_nothing_else_is():
     few, many = ", ".join("abcdefg"), ", ".join("abcdefgh")
     assert shortened(f"left: {few}") == f"left: {few}"
+    assert shortened(f"C:1, of; {many}") == f"C:1, of; {many}"  # prose, as it has no colon
     assert shortened(f"C:1, of; left: {many}; in order: {few}") == (
         f"C:1, of; left: a, b, c, d, e, f and 2 more, which --json lists; in order: {few}"
     )

@@ -82,7 +82,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         n_features_in_: Number of columns d.
         feature_names_in_: Their names, where the target had some.
         columns_: Names and types of its columns, where it was a data frame of pandas; else None.
-        notes_: What was assumed of the data, in plain words.
+        notes_: What was assumed of the data, and what is to be known of the recorded fields, in plain words.
 
     Example:
         >>> from sklearn.datasets import load_digits
@@ -187,7 +187,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         method.starts = method.lessons = None
         self._learned(method, unit, start is not None)
         dense = [f"sparse rows were made dense, {p.shape}"] if issparse(target) else []
-        self.notes_ = (*dense, *notes_on(self.columns_, unit.scale == 0))
+        self.notes_ = (*dense, *notes_on(self.columns_, unit.scale == 0), *moved.remarks(int(self.steps)))
         return self
 
     def transform(self, X: ArrayLike) -> Array:

@@ -9,8 +9,7 @@ from tyro.conf import Positional
 
 from pushforward.errors import UsageError, printable
 from pushforward.faces.answers import answer
-from pushforward.settings.asked import Threads
-from pushforward.settings.running import Running
+from pushforward.settings.running import Running, Threads
 
 if TYPE_CHECKING:
     from pushforward import options

@@ -9,7 +9,8 @@ from tyro.conf import Positional, arg
 
 from pushforward.errors import UsageError, shortened
 from pushforward.faces.answers import Told, answer
-from pushforward.settings.asked import Evaluating, Merging, Sampling, Threads, Which
+from pushforward.settings.asked import Evaluating, Merging, Sampling, Which
+from pushforward.settings.running import Threads
 
 __all__ = ["doctor", "evaluate", "merge", "report", "sample", "transport"]
 

@@ -99,7 +99,7 @@ def evaluate(
     Raises:
         DataError: If the samples do not fit together, hold too few rows or are not finite; or if no part can be
             measured. Where some can, the others are named among the warnings.
-        OutOfTime: If no part can be measured because `watch` let none end.
+        OutOfTime: If no part could be measured, and at least one because `watch` did not let it end.
         UsageError: If centres come without sigma, a part asked for lacks what it needs, two give a number of one
             name, or max_n or seed is too small.
     """
@@ -149,10 +149,10 @@ def evaluate(
     if together:
         found, failures = ranks.gather_measures(found), sharing.gather_words(failures)
         late = sharing.gather_words(late)
+    if late and not found:  # what had no time might have been measured, so the others' faults say nothing of the data
+        raise OutOfTime("; ".join([failures[key] for key in sorted(failures)] + [late[min(late)]]))
     if failures and not found:
         raise DataError(failures[min(failures)])
-    if late and not found:
-        raise OutOfTime(late[min(late)])
     failures |= late
     measures = {key.split(" ", 1)[1]: _recorded(found[key], split, seed) for key in sorted(found)}
     warning = copies(plain(measures))

@@ -16,10 +16,9 @@ from pushforward import files
 from pushforward.errors import DataError, UsageError
 from pushforward.files import layout
 from pushforward.parallel import groups
+from pushforward.settings.running import THREADS
 
 __all__ = ["as_run", "asked", "cores", "kept", "of_run", "use"]
-
-MOST = 1024  # threads that a run may keep; more pay for none of its nets, on whatever machine
 
 
 def cores() -> int:
@@ -70,7 +69,7 @@ def asked(count: int, run: Mapping[str, Any] | None = None) -> int:
 def kept(run: Mapping[str, Any]) -> int:
     """The number of threads that a description of a run keeps; 0 where it keeps none, or one that cannot be."""
     count = run.get("threads")
-    return count if type(count) is int and 0 < count <= MOST else 0
+    return count if type(count) is int and 0 < count <= THREADS else 0
 
 
 def as_run(folder: Path | None, count: int) -> None:

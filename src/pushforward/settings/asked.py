@@ -11,13 +11,12 @@ from tyro.conf import Positional, arg
 
 from pushforward.errors import UsageError
 from pushforward.settings.options import Between, Count, Length, Seed, Steps, examined
+from pushforward.settings.running import Threads
 
-__all__ = ["Evaluating", "Merging", "Sampling", "Settings", "Threads", "Which"]
+__all__ = ["Evaluating", "Merging", "Sampling", "Settings", "Which"]
 
 Which = Literal["last", "best"]
 Sampling = Annotated[tuple[str, ...], arg(name="sampling.FIELD", metavar="VALUE")]
-
-Threads = Annotated[int, Between(0, 4096)]
 
 UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "K": 2**10, "M": 2**20, "G": 2**30}
 

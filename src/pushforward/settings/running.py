@@ -8,7 +8,10 @@ from typing import Annotated, Literal
 
 from pushforward.settings.options import Between, Count, Weight
 
-__all__ = ["Running"]
+__all__ = ["THREADS", "Running", "Threads"]
+
+THREADS = 4096  # the most that may be asked for, or kept by a run
+Threads = Annotated[int, Between(0, THREADS)]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Running:
     resume: bool = False
     device: str = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
-    threads: Annotated[int, Between(0, 4096)] = 0
+    threads: Threads = 0
     minutes: Weight | None = None
     until: Count | None = None
     save_every: Count = 0

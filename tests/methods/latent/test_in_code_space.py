@@ -22,6 +22,7 @@ from pushforward.flows.preconditioned import pullback
 from pushforward.methods.adversarial.vgrow import gan
 from pushforward.methods.latent.distilled import Distilled
 from pushforward.methods.latent.in_code_space import InCodeSpace
+from pushforward.methods.particles import tape
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.sources import Normal
 from pushforward.nets import autoencoder, lipschitz, mlp
@@ -94,6 +95,16 @@ def test_transport_takes_points_in_data_space_to_where_the_particles_went():
     torch.testing.assert_close(method.transport(DATA[:20] + 1), method.particles)
     with pytest.raises(UsageError, match="carries no new points"):
         InCodeSpace(codec, gan(Learner(mlp.generator(2, 2), Adam), flow(2), Normal(2), Noise(0))).transport(DATA)
+
+
+def test_remarks_on_a_run_count_the_steps_of_the_method_without_those_of_the_codec(monkeypatch):
+    particles = Particles(flow(2), torch.zeros(20, 2), step=0.3, rng=Noise(0), record=True, fields=0)
+    method = InCodeSpace(PCA.fit(DATA, 2), particles, starts=DATA[:20] + 1)
+    run(method, 1)
+    monkeypatch.setattr(tape, "BYTES", 300)
+    method.codec_steps = 5
+    (words,) = method.remarks(5 + 9)
+    assert words == particles.remarks(9)[0] != particles.remarks(5 + 9)[0]
 
 
 def test_codes_that_obey_a_flow_of_decoded_points_see_the_data_themselves():

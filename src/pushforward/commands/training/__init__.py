@@ -143,12 +143,15 @@ def _train(
               every_save=running.save_every, show=write_samples)  # fmt: skip
     if stored is not None:
         places = {name for name, option in known.items() if option.names is not None}
-        for words in (*go_on(run, arguments, changed, places, now, command), greeting(run)):
-            tell_once(placement, words)
+        told = tuple(go_on(run, arguments, changed, places, now, command))
+        for words in told:
+            tell_once(placement, f"note: {shortened(words)}")
+        tell_once(placement, greeting(run))
+        notes += told
     elif placement.writes:
         write_card(folder, experiment.data)  # before run.json, which tells of it
         forget_cards(folder, description["data"])
-    over = stored is not None and run.step > 0 and run.finished
+    first, over = run.step, stored is not None and run.step > 0 and run.finished
     with stop_between_steps(placement) as stop:
         try:
             watch(run, stop, until.to_train, running.until)
@@ -167,18 +170,26 @@ def _train(
     elif "ended" in description and not over:
         tell_once(placement, f"ended by itself at step {run.step} of {experiment.steps}: {description['ended']}")
     elif not done:
-        why = f"within {running.minutes:g} minutes" if running.minutes is not None else "as --until says"
-        tell_once(
-            placement,
-            f"stopped at step {run.step} of {experiment.steps} {why}; schedules that end with the last step were cut "
-            "short: continue with --resume, or plan with fewer --steps",
-        )
+        tell_once(placement, _stopped(run, running, first))
     if placement.writes and not outcome.code:
         _finish(outcome, until)
         if outcome.left_out:
             tell_once(placement, outcome.left_out)
     sharing.leave()
     return outcome
+
+
+def _stopped(run: Run, running: Running, first: int) -> str:
+    """Why a run that took up its work at step `first` stopped before its end, and how it goes on."""
+    place, until = f"step {run.step} of {run.experiment.steps}", running.until
+    if until is not None and first >= until:
+        return f"--until {until}: nothing was trained, as the run was at {place} before: continue with --resume alone"
+    if until is not None and run.step >= until:
+        return f"stopped at {place} as --until says: continue with --resume"
+    return (
+        f"stopped at {place} within {running.minutes:g} minutes; schedules that end with the last step were cut short: "
+        "continue with --resume, or plan with fewer --steps"
+    )
 
 
 def _finish(outcome: Outcome, until: Until) -> None:

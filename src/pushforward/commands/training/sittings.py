@@ -8,7 +8,7 @@ from typing import Any
 
 from pushforward import __version__
 from pushforward.commands.doctor import versions
-from pushforward.errors import UsageError, shortened
+from pushforward.errors import UsageError
 from pushforward.parallel.placement import Placement
 from pushforward.recipes.parts.checks import arguments_of
 from pushforward.settings.options import Option, flag
@@ -128,8 +128,7 @@ def go_on(
         description.pop("ended", None)  # the method says so again, if that holds with the new options
         said.append("from here on: " + ", ".join(f"{flag(k)} {b} (was {a})" for k, (a, b) in changed.items()))
     if other is not None:
-        words = shortened(f"the data changed since the run began: {other}")
-        said.append(f"note: {words}; it goes on, as it learns from none of that")
+        said.append(f"the data changed since the run began: {other}; it goes on, as it learns from none of that")
     if other is not None or changed or older:
         description["data"] = described(experiment.data)
         if run.placement.writes:

@@ -48,22 +48,24 @@ def stop_between_steps(placement: Placement) -> Iterator[Stop]:
 
 
 def watch(run: Run, stop: Stop, minutes: float | None, until: int | None) -> None:
-    """Run the loop under a progress bar, on a terminal, or with a line now and then."""
+    """Run the loop under a progress bar, on a terminal, or with a line now and then; both count to where it stops."""
+    first, last = run.step, run.experiment.steps
+    goal = last if until is None else max(first, min(until, last))
     if not (run.placement.writes and say.is_terminal):
-        pulse, first = Pulse(), run.step
+        pulse = Pulse()
         for progress in run.advance(stop, minutes, until):
             _remark(run, progress)
-            tenth = progress.step % max(1, progress.steps // 10) == 0
+            tenth = progress.step % max(1, goal // 10) == 0
             if run.placement.writes and (pulse.due() or tenth):
-                left = pulse.left((progress.step - first) / max(1, progress.steps - first))
-                done = f"step {progress.step} of {progress.steps}, {progress.seconds:.0f} s"
+                left = pulse.left((progress.step - first) / max(1, goal - first))
+                done = f"step {progress.step} of {goal}, {progress.seconds:.0f} s"
                 tell(f"{done}, {short(progress, run.terms)}{left and ', '}{left}")
         return
-    with Bar(say, run.description["recipe"], run.experiment.steps, done=run.step) as bar:
+    with Bar(say, run.description["recipe"], goal, done=run.step) as bar:
         shown = 0.0
         for progress in run.advance(stop, minutes, until):
             _remark(run, progress)
-            if progress.seconds - shown > 0.2 or progress.step == progress.steps:
+            if progress.seconds - shown > 0.2 or progress.step == goal:
                 shown = progress.seconds
                 bar.move(progress.step, short(progress, run.terms))
         bar.move(run.step)

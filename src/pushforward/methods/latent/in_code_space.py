@@ -214,8 +214,8 @@ class InCodeSpace:
         return self.method.stopped if able(self.method, Stops) else ""
 
     def remarks(self, steps: int) -> Sequence[str]:
-        """What the method says of itself."""
-        return self.method.remarks(steps) if able(self.method, Remarks) else ()
+        """What the method says of itself, in those of so many steps that are its own."""
+        return self.method.remarks(steps - self.codec_steps) if able(self.method, Remarks) else ()
 
     def offers(self, capability: type) -> bool:
         """Whether the method has what this one passes on: its particles, tape and source, transport, and its pass."""
