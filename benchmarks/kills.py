@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -93,7 +94,8 @@ def kills(place: Path, count: int, draw: random.Random) -> dict[str, object]:
                 there = (folder / "run.json").exists()
                 process = begun(recipe, folder, *(["--resume"] if there else words))
                 _await(process, folder, draw, lasts)
-                os.killpg(process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it may have come to its end
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
                 killed += process.returncode == -signal.SIGKILL
             there = (folder / "run.json").exists()
