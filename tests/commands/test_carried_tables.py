@@ -86,6 +86,27 @@ def test_parquet_keeps_its_types_and_text_gets_those_of_its_cells(run, tmp_path,
     assert typed.column("a").equals(found.column("a"))
 
 
+@pytest.mark.parametrize("big", [2**63 - 1, 2**63, 10**19, 10**400])
+def test_identifiers_of_any_length_stand_as_they_stood(run, tmp_path, capsys, big):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    cells = [str(big - k) if k % 2 else str(k - big) for k in range(N)]
+    lines = [f"{a},{n},{cell}" for a, n, cell in zip(CELLS["a"], CELLS["n"], cells, strict=True)]
+    (tmp_path / "p.csv").write_text("\n".join(["a,n,id", *lines]) + "\n")
+    carried(capsys, run, tmp_path / "p.csv", tmp_path / "o.parquet", "--labels", "left")
+    assert list(map(str, parquet.read_table(tmp_path / "o.parquet").column("id").to_pylist())) == cells
+
+
+def test_an_archive_holds_numbers_as_the_table_does_and_says_so(run, tmp_path, capsys):
+    points = text(tmp_path / "p.csv", "a", "n")
+    said = carried(capsys, run, points, tmp_path / "o.csv", "--labels", "left")
+    also = carried(capsys, run, points, tmp_path / "o.npz", "--labels", "left")
+    assert also == [note for note in said if not note.startswith("columns that stand")]
+    assert any(note.startswith("rounded") for note in also)
+    rows = list(csv.DictReader((tmp_path / "o.csv").open()))
+    with np.load(tmp_path / "o.npz") as found:
+        assert found["x"].tolist() == [[float(row["a"]), float(row["n"])] for row in rows]
+
+
 def test_classes_from_elsewhere_and_points_without_names_stand_under_names_of_the_run(run, tmp_path, capsys):
     carried(capsys, run, text(tmp_path / "p.csv", "a", "n"), tmp_path / "o.csv", "--labels", "left")
     rows = list(csv.DictReader((tmp_path / "o.csv").open()))

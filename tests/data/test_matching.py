@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pushforward.data.matching import arranged
 from pushforward.data.source import load, read_like
 from pushforward.errors import DataError
 
@@ -77,3 +78,28 @@ def test_parquet_is_matched_as_text_is(known, tmp_path):
     path = tmp_path / "new.parquet"
     parquet.write_table(pyarrow.table({"c": [300.5], "id": ["x"], "a": [1.5], "b": [20.5]}), path)
     assert read_like(str(path), known).x.tolist() == ROWS[:1]
+
+
+def test_who_names_an_index_gets_it_in_the_order_of_the_run(tmp_path):
+    pandas, path = pytest.importorskip("pandas"), tmp_path / "x.parquet"
+    pytest.importorskip("pyarrow")
+    rows = np.random.default_rng(0).normal(size=(30, 2))
+    index = pandas.Index(np.arange(30.0), name="patient")
+    pandas.DataFrame(rows, columns=["a", "b"], index=index).to_parquet(path)
+    known = ("patient", "a", "b")
+    fresh, note = arranged(f"{path}:b,patient,a", known)
+    assert fresh == f"{path}:patient,a,b"
+    assert note.startswith("columns matched by name")
+    assert load(fresh).columns == known
+    assert arranged(f"{path}:patient,a,b", known) == (f"{path}:patient,a,b", "")
+    fresh, note = arranged(str(path), known)
+    assert load(fresh).columns == known
+    assert note
+    assert arranged(str(path), ("a", "b")) == (str(path), "")
+    assert arranged(str(path), ("b", "a"))[0] == f"{path}:b,a"
+
+
+def test_names_that_cannot_stand_behind_a_colon_are_left_to_the_reader(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("a,b:c\n1.5,2.5\n3.5,4.5\n")
+    assert arranged(str(path), ("b:c", "a")) == (str(path), "")

@@ -106,7 +106,9 @@ def _typed(column: Column, mark: str) -> Any:
     if found is None:
         return column
     if found.kind == "whole" and not found.how:
-        return list(map(int, column)) if all(str(int(cell)) == cell for cell in column) else column
+        counts = list(map(int, column))
+        held = -(2**63) <= min(counts) <= max(counts) < 2**63  # identifiers of 20 digits are in no such type
+        return counts if held and all(map(str.__eq__, map(str, counts), column)) else column
     return kinds.columns(found.values[:, None], (), (found.kind,), None, None)["0"]
 
 

@@ -58,9 +58,9 @@ def transport(
     Args:
         folder: A run of particles that recorded their fields, or of anything else that carries points.
         points: File of points in data units, PATH[:key], or a folder of images; columns are matched by their names.
-        out: F.npz; array `x` holds the points after, `start` before, `labels` their classes if they have some. Or F.csv
-            or F.parquet, for points: of a table that table with its columns moved, in their types, as `sample` does;
-            what was not moved stands as it stood.
+        out: F.npz; array `x` holds the points after, whole numbers and truth values as the data hold them, `start`
+            before, `labels` their classes if they have some. Or F.csv or F.parquet, for points: of a table that table
+            with its columns moved, in their types, as `sample` does; what was not moved stands as it stood.
         labels: Classes of the points where the run has some: one class for all, a column or array of the same file, or
             PATH[:key] of another; those that the points bring along if None.
         which: "last" or "best".
@@ -115,6 +115,8 @@ def transport(
         there = table is not None and is_named(table.names) and column in table.names
         notes += _write_table(out, x, data, table, None if there else names)
     else:
+        x = tables.held(x, data)
+        notes += tables.notes(data)
         write_npz(out, {"x": x, "start": start} | ({} if names is None else {"labels": names}))
     compared, left = _compared(folder, which, trust, data, ((before, codes), (after, codes), trained))
     done = {"out": str(out), "n": len(x), "shape": list(x.shape), "notes": list(notes), "distances": compared}

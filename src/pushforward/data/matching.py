@@ -78,19 +78,22 @@ def arranged(spec: str, known: tuple[str, ...], apart: str | None = None) -> tup
         columns are those of the run, and one that lacks a column of the run. Who reads it says what is wrong then.
     """
     path, key = divided(spec.strip())
-    there = columns(path)
-    given = tuple(name for name in there if name != apart)
+    there, unasked = columns(path, every=True), columns(path)
     if key is not None:
-        given = tuple(name.strip() for name in key.split(","))
+        taken = given = tuple(name.strip() for name in key.split(","))
+    else:
+        taken = tuple(name for name in unasked if name != apart)
+        given = tuple(name for name in there if name != apart and (name in known or name in unasked))
     if (
         not (known and is_named(known) and is_named(there))
-        or given == known
+        or taken == known
         or not set(known) <= set(given) <= set(there)
     ):
         return spec, ""
-    if any("," in name or name != name.strip() for name in known):  # such a name cannot stand in a spec
+    if any(set(",:") & set(name) or name != name.strip() for name in known):  # such a name cannot stand in a spec
         return spec, ""
-    return f"{path}:{','.join(known)}", _by_name(str(path), given, known)
+    note = _by_name(str(path), given, known) or f"columns chosen as the run has them: {', '.join(known)}"
+    return f"{path}:{','.join(known)}", note
 
 
 def under_names(data: Dataset, own: Card, loaded: Card) -> tuple[Dataset, str]:

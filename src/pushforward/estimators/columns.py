@@ -93,8 +93,7 @@ class Columns:
         """The inverse of `packed`, of what may come from anybody.
 
         Raises:
-            ValueError: If these are no names, or not one type for each.
-            TypeError: If pandas knows no such type.
+            ValueError: If these are no names, not one type for each, or pandas knows no such type.
         """
         if found is None:
             return None
@@ -106,7 +105,10 @@ class Columns:
             from pandas.api.types import pandas_dtype
 
             for kind in found["types"]:
-                pandas_dtype(kind)
+                try:
+                    pandas_dtype(kind)
+                except (TypeError, SyntaxError) as error:  # the second of words that numpy takes for a record
+                    raise ValueError(f"a column of type {kind!r:.40}") from error
         return Columns(names, tuple(found["types"]), levels)
 
 

@@ -85,7 +85,7 @@ def legible(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except (DataError, UsageError):
         raise
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError, RecursionError) as error:  # the last of what is nested too deeply
         if of_memory(error):
             raise
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
@@ -198,7 +198,8 @@ def load(path: str | os.PathLike[str], kind: type[Kind],
         setattr(estimator, "feature_names_in_", np.array(run["feature_names_in"], dtype=object))  # noqa: B010
     columns = run.get("columns")
     if columns is not None:
-        told(columns, names=list, types=list[str])
+        columns = {"levels": [None]} | told(columns, names=list, types=list[str])
+        told(columns, levels=list)
     setattr(estimator, "columns_", Columns.unpacked(columns))  # noqa: B010
     setattr(estimator, "notes_", tuple(told({"notes": []} | run, notes=list[str])["notes"]))  # noqa: B010
     return estimator, run["learned"] | {"format": run.get("format", 1)}, tensors

@@ -101,3 +101,19 @@ def test_a_column_that_is_no_quantity_says_what_it_holds(cells, what, remedy):
     found = refusal(cells, "--labels site")
     assert what in found[0]
     assert remedy in found[1]
+
+
+@pytest.mark.parametrize(
+    ("cells", "others"),
+    [
+        (["kg", "1.5", "2"], "numbers"),
+        (["kg", "1,5", "2,25"], "numbers with decimal commas"),
+        (["kg", "1,234.5", "2,345.5"], "numbers with commas between thousands"),
+        (["UTC", "2024-01-31", "2024-02-01"], "dates"),
+        (["yes?", "true", "false"], "truth values"),
+    ],
+)
+def test_a_line_of_units_stands_above_things_of_one_kind(cells, others):
+    found = fault(cells)
+    assert found is not None
+    assert f"{cells[0]!r} stands above {others}: " in found[1]

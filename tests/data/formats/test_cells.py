@@ -304,3 +304,22 @@ def test_names_that_claim_more_than_the_genes_are_refused_before_they_are_read(t
         file["var"].create_dataset("_index", shape=(2**40,), dtype=h5py.string_dtype(), chunks=(1024,))
     with pytest.raises(DataError, match="names of shape"):
         read(path)
+
+
+def test_categories_that_no_cell_has_any_more_are_no_damage(tmp_path):
+    path, kinds = Path(write(tmp_path / "q.h5ad", COUNTS[:20])), [f"kind{k}" for k in range(42)]
+    codes = RNG.integers(0, 42, 20)
+    with h5py.File(path, "a") as file:
+        for name, codes_of in (("obs/kind", codes), ("var/_index", RNG.permutation(42)[:30])):
+            file.pop(name, None)
+            group = file.create_group(name)
+            group.create_dataset("categories", data=np.array(kinds, dtype=object), dtype=h5py.string_dtype())
+            group["codes"] = codes_of
+    found = read(path)
+    assert found.column("kind").tolist() == [kinds[code] for code in codes]
+    assert set(found.body.names) <= set(kinds)
+    with h5py.File(path, "a") as file:
+        del file["obs/kind/categories"]
+        file.create_dataset("obs/kind/categories", shape=(2**40,), dtype=h5py.string_dtype(), chunks=(1024,))
+    with pytest.raises(DataError, match=r"q\.h5ad:kind: names of shape .* categories at most"):
+        read(path).column("kind")

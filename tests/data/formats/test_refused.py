@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 import time
 
 import numpy as np
 import pytest
 
-from pushforward.data.formats import arrays, delimited
+from pushforward.data.blocks.limits import VARIABLE
+from pushforward.data.blocks.scratch import held
+from pushforward.data.formats import arrays, delimited, parquet
+from pushforward.data.formats.contents import Cells, Table
+from pushforward.data.formats.opening import opened
 from pushforward.data.source import load
-from pushforward.errors import DataError
+from pushforward.errors import DataError, UsageError
 from pushforward.merging import files
 
 
@@ -70,3 +75,58 @@ def test_a_date_that_python_does_not_know_is_said(tmp_path):
     pq.write_table(pa.table({"u": [1.5] * 20, "when": pa.array([2**63 - 1] * 20, pa.timestamp("us"))}), path)
     with pytest.raises(DataError, match=r"x\.parquet"):
         load(str(path))
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A table of Parquet, an archive and cells, by their endings."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    x = np.random.default_rng(0).normal(size=(4000, 3))
+    parquet.write_table(arrow.table(dict(zip(("a", "b", "c"), x.T, strict=True))), tmp_path / "x.parquet")
+    np.savez(tmp_path / "x.npz", x=x)
+    with pytest.importorskip("h5py").File(tmp_path / "x.h5ad", "w") as file:
+        file["X"] = x
+        file.create_group("var")["_index"] = [b"a", b"b", b"c"]
+    return {name: tmp_path / f"x.{name}" for name in ("parquet", "npz", "h5ad")}
+
+
+def read(path, room=held):
+    """Everything that a file holds, out of it."""
+    body = opened(path, room=room).body
+    return body.take(None) if isinstance(body, Cells) else [*body.columns] if isinstance(body, Table) else body
+
+
+@pytest.mark.parametrize("ending", ["parquet", "npz", "h5ad"])
+def test_a_budget_that_is_none_is_no_damage_of_the_file(ending, stored, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "abc")
+    with pytest.raises(UsageError, match=f"{VARIABLE}=abc"):
+        read(stored[ending])
+
+
+@pytest.mark.parametrize("ending", ["parquet", "npz", "h5ad"])
+def test_a_full_disk_or_memory_is_no_damage_of_the_file(ending, stored, monkeypatch):
+    def full(shape, dtype, place):
+        raise OSError(errno.ENOSPC, "no room", place)
+
+    monkeypatch.setenv(VARIABLE, "50K")
+    monkeypatch.setattr(parquet, "mapped", full)
+    with pytest.raises(OSError, match="no room"):
+        read(stored[ending], full)
+
+
+def test_a_full_memory_of_parquet_is_told_as_one(stored, monkeypatch):
+    arrow = pytest.importorskip("pyarrow")
+
+    def none(*_):
+        raise arrow.ArrowMemoryError("malloc of size 64 failed")
+
+    monkeypatch.setattr(parquet, "_column", none)
+    with pytest.raises(MemoryError):
+        opened(stored["parquet"])
+
+
+def test_spaces_in_a_key_change_nothing_about_what_a_table_needs(stored, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "50K")
+    for key in ("a,b", "a, b", " b ,a "):
+        with pytest.raises(DataError, match="the table needs"):
+            opened(stored["parquet"], key)

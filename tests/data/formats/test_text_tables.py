@@ -1,10 +1,14 @@
 """Tables as people have them: comments above, units below, an index, decimal commas, postal codes, dates."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from pushforward.data.blocks.limits import VARIABLE
+from pushforward.data.blocks.scratch import mapped
 from pushforward.data.compare.pairs import read_pair
+from pushforward.data.formats import delimited
 from pushforward.data.formats.opening import opened
 from pushforward.data.matching import matched
 from pushforward.data.source import load, read_array
@@ -174,3 +178,32 @@ def test_columns_that_both_have_are_given_as_a_spec_that_works(tmp_path):
     with pytest.raises(DataError, match="or choose columns that both have: ") as refused:
         read_pair(fake, real)
     assert read_pair(fake, str(refused.value).rpartition("both have: ")[2]).names == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("sign", ["\u0085", "\u2028", "\x0c", "\x1c"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_where_csv_ends_them_and_nowhere_else(tmp_path, sign, end):
+    path = tmp_path / "t.csv"
+    path.write_text(end.join([f"# by me{sign}today", "# twice", f"a{sign}b,c", "1,2", "3,x", "5,6", ""]), newline="")
+    table, notes = delimited.table(path)
+    assert table.names == (f"a{sign}b", "c")
+    assert list(table.lines) == [4, 5, 6]
+    assert notes == ("comments above the table are left out: lines 1 to 2",)
+    assert delimited.names(path) == table.names
+
+
+def test_messages_name_the_line_that_names_stand_in(tmp_path, monkeypatch):
+    above = ["# one", "# two", ""]
+    with pytest.raises(DataError, match="names in line 4 but no rows"):
+        load(write(tmp_path, *above, "a,b"))
+    with pytest.raises(DataError, match="names in line 4: add some"):
+        files.read(write(tmp_path, *above, "batch,a"), "batch")
+    with pytest.raises(DataError, match="line 4 names the column 'a' twice"):
+        load(write(tmp_path, *above, "a,a", "1,2", "3,4"))
+    assert "line 4, 2019,2020, is taken for names" in " ".join(
+        opened(Path(write(tmp_path, *above, "2019,2020", "1.5,2.5", "3.5,4.5"))).notes
+    )
+    path = Path(write(tmp_path, *above, ",".join(f"a{k}" for k in range(40))))
+    monkeypatch.setenv(VARIABLE, "500")
+    with pytest.raises(DataError, match="names in line 4 but no rows"):
+        opened(path, room=mapped)

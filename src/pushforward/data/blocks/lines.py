@@ -56,7 +56,7 @@ def columns(path: Path, mark: str, width: int, first: int, room: Room) -> Found:
         pass  # a column turned out to hold words
     texts, lines = found
     if not len(lines):
-        raise DataError(f"{path}: there are names in line 1 but no rows: add lines of numbers")
+        raise DataError(f"{path}: there are names in line {first} but no rows: add lines of numbers")
     return tuple(texts[j] if j in texts else numbers[j, : len(lines)] for j in range(width)), lines
 
 

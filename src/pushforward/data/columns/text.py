@@ -127,12 +127,14 @@ def _whole(word: str) -> bool:
     return True
 
 
-_WAYS: dict[str, Callable[[str], bool]] = {
-    "number": is_number,
-    "truth value": lambda cell: cell.lower() in TRUTH,
-    "date": lambda cell: of_words([cell]) is not None,
-    "number with a decimal comma": lambda cell: bool(_COMMA.fullmatch(cell)),
-    "number with commas between thousands": lambda cell: bool(_POINT.fullmatch(cell)),
+_WAYS: dict[tuple[str, str], Callable[[str], bool]] = {  # by what one is called, and what many are
+    ("number", "numbers"): is_number,
+    ("truth value", "truth values"): lambda cell: cell.lower() in TRUTH,
+    ("date", "dates"): lambda cell: of_words([cell]) is not None,
+    ("number with a decimal comma", "numbers with decimal commas"): lambda cell: bool(_COMMA.fullmatch(cell)),
+    ("number with commas between thousands", "numbers with commas between thousands"): lambda cell: bool(
+        _POINT.fullmatch(cell)
+    ),
 }
 
 
@@ -142,28 +144,29 @@ def fault(cells: Sequence[str]) -> tuple[int, str] | None:
     Of a column of which no cell could be told from the others, nothing is said.
     """
     words = set(cells)
-    for name, fits in _WAYS.items():
+    for names, fits in _WAYS.items():
         wrong = {word for word in words if not fits(word)}
         bad = [row for row, cell in enumerate(cells) if cell in wrong]
         if bad and 2 * len(bad) <= len(cells):
-            return bad[0], said(cells[bad[0]], name, alone=len(bad) == 1 and bad[0] == 0)
+            return bad[0], said(cells[bad[0]], *names, alone=len(bad) == 1 and bad[0] == 0)
     return None
 
 
-def said(cell: str, what: str, *, alone: bool) -> str:
+def said(cell: str, one: str, many: str, *, alone: bool) -> str:
     """What is wrong with a cell among others of one kind, and the remedy up to an 'or'.
 
     Args:
         cell: The cell.
-        what: What the others are.
+        one: What each of the others is.
+        many: What they are together.
         alone: Whether it is the first of all and the only one, as a line of units is.
     """
     if not cell:
         return "the cell is empty: correct it"
     if alone and cell.lower() not in EMPTY and not is_value(cell):
-        return f"{cell!r} stands above {what}s: delete this line if it holds units, correct it"
-    point = " (decimals take a point)" if what == "number" and "," in cell else ""
-    return f"{cell!r} is not a {what}{point}: correct it"
+        return f"{cell!r} stands above {many}: delete this line if it holds units, correct it"
+    point = " (decimals take a point)" if one == "number" and "," in cell else ""
+    return f"{cell!r} is not a {one}{point}: correct it"
 
 
 def refusal(cells: Sequence[str], labels: str) -> tuple[str, str]:

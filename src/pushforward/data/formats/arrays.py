@@ -10,11 +10,12 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.lib import format as npy_format
 
+from pushforward import files
 from pushforward.data.blocks.limits import budget, peak
 from pushforward.data.blocks.scratch import Room, held, written
 from pushforward.data.formats.contents import Contents
 from pushforward.data.raw import brief, numeric, refuse
-from pushforward.errors import DataError, meant
+from pushforward.errors import DataError, meant, of_memory
 
 __all__ = ["LARGE", "archive", "everything", "is_plain", "mapped", "names", "npy", "npz", "pick", "sibling", "single"]
 
@@ -136,6 +137,8 @@ def npz(path: Path, key: str, room: Room = held) -> np.ndarray:
             with archive.open(info) as file:
                 return _read(cast(BinaryIO, file), info.file_size, place, room)
     except DAMAGE as error:
+        if of_memory(error) or files.is_full(error):  # no fault of the archive
+            raise
         raise DataError(f"{place}: the archive is damaged ({brief(error)}): {FRESH}") from error
 
 

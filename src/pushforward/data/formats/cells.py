@@ -20,11 +20,12 @@ from pushforward.data.formats.contents import Cells, Contents
 from pushforward.data.formats.hdf5 import walked
 from pushforward.data.formats.hdf5.elements import as_dataset, as_group, attribute, is_dataset, is_group
 from pushforward.data.raw import brief, finite, numeric
-from pushforward.errors import DataError, meant, needs, of_memory
+from pushforward.errors import DataError, UsageError, meant, needs, of_memory
 
 __all__ = ["of_matrix", "of_object", "read", "whole"]
 
 BLOCK = 1 << 26  # bytes of a dense block
+MANY = 1 << 20  # categories that are read though there are fewer cells or genes: those of a part are those of all
 FRESH = "write it again with anndata.AnnData.write_h5ad"
 DAMAGE = (OSError, LookupError, ValueError, RuntimeError, ArithmeticError)
 """What h5py raises over files that are not as they say; things of another kind are told apart by `hdf5.elements`."""
@@ -81,7 +82,7 @@ def _columns(file: Any) -> tuple[str, ...]:
 def _column(element: Any, count: int, place: str) -> np.ndarray:
     """One column of obs, (n,): categories by their names, all else as it is stored."""
     if is_group(element) and {"codes", "categories"} <= set(element):
-        names = np.array(_text(element["categories"], count, place))
+        names = np.array(_text(element["categories"], max(count, MANY), "categories at most", place))
         codes = as_dataset(element["codes"], place)
         if codes.shape != (count,):
             raise DataError(f"{place}: codes of shape {codes.shape} for {count:,} cells: {FRESH}")
@@ -95,7 +96,7 @@ def _column(element: Any, count: int, place: str) -> np.ndarray:
     element = as_dataset(element, place)
     if element.shape != (count,):
         raise DataError(f"{place}: values of shape {element.shape} for {count:,} cells: {FRESH}")
-    return element[:] if element.dtype.kind in "biuf" else np.array(_text(element, count, place))
+    return element[:] if element.dtype.kind in "biuf" else np.array(_text(element, count, "cells", place))
 
 
 @contextmanager
@@ -108,7 +109,7 @@ def _damage(place: str, what: str, *kinds: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except DataError:
+    except (DataError, UsageError):
         raise
     except (*DAMAGE, MemoryError, *kinds) as error:
         if files.is_full(error):
@@ -282,17 +283,19 @@ def _index(frame: Any, count: int, place: str) -> list[str]:
     group = as_group(frame, place)
     element: Any = group[str(attribute(group, "_index", place) or "_index")]
     if is_group(element) and "categories" in element:  # of an array, `in` would walk through what it claims
-        names, codes = _text(element["categories"], count, place), as_dataset(element["codes"], place)
+        names = _text(element["categories"], max(count, MANY), "categories at most", place)
+        codes = as_dataset(element["codes"], place)
         if codes.shape != (count,) or not 0 <= codes[:].min() <= codes[:].max() < len(names):
             raise DataError(f"{place}: the codes of its names lead to none of {len(names):,} names: {FRESH}")
         return [names[code] for code in codes[:]]
-    return _text(element["values"] if is_group(element) else element, count, place)
+    return _text(element["values"] if is_group(element) else element, count, "genes", place)
 
 
-def _text(element: Any, count: int, place: str) -> list[str]:
+def _text(element: Any, most: int, what: str, place: str) -> list[str]:
+    """Names of so many things at the most; fewer are for others to refuse."""
     dataset = as_dataset(element, place)
-    if dataset.ndim != 1 or len(dataset) > count:  # a header may claim any number of them
-        raise DataError(f"{place}: names of shape {dataset.shape} for {count:,} genes: {FRESH}")
+    if dataset.ndim != 1 or len(dataset) > most:  # a header may claim any number of them
+        raise DataError(f"{place}: names of shape {dataset.shape} for {most:,} {what}: {FRESH}")
     return [value.decode() if isinstance(value, bytes) else str(value) for value in dataset[:]]
 
 

@@ -30,6 +30,7 @@ ROWS = 200  # lines taken apart at a time; more would keep Python's collector bu
 LOOK = 1 << 16  # characters from which it is told whether a first line holds names
 SHOWN = 6  # names written out in a note
 COMMENTS = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*")  # lines above a table that are blank or begin with #
+LINE = re.compile(r"([^\r\n]*)(?:\r\n|\r|\n|\Z)")  # as csv takes lines: str.splitlines knows more that end one
 TEXT = 8  # bytes of memory at most for one of text: the text itself, its lines, its numbers and what is made of them
 LONG = 1 << 22  # characters from which a file of numbers is read the fast way
 
@@ -78,9 +79,10 @@ def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Tab
     try:
         text = _begin(path) if large and room is not held else path.read_bytes().decode("utf-8-sig")
         mark, above, text = _beginning(text)
+        head = 1 + above + _blank(text)
         if large and room is not held:
             named = _header(text, mark)
-            before = above + (_blank(text) + 1 if named else 0)
+            before = head if named else above
             width = len(next(csv.reader([_first(text)], delimiter=mark, skipinitialspace=True), []))
             columns, lines = long_columns(path, mark, width, before, room)
             names = named or tuple(map(str, range(width)))
@@ -95,7 +97,7 @@ def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Tab
         raise DataError(f"{path}: byte {error.start} is not UTF-8 text: save the table as CSV in UTF-8") from error
     except csv.Error as error:
         raise DataError(f"{path}: not a readable table ({brief(error)}): save it as CSV") from error
-    notes = () if verbatim else _doubt(names, named, columns, 1 + above)
+    notes = () if verbatim else _doubt(names, named, columns, head)
     if above:
         notes = (f"comments above the table are left out: line{f's 1 to {above}' if above > 1 else ' 1'}", *notes)
     if len(names) > 1 and not names[0]:
@@ -104,7 +106,7 @@ def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Tab
     if len(set(names)) < len(names):
         counts = Counter(names)
         twice = next(name for name in names if counts[name] > 1)
-        raise DataError(f"{path}: line {1 + above} names the column {twice!r} twice: give every column its own name")
+        raise DataError(f"{path}: line {head} names the column {twice!r} twice: give every column its own name")
     aside = frozenset() if verbatim else frozenset(filter(is_row_number, names))
     notes += tuple(f"taken for row numbers and left out: {name}" for name in names if name in aside)
     return Table(path, names, columns, lines, "line", verbatim=kept, mark=mark, aside=aside), notes
@@ -116,7 +118,7 @@ def _beginning(text: str) -> tuple[str, int, str]:
     head, rest = ("", text) if matched is None else (matched.group(), text[matched.end() :])
     if "#" not in head or not rest.strip():
         return _mark(_first(text)), 0, text
-    lines, below = head.splitlines(keepends=True), _first(rest)
+    lines, below = [line.group() for line in LINE.finditer(head)], _first(rest)
     mark, last = _mark(below), max(k for k, line in enumerate(lines) if line.lstrip().startswith("#"))
     cells, under = (next(csv.reader([line.strip()], delimiter=mark), []) for line in (lines[last], below))
     above = last if len(cells) == len(under) and any(is_value(cell.strip()) for cell in under) else last + 1
@@ -138,18 +140,23 @@ def _mark(line: str) -> str:
 
 def _first(text: str) -> str:
     """The first line that is not blank."""
-    return next((line for line in text.splitlines() if line.strip()), "")
+    return next((line[1] for line in LINE.finditer(text) if line[1].strip()), "")
 
 
-def names(path: Path) -> tuple[str, ...]:
-    """The names of the columns, told from the first lines; empty where they hold none, or are no text."""
+def names(path: Path, *, every: bool = False) -> tuple[str, ...]:
+    """The names of the columns, told from the first lines; empty where they hold none, or are no text.
+
+    Args:
+        path: The file.
+        every: Also those of row numbers, which are taken by their names alone.
+    """
     try:
         mark, _, text = _beginning(_begin(path))
         found = _header(text, mark)
     except (UnicodeDecodeError, csv.Error):  # whoever reads the file says so
         return ()
     found = found[1:] if len(found) > 1 and not found[0] else found
-    return tuple(name for name in found if not is_row_number(name))
+    return tuple(name for name in found if every or not is_row_number(name))
 
 
 def _begin(path: Path) -> str:
@@ -160,7 +167,7 @@ def _begin(path: Path) -> str:
 
 def _blank(text: str) -> int:
     """Blank lines at the beginning."""
-    return next((i for i, line in enumerate(text.splitlines()) if line.strip()), 0)
+    return next((i for i, line in enumerate(LINE.finditer(text)) if line[1].strip()), 0)
 
 
 def _cells(path: Path, text: str, names: tuple[str, ...], mark: str, above: int) -> Parts:
@@ -171,7 +178,7 @@ def _cells(path: Path, text: str, names: tuple[str, ...], mark: str, above: int)
     lines = [] if names else [first]
     lines += _filled(path, numbered, columns, first, str.strip)
     if not lines:
-        raise DataError(f"{path}: there are names in line 1 but no rows: add lines of numbers")
+        raise DataError(f"{path}: there are names in line {first} but no rows: add lines of numbers")
     return names or tuple(map(str, range(len(columns)))), tuple(columns), lines
 
 
@@ -182,7 +189,7 @@ def _kept(path: Path, text: str, mark: str, above: int) -> tuple[Parts, Verbatim
     raw: list[list[str]] = [[] for _ in cells]
     lines = _filled(path, numbered, raw, first, str)
     if not lines:
-        raise DataError(f"{path}: there are no rows below the names in line 1: add some")
+        raise DataError(f"{path}: there are no rows below the names in line {first}: add some")
     columns = tuple([cell.strip() for cell in column] for column in raw)
     return (_words(cells), columns, lines), Verbatim(mark, tuple(cells), tuple(raw))
 

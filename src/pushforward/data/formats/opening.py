@@ -79,13 +79,18 @@ def opened(
         raise DataError(f"{path}: cannot be read ({brief(error)}): check its permissions and the disk") from error
 
 
-def columns(path: Path) -> tuple[str, ...]:
-    """The names of a table's columns, without reading its rows; empty where there are none, or it cannot be read."""
+def columns(path: Path, *, every: bool = False) -> tuple[str, ...]:
+    """The names of a table's columns, without reading its rows; empty where there are none, or it cannot be read.
+
+    Args:
+        path: The file.
+        every: Also those that are taken by their names alone: an index, and row numbers.
+    """
     suffix = path.suffix.lower()
     if suffix not in (*TEXT, *PARQUET) or not path.is_file():
         return ()
     try:
-        return delimited.names(path) if suffix in TEXT else parquet.names(path)
+        return delimited.names(path, every=every) if suffix in TEXT else parquet.names(path, every=every)
     except OSError:  # whoever reads the file says so
         return ()
 

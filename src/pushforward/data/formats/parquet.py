@@ -10,13 +10,14 @@ from typing import Any, overload
 
 import numpy as np
 
+from pushforward import files
 from pushforward.data.blocks.limits import budget, peak
 from pushforward.data.blocks.scratch import Room, held, mapped, size, spans, written
 from pushforward.data.columns.dates import days
 from pushforward.data.formats.contents import Column, Contents, Declared, Table
 from pushforward.data.formats.table import chosen, is_row_number, labels
 from pushforward.data.raw import brief
-from pushforward.errors import DataError, needs
+from pushforward.errors import DataError, UsageError, needs, of_memory
 from pushforward.plain.kinds import DATES
 
 __all__ = ["names", "read"]
@@ -50,7 +51,7 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
         if len(set(stored)) < len(stored):
             raise DataError(f"{path}: two columns share a name: give every column its own name")
         declared: dict[str, Declared] = {name: _kind(pyarrow.types, schema.field(name).type) for name in stored}
-        many = len(set(key.split(",")) & set(stored)) if key else len(stored)
+        many = len(set(map(str.strip, key.split(","))) & set(stored)) if key else len(stored)
         if room is held and 8 * n * many > budget():
             need = size(8 * n * many)
             raise DataError(f"{path}: the table needs {need} of memory: save fewer rows or columns")
@@ -79,29 +80,41 @@ def _index(schema: Any) -> tuple[str, ...]:
         return ()
 
 
-def names(path: Path) -> tuple[str, ...]:
-    """The names of the columns that are taken unasked, without reading a row; empty where the file cannot be read."""
+def names(path: Path, *, every: bool = False) -> tuple[str, ...]:
+    """The names of the columns that are taken unasked, without reading a row; empty where the file cannot be read.
+
+    Args:
+        path: The file.
+        every: Also those of an index and of row numbers, which are taken by their names alone.
+    """
     try:
         import pyarrow.parquet
     except Exception:  # whoever reads the file says so
         return ()
     with suppress(DataError), _damage(path), pyarrow.parquet.ParquetFile(path) as file:
         schema = file.schema_arrow
-        aside = _index(schema)
-        return tuple(name for name in schema.names
-                     if not (name in aside or name.startswith(UNNAMED) or is_row_number(name)))  # fmt: skip
+        stored = [name for name in schema.names if not name.startswith(UNNAMED)]
+        aside = () if every else (*_index(schema), *filter(is_row_number, stored))
+        return tuple(name for name in stored if name not in aside)
     return ()
 
 
 @contextmanager
 def _damage(path: Path) -> Iterator[None]:
+    """Within, a file is read that may be damaged; a full memory or disk is no fault of it.
+
+    Raises:
+        DataError: In place of what pyarrow raises then.
+    """
     import pyarrow
 
     try:
         yield
-    except DataError:
+    except (DataError, UsageError):
         raise
     except (pyarrow.ArrowException, OSError, ValueError, ArithmeticError) as error:  # also a date in the year 20,000
+        if of_memory(error) or files.is_full(error):
+            raise
         raise DataError(f"{path}: not a readable Parquet file ({brief(error)}): write it again") from error
 
 

@@ -186,7 +186,7 @@ def _by_contents(before: Mapping[str, str], now: Mapping[str, str], spec: str) -
         return ""
     names = [at[digest] for digest in before.values()]
     path = divided(spec)[0]
-    if not set(names) <= set(columns(path)) or any("," in name for name in names):
+    if not set(names) <= set(columns(path, every=True)) or any(set(",:") & set(name) for name in names):
         return "write the columns in the order of the run"
     return f"choose them in the order of the run, {path}:{','.join(names)}"
 
