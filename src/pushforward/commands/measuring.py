@@ -19,7 +19,7 @@ from pushforward import files
 from pushforward.commands.rebuilding import with_rows
 from pushforward.commands.sampling import labels_for
 from pushforward.commands.watching import Until, Watching
-from pushforward.data import outputs
+from pushforward.data import Dataset, outputs
 from pushforward.data.blocks.limits import budget
 from pushforward.data.compare.pairs import LEAST, Pair, read_pair
 from pushforward.densities.rows import RowDensities
@@ -43,7 +43,8 @@ from pushforward.types import Likely, able
 
 __all__ = ["Evaluated", "evaluate_run", "evaluate_samples", "measure_run", "report"]
 
-FEW = 10_000  # rows that numbers are taken over, however little memory there is
+FEW = 10_000  # rows that numbers are taken over, however little memory there is, unless rows are large:
+LARGE = 1 << 23  # numbers in them, 34 MB
 ROWS, BLOCK = 10_000, 1000  # rows of each kind that a density is asked for, and at a time
 
 
@@ -210,7 +211,7 @@ def _too_few(pair: Pair, draws: int) -> str | None:
 def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, int]:
     """Samples of a run beside its data, what they are in words, and how many sets of samples there are."""
     data = experiment.data
-    n = n or min(len(data.test), 10_000)
+    n, notes = _wanted(data, n)
     most = stock(experiment.method)
     n = n if most is None else min(n, most)
     draws = 1 if experiment.features is None else max(1, min(20, 12_000 // n, 20 if most is None else most // n))
@@ -221,7 +222,7 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
         f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
     )
     (real, held), (train, seen) = _some(data.test, "held-out", seed), _some(data.train, "training", seed)
-    fake, notes = x.cpu(), held + seen
+    fake, notes = x.cpu(), notes + held + seen
     if data.kind == "points" and data.one_unit:
         fake, real, train = (torch.from_numpy(np.asarray(data.decode(part))) for part in (fake, real, train))
     elif data.kind == "points":
@@ -231,14 +232,29 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
     return Pair(fake, real, train, data.kind, (), False, notes, data.mixture, densities=densities), split, draws
 
 
+def _wanted(data: Dataset, n: int | None) -> tuple[int, tuple[str, ...]]:
+    """How many samples are drawn: n, or as many as there are held-out rows, if they fit into memory."""
+    full = min(len(data.test), 10_000)
+    if n is not None or 16 * full * math.prod(data.event) <= budget() or full <= _most(data.event):
+        return n or full, ()
+    fit = _most(data.event)
+    return fit, (f"{fit:,} samples in place of {full:,} are compared, for want of memory",)
+
+
 def _some(x: Tensor, what: str, seed: int) -> tuple[Tensor, tuple[str, ...]]:
     """Rows that numbers are taken over: all that fit into memory several times over, else so many, and a note."""
-    most = max(FEW, budget() // (128 * x[0].numel()))
+    most = _most(x.shape[1:])
     if 16 * x.numel() <= budget() or len(x) <= most:
         return x, ()
     chosen = generator(seed, "evaluate", part=what).choice(len(x), most, replace=False, shuffle=False)
     kept = x[torch.from_numpy(np.sort(chosen))]
     return kept, (f"{most:,} of {len(x):,} {what} rows are compared, drawn at random, for want of memory",)
+
+
+def _most(event: Sequence[int]) -> int:
+    """Rows of a shape that may be measured where not all can."""
+    size = math.prod(event)
+    return max(budget() // (128 * size), min(FEW, max(100, LARGE // size)))
 
 
 @dataclass
