@@ -15,7 +15,7 @@ from benchmarks.measure import Contest, Side
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import VGrow, gan
 from pushforward.methods.particles.driver import Particles
-from pushforward.methods.sources import Normal
+from pushforward.methods.sources import normal
 from pushforward.nets import dcgan, mlp
 from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
@@ -46,7 +46,7 @@ def _vgrow(nets: Nets, ema: float | None) -> VGrow:
     return gan(
         Learner(generator, optimiser, ema=ema),
         flow,
-        Normal(latent),
+        normal(latent),
         Noise(SEED, dtype=torch.get_default_dtype()),
         step=STEP,
     )

@@ -315,7 +315,7 @@ def test_a_generators_call_refuses_what_it_cannot_give(run, tmp_path, capsys):
             found(n)  # pyright: ignore[reportArgumentType]
     with pytest.raises(UsageError, match="labels 'c': this generator has the classes a, b"):
         found(3, labels=["a", "c"])
-    with pytest.raises(UsageError, match="labels no name"):
+    with pytest.raises(UsageError, match="labels: none is named"):
         found(3, labels=[])
     with pytest.raises(UsageError, match="has no classes"):
         exported(learned("points"), "safetensors").generator(3, labels="a")

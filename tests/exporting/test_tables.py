@@ -121,7 +121,7 @@ def test_a_number_is_a_place_where_no_name_is_one(classes, wanted, place):
         (("a", "3"), 1, "a name or a place, as some classes are called by numbers; give a name of a, 3"),
         (("a", "b"), 1.0, r"labels 1\.0: this generator has the classes a, b"),
         (("a", "b"), [None], "labels None"),
-        (("a", "b"), [], "labels no name"),
+        (("a", "b"), [], "labels: none is named; this generator has the classes a, b"),
     ],
 )
 def test_a_class_that_cannot_be_told_is_refused_plainly(classes, wanted, said):

@@ -25,7 +25,7 @@ from pushforward.methods.adversarial.vgrow import gan
 from pushforward.methods.latent.distilled import Distilled
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
-from pushforward.methods.sources import Gaussian, Normal
+from pushforward.methods.sources import Gaussian, normal
 from pushforward.nets import mlp
 from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
@@ -88,9 +88,9 @@ FLOWS: dict[str, tuple[Callable[[], Flow], set[type]]] = {
 OF_FLOWS = (Logged, Conditional, Valued, ValuedByClass, Examined, Replayable, HasCritic)
 METHODS: dict[str, tuple[Callable[[], Method], set[type]]] = {
     "particles": (particles, {HasParticles, Transports, Records, Sourced, Stops}),
-    "VGrow": (lambda: gan(generator(), critic(), Normal(2), Noise(0)), set()),
-    "GAN": (lambda: GAN(generator(), critic(), Normal(2), Noise(0)), set()),
-    "distilled": (lambda: Distilled(generator(), DATA, DATA, Normal(2), Noise(0)), {Transports, Sourced, Restores}),
+    "VGrow": (lambda: gan(generator(), critic(), normal(2), Noise(0)), set()),
+    "GAN": (lambda: GAN(generator(), critic(), normal(2), Noise(0)), set()),
+    "distilled": (lambda: Distilled(generator(), DATA, DATA, normal(2), Noise(0)), {Transports, Sourced, Restores}),
 }
 OF_METHODS = (HasParticles, Transports, Records, Sourced, Stops, Likely, TakesSettings)
 each_flow = pytest.mark.parametrize("name", FLOWS)

@@ -16,14 +16,14 @@ from pushforward.divergences import JS, KL, LOGD, NEYMAN, REVERSE_KL, Divergence
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.gan import GAN
 from pushforward.methods.adversarial.vgrow import VGrow, clamp, gan, regression
-from pushforward.methods.sources import Normal
+from pushforward.methods.sources import Gaussian, normal
 from pushforward.nets import mlp
 from pushforward.nets.blocks import GeneratorNet
 from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
 
 N, EVENT, CLASSES = 12, 3, 4
-Parts = tuple[Learner, CriticFlow, Normal, Noise]
+Parts = tuple[Learner, CriticFlow, Gaussian, Noise]
 
 
 def parts(
@@ -39,7 +39,7 @@ def parts(
         for parameter in [*net.parameters(), *critic.parameters()]:
             parameter.mul_(2)
     flow = CriticFlow(Learner(critic.double(), partial(SGD, lr=0.05)), divergence, steps=steps, cap=cap)
-    return Learner(net.double(), partial(SGD, lr=0.1)), flow, Normal(2), Noise(5, dtype=torch.float64)
+    return Learner(net.double(), partial(SGD, lr=0.1)), flow, normal(2), Noise(5, dtype=torch.float64)
 
 
 def data(classes: int = 0, batches: int = 4) -> list[Any]:

@@ -27,7 +27,7 @@ from pushforward.divergences import (
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.gan import GAN
-from pushforward.methods.sources import Normal
+from pushforward.methods.sources import normal
 from pushforward.nets import mlp
 from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
@@ -115,7 +115,7 @@ def test_a_users_divergence_of_three_fields_drives_a_flow_and_a_gan(module):
     torch.testing.assert_close(velocity(q), (scores / 3).exp().detach()[:, None] * slope)
 
     generator = Learner(mlp.generator(2, 2, width=8, depth=1), optimiser)
-    gan = GAN(generator, flow, Normal(2), Noise(0))
+    gan = GAN(generator, flow, normal(2), Noise(0))
     before = [parameter.clone() for parameter in generator.net.parameters()]
     logs = next(gan.learn([p]))
     assert logs["generator"].item() < 0  # psi = -3 e^(d/3)

@@ -18,7 +18,7 @@ from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.gan import GAN
 from pushforward.methods.adversarial.vgrow import VGrow
 from pushforward.methods.particles.driver import Particles
-from pushforward.methods.sources import Normal
+from pushforward.methods.sources import normal
 from pushforward.nets import mlp
 from pushforward.nets.blocks import GeneratorNet
 from pushforward.objectives.penalties import lipschitz, spectral
@@ -49,7 +49,7 @@ def vgrow(seed: int, classes: int = 0) -> VGrow:
     body = nn.Sequential(nn.Linear(3 + min(classes, 16), 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
     net = GeneratorNet(body, 3, classes, min(classes, 16))
     generator = Learner(net, partial(RMSprop, lr=1e-2), ema=0.9, schedule=cosine(60), clip=1.0)
-    return VGrow(generator, flow(seed, classes), Normal(3), Noise(seed), pool=3, moves=2, fits=lambda k: 1 + k % 2)
+    return VGrow(generator, flow(seed, classes), normal(3), Noise(seed), pool=3, moves=2, fits=lambda k: 1 + k % 2)
 
 
 def gan(seed: int) -> GAN:

@@ -13,7 +13,7 @@ from pushforward.data import Batches
 from pushforward.divergences import locate
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import VGrow
-from pushforward.methods.sources import Normal
+from pushforward.methods.sources import normal
 from pushforward.nets import mlp
 from pushforward.objectives.penalties import both, lipschitz
 from pushforward.parallel.placement import Placement
@@ -31,7 +31,7 @@ def main(out: Path, pool: int, moves: int, classes: int) -> None:
     generator = Learner(mlp.generator(2, 3, width=16, classes=classes).double(), optimiser, ema=0.9)
     critic = Learner(mlp.critic(3, width=16, classes=classes).double(), optimiser)
     flow = CriticFlow(critic, locate("JEFFREYS"), penalties=(partial(lipschitz, rng=rng), both), steps=2)
-    method = VGrow(generator, flow, Normal(2), rng, pool=pool, moves=moves, fits=2)
+    method = VGrow(generator, flow, normal(2), rng, pool=pool, moves=moves, fits=2)
     batches = Batches(x, 32, seed=3, labels=labels) if classes else Batches(x, 32, seed=3)
     place(method, placement)
     batches.place(placement)

@@ -14,7 +14,7 @@ from pushforward.data import Batches
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.latent.distilled import Distilled
 from pushforward.methods.particles.driver import Particles
-from pushforward.methods.sources import Normal
+from pushforward.methods.sources import normal
 from pushforward.nets import mlp
 from pushforward.parallel import sharing
 from pushforward.parallel.placement import Placement
@@ -32,7 +32,7 @@ def taught(seed: int) -> Distilled:
     starts = Noise(3, dtype=torch.float64).normal(12, 2)
     teacher = Particles(CriticFlow(critic, steps=2), starts.clone(), 0.2, Noise(seed), record=True)
     rng = Noise(seed + 1, dtype=torch.float64)
-    return Distilled(generator, starts, starts, Normal(2), rng, batch=6, teacher=teacher, lessons=5)
+    return Distilled(generator, starts, starts, normal(2), rng, batch=6, teacher=teacher, lessons=5)
 
 
 CASES = {"growing": lambda seed: Growing(seed, grown=9, tired=4), "taught": taught}

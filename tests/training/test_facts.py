@@ -19,7 +19,7 @@ from pushforward.flows.preconditioned import Preconditioned, pullback
 from pushforward.methods.adversarial.vgrow import gan
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
-from pushforward.methods.sources import Normal
+from pushforward.methods.sources import normal
 from pushforward.nets import lipschitz, mlp
 from pushforward.nets.dudley import Dudley
 from pushforward.nets.ensemble import Ensemble
@@ -101,7 +101,7 @@ def test_a_method_without_a_critic_is_neither_and_one_of_a_generator_is_called_s
     found = of(particles(MMDFlow()))
     assert (found["logistic"], found["dual"], found["fastest"]) == (False, False, None)
     flow = CriticFlow(Learner(mlp.critic(2, width=8), Adam), KL, contrast=dual(KL))
-    found = of(gan(Learner(mlp.generator(2, 2), Adam), flow, Normal(2), Noise(0)))
+    found = of(gan(Learner(mlp.generator(2, 2), Adam), flow, normal(2), Noise(0)))
     assert (found["logistic"], found["dual"], found["shape"]) == (False, False, "generator")
     assert facts(RECIPES["vgrow_digits"](conditional=True))["conditional"] is True
     assert flow.objective is not logistic

@@ -21,7 +21,7 @@ from pushforward.methods.latent.distilled import Distilled
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
-from pushforward.methods.sources import Normal
+from pushforward.methods.sources import normal
 from pushforward.nets import autoencoder, mlp
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise, seeded
@@ -171,7 +171,7 @@ def distilled(seed: int, lessons: int = 50) -> Distilled:
     until = Until(kinetic=0.5, window=2)
     teacher = Particles(Pull(), starts.clone(), 0.3, Noise(seed), record=True, until=until)
     rng = Noise(seed + 1, dtype=torch.float64)
-    return Distilled(generator, starts, starts, Normal(2), rng, batch=5, teacher=teacher, lessons=lessons)
+    return Distilled(generator, starts, starts, normal(2), rng, batch=5, teacher=teacher, lessons=lessons)
 
 
 @pytest.mark.parametrize("k", range(11))

@@ -218,13 +218,11 @@ def _without_data(
             if isinstance(arguments.get(name), str) and (name == "data" or arguments[name].strip() == loaded.name):
                 arguments[name] = f"{KEPT}{folder.resolve()}"
         experiment = wiring(**arguments)
-    except (UsageError, DataError, OSError) as error:
-        if guests.is_guest(run["recipe"]):
-            raise DataError(_needed(folder, run, error)) from error
-        raise unfit(run, folder, "its description cannot be used", error, trust) from error
     except Exception as error:
         if guests.is_guest(run["recipe"]):
             raise DataError(_needed(folder, run, error)) from error
+        if isinstance(error, (UsageError, DataError, OSError)):
+            raise unfit(run, folder, "its description cannot be used", error, trust) from error
         raise
     return replace(experiment, data=own.dataset(), score=None)
 

@@ -18,6 +18,7 @@ from pushforward.data.pixels import Pixels, inner_side, model_side
 from pushforward.data.raw import Raw, enough
 from pushforward.data.units import Unit, of_moments, robust
 from pushforward.errors import DataError, UsageError
+from pushforward.plain.sizes import size
 from pushforward.randomness import generator
 
 __all__ = ["assemble"]
@@ -136,9 +137,9 @@ def _encoded(
     else:
         both = arranged(raw.x, np.concatenate([rows, rows_test]), encode, event, raw.place)
         x, x_test = both[: len(rows)], both[len(rows) :]
-    limit, folder = scratch.size(budget()), scratch.folder()
+    limit, folder = size(budget()), scratch.folder()
     note = (
-        f"{scratch.size(4 * (x.numel() + x_test.numel()))} of rows, more than the {limit} of memory that they may take "
+        f"{size(4 * (x.numel() + x_test.numel()))} of rows, more than the {limit} of memory that they may take "
         f"({VARIABLE} sets it), are read from a temporary file in {folder} (TMPDIR sets it)"
     )
     return x, x_test, (note,)

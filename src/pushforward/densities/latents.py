@@ -16,22 +16,7 @@ from torch import Tensor
 from pushforward.plain.words import Words
 from pushforward.types import Randomness, Samples
 
-__all__ = ["Gaussian", "Normal", "Uniform", "law_of"]
-
-
-@dataclass(frozen=True)
-class Normal:
-    """Standard normal latents of a given size."""
-
-    dim: int
-
-    def __call__(self, rng: Randomness, n: int) -> Tensor:
-        """z, (n, dim)."""
-        return rng.normal(n, self.dim)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The law in words."""
-        return Gaussian((self.dim,)).as_dict()
+__all__ = ["Gaussian", "Uniform", "law_of", "normal"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +64,11 @@ class Gaussian:
         """The law in words."""
         spread = {"mean": float(self.mean), "deviation": float(self.deviation)}
         return {"law": "normal", "shape": list(self.event)} | spread
+
+
+def normal(dim: int) -> Gaussian:
+    """Standard normal latents of a given size, (rng, n) -> z (n, dim)."""
+    return Gaussian((dim,))
 
 
 def law_of(words: Words) -> Uniform | Gaussian:

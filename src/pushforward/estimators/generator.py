@@ -29,7 +29,7 @@ from pushforward.estimators.layout import NetShape
 from pushforward.estimators.learn import Seed, build, find, follow, seed_of, seed_of_draw, validated
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import VGrow
-from pushforward.methods.sources import Normal
+from pushforward.methods.sources import normal
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
 from pushforward.parallel.ordinary import ordinarily
@@ -302,7 +302,7 @@ class FlowGenerator(BaseEstimator):
         flow = CriticFlow(critic, divergence, penalties=penalties, every=EVERY, cap=self.cap,
                           penalty_schedule=geometric(updates, CALM))  # fmt: skip
         rng = stream(seed, "train", device=placement.device)
-        method = VGrow(grown, flow, Normal(layout.latent), rng, moves=self.moves, fits=self.fits, step=self.step)
+        method = VGrow(grown, flow, normal(layout.latent), rng, moves=self.moves, fits=self.fits, step=self.step)
         size = self.batch_size
         batches = Batches(x, size, seed=seed) if labels is None else Batches(x, size, seed=seed, labels=labels)
         follow(method.learn(batches.to(placement.device)), self.steps, self.verbose, terms_of(method))

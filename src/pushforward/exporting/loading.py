@@ -69,8 +69,9 @@ class Generator:
                 no name is a number, by their place, from 0; None draws them as often as the data have them.
 
         Returns:
-            Samples in data units: float64 (n, *event) of points, in which whole numbers are whole and truth values 0
-            or 1; uint8 (n, height, width[, channels]) of images.
+            Samples in data units: float64 (n, *event) of points, in which whole numbers are whole, truth values 0 or 1
+            and dates, in days since 1970-01-01, as fine as those of the data; uint8 (n, height, width[, channels]) of
+            images.
 
         Raises:
             UsageError: If n is below 1, or there are no such classes.
@@ -86,7 +87,7 @@ class Generator:
             labels: As of a call.
 
         Returns:
-            float64, int64 or bool (n,) by name, and the class of each sample last, where there are some;
+            float64, int64, bool or datetime64 (n,) by name, and the class of each sample last, where there are some;
             `pandas.DataFrame` takes it as it is.
 
         Raises:

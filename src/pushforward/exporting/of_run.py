@@ -77,7 +77,7 @@ def _law_of(latent: Latent, recipe: str) -> Uniform | Gaussian:
     kind = type(latent).__name__
     if not able(latent, Described):
         raise UsageError(
-            f"{recipe}: latents of a law of one's own, {kind}, have no words in a card; use Normal, Uniform or "
+            f"{recipe}: latents of a law of one's own, {kind}, have no words in a card; use normal, Uniform or "
             f"Gaussian, or give {kind} as_dict() with the words of one of them (docs/export.md)"
         )
     try:

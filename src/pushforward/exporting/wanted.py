@@ -31,7 +31,7 @@ def places_of(labels: Wanted, known: tuple[str, ...]) -> list[int]:
     plain = labels.tolist() if isinstance(labels, np.ndarray | np.generic | Tensor) else labels
     wanted = list(plain) if isinstance(plain, Iterable) and not isinstance(plain, str) else [plain]
     if not wanted:
-        raise UsageError(f"labels no name: this generator has the classes {_shown(known)}")
+        raise UsageError(f"labels: none is named; this generator has the classes {_shown(known)}")
     return [_place(label, known) for label in wanted]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from tyro.conf import Positional
 
 from pushforward.errors import UsageError, printable
-from pushforward.faces.answers import answer
+from pushforward.faces.answers import answer, printed
 from pushforward.settings.running import Running, Threads
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def train(recipe: Positional[str], /) -> int:
     Args:
         recipe: One of the recipes, or package.module:NAME of yours with --trust package.module:NAME.
     """
+    # What a recipe is asked is its own, so `cli` has `train` read by `options.read`; this one stands in lists and help.
     raise UsageError(f"recipe {recipe!r}")
 
 
@@ -114,5 +115,5 @@ def _ended(outcome: Outcome, as_json: bool) -> int:
         for warning in outcome.measures.warnings:
             console.tell(f"warning: {warning}", "bold yellow")
         seconds, page = outcome.run.description["seconds"], f"\nreport: {outcome.page}" if outcome.page else ""
-        answer({}, False, f"\ntrained {outcome.run.step} steps in {seconds:.0f} s{page}")
+        printed(f"\ntrained {outcome.run.step} steps in {seconds:.0f} s{page}")
     return outcome.code

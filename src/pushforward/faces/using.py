@@ -8,7 +8,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from pushforward.errors import UsageError, shortened
-from pushforward.faces.answers import Told, answer
+from pushforward.faces.answers import Told, answer, printed
 from pushforward.settings.asked import Evaluating, Merging, Sampling, Which
 from pushforward.settings.running import Threads
 
@@ -45,7 +45,6 @@ def sample(
         trust: What from outside may be imported, package.module:NAME or package.module: a recipe or a divergence.
         json: Print one JSON object.
     """
-
     from pushforward.commands import sampling as drawing
     from pushforward.parallel import threads as computing
 
@@ -162,7 +161,7 @@ def _merge(asked: Merging, json: bool, line: str) -> int:
         console.show(table)
     for words in done.found["warnings"]:
         console.tell(f"warning: {shortened(words)}", "bold yellow")
-    answer({}, False, f"merged: {done.out}" + (f"\npage: {done.page}" if done.page else ""))
+    printed(f"merged: {done.out}" + (f"\npage: {done.page}" if done.page else ""))
     return 0
 
 
@@ -190,7 +189,6 @@ def doctor(*, json: bool = False) -> int:
     Args:
         json: Print one JSON object.
     """
-
     from pushforward.commands import doctor as installation
 
     facts = installation.doctor()

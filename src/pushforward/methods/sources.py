@@ -9,12 +9,12 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from pushforward.densities.latents import Gaussian, Normal, Uniform
+from pushforward.densities.latents import Gaussian, Uniform, normal
 from pushforward.nets.blocks import Box
 from pushforward.training.learner import Learner
 from pushforward.types import Labels, Randomness, Samples
 
-__all__ = ["Box", "Gaussian", "Latent", "Normal", "OnePass", "Pass", "Spread", "Uniform", "generate"]
+__all__ = ["Box", "Gaussian", "Latent", "OnePass", "Pass", "Spread", "Uniform", "generate", "normal"]
 
 ROWS = 1024  # rows that a law of samples is taken from, at the most
 

@@ -193,7 +193,7 @@ def _gan(
 
     from pushforward.flows.critic import CriticFlow
     from pushforward.methods.adversarial.gan import GAN
-    from pushforward.methods.sources import Normal
+    from pushforward.methods.sources import normal
     from pushforward.nets import mlp
     from pushforward.randomness import seeded, stream
     from pushforward.recipes.parts import wiring
@@ -207,7 +207,7 @@ def _gan(
     sizes = Critic(width=net.width, depth=duel.depth, rate=duel.critic_rate)
     critic = _critic(data, k, sizes, cosine(loop.steps * duel.rounds, last=0.05), loop.seed)
     flow = CriticFlow(critic, psi, penalties=held(duel.slope, duel.penalty, rng))
-    return GAN(generator, flow, Normal(net.latent), rng, rounds=duel.rounds)
+    return GAN(generator, flow, normal(net.latent), rng, rounds=duel.rounds)
 
 
 def _critic(data: Dataset, classes: int, critic: Critic, schedule: Schedule, seed: int) -> Learner:

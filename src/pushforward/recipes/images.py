@@ -42,7 +42,7 @@ def vgrow_digits(
     from torch import nn
 
     from pushforward.methods.adversarial.vgrow import gan
-    from pushforward.methods.sources import Normal
+    from pushforward.methods.sources import normal
     from pushforward.metrics.networks.digits8 import digits8
     from pushforward.nets import mlp
     from pushforward.randomness import seeded, stream
@@ -58,7 +58,7 @@ def vgrow_digits(
         d = mlp.critic(digits.event, width=critic_width, depth=depth, classes=classes, activation=wiring.leaky)
     generator = Learner(g, wiring.adam(net.rate), ema=net.ema, schedule=falling)
     flow = wiring.log_ratio(Learner(d, wiring.adam(critic_rate), schedule=falling), critic, every=2)
-    method = gan(generator, flow, Normal(net.latent), stream(loop.seed, "train"))
+    method = gan(generator, flow, normal(net.latent), stream(loop.seed, "train"))
     return wiring.experiment(method, digits, loop, conditional=conditional, features=digits8(), threads=2)
 
 
@@ -89,7 +89,7 @@ def vgrow_images(
     from torch.optim import RMSprop
 
     from pushforward.methods.adversarial import vgrow
-    from pushforward.methods.sources import Normal
+    from pushforward.methods.sources import normal
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
@@ -97,7 +97,7 @@ def vgrow_images(
 
     data = wiring.load_images(examples, loop.seed)
     g, d = _nets(data, nets, net, wiring.counted(data, examples.classes), loop.seed, published=preset == "paper")
-    latents, rng = Normal(net.latent), stream(loop.seed, "train")
+    latents, rng = normal(net.latent), stream(loop.seed, "train")
     if preset == "paper":
         fits, slow = vgrow.paper_fits(), partial(RMSprop, lr=1e-4)
         halved = step_decay(tuple(20 * sum(fits(k) for k in range(turn)) for turn in (400, 800)))
@@ -132,7 +132,7 @@ def gan_images(
         rounds: Critic updates, each on fresh samples, for one of the generator.
     """
     from pushforward.methods.adversarial.gan import GAN
-    from pushforward.methods.sources import Normal
+    from pushforward.methods.sources import normal
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
@@ -141,7 +141,7 @@ def gan_images(
     g, d = _nets(data, nets, net, wiring.counted(data, examples.classes), loop.seed)
     adam = wiring.adam(net.rate, (0.5, 0.999))
     flow = wiring.log_ratio(Learner(d, adam), critic, every=4)
-    method = GAN(Learner(g, adam, ema=net.ema), flow, Normal(net.latent), stream(loop.seed, "train"), rounds=rounds)
+    method = GAN(Learner(g, adam, ema=net.ema), flow, normal(net.latent), stream(loop.seed, "train"), rounds=rounds)
     return wiring.of_images(method, data, loop, examples)
 
 

@@ -40,7 +40,7 @@ def latent_particles(
     from pushforward.methods.adversarial.vgrow import clamp
     from pushforward.methods.latent.distilled import Distilled
     from pushforward.methods.latent.in_code_space import InCodeSpace
-    from pushforward.methods.sources import Normal
+    from pushforward.methods.sources import normal
     from pushforward.nets import mlp
     from pushforward.randomness import seeded, stream
     from pushforward.recipes.parts import coding as codes
@@ -59,7 +59,7 @@ def latent_particles(
     with seeded(loop.seed):
         net = codes.critic_of(size, drive.critic, classes=k)
         generator = mlp.generator(size, size, width=256, classes=k)
-    start, normal = first.normal(drive.particles, size), Normal(size)
+    start, normal = first.normal(drive.particles, size), normal(size)
     moved = codes.particles_of(codes.flow_of(net, drive), start, rng, drive, source=normal, labels=kept)
     method = moved
     if distil_steps:
@@ -102,7 +102,7 @@ def toy_latent(
     from pushforward.data.toys.lift import lift
     from pushforward.flows.preconditioned import pullback
     from pushforward.methods.latent.in_code_space import InCodeSpace
-    from pushforward.methods.sources import Normal
+    from pushforward.methods.sources import normal
     from pushforward.randomness import seeded, stream
     from pushforward.recipes.parts import coding as codes
     from pushforward.recipes.parts import wiring
@@ -116,7 +116,7 @@ def toy_latent(
     found = codes.flow_of(net, drive)
     flow = found if encoded else pullback(found, coder.decode)
     start = stream(seed, "init", part="particles").normal(drive.particles, size)
-    method = codes.particles_of(flow, start, rng, drive, source=Normal(size))
+    method = codes.particles_of(flow, start, rng, drive, source=normal(size))
     method = InCodeSpace(coder, method, learning, lessons, encoded=encoded)
     return wiring.experiment(method, points, replace(loop, steps=learning + loop.steps), threads=1)
 

@@ -56,7 +56,7 @@ def toy_vgrow(
         depth: Hidden layers of both.
     """
     from pushforward.methods.adversarial.vgrow import VGrow
-    from pushforward.methods.sources import Normal
+    from pushforward.methods.sources import normal
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
@@ -70,7 +70,7 @@ def toy_vgrow(
         Learner(d, adam, schedule=cosine(updates)), critic, every=4, fading=geometric(updates, penalty_end)
     )
     method = VGrow(
-        generator, flow, Normal(net.latent), stream(loop.seed, "train"), **asdict(outer)
+        generator, flow, normal(net.latent), stream(loop.seed, "train"), **asdict(outer)
     )  # fmt: skip
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
 
@@ -100,7 +100,7 @@ def toy_gan(
         rounds: Critic updates, each on fresh samples, for one of the generator.
     """
     from pushforward.methods.adversarial.gan import GAN
-    from pushforward.methods.sources import Normal
+    from pushforward.methods.sources import normal
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
@@ -109,7 +109,7 @@ def toy_gan(
     g, d = _nets(points, net, depth, wiring.counted(points, classes), loop.seed)
     generator = Learner(g, wiring.adam(net.rate), ema=net.ema)
     flow = wiring.log_ratio(Learner(d, wiring.adam(net.rate)), critic, every=4)
-    method = GAN(generator, flow, Normal(net.latent), stream(loop.seed, "train"), rounds=rounds)
+    method = GAN(generator, flow, normal(net.latent), stream(loop.seed, "train"), rounds=rounds)
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
 
 

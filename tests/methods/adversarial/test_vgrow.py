@@ -15,7 +15,7 @@ from pushforward.divergences import KL
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.gan import GAN
 from pushforward.methods.adversarial.vgrow import VGrow, clamp, gan, paper, regression
-from pushforward.methods.sources import Normal, Uniform, generate
+from pushforward.methods.sources import Uniform, generate, normal
 from pushforward.nets import mlp
 from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
@@ -27,7 +27,7 @@ def build(lr: float = 0.05, **options: Any) -> VGrow:
     torch.manual_seed(0)
     generator = Learner(mlp.generator(2, 2, width=8, depth=1), partial(SGD, lr=lr))
     critic = Learner(mlp.critic(2, width=8, depth=1), partial(SGD, lr=0.05))
-    return VGrow(generator, CriticFlow(critic, KL), Normal(2), Noise(1), **options)
+    return VGrow(generator, CriticFlow(critic, KL), normal(2), Noise(1), **options)
 
 
 def data() -> repeat[Tensor]:
@@ -146,7 +146,7 @@ def test_labels_go_with_their_columns_through_the_pool(pool):
         net.body[0].weight[:, :2].zero_()
     critic = mlp.critic(2, depth=0, classes=3)
     flow = CriticFlow(Learner(critic, partial(SGD, lr=0.0)), KL)
-    method = VGrow(Learner(net, partial(SGD, lr=0.0)), flow, Normal(2), Noise(1), pool=pool, moves=2, step=0.5)
+    method = VGrow(Learner(net, partial(SGD, lr=0.0)), flow, normal(2), Noise(1), pool=pool, moves=2, step=0.5)
     logs = next(method.learn(repeat((next(data()), labels))))
     slopes = (critic.head.weight + critic.embed.weight[labels]).detach()
     torch.testing.assert_close(logs["speed"], slopes.square().sum(1).mean().sqrt(), rtol=1e-5, atol=1e-8)
@@ -186,7 +186,7 @@ def test_generator_learns_a_shift():
     with torch.no_grad():
         generator.net.body[0].weight.copy_(torch.eye(2))
     flow = CriticFlow(Learner(mlp.critic(2, depth=0), partial(SGD, lr=0.5)), KL, steps=5)
-    method = VGrow(generator, flow, Normal(2), Noise(0), fits=2, step=0.2)
+    method = VGrow(generator, flow, normal(2), Noise(0), fits=2, step=0.2)
     shift, stream = torch.tensor([2.0, -1.0]), Noise(9)
     for _, _ in zip(range(300), method.learn(stream.normal(256, 2) + shift for _ in repeat(None))):
         pass
@@ -197,33 +197,33 @@ def test_samples_come_from_the_average_in_evaluation_mode_block_by_block():
     net = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     generator = Learner(net, partial(SGD, lr=0.1), ema=0.5)
     generator.descend(generator(torch.randn(8, 2) + 3).square().mean())
-    z = Normal(2)(Noise(4), 25)
+    z = normal(2)(Noise(4), 25)
     wanted = generator.average.eval()(z)
-    torch.testing.assert_close(generate(generator, Normal(2), 25, Noise(4), block=7), wanted)
+    torch.testing.assert_close(generate(generator, normal(2), 25, Noise(4), block=7), wanted)
     assert generator.net.training
     bare = Learner(net, partial(SGD, lr=0.1))
-    torch.testing.assert_close(generate(bare, Normal(2), 25, Noise(4)), net.eval()(z))
+    torch.testing.assert_close(generate(bare, normal(2), 25, Noise(4)), net.eval()(z))
 
 
 def test_sampling_keeps_the_mode_of_the_net():
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).train()
-    generate(Learner(net, partial(SGD, lr=0.1)), Normal(2), 5, Noise(0))
+    generate(Learner(net, partial(SGD, lr=0.1)), normal(2), 5, Noise(0))
     assert net.training
 
 
 def test_sampled_labels_go_with_their_blocks():
     generator = Learner(mlp.generator(2, 2, depth=0, classes=3), partial(SGD, lr=0.1))
     labels = torch.arange(10) % 3
-    z = Normal(2)(Noise(4), 10)
-    found = generate(generator, Normal(2), 10, Noise(4), labels, block=4)
+    z = normal(2)(Noise(4), 10)
+    found = generate(generator, normal(2), 10, Noise(4), labels, block=4)
     torch.testing.assert_close(found, generator.net(z, labels).detach())
 
 
 def test_latent_laws_have_their_moments():
     rng = Noise(0)
-    normal, uniform = Normal(3)(rng, 20_000), Uniform(3)(rng, 20_000)
-    torch.testing.assert_close(normal.mean(0), torch.zeros(3), rtol=0, atol=0.03)
-    torch.testing.assert_close(normal.std(0), torch.ones(3), rtol=0, atol=0.03)
+    gauss, uniform = normal(3)(rng, 20_000), Uniform(3)(rng, 20_000)
+    torch.testing.assert_close(gauss.mean(0), torch.zeros(3), rtol=0, atol=0.03)
+    torch.testing.assert_close(gauss.std(0), torch.ones(3), rtol=0, atol=0.03)
     torch.testing.assert_close(uniform.mean(0), torch.zeros(3), rtol=0, atol=0.02)
     torch.testing.assert_close(uniform.std(0), torch.full((3,), 3**-0.5), rtol=0, atol=0.01)
     assert uniform.abs().max() <= 1

@@ -17,7 +17,7 @@ from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import gan
 from pushforward.methods.latent.distilled import Distilled, pairs
 from pushforward.methods.particles.driver import Particles
-from pushforward.methods.sources import Gaussian, Normal
+from pushforward.methods.sources import Gaussian, normal
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein
 from pushforward.nets import mlp
 from pushforward.objectives.penalties import lipschitz
@@ -69,14 +69,14 @@ def test_a_linear_generator_becomes_the_affine_map_of_a_linear_flow(way):
     rng = Noise(0)
     starts = rng.normal(300, 2)
     particles = Particles(Linear(), starts, step=0.1, rng=rng, record=True)
-    options = {"source": Normal(2), "rng": rng, "batch": 128}
+    options = {"source": normal(2), "rng": rng, "batch": 128}
     if way == "teacher":
         method = Distilled(learner(0, 600), starts, torch.zeros(300, 2), teacher=particles, lessons=20, **options)
         run(method, 620)
         torch.testing.assert_close(method.ends, particles.particles)
     else:
         run(particles, 20)
-        known = (starts, particles.particles) if way == "pairs of a run" else pairs(particles, Normal(2), rng, 500)
+        known = (starts, particles.particles) if way == "pairs of a run" else pairs(particles, normal(2), rng, 500)
         method = Distilled(learner(0, 600), *known, **options)
         run(method, 600)
     for part, wanted in zip(found(method), affine()):
@@ -85,14 +85,14 @@ def test_a_linear_generator_becomes_the_affine_map_of_a_linear_flow(way):
 
 def test_samples_are_new_source_points_carried_along():
     starts = Noise(0).normal(50, 2)
-    method = Distilled(learner(1, 1), starts, starts, Normal(2), Noise(1))
+    method = Distilled(learner(1, 1), starts, starts, normal(2), Noise(1))
     assert torch.equal(method.sample(30, Noise(5)), method.transport(Noise(5).normal(30, 2)))
     assert not torch.equal(method.sample(30, Noise(5)), method.sample(30, Noise(6)))
 
 
 def test_the_loss_is_half_the_mean_squared_distance_of_all_pairs_in_one_batch():
     starts, ends = torch.randn(2, 40, 2)
-    method = Distilled(learner(1, 10), starts, ends, Normal(2), Noise(1), batch=40)
+    method = Distilled(learner(1, 10), starts, ends, normal(2), Noise(1), batch=40)
     wanted = (method.transport(starts) - ends).square().sum(1).mean() / 2
     logs = next(method.learn(repeat(starts)))
     torch.testing.assert_close(logs["regression"], wanted)
@@ -102,7 +102,7 @@ def test_classes_go_to_a_generator_that_wants_them():
     torch.manual_seed(0)
     starts, labels = torch.randn(200, 2), torch.arange(200) % 2
     ends = starts + 4 * labels[:, None]
-    method = Distilled(learner(1, 400, 16, classes=2, rate=1e-2), starts, ends, Normal(2), Noise(0), labels=labels)
+    method = Distilled(learner(1, 400, 16, classes=2, rate=1e-2), starts, ends, normal(2), Noise(0), labels=labels)
     run(method, 400)
     for k in (0, 1):
         mean = method.sample(500, Noise(3), torch.full((500,), k)).mean(0)
@@ -137,9 +137,9 @@ def test_a_distilled_toy_is_as_near_to_the_data_as_the_flow_it_learned_from():
 def test_what_cannot_be_is_named():
     starts = torch.zeros(4, 2)
     with pytest.raises(UsageError, match="4 starts and 3 ends"):
-        Distilled(learner(1, 1), starts, starts[:3], Normal(2), Noise(0))
+        Distilled(learner(1, 1), starts, starts[:3], normal(2), Noise(0))
     critic = CriticFlow(Learner(mlp.critic(2), Adam))
     with pytest.raises(UsageError, match="a VGrow carries no points"):
         Distilled(
-            learner(1, 1), starts, starts, Normal(2), Noise(0), teacher=gan(learner(1, 1), critic, Normal(2), Noise(0))
+            learner(1, 1), starts, starts, normal(2), Noise(0), teacher=gan(learner(1, 1), critic, normal(2), Noise(0))
         )

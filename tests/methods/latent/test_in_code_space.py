@@ -24,7 +24,7 @@ from pushforward.methods.latent.distilled import Distilled
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles import tape
 from pushforward.methods.particles.driver import Particles
-from pushforward.methods.sources import Normal
+from pushforward.methods.sources import normal
 from pushforward.nets import autoencoder, lipschitz, mlp
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise, seeded
@@ -70,7 +70,7 @@ def test_particles_see_codes_and_show_decoded_points():
 
 def test_what_is_decoded_is_projected_and_codes_are_not():
     codec = PCA.fit(DATA, 2)
-    particles = Particles(flow(2), torch.randn(20, 2), step=0.3, rng=Noise(0), record=True, source=Normal(2))
+    particles = Particles(flow(2), torch.randn(20, 2), step=0.3, rng=Noise(0), record=True, source=normal(2))
     method = InCodeSpace(codec, particles, project=lambda x: x.clamp(-0.5, 0.5))
     run(method, 2)
     for x in (method.particles, method.sample(20, Noise(0)), method.transport(DATA)):
@@ -94,7 +94,7 @@ def test_transport_takes_points_in_data_space_to_where_the_particles_went():
     run(method, 5)
     torch.testing.assert_close(method.transport(DATA[:20] + 1), method.particles)
     with pytest.raises(UsageError, match="carries no new points"):
-        InCodeSpace(codec, gan(Learner(mlp.generator(2, 2), Adam), flow(2), Normal(2), Noise(0))).transport(DATA)
+        InCodeSpace(codec, gan(Learner(mlp.generator(2, 2), Adam), flow(2), normal(2), Noise(0))).transport(DATA)
 
 
 def test_remarks_on_a_run_count_the_steps_of_the_method_without_those_of_the_codec(monkeypatch):
@@ -177,7 +177,7 @@ def learning(seed: int, distil: bool = False) -> InCodeSpace:
             generator = Learner(mlp.generator(2, 2, width=8, depth=1), partial(Adam, lr=1e-2), ema=0.9)
             starts = torch.randn(20, 2)
             method = Distilled(
-                generator, starts, starts, Normal(2), Noise(seed + 1), batch=8, teacher=method, lessons=3
+                generator, starts, starts, normal(2), Noise(seed + 1), batch=8, teacher=method, lessons=3
             )
     return InCodeSpace(
         codec, method, codec_steps=4, lessons=Batches(DATA, 16, seed=5), starts=None if distil else starts
@@ -231,9 +231,9 @@ def test_stopping_and_continuing_is_the_same_as_not_stopping(k, distil):
 def test_whether_new_samples_can_be_drawn_is_what_the_method_says():
     method = learning(0)
     assert method.source is None
-    method.method.source = Normal(2)
-    assert method.source == Normal(2)
-    generator = gan(Learner(mlp.generator(2, 2), Adam), flow(2), Normal(2), Noise(0))
+    method.method.source = normal(2)
+    assert method.source == normal(2)
+    generator = gan(Learner(mlp.generator(2, 2), Adam), flow(2), normal(2), Noise(0))
     assert not able(InCodeSpace(PCA.fit(DATA, 2), generator), Sourced)
 
 
@@ -248,7 +248,7 @@ def test_what_cannot_be_is_named():
     particles = Particles(Decay(), torch.zeros(3, 2), step=0.1, rng=Noise(0))
     with pytest.raises(UsageError, match="codec_steps=5: a PCA does not learn"):
         InCodeSpace(PCA.fit(DATA, 2), particles, codec_steps=5)
-    generator = gan(Learner(mlp.generator(2, 2), Adam), flow(2), Normal(2), Noise(0))
+    generator = gan(Learner(mlp.generator(2, 2), Adam), flow(2), normal(2), Noise(0))
     with pytest.raises(UsageError, match="starts need a method with particles; VGrow has none"):
         InCodeSpace(PCA.fit(DATA, 2), generator, starts=DATA)
     with pytest.raises(AttributeError, match="VGrow has no particles"):

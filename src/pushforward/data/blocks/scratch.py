@@ -20,6 +20,7 @@ import numpy as np
 
 from pushforward.data.blocks.limits import VARIABLE, budget, peak
 from pushforward.errors import DataError
+from pushforward.plain.sizes import size
 
 __all__ = [
     "BLOCK",
@@ -30,7 +31,6 @@ __all__ = [
     "is_mapped",
     "mapped",
     "pages",
-    "size",
     "spans",
     "spilled",
     "written",
@@ -53,7 +53,7 @@ def held(shape: tuple[int, ...], dtype: np.dtype, place: str) -> np.ndarray:
     if need > budget():
         raise DataError(
             f"{place}: shape {shape} of {dtype} takes {size(need)}, {size(budget())} are allowed: "
-            f"save fewer rows or a smaller type, or allow more, {VARIABLE}={size(need, unit='M', up=True)}"
+            f"save fewer rows or a smaller type, or allow more, {VARIABLE}={need // 2**20 + 1}M"
         )
     return np.empty(shape, dtype)
 
@@ -150,13 +150,3 @@ def blocks(x: np.ndarray, dtype: type[np.generic] | None = None) -> Iterator[np.
     """Blocks of rows in memory, of another type on request; an array in memory is one block."""
     for part in spans(x):
         yield np.asarray(x[part], dtype)
-
-
-def size(count: int, *, unit: str = "", up: bool = False) -> str:
-    """Bytes in words, 3.2 GB; or as a number of units for the environment, rounded up."""
-    if unit:
-        return f"{count // 1024 ** ' KMG'.index(unit) + up}{unit}"
-    for name, many in (("GB", 10**9), ("MB", 10**6)):
-        if count >= many:
-            return f"{count / many:.1f} {name}"
-    return f"{count / 1000:.1f} kB"

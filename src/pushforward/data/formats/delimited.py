@@ -17,12 +17,13 @@ import numpy as np
 from pushforward.data.blocks.limits import VARIABLE, budget
 from pushforward.data.blocks.lines import INSIDE
 from pushforward.data.blocks.lines import columns as long_columns
-from pushforward.data.blocks.scratch import Room, held, size
+from pushforward.data.blocks.scratch import Room, held
 from pushforward.data.columns.text import EMPTY, is_number, is_value, quantity
 from pushforward.data.formats.contents import Column, Contents, Table, Verbatim
 from pushforward.data.formats.table import chosen, is_row_number, labels
 from pushforward.data.raw import brief
 from pushforward.errors import DataError
+from pushforward.plain.sizes import size
 
 __all__ = ["names", "read", "table"]
 

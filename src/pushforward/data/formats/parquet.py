@@ -12,13 +12,14 @@ import numpy as np
 
 from pushforward import files
 from pushforward.data.blocks.limits import budget, peak
-from pushforward.data.blocks.scratch import Room, held, mapped, size, spans, written
+from pushforward.data.blocks.scratch import Room, held, mapped, spans, written
 from pushforward.data.columns.dates import days
 from pushforward.data.formats.contents import Column, Contents, Declared, Table
 from pushforward.data.formats.table import chosen, is_row_number, labels
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError, needs, of_memory
 from pushforward.plain.kinds import DATES
+from pushforward.plain.sizes import size
 
 __all__ = ["names", "read"]
 

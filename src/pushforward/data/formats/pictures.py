@@ -13,13 +13,14 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pushforward.data.blocks.limits import budget
-from pushforward.data.blocks.scratch import Room, held, size, written
+from pushforward.data.blocks.scratch import Room, held, written
 from pushforward.data.dataset import MIN_ROWS
 from pushforward.data.formats.contents import Contents, Pictures
 from pushforward.data.formats.folders import FORMATS, SUFFIXES, found
 from pushforward.data.pixels import CHANNELS, SIDES, inner_side, model_side
 from pushforward.data.raw import Raw, brief, chosen, enough
 from pushforward.errors import DataError, UsageError
+from pushforward.plain.sizes import size
 
 __all__ = ["BROKEN", "SUFFIXES", "Header", "decoded", "depth", "header", "opened", "picture", "read"]
 

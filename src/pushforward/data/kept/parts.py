@@ -169,7 +169,7 @@ def _of_rows(before: Parts, now: Parts) -> str:
     more = now.n - before.n
     size = max(before.block, now.block)
     if not before.block or not now.block:
-        return "" if not more else f"{abs(more)} rows {'added' if more > 0 else 'gone'}"
+        return "" if not more else f"{abs(more)} row{'s' * (abs(more) > 1)} {'added' if more > 0 else 'gone'}"
     (_, old), (_, new) = (_tree(list(part.blocks), part.block, size) for part in (before, now))
     full = min(before.n, now.n) // size
     kept = slice(None) if not more else slice(full)

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pushforward.plain.sizes import size
+
 __all__ = ["BYTES", "Keeping", "remarks", "stride"]
 
 BYTES = 2**28  # of memory that a tape may take; a checkpoint takes as many on the disk, and more memory for a moment
@@ -55,29 +57,21 @@ def remarks(tape: list[Entry], done: int, steps: int, record: int, fields: int) 
     most, serves, will = _most(tape[0], fields), stride(len(tape), done, record), -(-steps // record)
     if not fields and will * each > BYTES:
         said.append(
-            f"fields 0 keeps all recorded fields, {will:,} of {_size(each)}: {_size(will * each)} of memory and three "
-            f"times that while a checkpoint is written; fields {max(2, BYTES // each)} keeps them in {_size(BYTES)}"
+            f"fields 0 keeps all recorded fields, {will:,} of {size(each)}: {size(will * each)} of memory and three "
+            f"times that while a checkpoint is written; fields {max(2, BYTES // each)} keeps them in {size(BYTES)}"
         )
     elif fields and min(will, 2) * each > BYTES:
         said.append(
-            f"two recorded fields are kept in any case, here of {_size(each)} each, more than the {_size(BYTES)} that "
-            "they take otherwise: give a smaller critic, or record none"
+            f"two recorded fields are kept in any case, here of {size(each)} each, more than the {size(BYTES)} that "
+            "fields may take otherwise: give a smaller critic, or record none"
         )
     if fields and serves > record:
-        bound = f"fields {fields}" if most == fields else f"{_size(BYTES)} of memory"
+        bound = f"fields {fields}" if most == fields else f"{size(BYTES)} of memory"
         said.append(
             f"step {most * record + 1}: {most:,} recorded fields are kept ({bound}); from here on {2 * record} steps "
             "share one, and twice as many whenever there are so many again"
         )
     return tuple(said)
-
-
-def _size(count: int) -> str:
-    """Bytes in words, in units of 1024."""
-    for name, many in (("GB", 2**30), ("MB", 2**20)):
-        if count >= many:
-            return f"{count / many:.3g} {name}"
-    return f"{count / 2**10:.3g} kB"
 
 
 def _bytes(entry: Entry) -> int:

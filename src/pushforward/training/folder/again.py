@@ -5,7 +5,8 @@
 
 One began the run, and there is one more for every leg that went on with other options; the one before it then stops
 where that leg begins. What holds for a sitting alone is left out, since a run that was stopped and resumed is bit for
-bit the run that was not; one that stands before its end is made by `--until STEP` behind the last. Data that moved stand in all of them where they are now.
+bit the run that was not; one that stands before its end is made by `--until STEP` behind the last. Data that moved
+stand in all of them where they are now.
 """
 
 from __future__ import annotations

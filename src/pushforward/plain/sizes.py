@@ -1,0 +1,13 @@
+"""Bytes in words, in units of 1024, as `PUSHFORWARD_MEMORY=2G` and `--memory 64MB` count them."""
+
+from __future__ import annotations
+
+__all__ = ["size"]
+
+UNITS = ("kB", "MB", "GB", "TB")
+
+
+def size(count: int) -> str:
+    """A number of bytes: 3.2 GB; whole numbers as such, 256 MB."""
+    power = min(len(UNITS), max(1, (int(count).bit_length() - 1) // 10))
+    return f"{count / 1024**power:.1f}".removesuffix(".0") + f" {UNITS[power - 1]}"
