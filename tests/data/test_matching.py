@@ -103,3 +103,30 @@ def test_names_that_cannot_stand_behind_a_colon_are_left_to_the_reader(tmp_path)
     path = tmp_path / "x.csv"
     path.write_text("a,b:c\n1.5,2.5\n3.5,4.5\n")
     assert arranged(str(path), ("b:c", "a")) == (str(path), "")
+
+
+@pytest.mark.parametrize("first", ["2024,2023,2022", "2023,2022,2024", "7,2022,2024,2023"])
+def test_years_of_a_run_in_any_order_are_names_and_no_point(tmp_path, first):
+    years, path = ("2022", "2023", "2024"), tmp_path / "new.csv"
+    x = np.random.default_rng(0).normal(size=(30, 3))
+    (tmp_path / "years.csv").write_text("\n".join([",".join(years), *(",".join(map(repr, row)) for row in x.tolist())]))
+    data = load(str(tmp_path / "years.csv"))
+    assert data.columns == years
+    names = first.split(",")
+    cells = {name: [f"{int(name)}", f"{int(name) + 1}"] for name in names}  # whole numbers, as in a row
+    path.write_text("\n".join([first, *(",".join(cells[name][k] for name in names) for k in range(2))]) + "\n")
+    read = read_like(str(path), data)
+    assert read.x.tolist() == [[2022, 2023, 2024], [2023, 2024, 2025]]
+    assert any("taken for names: it has those that are asked for" in note for note in read.notes)
+    spec, note = arranged(str(path), years)
+    assert spec == f"{path}:2022,2023,2024"
+    assert "2022, 2023, 2024" in note
+
+
+def test_names_of_a_run_that_are_numbers_are_asked_for_in_its_own_order_too(tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_text("2022,2023\n" + "1,2\n3,4\n" * 20)
+    spec, note = arranged(str(path), ("2022", "2023"))
+    assert spec == f"{path}:2022,2023"
+    assert note
+    assert load(spec).split.n_train + load(spec).split.n_test == 40

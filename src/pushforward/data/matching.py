@@ -78,7 +78,8 @@ def arranged(spec: str, known: tuple[str, ...], apart: str | None = None) -> tup
         columns are those of the run, and one that lacks a column of the run. Who reads it says what is wrong then.
     """
     path, key = divided(spec.strip())
-    there, unasked = columns(path, every=True), columns(path)
+    expected = known if is_named(known) else ()
+    there, unasked = columns(path, every=True, expected=expected), columns(path, expected=expected)
     if key is not None:
         taken = given = tuple(name.strip() for name in key.split(","))
     else:
@@ -86,7 +87,7 @@ def arranged(spec: str, known: tuple[str, ...], apart: str | None = None) -> tup
         given = tuple(name for name in there if name != apart and (name in known or name in unasked))
     if (
         not (known and is_named(known) and is_named(there))
-        or taken == known
+        or (taken == known and there == columns(path, every=True))
         or not set(known) <= set(given) <= set(there)
     ):
         return spec, ""

@@ -13,7 +13,7 @@ from pushforward.data.formats.opening import divided, exists, opened
 from pushforward.data.formats.table import wanted
 from pushforward.data.kept.card import Card, Origin, read_card
 from pushforward.data.kept.parts import Parts
-from pushforward.data.matching import matched
+from pushforward.data.matching import is_named, matched
 from pushforward.data.pixels import inner_side, model_side, squared, with_channels
 from pushforward.data.raw import Raw, enough
 from pushforward.data.rows import as_labels, limited, rows
@@ -140,7 +140,8 @@ def read_like(spec: str, data: Dataset, labels: str | None = None) -> Raw:
 def read_within(spec: str, data: Dataset, labels: str | None = None) -> tuple[Raw, Table | None]:
     """The same, and the table that the samples stand in, where it is one; its chosen columns are theirs, in order."""
     path, key = parse(spec.strip())
-    contents = matched(opened(path, key), data, labels)
+    expected = data.columns if is_named(data.columns) else ()
+    contents = matched(opened(path, key, expected=expected), data, labels)
     raw = _rows(contents, path, labels, least=1)
     table = contents.body if isinstance(contents.body, Table) else None
     if table is not None:

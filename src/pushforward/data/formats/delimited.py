@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from pushforward.data.blocks.limits import VARIABLE, budget
 from pushforward.data.blocks.lines import INSIDE
 from pushforward.data.blocks.lines import columns as long_columns
 from pushforward.data.blocks.scratch import Room, held
-from pushforward.data.columns.text import EMPTY, is_number, is_value, quantity
+from pushforward.data.columns.header import LOOK, doubt, header, words
+from pushforward.data.columns.text import is_value
 from pushforward.data.formats.contents import Column, Contents, Table, Verbatim
 from pushforward.data.formats.table import chosen, is_row_number, labels
 from pushforward.data.raw import brief
@@ -28,8 +29,6 @@ from pushforward.plain.sizes import size
 __all__ = ["names", "read", "table"]
 
 ROWS = 200  # lines taken apart at a time; more would keep Python's collector busy
-LOOK = 1 << 16  # characters from which it is told whether a first line holds names
-SHOWN = 6  # names written out in a note
 COMMENTS = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*")  # lines above a table that are blank or begin with #
 LINE = re.compile(r"([^\r\n]*)(?:\r\n|\r|\n|\Z)")  # as csv takes lines: str.splitlines knows more that end one
 TEXT = 8  # bytes of memory at most for one of text: the text itself, its lines, its numbers and what is made of them
@@ -39,7 +38,14 @@ Parts = tuple[tuple[str, ...], tuple[Column, ...], Sequence[int]]
 """Names, columns and the line number of each row."""
 
 
-def read(path: Path, key: str | None = None, *, verbatim: bool = False, room: Room = held) -> Contents:
+def read(
+    path: Path,
+    key: str | None = None,
+    *,
+    verbatim: bool = False,
+    room: Room = held,
+    expected: tuple[str, ...] = (),
+) -> Contents:
     """What a text table holds.
 
     Args:
@@ -47,13 +53,17 @@ def read(path: Path, key: str | None = None, *, verbatim: bool = False, room: Ro
         key: Names of columns, a,b,c; all where it is left out.
         verbatim: See `table`.
         room: Where columns of numbers are put.
+        expected: See `table`; the names in the key are where there is one.
     """
-    found, notes = table(path, verbatim=verbatim, room=room)
+    expected = expected if key is None else tuple(name.strip() for name in key.split(","))
+    found, notes = table(path, verbatim=verbatim, room=room, expected=expected)
     shown = notes if key is None else ()
     return Contents(str(path), chosen(found, key), found.names, partial(labels, found), notes=shown)
 
 
-def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Table, tuple[str, ...]]:
+def table(
+    path: Path, *, verbatim: bool = False, room: Room = held, expected: tuple[str, ...] = ()
+) -> tuple[Table, tuple[str, ...]]:
     """Read delimited text: comma, semicolon or tab, with or without a line of names.
 
     The first line holds names if none of its cells is a number. A first column without a name is taken for the row
@@ -64,6 +74,7 @@ def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Tab
         path: The file.
         verbatim: Keep the cells as they stand too, to write them back; the first line then holds names in any case.
         room: Where columns of numbers are put; where they may go to the disk, long files are read in blocks of lines.
+        expected: Names that who reads knows of; a first line of numbers that has all of them is one of names.
 
     Returns:
         The table, and notes of what was left out.
@@ -82,7 +93,7 @@ def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Tab
         mark, above, text = _beginning(text)
         head = 1 + above + _blank(text)
         if large and room is not held:
-            named = _header(text, mark)
+            named = header(text, mark, expected)
             before = head if named else above
             width = len(next(csv.reader([_first(text)], delimiter=mark, skipinitialspace=True), []))
             columns, lines = long_columns(path, mark, width, before, room)
@@ -90,7 +101,7 @@ def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Tab
         elif verbatim:
             (names, columns, lines), kept = _kept(path, text, mark, above)
         else:
-            named = _header(text, mark)
+            named = header(text, mark, expected)
             plain = len(text) > LONG and '"' not in text and not INSIDE.search(text)
             found = _numbers_only(path, text, named, mark, above) if plain else None
             names, columns, lines = found or _cells(path, text, named, mark, above)
@@ -98,7 +109,7 @@ def table(path: Path, *, verbatim: bool = False, room: Room = held) -> tuple[Tab
         raise DataError(f"{path}: byte {error.start} is not UTF-8 text: save the table as CSV in UTF-8") from error
     except csv.Error as error:
         raise DataError(f"{path}: not a readable table ({brief(error)}): save it as CSV") from error
-    notes = () if verbatim else _doubt(names, named, columns, head)
+    notes = () if verbatim else doubt(named, text, mark, head, expected)
     if above:
         notes = (f"comments above the table are left out: line{f's 1 to {above}' if above > 1 else ' 1'}", *notes)
     if len(names) > 1 and not names[0]:
@@ -144,16 +155,17 @@ def _first(text: str) -> str:
     return next((line[1] for line in LINE.finditer(text) if line[1].strip()), "")
 
 
-def names(path: Path, *, every: bool = False) -> tuple[str, ...]:
+def names(path: Path, *, every: bool = False, expected: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The names of the columns, told from the first lines; empty where they hold none, or are no text.
 
     Args:
         path: The file.
         every: Also those of row numbers, which are taken by their names alone.
+        expected: See `table`.
     """
     try:
         mark, _, text = _beginning(_begin(path))
-        found = _header(text, mark)
+        found = header(text, mark, expected)
     except (UnicodeDecodeError, csv.Error):  # whoever reads the file says so
         return ()
     found = found[1:] if len(found) > 1 and not found[0] else found
@@ -192,7 +204,7 @@ def _kept(path: Path, text: str, mark: str, above: int) -> tuple[Parts, Verbatim
     if not lines:
         raise DataError(f"{path}: there are no rows below the names in line {first}: add some")
     columns = tuple([cell.strip() for cell in column] for column in raw)
-    return (_words(cells), columns, lines), Verbatim(mark, tuple(cells), tuple(raw))
+    return (words(cells), columns, lines), Verbatim(mark, tuple(cells), tuple(raw))
 
 
 def _begun(path: Path, reader: Any, above: int) -> tuple[tuple[int, list[str]], Iterator[tuple[int, list[str]]]]:
@@ -236,77 +248,3 @@ def _numbers_only(path: Path, text: str, names: tuple[str, ...], mark: str, abov
         return None
     columns = tuple(np.ascontiguousarray(column) for column in x.T)
     return names or tuple(map(str, range(x.shape[1]))), columns, range(1 + above + skip, 1 + above + skip + len(x))
-
-
-def _header(text: str, mark: str) -> tuple[str, ...]:
-    """The names in a first line, or nothing where it is a row like the others.
-
-    It holds names if none of its cells is a number, and none a date or a truth value above others of that kind. Whole
-    numbers are names, as of years or of columns counted from 0,
-    if they ascend and the lines below differ from them in kind: no column has whole numbers only, or, where the first
-    ascend one by one, some have a fraction. They are also where a word stands above numbers, or nothing above a first
-    column. The lines of the first 64 KB decide.
-    """
-    start = text[: text.find("\n", LOOK) + 1 or None]
-    rows = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=mark, skipinitialspace=True)
-            if any(map(str.strip, row))]  # fmt: skip
-    below = rows[1:] if len(start) == len(text) else rows[1:-1]  # the last line may be cut
-    if not rows:
-        return ()
-    names = _words(rows[0])
-    numbers = [name for name in names if is_number(name)]
-    even = below and all(len(row) == len(names) for row in below)
-    columns = [[cell.strip() for cell in column] for column in zip(*below, strict=True)] if even else []
-    if even and any(_of_a_kind(name, column) for name, column in zip(names, columns, strict=True)):
-        return ()
-    if not numbers:
-        return names
-    if not _ascending(numbers) or not even:
-        return ()
-    if len(numbers) < len(names):
-        others = [(name, column) for name, column in zip(names, columns, strict=True) if not is_number(name)]
-        above = all(all(map(is_value, column)) for name, column in others if name) and not any(
-            name.lower() in EMPTY for name, _ in others
-        )
-        return names if above and (not names[0] or len(others) == sum(bool(name) for name, _ in others)) else ()
-    whole = [all(map(_whole, column)) for column in columns]
-    counted = int(numbers[-1]) - int(numbers[0]) == len(numbers) - 1 and (len(numbers) > 1 or numbers == ["0"])
-    return names if (counted and not all(whole)) or (len(numbers) > 1 and not any(whole)) else ()
-
-
-def _of_a_kind(name: str, column: list[str]) -> bool:
-    """Whether a cell is a date, a truth value or a number with a decimal comma, and so is the column below."""
-    if is_number(name) or not is_value(name):
-        return False
-    found = quantity([name, *column], ";")
-    return found is not None and (found.kind != "number" or "," in name)
-
-
-def _ascending(cells: list[str]) -> bool:
-    """Whether cells are whole numbers, each larger than the one before."""
-    if not all(map(_whole, cells)):
-        return False
-    values = list(map(int, cells))
-    return all(low < high for low, high in pairwise(values))
-
-
-def _whole(cell: str) -> bool:
-    """Whether a cell is a whole number, written without a point."""
-    return cell.lstrip("-").isdecimal() and len(cell) < 18
-
-
-def _doubt(names: tuple[str, ...], named: tuple[str, ...], columns: Sequence[Column], line: int) -> tuple[str, ...]:
-    """A note where a first line of whole numbers could be a row as well as names."""
-    numbers = [name for name in named if is_number(name)]
-    if numbers:
-        return (
-            f"line {line}, {','.join(named[:SHOWN])}, is taken for names: the lines below are numbers of another kind",
-        )
-    first = [str(column[0]) for column in columns]
-    if not named and len(names) > 1 and _ascending(first) and int(first[-1]) - int(first[0]) == len(first) - 1:
-        return (f"line {line}, {','.join(first[:SHOWN])}, is taken for a row: write words there if it holds names",)
-    return ()
-
-
-def _words(cells: list[str]) -> tuple[str, ...]:
-    return tuple(cell.strip().removeprefix("#").strip() for cell in cells)

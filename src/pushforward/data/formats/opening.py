@@ -55,7 +55,13 @@ def exists(path: str) -> bool:
 
 
 def opened(
-    path: Path, key: str | None = None, *, mapped: bool = False, verbatim: bool = False, room: Room = held
+    path: Path,
+    key: str | None = None,
+    *,
+    mapped: bool = False,
+    verbatim: bool = False,
+    room: Room = held,
+    expected: tuple[str, ...] = (),
 ) -> Contents:
     """What a file or a folder of pictures holds.
 
@@ -65,6 +71,8 @@ def opened(
         mapped: Leave large .npy files where they are and map them; rows come into memory where they are used.
         verbatim: Keep a text table also as it was written, to write it back; its first line then holds names.
         room: Where rows are put: in memory, or on the disk where they do not fit; see `blocks.scratch`.
+        expected: Names of the columns that are looked for, as those of a run; a first line of text that has all of them
+            is one of names, though they are numbers.
 
     Raises:
         DataError: If it is a pipe or a device, cannot be read, the ending is not known, the key chooses nothing, or it
@@ -72,30 +80,33 @@ def opened(
         UsageError: If what reads the file is not installed.
     """
     try:
-        return _read(path, key, mapped, verbatim, room)
+        return _read(path, key, mapped, verbatim, room, expected)
     except OSError as error:
         if files.is_full(error):  # of the disk that rows are put on
             raise
         raise DataError(f"{path}: cannot be read ({brief(error)}): check its permissions and the disk") from error
 
 
-def columns(path: Path, *, every: bool = False) -> tuple[str, ...]:
+def columns(path: Path, *, every: bool = False, expected: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The names of a table's columns, without reading its rows; empty where there are none, or it cannot be read.
 
     Args:
         path: The file.
         every: Also those that are taken by their names alone: an index, and row numbers.
+        expected: Names that are looked for, as in `opened`.
     """
     suffix = path.suffix.lower()
     if suffix not in (*TEXT, *PARQUET) or not path.is_file():
         return ()
     try:
-        return delimited.names(path, every=every) if suffix in TEXT else parquet.names(path, every=every)
+        if suffix in TEXT:
+            return delimited.names(path, every=every, expected=expected)
+        return parquet.names(path, every=every)
     except OSError:  # whoever reads the file says so
         return ()
 
 
-def _read(path: Path, key: str | None, mapped: bool, verbatim: bool, room: Room) -> Contents:
+def _read(path: Path, key: str | None, mapped: bool, verbatim: bool, room: Room, expected: tuple[str, ...]) -> Contents:
     suffix = path.suffix.lower()
     if path.exists() and not path.is_dir() and not path.is_file():
         raise DataError(f"{path}: a pipe or a device, which may never end: write what it gives to a file first")
@@ -110,7 +121,7 @@ def _read(path: Path, key: str | None, mapped: bool, verbatim: bool, room: Room)
     if suffix == ".npz":
         return arrays.archive(path, key, room)
     if suffix in TEXT:
-        return delimited.read(path, key, verbatim=verbatim, room=room)
+        return delimited.read(path, key, verbatim=verbatim, room=room, expected=expected)
     if suffix in PARQUET:
         return parquet.read(path, key, room)
     if suffix == ".h5ad":
