@@ -18,7 +18,7 @@ from pushforward.files import layout
 from pushforward.parallel import groups
 from pushforward.settings.running import THREADS
 
-__all__ = ["as_run", "asked", "cores", "kept", "of_run", "use"]
+__all__ = ["as_run", "asked", "cores", "kept", "of_run", "use", "wished"]
 
 
 def cores() -> int:
@@ -70,6 +70,17 @@ def kept(run: Mapping[str, Any]) -> int:
     """The number of threads that a description of a run keeps; 0 where it keeps none, or one that cannot be."""
     count = run.get("threads")
     return count if type(count) is int and 0 < count <= THREADS else 0
+
+
+def wished(count: int, run: Mapping[str, Any] | None) -> int:
+    """The number of threads that a run keeps as wanted by its user, 0 for what suits.
+
+    Args:
+        count: What is asked for now; 0 for nothing.
+        run: The description of the run that goes on; None for a new one. Where a number was wanted before, in its
+            `options`, the one wanted is now the run's own, which is what it computes with.
+    """
+    return count or (kept(run) if run is not None and kept(run["options"]) else 0)
 
 
 def as_run(folder: Path | None, count: int) -> None:
