@@ -130,3 +130,17 @@ def test_names_of_a_run_that_are_numbers_are_asked_for_in_its_own_order_too(tmp_
     assert spec == f"{path}:2022,2023"
     assert note
     assert load(spec).split.n_train + load(spec).split.n_test == 40
+
+
+def test_new_points_of_another_kind_than_the_run_are_said_to_be(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("day,a\n" + "".join(f"2024-01-{k:02},{k}.5\n" for k in range(1, 29)))
+    data = load(str(path))
+    new = tmp_path / "new.csv"
+    new.write_text("day,a\n19884,1.5\n")
+    np.save(tmp_path / "new.npy", [[19884.0, 1.5]])
+    for name in ("new.csv", "new.npy"):
+        notes = read_like(str(tmp_path / name), data).notes
+        assert "column day held dates, now numbers: taken for what the run holds" in notes
+    new.write_text("day,a\n2024-02-01T12:30,1\n")  # a finer date and a whole number are values of the same kind
+    assert not any("held" in note for note in read_like(str(new), data).notes)

@@ -196,3 +196,23 @@ def test_an_exchange_is_no_alteration():
     assert told(parts("abc"), parts("abc", X[:, [1, 0, 2]])) == [
         "column a holds what column b held", "column b holds what column a held",
     ]  # fmt: skip
+
+
+def test_columns_stay_of_the_kind_that_the_run_began_with(tmp_path, capsys):
+    days = [f"2024-01-{1 + k % 28:02}" for k in range(60)]
+    numbers = (np.array(days, "datetime64[D]") - np.datetime64("1970-01-01")).astype(int).tolist()
+    old, new, run = tmp_path / "old.csv", tmp_path / "new.csv", tmp_path / "run"
+    flags = [k % 3 == 0 for k in range(60)]
+    old.write_text("a,flag,day\n" + "".join(f"{k}.5,{str(flags[k]).lower()},{days[k]}\n" for k in range(60)))
+    new.write_text("a,flag,day\n" + "".join(f"{k}.5,{int(flags[k])},{numbers[k]}\n" for k in range(60)))
+    small = ["--steps", 3, "--minutes", 0, "--particles", 20, "--batch", 20, "--width", 8, "--warmup", 1]
+    assert call(capsys, "train", "toy_particles", "--data", old, "--run", run, *small)[0] == 0
+    kinds = read_card(run)[0].kinds
+    code, err = resumed(capsys, run, new)
+    assert code == 0, err
+    assert "column flag held truth values, now whole numbers, column day held dates, now whole numbers" in err
+    assert read_card(run)[0].kinds == kinds == ("number", "truth", "day")
+    assert any("column day held dates" in note for note in json.loads((run / "run.json").read_text())["data"]["notes"])
+    code, err = resumed(capsys, run, old)
+    assert code == 0, err
+    assert "held dates" not in err

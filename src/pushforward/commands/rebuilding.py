@@ -16,7 +16,7 @@ from pushforward import __version__, files, guests, recipes
 from pushforward.commands.settings import settle
 from pushforward.data import Dataset, outputs
 from pushforward.data.kept.card import Card, read_card
-from pushforward.data.matching import arranged, under_names
+from pushforward.data.matching import arranged, of_kinds, under_names
 from pushforward.data.source import KEPT
 from pushforward.errors import DataError, UsageError
 from pushforward.files import layout
@@ -118,7 +118,7 @@ def by_name(folder: Path, wiring: Recipe, arguments: dict[str, Any]) -> tuple[di
 
 
 def under_its_names(folder: Path, experiment: Experiment, notes: tuple[str, ...]) -> tuple[Experiment, tuple[str, ...]]:
-    """A wiring whose rows have the names that the run knows, where they have none, and all notes on names.
+    """A wiring whose rows have the names and kinds that the run knows, and all notes on them.
 
     Args:
         folder: The run.
@@ -128,7 +128,8 @@ def under_its_names(folder: Path, experiment: Experiment, notes: tuple[str, ...]
     cards, data = _cards(folder), experiment.data
     if cards is not None:
         data, note = under_names(data, *cards)
-        notes += (note,) if note else ()
+        data, other = of_kinds(data, *cards)
+        notes += tuple(words for words in (note, other) if words)
     return replace(experiment, data=replace(data, notes=(*data.notes, *notes))) if notes else experiment, notes
 
 

@@ -5,7 +5,7 @@ Notes name every column; `errors.shortened` shows the first of them to people.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +16,11 @@ from pushforward.data.formats.opening import columns, divided
 from pushforward.data.formats.table import wanted
 from pushforward.data.kept.card import Card
 from pushforward.errors import DataError, meant
+from pushforward.plain.kinds import DATES, ColumnKind
 
-__all__ = ["arranged", "is_named", "listed", "matched", "under_names"]
+__all__ = ["arranged", "is_named", "listed", "matched", "of_kinds", "otherwise", "under_names"]
 
+KINDS: Mapping[ColumnKind, str] = {"number": "numbers", "whole": "whole numbers", "truth": "truth values"}
 SHOWN = 6  # names written out in an error; a note has them all
 
 
@@ -115,6 +117,52 @@ def under_names(data: Dataset, own: Card, loaded: Card) -> tuple[Dataset, str]:
     card = replace(origin.card, columns=names, kinds=loaded.kinds)
     fresh = replace(data, columns=own.columns, kinds=own.kinds, origin=replace(origin, card=card, parts=parts))
     return fresh, _in_order(names)
+
+
+def of_kinds(data: Dataset, own: Card, loaded: Card) -> tuple[Dataset, str]:
+    """The same rows in columns of the kinds that a run has, whose outputs stay what they were, and a note of that.
+
+    Args:
+        data: Rows that were read.
+        own: What the run keeps of its data.
+        loaded: What it keeps of what they were loaded from.
+    """
+    origin = data.origin
+    if origin is None or origin.card.columns != loaded.columns or len(own.kinds) != len(data.kinds):
+        return data, ""
+    note = otherwise(loaded.columns, loaded.kinds, origin.card.kinds, "it stays of the kind of the run", exact=True)
+    if not note:
+        return data, ""
+    return replace(data, kinds=own.kinds, origin=replace(origin, card=replace(origin.card, kinds=loaded.kinds))), note
+
+
+def otherwise(
+    names: tuple[str, ...], of_run: tuple[ColumnKind, ...], given: tuple[ColumnKind, ...], end: str, *, exact: bool
+) -> str:
+    """In words, which columns hold what those of a run do not hold; "" where that is none.
+
+    Args:
+        names: Names of the columns, or none.
+        of_run: What each holds in the run.
+        given: What it holds in what was read; none where that does not say.
+        end: What is made of it.
+        exact: Whether whole numbers among numbers, and how fine dates are, count too.
+    """
+    if not of_run or len(of_run) != len(given):
+        return ""
+    said = list[str]()
+    for name, was, now in zip(names or map(str, range(len(given))), of_run, given, strict=True):
+        before, after = (_kind(kind, exact=exact) for kind in (was, now))
+        if before != after:
+            said.append(f"column {name} held {before}, now {after}")
+    return f"{', '.join(said)}: {end}" if said else ""
+
+
+def _kind(kind: ColumnKind, *, exact: bool) -> str:
+    """What a column holds, in words."""
+    if kind in DATES:
+        return f"dates to the {kind}" if exact and kind != "day" else "dates"
+    return "numbers" if kind == "whole" and not exact else KINDS[kind]
 
 
 def is_named(names: tuple[str, ...]) -> bool:

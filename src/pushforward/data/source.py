@@ -13,7 +13,7 @@ from pushforward.data.formats.opening import divided, exists, opened
 from pushforward.data.formats.table import wanted
 from pushforward.data.kept.card import Card, Origin, read_card
 from pushforward.data.kept.parts import Parts
-from pushforward.data.matching import is_named, matched
+from pushforward.data.matching import is_named, matched, otherwise
 from pushforward.data.pixels import inner_side, model_side, squared, with_channels
 from pushforward.data.raw import Raw, enough
 from pushforward.data.rows import as_labels, limited, rows
@@ -146,7 +146,10 @@ def read_within(spec: str, data: Dataset, labels: str | None = None) -> tuple[Ra
     table = contents.body if isinstance(contents.body, Table) else None
     if table is not None:
         table = replace(table, chosen=wanted(table, labels))
-    return replace(raw, x=_in_units(raw, None, None, 1)), table
+    given = raw.kinds or ("number",) * len(data.kinds)
+    note = otherwise(data.columns, data.kinds, given, "taken for what the run holds", exact=False)
+    notes = (*raw.notes, note) if note else raw.notes
+    return replace(raw, x=_in_units(raw, None, None, 1), notes=notes), table
 
 
 def _in_units(raw: Raw, side: int | None, channels: int | None, least: int = 2) -> np.ndarray:
