@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pushforward.data.matching import arranged
-from pushforward.data.source import load, read_like
+from pushforward.data.source import load, read_within
 from pushforward.errors import DataError
 
 
@@ -25,7 +25,7 @@ def test_columns_in_any_order_are_matched_by_name(known, tmp_path, order):
     at = ["abc".index(name) for name in order]
     lines = [",".join(order), *(",".join(str(row[j]) for j in at) for row in ROWS)]
     path.write_text("\n".join(lines) + "\n")
-    read = read_like(str(path), known)
+    read = read_within(str(path), known)[0]
     assert read.x.tolist() == ROWS
     assert bool(read.notes) == (order != "abc")
     assert all("matched by name" in note for note in read.notes)
@@ -34,11 +34,11 @@ def test_columns_in_any_order_are_matched_by_name(known, tmp_path, order):
 def test_columns_that_the_run_does_not_have_are_left_out_and_named(known, tmp_path):
     path = tmp_path / "new.csv"
     path.write_text("id,a,word,b,c\n7,1.5,left,20.5,300.5\n")
-    read = read_like(str(path), known)
+    read = read_within(str(path), known)[0]
     assert read.x.tolist() == ROWS[:1]
     assert read.notes == ("left out, as the run has no such column: id, word",)
     path.write_text("a,b,c,kind\n1.5,20.5,300.5,x\n")
-    read = read_like(str(path), known, "kind")
+    read = read_within(str(path), known, "kind")[0]
     assert read.notes == ()
     assert read.labels is not None
     assert read.labels.tolist() == ["x"]
@@ -48,17 +48,17 @@ def test_a_missing_column_is_refused_by_its_name(known, tmp_path):
     path = tmp_path / "new.csv"
     path.write_text("a,B,c\n1.5,20.5,300.5\n")
     with pytest.raises(DataError, match=r"no column named b, which the run has.*columns are a, B, c"):
-        read_like(str(path), known)
+        read_within(str(path), known)[0]
     path.write_text("u,v,w\n1.5,20.5,300.5\n")
-    read = read_like(f"{path}:u,v,w", known)  # who names the columns says which is which
+    read = read_within(f"{path}:u,v,w", known)[0]  # who names the columns says which is which
     assert read.x.tolist() == ROWS[:1]
     assert read.notes == ("columns taken for those of the run, as they were chosen: u as a, v as b, w as c",)
     path.write_text("a,v,c\n1.5,20.5,300.5\n")
-    assert read_like(f"{path}:a,v,c", known).notes == (
+    assert read_within(f"{path}:a,v,c", known)[0].notes == (
         "columns taken for those of the run, as they were chosen: v as b",
     )
     with pytest.raises(DataError, match="no column named b"):
-        read_like(f"{path}:v,a,c", known)  # a would be taken for b
+        read_within(f"{path}:v,a,c", known)[0]  # a would be taken for b
 
 
 def test_columns_without_names_are_taken_in_order_and_said(known, tmp_path):
@@ -67,7 +67,7 @@ def test_columns_without_names_are_taken_in_order_and_said(known, tmp_path):
     np.save(tmp_path / "two.npy", np.array(ROWS))
     np.save(tmp_path / "one.npy", np.array(ROWS[0]))
     for name, rows in (("new.csv", ROWS[:1]), ("two.npy", ROWS), ("one.npy", ROWS[:1])):
-        read = read_like(str(tmp_path / name), known)
+        read = read_within(str(tmp_path / name), known)[0]
         assert read.x.tolist() == rows
         assert len(read.notes) == 1
     assert "one point" in read.notes[0]
@@ -77,7 +77,7 @@ def test_parquet_is_matched_as_text_is(known, tmp_path):
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "new.parquet"
     parquet.write_table(pyarrow.table({"c": [300.5], "id": ["x"], "a": [1.5], "b": [20.5]}), path)
-    assert read_like(str(path), known).x.tolist() == ROWS[:1]
+    assert read_within(str(path), known)[0].x.tolist() == ROWS[:1]
 
 
 def test_who_names_an_index_gets_it_in_the_order_of_the_run(tmp_path):
@@ -115,7 +115,7 @@ def test_years_of_a_run_in_any_order_are_names_and_no_point(tmp_path, first):
     names = first.split(",")
     cells = {name: [f"{int(name)}", f"{int(name) + 1}"] for name in names}  # whole numbers, as in a row
     path.write_text("\n".join([first, *(",".join(cells[name][k] for name in names) for k in range(2))]) + "\n")
-    read = read_like(str(path), data)
+    read = read_within(str(path), data)[0]
     assert read.x.tolist() == [[2022, 2023, 2024], [2023, 2024, 2025]]
     assert any("taken for names: it has those that are asked for" in note for note in read.notes)
     spec, note = arranged(str(path), years)
@@ -140,7 +140,7 @@ def test_new_points_of_another_kind_than_the_run_are_said_to_be(tmp_path):
     new.write_text("day,a\n19884,1.5\n")
     np.save(tmp_path / "new.npy", [[19884.0, 1.5]])
     for name in ("new.csv", "new.npy"):
-        notes = read_like(str(tmp_path / name), data).notes
+        notes = read_within(str(tmp_path / name), data)[0].notes
         assert "column day held dates, now numbers: taken for what the run holds" in notes
     new.write_text("day,a\n2024-02-01T12:30,1\n")  # a finer date and a whole number are values of the same kind
-    assert not any("held" in note for note in read_like(str(new), data).notes)
+    assert not any("held" in note for note in read_within(str(new), data)[0].notes)

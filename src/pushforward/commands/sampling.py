@@ -21,6 +21,7 @@ from pushforward.data import Dataset, outputs
 from pushforward.errors import UsageError
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.plain.kinds import class_names
+from pushforward.plain.lists import listed
 from pushforward.randomness import stream
 from pushforward.settings.options import Between, Seed, checked, options_of
 from pushforward.training.asking import first_of, stock
@@ -144,9 +145,9 @@ def labels_for(experiment: Experiment, n: int, rng: Randomness, wanted: str | No
     if unknown := [name for name in wanted.split(",") if name.strip() not in classes]:
         if not unknown[0].strip():
             raise UsageError(
-                f"--labels {wanted!r}: names an empty class; this run has the classes {', '.join(classes[:20])}"
+                f"--labels {wanted!r}: names an empty class; this run has the classes {listed(classes, 20)}"
             )
-        raise UsageError(f"--labels {unknown[0]}: this run has the classes {', '.join(classes[:20])}")
+        raise UsageError(f"--labels {unknown[0]}: this run has the classes {listed(classes, 20)}")
     codes = torch.tensor([classes.index(name.strip()) for name in wanted.split(",")])
     return codes.repeat(n // len(codes) + 1)[:n]
 

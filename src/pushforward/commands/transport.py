@@ -29,6 +29,7 @@ from pushforward.errors import DataError, UsageError, shortened
 from pushforward.metrics.quality.transport import directions, sliced_wasserstein, wasserstein
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.parallel.placement import Placement
+from pushforward.plain.lists import listed
 from pushforward.randomness import Noise, stream
 from pushforward.types import HasParticles, Labels, Method, Records, Samples, Transports, able
 
@@ -185,7 +186,7 @@ def _codes(points: str, wanted: str | None, column: str | None, found: Any, n: i
     if found is None:
         raise UsageError(
             f"{points}: the points of this run have classes: add --labels with a column, an array or a file, or one of "
-            f"{', '.join(classes[:20])}"
+            f"{listed(classes, 20)}"
         )
     return torch.from_numpy(named(found, classes, points))
 

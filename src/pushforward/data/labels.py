@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward.errors import DataError
+from pushforward.plain.lists import listed
 
 __all__ = ["coded", "coded_among", "named", "numbered"]
 
@@ -74,7 +75,7 @@ def named(labels: np.ndarray, classes: tuple[str, ...], place: str) -> np.ndarra
     codes = coded_among(names, np.array(classes, np.str_))
     if (codes < 0).any():
         strange = names[int(np.argmax(codes < 0))]
-        raise DataError(f"{place}: the label {strange} is none of the classes: use {', '.join(classes[:20])}")
+        raise DataError(f"{place}: the label {strange} is none of the classes: use {listed(classes, 20)}")
     return codes
 
 

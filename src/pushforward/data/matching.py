@@ -17,11 +17,11 @@ from pushforward.data.formats.table import wanted
 from pushforward.data.kept.card import Card
 from pushforward.errors import DataError, meant
 from pushforward.plain.kinds import DATES, ColumnKind
+from pushforward.plain.lists import listed
 
-__all__ = ["arranged", "is_named", "listed", "matched", "of_kinds", "otherwise", "under_names"]
+__all__ = ["arranged", "is_named", "matched", "of_kinds", "otherwise", "under_names"]
 
 KINDS: Mapping[ColumnKind, str] = {"number": "numbers", "whole": "whole numbers", "truth": "truth values"}
-SHOWN = 6  # names written out in an error; a note has them all
 
 
 def matched(contents: Contents, data: Dataset, apart: str | None = None) -> Contents:
@@ -203,9 +203,3 @@ def _by_name(place: str, given: tuple[str, ...], names: tuple[str, ...]) -> str:
     if tuple(name for name in given if name in names) != names:
         said.append(f"columns matched by name, in the order of the run: {', '.join(names)}")
     return "; ".join(said)
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names, the first of many."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pushforward import files
+from pushforward.data.formats.opening import exists
 from pushforward.data.source import made
 from pushforward.errors import DataError, UsageError
 from pushforward.files import layout
@@ -147,16 +148,8 @@ def _files(words: Iterable[object]) -> list[Path]:
             found.append(word)
         elif isinstance(word, str) and not made(word):
             head, _, tail = word.rpartition(":")
-            found += [path for name in (word, head, tail) if name and (path := _there(name)) is not None]
+            found += [Path(name).expanduser() for name in (word, head, tail) if name and exists(name)]
     return found
-
-
-def _there(name: str) -> Path | None:
-    try:
-        path = Path(name).expanduser()
-        return path if path.exists() else None
-    except (OSError, ValueError, RuntimeError):  # no text, however odd, is an error
-        return None
 
 
 def _local(option: str, out: Path) -> None:

@@ -21,7 +21,7 @@ from pushforward.data.toys import plane as toy
 from pushforward.data.toys.digits import digits
 from pushforward.errors import DataError, UsageError, meant
 
-__all__ = ["KEPT", "load", "made", "parse", "read_array", "read_like", "read_within"]
+__all__ = ["KEPT", "load", "made", "parse", "read_array", "read_within"]
 
 KEPT = "kept:"  # before the folder of a run: what it keeps of its data
 
@@ -117,7 +117,7 @@ def read_array(spec: str, *, side: int | None = None, channels: int | None = Non
     return _in_units(raw, side, channels), raw.kind
 
 
-def read_like(spec: str, data: Dataset, labels: str | None = None) -> Raw:
+def read_within(spec: str, data: Dataset, labels: str | None = None) -> tuple[Raw, Table | None]:
     """Read new samples of what a data set holds, in data units, as `read_array` does, with the labels of the rows.
 
     Columns with names are matched by these, in the order of the data set; see `matching.matched`.
@@ -128,17 +128,13 @@ def read_like(spec: str, data: Dataset, labels: str | None = None) -> Raw:
         labels: Name of an array or column of the same file, or PATH[:key] of another; what the source brings if None.
 
     Returns:
-        One row or more; its notes say what was done.
+        One row or more, whose notes say what was done; and the table that they stand in, where it is one: its chosen
+        columns are theirs, in order.
 
     Raises:
         DataError: If the data or the labels are missing, damaged or unfit.
         UsageError: If an option does not apply.
     """
-    return read_within(spec, data, labels)[0]
-
-
-def read_within(spec: str, data: Dataset, labels: str | None = None) -> tuple[Raw, Table | None]:
-    """The same, and the table that the samples stand in, where it is one; its chosen columns are theirs, in order."""
     path, key = parse(spec.strip())
     expected = data.columns if is_named(data.columns) else ()
     contents = matched(opened(path, key, expected=expected), data, labels)

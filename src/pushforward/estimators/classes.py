@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pushforward.data.labels import coded, coded_among
 from pushforward.errors import DataError, UsageError
+from pushforward.plain.lists import listed
 from pushforward.randomness import Noise
 from pushforward.types import Samples
 
@@ -45,7 +46,7 @@ def coded_like(labels: ArrayLike, classes: np.ndarray, n: int, what: str) -> Ten
     given = np.broadcast_to(np.asarray(labels), n) if np.ndim(labels) == 0 else _column(labels, n, what)
     rows = coded_among(given, classes)
     if strange := np.unique(given[rows < 0]).tolist():
-        raise DataError(f"class {strange[0]!r} is unknown: fit saw {', '.join(map(repr, classes.tolist()[:20]))}")
+        raise DataError(f"class {strange[0]!r} is unknown: fit saw {listed(list(map(repr, classes.tolist())), 20)}")
     return torch.from_numpy(rows)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pushforward.errors import printable
 from pushforward.plain.kinds import DATES
+from pushforward.plain.lists import listed
 
 __all__ = ["MARK", "page"]
 
@@ -41,7 +42,7 @@ def page(card: Mapping[str, Any], file: str) -> str:
         law = f"normal, mean {latents.get('mean', 0):g} and standard deviation {latents.get('deviation', 1):g}"
     rows = [
         ("latents", f"{latents['shape']}, {law}"),
-        ("classes", _some(interface["classes"]) if interface["classes"] else "none"),
+        ("classes", listed(interface["classes"], SHOWN) if interface["classes"] else "none"),
         ("samples", f"{samples['type']}, {samples['unit']}"),
         ("rounded", _rounded(samples)),
         ("parameters", f"{card['parameters']:,}"),
@@ -57,8 +58,8 @@ def page(card: Mapping[str, Any], file: str) -> str:
         ("rows", f"{held['learned_from']} to learn from, {held['held_out']} held out"),
         ("digest", f"sha256 {data['sha256']}…"),
         ("event", f"{data['event']}, {data['kind']}"),
-        ("columns", _some(data["columns"]) if data["columns"] else "no names"),
-        ("classes", _some(data["classes"]) if data["classes"] else "none"),
+        ("columns", listed(data["columns"], SHOWN) if data["columns"] else "no names"),
+        ("classes", listed(data["classes"], SHOWN) if data["classes"] else "none"),
         ("licence of the data", data["licence"]),
     ]
     lines += _section("What it learned from", _table(rows))
@@ -104,7 +105,7 @@ def _rounded(samples: Mapping[str, Any]) -> str:
         return "yes, to whole levels" if samples["rounded"] else "no"
     kinds = dict(zip(samples["columns"] or map(str, range(len(samples["kinds"]))), samples["kinds"], strict=True))
     how = {"truth": "to 0 or 1"} | {date: f"days since 1970-01-01, to the {date}" for date in DATES}
-    return _some([f"{name} ({how.get(kinds[name], 'to whole numbers')})" for name in samples["rounded"]])
+    return listed([f"{name} ({how.get(kinds[name], 'to whole numbers')})" for name in samples["rounded"]], SHOWN)
 
 
 def _legs(legs: Sequence[Any]) -> str:
@@ -126,11 +127,6 @@ def _changes(leg: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
 
 def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def _some(names: Sequence[object]) -> str:
-    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(map(str, names[:SHOWN])) + more
 
 
 def _said(value: object) -> str:

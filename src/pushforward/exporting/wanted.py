@@ -14,6 +14,8 @@ import numpy as np
 from torch import Tensor
 
 from pushforward.errors import UsageError
+from pushforward.plain.kinds import is_number
+from pushforward.plain.lists import listed
 
 __all__ = ["Wanted", "places_of"]
 
@@ -31,7 +33,7 @@ def places_of(labels: Wanted, known: tuple[str, ...]) -> list[int]:
     plain = labels.tolist() if isinstance(labels, np.ndarray | np.generic | Tensor) else labels
     wanted = list(plain) if isinstance(plain, Iterable) and not isinstance(plain, str) else [plain]
     if not wanted:
-        raise UsageError(f"labels: none is named; this generator has the classes {_shown(known)}")
+        raise UsageError(f"labels: none is named; this generator has the classes {listed(known, SHOWN)}")
     return [_place(label, known) for label in wanted]
 
 
@@ -44,25 +46,12 @@ def _place(label: object, known: tuple[str, ...]) -> int:
     label = label.item() if isinstance(label, np.generic) or (isinstance(label, Tensor) and not label.ndim) else label
     if str(label) in known and isinstance(label, str | int):
         return known.index(str(label))
-    if type(label) is int and not any(map(_numeric, known)):
+    if type(label) is int and not any(map(is_number, known)):
         if 0 <= label < len(known):
             return label
         raise UsageError(f"labels {label}: this generator has {len(known)} classes, 0 to {len(known) - 1} by place: "
-                         f"{_shown(known)}")  # fmt: skip
-    if type(label) is int and str(label) not in known and not all(map(_numeric, known)):
+                         f"{listed(known, SHOWN)}")  # fmt: skip
+    if type(label) is int and str(label) not in known and not all(map(is_number, known)):
         raise UsageError(f"labels {label}: a name or a place, as some classes are called by numbers; give a name of "
-                         f"{_shown(known)}")  # fmt: skip
-    raise UsageError(f"labels {label!r:.60}: this generator has the classes {_shown(known)}")
-
-
-def _numeric(name: str) -> bool:
-    try:
-        float(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _shown(known: tuple[str, ...]) -> str:
-    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
-    return ", ".join(known[:SHOWN]) + more
+                         f"{listed(known, SHOWN)}")  # fmt: skip
+    raise UsageError(f"labels {label!r:.60}: this generator has the classes {listed(known, SHOWN)}")

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from pushforward.data.matching import listed
 from pushforward.errors import DataError, UsageError, meant
 from pushforward.merging.arrays import Merged, merge_arrays
 from pushforward.merging.cloud import How
 from pushforward.merging.codes import Axes, dense, principal_axes, rows_of
 from pushforward.merging.plan import LEAST, Mode, Scarce, named
+from pushforward.plain.lists import listed
 
 __all__ = ["Embedded", "Encoder", "MergeWarning", "as_objects", "coded", "column_of", "decoded", "fitted_on", "merge"]
 

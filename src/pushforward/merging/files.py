@@ -19,16 +19,17 @@ from scipy.sparse import issparse
 from pushforward import files
 from pushforward.data.blocks.limits import budget
 from pushforward.data.blocks.lines import padded
-from pushforward.data.columns.text import is_number, quantity
+from pushforward.data.columns.text import quantity
 from pushforward.data.formats import arrays, compressed
 from pushforward.data.formats.cells import whole
 from pushforward.data.formats.contents import Table
 from pushforward.data.formats.opening import divided, opened
 from pushforward.data.formats.table import is_row_number
-from pushforward.data.matching import listed
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError, meant
 from pushforward.merging.cells import as_objects
+from pushforward.plain.kinds import is_number
+from pushforward.plain.lists import listed
 
 __all__ = ["ENDINGS", "Matrix", "default_rep", "read", "write"]
 
@@ -280,8 +281,8 @@ def _table(table: Table, notes: tuple[str, ...], batch: str, labels: str | None,
 
     stayed = [name for name in names if name not in (*chosen, *apart, *left)]
     said, parts = _said("column", chosen, left, stayed)
-    whole = [name for name, values in zip(chosen, x.T, strict=True) if (values == np.rint(values)).all()]
-    said += [f"whole numbers in the file, fractions where a row moved: {', '.join(whole)}"] if whole else []
+    counted = [name for name, values in zip(chosen, x.T, strict=True) if (values == np.rint(values)).all()]
+    said += [f"whole numbers in the file, fractions where a row moved: {', '.join(counted)}"] if counted else []
     return Matrix(x, obs, content, tuple(chosen), (*notes, *said), parts)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward.errors import DataError, UsageError
+from pushforward.plain.lists import listed
 
 __all__ = ["LEAST", "Leg", "Mode", "Plan", "Scarce", "named", "plan"]
 
@@ -17,6 +18,7 @@ Mode: TypeAlias = Literal["unconditional", "per_class", "conditional"]
 Scarce: TypeAlias = Literal["error", "carry"]
 Rows: TypeAlias = NDArray[np.int64]
 
+SHOWN = 8  # batches that a message names
 LEAST = 10
 """Cells that a class needs in a batch and in the reference to be moved by a critic of its own."""
 
@@ -129,11 +131,11 @@ def _moving(batch: NDArray[np.str_], reference: str, sources: Sequence[str] | No
     """Names of the batches that move onto the reference, which must be there, as they must."""
     known = sorted(set(batch.tolist()) - {""})
     if reference not in known:
-        raise UsageError(f"target {reference!r}: no such batch; there are {_list(known)}")
+        raise UsageError(f"target {reference!r}: no such batch; there are {listed(known, SHOWN) or 'none'}")
     moving = [name for name in known if name != reference] if sources is None else list(dict.fromkeys(sources))
     for name in moving:
         if name not in known or name == reference:
-            others = _list([other for other in known if other != reference])
+            others = listed([other for other in known if other != reference], SHOWN) or "none"
             raise UsageError(f"source {name!r}: not one of the batches that can move, {others}")
     if not moving:
         raise DataError(f"all cells belong to {reference!r}: there is no batch to merge onto it")
@@ -178,10 +180,6 @@ def _by_class(name: str, rows: Rows, onto: Rows, labels: NDArray[np.str_], scarc
     if not legs:
         raise DataError(f"no class has {least} cells in both {name!r} and the target: use the mode unconditional")
     return legs
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") if names else "none"
 
 
 def _missing(value: object) -> bool:

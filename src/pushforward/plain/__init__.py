@@ -1,1 +1,1 @@
-"""Plain values: what JSON holds that may come from anybody, and what the columns of a table hold."""
+"""Plain values: what JSON of anybody holds, what the columns of a table hold, and lists and sizes in messages."""

@@ -19,7 +19,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["DATES", "FIRST", "LAST", "ColumnKind", "class_names", "columns", "grid", "rounded", "rounds", "typed"]
+__all__ = [
+    "DATES",
+    "FIRST",
+    "LAST",
+    "ColumnKind",
+    "class_names",
+    "columns",
+    "grid",
+    "is_number",
+    "rounded",
+    "rounds",
+    "typed",
+]
 
 ColumnKind = Literal["number", "whole", "truth", "day", "minute", "second", "microsecond"]
 
@@ -30,6 +42,15 @@ DATES: dict[ColumnKind, int] = {"day": 1, "minute": 1440, "second": 86_400, "mic
 CODES = {"day": "D", "minute": "m", "second": "s", "microsecond": "us"}
 FIRST, LAST = -719_162.0, 2_932_897.0 - 1e-6
 """The years 1 to 9999, which ISO 8601 writes with four digits."""
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell can be read as a number, written with a point."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def rounds(kind: ColumnKind) -> bool:
@@ -50,14 +71,14 @@ def grid(kinds: Sequence[ColumnKind]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64).reshape(-1, 4).T.contiguous()
 
 
-def rounded(x: Tensor, grid: Tensor) -> Tensor:
+def rounded(x: Tensor, lattice: Tensor) -> Tensor:
     """Numbers as their columns hold them.
 
     Args:
         x: Points in data units, float64 (n, d).
-        grid: Of their columns, (4, d).
+        lattice: The `grid` of their columns, (4, d).
     """
-    per, least, most, truth = grid
+    per, least, most, truth = lattice
     parts = torch.minimum(torch.maximum((x * per).round(), least), most)
     held = torch.where(per > 0, parts / torch.where(per > 0, per, 1.0), x)
     return torch.where(truth > 0, (x > 0.5).to(x.dtype), held)

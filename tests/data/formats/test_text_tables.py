@@ -207,3 +207,10 @@ def test_messages_name_the_line_that_names_stand_in(tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, "500")
     with pytest.raises(DataError, match="names in line 4 but no rows"):
         opened(path, room=mapped)
+
+
+@pytest.mark.parametrize("first", [10**17, 2**63 - 2, 10**19])
+def test_classes_of_any_length_are_told_apart(tmp_path, first):
+    lines = [f"{k % 7}.5,{first + k % 2}" for k in range(40)]
+    data = load(write(tmp_path, "a,id", *lines), labels="id")
+    assert data.classes == (str(first), str(first + 1))

@@ -7,7 +7,8 @@ import io
 from collections.abc import Collection
 from itertools import pairwise
 
-from pushforward.data.columns.text import EMPTY, is_number, is_value, quantity
+from pushforward.data.columns.text import EMPTY, is_value, quantity
+from pushforward.plain.kinds import is_number
 
 __all__ = ["LOOK", "doubt", "header", "words"]
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from pushforward.data.blocks.lines import ZEROS, padded
 from pushforward.data.columns.dates import of_words, resolution
-from pushforward.plain.kinds import ColumnKind
+from pushforward.plain.kinds import ColumnKind, is_number
 
-__all__ = ["EMPTY", "Quantity", "fault", "is_number", "is_value", "quantity", "refusal"]
+__all__ = ["EMPTY", "Quantity", "fault", "is_value", "quantity", "refusal"]
 
 EMPTY = ("na", "n/a", "nan", "null", "none", "?", "-")  # what stands for a missing value
 TRUTH = {"true": 1.0, "false": 0.0}
@@ -76,15 +76,6 @@ def quantity(cells: Sequence[str], mark: str = "") -> Quantity | None:
             values = np.fromiter(map(meaning.__getitem__, cells), np.float64, len(cells))
             return Quantity(values, resolution(values) if kind == "day" else kind, how)
     return None
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell can be read as a number, written with a point."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def is_value(cell: str) -> bool:

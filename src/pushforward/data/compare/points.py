@@ -17,6 +17,7 @@ from pushforward.data.formats.contents import Cells, Table
 from pushforward.data.formats.table import parsed, stacked, wanted
 from pushforward.data.raw import numeric
 from pushforward.errors import DataError, nearest
+from pushforward.plain.lists import listed
 
 __all__ = ["Joined", "Points", "joined", "of_array", "of_cells", "of_table", "settled"]
 
@@ -201,7 +202,7 @@ def _refuse_missing(points: Points, real: Points, missing: list[str]) -> None:
     there = f"{len(real.names) - len(missing):,} of the {len(real.names):,} {real.what}s of {real.place} are there"
     remedy = "use one kind of identifiers and keep all genes" if real.what == "gene" else "add them"
     raise DataError(
-        f"{points.place}: {_counted(missing, real.what)} missing, {_listed(missing)}{hint}; {there}: {remedy}, "
+        f"{points.place}: {_counted(missing, real.what)} missing, {listed(missing, SHOWN)}{hint}; {there}: {remedy}, "
         f"or choose {real.what}s that both have{_ready(points, real, missing)}"
     )
 
@@ -232,7 +233,3 @@ def _same_kinds(points: Points, real: Points) -> None:
 
 def _counted(names: Sequence[str], what: str) -> str:
     return f"{len(names):,} {what}{'s' * (len(names) != 1)}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")

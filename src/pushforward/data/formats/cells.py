@@ -21,6 +21,7 @@ from pushforward.data.formats.hdf5 import walked
 from pushforward.data.formats.hdf5.elements import as_dataset, as_group, attribute, is_dataset, is_group
 from pushforward.data.raw import brief, finite, numeric
 from pushforward.errors import DataError, UsageError, meant, needs, of_memory
+from pushforward.plain.lists import listed
 
 __all__ = ["of_matrix", "of_object", "read", "whole"]
 
@@ -63,7 +64,7 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
     def column(name: str) -> np.ndarray:
         if name not in known:
             raise DataError(f"{path}: no column of obs named {name!r}: {meant(name, known, repr)}"
-                            f"the columns are {', '.join(known[:20]) or 'none'}")  # fmt: skip
+                            f"the columns are {listed(known, 20) or 'none'}")  # fmt: skip
         with _damage(f"{path}:{name}", "the column cannot be read"), h5py.File(path) as file:
             return _column(file[f"obs/{name}"], shape[0], f"{path}:{name}")
 
@@ -245,7 +246,7 @@ def _find(file: Any, key: str | None, path: Path) -> tuple[str, str | None]:
         return "raw/X", "raw/var"
     known = ["X", *layers, *embeddings, *(["raw"] if "raw" in file else [])]
     hint = meant(key, known, lambda name: f"{path}:{name}")
-    raise DataError(f"{path}: no layer or embedding named {key!r}: {hint}the choices are {', '.join(known[:20])}")
+    raise DataError(f"{path}: no layer or embedding named {key!r}: {hint}the choices are {listed(known, 20)}")
 
 
 def _shape(element: Any, place: str) -> tuple[tuple[int, int], np.dtype]:

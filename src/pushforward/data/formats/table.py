@@ -12,11 +12,12 @@ from pushforward.data.blocks.limits import budget, peak
 from pushforward.data.blocks.lines import padded
 from pushforward.data.blocks.scratch import blocks, is_mapped, mapped, spans, written
 from pushforward.data.columns.dates import dated, resolution
-from pushforward.data.columns.text import Quantity, fault, is_number, quantity, refusal
+from pushforward.data.columns.text import Quantity, fault, quantity, refusal
 from pushforward.data.formats.contents import Column, Declared, Table
 from pushforward.data.raw import Raw, enough
 from pushforward.errors import DataError, meant
-from pushforward.plain.kinds import DATES, FIRST, LAST, ColumnKind
+from pushforward.plain.kinds import DATES, FIRST, LAST, ColumnKind, is_number
+from pushforward.plain.lists import listed
 
 __all__ = ["chosen", "is_row_number", "labels", "parsed", "points", "stacked", "wanted"]
 
@@ -179,7 +180,7 @@ def parsed(table: Table, names: tuple[str, ...]) -> tuple[dict[str, np.ndarray |
 
 
 def labels(table: Table, name: str) -> np.ndarray:
-    """One column as labels, (n,): whole numbers where all cells are, else numbers, else text, as 007 is.
+    """One column as labels, (n,): whole numbers where all cells are, else numbers, else text, as 007 and 20 digits are.
 
     Raises:
         DataError: If there is no such column or a cell is empty.
@@ -199,7 +200,9 @@ def labels(table: Table, name: str) -> np.ndarray:
         return np.array(values)
     try:
         return np.array([int(value) for value in values], np.int64)
-    except (ValueError, OverflowError):
+    except OverflowError:  # identifiers of 20 digits, of which two may be the same float
+        return np.array(values)
+    except ValueError:
         return np.array(values, np.float64) if all(map(is_number, set(values))) else np.array(values)
 
 
@@ -207,7 +210,7 @@ def _column(table: Table, name: str) -> Column:
     if name in table.at:
         return table.columns[table.at[name]]
     hint = meant(name, table.names, repr)
-    raise DataError(f"{table.path}: no column named {name!r}: {hint}the columns are {', '.join(table.names[:20])}")
+    raise DataError(f"{table.path}: no column named {name!r}: {hint}the columns are {listed(table.names, 20)}")
 
 
 def _refuse_text(table: Table, names: tuple[str, ...], text: list[str], *, labelled: bool) -> None:
@@ -224,7 +227,7 @@ def _refuse_text(table: Table, names: tuple[str, ...], text: list[str], *, label
         if what:
             raise DataError(f"{table.path}: column {name!r} holds {what}: {own}, or {remedy}")
     plural = "s" if len(text) > 1 else ""
-    named = ", ".join(map(repr, text[:6]))
+    named = listed(list(map(repr, text)))
     raise DataError(f"{table.path}: column{plural} {named} hold{'' if plural else 's'} text, not numbers: {remedy}")
 
 

@@ -10,13 +10,14 @@ Rows are hashed in blocks, and blocks in pairs, so that two sets of different le
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from pushforward.data.raw import Raw
+from pushforward.plain.lists import listed
 from pushforward.plain.words import Words
 
 __all__ = ["Parts", "exchanged", "told", "told_of_files"]
@@ -119,7 +120,9 @@ def told_of_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str
         "renamed": moved,
     }
     return [
-        f"{len(names)} file{'s' * (len(names) > 1)} {what} ({_some(names)})" for what, names in groups.items() if names
+        f"{len(names)} file{'s' * (len(names) > 1)} {what} ({listed(names, SHOWN)})"
+        for what, names in groups.items()
+        if names
     ]
 
 
@@ -151,16 +154,16 @@ def _of_columns(before: Mapping[str, str], now: Mapping[str, str], alike: bool) 
             said.append(f"column {name} is called {same[0]}")
             gone.remove(name)
             more.remove(same[0])
-    said += [f"column{'s' * (len(gone) > 1)} {_some(gone)} gone"] if gone else []
-    said += [f"column{'s' * (len(more) > 1)} {_some(more)} added"] if more else []
+    said += [f"column{'s' * (len(gone) > 1)} {listed(gone, SHOWN)} gone"] if gone else []
+    said += [f"column{'s' * (len(more) > 1)} {listed(more, SHOWN)} added"] if more else []
     kept = [name for name in old if name in new]
     if kept != [name for name in new if name in old]:
-        said.append(f"the columns stand in another order ({_some(new)})")
+        said.append(f"the columns stand in another order ({listed(new, SHOWN)})")
     other = exchanged(before, now) if alike else {}
     said += [f"column {name} holds what column {was} held" for name, was in other.items()]
     altered = [name for name in kept if alike and before[name] != now[name] and name not in other]
     if altered and altered != kept:  # of all columns, rows tell more
-        said.append(f"column{'s' * (len(altered) > 1)} {_some(altered)} altered")
+        said.append(f"column{'s' * (len(altered) > 1)} {listed(altered, SHOWN)} altered")
     return said
 
 
@@ -205,8 +208,3 @@ def _digest(*arrays: np.ndarray) -> str:
         sha.update(f"{array.dtype}{array.shape}".encode())
         sha.update(np.ascontiguousarray(array).tobytes())
     return sha.hexdigest()[:16]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

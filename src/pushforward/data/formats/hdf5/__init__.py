@@ -53,9 +53,9 @@ def _verdict(path: str, state: tuple[int, ...]) -> str:
         )
     except subprocess.TimeoutExpired:
         return f"HDF5 was not through with the file after {CLOCK} s: {FRESH}"
-    if done.returncode == -getattr(signal, "SIGXCPU", 0) < 0:
+    if done.returncode == -signal.SIGXCPU:
         return f"HDF5 hangs over the file, {PROCESSOR} s of the processor were not enough: {FRESH}"
-    if done.returncode < 0 or done.returncode > 128:  # Windows counts upwards
+    if done.returncode < 0:
         return f"HDF5 crashes over the file (ended with {done.returncode}): {FRESH}"
     if done.returncode or not done.stdout.endswith(THROUGH):
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()

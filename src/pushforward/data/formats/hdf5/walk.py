@@ -3,11 +3,13 @@
     python -P walk.py FILE SECONDS BYTES
 
 Errors of Python are no concern of its: who reads the part that is wrong says so. It prints the first link or data set
-that leads to another file, and then that it is through. It imports nothing but h5py.
+that leads to another file, and then that it is through. Beside h5py it imports
+nothing that is not Python's own.
 """
 
 from __future__ import annotations
 
+import resource
 import sys
 from contextlib import suppress
 from typing import Any
@@ -21,9 +23,7 @@ TEXT = 100  # bytes that a text counts for, as its length is not known
 
 def bounded(seconds: int, size: int) -> None:
     """Let the system end this process after so much work, or refuse it more memory than that."""
-    with suppress(ImportError, ValueError, OSError):
-        import resource
-
+    with suppress(ValueError, OSError):  # a limit that is lower already
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
