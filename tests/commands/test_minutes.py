@@ -127,3 +127,64 @@ def test_a_long_tape_is_not_evaluated_past_the_limit(tmp_path):
     assert outcome.run.step > 100
     measured = outcome.summary()
     assert "left_out" in measured or any("samples in place of" in note for note in measured["notes"])
+
+
+def resumed(folder: Path, minutes: float | None, **options):
+    arguments = defaults("toy_particles") | SMALL | options
+    return train("toy_particles", arguments, folder, Running(threads=1, minutes=minutes, resume=True))
+
+
+@pytest.mark.parametrize("minutes", [1e-5, 1.0, None])
+def test_a_finished_run_that_was_measured_is_not_measured_again(tmp_path, monkeypatch, minutes, capsys):
+    folder = tmp_path / "run"
+    whole = trained(folder, None, steps=3)
+    assert whole.measures is not None
+    metrics, page = (folder / "metrics.json").read_bytes(), (folder / "report.html").read_bytes()
+    monkeypatch.setattr(measuring, "measure_pair", lambda *_, **__: pytest.fail("measured again"))
+    again = resumed(folder, minutes, steps=3)
+    assert (folder / "metrics.json").read_bytes() == metrics
+    if minutes == 1e-5:
+        assert (folder / "report.html").read_bytes() == page
+    summary = again.summary()
+    assert "left_out" not in summary
+    assert {name: summary[name] for name in whole.measures.as_dict()} == whole.measures.as_dict()
+    assert len([note for note in summary["run_notes"] if note.startswith("measured already")]) == 1
+    assert "measured already" in capsys.readouterr().err
+
+
+def test_what_was_cut_short_is_measured_again_where_there_is_more_time_and_only_there(tmp_path):
+    folder = tmp_path / "run"
+    trained(folder, None, steps=3)
+    path = folder / "metrics.json"
+    whole = json.loads(path.read_text())
+    assert "cut_short_at" not in whole
+    path.write_text(json.dumps(whole | {"cut_short_at": 30.0, "metrics": {}}))
+    assert measuring.measured(folder, 3, until=Until(time.monotonic() + 20)) is not None
+    assert measuring.measured(folder, 3, until=Until(time.monotonic() + 40)) is None
+    resumed(folder, None, steps=3)
+    assert json.loads(path.read_text()) == whole
+
+
+@pytest.mark.parametrize(
+    "other", [{"step": 2}, {"seed": 1}, {"checkpoint": "best"}, {"data": "x.csv"}, {"sampling": ["steps=5"]}]
+)
+def test_numbers_of_anything_else_are_not_taken_for_those_of_the_last_checkpoint(tmp_path, other):
+    found = {"checkpoint": "last", "step": 3, "seed": 0, "metrics": {}, "notes": [], "warnings": [], "verdict": ""}
+    (tmp_path / "metrics.json").write_text(json.dumps(found))
+    assert measuring.measured(tmp_path, 3) is not None
+    (tmp_path / "metrics.json").write_text(json.dumps(found | other))
+    assert measuring.measured(tmp_path, 3) is None
+
+
+def test_a_cut_evaluation_says_how_many_seconds_it_had(tmp_path, monkeypatch):
+    run = trained(tmp_path / "run", None, steps=3).run
+    begin = Until.begin
+
+    def late(self: Until, name: str, seconds: float) -> None:
+        begin(self, name, 1e9 if name == "mmd" else 0.0)
+
+    monkeypatch.setattr(Until, "begin", late)
+    assert (
+        measuring.measure_run(run.folder, "last", run.experiment, 3, until=Until(time.monotonic() + 1000)) is not None
+    )
+    assert 900 < json.loads((run.folder / "metrics.json").read_text())["cut_short_at"] <= 1000

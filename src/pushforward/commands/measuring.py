@@ -41,10 +41,11 @@ from pushforward.training.asking import samples_of, stock
 from pushforward.training.experiment import Experiment
 from pushforward.types import Likely, able
 
-__all__ = ["Evaluated", "evaluate_run", "evaluate_samples", "measure_run", "report"]
+__all__ = ["Evaluated", "evaluate_run", "evaluate_samples", "measure_run", "measured", "report"]
 
 FEW = 10_000  # rows that numbers are taken over, however little memory there is, unless rows are large:
 LARGE = 1 << 23  # numbers in them, 34 MB
+CUT = "cut_short_at"  # in metrics.json: seconds that there were for numbers, where they were too few
 ROWS, BLOCK = 10_000, 1000  # rows of each kind that a density is asked for, and at a time
 
 
@@ -161,8 +162,10 @@ def measure_run(
 ) -> Report | None:
     """As many fresh samples as there are held-out rows (or n), both in data units for points, measured and written.
 
-    Where time ends before, fewer samples and parts are measured, which notes and warnings say; None where nothing can.
+    Where time ends before, fewer samples and parts are measured, which notes and warnings say, and metrics.json says
+    how many seconds there were; None where nothing can.
     """
+    watch = _Noticing(until, until.to_measure)
     fewer, note = _in_time(experiment, n, until)
     if fewer is not None and fewer < LEAST:
         return None
@@ -174,12 +177,71 @@ def measure_run(
             found = Report({}, (), (few,))
         else:
             try:
-                found = measure_pair(pair, chosen, None, Settings(seed=seed), title=split, draws=draws, watch=until)
+                found = measure_pair(pair, chosen, None, Settings(seed=seed), title=split, draws=draws, watch=watch)
             except OutOfTime:
                 return None
         found = replace(found, notes=(*note, *found.notes))
-        _store(folder, found, which, step, seed)
+        _store(folder, found, which, step, seed, had=watch.seconds if note or watch.cut else None)
         return found
+
+
+def measured(folder: Path, step: int, *, seed: int = 0, until: Until = Until()) -> dict[str, Any] | None:
+    """What metrics.json says of the last checkpoint, where measuring again would not say more.
+
+    Args:
+        folder: The run.
+        step: Step of its last checkpoint.
+        seed: Seed of the samples.
+        until: What was cut short by a sitting's end is measured again in one that leaves more time.
+
+    Returns:
+        Verdict, warnings, notes and metrics, as of `Report.as_dict`; None if there is nothing of that step and seed.
+    """
+    try:
+        found = files.read_object(folder / layout.METRICS)
+    except (OSError, DataError):
+        return None
+    about = {"checkpoint": "last", "step": step, "seed": seed, "sampling": None, "data": None}
+    if any(found.get(name) != value for name, value in about.items()):
+        return None
+    had = found.get(CUT)
+    if isinstance(had, int | float) and until.to_measure > had:
+        return None
+    said = {name: found.get(name) for name in ("verdict", "warnings", "notes", "metrics")}
+    return said if isinstance(said["metrics"], dict) else None
+
+
+@dataclass
+class _Noticing:
+    """Lets a part of an evaluation end in time, and keeps in mind whether one did not.
+
+    Attributes:
+        until: The sitting.
+        seconds: What there was for all of them.
+        cut: Whether a part was left out or cut.
+    """
+
+    until: Until
+    seconds: float
+    cut: bool = False
+
+    def begin(self, name: str, seconds: float) -> None:
+        """A part begins, if it can end in time."""
+        with self._noticed():
+            self.until.begin(name, seconds)
+
+    def tick(self, fraction: float) -> None:
+        """So much of the part is done."""
+        with self._noticed():
+            self.until.tick(fraction)
+
+    @contextmanager
+    def _noticed(self) -> Iterator[None]:
+        try:
+            yield
+        except OutOfTime:
+            self.cut = True
+            raise
 
 
 def _in_time(experiment: Experiment, n: int | None, until: Until) -> tuple[int | None, tuple[str, ...]]:
@@ -333,10 +395,12 @@ def _store(
     seed: int,
     sampling: Sequence[str] = (),
     data: str | None = None,
+    had: float | None = None,
 ) -> None:
     stored = found.as_dict() | {"checkpoint": which, "step": step, "seed": seed}
     stored |= {"sampling": list(sampling)} if sampling else {}
     stored |= {"data": data} if data is not None else {}
+    stored |= {CUT: had} if had is not None else {}
     files.write(folder / layout.METRICS, json.dumps(stored, indent=1) + "\n")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pushforward import files, guests, recipes
-from pushforward.commands.measuring import measure_run
+from pushforward.commands.measuring import measure_run, measured
 from pushforward.commands.rebuilding import by_name, under_its_names
 from pushforward.commands.training.sittings import begun, changed_in, go_on, greeting, machine
 from pushforward.commands.training.watched import stop_between_steps, tell_once, watch
@@ -46,6 +46,7 @@ class Outcome:
         code: Exit code: 0, or 128 and the number of the signal after Ctrl-C (130), SIGTERM (143) or SIGHUP (129).
         run: The run.
         measures: Its metrics; None where nothing was measured.
+        kept: What metrics.json said of this checkpoint before, where it was not measured again.
         page: Its report.
         left_out: What there was no time for, in words.
         notes: What was assumed of the folder and the machine.
@@ -54,6 +55,7 @@ class Outcome:
     code: int
     run: Run
     measures: Report | None = None
+    kept: dict[str, Any] | None = None
     page: Path | None = None
     left_out: str = ""
     notes: tuple[str, ...] = ()
@@ -64,11 +66,9 @@ class Outcome:
         known |= {key: self.run.description[key] for key in ("ended",) if key in self.run.description}
         known |= {"data_notes": list(self.run.experiment.data.notes), "run_notes": list(self.notes)}
         known["remarks"] = self.run.description.get("remarks", [])
-        measured = {} if self.measures is None else self.measures.as_dict()
-        measured |= {"left_out": self.left_out} if self.left_out else {}
-        return (
-            {"run": str(self.run.folder)} | known | measured | ({} if self.page is None else {"report": str(self.page)})
-        )
+        found = self.kept or {} if self.measures is None else self.measures.as_dict()
+        found = found | ({"left_out": self.left_out} if self.left_out else {})
+        return {"run": str(self.run.folder)} | known | found | ({} if self.page is None else {"report": str(self.page)})
 
 
 @ordinarily
@@ -141,6 +141,7 @@ def _train(
         tell_once(placement, f"note: {shortened(words)}")
     run = Run(folder, description, experiment, placement, every_samples=running.sample_every,
               every_save=running.save_every, show=write_samples)  # fmt: skip
+    told: tuple[str, ...] = ()
     if stored is not None:
         places = {name for name, option in known.items() if option.names is not None}
         told = tuple(go_on(run, arguments, changed, places, now, command))
@@ -156,6 +157,8 @@ def _train(
     if how := _ending(outcome, running, first, over=over):
         tell_once(placement, how)
     if placement.writes and not outcome.code:
+        if stored is not None and not told and run.step == first:
+            outcome.kept = measured(folder, run.step, until=until)
         _finish(outcome, until)
         if outcome.left_out:
             tell_once(placement, outcome.left_out)
@@ -201,18 +204,25 @@ def _stopped(run: Run, running: Running, first: int) -> str:
 
 
 def _finish(outcome: Outcome, until: Until) -> None:
-    """Measure a run and write its page, as far as there is time.
+    """Measure a run, if its numbers are not kept, and write its page, as far as there is time.
 
     Raises:
         TrainingError: If there is no room for that on the disk.
     """
     run, folder = outcome.run, outcome.run.folder
     try:
-        outcome.measures = measure_run(folder, "last", run.experiment, run.step, until=until)
-        if outcome.measures is None:
+        if outcome.kept is None:
+            outcome.measures = measure_run(folder, "last", run.experiment, run.step, until=until)
+        else:
+            kept, anew = folder / layout.METRICS, f"pushforward evaluate {folder}"
+            outcome.notes += (f"measured already, at step {run.step}: {kept} is kept; anew: {anew}",)
+            tell_once(run.placement, f"note: {shortened(outcome.notes[-1])}")
+        if outcome.measures is None and outcome.kept is None:
             left, then = "evaluation and page", f"pushforward evaluate {folder}, then pushforward report {folder}"
         elif until.left > 0:
             outcome.page = write_report([folder])
+            return
+        elif outcome.kept is not None and (folder / layout.REPORT).is_file():
             return
         else:
             left, then = "the page", f"pushforward report {folder}"
