@@ -63,6 +63,7 @@ def test_a_generator_of_a_table_gives_what_sample_writes(run, tmp_path, capsys, 
     assert samples["rounded"] == ["count", "flag"]
     (page,) = tmp_path.glob("*.md")
     assert "| rounded | count (to whole numbers), flag (to 0 or 1) |" in page.read_text()
+    assert 'samples = generator(64, seed=0, labels=["3"])  # float64, (64, 3)\n' in page.read_text()
 
 
 def test_samples_of_a_run_say_once_what_was_rounded_whatever_the_ending(run, tmp_path, capsys):

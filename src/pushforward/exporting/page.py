@@ -149,4 +149,5 @@ def _labelled(interface: Mapping[str, Any]) -> str:
 
 
 def _shape(interface: Mapping[str, Any], samples: Mapping[str, Any]) -> str:
-    return "images" if samples["rounded"] else f"(64, {', '.join(map(str, interface['event']))})"
+    images = samples["rounded"] is True  # a table names its columns that are
+    return "images" if images else f"(64, {', '.join(map(str, interface['event']))})"

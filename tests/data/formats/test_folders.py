@@ -2,14 +2,18 @@
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, features
 
 from pushforward.data.compare.inputs import opened
+from pushforward.data.compare.pairs import read_pair
 from pushforward.data.source import load, read_array
-from pushforward.errors import DataError
+from pushforward.errors import DataError, UsageError
+from pushforward.recipes.parts import wiring
+from pushforward.settings.groups import Classes, Rows
 
 RNG = np.random.default_rng(0)
 
@@ -77,6 +81,7 @@ def test_the_side_is_that_of_most_pictures(tmp_path):
     assert data.notes == (
         "1 of 63 pictures are enlarged to the side 64 (the first: 000.png, 8 x 8)",
         "2 of 63 pictures are scaled down to the side 64, from up to 128",
+        "60 pictures beside the folders (the first: 000.png): folders are no classes; move them if they are",
     )
 
 
@@ -106,6 +111,50 @@ def test_grey_levels_of_any_depth_fill_the_range(tmp_path, bits):
     assert f"read as {bits} bits" in load(str(tmp_path)).notes[0]
     shown = opened(str(tmp_path), "fake", 0)
     assert any(f"read as {bits} bits" in note for note in shown.notes)
+
+
+def test_one_picture_beside_folders_of_classes_is_named_and_is_why_there_are_none(tmp_path):
+    for name in ("cat", "dog"):
+        fill(tmp_path / name, 12)
+    assert load(str(tmp_path)).notes == ()
+    fill(tmp_path, 1)
+    (tmp_path / "000.png").rename(tmp_path / "top.png")
+    data = load(str(tmp_path))
+    assert data.classes is None
+    said = "1 picture beside the folders (top.png): folders are no classes; move it if they are"
+    assert data.notes == (said,)
+    rows = Rows(data=str(tmp_path), limit=None, test_fraction=None)
+    with pytest.raises(UsageError, match=r"no labels found: 1 picture beside the folders \(top.png\)"):
+        wiring.load(rows, Classes(conditional=True))
+    (tmp_path / "top.png").unlink()
+    assert wiring.load(rows, Classes(conditional=True)).classes == ("cat", "dog")
+    with pytest.raises(UsageError, match="put the pictures of each class into a folder of its own"):
+        wiring.load(replace(rows, data=str(tmp_path / "cat")), Classes(conditional=True))
+
+
+def test_a_reader_to_learn_from_says_of_pictures_what_one_to_compare_says(tmp_path):
+    fill(tmp_path, 12)
+    for k in range(2):
+        Image.fromarray(RNG.integers(0, 256, (16, 16), dtype=np.uint8)).save(tmp_path / f"grey{k}.png")
+        Image.fromarray(RNG.integers(0, 256, (16, 16, 4), dtype=np.uint8)).save(tmp_path / f"clear{k}.png")
+    frames = [Image.fromarray(RNG.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in range(3)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    said = (
+        "2 of 17 pictures have an alpha channel: laid on black",
+        "1 of 17 pictures have several frames: one is taken, the first (of moving.gif, 3 frames)",
+        "2 of 17 pictures are grey: repeated in three channels because others are in colour",
+    )
+    assert load(str(tmp_path)).notes == said
+    shown = read_pair(str(tmp_path), str(tmp_path)).notes
+    assert {f"{role}: {words}" for role in ("fake", "real") for words in said} <= set(shown)
+    assert not [note for note in load(str(tmp_path), channels=4).notes if "alpha" in note]
+
+
+def test_greys_alone_are_no_matter(tmp_path):
+    for k in range(12):
+        Image.fromarray(RNG.integers(0, 256, (16, 16), dtype=np.uint8)).save(tmp_path / f"grey{k}.png")
+    assert load(str(tmp_path)).notes == ()
+    assert not [note for note in read_pair(str(tmp_path), str(tmp_path)).notes if "repeated" in note]
 
 
 def test_notes_are_part_of_a_run(tmp_path):

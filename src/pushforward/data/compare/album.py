@@ -13,6 +13,7 @@ from torch import Tensor
 from pushforward.data.blocks.limits import budget
 from pushforward.data.compare.grid import EIGHT_BITS, Grid, percent, pixel_grid
 from pushforward.data.formats.contents import Pictures
+from pushforward.data.formats.folders import widened
 from pushforward.data.pixels import Pixels, channels_last, convention, levels, squared, with_channels
 from pushforward.errors import DataError, UsageError
 
@@ -35,6 +36,7 @@ class Album:
         read: Side -> central squares as levels from 0 to 255, (n, side, side, 1 or 3), uint8 or float32.
         lossy: Names of lossy formats -> number of images that came in them.
         notes: What was found: type and range, transparency.
+        greys: Number of files without colours, where each holds one image.
     """
 
     place: str
@@ -43,6 +45,7 @@ class Album:
     read: Callable[[int], np.ndarray]
     lossy: Mapping[str, int]
     notes: tuple[str, ...]
+    greys: int = 0
 
     @property
     def side(self) -> int:
@@ -76,7 +79,7 @@ def of_folder(pictures: Pictures, said: tuple[str, ...] = ()) -> Album:
     Raises:
         DataError: If one of them is damaged or too large; its file is named.
     """
-    from pushforward.data.formats.pictures import depth, header, picture
+    from pushforward.data.formats.pictures import depth, header, picture, remarks
 
     files = pictures.files
     heads = [header(file) for file in files]
@@ -90,11 +93,10 @@ def of_folder(pictures: Pictures, said: tuple[str, ...] = ()) -> Album:
 
     forms = ", ".join(f"{count:,} {form}" for form, count in Counter(head.form for head in heads).most_common())
     notes = [*said, f"{forms}, 8 bits a channel"]
-    if clear := sum(head.clear for head in heads):
-        notes.append(f"{clear:,} of {len(files):,} pictures have an alpha channel: laid on black")
-    notes += deep
+    notes += [*remarks(files, heads), *deep]
     lossy = Counter(head.form for head in heads if head.lossy)
-    return Album(str(pictures.path), len(files), Counter(head.size for head in heads), read, lossy, tuple(notes))
+    sizes, greys = Counter(head.size for head in heads), sum(head.grey for head in heads)
+    return Album(str(pictures.path), len(files), sizes, read, lossy, tuple(notes), greys)
 
 
 def of_array(x: np.ndarray, place: str) -> Album:
@@ -141,6 +143,9 @@ def alike(
     notes += [*_fitted(albums, square), *_compression(albums)]
     x = {role: album.read(square) for role, album in albums.items()}
     channels = max(part.shape[-1] for part in x.values())
+    for role, part in x.items():
+        if part.shape[-1] == 3:
+            notes += [f"{role}: {note}" for note in widened(albums[role].greys, albums[role].n)]
     coloured = " and ".join(role for role, part in x.items() if part.shape[-1] == 3)
     for role, part in x.items():
         if part.shape[-1] < channels:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from pushforward.data.raw import brief
 from pushforward.errors import DataError
 
-__all__ = ["FORMATS", "SUFFIXES", "found"]
+__all__ = ["BESIDE", "FORMATS", "SUFFIXES", "beside", "found", "widened"]
+
+BESIDE = "beside the folders"  # of a note on pictures for which the folders next to them are no classes
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM", "QOI", "SGI", "PCX")
 """What a picture may be: Pillow's formats of pixels, none of which starts a program of its own as EPS does."""
@@ -66,3 +69,25 @@ def found(path: Path) -> tuple[list[Path], list[str]]:
         kinds = ", ".join(f"{count} {ending}" for ending, count in other.most_common())
         notes.append(f"{other.total()} file{'s' * (other.total() > 1)} left out, not read as pictures: {kinds}")
     return sorted(files), notes
+
+
+def widened(greys: int, n: int) -> list[str]:
+    """What is made of so many greys among n pictures that become three channels, in words."""
+    words = f"{greys:,} of {n:,} pictures are grey: repeated in three channels because others are in colour"
+    return [words] if greys else []
+
+
+def beside(path: Path, files: Sequence[Path]) -> list[str]:
+    """A note on pictures next to folders, which would be classes without them.
+
+    Args:
+        path: The folder.
+        files: The pictures below it.
+    """
+    parts = [file.relative_to(path).parts for file in files]
+    loose = [part[0] for part in parts if len(part) == 1]
+    if not loose or len({part[0] for part in parts if len(part) > 1}) < 2:
+        return []
+    if len(loose) == 1:
+        return [f"1 picture {BESIDE} ({loose[0]}): folders are no classes; move it if they are"]
+    return [f"{len(loose):,} pictures {BESIDE} (the first: {loose[0]}): folders are no classes; move them if they are"]

@@ -6,7 +6,8 @@ import struct
 import warnings
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,13 @@ from pushforward.data.blocks.limits import budget
 from pushforward.data.blocks.scratch import Room, held, written
 from pushforward.data.dataset import MIN_ROWS
 from pushforward.data.formats.contents import Contents, Pictures
-from pushforward.data.formats.folders import FORMATS, SUFFIXES, found
+from pushforward.data.formats.folders import FORMATS, SUFFIXES, beside, found, widened
 from pushforward.data.pixels import CHANNELS, SIDES, inner_side, model_side
 from pushforward.data.raw import Raw, brief, chosen, enough
 from pushforward.errors import DataError, UsageError
 from pushforward.plain.sizes import size
 
-__all__ = ["BROKEN", "SUFFIXES", "Header", "decoded", "depth", "header", "opened", "picture", "read"]
+__all__ = ["BROKEN", "SUFFIXES", "Header", "decoded", "depth", "header", "opened", "picture", "read", "remarks"]
 
 TOGETHER = 500  # pictures after which those on the disk are written back
 MAX_PIXELS = 64_000_000  # of one picture; larger ones are refused by their header
@@ -105,8 +106,23 @@ def decoded(
             written(x)
     if grey:
         x = x[..., :1]
+    seen = [replace(head, clear=False) for head in heads] if channels == 4 else heads
+    more += remarks(files, seen)
+    more += widened(sum(head.grey for head in heads), len(heads)) if channels is None and not grey else []
+    more += beside(pictures.path, pictures.files) if labels is None else []
     known = None if labels is None else labels[keep]
     return Raw(str(path), "images", x, labels=known, notes=(*notes, *more))
+
+
+def remarks(files: Sequence[Path], heads: Sequence[Header]) -> list[str]:
+    """What is made of alpha channels and of animations, in words."""
+    n, said = len(files), list[str]()
+    if clear := sum(head.clear for head in heads):
+        said.append(f"{clear:,} of {n:,} pictures have an alpha channel: laid on black")
+    if moving := [k for k, head in enumerate(heads) if head.frames > 1]:
+        first = f"{files[moving[0]].name}, {heads[moving[0]].frames:,} frames"
+        said.append(f"{len(moving):,} of {n:,} pictures have several frames: one is taken, the first (of {first})")
+    return said
 
 
 def _fitted(files: list[Path], heads: list[Header], side: int | None, place: str) -> tuple[int, int, list[str]]:
@@ -245,6 +261,8 @@ class Header:
         lossy: Whether it was compressed with losses.
         clear: Whether it has an alpha channel or a transparent colour.
         deep: Whether it has more than eight bits a channel.
+        grey: Whether it has no colours, by its mode.
+        frames: Pictures in it: of an animation, or pages.
     """
 
     size: tuple[int, int]
@@ -252,6 +270,8 @@ class Header:
     lossy: bool
     clear: bool
     deep: bool
+    grey: bool
+    frames: int
 
 
 def header(file: Path) -> Header:
@@ -268,7 +288,17 @@ def header(file: Path) -> Header:
             lossy=image.format in ("JPEG", "MPO") or (image.format == "WEBP" and _lossy_webp(file)),
             clear=image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info,
             deep=image.mode[0] == "I",
+            grey=image.mode in ("1", "L", "LA", "La") or image.mode[0] == "I",
+            frames=_frames(image),  # last, as it moves on in the file
         )
+
+
+def _frames(image: Image.Image) -> int:
+    """How many pictures a file holds; what a camera puts beside a JPEG, its preview, is none."""
+    try:
+        return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # of those formats that may have several
+    except BROKEN:
+        return 1
 
 
 def _turned(image: Image.Image) -> bool:

@@ -12,6 +12,7 @@ from torch.optim import Adam
 
 from pushforward.data import Batches, Dataset, source
 from pushforward.data.dataset import Kind
+from pushforward.data.formats.folders import BESIDE
 from pushforward.divergences import Divergence, dual, locate, logistic
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
@@ -143,8 +144,18 @@ def load(
         )
         raise UsageError(f"--data {rows.data}: holds {found.kind}, and this recipe takes {kind}; use {other}")
     if (classes.conditional or classes.labels) and found.train_labels is None:
-        raise UsageError(f"--data {rows.data}: no labels found; name them with --labels, or drop --conditional")
+        raise UsageError(f"--data {rows.data}: no labels found{_unlabelled(found)}, or drop --conditional")
     return found
+
+
+def _unlabelled(data: Dataset) -> str:
+    """Why data have no labels, where that is known, and what gives them some."""
+    beside = [note for note in data.notes if BESIDE in note]
+    if beside:
+        return f": {beside[0]}"
+    if data.origin is not None and data.origin.files:
+        return "; put the pictures of each class into a folder of its own"
+    return "; name them with --labels"
 
 
 def load_images(examples: Examples, seed: int) -> Dataset:
