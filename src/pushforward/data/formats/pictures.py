@@ -7,7 +7,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -106,23 +106,27 @@ def decoded(
             written(x)
     if grey:
         x = x[..., :1]
-    seen = [replace(head, clear=False) for head in heads] if channels == 4 else heads
-    more += remarks(files, seen)
-    more += widened(sum(head.grey for head in heads), len(heads)) if channels is None and not grey else []
-    more += beside(pictures.path, pictures.files) if labels is None else []
-    known = None if labels is None else labels[keep]
-    return Raw(str(path), "images", x, labels=known, notes=(*notes, *more))
+    more += remarks(files, heads, clear=channels != 4, widen=channels is None and not grey)
+    more += beside(path, pictures.files) if labels is None else []
+    return Raw(str(path), "images", x, labels=None if labels is None else labels[keep], notes=(*notes, *more))
 
 
-def remarks(files: Sequence[Path], heads: Sequence[Header]) -> list[str]:
-    """What is made of alpha channels and of animations, in words."""
+def remarks(files: Sequence[Path], heads: Sequence[Header], *, clear: bool = True, widen: bool = False) -> list[str]:
+    """What is made of alpha channels and animations, in words, and of greys.
+
+    Args:
+        files: The pictures.
+        heads: What their headers say.
+        clear: Whether alpha channels are not kept.
+        widen: Whether greys become three channels, as others are in colour.
+    """
     n, said = len(files), list[str]()
-    if clear := sum(head.clear for head in heads):
-        said.append(f"{clear:,} of {n:,} pictures have an alpha channel: laid on black")
+    if clear and (many := sum(head.clear for head in heads)):
+        said.append(f"{many:,} of {n:,} pictures have an alpha channel: laid on black")
     if moving := [k for k, head in enumerate(heads) if head.frames > 1]:
         first = f"{files[moving[0]].name}, {heads[moving[0]].frames:,} frames"
         said.append(f"{len(moving):,} of {n:,} pictures have several frames: one is taken, the first (of {first})")
-    return said
+    return said + (widened(sum(head.grey for head in heads), n) if widen else [])
 
 
 def _fitted(files: list[Path], heads: list[Header], side: int | None, place: str) -> tuple[int, int, list[str]]:
