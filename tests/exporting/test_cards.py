@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from exporting.test_export import call
 
+from pushforward.commands.rebuilding import standing
 from pushforward.exporting.loading import load_generator
 
 
@@ -70,3 +71,40 @@ def test_metrics_of_another_step_are_no_claim_about_a_file(run, tmp_path, capsys
     card, page = card_of(capsys, run, tmp_path / "b.pt")
     assert card["metrics"] == "not evaluated"
     assert "Not evaluated: no claim is made." in page
+
+
+def test_every_command_says_of_an_unfinished_run_where_it_stands(run, tmp_path, capsys):
+    commands = (
+        ("sample", run, "-n", 20, "--out", tmp_path / "x.npz"),
+        ("export", run, "--out", tmp_path / "m.safetensors"),
+        ("evaluate", run, "--metrics", "mmd", "-n", 20),
+    )
+
+    def said() -> list[list[str]]:
+        return [
+            [note for note in json.loads(call(capsys, *command, "--json")[1])["notes"] if note.startswith("step ")]
+            for command in commands
+        ]
+
+    assert said() == [[]] * 3
+    words = ("train", "toy_vgrow", "--run", run, "--resume", "--steps", 9, "--until", 5)
+    assert call(capsys, *words)[0] == 0
+    assert said() == [["step 5 of 9: the run is not at its end"]] * 3
+    for command in commands:
+        _, out, err = call(capsys, *command)
+        assert "step 5 of 9: the run is not at its end" in " ".join((out + err).split())
+
+
+@pytest.mark.parametrize(
+    ("about", "last", "best"),
+    [
+        ({"step": 0, "steps": 9}, ("step 0 of 9: nothing is learned yet",), ("step 0 of 9: nothing is learned yet",)),
+        ({"step": 4, "steps": 9}, ("step 4 of 9: the run is not at its end",), ()),
+        ({"step": 4, "steps": 9, "ended": "it was enough"}, (), ()),
+        ({"step": 9, "steps": 9}, (), ()),
+        ({"step": "4", "steps": None}, (), ()),
+    ],
+)
+def test_only_a_run_before_its_end_is_spoken_of(about, last, best):
+    assert standing(about, "last") == last
+    assert standing(about, "best") == best

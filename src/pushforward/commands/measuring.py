@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pushforward import files
-from pushforward.commands.rebuilding import with_rows
+from pushforward.commands.rebuilding import standing, with_rows
 from pushforward.commands.sampling import labels_for
 from pushforward.commands.watching import Until, Watching
 from pushforward.data import Dataset, outputs
@@ -102,7 +102,7 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     with _to_the_end(pair):
         with Watching() as watch:
             found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)
-        found = replace(found, notes=(*found.notes, *other))
+        found = replace(found, notes=(*standing(description, asked.checkpoint), *found.notes, *other))
         _store(asked.run, found, asked.checkpoint, description["step"], settings.seed, asked.sampling, asked.data)
         return _judged(found, pair, gates, split, asked.page, command)
 

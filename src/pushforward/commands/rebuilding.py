@@ -33,7 +33,7 @@ from pushforward.training.learner import counted
 from pushforward.training.state import load_state, place, restore
 from pushforward.types import HasParticles, able
 
-__all__ = ["by_name", "rebuild", "rows_of", "under_its_names", "with_rows"]
+__all__ = ["by_name", "rebuild", "rows_of", "standing", "under_its_names", "with_rows"]
 
 MOVED = "; if the data have moved, say where to: --data PATH"
 OTHER = "restore them, or compare with other data by `sample` and `evaluate --fake SAMPLES --real DATA`"
@@ -98,6 +98,21 @@ def rows_of(folder: Path, which: str = "last", trust: Sequence[str] = ()) -> Dat
     """
     _, run, wiring = _opened(folder, which, trust)
     return _with_data(folder, run, wiring, None, trust)[0].data
+
+
+def standing(run: dict[str, Any], which: str) -> tuple[str, ...]:
+    """A note on a checkpoint that stands before the end of its run; none on a later one, or on a best one, as it may.
+
+    Args:
+        run: What the checkpoint says of the run.
+        which: "last" or "best".
+    """
+    step, steps = run.get("step"), run.get("steps")
+    if type(step) is not int or type(steps) is not int or not 0 <= step < steps or "ended" in run:
+        return ()
+    if step == 0:
+        return (f"step 0 of {steps}: nothing is learned yet",)
+    return (f"step {step} of {steps}: the run is not at its end",) if which == "last" else ()
 
 
 def by_name(folder: Path, wiring: Recipe, arguments: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:

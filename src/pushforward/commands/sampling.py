@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pushforward import files
 from pushforward.commands import tables
-from pushforward.commands.rebuilding import rebuild
+from pushforward.commands.rebuilding import rebuild, standing
 from pushforward.data import Dataset, outputs
 from pushforward.errors import UsageError
 from pushforward.parallel.ordinary import ordinarily
@@ -72,7 +72,7 @@ def sample(
         outputs.claim_folder("--out", path, outputs.read_by(folder))
     else:
         outputs.claim("--out", path, (".npz", *tables.ENDINGS), outputs.read_by(folder))
-    experiment, _ = rebuild(folder, which, trust, device, sampling)
+    experiment, run = rebuild(folder, which, trust, device, sampling)
     if pictures and experiment.data.kind != "images":
         raise UsageError(f"--out {out}: this run's samples are points; name a file that ends in .npz")
     if path.suffix.lower() in tables.ENDINGS and experiment.data.kind == "images":
@@ -90,7 +90,7 @@ def sample(
         tables.write(path, table)
     else:
         write_npz(path, {"x": x} if names is None else {"x": x, "labels": names})
-    return {"out": out, "n": n, "seed": seed, "shape": list(x.shape), "notes": list(notes)}
+    return {"out": out, "n": n, "seed": seed, "shape": list(x.shape), "notes": [*standing(run, which), *notes]}
 
 
 def _write_pictures(folder: Path, x: np.ndarray, names: np.ndarray | None) -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pushforward.commands import tables
-from pushforward.commands.rebuilding import rebuild, rows_of
+from pushforward.commands.rebuilding import rebuild, rows_of, standing
 from pushforward.commands.sampling import names_of, write_npz
 from pushforward.data import Dataset, outputs, source
 from pushforward.data.formats.contents import Table
@@ -111,7 +111,7 @@ def transport(
         )
     x = data.decode(after)
     names = None if codes is None else names_of(data)[codes.numpy()]
-    notes = read.notes
+    notes = (*standing(description, which), *read.notes)
     if out.suffix.lower() in tables.ENDINGS:
         there = table is not None and is_named(table.names) and column in table.names
         notes += _write_table(out, x, data, table, None if there else names)

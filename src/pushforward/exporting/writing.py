@@ -47,11 +47,13 @@ class Written:
         content: The file.
         card: What it says of itself.
         generator: The file, read back.
+        notes: What has to be said of the run.
     """
 
     content: bytes
     card: dict[str, Any]
     generator: Generator
+    notes: tuple[str, ...] = ()
 
     @property
     def difference(self) -> float:

@@ -39,8 +39,10 @@ def export(
     from pushforward.commands.publishing import export as exporting
 
     done = exporting.export(run, out, format, licence=licence, which=checkpoint, trust=trust)
-    answer(done, json, f"{done['format']}: {out} ({done['bytes']:,} bytes), differs from the run's own samples by "
-                        f"{done['largest_difference']:.2g} at most\ncard: {done['card']}")  # fmt: skip
+    notes = "".join(f"note: {shortened(note)}\n" for note in done["notes"])
+    differs = f"differs from the run's own samples by {done['largest_difference']:.2g} at most"
+    size = f"{done['bytes']:,} bytes"
+    answer(done, json, f"{notes}{done['format']}: {out} ({size}), {differs}\ncard: {done['card']}")
     return 0
 
 

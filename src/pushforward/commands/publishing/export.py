@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pushforward import files
-from pushforward.commands.rebuilding import rebuild
+from pushforward.commands.rebuilding import rebuild, standing
 from pushforward.data import outputs
 from pushforward.errors import UsageError
 from pushforward.exporting import writing
@@ -62,6 +63,7 @@ def export(
         "bytes": len(done.content),
         "largest_difference": done.difference,
         "card": str(beside),
+        "notes": list(done.notes),
     }
 
 
@@ -78,4 +80,4 @@ def of_run(
     except FileNotFoundError:
         metrics = None
     card = card_of(experiment, run, interface, graph, metrics=metrics, licence=licence)
-    return writing.packed(experiment, graph, interface, card, kind)
+    return replace(writing.packed(experiment, graph, interface, card, kind), notes=standing(run, which))
