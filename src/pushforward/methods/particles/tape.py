@@ -7,8 +7,11 @@ number:
 .. math:: s = \text{record} \cdot 2^j, \qquad j \text{ least with } \lceil n / s \rceil \le \text{entries}.
 
 An entry for several steps holds the mean of their fields, weighted by the lengths of the steps, where the flow can
-blend two of them, as one with a critic can; else the first of them. Whoever goes along the tape makes every step, of
-the length that it had, so that the time of the way is the sum of all steps.
+blend two of them, as one with a critic can; else the first of them. A look at the field counts in that mean with all
+the `record` steps that it would serve, before these are made: where `record` does not divide the steps of a run, the
+last entry is weighed as if all its steps were made. A longer run makes them, so that one that goes on is bit for bit
+one that never stopped, which a weight by the end of the run would not be. Whoever goes along the tape makes every step,
+of the length that it had, so that the time of the way is the sum of all steps.
 """
 
 from __future__ import annotations
