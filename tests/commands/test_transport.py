@@ -267,7 +267,11 @@ def test_a_run_that_ended_by_itself_says_why_and_again_when_it_is_taken_up(tmp_p
     assert code == 0
     assert "had ended by itself at step 4 of 9: the horizon t = 0.35 was reached" in err
     assert err.count("ended by itself") == 1
-    assert json.loads(out) == summary | {key: json.loads(out)[key] for key in ("seconds", "report")}
+    (note,) = json.loads(out)["run_notes"]
+    assert note.startswith("measured already, at step 4")
+    assert json.loads(out) == summary | {key: json.loads(out)[key] for key in ("seconds", "report")} | {
+        "run_notes": [note]
+    }
     again = json.loads((run / "run.json").read_text())
     assert (again["ended"], again["status"], again["step"]) == (summary["ended"], "finished", 4)
 
