@@ -241,7 +241,7 @@ def _stored(words: list[str], trust: Sequence[str]) -> dict[str, Any]:
         return {}  # said properly when the run is opened
     known = options_of(Running)
     for name, value in stored["options"].items():
-        if name in known and name != "threads":
+        if name in Running().stored() and name != "threads":  # what else stands there goes unheard
             try:
                 known[name].check(value, f"{folder / layout.RUN}: options.{name}")
             except UsageError as error:
