@@ -9,6 +9,7 @@ import torch
 from pushforward.data import load
 from pushforward.data.pixels import Pixels
 from pushforward.data.units import Unit, box, pooled, robust, standardise
+from pushforward.errors import DataError
 
 X = np.random.default_rng(0).normal(size=(200, 3)) * (1, 100, 1e-3) + (0, 5, -2)
 
@@ -85,3 +86,10 @@ def test_the_volume_of_a_column_that_does_not_vary_is_endless():
     assert Unit(np.zeros(2), np.array([2.0, 0.0])).log_volume((2,)) == np.inf
     assert Unit(np.zeros(2), np.array([2.0, 4.0])).log_volume((2,)) == pytest.approx(-np.log(8))
     assert Unit(np.asarray(0.0), np.asarray(2.0)).log_volume((3, 2)) == pytest.approx(-6 * np.log(2))
+
+
+def test_every_constant_column_is_named_with_a_spec_without_them(tmp_path):
+    path = tmp_path / "const.csv"
+    path.write_text("a,b,c\n" + "".join(f"{k}.5,1,2\n" for k in range(20)))
+    with pytest.raises(DataError, match=r"columns 'b', 'c' are constant .* leave them out, .*const\.csv:a$"):
+        load(str(path))

@@ -7,6 +7,7 @@ of images, which also cuts and resizes them, is `pixels.Pixels`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from pushforward.data.blocks.moments import Moments, moments
 from pushforward.errors import DataError
+
+SHOWN, LONGEST = 6, 200  # names and characters that are written out in a message
 
 __all__ = ["Array", "Unit", "box", "of_moments", "pooled", "robust", "standardise"]
 
@@ -89,8 +92,13 @@ def of_moments(found: Moments, *, place: str, columns: tuple[str, ...] = (), sin
     if len(still) == len(names):
         raise DataError(f"{place}: nothing varies, all {found.n} training rows are equal: check the file's contents")
     if still and not single:
-        more = f" (and {len(still) - 1} more)" if len(still) > 1 else ""
-        raise DataError(f"{place}: column {still[0]!r}{more} is constant over the training rows: leave it out")
+        listed = ", ".join(map(repr, still[:SHOWN])) + (f" and {len(still) - SHOWN} more" if len(still) > SHOWN else "")
+        what = f"column {listed} is" if len(still) == 1 else f"columns {listed} are"
+        left = ",".join(name for name in names if name not in set(still))
+        remedy = f", {place}:{left}" if columns and len(left) <= LONGEST and Path(place).is_file() else ""
+        raise DataError(
+            f"{place}: {what} constant over the training rows: leave {'it' if len(still) == 1 else 'them'} out{remedy}"
+        )
     if not np.isfinite(found.variance).all():
         name = names[int(np.argmin(np.isfinite(found.variance)))]
         raise DataError(

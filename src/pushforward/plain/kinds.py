@@ -50,7 +50,7 @@ def is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return True
+    return "_" not in cell  # 5_126 is a number to Python alone
 
 
 def rounds(kind: ColumnKind) -> bool:

@@ -214,3 +214,44 @@ def test_classes_of_any_length_are_told_apart(tmp_path, first):
     lines = [f"{k % 7}.5,{first + k % 2}" for k in range(40)]
     data = load(write(tmp_path, "a,id", *lines), labels="id")
     assert data.classes == (str(first), str(first + 1))
+
+
+def test_bars_between_cells_and_the_line_that_tells_excel_of_them_are_read(tmp_path):
+    rows = [",".join(map(repr, row)) for row in X.tolist()]
+    np.testing.assert_array_equal(read_array(write(tmp_path, "a|b|c", *(row.replace(",", "|") for row in rows)))[0], X)
+    told = write(tmp_path, "sep=;", "a;b;c", *(row.replace(",", ";") for row in rows))
+    np.testing.assert_array_equal(read_array(told)[0], X)
+    assert "line 1, which says that ';' stands between cells, is left out" in load(told).notes
+
+
+@pytest.mark.parametrize("header", ["", "a b c"])
+def test_spaces_between_cells_are_refused_by_name(tmp_path, header):
+    np.savetxt(tmp_path / "x.txt", X, header=header)
+    with pytest.raises(DataError, match=r"spaces stand between the cells.*delimiter=','"):
+        load(str(tmp_path / "x.txt"))
+
+
+def test_a_comment_below_a_table_is_called_one(tmp_path):
+    with pytest.raises(DataError, match="line 4 is a comment below the table: remove it"):
+        load(write(tmp_path, "a,b", "1,2", "3,4", "# total 300"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "what"),
+    [
+        ("{}.1%", "percent sign such as '1.1%': write the numbers alone"),
+        ("{}'125.73", 'between thousands such as "1\'125.73"'),
+        ("{} 125,73", "between thousands such as '1 125,73'"),
+        ("{}_126", "between thousands such as '1_126'"),
+        ("\N{MINUS SIGN}{}.5", "minus sign U\\+2212 such as .*: write the minus as -"),
+    ],
+)
+def test_signs_in_numbers_are_shown_with_what_to_do(tmp_path, cell, what):
+    path = write(tmp_path, "a;b", *(f"{cell.format(k)};{k}.5" for k in range(1, 10)))
+    with pytest.raises(DataError, match=what):
+        load(path)
+
+
+def test_digits_that_float64_does_not_hold_are_said_to_be_lost(tmp_path):
+    notes = load(write(tmp_path, "id,a", *(f"{2**61 + k * 2**40 + 1},{k}" for k in range(20)))).notes
+    assert "whole numbers beyond 2^53 lose their last digits: id" in notes

@@ -22,7 +22,7 @@ WORDS = 1 << 20  # different words of a column; a column of more is cut off here
 
 ZEROS = re.compile(r"[+-]?0\d+")
 """A whole number with zeros before it, which is a name, as postal codes are, and no quantity."""
-INSIDE = re.compile(r"(?:^|[,;\t ])[+-]?0\d", re.MULTILINE)
+INSIDE = re.compile(r"(?:^|[,;\t| ])[+-]?0\d", re.MULTILINE)
 """Where in a text such a number may begin."""
 
 Found = tuple[tuple[list[str] | np.ndarray, ...], Sequence[int]]

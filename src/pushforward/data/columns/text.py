@@ -35,6 +35,15 @@ _COMMA = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?([eE][+-]?\d+)?")
 _POINT = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(,\d{3})+)(\.\d+)?([eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}([T ].*)?")
 _ANSWERS = ({"yes", "no"}, {"y", "n"}, {"t", "f"})
+_SIGNS = (
+    (str.maketrans("", "", "%"), "with a percent sign", "write the numbers alone, in a column that says percent"),
+    (str.maketrans("\N{MINUS SIGN}", "-"), "with the minus sign U+2212", "write the minus as -"),
+    (
+        str.maketrans("", "", "' _\N{RIGHT SINGLE QUOTATION MARK}\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"),
+        "with marks between thousands",
+        "write decimals with a point and nothing between thousands",
+    ),
+)  # signs in numbers that are not read, what to call them, and what to do
 CLASSES = 50  # different words up to which a column may be meant as classes
 
 
@@ -60,11 +69,11 @@ def quantity(cells: Sequence[str], mark: str = "") -> Quantity | None:
         cells: Text without spaces around it.
         mark: What stands between two cells of a line, which tells what a comma in them means.
     """
+    words = set(cells)
     try:
-        values = np.array(cells, np.float64)
+        values = None if any("_" in word for word in words) else np.array(cells, np.float64)
     except ValueError:
         values = None
-    words = set(cells)
     if values is not None:
         if padded(words):
             return None
@@ -183,6 +192,10 @@ def refusal(cells: Sequence[str], labels: str) -> tuple[str, str]:
         return f"dates such as {first!r}", "write all of them as 2024-01-31 or 2024-01-31T12:30, with or without a zone"
     if {word.lower() for word in words} in _ANSWERS:
         return f"words such as {first!r}", "write true and false"
+    for marks, what, remedy in _SIGNS:
+        plain = {word.translate(marks) for word in words}
+        if plain != words and all(is_number(word) or _COMMA.fullmatch(word) for word in plain):
+            return f"numbers {what} such as {next(cell for cell in cells if cell.translate(marks) != cell)!r}", remedy
     if labels and 1 < len(words) <= min(CLASSES, len(cells) // 2):
         return (
             f"{len(words)} different words, not numbers",

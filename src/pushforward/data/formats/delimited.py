@@ -19,7 +19,7 @@ from pushforward.data.blocks.lines import INSIDE
 from pushforward.data.blocks.lines import columns as long_columns
 from pushforward.data.blocks.scratch import Room, held
 from pushforward.data.columns.header import LOOK, doubt, header, words
-from pushforward.data.columns.text import is_value
+from pushforward.data.columns.text import is_number, is_value
 from pushforward.data.formats.contents import Column, Contents, Table, Verbatim
 from pushforward.data.formats.table import chosen, is_row_number, labels
 from pushforward.data.raw import brief
@@ -30,6 +30,9 @@ __all__ = ["names", "read", "table"]
 
 ROWS = 200  # lines taken apart at a time; more would keep Python's collector busy
 COMMENTS = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*")  # lines above a table that are blank or begin with #
+SEPARATOR = re.compile(
+    r"[sS][eE][pP]=([,;\t|])[,;\t|]*(?:\r\n|\r|\n)"
+)  # by which Excel is told what stands between cells
 LINE = re.compile(r"([^\r\n]*)(?:\r\n|\r|\n|\Z)")  # as csv takes lines: str.splitlines knows more that end one
 TEXT = 8  # bytes of memory at most for one of text: the text itself, its lines, its numbers and what is made of them
 LONG = 1 << 22  # characters from which a file of numbers is read the fast way
@@ -64,7 +67,7 @@ def read(
 def table(
     path: Path, *, verbatim: bool = False, room: Room = held, expected: tuple[str, ...] = ()
 ) -> tuple[Table, tuple[str, ...]]:
-    """Read delimited text: comma, semicolon or tab, with or without a line of names.
+    """Read delimited text: comma, semicolon, tab or bar, with or without a line of names.
 
     The first line holds names if none of its cells is a number. A first column without a name is taken for the row
     numbers that spreadsheets write, and left out. Lines above the table that begin with # are comments, but the last of
@@ -90,7 +93,9 @@ def table(
         raise DataError(f"{path}: the table needs {need} of memory, {size(budget())} are allowed ({VARIABLE} sets it)")
     try:
         text = _begin(path) if large and room is not held else path.read_bytes().decode("utf-8-sig")
+        separator = SEPARATOR.match(text)
         mark, above, text = _beginning(text)
+        _apart(path, text, mark)
         head = 1 + above + _blank(text)
         if large and room is not held:
             named = header(text, mark, expected)
@@ -110,7 +115,9 @@ def table(
     except csv.Error as error:
         raise DataError(f"{path}: not a readable table ({brief(error)}): save it as CSV") from error
     notes = () if verbatim else doubt(named, text, mark, head, expected)
-    if above:
+    if separator:
+        notes = (f"line 1, which says that {mark!r} stands between cells, is left out", *notes)
+    elif above:
         notes = (f"comments above the table are left out: line{f's 1 to {above}' if above > 1 else ' 1'}", *notes)
     if len(names) > 1 and not names[0]:
         names, columns = names[1:], columns[1:]
@@ -126,6 +133,8 @@ def table(
 
 def _beginning(text: str) -> tuple[str, int, str]:
     """What stands between two cells, how many lines above the table are comments, and the text from the table on."""
+    if named := SEPARATOR.match(text):
+        return named[1], 1, text[named.end() :]
     matched = COMMENTS.match(text)
     head, rest = ("", text) if matched is None else (matched.group(), text[matched.end() :])
     if "#" not in head or not rest.strip():
@@ -138,16 +147,28 @@ def _beginning(text: str) -> tuple[str, int, str]:
     return mark, above, text[len("".join(lines[:above])) :] if above else text
 
 
-def _mark(line: str) -> str:
-    """What stands between two cells: that of comma, semicolon and tab by which a line has most.
+def _apart(path: Path, text: str, mark: str) -> None:
+    """Refuse a table with spaces between its cells, as np.savetxt writes one unasked."""
+    lines = (line[1] for line in LINE.finditer(text[:LOOK]) if line[1].strip() and not line[1].lstrip().startswith("#"))
+    line = next(islice(lines, 1, None), "")
+    cells = line.split()
+    if mark not in line and len(cells) > 1 and all(map(is_number, cells)):
+        raise DataError(
+            f"{path}: spaces stand between the cells ({line.strip():.40}): write commas there, as np.savetxt does with "
+            "delimiter=','"
+        )
 
-    Semicolons and tabs go before where they leave values alone, as between decimal commas.
+
+def _mark(line: str) -> str:
+    """What stands between two cells: that of comma, semicolon, tab and bar by which a line has most.
+
+    Semicolons, tabs and bars go before where they leave values alone, as between decimal commas.
     """
-    for mark in ";\t":
+    for mark in ";\t|":
         cells = next(csv.reader([line[:LOOK]], delimiter=mark), [])
         if len(cells) > 1 and all(is_value(cell.strip()) for cell in cells):
             return mark
-    return max(",;\t", key=lambda mark: len(next(csv.reader([line[:LOOK]], delimiter=mark), [])))
+    return max(",;\t|", key=lambda mark: len(next(csv.reader([line[:LOOK]], delimiter=mark), [])))
 
 
 def _first(text: str) -> str:
@@ -228,6 +249,8 @@ def _filled(
     while rows := list(islice(numbered, ROWS)):
         for line, cells in rows:
             if len(cells) != width:
+                if cells[0].lstrip().startswith("#"):
+                    raise DataError(f"{path}: line {line} is a comment below the table: remove it, or put it above")
                 have = f"line {line} has {len(cells)} cells, line {first} has {width}"
                 raise DataError(f"{path}: {have}: give every line equally many")
         lines += [line for line, _ in rows]

@@ -24,6 +24,7 @@ __all__ = ["chosen", "is_row_number", "labels", "parsed", "points", "stacked", "
 NEVER: tuple[Declared, ...] = ("category", "duration", "time of day", "list or object")  # declared, and no quantity
 QUANTITIES: tuple[ColumnKind, ...] = get_args(ColumnKind)
 TYPES: Mapping[str, ColumnKind] = {"b": "truth", "i": "whole", "u": "whole"}
+EXACT = 2.0**53  # up to which float64 holds every whole number
 REMEDY = {
     "duration": "save them as seconds",
     "time of day": "save them as seconds since midnight",
@@ -111,6 +112,8 @@ def _notes(table: Table, read: Mapping[str, Quantity], kinds: Mapping[str, Colum
             said.setdefault("dates are days since 1970-01-01", []).append(f"{name} (to the {kind})")
         elif table.declared.get(name) == "word":
             said.setdefault("columns of text that hold numbers", []).append(name)
+        if kind == "whole" and any(bool((np.abs(block) > EXACT).any()) for block in blocks(column.values)):
+            said.setdefault("whole numbers beyond 2^53 lose their last digits", []).append(name)
         if column.how:
             said.setdefault(column.how, []).append(name)
     return tuple(f"{what}: {', '.join(names)}" for what, names in said.items())
@@ -199,6 +202,8 @@ def labels(table: Table, name: str) -> np.ndarray:
     if padded(set(values)):
         return np.array(values)
     try:
+        if any("_" in value for value in set(values)):
+            return np.array(values)
         return np.array([int(value) for value in values], np.int64)
     except OverflowError:  # identifiers of 20 digits, of which two may be the same float
         return np.array(values)
@@ -228,7 +233,11 @@ def _refuse_text(table: Table, names: tuple[str, ...], text: list[str], *, label
             raise DataError(f"{table.path}: column {name!r} holds {what}: {own}, or {remedy}")
     plural = "s" if len(text) > 1 else ""
     named = listed(list(map(repr, text)))
-    raise DataError(f"{table.path}: column{plural} {named} hold{'' if plural else 's'} text, not numbers: {remedy}")
+    cell = next((str(cell) for cell in _column(table, text[0]) if str(cell)), "")
+    shown = f" such as {cell!r:.40}" if cell else ""
+    raise DataError(
+        f"{table.path}: column{plural} {named} hold{'' if plural else 's'} text, not numbers{shown}: {remedy}"
+    )
 
 
 def _refuse_cell(table: Table, name: str, remedy: str) -> None:
