@@ -123,10 +123,11 @@ def of_run(run: Mapping[str, Any], trust: Sequence[str] = ()) -> list[str]:
     """Whom an error of a run may have come out of: its recipe, guests among its arguments, whom the user trusts.
 
     Args:
-        run: Its description.
+        run: Its description, which may be a stranger's.
         trust: What the user named.
     """
-    return [str(run["recipe"]), *named(run.get("arguments", {})), *trust]
+    arguments = run.get("arguments")
+    return [str(run.get("recipe")), *named(arguments if isinstance(arguments, Mapping) else {}), *trust]
 
 
 def apart(words: Sequence[str]) -> list[str]:

@@ -338,7 +338,7 @@ class Run:
             try:
                 if json.loads(line)["step"] <= step:
                     kept.append(line)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
         files.write(log, "".join(f"{line}\n" for line in kept))
 
