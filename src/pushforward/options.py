@@ -239,9 +239,9 @@ def _stored(words: list[str], trust: Sequence[str]) -> dict[str, Any]:
         dict(stored["options"])
     except (OSError, DataError, ValueError, KeyError, TypeError):
         return {}  # said properly when the run is opened
-    known = options_of(Running)
+    known, kept = options_of(Running), Running().stored().keys() - {"threads"}
     for name, value in stored["options"].items():
-        if name in Running().stored() and name != "threads":  # what else stands there goes unheard
+        if name in kept:  # what else stands there goes unheard
             try:
                 known[name].check(value, f"{folder / layout.RUN}: options.{name}")
             except UsageError as error:

@@ -249,7 +249,7 @@ def _in_time(experiment: Experiment, n: int | None, until: Until) -> tuple[int |
 
     A few are drawn to see what they take. Along recorded fields a sample costs as many steps as were made.
     """
-    wanted = n or min(len(experiment.data.test), 10_000)
+    wanted, _ = _wanted(experiment.data, n)
     if math.isinf(until.end) or until.to_measure <= 0:
         return (None, ()) if math.isinf(until.end) else (0, ())
     begun, few = time.monotonic(), min(wanted, 32)
@@ -297,26 +297,28 @@ def _drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str,
 def _wanted(data: Dataset, n: int | None) -> tuple[int, tuple[str, ...]]:
     """How many samples are drawn: n, or as many as there are held-out rows, if they fit into memory."""
     full = min(len(data.test), 10_000)
-    if n is not None or 16 * full * math.prod(data.event) <= budget() or full <= _most(data.event):
+    fit = _fitting(full, data.event)
+    if n is not None or fit == full:
         return n or full, ()
-    fit = _most(data.event)
     return fit, (f"{fit:,} samples in place of {full:,} are compared, for want of memory",)
 
 
 def _some(x: Tensor, what: str, seed: int) -> tuple[Tensor, tuple[str, ...]]:
     """Rows that numbers are taken over: all that fit into memory several times over, else so many, and a note."""
-    most = _most(x.shape[1:])
-    if 16 * x.numel() <= budget() or len(x) <= most:
+    most = _fitting(len(x), x.shape[1:])
+    if most == len(x):
         return x, ()
     chosen = generator(seed, "evaluate", part=what).choice(len(x), most, replace=False, shuffle=False)
     kept = x[torch.from_numpy(np.sort(chosen))]
     return kept, (f"{most:,} of {len(x):,} {what} rows are compared, drawn at random, for want of memory",)
 
 
-def _most(event: Sequence[int]) -> int:
-    """Rows of a shape that may be measured where not all can."""
+def _fitting(rows: int, event: Sequence[int]) -> int:
+    """How many of so many rows of a shape may be measured: all where they fit into memory several times over."""
     size = math.prod(event)
-    return max(budget() // (128 * size), min(FEW, max(100, LARGE // size)))
+    if 16 * rows * size <= budget():
+        return rows
+    return min(rows, max(budget() // (128 * size), min(FEW, max(100, LARGE // size))))
 
 
 @dataclass
