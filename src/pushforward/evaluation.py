@@ -183,7 +183,7 @@ def measure_pair(
         pair.fake, pair.real, train=pair.train, features=chosen.features, metrics=metrics,
         **_centres(pair), names=pair.names, seed=settings.seed, permutations=settings.permutations,
         max_n=settings.max_n, draws=draws, split=title, budget=settings.bytes, watch=watch, together=together,
-        densities=densities,
+        densities=densities, fields=pair.fields, findings=pair.findings,
         notes=[note for note in notes if not note.startswith(DOUBT)],
     )  # fmt: skip
     doubts = [note.removeprefix(DOUBT) for note in notes if note.startswith(DOUBT)]

@@ -24,6 +24,8 @@ from pushforward.metrics.core.result import Measure, Report, plain
 from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS, PARTS
 from pushforward.parallel import sharing
+from pushforward.plain.fields import Field
+from pushforward.plain.findings import Finding
 
 __all__ = ["Metric", "Watch", "evaluate", "own_part"]
 
@@ -69,6 +71,8 @@ def evaluate(
     watch: Watch | None = None,
     together: bool = False,
     densities: RowDensities | None = None,
+    fields: Sequence[Field] = (),
+    findings: Sequence[Finding] = (),
 ) -> Report:
     """Compare model samples with data.
 
@@ -95,6 +99,8 @@ def evaluate(
         together: All ranks of the process group call this with the same samples, share the work, and all get the
             report that one process would make. Gather shards first, with `parallel.sharing.gather`.
         densities: The model's log densities at rows of the data, where it answers for them.
+        fields: What each coordinate of points is, where their columns have names.
+        findings: What was found before, for the record.
 
     Raises:
         DataError: If the samples do not fit together, hold too few rows or are not finite; or if no part can be
@@ -116,6 +122,7 @@ def evaluate(
         fake, real, train, fake, real, train, space=features, known=features, draws=draws, centres=centres,
         sigma=sigma, weights=weights, names=tuple(names), seed=seed, permutations=permutations, max_n=max_n,
         budget=budget, tick=None if watch is None else watch.tick, densities=densities,
+        fields=tuple(fields),
     )  # fmt: skip
     check_compared(fake, real, train)
     usual = (*(DEFAULT_IMAGES if c.images else DEFAULT_POINTS), *DEFAULT_DENSITIES)
@@ -157,7 +164,7 @@ def evaluate(
     measures = {key.split(" ", 1)[1]: _recorded(found[key], split, seed) for key in sorted(found)}
     warning = copies(plain(measures))
     warnings = [failures[key] for key in sorted(failures)] + ([] if warning is None else [warning])
-    return Report(measures, tuple(notes), tuple(warnings))
+    return Report(measures, tuple(notes), tuple(warnings), tuple(findings))
 
 
 def _apart(parts: Sequence[Part]) -> None:

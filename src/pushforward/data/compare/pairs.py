@@ -26,6 +26,8 @@ from pushforward.data.raw import enough
 from pushforward.densities.mixture import Mixture
 from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError, UsageError
+from pushforward.plain.fields import Field
+from pushforward.plain.findings import Finding
 
 __all__ = ["LEAST", "Pair", "as_pair", "read_pair"]
 
@@ -50,6 +52,8 @@ class Pair:
         scale: Of a table, the standard deviation of each column of real, (d,) float64, and 1 for the levels of a
             category, which marks them: their distance of 1 is meant in standard deviations. Else None.
         densities: Computes the model's log densities at rows of the data, where it answers for them.
+        fields: Of points with columns that have names, what each coordinate is; else ().
+        findings: What was found while they were read, beside notes.
     """
 
     fake: Tensor
@@ -62,6 +66,8 @@ class Pair:
     mixture: Mixture | None = None
     scale: Tensor | None = None
     densities: Callable[[], RowDensities] | None = None
+    fields: tuple[Field, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def read_pair(
@@ -175,7 +181,7 @@ def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str], mixtu
     q, p, t = (_tensor(x[role]) if role in x else None for role in ("fake", "real", "train"))
     assert q is not None
     assert p is not None
-    return Pair(q, p, t, "points", found.names, real.table, tuple(notes), mixture, scale)
+    return Pair(q, p, t, "points", found.names, real.table, tuple(notes), mixture, scale, fields=found.fields)
 
 
 def _tensor(x: np.ndarray) -> Tensor:

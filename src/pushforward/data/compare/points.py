@@ -17,6 +17,7 @@ from pushforward.data.formats.contents import Cells, Table
 from pushforward.data.formats.table import parsed, stacked, wanted
 from pushforward.data.raw import numeric
 from pushforward.errors import DataError, nearest
+from pushforward.plain.fields import Field
 from pushforward.plain.lists import listed
 
 __all__ = ["Joined", "Points", "joined", "of_array", "of_cells", "of_table", "settled"]
@@ -66,6 +67,7 @@ class Joined:
         x: Values by the role of the set, (n, d).
         names: Names of the d columns, or empty.
         categorical: Which of them stand for a level of a category, (d,).
+        fields: What they are, where columns have names; else ().
         notes: What was done.
     """
 
@@ -73,6 +75,7 @@ class Joined:
     names: tuple[str, ...]
     categorical: np.ndarray
     notes: list[str]
+    fields: tuple[Field, ...] = ()
 
 
 def settled(x: np.ndarray, place: str) -> np.ndarray:
@@ -148,9 +151,11 @@ def joined(sets: Mapping[str, Points]) -> Joined:
             _same_kinds(points, real)
     if not real.words:
         x = {role: points.take(orders[role]) for role, points in sets.items()}
-        return Joined(x, real.names, np.zeros(real.width, bool), notes)
+        fields = tuple(Field(name, (j,)) for j, name in enumerate(real.names))
+        return Joined(x, real.names, np.zeros(real.width, bool), notes, fields)
     blocks: dict[str, dict[str, np.ndarray]] = {role: {} for role in sets}
     names: dict[str, tuple[str, ...]] = {}
+    fields, width = list[Field](), 0
     for j, name in enumerate(real.names):
         if name in real.words:
             hot, levels, more = encoded({role: points.words[name] for role, points in sets.items()}, name, real.place)
@@ -158,6 +163,10 @@ def joined(sets: Mapping[str, Points]) -> Joined:
         else:
             hot = {role: points.take([(orders[role] or range(real.width))[j]]) for role, points in sets.items()}
             names[name] = (name,)
+        places = tuple(range(width, width + len(names[name])))
+        levels = tuple(level.removeprefix(f"{name}=") for level in names[name]) if name in real.words else ()
+        fields.append(Field(name, places, "category" if levels else "number", levels))
+        width += len(places)
         for role in sets:
             blocks[role][name] = hot[role]
     return Joined(
@@ -165,6 +174,7 @@ def joined(sets: Mapping[str, Points]) -> Joined:
         tuple(name for some in names.values() for name in some),
         np.array([name in real.words for name, some in names.items() for _ in some]),
         notes,
+        tuple(fields),
     )
 
 

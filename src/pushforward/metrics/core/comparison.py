@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pushforward.densities.rows import RowDensities
 from pushforward.metrics.core.features import RAW, Features
+from pushforward.plain.fields import Field
 
 __all__ = [
     "Comparison",
@@ -54,6 +55,7 @@ class Comparison:
         budget: Bytes that temporaries may take.
         tick: Told the fraction done of a part.
         densities: The model's log densities at rows of the data, where it answers for them.
+        fields: What each coordinate of points is, where their columns have names; else ().
     """
 
     fake: Tensor
@@ -75,6 +77,7 @@ class Comparison:
     budget: int = 2**26
     tick: Callable[[float], None] | None = None
     densities: RowDensities | None = None
+    fields: tuple[Field, ...] = ()
 
     @property
     def images(self) -> bool:

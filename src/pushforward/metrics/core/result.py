@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, final
 
 from pushforward.errors import DataError, printable
+from pushforward.plain.findings import Finding
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -78,11 +79,13 @@ class Report(Mapping[str, Measure]):
         measures: Name -> measure.
         notes: What was done to the samples before they were measured, in plain words.
         warnings: What should stop a reader: copies of the training set, files that differ in compression.
+        findings: What was found beside the tests, by name: impossible values, copies, too few rows.
     """
 
     measures: dict[str, Measure]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def __getitem__(self, name: str) -> Measure:
         """One measure, by its full name."""
@@ -122,9 +125,12 @@ class Report(Mapping[str, Measure]):
         return "\n".join([caught.get().rstrip(), "", self.verdict, *said])
 
     def as_dict(self) -> dict[str, Any]:
-        """`{"verdict", "warnings", "notes", "metrics": {name: record}}`, with no NaN or infinity in it."""
+        """`{"verdict", "warnings", "notes", "findings", "metrics": {name: record}}`, with no NaN or infinity in it."""
         said = {"verdict": self.verdict, "warnings": list(self.warnings), "notes": list(self.notes)}
-        return said | to_json(self)
+        found = [
+            {"name": one.name, "words": one.words, "against": one.against} | dict(one.numbers) for one in self.findings
+        ]
+        return said | {"findings": found} | to_json(self)
 
 
 def test_values(measures: Mapping[str, Measure]) -> dict[str, float]:
