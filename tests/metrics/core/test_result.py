@@ -34,3 +34,11 @@ def test_table_shows_each_value_beside_its_floor_and_error():
         "w2", "↓", "0.6241", "0.5823", "±", "0.012", "500", "600", "raw",
     ]  # fmt: skip
     assert "p 0.005" in next(row for row in rows if row.startswith("mmd"))
+
+
+def test_the_table_behind_a_number_is_plain_json_and_absent_where_there_is_none():
+    measure = Measure(0.5, rows=({"column": "a", "distance": float("inf")}, {"column": "b", "distance": 0.1}))
+    record = measure.as_dict()
+    assert record["rows"] == [{"column": "a", "distance": None}, {"column": "b", "distance": 0.1}]
+    json.dumps(record, allow_nan=False)
+    assert "rows" not in Measure(0.5).as_dict()

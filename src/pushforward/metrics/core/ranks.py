@@ -55,7 +55,7 @@ def gather_measures(own: Mapping[str, Measure]) -> dict[str, Measure]:
         pictures = load(content)
         for k, (name, record) in enumerate(json.loads(text).items()):
             mine = {key.split("/", 1)[1]: t for key, t in pictures.items() if key.startswith(f"{k}/")}
-            found[name] = Measure(**record, detail=mine)
+            found[name] = Measure(**record | {"rows": tuple(record["rows"])}, detail=mine)
     return found
 
 

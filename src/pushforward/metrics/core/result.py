@@ -14,9 +14,24 @@ if TYPE_CHECKING:
     from rich.table import Table
     from torch import Tensor
 
-__all__ = ["Measure", "Plain", "Report", "Words", "compare_scores", "holm", "plain", "table", "test_values", "to_json"]
+__all__ = [
+    "Measure",
+    "Plain",
+    "Report",
+    "Row",
+    "Words",
+    "compare_scores",
+    "holm",
+    "plain",
+    "table",
+    "test_values",
+    "to_json",
+]
 
-Plain = str | float | int | None | dict[str, str | float | int | None]
+Row = Mapping[str, str | float | int | None]
+"""A row of the table behind a number."""
+
+Plain = str | float | int | None | dict[str, str | float | int | None] | list[dict[str, str | float | int | None]]
 
 Words = dict[str, str | float | int]
 """What a number was had by: the entries of a `Measure.protocol` that a metric writes."""
@@ -41,6 +56,7 @@ class Measure:
         detail: What a picture of it needs, by name: the relabelled values of a test, the counts of classes. It goes
             into no record.
         about: What it is, in a line, for a page; the suite's own measures are explained there.
+        rows: The table behind the number, the worst first: of columns, or of pairs of them; in JSON too.
     """
 
     value: float
@@ -54,6 +70,7 @@ class Measure:
     protocol: dict[str, str | float | int] = field(default_factory=dict[str, "str | float | int"])
     detail: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"], compare=False, repr=False)
     about: str = ""
+    rows: tuple[Row, ...] = ()
 
     def as_dict(self) -> dict[str, Plain]:
         """Plain values for JSON: value, floor, se and/or p, n_fake, n_real, features first; non-finite becomes None."""
@@ -65,7 +82,8 @@ class Measure:
         record |= {"n_fake": self.n_fake, "n_real": self.n_real, "features": self.features, "better": self.better}
         record["protocol"] = {key: _finite(value) for key, value in self.protocol.items()}
         record |= {"about": self.about} if self.about else {}
-        return record
+        listed: dict[str, Plain] = {"rows": [{key: _finite(x) for key, x in row.items()} for row in self.rows]}
+        return record | (listed if self.rows else {})
 
 
 @final
