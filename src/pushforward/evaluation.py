@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from pushforward import guests
 from pushforward.data import outputs
+from pushforward.data.compare.columns import far_out
 from pushforward.data.compare.pairs import Pair, as_pair, read_pair
 from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError, UsageError, meant
-from pushforward.metrics.core.features import RAW, Features, fingerprint, of_module
+from pushforward.metrics.core.features import RAW, Features, of_module
 from pushforward.metrics.core.result import Report
 from pushforward.metrics.evaluate import Metric, Watch, own_part
 from pushforward.metrics.evaluate import evaluate as measure
@@ -35,7 +36,7 @@ from pushforward.metrics.networks import (
     pca,
     pixels,
     random_features,
-    scaled,
+    scaled_by,
 )
 from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS, PARTS, TESTS, Part
@@ -82,7 +83,7 @@ def evaluate(
         train: What the model learned from; without it nothing is said about memorisation.
         features: A feature space, or the name of one: "auto", "raw", "scaled", "pca:50", "random:64", "digits8",
             "mnist_lenet", "fashion_lenet", "cifar_resnet", "inception:FILE", or a network's FILE. "auto" compares
-            tables in standard deviations, the bundled digits by `digits8`, and everything else as it is. Or a network
+            tables in widths of their columns, the bundled digits by `digits8`, and everything else as it is. Or a network
             or function of yours, (n, *event) -> (n, dim).
         metrics: Names of parts ("mmd,c2st,manifold", "default", "tests", "all"), parts of `metrics.suite`, functions of
             yours (fake features, real features) -> number, or a list of any of these; what suits the samples where
@@ -347,7 +348,7 @@ def space(name: str, pair: Pair, *, trust: Sequence[str] = ()) -> Chosen:
 
 
 def _usual(pair: Pair) -> Chosen:
-    """What is compared where nobody chose: tables in standard deviations, small digits by their network."""
+    """What is compared where nobody chose: tables in robust widths, small digits by their network."""
     if pair.kind == "images":
         if tuple(pair.real.shape[1:]) == (1, 8, 8):
             return Chosen(digits8())
@@ -362,19 +363,26 @@ def _fitted(kind: str, k: int, pair: Pair) -> Chosen:
     fitted to train alone it would set the training set apart from both.
     """
     pool = torch.cat([x for x in (pair.fake, pair.real, pair.train) if x is not None])
-    if kind == "scaled":
-        features = _scaled(pool, pair)
-    elif kind == "random":
-        features = random_features(tuple(pair.real.shape[1:]), k or 128, reference=pool)
-    else:
+    inner, notes = _scaled(pool, pair) if pair.table or kind == "scaled" else (None, [])
+    if kind == "random":
+        features = random_features(tuple(pair.real.shape[1:]), k or 128, reference=pool, features=inner)
+    elif kind == "pca":
         most = min(len(pool) - 1, pool[0].numel())
-        features = pca(pool, k or min(50, most), features=_scaled(pool, pair) if pair.table else RAW)
-    return Chosen(features, (f"{features.id} was fitted to all rows alike; its scores belong to this comparison",))
+        features = pca(pool, k or min(50, most), features=inner or RAW)
+    else:
+        assert inner is not None
+        features = inner
+    fitted = f"{features.id} was fitted to all rows alike; its scores belong to this comparison"
+    return Chosen(features, (fitted, *notes))
 
 
-def _scaled(reference: Tensor, pair: Pair) -> Features:
-    """Every column in the reference's standard deviations; levels of a category keep their distance of 1."""
-    if pair.scale is None:
-        return scaled(reference)
-    divisor = torch.where(pair.scale == 1, 1.0, fit_scale(reference.flatten(1)).spread)
-    return Features("scaled", fingerprint({"scale": divisor}), len(divisor), lambda x: x.double() / divisor)
+def _scaled(pool: Tensor, pair: Pair) -> tuple[Features, list[str]]:
+    """Every column in widths of the pool, and which have rows far out; levels of a category keep their distance."""
+    scale = fit_scale(pool)
+    told = [j for one in pair.fields if one.kind == "category" for j in one.places]
+    told += [one.missing for one in pair.fields if one.missing is not None]
+    if told:
+        width = scale.width.index_fill(0, torch.tensor(told), 1.0)
+        scale = replace(scale, centre=scale.centre.index_fill(0, torch.tensor(told), 0.0), width=width)
+    names = [pair.names[j] if pair.names else str(j) for j in range(len(scale.width))]
+    return scaled_by(scale), far_out(scale.far(pool.flatten(1)).tolist(), names, len(pool))

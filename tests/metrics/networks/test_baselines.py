@@ -40,9 +40,17 @@ def test_pixels_are_the_raw_values_under_a_name_of_their_own():
     assert pixels.id == "pixels"
 
 
-def test_scaled_columns_have_unit_spread_on_the_reference():
-    x = mixed(200)
-    torch.testing.assert_close(scaled(x)(x).std(0), torch.ones(5, dtype=torch.float64), rtol=1e-6, atol=0)
+def test_scaled_columns_have_the_quartiles_of_the_normal_law_on_the_reference():
+    x = mixed(201)
+    low, high = scaled(x)(x).quantile(torch.tensor([0.25, 0.75], dtype=torch.float64), 0)
+    torch.testing.assert_close(high - low, torch.full((5,), 1.3489795, dtype=torch.float64), rtol=1e-6, atol=0)
+
+
+def test_random_features_of_a_table_do_not_depend_on_the_units_of_its_columns():
+    q, p, units = mixed(100, 1), mixed(120, 2), torch.tensor([1e3, 0.2, 7, 1e-4, 60])
+    one, other = (random_features((5,), 16, reference=x, features=scaled(x)) for x in (p, p * units))
+    torch.testing.assert_close(one(q), other(q * units), rtol=1e-3, atol=1e-3)
+    assert one.id != other.id != random_features((5,), 16, reference=p).id
 
 
 def test_scaled_distances_do_not_depend_on_the_units_of_columns():

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pushforward.data.blocks.moments import moments
-from pushforward.data.blocks.scratch import blocks, is_mapped
 from pushforward.data.compare.grid import Grid, grids
-from pushforward.errors import DataError
 
-__all__ = ["coarse", "constant", "scales", "units", "unlike"]
+__all__ = ["coarse", "constant", "far_out", "units", "unlike"]
 
 UNLIKE = 100.0  # ratio of standard deviations from which columns without names get a note
 FEW = 50  # columns that may be measurements of different things; more are genes, pixels or features
@@ -80,27 +77,23 @@ def unlike(real: np.ndarray) -> list[str]:
     return [f"warning: the columns have {spread}, so the widest decide: save them as a table to compare in these"]
 
 
-def scales(fake: np.ndarray, real: np.ndarray, names: Sequence[str], categorical: np.ndarray, place: str) -> np.ndarray:
-    """The divisor of each column, (d,): real's standard deviation; 1 for levels of a category.
+def far_out(far: Sequence[int], names: Sequence[str], rows: int) -> list[str]:
+    """Notes on columns with rows far out, which heavy tails have, and errors.
 
-    Where real is constant, the standard deviation of fake takes its place, and 1 where that is 0 too.
-
-    Raises:
-        DataError: If a column is too large to have a standard deviation.
+    Args:
+        far: Rows of all sets beyond ten widths from the median, by column, (d,).
+        names: Names of the columns.
+        rows: Rows of all sets.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        widths, others = _deviations(real), _deviations(fake)
-    if not np.isfinite(widths).all():
-        name = names[int(np.argmin(np.isfinite(widths)))]
-        raise DataError(f"{place}: column {name!r} holds values too large to compare: rescale it or take logarithms")
-    still = real.min(0) == real.max(0)
-    widths = np.where(still, np.where(np.isfinite(others) & (others > 0), others, 1.0), widths)
-    return np.where(categorical, 1.0, widths)
-
-
-def _deviations(x: np.ndarray) -> np.ndarray:
-    """Standard deviations of the columns, float64; of rows on the disk a block at a time."""
-    return np.sqrt(moments(blocks(x, np.float64)).variance) if is_mapped(x) else x.std(0, dtype=np.float64)
+    found = [j for j, count in enumerate(far) if count]
+    where = "beyond 10 widths of the middle half from the median: they are drawn in, and decide no scale"
+    if len(found) > EACH:
+        most = max(found, key=lambda j: far[j])
+        return [
+            f"{len(found):,} of {len(names):,} columns have rows {where}; "
+            f"{names[most]} has most, {far[most]:,} of {rows:,}"
+        ]
+    return [f"column {names[j]}: {far[j]:,} of {rows:,} rows (of all sets) lie {where}" for j in found]
 
 
 def units(fake: np.ndarray, real: np.ndarray) -> list[str]:

@@ -45,12 +45,10 @@ class Pair:
         train: A second sample of the data, likewise, or None.
         kind: "points" or "images".
         names: Names of the columns or genes, or empty.
-        table: Whether the columns are on unlike scales; compare them in standard deviations then.
+        table: Whether the columns are on unlike scales; compare them in widths of their own then.
         notes: What was done and what should be known, in plain words; what puts the comparison in doubt begins with
             "warning: ".
         mixture: The density that the real samples were drawn from, where it is known.
-        scale: Of a table, the standard deviation of each column of real, (d,) float64, and 1 for the levels of a
-            category, which marks them: their distance of 1 is meant in standard deviations. Else None.
         densities: Computes the model's log densities at rows of the data, where it answers for them.
         fields: Of points with columns that have names, what each coordinate is; else ().
         findings: What was found while they were read, beside notes.
@@ -64,7 +62,6 @@ class Pair:
     table: bool
     notes: tuple[str, ...]
     mixture: Mixture | None = None
-    scale: Tensor | None = None
     densities: Callable[[], RowDensities] | None = None
     fields: tuple[Field, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -169,19 +166,16 @@ def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str], mixtu
     if rounded and mapped and more:
         notes.append("fake: mapped from its file and too large to be rounded here: save it rounded")
     notes += columns.coarse(x["fake"], levels, names, real.what, found.categorical, x["real"])
-    scale = None
     if small:
         notes += columns.constant(x["fake"], x["real"], names, real.what, found.categorical)
-    if real.table:
-        scale = torch.from_numpy(columns.scales(x["fake"], x["real"], names, found.categorical, real.place))
-    elif not found.names and small:
+    if not real.table and not found.names and small:
         notes += columns.unlike(x["real"])
     if real.what == "gene":
         notes += columns.units(x["fake"], x["real"])
     q, p, t = (_tensor(x[role]) if role in x else None for role in ("fake", "real", "train"))
     assert q is not None
     assert p is not None
-    return Pair(q, p, t, "points", found.names, real.table, tuple(notes), mixture, scale, fields=found.fields)
+    return Pair(q, p, t, "points", found.names, real.table, tuple(notes), mixture, fields=found.fields)
 
 
 def _tensor(x: np.ndarray) -> Tensor:

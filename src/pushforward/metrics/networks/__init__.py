@@ -1,6 +1,7 @@
 """Feature spaces: networks of the package, Inception from its published weights, your own networks, and baselines."""
 
-from pushforward.metrics.networks.baselines import fit_scale, pca, pixels, random_features, scaled, whitened
+from pushforward.metrics.core.scale import fit_scale
+from pushforward.metrics.networks.baselines import pca, pixels, random_features, scaled, scaled_by, whitened
 from pushforward.metrics.networks.cifar import cifar_resnet
 from pushforward.metrics.networks.inception import inception, is_true_inception
 from pushforward.metrics.networks.lenet import fashion_lenet, lenet, mnist_lenet
@@ -19,5 +20,6 @@ __all__ = [
     "pixels",
     "random_features",
     "scaled",
+    "scaled_by",
     "whitened",
 ]

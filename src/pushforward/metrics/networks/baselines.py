@@ -14,46 +14,19 @@ from pushforward.errors import DataError
 from pushforward.metrics.core.features import RAW, Features, fingerprint
 from pushforward.metrics.core.moments import moments
 from pushforward.metrics.core.reference import check_samples
+from pushforward.metrics.core.scale import Scale, fit_scale
 
-__all__ = ["Scale", "fit_scale", "pca", "pixels", "random_features", "scaled", "whitened"]
+__all__ = ["pca", "pixels", "random_features", "scaled", "scaled_by", "whitened"]
 
 pixels = replace(RAW, name="pixels")
 """The values of an image as they are, flattened: `RAW` under the name that says what they are."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Division of columns by their spread.
-
-    Attributes:
-        spread: Standard deviation of each column, (d,), float64; 1 where it is constant.
-        constant: The columns that are constant, which stay in their own units.
-    """
-
-    spread: Tensor
-    constant: tuple[int, ...]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Rows (n, d) to rows (n, d) in standard deviations."""
-        return x.double() / self.spread.to(x.device)
-
-
-def fit_scale(values: Tensor) -> Scale:
-    """The spread of each column of a reference, (n, d), n >= 2, and which columns are constant."""
-    values = values.double().cpu()
-    spread = values.std(0)
-    # A column of one repeated number has a spread at the level of its rounding, not always zero.
-    constant = spread <= 1e-10 * values.abs().amax(0)
-    spread = torch.where(constant, 1.0, spread)
-    return Scale(_fitted(spread, spread), tuple(constant.nonzero().flatten().tolist()))
 
 
 def whitened(features: Features, reference: Tensor, *, name: str | None = None) -> Features:
     """Any feature space with each feature in its standard deviations over a reference; no rotation, no centring.
 
     Scores of networks trained from different seeds come nearer to each other in these units, and no feature counts for
-    more than the rest because of its scale. Features that are constant on the reference keep their own units;
-    `fit_scale(features(reference)).constant` names them.
+    more than the rest because of its scale. Features that are constant on the reference keep their own units.
 
     Args:
         features: The feature space.
@@ -64,16 +37,17 @@ def whitened(features: Features, reference: Tensor, *, name: str | None = None) 
         DataError: If the reference has fewer than two samples or values that are not finite.
     """
     check_samples("reference", reference)
-    scale = fit_scale(features(reference))
+    spread = _spread(features(reference))
     # Not of the spread: a network rounds differently on another machine, and the identity should be the same there.
     sha = fingerprint({f"reference of {features.name} {features.sha}": reference})
-    function = _After(features, scale)
-    return Features(name or f"whitened-{features.name}", sha, len(scale.spread), function, features.classify)
+    function = _After(features, _Division(spread))
+    return Features(name or f"whitened-{features.name}", sha, len(spread), function, features.classify)
 
 
 def scaled(real: Tensor) -> Features:
-    """The samples as they are, each column in standard deviations of `real`, for tables whose columns differ in unit.
+    """Each column in widths of `real`, for tables whose columns differ in unit: `core.scale` has the formula.
 
+    A width is the standard deviation of a normal law, but no few rows decide it; rows beyond ten of them are drawn in.
     Columns that are constant in `real` keep their own units; `fit_scale(real.flatten(1)).constant` names them.
 
     Args:
@@ -83,8 +57,13 @@ def scaled(real: Tensor) -> Features:
         DataError: If there are fewer than two samples or values that are not finite.
     """
     check_samples("real", real)
-    scale = fit_scale(RAW(real))
-    return Features("scaled", fingerprint({"spread": scale.spread}), len(scale.spread), _After(RAW, scale))
+    return scaled_by(fit_scale(real))
+
+
+def scaled_by(scale: Scale) -> Features:
+    """The samples as they are, flattened, in units that are known."""
+    told = {"centre": scale.centre + 0.0, "width": scale.width}  # -0.0 and 0.0 are one median
+    return Features("scaled", fingerprint(told), len(scale.width), _After(RAW, scale))
 
 
 def pca(real: Tensor, k: int, *, whiten: bool = False, features: Features = RAW) -> Features:
@@ -118,7 +97,9 @@ def pca(real: Tensor, k: int, *, whiten: bool = False, features: Features = RAW)
     return Features(name, sha, k, _After(features, projection), features.classify)
 
 
-def random_features(event: tuple[int, ...], dim: int = 128, *, seed: int = 0, reference: Tensor) -> Features:
+def random_features(
+    event: tuple[int, ...], dim: int = 128, *, seed: int = 0, reference: Tensor, features: Features | None = None
+) -> Features:
     """Features of a network that was never trained, in standard deviations over a reference.
 
     Images (channels, side, side) go through 3x3 convolutions with stride two until the side is at most 4, everything
@@ -131,6 +112,7 @@ def random_features(event: tuple[int, ...], dim: int = 128, *, seed: int = 0, re
         dim: Number of features.
         seed: Seed of the weights.
         reference: Real samples, (n, *event), n >= 2; a fixed set in a fixed order, since it is part of the identity.
+        features: A space of points that the network looks at in the place of the samples, such as `scaled`.
 
     Raises:
         DataError: If the reference has another shape, too few samples or values that are not finite.
@@ -157,7 +139,11 @@ def random_features(event: tuple[int, ...], dim: int = 128, *, seed: int = 0, re
     state = {f"weight {i}": weight for i, weight in enumerate(network.weights)}
     sha = fingerprint(state | {f"bias {i}": bias for i, bias in enumerate(network.biases)})
     kind = "random-conv" if images else "random-mlp"
-    return whitened(Features(kind, sha, dim, network), reference, name=kind)
+    if features is None:
+        return whitened(Features(kind, sha, dim, network), reference, name=kind)
+    kind = f"{kind}-{features.name}"
+    sha = fingerprint({f"{features.id} {sha}": reference.new_zeros(0)})
+    return whitened(Features(kind, sha, dim, _After(features, network)), reference, name=kind)
 
 
 @dataclass(frozen=True)
@@ -165,10 +151,18 @@ class _After:
     """A map of features, after the features."""
 
     features: Features
-    then: Scale | _Projection
+    then: Scale | _Projection | _Division | _Random
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.then(self.features.function(x))
+
+
+@dataclass(frozen=True)
+class _Division:
+    spread: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.double() / self.spread.to(x.device)
 
 
 @dataclass(frozen=True)
@@ -196,6 +190,13 @@ class _Random:
             else:
                 x = F.relu(F.linear(x.flatten(1), weight, bias))
         return F.linear(x.flatten(1), self.weights[-1].to(x.device), self.biases[-1].to(x.device))
+
+
+def _spread(values: Tensor) -> Tensor:
+    """Standard deviation of each feature, 1 where it is constant but for rounding."""
+    spread = values.std(0)
+    spread = torch.where(spread <= 1e-10 * values.abs().amax(0), 1.0, spread)
+    return _fitted(spread, spread)
 
 
 def _drawn(shape: tuple[int, ...], gain: float, rng: torch.Generator) -> Tensor:

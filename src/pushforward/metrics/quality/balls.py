@@ -140,8 +140,8 @@ def cover(
 
 
 def _centred(x: Tensor, about: Tensor) -> Array:
-    """Rows moved to the mean of another sample, which keeps large coordinates out of the products."""
-    return (x.detach().double().cpu() - about.detach().double().cpu().mean(0)).numpy()
+    """Rows moved to the median of another sample, which no far row moves: it keeps large numbers out of products."""
+    return (x.detach().double().cpu() - about.detach().double().cpu().median(0).values).numpy()
 
 
 def _augmented(rows: Array, extra: Array, *, first: bool) -> Array:

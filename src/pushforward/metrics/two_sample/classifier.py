@@ -25,6 +25,7 @@ from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import halves, label_sums, p_value, relabellings
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure, Words
+from pushforward.metrics.core.scale import fit_scale
 from pushforward.metrics.two_sample.perceptron import outputs, weights
 from pushforward.randomness import generator, stream, word
 
@@ -84,12 +85,12 @@ def c2st(
 ) -> Measure:
     r"""Held-out accuracy of a classifier that tells fake from real, with an exact p-value; the floor is 1/2.
 
-    Both samples are cut to one size and split alike. Columns are standardised by the rows fitted on. The p-value is
-    that of the difference T of mean scores over permutations of the held-out labels, which sees more than the
-    accuracy does. `protocol["binomial_p"]` is the one-sided p-value of the accuracy itself, k right answers against
-    Binomial(2 t, 1/2); with t rows of each class it is exact or too large (Hoeffding, 1956). An accuracy below 1/2
-    is chance and is left as it is. `detail` holds the relabelled values of T, "null", T itself, "statistic", and the
-    held-out scores.
+    Both samples are cut to one size and split alike. Columns are brought to widths about the median (`core.scale`) of
+    the rows fitted on. The p-value is that of the difference T of mean scores over permutations of the held-out labels,
+    which sees more than the accuracy does. `protocol["binomial_p"]` is the one-sided p-value of the accuracy itself, k
+    right answers against Binomial(2 t, 1/2); with t rows of each class it is exact or too large (Hoeffding, 1956). An
+    accuracy below 1/2 is chance and is left as it is. `detail` holds the relabelled values of T, "null", T itself,
+    "statistic", and the held-out scores.
 
     Args:
         fake: Model samples, (n, *event).
@@ -248,13 +249,12 @@ def _scores(
 ) -> tuple[Classifier, Tensor]:
     """The fitted classifier, and its P(fake) of the test rows, fakes first."""
     rows = torch.cat(fit)
-    centre, scale = rows.mean(0), rows.std(0)
-    scale = torch.where(scale > 0, scale, 1.0)
+    scale = fit_scale(rows)
     classes = np.repeat([1.0, 0.0], [len(part) for part in fit])
     with warnings.catch_warnings():  # a fit cut short is a weaker test, not a wrong one
         warnings.simplefilter("ignore")
-        classifier.fit(((rows - centre) / scale).numpy(), classes)
-    held_out = ((torch.cat(test) - centre) / scale).numpy()
+        classifier.fit(scale.standard(rows).numpy(), classes)
+    held_out = scale.standard(torch.cat(test)).numpy()
     found = torch.from_numpy(np.ascontiguousarray(classifier.predict_proba(held_out)))
     wanted = (sum(len(part) for part in test), 2)
     if tuple(found.shape) != wanted or not found.isfinite().all():

@@ -24,6 +24,7 @@ from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import halves, permutation_measure, relabellings
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure, Words
+from pushforward.metrics.core.scale import Scale, fit_scale
 from pushforward.metrics.two_sample.perceptron import outputs, weights
 from pushforward.metrics.two_sample.quadratic import relabelled_mmd, signal_to_noise
 from pushforward.randomness import generator, stream
@@ -38,30 +39,28 @@ class DeepKernel:
     Attributes:
         layers: Weights of the network; see `perceptron`.
         logs: Logarithms of the lengths a and b in units of centre and scale, and the logit of epsilon, (3,).
-        centre: (d,), subtracted from inputs.
-        scale: (d,), divides them.
+        scale: What brings inputs to one unit.
     """
 
     layers: tuple[Tensor, ...]
     logs: Tensor
-    centre: Tensor
-    scale: Tensor
+    scale: Scale
 
     def embed(self, x: Tensor) -> Tensor:
         """What the kernel compares: the standardised rows, and their features behind them."""
-        rows = (x - self.centre) / self.scale
+        rows = self.scale.standard(x).to(self.logs.dtype)
         return torch.cat([rows, outputs(rows, self.layers)], 1)
 
     def matrix(self, x: Tensor, y: Tensor) -> Tensor:
         """Kernel matrix (n, m) of embedded rows."""
-        d, (a, b), epsilon = len(self.centre), (-2 * self.logs[:2]).exp() / 2, self.logs[2].sigmoid()
+        d, (a, b), epsilon = len(self.scale.centre), (-2 * self.logs[:2]).exp() / 2, self.logs[2].sigmoid()
         learned = torch.exp(-a * squared_distances(x[:, d:], y[:, d:]))
         return ((1 - epsilon) * learned + epsilon) * torch.exp(-b * squared_distances(x[:, :d], y[:, :d]))
 
     def double(self) -> DeepKernel:
         """The same kernel in float64, without gradients."""
         layers = tuple(layer.detach().double() for layer in self.layers)
-        return DeepKernel(layers, self.logs.detach().double(), self.centre.double(), self.scale.double())
+        return DeepKernel(layers, self.logs.detach().double(), self.scale)
 
 
 def learn_kernel(
@@ -87,14 +86,13 @@ def learn_kernel(
         seed: Seed of weights and batches.
         tick: Told the fraction done.
     """
-    rows, rng = torch.cat([q, p]).float(), stream(seed, "evaluate", part="learned kernel").generator
-    scale = rows.std(0)
-    centre, scale = rows.mean(0), torch.where(scale > 0, scale, 1.0)
+    rows, rng = torch.cat([q, p]).double(), stream(seed, "evaluate", part="learned kernel").generator
+    scale = fit_scale(rows)
     layers, logs = weights((rows.shape[1], width, width, width), rng), torch.tensor([0.0, 0.0, -2.0])
-    kernel = DeepKernel(tuple(layers), logs, centre, scale)
+    kernel = DeepKernel(tuple(layers), logs, scale)
     with torch.no_grad():
         start = kernel.embed(rows)
-        for k, part in enumerate((start[:, len(centre) :], start[:, : len(centre)])):
+        for k, part in enumerate((start[:, rows.shape[1] :], start[:, : rows.shape[1]])):
             logs[k] = float(np.log(median_bandwidth(part, seed=seed)))
     optimiser = torch.optim.Adam([*layers, logs.requires_grad_()], rate)
     n = min(len(q), len(p), batch)

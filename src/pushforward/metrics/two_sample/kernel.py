@@ -24,6 +24,7 @@ from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import halves, permutation_measure, relabellings
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure, Words
+from pushforward.metrics.core.scale import FAR, draw_in, drawn_in
 from pushforward.metrics.two_sample.quadratic import Matrices, relabelled_mmd, row_sums, signal_to_noise
 from pushforward.randomness import generator
 
@@ -102,7 +103,9 @@ def mmd(
     r"""MMD² with its permutation p-value :math:`(1 + \#\{T_b \ge T_0\}) / (B + 1)`, exact for independent samples.
 
     The floor is 0 for the unbiased estimate, whose mean it is for equal laws, else the mean of the relabelled values;
-    `protocol["null_95"]` is their 95 % quantile and `detail["null"]` holds them.
+    `protocol["null_95"]` is their 95 % quantile and `detail["null"]` holds them. Rows beyond 1,000 median radii, where
+    differences of squares lose their digits, are drawn in; see `core.scale`. With a kernel of set length, which need
+    not be bounded, so are rows beyond 10.
 
     Args:
         fake: Model samples, (n, *event).
@@ -130,8 +133,10 @@ def mmd(
     q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
     rng = generator(seed, "evaluate", part="kernel")
     protocol: Words = {"choice": "fixed" if kernel else bandwidth}
-    kernels, q, p, other = _chosen(bandwidth, kernel or family, q, subset(p, max_n, rng), rng, seed, budget)
-    protocol |= other
+    n = len(q)
+    pool, far = draw_in(torch.cat([q, subset(p, max_n, rng)]), FAR if kernel else 100 * FAR)
+    kernels, q, p, other = _chosen(bandwidth, kernel or family, pool[:n], pool[n:], rng, seed, budget)
+    protocol |= other | drawn_in(far, len(pool), FAR if kernel else 100 * FAR)
     labels = relabellings(len(q), len(p), permutations, seed=seed)
     pool, matrices = torch.cat([q, p]), _radial(kernels)
     many, rounding = relabelled_mmd(pool, labels, matrices, biased=biased, budget=budget, tick=tick)
@@ -161,6 +166,7 @@ def energy_distance(
 
     .. math:: E = 2\,\mathbb{E}\|x - y\| - \mathbb{E}\|x - x'\| - \mathbb{E}\|y - y'\|
 
+    Rows beyond ten median radii are drawn in, so that a few do not drown the rest; see `core.scale`.
     It is in data units and not a square root, with means over different points only, so its floor is 0 and it may be
     negative; `scipy.stats.energy_distance` is the root of the version with equal points, on the line.
 

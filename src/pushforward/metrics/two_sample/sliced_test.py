@@ -22,6 +22,7 @@ from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import permutation_measure, relabellings
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.scale import draw_in, drawn_in
 from pushforward.metrics.quality.transport import directions
 from pushforward.randomness import generator
 
@@ -47,6 +48,7 @@ def sliced_test(
 
     The directions are drawn without a look at the labels, so the test is exact for any number of them. It sees what
     moves many points by a little (shifts, scales, tails) well, and what happens in few directions of many badly.
+    Rows beyond ten median radii are drawn in, so that a few do not drown the rest; see `core.scale`.
     Time is O(projections (n + m) (log (n + m) + permutations)). The floor is the mean of the relabelled values.
 
     Args:
@@ -74,8 +76,10 @@ def sliced_test(
     # On the line all directions say the same.
     along = directions(q.shape[1], projections if q.shape[1] > 1 else 1, seed)
     labels = relabellings(len(q), len(p), permutations, seed=seed)
-    values = relabelled_sliced_w1(torch.cat([q, p]), labels, along, budget=budget, tick=tick)
+    pool, far = draw_in(torch.cat([q, p]))
+    values = relabelled_sliced_w1(pool, labels, along, budget=budget, tick=tick)
     protocol: dict[str, str | float | int] = {"order": 1, "projections": along.shape[1], "seed": seed, "max_n": max_n}
+    protocol |= drawn_in(far, len(pool))
     return permutation_measure(values, (len(q), len(p)), features.id, protocol)
 
 
