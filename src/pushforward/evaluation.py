@@ -83,7 +83,7 @@ def evaluate(
         train: What the model learned from; without it nothing is said about memorisation.
         features: A feature space, or the name of one: "auto", "raw", "scaled", "pca:50", "random:64", "digits8",
             "mnist_lenet", "fashion_lenet", "cifar_resnet", "inception:FILE", or a network's FILE. "auto" compares
-            tables in widths of their columns, the bundled digits by `digits8`, and everything else as it is. Or a network
+            tables in widths of columns, the bundled digits by `digits8`, and everything else as it is. Or a network
             or function of yours, (n, *event) -> (n, dim).
         metrics: Names of parts ("mmd,c2st,manifold", "default", "tests", "all"), parts of `metrics.suite`, functions of
             yours (fake features, real features) -> number, or a list of any of these; what suits the samples where

@@ -103,9 +103,7 @@ def mmd(
     r"""MMD² with its permutation p-value :math:`(1 + \#\{T_b \ge T_0\}) / (B + 1)`, exact for independent samples.
 
     The floor is 0 for the unbiased estimate, whose mean it is for equal laws, else the mean of the relabelled values;
-    `protocol["null_95"]` is their 95 % quantile and `detail["null"]` holds them. Rows beyond 1,000 median radii, where
-    differences of squares lose their digits, are drawn in; see `core.scale`. With a kernel of set length, which need
-    not be bounded, so are rows beyond 10.
+    `protocol["null_95"]` is their 95 % quantile and `detail["null"]` holds them. Far rows: see `_drawn_in`.
 
     Args:
         fake: Model samples, (n, *event).
@@ -132,14 +130,12 @@ def mmd(
     _check_choice(bandwidth, kernel, permutations)
     q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
     rng = generator(seed, "evaluate", part="kernel")
-    protocol: Words = {"choice": "fixed" if kernel else bandwidth}
-    n = len(q)
-    pool, far = draw_in(torch.cat([q, subset(p, max_n, rng)]), FAR if kernel else 100 * FAR)
-    kernels, q, p, other = _chosen(bandwidth, kernel or family, pool[:n], pool[n:], rng, seed, budget)
-    protocol |= other | drawn_in(far, len(pool), FAR if kernel else 100 * FAR)
+    q, p, far = _drawn_in(q, subset(p, max_n, rng), FAR if kernel else 100 * FAR)
+    kernels, q, p, other = _chosen(bandwidth, kernel or family, q, p, rng, seed, budget)
+    protocol: Words = {"choice": "fixed" if kernel else bandwidth} | other | far
     labels = relabellings(len(q), len(p), permutations, seed=seed)
-    pool, matrices = torch.cat([q, p]), _radial(kernels)
-    many, rounding = relabelled_mmd(pool, labels, matrices, biased=biased, budget=budget, tick=tick)
+    pool, radial = torch.cat([q, p]), _radial(kernels)
+    many, rounding = relabelled_mmd(pool, labels, radial, biased=biased, budget=budget, tick=tick)
     values, error, best = many[0], float(rounding[0]), kernels[0]
     if bandwidth == "aggregated":
         spread = (many - many.mean(1, keepdim=True)) / many.std(1, keepdim=True).clamp_min(1e-300)
@@ -207,6 +203,16 @@ def _check_choice(bandwidth: Bandwidth, kernel: Kernel | None, permutations: int
         raise UsageError(f"bandwidth is {bandwidth!r} beside a kernel of set length: give its family instead")
     if bandwidth == "aggregated" and permutations < 1:
         raise UsageError("bandwidth is 'aggregated' without relabellings, which give its unit: set permutations")
+
+
+def _drawn_in(q: Tensor, p: Tensor, far: float) -> tuple[Tensor, Tensor, Words]:
+    """Both samples with their far rows drawn in, and what must be said of it; see `core.scale`.
+
+    A bounded kernel is blinded by no row, but beyond 1,000 median radii squares lose the digits that differences need.
+    One of set length need not be bounded: there ten are far.
+    """
+    pool, count = draw_in(torch.cat([q, p]), far)
+    return pool[: len(q)], pool[len(q) :], drawn_in(count, len(pool), far)
 
 
 def _chosen(
