@@ -109,10 +109,10 @@ def test_the_code_of_a_word_does_not_depend_on_the_set_that_its_row_is_in(strang
     rng = np.random.default_rng(0)
     common = [f"w{k}" for k in rng.integers(90, size=4000)]
     fake, data = common[:2000] + [f"x{k}" for k in rng.integers(strange, size=min(strange, 2000))], common[2000:]
-    hot, names, _ = encoded({"fake": fake, "real": data}, "kind", "real")
+    hot, names, _ = encoded({"fake": fake, "real": data}, "kind")
     swap = 500  # of these rows the labels change
     other = {"fake": data[:swap] + fake[swap:], "real": fake[:swap] + data[swap:]}
-    again, same, _ = encoded(other, "kind", "real")
+    again, same, _ = encoded(other, "kind")
     assert names == same
     assert len(names) == (301 if strange else 90)
     np.testing.assert_array_equal(again["real"][:swap], hot["fake"][:swap])
@@ -128,7 +128,7 @@ def test_rare_words_of_one_law_do_not_tell_two_samples_apart(levels):
     for seed in range(120):
         rng = np.random.default_rng(seed)
         words = {role: [f"w{k}" for k in rng.integers(levels, size=80)] for role in ("fake", "real")}
-        hot, _, _ = encoded(words, "kind", "real")
+        hot, _, _ = encoded(words, "kind")
         fake, data = (torch.from_numpy(hot[role]) for role in ("fake", "real"))
         values.append(mmd(fake, data, permutations=19, seed=seed).p)
     assert sum(value <= 0.05 for value in values) <= 13  # of Binomial(120, 1/20) more than this has chance 0.002
@@ -136,7 +136,7 @@ def test_rare_words_of_one_law_do_not_tell_two_samples_apart(levels):
 
 def test_levels_of_a_second_sample_of_the_data_are_known():
     words = {"fake": ["a", "c"], "real": ["a", "b", "a"], "train": ["c", "a", "a"]}
-    hot, names, notes = encoded(words, "kind", "real")
+    hot, names, notes = encoded(words, "kind")
     assert names == ("kind=a", "kind=b", "kind=c")
     assert hot["fake"].argmax(1).tolist() == [0, 2]
     assert len(notes) == 1
@@ -174,11 +174,11 @@ def test_a_data_frame_of_pandas_is_read_with_its_own_types():
     pair = as_pair(frame, frame)
     assert pair.names == ("n", "kind=x", "kind=y", "flag")
     np.testing.assert_allclose(pair.real, [[1, 0.5**0.5, 0, 1], [2, 0, 0.5**0.5, 0], [3, 0.5**0.5, 0, 1]])
-    holes = pandas.DataFrame({"n": pandas.array([1, None, 3], dtype="Int64")})
-    with pytest.raises(DataError, match="row 1, column 'n'"):
-        as_pair(holes, frame)
-    with pytest.raises(DataError, match="row 1, column 'kind': the cell is empty"):
-        as_pair(frame.assign(kind=["x", None, "y"]), frame)
+    holes = frame.assign(n=pandas.array([1, None, 3], dtype="Int64"), kind=["x", None, "y"])
+    pair = as_pair(holes, frame)
+    assert pair.names == ("n", "kind=(missing)", "kind=x", "kind=y", "flag", "n missing")
+    np.testing.assert_allclose(pair.fake[1], [2, 0.5**0.5, 0, 0, 0, 0.5**0.5])
+    assert not pair.real[:, [1, 5]].any()
     dated = frame.assign(n=pandas.to_datetime(["2020-01-01 00:00", "2020-01-02 00:00", "2020-01-03 12:00"]))
     pair = as_pair(dated, dated)
     np.testing.assert_allclose(pair.real[:, 0], [18262, 18263, 18264.5], rtol=1e-15)
@@ -225,6 +225,6 @@ def test_a_long_file_of_numbers_is_read_the_same_by_either_way(tmp_path, monkeyp
     assert list(fast.lines) == list(slow.lines)
     np.testing.assert_array_equal(np.stack(fast.columns, 1), x)
     np.testing.assert_array_equal(np.array(slow.columns, np.float64).T, x)
-    (tmp_path / "y.csv").write_text("a,b\n" + "1,2\n" * 300 + "1,nan\n")
-    with pytest.raises(DataError, match="line 302, column 'b' is nan"):
+    (tmp_path / "y.csv").write_text("a,b\n" + "1,2\n" * 300 + "1,inf\n")
+    with pytest.raises(DataError, match="line 302, column 'b' is inf"):
         read_pair(str(tmp_path / "y.csv"), str(tmp_path / "y.csv"))

@@ -2,19 +2,22 @@ r"""Discrete data are compared on one grid: generated values are rounded to the 
 
 A column of data is discrete if it holds whole numbers only (levels :math:`a + sk`, k any whole number, s the greatest
 common divisor of the differences), or if few values recur in it; images are if they hold few levels, or the 256 of
-eight bits. Values are rounded to the nearest level and never truncated.
+eight bits. Values are rounded to the nearest level and never truncated. Where the levels are a list of values, only
+what lies within half a gap of one is rounded to it: within half the distance to its nearer neighbour. What lies farther
+off is no level with rounding on top, and stays as it is.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 __all__ = ["EIGHT_BITS", "Grid", "grid_of", "grids", "percent", "pixel_grid", "snapped"]
 
+EACH = 6  # columns that get a warning of their own
 MOST = 64  # levels that are still few
 SHARE = 0.05  # of the rows: so many levels are still few
 ONCE = 0.25  # of the levels: so many may occur a single time; in sparse continuous data nearly all do
@@ -56,6 +59,15 @@ class Grid:
         if self.ends is not None:
             y = np.clip(y, *self.ends)
         return (y + 0.0).astype(x.dtype, copy=False)
+
+    def near(self, x: np.ndarray) -> np.ndarray:
+        """Which values lie within half a gap of a level, (n,) -> (n,): their rounding is a matter of notation."""
+        if self.levels is None or len(self.levels) < 2:
+            return np.ones(x.shape, bool)
+        gaps = np.diff(self.levels)
+        reach = np.minimum(np.r_[gaps[0], gaps], np.r_[gaps, gaps[-1]]) / 2
+        nearest = np.searchsorted((self.levels[1:] + self.levels[:-1]) / 2, x)
+        return np.abs(x - self.levels[nearest]) <= reach[nearest] * (1 + 1e-9)
 
     def moved(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Which values rounding x to y has moved, by more than `close`."""
@@ -152,8 +164,10 @@ def snapped(
         apply: Round; otherwise only say what would be rounded, as seen in a part of the rows.
 
     Returns:
-        The samples, themselves where all lie on the grids, and notes about the columns that do not.
+        The samples, themselves where all lie on the grids, and notes about the columns that do not. Values more than
+        half a gap away from every level are left as they are, which is said.
     """
+    far: dict[int, np.ndarray] = {}
     alike: dict[tuple[float, ...], list[int]] = {}
     for j, grid in enumerate(found):
         if grid is not None:  # columns with one lattice are rounded together
@@ -167,13 +181,29 @@ def snapped(
         for start in range(0, len(fake), rows):
             part = np.asarray(fake[start : start + rows, where])
             rounded = grid.to_grid(part)
+            if grid.levels is not None and not (within := grid.near(part)).all():
+                far[columns[0]] = np.append(far.get(columns[0], []), part[~within])
+                rounded = np.where(within, rounded, part)
             if np.array_equal(rounded, part):
                 continue
             shares[columns] += grid.moved(part, rounded).sum(0) / len(fake)
             if apply:
                 out = np.array(fake) if out is fake else out
                 out[start : start + rows, where] = rounded
-    return out, _notes(found, shares, names, what, apply)
+    return out, [*_notes(found, shares, names, what, apply), *_kept(far, len(fake), names, what)]
+
+
+def _kept(far: Mapping[int, np.ndarray], n: int, names: Sequence[str], what: str) -> list[str]:
+    """Warnings about values of which none lies within half a gap of a level."""
+    notes = []
+    for j, values in list(far.items())[:EACH]:
+        shown = ", ".join(f"{value:g}" for value in np.unique(values)[:3])
+        notes.append(
+            f"warning: {what} {names[j]}: {len(values):,} of {n:,} fake values ({percent(len(values) / n)}) are more "
+            f"than half a gap away from the levels of real and stay as they are: {shown}"
+        )
+    more = len(far) - EACH
+    return notes + ([f"warning: {more} more {what}s hold values far from the levels of real"] if more > 0 else [])
 
 
 def _notes(found: Sequence[Grid | None], shares: np.ndarray, names: Sequence[str], what: str, apply: bool) -> list[str]:

@@ -12,19 +12,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from pushforward.data.compare.grid import percent
-from pushforward.errors import DataError
 
-__all__ = ["OTHER", "encoded"]
+__all__ = ["HALF", "MISSING", "OTHER", "encoded"]
 
-LEVELS = 100  # levels that a column of categories may have
-MOST = 3 * LEVELS  # levels of all sets together that get a column each
+HALF = math.sqrt(0.5)
+MOST = 300  # levels of all sets together that get a column each
+MISSING = "(missing)"  # the level of empty cells
 OTHER = "(other)"  # the level of the rarest words where there are more
 EMPTY = ("na", "n/a", "null", "none", "?", "-", "missing", "unknown")  # levels that may stand for an empty cell
 
 
-def encoded(
-    words: Mapping[str, list[str]], name: str, place: str
-) -> tuple[dict[str, np.ndarray], tuple[str, ...], list[str]]:
+def encoded(words: Mapping[str, list[str]], name: str) -> tuple[dict[str, np.ndarray], tuple[str, ...], list[str]]:
     """Turn one column of words into a column a level, in the order of the alphabet.
 
     Which levels get a column depends on all rows together and not on which set a row is from: were the words that only
@@ -33,16 +31,11 @@ def encoded(
     Args:
         words: The column in "fake", "real" and, if there is one, "train".
         name: Its name.
-        place: The file of real, for messages.
 
     Returns:
         Columns (n, levels) by role, the names of the levels, "kind=a", and notes. Of more than 300 levels the rarest
         share one.
-
-    Raises:
-        DataError: If the words of real name its rows, or are too many to be categories.
     """
-    _refuse_names(words["real"], name, place)
     known = set(words["real"]).union(words.get("train", ()))
     counts = Counter(cell for cells in words.values() for cell in cells)
     levels = sorted(counts)
@@ -64,19 +57,12 @@ def encoded(
         )
     rare = len(counts) - len(levels)
     if rare:
-        notes.append(f"column {name}: the {rare:,} rarest values of all sets count as one level")
+        many = {role: (code == len(levels)).mean() for role, code in codes.items()}
+        shares = ", ".join(f"{percent(float(share))} of {role}" for role, share in many.items())
+        notes.append(f"column {name}: the {rare:,} rarest values of all sets count as one level: {shares}")
     for level in levels:
         if level.lower() in EMPTY:
             notes.append(f"column {name}: {level!r} counts as a category like the others; it may stand for empty cells")
     width = len(levels) + bool(rare)
-    hot = {role: (code[:, None] == np.arange(width)) * math.sqrt(0.5) for role, code in codes.items()}
+    hot = {role: (code[:, None] == np.arange(width)) * HALF for role, code in codes.items()}
     return hot, tuple(f"{name}={level}" for level in (*levels, OTHER)[:width]), notes
-
-
-def _refuse_names(cells: list[str], name: str, place: str) -> None:
-    levels = len(set(cells))
-    if 1 < levels == len(cells) or levels > LEVELS:
-        raise DataError(
-            f"{place}: column {name!r} holds {levels:,} different words in {len(cells):,} rows, {cells[0][:30]!r} and "
-            f"others; these are names or dates, not categories: choose columns without it, {place}:a,b"
-        )

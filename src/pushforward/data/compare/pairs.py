@@ -16,9 +16,11 @@ from pushforward.data import source
 from pushforward.data.blocks.scratch import is_mapped
 from pushforward.data.compare import album, columns
 from pushforward.data.compare.album import Album
-from pushforward.data.compare.grid import grids, snapped
+from pushforward.data.compare.grid import grid_of, grids, snapped
 from pushforward.data.compare.inputs import opened, understood
-from pushforward.data.compare.points import Points, joined
+from pushforward.data.compare.joining import filled, joined
+from pushforward.data.compare.points import Points
+from pushforward.data.compare.support import support
 from pushforward.data.compare.tensors import tensor_pair
 from pushforward.data.dataset import Kind
 from pushforward.data.formats.arrays import LARGE
@@ -32,6 +34,7 @@ from pushforward.plain.findings import Finding
 __all__ = ["LEAST", "Pair", "as_pair", "read_pair"]
 
 LEAST = 2  # rows that every set needs
+MANY = 1000  # coordinates up to which values are sought that the data never have
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,12 +163,23 @@ def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str], mixtu
     small = 8 * sum(part.size for part in x.values()) <= LARGE
     data = np.concatenate([part for role, part in x.items() if role != "fake"]) if small else x["real"]
     levels = grids(data, skip=np.flatnonzero(found.categorical).tolist())
+    for j in _with_holes(found.holes):
+        whole = ~np.concatenate([found.holes[role][:, j] for role in x if role != "fake"])
+        levels[j] = grid_of(data[whole, j]) if whole.any() else None
     mapped = is_mapped(x["fake"])
     x["fake"], more = snapped(x["fake"], levels, names, what=real.what, apply=rounded and not mapped)
     notes += more
     if rounded and mapped and more:
         notes.append("fake: mapped from its file and too large to be rounded here: save it rounded")
     notes += columns.coarse(x["fake"], levels, names, real.what, found.categorical, x["real"])
+    filled(x, found.holes)
+    told: tuple[Finding, ...] = ()
+    if small and real.what != "gene" and len(levels) <= MANY:
+        fields = found.fields or tuple(Field(name, (j,)) for j, name in enumerate(names))
+        holes = found.holes or {role: np.zeros(part.shape, bool) for role, part in x.items()}
+        gone = np.concatenate([hole for role, hole in holes.items() if role != "fake"])
+        more, told = support(x["fake"], data, fields, levels, {"fake": holes["fake"], "data": gone}, real.what)
+        notes += more
     if small:
         notes += columns.constant(x["fake"], x["real"], names, real.what, found.categorical)
     if not real.table and not found.names and small:
@@ -175,7 +189,12 @@ def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str], mixtu
     q, p, t = (_tensor(x[role]) if role in x else None for role in ("fake", "real", "train"))
     assert q is not None
     assert p is not None
-    return Pair(q, p, t, "points", found.names, real.table, tuple(notes), mixture, fields=found.fields)
+    return Pair(q, p, t, "points", found.names, real.table, tuple(notes), mixture, fields=found.fields, findings=told)
+
+
+def _with_holes(holes: Mapping[str, np.ndarray]) -> list[int]:
+    """Coordinates of which a cell is missing in any set."""
+    return np.flatnonzero(np.any([hole.any(0) for hole in holes.values()], axis=0)).tolist() if holes else []
 
 
 def _tensor(x: np.ndarray) -> Tensor:

@@ -61,6 +61,7 @@ class Table:
         verbatim: The table as it was written, where that was asked for.
         mark: What stands between two cells of a text table.
         aside: Columns that are there for who names them, and otherwise left out, as an index is.
+        bare: Whether the file names no column, so that `names` count them.
     """
 
     path: Path
@@ -73,6 +74,7 @@ class Table:
     verbatim: Verbatim | None = None
     mark: str = ""
     aside: frozenset[str] = frozenset()
+    bare: bool = False
 
     @cached_property
     def at(self) -> dict[str, int]:

@@ -128,7 +128,9 @@ def table(
         raise DataError(f"{path}: line {head} names the column {twice!r} twice: give every column its own name")
     aside = frozenset() if verbatim else frozenset(filter(is_row_number, names))
     notes += tuple(f"taken for row numbers and left out: {name}" for name in names if name in aside)
-    return Table(path, names, columns, lines, "line", verbatim=kept, mark=mark, aside=aside), notes
+    return Table(
+        path, names, columns, lines, "line", verbatim=kept, mark=mark, aside=aside, bare=not (named or verbatim)
+    ), notes
 
 
 def _beginning(text: str) -> tuple[str, int, str]:

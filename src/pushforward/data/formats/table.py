@@ -12,7 +12,8 @@ from pushforward.data.blocks.limits import budget, peak
 from pushforward.data.blocks.lines import padded
 from pushforward.data.blocks.scratch import blocks, is_mapped, mapped, spans, written
 from pushforward.data.columns.dates import dated, resolution
-from pushforward.data.columns.text import Quantity, fault, quantity, refusal
+from pushforward.data.columns.missing import ALWAYS, AMONG, partly
+from pushforward.data.columns.text import Quantity, fault, is_value, quantity, refusal
 from pushforward.data.formats.contents import Column, Declared, Table
 from pushforward.data.raw import Raw, enough
 from pushforward.errors import DataError, meant
@@ -155,31 +156,49 @@ def wanted(table: Table, label: str | None = None) -> tuple[str, ...]:
 
 
 def parsed(table: Table, names: tuple[str, ...]) -> tuple[dict[str, np.ndarray | list[str]], tuple[str, ...]]:
-    """The chosen columns, each as finite float64 (n,) or, where most cells are no quantity, as words; and notes.
+    """The chosen columns, each as float64 (n,) or, where its cells are no quantity, as words; and notes.
+
+    A missing cell is NaN among numbers and "" among words.
 
     Raises:
-        DataError: If a cell is empty, no number among numbers, or not finite; line and column are named.
+        DataError: If a cell is no number among numbers, is infinite, or is missing in a column that is not in memory;
+            line and column are named.
     """
     out: dict[str, np.ndarray | list[str]] = {}
-    read = dict[str, Quantity]()
+    read, stands = dict[str, Quantity](), dict[str, list[str]]()
     for name in names:
         column = _column(table, name)
-        if (found := _quantity(table, name)) is not None:
-            _finite(table, found.values[:, None], (name,))
+        if (found := _quantity(table, name)) is None and table.declared.get(name) not in NEVER:
+            parts = partly(list(map(str, column)), table.mark)
+            found = None if parts is None else parts[0]
+            if parts is not None and (odd := sorted(word for word in parts[1] if word)):
+                stands.setdefault(", ".join(map(repr, odd)), []).append(name)
+        if found is not None:
+            if is_mapped(found.values):
+                _finite(table, found.values[:, None], (name,))
+            _bounded(table, found.values, name)
             out[name], read[name] = found.values, found
             continue
-        cells = list(map(str, column))
+        cells = ["" if cell.lower() in ALWAYS else cell for cell in map(str, column)]
+        if not any(cells):
+            out[name] = np.full(len(cells), np.nan)
+            continue
         if table.declared.get(name) not in NEVER:
-            _refuse_cell(table, name, f"choose columns, {table.path}:a,b")
-        if {cell.lower() for cell in set(cells)} & {"", "nan"}:
-            row = next(i for i, cell in enumerate(cells) if cell.lower() in ("", "nan"))
-            what = f"is {cells[row]}" if cells[row] else "is empty"
-            raise DataError(
-                f"{table.path}: {table.unit} {table.lines[row]}, column {name!r}: the cell {what}: "
-                "fill it or remove the row"
-            )
+            _refuse_cell(table, name, f"choose columns, {table.path}:a,b", missing=True)
         out[name] = cells
-    return out, _notes(table, read, {name: _kind(table, name, column) for name, column in read.items()})
+    notes = _notes(table, read, {name: _kind(table, name, column) for name, column in read.items()})
+    return out, (*notes, *(f"{words} counts as an empty cell: {', '.join(some)}" for words, some in stands.items()))
+
+
+def _bounded(table: Table, x: np.ndarray, name: str) -> None:
+    if is_mapped(x):
+        return  # these were looked at a block at a time
+    wrong = np.flatnonzero(np.isinf(x))
+    if len(wrong):
+        raise DataError(
+            f"{table.path}: {table.unit} {table.lines[int(wrong[0])]}, column {name!r} is {x[wrong[0]]} "
+            f"({len(wrong)} of {len(x)} cells are infinite): remove these rows or leave the cells empty"
+        )
 
 
 def labels(table: Table, name: str) -> np.ndarray:
@@ -240,9 +259,13 @@ def _refuse_text(table: Table, names: tuple[str, ...], text: list[str], *, label
     )
 
 
-def _refuse_cell(table: Table, name: str, remedy: str) -> None:
-    """Raise for a column of quantities in which some cells are none."""
-    if found := fault(list(map(str, _column(table, name)))):
+def _refuse_cell(table: Table, name: str, remedy: str, *, missing: bool = False) -> None:
+    """Raise for a column of quantities in which some cells are none; those that are missing may be no fault."""
+    cells = list(map(str, _column(table, name)))
+    if missing:
+        filler = next((cell for cell in cells if is_value(cell)), "")
+        cells = [filler if cell.lower() in AMONG else cell for cell in cells]
+    if found := fault(cells):
         row, what = found
         raise DataError(f"{table.path}: {table.unit} {table.lines[row]}, column {name!r}: {what}, or {remedy}")
 

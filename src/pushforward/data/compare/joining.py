@@ -1,0 +1,280 @@
+"""Sets of points brought to the same columns, by name where they have names, and to numbers throughout.
+
+.. code-block:: text
+
+    a number                    one coordinate; where a cell is missing, the median of all sets
+    some of its cells missing   one more, 1/√2 where one is and 0 elsewhere
+    words                       one coordinate a level; a missing cell is a level of its own
+    names or numbers of rows    left out, and said
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from pushforward.data.columns.missing import STANDS, partly
+from pushforward.data.columns.text import quantity
+from pushforward.data.compare.grid import percent
+from pushforward.data.compare.mixed import HALF, MISSING, encoded
+from pushforward.data.compare.points import Points
+from pushforward.errors import DataError, nearest
+from pushforward.plain.fields import Field
+from pushforward.plain.lists import listed
+
+__all__ = ["Joined", "filled", "joined"]
+
+SHOWN = 6  # names written out in a note or an error
+
+Cells = np.ndarray | list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Sets of points with the same columns.
+
+    Attributes:
+        x: Values by the role of the set, (n, d).
+        names: Names of the d coordinates, or empty.
+        categorical: Which of them stand for a level of a category or a missing cell, (d,).
+        notes: What was done.
+        fields: What they are, where columns have names; else ().
+        holes: Which values stand for a missing cell, (n, d) by role; empty where none does.
+    """
+
+    x: dict[str, np.ndarray]
+    names: tuple[str, ...]
+    categorical: np.ndarray
+    notes: list[str]
+    fields: tuple[Field, ...] = ()
+    holes: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def joined(sets: Mapping[str, Points]) -> Joined:
+    """Bring sets to the columns of the real one, in its order.
+
+    Args:
+        sets: "fake", "real" and, if there is one, "train".
+
+    Raises:
+        DataError: If the number or the names of columns differ, or a column holds words here and numbers there.
+    """
+    real, notes = sets["real"], list[str]()
+    kept = _kept(sets, notes)
+    orders = {role: _order(points, real, role, kept, notes) for role, points in sets.items()}
+    found = (_mixed if any(points.words for points in sets.values()) else _plain)(sets, kept, orders, notes)
+    return _marked(found) if any(points.gaps for points in sets.values()) else found
+
+
+def _kept(sets: Mapping[str, Points], notes: list[str]) -> list[int]:
+    """Positions of the columns of real that are compared: all but those that number or name rows."""
+    real, asked = sets["real"], frozenset[str]().union(*(points.asked for points in sets.values()))
+    told = {name: why for role in ("train", "real") if role in sets for name, why in sets[role].keys.items()}
+    kept = [j for j, name in enumerate(real.labels) if name not in told or name in asked]
+    if not kept or real.what == "gene":
+        return list(range(real.width))
+    for j in sorted(set(range(real.width)) - set(kept)):
+        name = real.labels[j]
+        remedy = f"; {real.place}:{name},… compares it" if Path(real.place).suffix else ""
+        notes.append(f"column {name} is left out, as {told[name]}{remedy}")
+    return kept
+
+
+def _plain(sets: Mapping[str, Points], kept: list[int], orders: Mapping[str, list[int]], notes: list[str]) -> Joined:
+    """Columns of numbers alone."""
+    real = sets["real"]
+    x = {
+        role: points.take(None if orders[role] == list(range(points.width)) else orders[role])
+        for role, points in sets.items()
+    }
+    names = tuple(real.names[j] for j in kept) if real.names else ()
+    return Joined(x, names, np.zeros(len(kept), bool), notes, tuple(Field(name, (j,)) for j, name in enumerate(names)))
+
+
+def _mixed(sets: Mapping[str, Points], kept: list[int], orders: Mapping[str, list[int]], notes: list[str]) -> Joined:
+    """Columns of numbers and words, one after the other."""
+    real, width = sets["real"], 0
+    blocks: dict[str, list[np.ndarray]] = {role: [] for role in sets}
+    names, fields = list[str](), list[Field]()
+    for i, j in enumerate(kept):
+        name = real.labels[j]
+        cells = _agreed({role: _cells(points, orders[role][i]) for role, points in sets.items()}, name, sets, notes)
+        words = {role: column for role, column in cells.items() if isinstance(column, list)}
+        if words:
+            part, some, more = encoded(_with_missing(words, name, notes), name)
+            notes += more
+            levels = tuple(level.removeprefix(f"{name}=") for level in some)
+            fields.append(Field(name, tuple(range(width, width + len(some))), "category", levels))
+        else:
+            part = {role: np.asarray(column, np.float64)[:, None] for role, column in cells.items()}
+            some = (name,)
+            fields.append(Field(name, (width,)))
+        names += some
+        width += len(some)
+        for role in sets:
+            blocks[role].append(part[role])
+    categorical = np.array([one.kind == "category" for one in fields for _ in one.places])
+    x = {role: np.concatenate(columns, axis=1) for role, columns in blocks.items()}
+    return Joined(x, tuple(names), categorical, notes, tuple(fields))
+
+
+def _cells(points: Points, j: int) -> Cells:
+    name = points.labels[j]
+    return points.words[name] if name in points.words else points.take([j])[:, 0]
+
+
+def _agreed(cells: Mapping[str, Cells], name: str, sets: Mapping[str, Points], notes: list[str]) -> Mapping[str, Cells]:
+    """One column of all sets as words or as numbers.
+
+    Raises:
+        DataError: If some are words that are no numbers, and others numbers.
+    """
+    if len({isinstance(column, list) for column in cells.values()}) == 1:
+        return cells
+    cells = {
+        role: [""] * len(column) if isinstance(column, np.ndarray) and np.isnan(column).all() else column
+        for role, column in cells.items()
+    }
+    if all(isinstance(column, list) for column in cells.values()):
+        return cells
+    out = dict[str, Cells]()
+    for role, column in cells.items():
+        if isinstance(column, np.ndarray):
+            out[role] = column
+            continue
+        if not any(column):
+            out[role] = np.full(len(column), np.nan)
+            continue
+        parts = partly(column)
+        found = quantity(column) or (parts and parts[0])
+        if found is None:
+            _refuse_kinds(role, cells, name, sets)
+        out[role] = found.values
+        notes.append(f"{role}: the categories of {name} are numbers, and compared as such")
+    return out
+
+
+def _refuse_kinds(role: str, cells: Mapping[str, Cells], name: str, sets: Mapping[str, Points]) -> NoReturn:
+    wordy, column = sets[role], cells[role]
+    plain = next(sets[other] for other, some in cells.items() if isinstance(some, np.ndarray))
+    if not (wordy.names and plain.names):
+        raise DataError(
+            f"{plain.place} has no names of columns, and column {name!r} of {wordy.place} holds words: save both as "
+            "tables with names"
+        )
+    raise DataError(
+        f"{wordy.place}: column {name!r} holds words such as {next(filter(None, column))!r}, that of {plain.place} "
+        "numbers: write both the same way"
+    )
+
+
+def _with_missing(words: Mapping[str, list[str]], name: str, notes: list[str]) -> dict[str, list[str]]:
+    """Missing cells as a level of their own; where some are empty, also the words that stand for one."""
+    if not any("" in column for column in words.values()):
+        return dict(words)
+    stand = {word for column in words.values() for word in set(column) if word.lower() in STANDS}
+    out = {role: [MISSING if cell in stand else cell for cell in column] for role, column in words.items()}
+    shares = ", ".join(f"{percent(column.count(MISSING) / len(column))} of {role}" for role, column in out.items())
+    odd = f", as {', '.join(sorted(map(repr, stand - {''})))} is" if stand - {""} else ""
+    notes.append(f"column {name}: an empty cell is a level of its own{odd}: {shares}")
+    return out
+
+
+def _marked(found: Joined) -> Joined:
+    """The same with missing cells filled, and one more coordinate for each column that has some in any set."""
+    holes = {role: np.isnan(part) for role, part in found.x.items()}
+    some = np.flatnonzero(np.any([hole.any(0) for hole in holes.values()], axis=0))
+    d, names = len(found.categorical), found.names or tuple(map(str, range(len(found.categorical))))
+    notes = list(found.notes)
+    for j in some[:SHOWN]:
+        shares = ", ".join(f"{percent(float(hole[:, j].mean()))} of {role}" for role, hole in holes.items())
+        notes.append(f"column {names[j]}: cells are empty, filled with the median and marked: {shares}")
+    if len(some) > SHOWN:
+        notes.append(f"{len(some) - SHOWN} more columns with empty cells, filled and marked likewise")
+    x = {role: np.concatenate([part, holes[role][:, some] * HALF], axis=1) for role, part in found.x.items()}
+    holes = {role: np.pad(hole, ((0, 0), (0, len(some)))) for role, hole in holes.items()}
+    place = {int(j): d + k for k, j in enumerate(some)}
+    fields = tuple(replace(one, missing=place.get(one.places[0])) for one in found.fields)
+    marked = Joined(
+        x,
+        (*found.names, *(f"{names[j]} missing" for j in some)) if found.names else (),
+        np.r_[found.categorical, np.ones(len(some), bool)],
+        notes,
+        fields,
+        holes,
+    )
+    filled(marked.x, marked.holes)
+    return marked
+
+
+def filled(x: dict[str, np.ndarray], holes: Mapping[str, np.ndarray]) -> None:
+    """Put into all missing cells of a column, in place, the lower median of the cells of all sets that are not.
+
+    Where all are missing it is 0. Each column's is one of its numbers, so that a discrete column stays one.
+    """
+    for j in np.flatnonzero(np.any([hole.any(0) for hole in holes.values()], axis=0)) if holes else ():
+        there = np.concatenate([part[~holes[role][:, j], j] for role, part in x.items()])
+        value = float(np.quantile(there, 0.5, method="lower")) if len(there) else 0.0
+        for role, part in x.items():
+            part[holes[role][:, j], j] = value
+
+
+def _order(points: Points, real: Points, role: str, kept: list[int], notes: list[str]) -> list[int]:
+    """Where the compared columns of real stand in a set; what was done goes to the notes."""
+    if points is real:
+        return kept
+    wanted = [real.labels[j] for j in kept]
+    known = {name: j for j, name in enumerate(points.labels)}
+    numbered = [_numbered(points), _numbered(real)]
+    if all(numbered) or (any(numbered) and not set(wanted) <= set(known)):
+        if points.width not in (real.width, len(kept)):
+            raise DataError(
+                f"{points.place} holds {points.shape} and {real.place} {real.shape}; "
+                "only like can be compared with like: give both the same columns"
+            )
+        if not all(numbered):
+            bare, named = (role, "real") if numbered[0] else ("real", role)
+            notes.append(f"{bare}: no names of {real.what}s, matched with those of {named} by position")
+        return kept if points.width == real.width else list(range(len(kept)))
+    if missing := [name for name in wanted if name not in known]:
+        _refuse_missing(points, real, missing)
+    order = [known[name] for name in wanted]
+    left = set(real.labels)
+    if extra := [name for name in points.labels if name not in left]:
+        notes.append(f"{role}: {_counted(extra, points.what)} that real has not, left out: {', '.join(extra)}")
+    if order != sorted(order):
+        notes.append(f"{role}: {points.what}s brought into the order of real by their names")
+    return order
+
+
+def _numbered(points: Points) -> bool:
+    """Whether columns have no names, or only those that a frame gives unasked, which count them."""
+    return points.labels == tuple(map(str, range(points.width)))
+
+
+def _refuse_missing(points: Points, real: Points, missing: list[str]) -> None:
+    spare = [name for name in points.names if name not in set(real.names)] if len(real.names) < 500 else []
+    near = nearest(missing[0], spare)
+    hint = f" (is {near[0]!r} meant by {missing[0]!r}?)" if near else ""
+    there = f"{len(real.names) - len(missing):,} of the {len(real.names):,} {real.what}s of {real.place} are there"
+    remedy = "use one kind of identifiers and keep all genes" if real.what == "gene" else "add them"
+    raise DataError(
+        f"{points.place}: {_counted(missing, real.what)} missing, {listed(missing, SHOWN)}{hint}; {there}: {remedy}, "
+        f"or choose {real.what}s that both have{_ready(points, real, missing)}"
+    )
+
+
+def _ready(points: Points, real: Points, missing: list[str]) -> str:
+    """What names the columns of real that another set has too, where they can be named."""
+    both = [name for name in real.names if name not in set(missing)]
+    if real.what == "gene" or not both or any("," in name for name in both) or not Path(real.place).suffix:
+        return ""
+    return f": {real.place}:{','.join(both)}"
+
+
+def _counted(names: Sequence[str], what: str) -> str:
+    return f"{len(names):,} {what}{'s' * (len(names) != 1)}"

@@ -1,0 +1,162 @@
+"""Values that the data never have are found by exact chances: impossible ones count, rare ones of honest samples not."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from pushforward import evaluate
+from pushforward.data import as_pair, read_pair
+from pushforward.data.compare.grid import grid_of, snapped
+from pushforward.data.compare.support import alone, beyond, tail
+
+pandas = pytest.importorskip("pandas")
+
+
+def coded(rng, n: int = 500):
+    """A column of two values, one of them in 10 % of the rows, beside a fraction."""
+    return pandas.DataFrame({"r": rng.choice([0.5, 1.5], n, p=[0.9, 0.1]), "v": rng.normal(size=n)})
+
+
+@pytest.mark.parametrize(("old", "new"), [(0.5, -77.0), (1.5, 1e9), (1.5, 2.2), (0.5, -0.3)])
+@pytest.mark.parametrize("form", ["frames", "files"])
+def test_values_far_from_all_levels_are_kept_and_found(old, new, form, tmp_path):
+    rng = np.random.default_rng(0)
+    real, fake = coded(rng), coded(rng).replace({"r": {old: new}})
+    count = int((fake.r == new).sum())
+    if form == "files":
+        for name, data in {"real": real, "fake": fake}.items():
+            data.to_csv(tmp_path / f"{name}.csv", index=False)
+        report = evaluate(tmp_path / "fake.csv", tmp_path / "real.csv", permutations=99)
+    else:
+        report = evaluate(fake, real, permutations=99)
+    (finding,) = report.findings
+    assert (finding.name, finding.against) == ("support", True)
+    assert finding.numbers["column"] == "r"
+    assert finding.numbers["rows"] == count
+    assert finding.numbers["share"] == count / 500
+    assert finding.numbers["examples"] == f"{new:g}"
+    assert any("more than half a gap away from the levels of real" in warning for warning in report.warnings)
+    assert report.verdict.startswith("Samples and data differ")
+
+
+@pytest.mark.parametrize("levels", [[0.5, 1.5], [0.1, 0.2, 10.0], [-3.0, 0.25, 0.5, 8.0]])
+def test_rounding_reaches_half_of_the_nearer_gap_and_no_farther(levels):
+    data = np.random.default_rng(0).choice(levels, 2000)
+    grid, x = grid_of(data), np.linspace(-30, 30, 4001)
+    assert grid is not None
+    gaps = np.diff(levels)
+    reach = {v: min(gaps[max(k - 1, 0)], gaps[min(k, len(gaps) - 1)]) / 2 for k, v in enumerate(levels)}
+    nearest = np.array(levels)[np.abs(x[:, None] - levels).argmin(1)]
+    within = np.array([abs(a - b) <= reach[b] + 1e-12 for a, b in zip(x, nearest, strict=True)])
+    out, notes = snapped(x[:, None], [grid], ["r"])
+    np.testing.assert_array_equal(out[within, 0], nearest[within])
+    np.testing.assert_array_equal(out[~within, 0], x[~within])
+    assert sum(note.startswith("warning: column r: ") for note in notes) == 1
+
+
+def test_levels_with_rounding_on_top_are_levels_still():
+    rng = np.random.default_rng(0)
+    real, fake = coded(rng), coded(rng)
+    clean = as_pair(fake, real)
+    noisy = as_pair(fake.assign(r=fake.r + rng.uniform(-0.4, 0.4, 500)), real)
+    np.testing.assert_array_equal(noisy.fake, clean.fake)
+    assert noisy.findings == ()
+
+
+BAD = {
+    "a category of its own": lambda t: t.assign(kind=np.where(np.arange(len(t)) % 10 == 0, "z", t.kind)),
+    "a number beyond the range": lambda t: t.assign(stars=np.where(np.arange(len(t)) % 10 == 0, 9, t.stars)),
+    "a number between the levels": lambda t: t.assign(stars=np.where(np.arange(len(t)) % 10 == 0, 3, t.stars)),
+    "no value": lambda t: t.assign(stars=t.stars.where(np.arange(len(t)) % 10 != 0)),
+    "a fraction beyond the range": lambda t: t.assign(x=np.where(np.arange(len(t)) % 10 == 0, 40.0, t.x)),
+}
+
+
+def mixed(rng, n: int = 300):
+    """A category, a whole number without 3, and a fraction."""
+    return pandas.DataFrame(
+        {"kind": rng.choice(["a", "b"], n), "stars": rng.choice([1, 2, 4, 5], n), "x": rng.normal(size=n)}
+    )
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_tenth_of_impossible_values_is_named_with_its_column(name):
+    rng = np.random.default_rng(1)
+    fake, real = BAD[name](mixed(rng)), mixed(rng)
+    (finding,) = as_pair(fake, real).findings
+    beyond_x = int(((fake.x > real.x.max()) | (fake.x < real.x.min())).sum())
+    assert finding.numbers["rows"] == (beyond_x if "fraction" in name else 30)
+    column = "kind" if "category" in name else "x" if "fraction" in name else "stars"
+    assert finding.numbers["column"] == column
+    assert column in finding.words
+    assert float(finding.numbers["p"]) < 1e-6
+
+
+def test_a_single_value_of_its_own_is_told_and_not_held_against_the_samples():
+    rng = np.random.default_rng(1)
+    fake, real = mixed(rng), mixed(rng)
+    fake.loc[7, "stars"] = 3
+    pair = as_pair(fake, real)
+    assert pair.findings == ()
+    assert any("column stars: 1 of 300 fake rows" in note for note in pair.notes)
+
+
+def zipf(rng, n):
+    """Rare levels without end, whole numbers with heavy tails, fractions with heavier ones."""
+    return pandas.DataFrame({
+        "word": [f"w{k}" for k in rng.zipf(1.7, n).clip(max=10**6)],
+        "count": rng.zipf(2.0, n).clip(max=10**6),
+        "level": rng.choice([0.5, 1.5, 2.5, 7.0], n, p=[0.6, 0.39, 0.007, 0.003]),
+        "x": rng.standard_cauchy(n),
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("sizes", [(200, 200), (400, 50), (60, 600)])
+def test_honest_samples_with_rare_values_are_not_accused(sizes):
+    n, m = sizes
+    accused = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        accused += bool(as_pair(zipf(rng, n), zipf(rng, m)).findings)
+    assert accused <= stats.binom(60, 1e-3).isf(1e-4)
+
+
+@pytest.mark.parametrize(("n", "m"), [(40, 40), (30, 90), (90, 30)])
+def test_the_chances_are_bounds_of_those_under_relabelling(n, m):
+    rng = np.random.default_rng(0)
+    pool = rng.zipf(1.5, n + m).clip(max=1000)
+    _, codes, counts = np.unique(pool, return_inverse=True, return_counts=True)
+    rows, out = [], []
+    for _ in range(4000):
+        order = rng.permutation(n + m)
+        q, p = codes[order[:n]], codes[order[n:]]
+        rows.append((~np.isin(q, p)).sum())
+        out.append(((q > p.max()) | (q < p.min())).sum())
+    for t in (1, 3, 8, 15, 25):
+        error = 4 * math.sqrt(0.25 / 4000)
+        assert tail(counts, t, n, m) >= (np.array(rows) >= t).mean() - error
+        assert beyond(t, n, m) >= (np.array(out) >= t).mean() - error
+    assert np.exp(alone(3, n, m)) == pytest.approx(math.comb(n, 3) / math.comb(n + m, 3))
+    assert np.isneginf(alone(n + 1, n, m))
+
+
+def test_what_train_has_is_no_surprise(tmp_path):
+    rng = np.random.default_rng(0)
+    real, train = mixed(rng), mixed(rng)
+    train["kind"] = np.where(np.arange(300) % 5 == 0, "c", train.kind)
+    fake = mixed(rng)
+    fake["kind"] = train.kind
+    assert as_pair(fake, real).findings != ()
+    assert as_pair(fake, real, train).findings == ()
+
+
+def test_the_order_of_columns_and_rows_changes_no_finding(tmp_path):
+    rng = np.random.default_rng(0)
+    real, fake = mixed(rng), BAD["a category of its own"](mixed(rng))
+    one = as_pair(fake, real).findings
+    assert as_pair(fake[::-1][["x", "kind", "stars"]], real).findings == one
+    for name, data in {"real": real, "fake": fake}.items():
+        data.to_csv(tmp_path / f"{name}.csv", index=False)
+    assert read_pair(str(tmp_path / "fake.csv"), str(tmp_path / "real.csv")).findings == one
