@@ -1,4 +1,4 @@
-"""Values that the data never have are found by exact chances: impossible ones count, rare ones of honest samples not."""
+"""Values that the data never have are found by exact chances: impossible ones count, rare ones do not."""
 
 import math
 
