@@ -91,3 +91,45 @@ def test_diffusion_spreads_the_samples_beyond_the_data():
         if k >= 150:
             spreads.append(q.std())
     assert torch.stack(spreads).mean().item() == pytest.approx(1.5, rel=0.02)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("n", "m", "dim"), [(40, 40, 3), (37, 101, 7), (64, 10, 50)])
+def test_a_point_mass_moves_to_the_mean_of_the_data_and_stays_one(n, m, dim, dtype):
+    # on a line the mean quantile is the mean, so v = c E (theta . (mean p - x)) theta, and 1/d E theta theta' = 1
+    p = draw(m, dim, 3).to(dtype) + 2
+    q, along = draw(1, dim, 4).to(dtype).expand(n, dim).contiguous(), directions(dim, 30, Noise(5, dtype=dtype))
+    v = SlicedFlow(Noise(0), along=along).velocity(q, p)(q)
+    assert torch.equal(v, v[:1].expand_as(v))
+    wanted = dim / 30 * along.T @ (along @ (p.mean(0) - q[0]))
+    torch.testing.assert_close(v[0], wanted, rtol=1e-4 if dtype == torch.float32 else 1e-10, atol=1e-5)
+
+
+def test_tied_samples_share_the_targets_of_all_of_them_by_hand():
+    q = torch.tensor([[1.0], [0.0], [1.0], [0.0], [0.0], [3.0]]).double()
+    p = torch.tensor([[0.0], [1.0], [5.0], [10.0], [20.0], [70.0]]).double()
+    moved = euler(SlicedFlow(Noise(0)).velocity(q, p), q, 0.0, 1.0)
+    torch.testing.assert_close(moved, torch.tensor([[15.0], [2.0], [15.0], [2.0], [2.0], [70.0]]).double())
+    turned = torch.tensor([4, 2, 0, 5, 1, 3])  # nor does the order of the rows count
+    again = euler(SlicedFlow(Noise(0)).velocity(q[turned], p), q[turned], 0.0, 1.0)
+    torch.testing.assert_close(again, moved[turned])
+
+
+def test_a_mirror_image_of_discrete_samples_moves_as_a_mirror_image():
+    rows = Noise(8).integers(3, 60).view(30, 2).double() - 1
+    q, p = torch.cat([rows, -rows]), draw(60, seed=2)
+    p = torch.cat([p, -p])
+    v = SlicedFlow(Noise(0, dtype=torch.float64)).velocity(q, p)(q)
+    torch.testing.assert_close(v[:30], -v[30:], rtol=1e-9, atol=1e-9)
+    assert v.norm(dim=1).max() > 0.1
+
+
+def test_the_value_falls_at_the_rate_of_the_flow_from_discrete_samples_on_the_line():
+    # the plan of a line is unique, so that a step along its barycentric map lowers F by dt E|v|^2 to first order
+    q, p = Noise(3).integers(4, 50)[:, None].double(), draw(50, 1, 6)
+    flow, dt = SlicedFlow(Noise(0), full_speed=False), 1e-6
+    field = flow.velocity(q, p)
+    v, before = field(q), flow.value(q, p)
+    assert ((before - flow.value(q + dt * v, p)) / dt).item() == pytest.approx(
+        v.square().sum(1).mean().item(), rel=1e-5
+    )

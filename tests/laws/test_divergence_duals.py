@@ -8,6 +8,7 @@ import pytest
 import torch
 from laws.family import AT_ZERO, SMOOTH, WEIGHTS, close, each, each_smooth, real, slope
 from scipy.special import lambertw
+from torch import Tensor
 
 from pushforward.divergences import JEFFREYS, JS, KL, LOGD, PEARSON, TV, Divergence, alpha, dual, logistic
 from pushforward.errors import UsageError
@@ -144,3 +145,66 @@ def test_dual_of_a_divergence_without_critic_map_is_refused():
 def test_alpha_needs_a_finite_order(order):
     with pytest.raises(UsageError, match="finite order"):
         alpha(order)
+
+
+def capped(divergence: Divergence, cap: float, v: Tensor) -> tuple[Tensor, Tensor]:
+    """The slopes (at q, at p) of a dual whose f'' is cut off at cap / r and cap / r^2, written down by hand."""
+    w = torch.minimum(WEIGHTS[divergence](v), torch.minimum(real(cap), cap * v.exp()))
+    return w, (-v).exp() * w
+
+
+@each_smooth
+@pytest.mark.parametrize("cap", [30.0, 1e4])
+def test_capped_dual_has_the_slopes_of_one_divergence_as_far_as_scores_go(divergence, cap):
+    far = torch.logspace(-2, 6, 200, dtype=torch.float64)
+    v = torch.cat([-far.flip(0), far])
+    q, p = v.clone().requires_grad_(True), v.clone().requires_grad_(True)
+    found = torch.autograd.grad(dual(divergence, cap)(q, p), (q, p))
+    near, usual = v.abs() < 600, v.clamp(-600, 600)  # beyond, only what exp can write
+    wanted_q, wanted_p = capped(divergence, cap, usual)
+    rounding = 1e-14  # of expm1 near -1, as above
+    close(len(v) * found[0][near], wanted_q[near], 1e-9, rounding)
+    close(-len(v) * found[1][near], wanted_p[near], 1e-9, rounding)
+    assert (len(v) * found[0] >= 0).all()
+    assert (len(v) * found[0] <= cap * (1 + 1e-9)).all()
+    assert (-len(v) * found[1] <= cap * (1 + 1e-9)).all()
+
+
+@each_smooth
+@pytest.mark.parametrize("ratio", [1e-12, 1e-6, 1.0, 1e6, 1e12])
+def test_capped_dual_is_least_at_the_log_ratio_however_far_that_is(divergence, ratio):
+    """One point with mass 1 under p and q/p = ratio: the loss falls up to V = -log ratio, and rises from there on."""
+    contrast, best = dual(divergence), -math.log(ratio)
+    v = torch.cat([best + torch.linspace(-3, 3, 61, dtype=torch.float64), real([-1e6, -1e3, 1e3, 1e6])]).sort().values
+    v = v.requires_grad_(True)
+    lost = torch.stack([contrast(real([0.0]), one[None]) for one in v])
+    gained = torch.stack([contrast(one[None], real([0.0])) for one in v])
+    (on_p,), (on_q,) = torch.autograd.grad(lost.sum(), v), torch.autograd.grad(gained.sum(), v)
+    # d/dV of p A(V) - q B(V) is w (q - p e^-V), so its sign is that of V - log p/q
+    slopes = on_p + ratio * on_q
+    rounding = 1e-14 * (1 + ratio)
+    assert (slopes[v < best - 0.05] <= rounding).all()
+    assert (slopes[v > best + 0.05] >= -rounding).all()
+    assert slopes[v < best - 0.05].min() < 0
+    assert slopes[v > best + 0.05].max() > 0
+
+
+@each_smooth
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_minus_a_capped_dual_never_passes_the_divergence_nor_any_bound(divergence, dtype):
+    """Critics as far apart as 1e6 between laws on three points, of which one has nearly no mass, or none, under p."""
+    p = real([1e-16, 1.0, 0.3])
+    q = real([1e-4, 0.3, 1e-12])
+    p, q = p / p.sum(), q / q.sum()
+    primal = (p * divergence.f(q / p)).sum().item()
+    contrast = dual(divergence)
+    far = [-1e6, -1e4, -10.0, -9.0, 0.0, 9.0, 10.0, 1e4, 1e6]
+    zero = torch.zeros(1, dtype=dtype)
+    at = torch.tensor(far, dtype=dtype)
+    alone = torch.stack([contrast(zero, one[None]) for one in at]).double()  # f* on p alone
+    pushed = torch.stack([contrast(one[None], zero) for one in at]).double()
+    index = torch.cartesian_prod(*[torch.arange(len(far))] * 3)
+    loss = (p * alone[index]).sum(1) + (q * pushed[index]).sum(1)
+    assert loss.isfinite().all()
+    assert -loss.min().item() <= primal * (1 + 1e-5) + 1e-5
+    assert -(alone.min() + pushed.min()).item() < 1e6  # a bound for disjoint laws: q where p has nothing

@@ -143,3 +143,51 @@ def test_members_are_frozen_and_say_their_name():
     assert len({str(divergence) for divergence in SMOOTH}) == len(SMOOTH)
     with pytest.raises(AttributeError):
         KL.name = "other"  # type: ignore[misc]
+
+
+ORDERS = [1 + 1e-2, 1 - 1e-2, 1 + 1e-5, 1 - 1e-5, 1 + 1e-12, 1e-2, -1e-2, 1e-5, -1e-5, 1e-12, 0.5, 1.5, -1.0, 3.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("divergence", [*ALL, *map(alpha, ORDERS)], ids=str)
+def test_f_is_never_negative_and_right_close_to_one(divergence, dtype):
+    """f(1 + e) is d2f(1) e^2 / 2 (1 + O(e)): far smaller than the rounding of any of its terms."""
+    eps = torch.finfo(dtype).eps
+    gaps = torch.cat([torch.logspace(math.log10(2 * eps), -1, 300, dtype=dtype)] * 2)
+    gaps[300:] *= -1
+    r = 1 + gaps
+    assert (divergence.f(r) >= 0).all()
+    if divergence is not TV:
+        gap = r - 1  # what is there after rounding
+        wanted = divergence.d2f(torch.ones((), dtype=dtype)) * gap.square() / 2
+        far = gap.abs() > 64 * eps
+        off = ((divergence.f(r) - wanted).abs() / wanted)[far]
+        assert (off <= 3 * gap.abs()[far] + 30 * eps / gap.abs()[far]).all()
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_alpha_is_the_number_of_many_digits(order):
+    mpmath = pytest.importorskip("mpmath")
+    mpmath.mp.dps = 60
+    divergence, a = alpha(order), mpmath.mpf(float(order))
+    r = [1e-6, 0.01, 0.5, 0.999, 1.001, 2.0, 100.0, 1e6]
+    found, slopes = divergence.f(real(r)).tolist(), divergence.df(real(r)).tolist()
+    for x, value, slope_there in zip(map(mpmath.mpf, r), found, slopes, strict=True):
+        wanted = (x**a - 1 - a * (x - 1)) / (a * (a - 1))
+        assert value == pytest.approx(float(wanted), rel=2e-12 / min(1, abs(float(x) - 1)))
+        t = (x ** (a - 1) - 1) / (a - 1)
+        assert slope_there == pytest.approx(float(t), rel=1e-12)
+    near = [-0.5, -1e-3, 1e-9, 0.3, 0.9]
+    for t, value in zip(near, divergence.conjugate(real(near)).tolist(), strict=True):
+        base = 1 + (a - 1) * mpmath.mpf(t)
+        wanted = (base ** (a / (a - 1)) - 1) / a if base > 0 else -1 / a if order > 1 else math.inf
+        assert value == pytest.approx(float(wanted), rel=1e-11, abs=1e-18)
+
+
+@pytest.mark.parametrize("divergence", [KL, REVERSE_KL, JS, LOGD, JEFFREYS, HELLINGER, TV, alpha(1.01), alpha(0.99)])
+def test_f_of_ratios_at_the_ends_of_single_precision_is_its_limit(divergence):
+    r = torch.tensor([1e-37, 1e-20, 1e20, 1e36])
+    wanted = divergence.f(r.double())
+    torch.testing.assert_close(divergence.f(r).double(), wanted, rtol=1e-5, atol=0)
+    assert wanted.isfinite().all()
+    assert not divergence.f(torch.zeros(1)).isnan().any()

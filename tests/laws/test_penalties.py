@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from functools import partial
 
@@ -87,11 +88,19 @@ def test_zero_centred_penalties_of_a_quadratic_critic():
     torch.testing.assert_close(both(quadratic, q, p, weight=3.0), 1.5 * (on_q + on_p))
 
 
+def drawn(q: Tensor, p: Tensor, seed: int) -> Tensor:
+    """The points on segments that a source of this seed gives: each row of the longer side with any of the other."""
+    rng = Noise(seed, dtype=torch.float64)
+    long, short = (q, p) if len(q) > len(p) else (p, q)
+    partner, u = rng.integers(len(short), len(long)), rng.uniform(len(long))[:, None]
+    return short[partner] + u * (long - short[partner])
+
+
 @ON_SEGMENTS
-def test_penalty_of_a_quadratic_critic_at_the_drawn_points(penalty):
-    q, p = samples()
-    u = Noise(4, dtype=torch.float64).uniform(50)[:, None]
-    squared = steepness(q + u * (p - q))
+@pytest.mark.parametrize(("n", "m"), [(50, 50), (50, 20), (7, 60)])
+def test_penalty_of_a_quadratic_critic_at_the_drawn_points(penalty, n, m):
+    q, p = samples(n, m)
+    squared = steepness(drawn(q, p, 4))
     slopes = squared.sqrt() - 5.0
     wanted = 2 * (slopes if penalty is gradient_penalty else slopes.clamp(min=0)).square().mean()
     if penalty is excess:
@@ -100,22 +109,63 @@ def test_penalty_of_a_quadratic_critic_at_the_drawn_points(penalty):
     torch.testing.assert_close(found, wanted)
 
 
-@ON_SEGMENTS
-def test_points_lie_on_segments_between_pairs_and_fill_them(penalty):
+def watched(penalty, q: Tensor, p: Tensor, **options: object) -> Tensor:
+    """The points that a penalty looks at."""
     seen: list[Tensor] = []
 
     def critic(x: Tensor) -> Tensor:
         seen.append(x.detach())
         return x.sum(1)
 
-    q, p = samples(500, 500)
-    penalty(critic, q, p)
-    u = ((seen[0] - q) * (p - q)).sum(1) / (p - q).square().sum(1)
-    torch.testing.assert_close(seen[0], torch.lerp(q, p, u[:, None]), rtol=1e-9, atol=1e-9)
-    assert u.min() >= 0
-    assert u.max() <= 1
-    assert u.mean().item() == pytest.approx(0.5, abs=5 / (12 * 500) ** 0.5)
-    assert u.std().item() == pytest.approx(12**-0.5, abs=0.03)
+    penalty(critic, q, p, **options)
+    return torch.cat(seen)
+
+
+@ON_SEGMENTS
+@pytest.mark.parametrize("source", [None, Noise(3, dtype=torch.float64)], ids=["global", "named"])
+@pytest.mark.parametrize(("n", "m"), [(10, 60), (60, 10), (30, 30)])
+def test_in_time_every_row_is_paired_with_every_other_and_all_of_a_segment_is_seen(penalty, source, n, m):
+    # row i of q stands at (i, 0), row j of p at (0, j), counted from 1: x / i + y / j = 1 on the segment between them
+    i, j = torch.arange(1, n + 1).double(), torch.arange(1, m + 1).double()
+    q, p = torch.stack([i, 0 * i], 1), torch.stack([0 * j, j], 1)
+    met = torch.zeros(n, m, dtype=torch.bool)
+    shares, calls = [], 40 if source is None else 25
+    for _ in range(calls):
+        x = watched(penalty, q, p, rng=source)
+        on = (x[:, 0, None, None] / i[:, None] + x[:, 1, None, None] / j - 1).abs() < 1e-12
+        once = on.flatten(1).sum(1) == 1  # the point lies on one segment only, as nearly all do
+        which = on.flatten(1)[once].int().argmax(1)
+        met.view(-1)[which] = True
+        shares.append(x[once, 0] / i[which // m])
+        assert len(x) == max(n, m)
+        assert len((which % m if m >= n else which // m).unique()) == len(which)  # a row of the longer side only once
+    assert met.any(0).all()
+    assert met.any(1).all()
+    # of nm pairs with all as likely, k draws leave a share e^{-k / nm} out
+    assert met.double().mean().item() == pytest.approx(-math.expm1(-calls * max(n, m) / (n * m)), abs=0.05)
+    u = torch.cat(shares)
+    assert u.mean().item() == pytest.approx(0.5, abs=5 / (12 * len(u)) ** 0.5)
+    assert u.std().item() == pytest.approx(12**-0.5, abs=0.02)
+
+
+@ON_SEGMENTS
+@pytest.mark.parametrize(("n", "m"), [(10, 400), (400, 10), (200, 200)])
+def test_a_critic_that_is_steep_between_rows_of_different_numbers_is_penalised_in_full(penalty, n, m):
+    """Slope 0 on the segments between rows k and k n / m, 50 on the others: the mean penalty is that of 50."""
+    k = min(n, m)
+    q, p = torch.zeros(n, 2, dtype=torch.float64), torch.ones(m, 2, dtype=torch.float64)
+    q[:, 1], p[:, 1] = torch.arange(n) * 10.0, torch.arange(m) * 10.0
+    tied = [(a[torch.arange(k) * len(a) // k]) for a in (q, p)]
+
+    def critic(x: Tensor) -> Tensor:
+        along = tied[1] - tied[0]
+        share = ((x[:, None] - tied[0]) * along).sum(2) / along.square().sum(1)
+        away = (x[:, None] - tied[0] - share[..., None] * along).norm(dim=2).min(1).values.detach()
+        return torch.where(away < 1e-9, 0.0, 50.0) * x[:, 0]
+
+    found = torch.stack([penalty(critic, q, p, weight=1.0, rng=Noise(s, dtype=torch.float64)) for s in range(30)])
+    full = penalty(linear_critic(torch.tensor([50.0, 0.0], dtype=torch.float64)), q, p, weight=1.0)
+    assert found.mean().item() == pytest.approx(full.item(), rel=2 / k)
 
 
 @ALL

@@ -57,8 +57,11 @@ def logistic(q: Scores, p: Scores) -> Scalar:
 def dual(divergence: Divergence, cap: float = 1e4) -> Contrast:
     r"""The f-GAN critic loss :math:`\mathbb{E}_p f^*(\phi(V)) - \mathbb{E}_q \phi(V)`, least at V = log p/q for each f.
 
-    Beyond the scores where a slope would pass the cap both terms go on as straight lines, so no score overflows. A
-    divergence with a contrast of its own is learned by that one.
+    Its slopes are w(V) at q and w(V) e^{-V} at p. Beyond the scores where one would pass the cap w goes on as a
+    constant above, where the term of q is a straight line, and as w e^V below, where that of p is one. So no score
+    overflows, the least loss stays at V = log p/q, however far that is, and the loss is that of another f-divergence,
+    with :math:`f''(r)` cut off at cap / r and cap / r^2: minus the loss is bounded, and never passes D_f. A divergence
+    with a contrast of its own is learned by that one.
 
     Args:
         divergence: Supplies phi and f* at phi, or the contrast.
@@ -88,10 +91,19 @@ def dual(divergence: Divergence, cap: float = 1e4) -> Contrast:
         q_in, p_in = q.clamp(low, high), p.clamp(low, high)
         q_slope = divergence.log_weight(q_in).exp().detach()
         p_slope = (divergence.log_weight(p_in) - p_in).exp().detach()
-        on_p, on_q = value(p_in) - p_slope * _beyond(p, low, high), phi(q_in) - q_slope * _beyond(q, low, high)
+        on_p = value(p_in) + p_slope * (relu(low - p) + _levelling(p - high))
+        on_q = phi(q_in) - q_slope * (relu(q - high) + _levelling(low - q))
         return on_p.mean() - on_q.mean()
 
     return contrast
+
+
+def _levelling(beyond: Scores) -> Scores:
+    """e^{-t} - 1 for t > 0 and 0 for t <= 0: it starts with slope -1 and comes to rest at -1.
+
+    Not by expm1, whose slope would be its value plus one, never smaller than the rounding of that.
+    """
+    return (-relu(beyond)).exp() - 1
 
 
 def _beyond(scores: Scores, low: float, high: float) -> Scores:

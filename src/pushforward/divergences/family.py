@@ -102,6 +102,11 @@ def _below(bound: float, function: Function, closed: bool = False) -> Function:
     return guarded
 
 
+def _positive(f: Tensor) -> Tensor:
+    """f >= 0 whatever its rounding, which near r = 1 is larger than f, of the size of (r - 1)^2."""
+    return f.clamp(min=0)
+
+
 def _lambert(y: Tensor) -> Tensor:
     """log W(e^y), the root u of e^u + u = y, by Newton steps from the right, where they fall monotonically."""
     u = torch.where(y > 1, y.clamp(min=1).log(), y)
@@ -120,7 +125,7 @@ KL = Divergence(
     "KL",
     variation=lambda d: -d,
     log_weight=torch.zeros_like,
-    f=lambda r: torch.xlogy(r, r) - r + 1,
+    f=lambda r: _positive(torch.xlogy(r, r) - (r - 1)),
     df=torch.log,
     d2f=torch.reciprocal,
     conjugate=torch.expm1,
@@ -132,7 +137,7 @@ REVERSE_KL = Divergence(
     "reverse KL",
     variation=lambda d: -d.exp(),
     log_weight=lambda d: d,
-    f=lambda r: r - 1 - r.log(),
+    f=lambda r: _positive((r - 1) - r.log()),
     df=lambda r: 1 - 1 / r,
     d2f=lambda r: 1 / r.square(),
     conjugate=_below(1.0, lambda t: -torch.log1p(-t)),
@@ -145,10 +150,10 @@ JS = Divergence(
     "JS",
     variation=lambda d: -softplus(d),
     log_weight=logsigmoid,
-    f=lambda r: torch.xlogy(r, r) - (r + 1) * torch.log((r + 1) / 2),
-    df=lambda r: torch.log(2 * r / (1 + r)),
+    f=lambda r: _positive(-torch.special.xlog1py(r, (1 - r) / r / 2) - torch.log1p((r - 1) / 2)),
+    df=lambda r: -torch.log1p((1 - r) / r / 2),
     d2f=lambda r: 1 / (r * (r + 1)),
-    conjugate=_below(LOG2, lambda t: -torch.log(2 - t.exp())),
+    conjugate=_below(LOG2, lambda t: -torch.log1p(-t.expm1())),
     domain=LOG2,
     critic_map=lambda v: LOG2 - softplus(v),
     dual_value=lambda v: softplus(-v) - LOG2,
@@ -158,10 +163,10 @@ LOGD = Divergence(
     "logD",
     variation=lambda d: softplus(-d),
     log_weight=lambda d: logsigmoid(-d),
-    f=lambda r: (r + 1) * torch.log((r + 1) / 2) - (r - 1),
-    df=lambda r: torch.log((r + 1) / 2),
+    f=lambda r: _positive((r + 1) * torch.log1p((r - 1) / 2) - (r - 1)),
+    df=lambda r: torch.log1p((r - 1) / 2),
     d2f=lambda r: 1 / (r + 1),
-    conjugate=lambda t: torch.where(t >= -LOG2, 2 * t.clamp(min=-LOG2).exp() - 2 - t, LOG2 - 1),
+    conjugate=lambda t: torch.where(t >= -LOG2, 2 * t.clamp(min=-LOG2).expm1() - t, LOG2 - 1),
     critic_map=lambda v: softplus(-v) - LOG2,
     dual_value=lambda v: torch.expm1(-v) - softplus(-v) + LOG2,
     conjugate_slope=lambda t: (2 * t.exp() - 1).clamp(min=0),
@@ -197,7 +202,7 @@ NEYMAN = Divergence(
     f=lambda r: (1 - r).square() / r,
     df=lambda r: 1 - 1 / r.square(),
     d2f=lambda r: 2 / r.pow(3),
-    conjugate=_below(1.0, lambda t: 2 - 2 * (1 - t).sqrt(), closed=True),
+    conjugate=_below(1.0, lambda t: 2 * t / (1 + (1 - t).sqrt()), closed=True),
     domain=1.0,
     critic_map=lambda v: -torch.expm1(2 * v),
     dual_value=lambda v: -2 * torch.expm1(v),
@@ -243,8 +248,8 @@ TV = Divergence(
 def alpha(a: float) -> Divergence:
     r"""The alpha-divergence :math:`f(r) = (r^a - 1 - a(r-1)) / (a(a-1))`, w(d) = e^{(1-a)d}.
 
-    a -> 1 is KL and a -> 0 reverse KL (those constants are returned); a = 2 is half of Pearson, a = 1/2 twice the
-    squared Hellinger distance, a = -1 half of Neyman.
+    a -> 1 is KL and a -> 0 reverse KL (those constants are returned, and orders close by lose no digits); a = 2 is half
+    of Pearson, a = 1/2 twice the squared Hellinger distance, a = -1 half of Neyman.
 
     Args:
         a: Order. Below 1 samples hurry where data outnumber them, above 1 where they outnumber data.
@@ -260,9 +265,17 @@ def _alpha(a: float) -> Divergence:
         return KL if a == 1.0 else REVERSE_KL
     b = a - 1.0
 
+    def f(r: Tensor) -> Tensor:
+        log_r = r.clamp(min=torch.finfo(r.dtype).tiny).log()
+        if abs(a) < abs(b):  # the smaller of a and b divides a difference that is computed as one
+            power = torch.where(r > 0, torch.expm1(a * log_r) / a, -1 / a if a > 0 else -math.inf)
+            return _positive((power - (r - 1)) / b)
+        return _positive((r * (torch.expm1(b * log_r) / b) - (r - 1)) / a)
+
     def conjugate(t: Tensor) -> Tensor:
-        base = (1 + b * t).clamp(min=0)
-        return (base.pow(a / b) - 1) / a
+        inside = b * t > -1
+        value = torch.expm1(a / b * torch.log1p(torch.where(inside, b * t, 0.0))) / a
+        return torch.where(inside, value, -1 / a if a / b > 0 else math.inf)
 
     def conjugate_slope(t: Tensor) -> Tensor:
         return (torch.log1p((b * t).clamp(min=-1)) / b).exp()
@@ -272,8 +285,8 @@ def _alpha(a: float) -> Divergence:
         f"alpha({a:g})" if float(f"{a:g}") == a else f"alpha({a!r})",
         variation=lambda d: (-b * d).exp() / b,
         log_weight=lambda d: -b * d,
-        f=lambda r: (r.pow(a) - 1 - a * (r - 1)) / (a * b),
-        df=lambda r: (r.pow(b) - 1) / b,
+        f=f,
+        df=lambda r: torch.expm1(b * r.log()) / b,
         d2f=lambda r: r.pow(a - 2),
         conjugate=_below(bound, conjugate, closed=a < 0) if b < 0 else conjugate,  # only a < 0 ends finite, at -1/a
         domain=bound,

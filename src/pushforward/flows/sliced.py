@@ -6,6 +6,8 @@ r"""The sliced Wasserstein flow: on each of many lines samples move to the data'
     \dot F = -\mathbb{E}_q \|v\|^2
 
 with T the monotone map of a line. A shift in d dimensions decays at the rate c/d: c = d moves at the speed of W2.
+Samples of q that share a place on a line share what their mass goes to: T is its mean, the barycentric projection of
+the best plan. So equal samples stay equal; noise, as that of `Langevin`, parts them.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ class SlicedField:
     Attributes:
         along: Unit vectors, (L, d).
         levels: Sorted samples of q on each line, (L, n).
-        targets: Where each goes: the mean of p's quantiles over its share 1/n of the mass, (L, n).
+        targets: Where each goes: the mean of p's quantiles over its share 1/n of the mass, or over that of all samples
+            of q at the same level, (L, n).
         factor: The factor c.
     """
 
@@ -42,14 +45,16 @@ class SlicedField:
 
     def __call__(self, x: Samples, t: float = 0.0) -> Samples:
         """Velocity (n, *event) at x: linear between samples of q on a line, beyond them the move of the outermost."""
-        at, last = self.along @ x.detach().flatten(1).T, self.levels.shape[1] - 1
+        points, which = _distinct(x.detach().flatten(1))
+        at, last = self.along @ points.T, self.levels.shape[1] - 1
         left = (torch.searchsorted(self.levels, at, right=True) - 1).clamp_(0, last)
         right = (left + 1).clamp_max_(last)
         low, high = self.levels.gather(1, left), self.levels.gather(1, right)
         share = ((at - low) / (high - low).clamp_min(torch.finfo(at.dtype).tiny)).clamp_(0, 1)
         moves = self.targets - self.levels
         move = torch.lerp(moves.gather(1, left), moves.gather(1, right), share)
-        return (move.T @ self.along).mul_(self.factor / len(self.along)).view_as(x)
+        v = (move.T @ self.along).mul_(self.factor / len(self.along))
+        return (v if which is None else v[which]).view_as(x)
 
 
 @dataclass
@@ -119,10 +124,43 @@ class SlicedFlow:
         if q.shape[1:] != p.shape[1:]:
             raise ValueError(f"q has event shape {tuple(q.shape[1:])} and p {tuple(p.shape[1:])}; they must be equal")
         along, q, p = along.to(q), all_rows(q), all_rows(p)
-        levels, wanted = (_sorted(along @ x.detach().flatten(1).T) for x in (q, p))
+        levels, wanted = (_sorted(_projected(along, x.detach().flatten(1))) for x in (q, p))
         targets, spread = _coarsened(wanted, levels.shape[1])
-        squares = (targets - levels).square().mean(1) + spread
-        return SlicedField(along, levels, targets, self._factor(along)), self._factor(along) / 2 * squares.mean()
+        squares, factor = (targets - levels).square().mean(1) + spread, self._factor(along)
+        return SlicedField(along, levels, _shared(levels, targets), factor), factor / 2 * squares.mean()
+
+
+def _distinct(flat: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Points (n, d) without those that recur, and which of them each is; None where none does.
+
+    A matrix product may round a row by where it stands, and equal samples would part. So they are looked at once.
+    """
+    key = (flat * torch.linspace(1, 2, flat.shape[1], dtype=flat.dtype, device=flat.device)).sum(1)
+    if len(key.unique()) == len(key):
+        return flat, None
+    points, which = flat.unique(dim=0, return_inverse=True)
+    return points, which
+
+
+def _projected(along: Tensor, flat: Tensor) -> Tensor:
+    """Places of points (n, d) on lines (L, d), (L, n): of equal points the same to the bit."""
+    points, which = _distinct(flat)
+    return along @ points.T if which is None else (along @ points.T)[:, which]
+
+
+def _shared(levels: Tensor, targets: Tensor) -> Tensor:
+    """Targets (L, n) of sorted levels (L, n), those of levels that are equal up to rounding replaced by their mean."""
+    n = levels.shape[1]
+    rounding = 16 * torch.finfo(levels.dtype).eps
+    size = levels[:, 1:].abs() + (levels[:, 3 * n // 4, None] - levels[:, n // 4, None])
+    fresh = levels.diff(dim=1) > rounding * size
+    if bool(fresh.all()):
+        return targets
+    group = torch.nn.functional.pad(fresh.cumsum(1), (1, 0))
+    centre = targets.mean(1, keepdim=True)
+    sums = fine(torch.zeros_like(targets)).scatter_add_(1, group, fine(targets - centre))
+    sizes = torch.zeros_like(sums).scatter_add_(1, group, torch.ones_like(sums))
+    return (sums / sizes).gather(1, group).to(targets) + centre
 
 
 def _sorted(rows: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Penalties that keep a critic's slope in check: (critic, q, p) -> scalar.
 
-Gradients of scores are taken on the critic as it is given, in full precision. A penalty that draws random points takes
-`rng`; bind it with `functools.partial(lipschitz, rng=noise)` where a run must be repeatable.
+Gradients of scores are taken on the critic as it is given, in full precision. A penalty on segments draws pairs of rows
+and points between them, anew at each call, so that in time every segment is seen, whatever the order and the numbers of
+rows. It takes `rng`; bind it with `functools.partial(lipschitz, rng=noise)` where a run must be repeatable.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize
 
+from pushforward.parallel import sharing
 from pushforward.types import Critic, Randomness, Samples, Scalar
 
 __all__ = ["both", "excess", "gradient_penalty", "lipschitz", "r1", "r2", "spectral"]
@@ -25,14 +27,24 @@ def _slopes_squared(critic: Critic, x: Samples) -> Tensor:
 
 
 def _segments(q: Samples, p: Samples, rng: Randomness | None) -> Samples:
-    """One uniform point on the segment between each paired row of q and p; the longer side is thinned evenly."""
+    """Uniform points on segments between rows of q and p, (max(n, m), *event), with pairs drawn anew at each call.
+
+    Each row of the longer side, of p where both are equal, is an end of one segment; the other end is any row of the
+    other side, of all processes'. Pairs that stay the same would leave the critic free between all others.
+    """
     if q.shape[1:] != p.shape[1:]:
         raise ValueError(f"q has event shape {tuple(q.shape[1:])} and p {tuple(p.shape[1:])}; they must be equal")
-    n = min(len(q), len(p))
-    if len(q) != len(p):
-        q, p = (x[torch.arange(n, device=x.device) * len(x) // n] for x in (q, p))
-    u = torch.rand(n, device=q.device, dtype=q.dtype) if rng is None else rng.uniform(n).to(q)
-    return torch.lerp(q.detach(), p, u.view(-1, *[1] * (q.dim() - 1)))
+    q, p = q.detach(), p.detach()
+    ends = sharing.all_rows(q), sharing.all_rows(p)
+    rows, others = (q, ends[1]) if len(ends[0]) > len(ends[1]) else (p, ends[0])
+    n = len(rows)
+    if rng is None:
+        partner = torch.randint(len(others), (n,), device=q.device)
+        u = torch.rand(n, device=q.device, dtype=q.dtype)
+    else:
+        partner = rng.integers(len(others), n).to(q.device)
+        u = rng.uniform(n).to(q)
+    return torch.lerp(others[partner], rows, u.view(-1, *[1] * (q.dim() - 1)))
 
 
 def gradient_penalty(
