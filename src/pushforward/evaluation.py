@@ -24,7 +24,6 @@ from pushforward.data.compare.pairs import Pair, as_pair, read_pair
 from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError, UsageError, meant
 from pushforward.metrics.core.features import RAW, Features, of_module
-from pushforward.metrics.core.result import Report
 from pushforward.metrics.evaluate import Metric, Watch, own_part
 from pushforward.metrics.evaluate import evaluate as measure
 from pushforward.metrics.networks import (
@@ -40,7 +39,9 @@ from pushforward.metrics.networks import (
 )
 from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS, PARTS, TESTS, Part
+from pushforward.metrics.verdict.report import Report
 from pushforward.parallel.ordinary import ordinarily
+from pushforward.plain.findings import Finding
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.settings.asked import Settings
 
@@ -179,16 +180,16 @@ def measure_pair(
         together: All ranks of the process group share the work.
     """
     notes = (*pair.notes, *chosen.notes)
+    doubts = [Finding("form", note.removeprefix(DOUBT), against=False) for note in notes if note.startswith(DOUBT)]
     densities, metrics, lost = _densities(pair, metrics)
     report = measure(
         pair.fake, pair.real, train=pair.train, features=chosen.features, metrics=metrics,
         **_centres(pair), names=pair.names, seed=settings.seed, permutations=settings.permutations,
         max_n=settings.max_n, draws=draws, split=title, budget=settings.bytes, watch=watch, together=together,
-        densities=densities, fields=pair.fields, findings=pair.findings,
+        densities=densities, fields=pair.fields, findings=(*pair.findings, *doubts),
         notes=[note for note in notes if not note.startswith(DOUBT)],
     )  # fmt: skip
-    doubts = [note.removeprefix(DOUBT) for note in notes if note.startswith(DOUBT)]
-    return replace(report, warnings=(*doubts, *lost, *report.warnings))
+    return replace(report, warnings=(*lost, *report.warnings))
 
 
 DOUBT = "warning: "

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from pushforward.commands import console
-from pushforward.metrics.core.result import Measure, Report
+from pushforward.metrics.core.result import Measure
+from pushforward.metrics.verdict.report import Report
 from pushforward.progress import Bar
 
 NAMES = ["u\x1b[31m", "\x1b]0;title\x07", "[bold red]v[/]", "[/nothing]", "a\rb", "\x9b2J", "\u202egnp", "a\nb"]

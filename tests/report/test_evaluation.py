@@ -26,7 +26,7 @@ def test_a_report_is_a_mapping_in_the_order_of_reading():
     assert list(report) == ["b", "a"]
     assert len(report) == 2
     assert report["a"].value == 2.0
-    assert list(report.as_dict()) == ["verdict", "warnings", "notes", "metrics"]
+    assert list(report.as_dict()) == ["verdict", "grade", "warnings", "notes", "findings", "metrics"]
 
 
 def test_words_from_files_are_escaped(tmp_path):

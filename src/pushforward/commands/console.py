@@ -12,7 +12,7 @@ from rich.console import Console
 from pushforward.errors import printable, shortened
 
 if TYPE_CHECKING:
-    from pushforward.metrics.core.result import Report
+    from pushforward.metrics.verdict.report import Report
 
 __all__ = ["command_line", "say", "show", "show_report", "tell"]
 
@@ -28,7 +28,7 @@ def _line(console: Console, words: str, style: str | None) -> None:
     console.print(printable(words), style=style, soft_wrap=True, markup=False)
 
 
-WIDE = 140  # columns of a table that goes into a file or a pipe
+WIDE = 190  # columns of a table that goes into a file or a pipe
 
 
 def show(rows: Any) -> None:
@@ -40,16 +40,18 @@ def show(rows: Any) -> None:
 
 
 def show_report(report: Report, failed: Sequence[str] = ()) -> None:
-    """Print an evaluation: its table, how each number was had, the verdict, and what must be known."""
-    from pushforward.metrics.core.result import table
+    """Print an evaluation: the verdict and what must be read with it, the table, then how each number was had."""
+    from pushforward.metrics.verdict.report import table
 
     out = Console(highlight=False)
+    _line(out, report.verdict, SHADES[report.grade])
+    for warning in report.alarms:
+        _line(out, f"warning: {warning}", "bold yellow")
+    for words in failed:
+        _line(out, f"gate failed: {words}", "bold red")
+    out.print()
     show(table(report))
     out.print()
-    for name, measure in report.items():
-        known = {key: value for key, value in measure.protocol.items() if key not in ("split", "seed")}
-        words = ", ".join(f"{k} {v:.6g}" if isinstance(v, float) else f"{k} {v}" for k, v in known.items())
-        _line(out, f"{name}: {words}", "dim")
     splits = dict.fromkeys(str(measure.protocol["split"]) for measure in report.values() if "split" in measure.protocol)
     seeds = ", ".join(dict.fromkeys(str(measure.protocol.get("seed", 0)) for measure in report.values()))
     for words in (
@@ -57,12 +59,13 @@ def show_report(report: Report, failed: Sequence[str] = ()) -> None:
         *(f"note: {shortened(note)}" for note in report.notes),
     ):
         _line(out, words, "dim")
-    out.print()
-    _line(out, report.verdict, None)
-    for warning in report.warnings:
-        _line(out, f"warning: {warning}", "bold yellow")
-    for words in failed:
-        _line(out, f"gate failed: {words}", "bold red")
+    for name, measure in report.items():
+        known = {key: value for key, value in measure.protocol.items() if key not in ("split", "seed")}
+        words = ", ".join(f"{k} {v:.6g}" if isinstance(v, float) else f"{k} {v}" for k, v in known.items())
+        _line(out, f"{name}: {words}", "dim")
+
+
+SHADES = {"good": "bold green", "bad": "bold red", "doubtful": "bold yellow", "record": "bold"}
 
 
 def command_line(arguments: Sequence[str]) -> str:

@@ -23,13 +23,13 @@ from pushforward.data import Dataset, outputs
 from pushforward.data.blocks.limits import budget
 from pushforward.data.compare.pairs import LEAST, Pair, read_pair
 from pushforward.densities.rows import RowDensities
-from pushforward.errors import DataError, OutOfTime
+from pushforward.errors import DataError, OutOfTime, UsageError
 from pushforward.evaluation import Chosen, measure_pair, parts, space
 from pushforward.files import layout
 from pushforward.metrics.core.features import RAW
-from pushforward.metrics.core.result import Report
 from pushforward.metrics.gates import Gate, parse_gate
 from pushforward.metrics.suite import TESTS, Part
+from pushforward.metrics.verdict.report import Report
 from pushforward.parallel import sharing
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.parallel.placement import Placement
@@ -413,9 +413,17 @@ def _expected(gates: Sequence[Gate], wanted: Sequence[Part], permutations: int) 
         gate.expect([name for part in wanted for name in part.gives], tests, permutations)
 
 
+def _failed(gate: Gate, found: Report) -> str | None:
+    """Why a gate fails; one that cannot be held against what was found does not pass, and the report is not lost."""
+    try:
+        return gate.check(found)
+    except UsageError as error:
+        return str(error)
+
+
 def _judged(found: Report, pair: Pair, gates: Sequence[Gate], title: str, page: Path | None, command: str) -> Evaluated:
     """Hold the gates against what was found, and write the page."""
-    failed = tuple(words for gate in gates if (words := gate.check(found)))
+    failed = tuple(words for gate in gates if (words := _failed(gate, found)))
     if page is not None:
         shown = Shown(pair.fake, pair.real, pair.train, pair.names, title, command, failed)
         page = write_evaluation(found, shown, page)

@@ -105,14 +105,14 @@ def begun(wanted: options.Training, stem: str = "") -> int:
 def _ended(outcome: Outcome, as_json: bool) -> int:
     """Say how training ended: one object, or the table of metrics and the path of the report."""
     from pushforward.commands import console
-    from pushforward.metrics.core.result import table
+    from pushforward.metrics.verdict.report import table
 
     if as_json and outcome.run.placement.writes:
         answer(outcome.summary(), True)
     elif outcome.measures is not None:
+        print(f"{printable(outcome.measures.verdict)}\n")
         console.show(table(outcome.measures))
-        print(f"\n{printable(outcome.measures.verdict)}")
-        for warning in outcome.measures.warnings:
+        for warning in outcome.measures.alarms:
             console.tell(f"warning: {warning}", "bold yellow")
         seconds, page = outcome.run.description["seconds"], f"\nreport: {outcome.page}" if outcome.page else ""
         printed(f"\ntrained {outcome.run.step} steps in {seconds:.0f} s{page}")

@@ -9,17 +9,20 @@ from typing import Any
 
 from pushforward.metrics.core.features import RAW, Features, of_module
 from pushforward.metrics.core.moments import Moments, moments
-from pushforward.metrics.core.result import Measure, Report, compare_scores, holm, table, to_json
+from pushforward.metrics.core.result import Measure, compare_scores, holm, to_json
 from pushforward.metrics.evaluate import Metric, evaluate
 from pushforward.metrics.gates import Gate, parse_gate
 from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.suite import MODULES, PARTS, Part
+from pushforward.metrics.verdict.judgement import Judgement, judge
+from pushforward.metrics.verdict.report import Report, table
 
 __all__ = [
     "PARTS",
     "RAW",
     "Features",
     "Gate",
+    "Judgement",
     "Measure",
     "Metric",
     "Moments",
@@ -29,6 +32,7 @@ __all__ = [
     "digits8",
     "evaluate",
     "holm",
+    "judge",
     "moments",
     "of_module",
     "parse_gate",

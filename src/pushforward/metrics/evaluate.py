@@ -20,9 +20,11 @@ from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Part
 from pushforward.metrics.core.reference import check_compared, compare
-from pushforward.metrics.core.result import Measure, Report, plain
+from pushforward.metrics.core.result import Measure, plain
 from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS, PARTS
+from pushforward.metrics.verdict.judgement import too_few
+from pushforward.metrics.verdict.report import Report
 from pushforward.parallel import sharing
 from pushforward.plain.fields import Field
 from pushforward.plain.findings import Finding
@@ -100,7 +102,7 @@ def evaluate(
             report that one process would make. Gather shards first, with `parallel.sharing.gather`.
         densities: The model's log densities at rows of the data, where it answers for them.
         fields: What each coordinate of points is, where their columns have names.
-        findings: What was found before, for the record.
+        findings: What was found before; what the measures show of copies and too few rows is added.
 
     Raises:
         DataError: If the samples do not fit together, hold too few rows or are not finite; or if no part can be
@@ -162,9 +164,14 @@ def evaluate(
         raise DataError(failures[min(failures)])
     failures |= late
     measures = {key.split(" ", 1)[1]: _recorded(found[key], split, seed) for key in sorted(found)}
-    warning = copies(plain(measures))
-    warnings = [failures[key] for key in sorted(failures)] + ([] if warning is None else [warning])
-    return Report(measures, tuple(notes), tuple(warnings), tuple(findings))
+    copied = copies(plain(measures))
+    found_beside = (
+        *findings,
+        *(() if copied is None else (Finding("copies", copied),)),
+        *too_few(measures, len(fake) // draws, len(real)),
+    )
+    warnings = (*(failures[key] for key in sorted(failures)), *(one.words for one in found_beside))
+    return Report(measures, tuple(notes), warnings, found_beside)
 
 
 def _apart(parts: Sequence[Part]) -> None:

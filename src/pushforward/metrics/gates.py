@@ -1,12 +1,14 @@
 """Gates: conditions under which an evaluation counts as failed, for scripts that must stop on a bad model.
 
+    bad                 the verdict: a test of one law rejects, or something was found against the samples
     p < 0.01            any test of one law, all p-values corrected together (Holm)
-    copies              the model copies its training data
+    copies              something was found: copies, support, few, same, leak, ...
     mmd.p < 0.01        the p-value of one
     recall < 0.5        a value
     FD > 1.5*floor      a value against its floor
 
-A name may leave out the feature space behind its @.
+A name may leave out the feature space behind its @ and the column in its brackets; of several measures that bear it,
+any fails the gate. Upper and lower case are alike.
 """
 
 from __future__ import annotations
@@ -18,17 +20,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pushforward.errors import UsageError, meant
-from pushforward.metrics.copying.memorisation import copies
-from pushforward.metrics.core.result import Measure, holm, plain, test_values
+from pushforward.metrics.core.result import Measure, bearing, holm, test_values
+from pushforward.metrics.suite import PARTS, TESTS
+from pushforward.metrics.verdict.report import Report
+from pushforward.plain.findings import FINDINGS
 
 __all__ = ["Gate", "parse_gate"]
 
 
 COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+FIELDS = ("value", "p", "floor", "se")
 GRAMMAR = re.compile(
     r"\s*(?P<name>[^\s<>=]+?)(?:\.(?P<field>value|p|floor|se))?\s*(?P<sign><=|>=|<|>)\s*"
-    r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?\s*(?P<times>\*)?\s*(?P<floor>floor)?\s*"
-)
+    r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?\s*(?P<times>\*)?\s*(?P<floor>floor)?\s*", re.IGNORECASE
+)  # fmt: skip
+GRADED = {"bad": "bad", "doubtful": "doubtful"}
+TRAINED = ("copies", "leak", "split", "power")  # findings that nobody looks for without a training set
 
 
 @dataclass(frozen=True)
@@ -37,9 +44,9 @@ class Gate:
 
     Attributes:
         text: As it was written.
-        name: Metric, without or with its feature space; "p" for all tests together.
-        field: What is looked at.
-        sign: One of <, <=, >, >=.
+        name: Metric, without or with its feature space; "p" for all tests together; a finding; "bad", "doubtful".
+        field: What is looked at; "" for a finding or a verdict.
+        sign: One of <, <=, >, >=, or "".
         limit: The number.
         of_floor: Whether the limit is a multiple of the metric's floor.
     """
@@ -62,54 +69,99 @@ class Gate:
         Raises:
             UsageError: If the gate's metric is not among them, or its limit lies below any p-value.
         """
-        several = tests if self.name == "p" else 1
-        if self.field == "p" and self.sign in ("<", "<=") and permutations > 0 and several:
-            smallest = several / (permutations + 1)
-            if smallest > self.limit or (smallest == self.limit and self.sign == "<"):
-                wanted = math.ceil(several / self.limit) if self.limit > 0 else 0
-                remedy = f"use --permutations {wanted} or more" if wanted else "give a limit above 0"
-                of = (
-                    f"{several} tests of {permutations} permutations" if several > 1 else f"{permutations} permutations"
-                )
-                raise UsageError(f"gate {self.text!r} could never fail: {of} give p = {smallest:.2g} at best: {remedy}")
-        if self.name == "copies":
-            if "copying" not in names:
-                raise UsageError(
-                    f"gate {self.text!r}: memorisation is not measured: name it among --metrics; files need the "
-                    "training set too, --train"
-                )
-            return
-        if self.name != "p" and not {*map(str.lower, (self.name, *_short(self.name)))} & {*map(str.lower, names)}:
-            hint = meant(self.name, names)
-            raise UsageError(f"gate {self.text!r}: {self.name} is not measured: {hint}there are {', '.join(names)}")
+        if self.field == "p":
+            self._within_reach(names, tests if self.name == "p" else 1, permutations)
+        if self.name in TRAINED and not self.field and "copying" not in names:
+            raise UsageError(
+                f"gate {self.text!r}: memorisation is not measured: name it among --metrics; files need the "
+                "training set too, --train"
+            )
+        if self.field and self.name != "p" and not self._meant(names):
+            raise UsageError(f"gate {self.text!r}: {self._unknown(names)}")
 
-    def check(self, measures: Mapping[str, Measure]) -> str | None:
+    def _within_reach(self, names: Sequence[str], several: int, permutations: int) -> None:
+        """Refuse a limit below any p-value that so many relabellings give."""
+        tested = {name.lower() for part in TESTS for name in (part.name, *part.gives)}
+        none = several and {name.lower() for name in names} <= tested  # others may have p-values of another kind
+        if not permutations and (none if self.name == "p" else self.name.split("@")[0].lower() in tested):
+            raise UsageError(f"gate {self.text!r}: there are no p-values with --permutations 0: give 999, or more")
+        if self.sign not in ("<", "<=") or not permutations or not several:
+            return
+        smallest = several / (permutations + 1)
+        if smallest > self.limit or (smallest == self.limit and self.sign == "<"):
+            wanted = math.ceil(several / self.limit) if self.limit > 0 else 0
+            remedy = f"use --permutations {wanted} or more" if wanted else "give a limit above 0"
+            of = f"{several} tests of {permutations} permutations" if several > 1 else f"{permutations} permutations"
+            raise UsageError(f"gate {self.text!r} could never fail: {of} give p = {smallest:.2g} at best: {remedy}")
+
+    def check(self, found: Mapping[str, Measure]) -> str | None:
         """Why the gate fails, in words, or None where it passes. A value that is not finite fails.
+
+        Args:
+            found: The report; of a plain mapping nothing was found beside its measures.
 
         Raises:
             UsageError: If no such metric was measured, or it has no such field.
         """
+        if not self.field:
+            return self._found(found if isinstance(found, Report) else Report(dict(found)))
         if self.name == "p":
-            values = list(test_values(measures).values())
+            values = list(test_values(found).values())
             if not values:
                 raise UsageError(f"gate {self.text!r}: no test with a p-value was made: add one, as mmd or c2st")
             return self._compare(min(holm(values)), self.limit, f"smallest of {len(values)} p after Holm")
-        if self.name == "copies":
-            return "the model copies its training data" if copies(plain(measures)) else None
-        found = [name for name in measures if self.name.lower() in (name.lower(), *map(str.lower, _short(name)))]
-        if not found:
-            self.expect([short for name in measures for short in _short(name)])
-        for name in found:
-            measure = measures[name]
-            value: float | None = getattr(measure, self.field)
-            if value is None or (self.of_floor and measure.floor is None):
-                lacks = "floor" if value is not None else self.field
-                raise UsageError(f"gate {self.text!r}: {name} has no {lacks}: gate its value, or another metric")
-            limit = self.limit * (measure.floor or 0.0) if self.of_floor else self.limit
-            words = self._compare(value, limit, name if self.field == "value" else f"{name}.{self.field}")
-            if words:
-                return words
-        return None
+        names = self._meant(list(found))
+        if not names:
+            short = list(dict.fromkeys(name.split("@")[0].split("[")[0] for name in found))
+            left = [words for words in found.warnings if " left out: " in words] if isinstance(found, Report) else []
+            raise UsageError(f"gate {self.text!r}: {'; '.join([self._unknown(short), *left])}")
+        return next((words for name in names if (words := self._of(name, found[name]))), None)
+
+    def _found(self, report: Report) -> str | None:
+        """Whether the verdict is that bad, or the finding was made."""
+        if self.name in GRADED:
+            return report.verdict if report.grade == GRADED[self.name] else None
+        return next((one.words for one in report.findings if one.name == self.name), None)
+
+    def _of(self, name: str, measure: Measure) -> str | None:
+        """Whether one measure fails the gate."""
+        values = {"value": measure.value, "p": measure.p, "floor": measure.floor, "se": measure.se}
+        value = values[self.field]
+        if value is None or (self.of_floor and measure.floor is None):
+            lacks = "floor" if value is not None else self.field
+            has = [key for key, there in values.items() if there is not None]
+            raise UsageError(
+                f"gate {self.text!r}: {name} has no {lacks}, but {', '.join(has)}: gate its value, or another metric"
+            )
+        if self.of_floor and measure.floor is not None and measure.floor <= 0:
+            raise UsageError(
+                f"gate {self.text!r}: the floor of {name} is {measure.floor:.3g}, no multiple of it is a limit: "
+                f"give a number{f', or gate {name}.p' if measure.p is not None else ''}"
+            )
+        limit = self.limit * (measure.floor or 0.0) if self.of_floor else self.limit
+        words = self._compare(value, limit, name if self.field == "value" else f"{name}.{self.field}")
+        good = {"higher": (">", ">="), "lower": ("<", "<=")}.get(measure.better, ())
+        wrong = words and math.isfinite(value) and self.field == "value" and self.sign in good
+        return f"{words} ({measure.better} is better: is the sign the wrong way round?)" if wrong else words
+
+    def _meant(self, names: Sequence[str]) -> list[str]:
+        """Full names among some that the gate is on: those that bear its name, or the only one that its part gives."""
+        if found := bearing(self.name, names):
+            return found
+        part = PARTS.get(self.name.lower())
+        given = [name for full in names if (name := full.split("@")[0].split("[")[0]) in (part.gives if part else ())]
+        return bearing(given[0], names) if len(set(given)) == 1 or (self.name.lower() == "fd" and given) else []
+
+    def _unknown(self, names: Sequence[str]) -> str:
+        """Why no measure bears the name, with those that may be meant."""
+        head, _, tail = self.name.rpartition(".")
+        if head and bearing(head, names):
+            return f"{head} has no {tail!r}: there are {', '.join(f'{head}.{field}' for field in FIELDS)}"
+        part = PARTS.get(self.name.lower())
+        if given := [name for name in names if part and name in part.gives]:
+            return f"{self.name} gives {', '.join(given)}: gate one of them"
+        hint = meant(self.name, [*names, *FINDINGS])
+        return f"{self.name} is not measured: {hint}there are {', '.join(names)}"
 
     def _compare(self, value: float, limit: float, what: str) -> str | None:
         if not math.isfinite(value):
@@ -118,24 +170,47 @@ class Gate:
         return f"{what} = {value:.4g} {self.sign} {limit:.4g}{floor}" if COMPARISONS[self.sign](value, limit) else None
 
 
-def _short(name: str) -> tuple[str, str]:
-    """A name without its feature space, and also without its column."""
-    short = name.split("@")[0]
-    return short, short.split("[")[0]
-
-
 def parse_gate(text: str) -> Gate:
-    """Read a gate such as 'p<0.01', 'recall<0.5', 'FD>1.5*floor' or 'copies'.
+    """Read a gate such as 'bad', 'p<0.01', 'recall<0.5', 'FD>1.5*floor' or 'copies'.
 
     Raises:
         UsageError: If it is none.
     """
-    if text.strip() == "copies":
-        return Gate(text, "copies", "value", "", 0.0, False)
+    word = text.strip().lower()
+    if word in (*GRADED, *FINDINGS):
+        return Gate(text, word, "", "", 0.0, False)
     match = GRAMMAR.fullmatch(text)
     number, times, floor = match.group("number", "times", "floor") if match else (None, None, None)
     complete = (number and times and floor) or (number and not times and not floor) or (floor and not number)
     if not match or not complete or (times and not number):
-        raise UsageError(f"gate {text!r}: write NAME<NUMBER, as 'p<0.01', 'recall<0.5', 'FD>1.5*floor', or copies")
-    field = match["field"] or ("p" if match["name"] == "p" else "value")
-    return Gate(text, match["name"], field, match["sign"], float(number or 1), bool(floor))
+        raise UsageError(f"gate {text!r}: {_guessed(text)}")
+    name = "p" if match["name"].lower() == "p" else match["name"]
+    if name == "p" and (match["field"] or floor):
+        raise UsageError(f"gate {text!r}: p stands for all tests together and has no floor: write p<0.01 or mmd.p<0.01")
+    if name == "p" and match["sign"].startswith(">"):
+        raise UsageError(f"gate {text!r} would fail where no test tells the sets apart: write p<{number}")
+    field = (match["field"] or ("p" if name == "p" else "value")).lower()
+    return Gate(text, name, field, match["sign"], float(number or 1), bool(floor))
+
+
+def _guessed(text: str) -> str:
+    """What was probably meant by what is no gate, and how gates are written."""
+    usual = f"write NAME<NUMBER, as 'p<0.01', 'recall<0.5', 'FD>1.5*floor', or a word: bad, {', '.join(FINDINGS)}"
+    tidy = re.sub(r"\s+", "", text)
+    repairs = (
+        (r"(.+[<>]=?)(\d+),(\d+)", r"\1\2.\3"),  # a decimal comma
+        (r"(.+[<>]=?)([\d.]+)[x×·]?floor", r"\1\2*floor"),
+        (r"(.+[<>]=?)floor[*x×·]([\d.]+)", r"\1\2*floor"),
+        (r"(.+[<>]=?)([\d.]+)[x×·]", r"\1\2*floor"),
+        (r"(.+[^<>=])=<([\d.]+)", r"\1<=\2"),
+        (r"(.+[^<>=])=>([\d.]+)", r"\1>=\2"),
+        (r"([^<>=]+)==?([\d.eE-]+)", r"\1<\2"),
+    )
+    if share := re.fullmatch(r"(.+[<>]=?)([\d.]+)%", tidy):
+        return f"did you mean {share[1]}{float(share[2]) / 100:g}? {usual}"
+    for pattern, repair in repairs:
+        repaired = re.sub(pattern, repair, tidy) if re.fullmatch(pattern, tidy) else ""
+        if repaired and GRAMMAR.fullmatch(repaired):
+            return f"did you mean {repaired}? {usual}"
+    hint = "" if re.search(r"[<>=]", text) else meant(text.strip().lower(), [*GRADED, *FINDINGS])
+    return f"{hint}{usual}"

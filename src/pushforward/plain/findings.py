@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Finding"]
+__all__ = ["FINDINGS", "Finding"]
+
+FINDINGS: dict[str, str] = {
+    "copies": "copies of the training data",
+    "support": "impossible values",
+    "few": "too few samples",
+    "same": "the same rows on both sides",
+    "leak": "held-out rows that the model learned from",
+    "split": "training and held-out data not of one law",
+    "power": "no power to see copies",
+    "dependent": "rows that repeat",
+    "form": "samples and data in unlike form",
+}
+"""What is found beside the tests, by the name that gates know, in a few words for a verdict."""
 
 
 @dataclass(frozen=True)

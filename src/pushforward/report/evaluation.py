@@ -12,11 +12,12 @@ import numpy as np
 from torch import Tensor
 
 from pushforward import files
-from pushforward.metrics.core.result import Measure, Report, to_json
+from pushforward.metrics.core.result import Measure
+from pushforward.metrics.verdict.report import Report
 from pushforward.pictures import grid, scatter
 from pushforward.randomness import generator
 from pushforward.report.figures.plots import bars, histogram, quantiles
-from pushforward.report.metrics import FLOOR, rows
+from pushforward.report.metrics import FLOOR, MARKS, rows
 from pushforward.report.skeleton import command, fill, png_uri
 from pushforward.report.values import short, text
 
@@ -56,15 +57,15 @@ def write_evaluation(report: Report, shown: Shown, out: Path) -> Path:
         shown: What was compared.
         out: The page; folders are made.
     """
-    grade = "bad" if report.warnings or shown.failed else "fair" if "differ" in report.verdict else "good"
-    said = [*(f"Gate failed: {words}" for words in shown.failed), *report.warnings, *report.notes]
+    grade = "bad" if shown.failed else MARKS[report.grade]
+    said = [*(f"Gate failed: {words}" for words in shown.failed), *report.alarms, *report.notes]
     notes = "".join(f"<li>{text(words)}</li>" for words in said)
     head = (
         f'<p class="eyebrow">pushforward · evaluation</p><h1>{text(shown.title)}</h1>'
         f'<p class="status {grade}"><span>{text(report.verdict)}</span></p>'
         + (f'<aside class="notes" aria-label="Notes"><ul>{notes}</ul></aside>' if notes else "")
     )
-    records = to_json(report)["metrics"]
+    records = report.as_dict()["metrics"]
     body = (
         f'<section><h2 id="metrics">Metrics</h2><p class="lead">{FLOOR} ↓ lower is better, ↑ higher is better.</p>'
         f"{rows(records)}</section>"

@@ -1,25 +1,25 @@
-"""A metric in words: its name, its value, and how that stands to its floor."""
+"""A metric on a page: its name, its value, and the reading that the judgement stored with it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pushforward.metrics.core.result import Measure
 from pushforward.metrics.suite import READINGS
-from pushforward.report.values import count, digits, mapping, number, short, text
+from pushforward.metrics.verdict.judgement import judge
+from pushforward.report.values import count, mapping, number, short, text
 
-__all__ = ["FLOOR", "error", "heading", "protocols", "reading", "rows", "value"]
+__all__ = ["FLOOR", "MARKS", "error", "heading", "judged", "protocols", "reading", "rows", "value"]
 
 FLOOR = (
     "The floor is what real data of the same sizes score against real data; for a count or a share it is what a "
     "perfect sampler scores. A value means something only next to it."
 )
 
-FOUND = {
-    "does not copy": ("copies", "no sign of copying"),
-    "does not overfit": ("overfits", "no sign of overfitting"),
-}
-"""What a rejected and a kept hypothesis say of a model, other than that samples and data follow one law."""
+MARKS: Mapping[str, str] = {"good": "good", "bad": "bad", "doubtful": "fair", "record": ""}
+"""Grades of the judgement, and the classes of the style sheet that colour them."""
 
 
 def rows(metrics: Mapping[str, dict[str, Any]]) -> str:
@@ -72,38 +72,37 @@ def error(record: dict[str, Any]) -> list[str]:
 
 
 def reading(record: dict[str, Any]) -> tuple[str, str]:
-    """A value relative to its floor: a grade (good, bad or none) and plain words."""
-    known, floor, p = (number(record.get(key)) for key in ("value", "floor", "p"))
-    if known is None:
-        return "bad", "not finite: something went wrong"
-    protocol = mapping(record.get("protocol"))
-    found = FOUND.get(str(protocol.get("hypothesis")))
-    if record.get("better") == "none" and (p is None or found is None):
-        return "", "for the record"
-    grade, words = _against_floor(known, floor, number(record.get("se")) or 0.0, record.get("better") == "higher",
-                                  protocol.get("scale") == "interval")  # fmt: skip
-    if p is None:
-        return grade, words
-    if found is not None:
-        return ("bad", f"{found[0]} (p {digits(p, 2)})") if p < 0.01 else ("good", f"{found[1]} (p {digits(p, 2)})")
-    more = f", {words}" if floor and floor > 0 else ""
-    if p < 0.05:
-        return "", f"told apart from data (p {digits(p, 2)}){more}"
-    return "good", f"not told apart from data (p {digits(p, 2)}){more}"
+    """The class of the style sheet and the words, escaped, of the judgement that is stored with a measure."""
+    grade, words = record.get("grade"), record.get("reading")
+    if not isinstance(grade, str) or grade not in MARKS or not isinstance(words, str):
+        return reading(judged({"": record})[""])
+    return MARKS[grade], text(words.replace("-", "−") if words[:1] == "-" else words)
 
 
-def _against_floor(known: float, floor: float | None, se: float, higher: bool, interval: bool) -> tuple[str, str]:
-    """How a value stands to its floor; on an `interval` scale, that of log-likelihoods, by their difference."""
-    if floor is None:
-        return "", "no floor known"
-    if interval:
-        off = floor - known if higher else known - floor
-        return ("good", "at the floor") if off <= 2 * se else ("", f"{digits(off, 2)} from the floor")
-    if (known >= floor - 2 * se) if higher else (known <= floor + 2 * se or known <= 1.05 * floor):
-        return "good", "as good as can be expected" if higher else "at the floor"
-    if floor <= 0:
-        return "", f"{digits(abs(known - floor), 2)} {'below' if higher else 'above'} the floor"
-    return "", f"{100 * known / floor:.3g} % of the floor" if higher else f"{digits(known / floor, 2)} × the floor"
+def judged(metrics: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Records with the grade and the reading that were stored with them; those without are judged, all together.
+
+    A record that was written before judgements were stored names no finding, so its numbers of copying accuse nobody.
+    """
+    judgement = judge({name: _measure(record) for name, record in metrics.items()})
+    return {
+        name: {"grade": judgement.readings[name].grade, "reading": judgement.readings[name].words} | record
+        if not {"grade", "reading"} <= record.keys()
+        else record
+        for name, record in metrics.items()
+    }
+
+
+def _measure(record: Mapping[str, Any]) -> Measure:
+    """A stored record as a measure, as far as its judgement needs it."""
+    known, floor, se, p = (number(record.get(key)) for key in ("value", "floor", "se", "p"))
+    n, m = (size if isinstance(size := record.get(key), int) and size > 0 else 0 for key in ("n_fake", "n_real"))
+    better = record.get("better", "lower")
+    protocol = {str(key): x for key, x in mapping(record.get("protocol")).items() if isinstance(x, str | int | float)}
+    return Measure(
+        math.nan if known is None else known, floor, se, p, n, m,
+        better=better if better in ("higher", "none") else "lower", protocol=protocol,
+    )  # fmt: skip
 
 
 def protocols(metrics: Mapping[str, dict[str, Any]]) -> str:

@@ -17,7 +17,8 @@ from pushforward.files import layout
 from pushforward.pictures import Film, Points, read_clouds, read_grids
 from pushforward.report.classes import Classes, read_classes
 from pushforward.report.figures.chart import Curve
-from pushforward.report.values import count, is_number, mapping, number
+from pushforward.report.metrics import MARKS, judged
+from pushforward.report.values import count, is_number, listed, mapping, number
 from pushforward.terms import MONITOR, Scale, Term
 
 __all__ = ["Record", "labels", "read_run"]
@@ -33,6 +34,9 @@ class Record:
         curves: Numbers of the log by name; None where a number is not finite.
         metrics: Records of metrics.json by name.
         measured: What the metrics were measured on, in words.
+        verdict: What they come to, in words; empty if it was not stored.
+        grade: The same in a word, as of a `Judgement`.
+        alarms: What must be read with the verdict.
         grids: Grids of images.
         clouds: Clouds of points.
         classes: Classes of the points in the clouds, if they have some.
@@ -44,6 +48,9 @@ class Record:
     curves: dict[str, Curve] = field(default_factory=dict)
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     measured: str = ""
+    verdict: str = ""
+    grade: str = "record"
+    alarms: list[str] = field(default_factory=list[str])
     grids: Film[bytes] = field(default_factory=Film[bytes])
     clouds: Film[Points] = field(default_factory=Film[Points])
     classes: Classes | None = None
@@ -206,7 +213,11 @@ def _read_metrics(path: Path, run: Record) -> None:
     except DataError:
         run.notes.append("metrics.json is damaged and was left out; evaluate the run again.")
         return
-    run.metrics = {name: mapping(record) for name, record in mapping(stored.get("metrics")).items()}
+    run.metrics = judged({name: mapping(record) for name, record in mapping(stored.get("metrics")).items()})
+    grade = stored.get("grade")
+    run.verdict = str(stored["verdict"]) if isinstance(stored.get("verdict"), str) else ""
+    run.grade = grade if isinstance(grade, str) and grade in MARKS else "record"
+    run.alarms = [str(words) for words in listed(stored.get("warnings"))]
     if not run.metrics:
         run.notes.append("metrics.json holds no metrics.")
     if "checkpoint" in stored:

@@ -10,10 +10,11 @@ from string import Template
 from typing import Any
 
 from pushforward import __version__
+from pushforward.report.metrics import MARKS
 from pushforward.report.reading import Record
 from pushforward.report.values import count, listed, text
 
-__all__ = ["cells", "chip", "command", "fill", "name", "notes", "png_uri", "status"]
+__all__ = ["cells", "chip", "command", "fill", "name", "notes", "png_uri", "status", "verdict"]
 
 
 def fill(title: str, body: str) -> str:
@@ -54,6 +55,15 @@ def status(info: dict[str, Any]) -> str:
     unknown = ("fair", f"<b>Status unknown</b> ({text(info.get('status'))}), at step {step} of {steps}.")
     grade, words = known.get(str(info.get("status")), unknown)
     return f'<p class="status {grade}"><span>{words}</span></p>'
+
+
+def verdict(run: Record) -> str:
+    """What the run's samples came to when they were measured, and what must be read with that; nothing if unknown."""
+    if not run.verdict:
+        return ""
+    items = "".join(f"<li>{text(words)}</li>" for words in run.alarms)
+    alarms = f'<aside class="notes" aria-label="Warnings"><ul>{items}</ul></aside>' if items else ""
+    return f'<p class="status {MARKS[run.grade]}"><span>{text(run.verdict)}</span></p>{alarms}'
 
 
 def notes(runs: Sequence[Record]) -> str:

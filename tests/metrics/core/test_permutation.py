@@ -15,7 +15,8 @@ from pushforward.metrics.core.permutation import (
     permutation_values,
     relabellings,
 )
-from pushforward.metrics.core.result import Measure, Report
+from pushforward.metrics.core.result import Measure
+from pushforward.metrics.verdict.report import Report
 
 
 def test_every_labelling_has_n_of_q_and_the_first_is_the_one_seen():

@@ -6,7 +6,8 @@ import math
 
 from rich.console import Console
 
-from pushforward.metrics.core.result import Measure, table, to_json
+from pushforward.metrics.core.result import Measure, to_json
+from pushforward.metrics.verdict.report import table
 
 FIRST = ["value", "floor", "se", "n_fake", "n_real", "features"]
 

@@ -10,8 +10,9 @@ import torch
 
 from pushforward.data import load
 from pushforward.densities.rows import RowDensities
-from pushforward.metrics.core.result import Report, to_json
+from pushforward.metrics.core.result import to_json
 from pushforward.metrics.likelihood.held_out import held_out_likelihood
+from pushforward.metrics.verdict.report import Report
 from pushforward.report.metrics import reading
 
 
@@ -40,7 +41,8 @@ def test_a_page_reads_log_likelihoods_by_differences_and_names_overfitting():
     assert (grade, words.removesuffix(" from the floor")) == ("", f"{off:.2g}")
     assert reading(records["likelihood_gap"])[1].startswith("overfits")
     sound = to_json(held_out_likelihood(RowDensities(rows(400, 2, 0), rows(400, 2, 1), 2)))["metrics"]
-    assert reading(sound["nll"]) == ("good", "at the floor")
+    seen = f"{2 * sound['nll']['se']:.2g}"
+    assert reading(sound["nll"]) == ("good", f"at the floor; up to {seen} off would look so")
     assert reading(sound["likelihood_gap"])[1].startswith("no sign of overfitting")
     assert "No test" in Report(dict(overfitted)).verdict  # no p-value of it asks for one law
 

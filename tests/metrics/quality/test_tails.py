@@ -10,8 +10,8 @@ import torch
 from scipy import stats
 
 from pushforward.errors import DataError, UsageError
-from pushforward.metrics.core.result import Report
 from pushforward.metrics.quality.tails import hill, tail_values, tails
+from pushforward.metrics.verdict.report import Report
 
 DATA = Path(os.environ.get("PUSHFORWARD_DATA", Path(__file__).parents[4] / "shared" / "data"))
 

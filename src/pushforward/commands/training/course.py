@@ -18,7 +18,7 @@ from pushforward.commands.watching import Until
 from pushforward.data import source
 from pushforward.errors import DataError, NotFinite, TrainingError, UsageError, shortened
 from pushforward.files import layout
-from pushforward.metrics.core.result import Report
+from pushforward.metrics.verdict.report import Report
 from pushforward.parallel import sharing, threads
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.parallel.placement import Placement

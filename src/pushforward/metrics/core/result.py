@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Literal
 
-from pushforward.errors import DataError, printable
-from pushforward.plain.findings import Finding
+from pushforward.errors import DataError
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from torch import Tensor
 
-__all__ = [
-    "Measure",
-    "Plain",
-    "Report",
-    "Row",
-    "Words",
-    "compare_scores",
-    "holm",
-    "plain",
-    "table",
-    "test_values",
-    "to_json",
-]
+__all__ = ["Measure", "Plain", "Row", "Words", "bearing", "compare_scores", "holm", "plain", "test_values", "to_json"]
 
 Row = Mapping[str, str | float | int | None]
 """A row of the table behind a number."""
@@ -86,78 +72,32 @@ class Measure:
         return record | (listed if self.rows else {})
 
 
-@final
-@dataclass(frozen=True)
-class Report(Mapping[str, Measure]):
-    """What an evaluation found: measures by name, in the order of reading, and what must be known about them.
-
-    It is a mapping: `report["mmd"].p`, `for name, measure in report.items()`.
-
-    Attributes:
-        measures: Name -> measure.
-        notes: What was done to the samples before they were measured, in plain words.
-        warnings: What should stop a reader: copies of the training set, files that differ in compression.
-        findings: What was found beside the tests, by name: impossible values, copies, too few rows.
-    """
-
-    measures: dict[str, Measure]
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-
-    def __getitem__(self, name: str) -> Measure:
-        """One measure, by its full name."""
-        return self.measures[name]
-
-    def __iter__(self) -> Iterator[str]:
-        """Names, in the order of reading."""
-        return iter(self.measures)
-
-    def __len__(self) -> int:
-        """Number of measures."""
-        return len(self.measures)
-
-    @property
-    def verdict(self) -> str:
-        """Whether any test tells the samples from the data at 5 %, all p-values together, in one sentence."""
-        known = test_values(self)
-        if not known:
-            return "No test was made: the numbers stand next to their floors."
-        adjusted = dict(zip(known, holm(list(known.values()))))
-        found = [f"{name} (p {known[name]:.2g})" for name in known if adjusted[name] < 0.05]
-        tests = f"{len(known)} test{'s' if len(known) > 1 else ''}"
-        if found:
-            return f"Samples and data differ: {', '.join(found)}; {tests}, level 5 % after Holm."
-        best = min(known, key=known.__getitem__)
-        few = _too_few(self[best], len(known))
-        return f"Not told apart: {tests}, smallest p {known[best]:.2g}, level 5 % after Holm{few}."
-
-    def __str__(self) -> str:
-        """The table, the verdict, notes and warnings, as words."""
-        from rich.console import Console
-
-        console = Console(width=140, color_system=None)
-        with console.capture() as caught:
-            console.print(table(self))
-        said = [f"note: {note}" for note in self.notes] + [f"warning: {warning}" for warning in self.warnings]
-        return "\n".join([caught.get().rstrip(), "", self.verdict, *said])
-
-    def as_dict(self) -> dict[str, Any]:
-        """`{"verdict", "warnings", "notes", "findings", "metrics": {name: record}}`, with no NaN or infinity in it."""
-        said = {"verdict": self.verdict, "warnings": list(self.warnings), "notes": list(self.notes)}
-        found = [
-            {"name": one.name, "words": one.words, "against": one.against} | dict(one.numbers) for one in self.findings
-        ]
-        return said | {"findings": found} | to_json(self)
-
-
 def test_values(measures: Mapping[str, Measure]) -> dict[str, float]:
     """p-values of the tests of one law by name; a measure whose protocol names another hypothesis is left out."""
     return {
         name: measure.p
         for name, measure in measures.items()
-        if measure.p is not None and "hypothesis" not in measure.protocol
+        if measure.p is not None and math.isfinite(measure.p) and "hypothesis" not in measure.protocol
     }
+
+
+def bearing(name: str, names: Iterable[str]) -> list[str]:
+    """The full names that a short one stands for, upper and lower case alike.
+
+    The name itself; else those that are it without the feature space behind their @; else without the column in
+    brackets too: "FD" finds "FD@digits8-1a2b3c4d", "hill" every "hill[column]".
+
+    Args:
+        name: What is asked for.
+        names: Full names.
+    """
+    known, asked = list(names), name.lower()
+    if name in known:
+        return [name]
+    for short in (lambda full: full, lambda full: full.split("@")[0], lambda full: full.split("@")[0].split("[")[0]):
+        if found := [full for full in known if short(full).lower() == asked]:
+            return found
+    return []
 
 
 def plain(measures: Mapping[str, Measure]) -> dict[str, Measure]:
@@ -216,41 +156,6 @@ def _unlike(a: Measure, b: Measure) -> str | None:
 def to_json(measures: Mapping[str, Measure]) -> dict[str, dict[str, dict[str, Plain]]]:
     """`{"metrics": {name: record}}`, ready for `json.dumps(..., allow_nan=False)`."""
     return {"metrics": {name: measure.as_dict() for name, measure in measures.items()}}
-
-
-def table(measures: Mapping[str, Measure]) -> Table:
-    """A table for the terminal: one row a metric, each value next to its floor and its error or p-value."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    arrows = {"lower": "↓", "higher": "↑", "none": ""}
-    grid = Table(box=None, pad_edge=False)
-    grid.add_column("metric", no_wrap=True)
-    for heading in ("value", "floor", "± / p", "n fake", "n real"):
-        grid.add_column(heading, justify="right", no_wrap=True)
-    grid.add_column("features", overflow="fold")
-    for name, measure in measures.items():
-        error = f"p {measure.p:.2g}" if measure.p is not None else "" if measure.se is None else f"± {measure.se:.2g}"
-        floor = "" if measure.floor is None else f"{measure.floor:.4g}"
-        sizes = (str(measure.n_fake), str(measure.n_real) if measure.n_real else "")
-        short = name.removesuffix(f"@{measure.features}")  # the last column says it
-        grid.add_row(
-            escape(printable(f"{short} {arrows[measure.better]}".rstrip())),
-            f"{measure.value:.4g}",
-            floor,
-            error,
-            *sizes,
-            escape(printable(measure.features)),
-        )
-    return grid
-
-
-def _too_few(measure: Measure, tests: int) -> str:
-    """A word of caution where every relabelling lies below the value seen, and still they are too few to tell."""
-    drawn = measure.protocol.get("permutations")
-    if not isinstance(drawn, int) or measure.p is None or measure.p * (drawn + 1) > 1.5:
-        return ""
-    return f"; p cannot fall below 1/{drawn + 1}: use {20 * tests} permutations or more"
 
 
 def _finite(value: str | float | int | None) -> str | float | int | None:

@@ -205,7 +205,10 @@ def _kl(
     n_real: int = 0,
     features: str = "raw",
 ) -> Measure:
-    """KL(frequencies || shares), its expectation (K - 1) / 2n for a perfect sampler, and its G-test."""
+    """KL(frequencies || shares), its expectation (K - 1) / 2n for a perfect sampler, and its G-test.
+
+    The protocol says how far a share is off at most.
+    """
     n, k = int(counts.sum()), len(counts)
     frequencies = counts / n
     ratios = np.log(np.where(counts > 0, frequencies, shares) / shares)
@@ -217,7 +220,8 @@ def _kl(
         p_value, how = (1 + int((rel_entr(draws, shares).sum(1) >= value - 1e-12).sum())) / 1000, "999 draws"
     else:
         p_value, how = float(chdtrc(k - 1, 2 * value / noise)) if k > 1 else 1.0, "G-test"
-    protocol = protocol | {"p": how, "se": "first order"}
+    off = float(np.abs(frequencies - shares).max())
+    protocol = protocol | {"p": how, "se": "first order", "off": off}
     detail = {"fake_shares": torch.from_numpy(frequencies), "real_shares": torch.from_numpy(shares)}
     return Measure(value, (k - 1) / 2 * noise, error, p_value, n, n_real, features, "lower", protocol, detail)
 

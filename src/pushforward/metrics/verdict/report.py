@@ -1,0 +1,151 @@
+"""What an evaluation found: its measures by name, its findings, and the judgement of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, final
+
+from pushforward.errors import meant, printable
+from pushforward.metrics.core.result import Measure, bearing
+from pushforward.metrics.verdict.judgement import Judgement, judge
+from pushforward.metrics.verdict.readings import Grade
+from pushforward.plain.findings import Finding
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["Report", "table"]
+
+WIDE = 160  # columns of a report as words
+
+
+@final
+@dataclass(frozen=True)
+class Report(Mapping[str, Measure]):
+    """What an evaluation found: measures by name, in the order of reading, and what must be known about them.
+
+    It is a mapping: `report["mmd"].p`, `for name, measure in report.items()`. A short name finds the only measure that
+    bears it: `report["FD"]` for `report["FD@digits8-1a2b3c4d"]`.
+
+    Attributes:
+        measures: Name -> measure.
+        notes: What was done to the samples before they were measured, in plain words.
+        warnings: What should stop a reader beside the findings: parts that were left out.
+        findings: What was found beside the tests, by name: impossible values, copies, too few rows.
+    """
+
+    measures: dict[str, Measure]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def __getitem__(self, name: str) -> Measure:
+        """One measure, by its full name or a short one that no other bears.
+
+        Raises:
+            KeyError: If none or several bear the name; it says which there are.
+        """
+        found = bearing(name, self.measures)
+        if len(found) == 1:
+            return self.measures[found[0]]
+        if found:
+            raise KeyError(f"{name} is the short name of {', '.join(found)}: give one of them")
+        short = list(dict.fromkeys(full.split("@")[0] for full in self.measures))
+        raise KeyError(f"{name} was not measured: {meant(name, short)}there are {', '.join(short) or 'no measures'}")
+
+    def __iter__(self) -> Iterator[str]:
+        """Full names, in the order of reading."""
+        return iter(self.measures)
+
+    def __len__(self) -> int:
+        """Number of measures."""
+        return len(self.measures)
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        """What it all comes to, by the one rule that verdict, table, page, JSON and gates read."""
+        return judge(self.measures, self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """Whether samples and data differ, what was found against the samples, and what puts that in doubt."""
+        return self.judgement.verdict
+
+    @property
+    def grade(self) -> Grade:
+        """The verdict in a word: good, bad, doubtful, or "record" where nothing was tested."""
+        return self.judgement.grade
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What must be read with the verdict, each once: the findings' words, then the other warnings."""
+        return tuple(dict.fromkeys((*(one.words for one in self.findings), *self.warnings)))
+
+    def __str__(self) -> str:
+        """The verdict, what must be read with it, the table and the notes, as words."""
+        from rich.console import Console
+
+        console = Console(width=WIDE, color_system=None)
+        with console.capture() as caught:
+            console.print(table(self))
+        said = [self.verdict, *(f"warning: {words}" for words in self.alarms)]
+        notes = ["", *(f"note: {note}" for note in self.notes)] if self.notes else []
+        return "\n".join([*said, "", caught.get().rstrip(), *notes])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, with no NaN or infinity in them.
+
+        `{"verdict", "grade", "warnings", "notes", "findings", "metrics": {name: record}}`; a record of a measure says
+        its `short` name, its `grade` and its `reading` too.
+        """
+        said = {"verdict": self.verdict, "grade": self.grade}
+        said |= {"warnings": list(self.alarms), "notes": list(self.notes)}
+        found = [
+            {"name": one.name, "words": one.words, "against": one.against} | dict(one.numbers) for one in self.findings
+        ]
+        return said | {"findings": found, "metrics": {name: self._record(name) for name in self.measures}}
+
+    def _record(self, name: str) -> dict[str, Any]:
+        own = self.judgement.readings[name]
+        short = name.split("@")[0]
+        short = short if bearing(short, self.measures) == [name] else name
+        return self.measures[name].as_dict() | {"short": short, "grade": own.grade, "reading": own.words}
+
+
+STYLES: Mapping[Grade, str] = {"good": "green", "bad": "bold red", "doubtful": "yellow", "record": "dim"}
+
+
+def table(measures: Mapping[str, Measure]) -> Table:
+    """A table for the terminal: one row a metric, each value next to its floor and its error or p-value.
+
+    Args:
+        measures: By name; of a report, each with its reading.
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    arrows = {"lower": "↓", "higher": "↑", "none": ""}
+    grid = Table(box=None, pad_edge=False)
+    grid.add_column("metric", no_wrap=True)
+    for heading in ("value", "floor", "± / p", "n fake", "n real"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    grid.add_column("features", overflow="fold")
+    readings = measures.judgement.readings if isinstance(measures, Report) else {}
+    if readings:
+        grid.add_column("reading", overflow="fold")
+    for name, measure in measures.items():
+        short = name.removesuffix(f"@{measure.features}")  # the column of features says it
+        own = readings.get(name)
+        cells = [f"{measure.value:.4g}", *_beside(measure), escape(printable(measure.features))]
+        cells += [f"[{STYLES[own.grade]}]{escape(printable(own.words))}[/]"] if own else []
+        grid.add_row(escape(printable(f"{short} {arrows[measure.better]}".rstrip())), *cells)
+    return grid
+
+
+def _beside(measure: Measure) -> Sequence[str]:
+    """Floor, error or p-value, and sizes."""
+    error = f"p {measure.p:.2g}" if measure.p is not None else "" if measure.se is None else f"± {measure.se:.2g}"
+    floor = "" if measure.floor is None else f"{measure.floor:.4g}"
+    return floor, error, str(measure.n_fake), str(measure.n_real) if measure.n_real else ""
