@@ -19,7 +19,7 @@ from pushforward.errors import printable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "LINE", "WORDS", "bars", "drawable", "histogram", "plainly", "quantiles", "svg"]
+__all__ = ["COLOURS", "LINE", "WORDS", "bars", "drawable", "histogram", "legend", "plainly", "quantiles", "svg"]
 
 Array = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def histogram(groups: Mapping[str, Array], words: str, mark: float | None = None
             axes.set_xscale("log")
         axes.set_yticks([])
         axes.set_xlabel(drawable(words))
-        axes.legend(frameon=False, labelcolor=WORDS)
+        legend(axes)
 
     return svg(draw)
 
@@ -78,7 +78,7 @@ def quantiles(fake: Array, real: Array, names: Sequence[str]) -> bytes:
         axes.set_xlabel("quantiles of data")
         axes.set_ylabel("of samples")
         if len(names) > 1:
-            axes.legend(frameon=False, labelcolor=WORDS)
+            legend(axes)
 
     return svg(draw)
 
@@ -101,9 +101,17 @@ def bars(fake: Array, real: Array, names: Sequence[str], words: str) -> bytes:
             axes.set_xticks(at, list(map(drawable, names)))
         axes.set_xlabel(drawable(words))
         axes.set_ylabel("share")
-        axes.legend(frameon=False, labelcolor=WORDS)
+        legend(axes)
 
     return svg(draw)
+
+
+def legend(axes: Axes) -> None:
+    """What is what, above the field, so that no point lies under it."""
+    axes.legend(
+        frameon=False, labelcolor=WORDS, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2,
+        handlelength=1.4, columnspacing=1.2,
+    )  # fmt: skip
 
 
 def drawable(name: str) -> str:

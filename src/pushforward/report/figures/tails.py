@@ -14,7 +14,7 @@ from torch import Tensor
 from pushforward.errors import DataError
 from pushforward.metrics.quality.tails import Quantiles, hill, quantile_band, survival, tail_values
 from pushforward.pictures import Points
-from pushforward.report.figures.plots import COLOURS, LINE, WORDS, svg
+from pushforward.report.figures.plots import COLOURS, LINE, legend, svg
 from pushforward.report.reading import Record
 from pushforward.report.values import text
 
@@ -58,7 +58,7 @@ def draw_survival(axes: Axes, groups: Mapping[str, Array], share: float = SHARE)
         axes.plot(x[shown], beyond[shown], ".", color=colour, markersize=3, label=label)
     _logarithmic(axes)
     axes.set_ylabel("share beyond")
-    axes.legend(frameon=False, labelcolor=WORDS, fontsize="small", loc="lower left")
+    legend(axes)
 
 
 def draw_quantiles(axes: Axes, found: Quantiles) -> None:
