@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from pushforward import evaluate
-from pushforward.metrics.core.result import Report, holm, test_values
+from pushforward.metrics.core.result import holm, test_values
+from pushforward.metrics.verdict.report import Report
 
 from .laws import trial
 from .stores import offered

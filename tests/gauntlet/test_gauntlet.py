@@ -12,7 +12,8 @@ from benchmarks.gauntlet.judging import Outcome, judge, judged
 from benchmarks.gauntlet.laws import law
 from benchmarks.gauntlet.laws import trial as drawn
 from benchmarks.gauntlet.trial import KINDS
-from pushforward.metrics.core.result import Measure, Report
+from pushforward.metrics.core.result import Measure
+from pushforward.metrics.verdict.report import Report
 from pushforward.plain.findings import Finding
 
 
