@@ -22,7 +22,8 @@ def band(trials: int, level: float = LEVEL) -> int:
 def too_many(outcomes: Sequence[Outcome]) -> bool:
     """Whether honest ways are accused more often than chance explains, or any is refused."""
     honest = [outcome for outcome in outcomes if outcome.honest]
-    return sum(outcome.caught for outcome in honest) > band(len(honest)) or any(outcome.refused for outcome in honest)
+    refused = sum(bool(outcome.refused) for outcome in honest)
+    return refused > 0 or sum(outcome.caught for outcome in honest) > band(len(honest))
 
 
 def text(outcomes: Sequence[Outcome], kinds: Mapping[str, tuple[Kind, ...]]) -> str:
@@ -36,17 +37,23 @@ def text(outcomes: Sequence[Outcome], kinds: Mapping[str, tuple[Kind, ...]]) -> 
     honest = [outcome for outcome in outcomes if outcome.honest]
     blocks = list[str]()
     if bad:
-        caught = sum(outcome.caught for outcome in bad)
-        blocks += [_table("bad way: % caught", bad, kinds), f"Caught: {caught} of {len(bad)}, {caught / len(bad):.1%}."]
+        blocks += [_table("bad way: % caught", bad, kinds), _total("Caught", bad) + "."]
     if honest:
-        accused, refused = sum(o.caught for o in honest), sum(bool(o.refused) for o in honest)
+        chance = band(sum(not outcome.refused for outcome in honest))
         blocks += [
             _table("honest way: accused of repetitions", honest, kinds, shares=False),
-            f"Accused: {accused} of {len(honest)}, {accused / len(honest):.1%}; chance explains {band(len(honest))}. "
-            f"Refused: {refused}.",
+            f"{_total('Accused', honest)}; chance explains {chance}.",
         ]
     spent = sum(outcome.seconds for outcome in outcomes)
     return "\n\n".join([*blocks, f"{len(outcomes)} evaluations, {spent / 60:.0f} CPU minutes."])
+
+
+def _total(what: str, outcomes: Sequence[Outcome]) -> str:
+    """How many of those that were compared, and how many were not."""
+    refused = sum(bool(outcome.refused) for outcome in outcomes)
+    caught, compared = sum(outcome.caught for outcome in outcomes), len(outcomes) - refused
+    share = f", {caught / compared:.1%}" if compared else ""
+    return f"{what}: {caught} of {compared} compared{share}" + (f"; refused: {refused}" if refused else "")
 
 
 def _table(title: str, outcomes: Sequence[Outcome], kinds: Mapping[str, tuple[Kind, ...]], shares: bool = True) -> str:
