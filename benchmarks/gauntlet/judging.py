@@ -94,11 +94,12 @@ def judged(report: Report, way: Way, blank: Outcome) -> Outcome:
     values = list(test_values(report).values())
     p = min(holm(values)) if values else None
     names = {("!" if one.against else "") + one.name for one in report.findings}
-    if not any(name.lstrip("!") == "copies" for name in names) and any("copies" in w for w in report.warnings):
-        names.add("!copies")
+    differ = p is not None and p < LEVEL
+    if report.judgement.grade == "bad" and not differ and not any(name.startswith("!") for name in names):
+        names.add("!overfitting")  # of the likelihood, the one thing that counts without being test or finding
     words = [f"note {word}" for word in " ".join([*report.notes, *report.warnings]).split()]
     said = any(word in (*words, *(name.lstrip("!") for name in names)) for word in way.said)
     return Outcome(
-        blank.way, blank.honest, blank.kind, blank.size, blank.seed, p is not None and p < LEVEL,
+        blank.way, blank.honest, blank.kind, blank.size, blank.seed, differ,
         tuple(sorted(names)), said, "", p, blank.seconds,
     )  # fmt: skip
