@@ -14,7 +14,8 @@ from torch import Tensor
 
 from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError, OutOfTime, UsageError
-from pushforward.metrics.copying.memorisation import copies
+from pushforward.metrics.copying.findings import found as found_of
+from pushforward.metrics.copying.recurrence import recurring
 from pushforward.metrics.core import ranks
 from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.features import RAW, Features
@@ -164,10 +165,12 @@ def evaluate(
         raise DataError(failures[min(failures)])
     failures |= late
     measures = {key.split(" ", 1)[1]: _recorded(found[key], split, seed) for key in sorted(found)}
-    copied = copies(plain(measures))
+    rows = recurring(c.first, real, train, budget=budget)  # before all else: what follows means little beside it
+    said = {one.name for one in rows}
     found_beside = (
+        *rows,
         *findings,
-        *(() if copied is None else (Finding("copies", copied),)),
+        *(one for one in found_of(plain(measures)) if one.name not in said),
         *too_few(measures, len(fake) // draws, len(real)),
     )
     warnings = (*(failures[key] for key in sorted(failures)), *(one.words for one in found_beside))

@@ -15,6 +15,7 @@ FINDINGS: dict[str, str] = {
     "leak": "held-out rows that the model learned from",
     "split": "training and held-out data not of one law",
     "power": "no power to see copies",
+    "repeats": "samples that repeat rows",
     "dependent": "rows that repeat",
     "form": "samples and data in unlike form",
 }

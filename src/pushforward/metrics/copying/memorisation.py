@@ -8,19 +8,21 @@ middle of the data is near its training rows by C_T too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pushforward.metrics.copying.copied import copied
+from pushforward.metrics.copying.findings import copies
+from pushforward.metrics.copying.near import Near, near_training, nearest_training, stage, train_gap
 from pushforward.metrics.core.comparison import Comparison, copy_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.core.part import Found, Part, named
-from pushforward.metrics.core.permutation import p_value, relabellings
 from pushforward.metrics.core.reference import compare
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.randomness import generator
@@ -28,8 +30,6 @@ from pushforward.randomness import generator
 __all__ = ["PARTS", "copies", "memorisation", "nearest_training"]
 
 Array = NDArray[np.float64]
-
-_POOL = 32  # a random half misses all of a fake's 32 nearest pool rows once in four thousand million times
 
 
 def memorisation(
@@ -82,138 +82,54 @@ def memorisation(
         A non-parametric test to detect data-copying in generative models (Meehan et al., 2020), arXiv:2004.05675; How
         faithful is your synthetic data? (Alaa et al., 2022), arXiv:2102.08921.
     """
-    rng = generator(seed, "evaluate", part="memorisation")
-    (rows, shown), (_, held) = (_cut(x, max_n, rng) for x in (fake, real))
-    q, p, t = (x.numpy() for x in compare(shown, held, train, features) if x is not None)
-    found = _near_training(q, p, t, budget, _part(tick, 0, 0.8))
-    words: Words = {"max_n": max_n, "n_train": len(t), "seed": seed}
-    gap = _train_gap(q, p, t, permutations, rng, seed, budget, _part(tick, 0.8, 0.95))
+    c = Comparison(fake, real, train, fake, real, train, space=features, known=features, seed=seed,
+                   permutations=permutations, budget=budget, tick=tick)  # fmt: skip
+    return _measured(c, max_n, suspects, near)
+
+
+def _measured(c: Comparison, max_n: int, suspects: int = 16, near: float = 0.05) -> dict[str, Measure]:
+    """See `memorisation`; of samples that may have come to features already."""
+    assert c.train is not None
+    assert c.t is not None
+    rng, (tick, budget) = generator(c.seed, "evaluate", part="memorisation"), (c.tick, c.budget)
+    rows, held = _some(c.first, max_n, rng), _some(c.real, max_n, rng)
+    q, p, t = (x.numpy() for x in compare(_taken(c.one, rows), _taken(c.p, held), c.t, c.known) if x is not None)
+    found = near_training(q, p, t, budget, stage(tick, 0, 0.75))
+    words: Words = {"max_n": max_n, "n_train": len(t), "seed": c.seed}
+    gap = train_gap(q, p, t, c.permutations, rng, c.seed, budget, stage(tick, 0.75, 0.9))
+    seen = replace(c, fake=_taken(c.first, rows), real=_taken(c.real, held), draws=1)
+    space = c.known.id
     return {
-        "authenticity": _authenticity(found, features.id, words),
-        "copying": _copying(found, features.id, words, found.detail(rows, suspects)),
-        "near_copies": _near_copies(found.fake, found.real, features.id, words),
-        "train_gap": replace(gap, features=features.id, protocol=words | gap.protocol),
-        "duplicates": _duplicates(q, p, near, rng, features.id, words, budget, _part(tick, 0.95, 1)),
+        "authenticity": _authenticity(found, space, words),
+        "copying": _copying(found, space, words, found.detail(rows, suspects)),
+        "near_copies": _near_copies(found.fake[:, 0], found.real[:, 0], space, words),
+        "copied": replace(copied(seen, found, (q, p, t), words), features=space),
+        "train_gap": replace(gap, features=space, protocol=words | gap.protocol),
+        "duplicates": _duplicates(q, p, near, rng, space, words, budget, stage(tick, 0.95, 1)),
     }
 
 
-def copies(measures: Mapping[str, Measure]) -> str | None:
-    """A warning in plain words where a model copies its training data, else None.
-
-    Two looks must agree. Fakes are nearer to training than to held-out rows by more than four standard errors, which
-    happens to a model that does not copy about three times in a hundred thousand, however bad it is. And there are
-    copies to show: authenticity is more than four standard errors below that of held-out data, or too many fakes are
-    nearer to train than nearly all held-out rows, at the same level.
-
-    Args:
-        measures: What `memorisation` answered with; other measures may be among them.
-    """
-    names = ("authenticity", "copying", "near_copies", "train_gap")
-    if not all(name in measures for name in names):
-        return None
-    authentic, ranks, close, gap = (measures[name] for name in names)
-    nearer = gap.se is not None and gap.value < -4 * gap.se
-    floor = authentic.floor or 0.0
-    noise = (authentic.se or 0.0) ** 2 + floor * (1 - floor) / max(1, authentic.n_real)
-    shown = authentic.value < floor - 4 * noise**0.5 or (close.p is not None and close.p < 3e-5)
-    if not nearer or not shown:
-        return None
-    return (
-        f"The model copies training data: {close.value:.1%} of its samples are nearer to a training row than all but "
-        f"1% of held-out data are, {authentic.value:.0%} are authentic against {floor:.0%} of held-out data, "
-        f"z = {ranks.value:.1f}. Two-sample tests do not see this."
-    )
+def _some(x: Tensor, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The numbers of at most so many rows of x, drawn and in their order."""
+    return np.sort(rng.permutation(len(x))[:most])
 
 
-def nearest_training(
-    fake: Tensor, train: Tensor, k: int = 1, features: Features = RAW, *, budget: int = 2**26
-) -> tuple[Tensor, Tensor]:
-    """The training rows nearest to each fake, for pictures of samples beside what they may be copies of.
-
-    Args:
-        fake: Model samples, (n, *event).
-        train: Training rows, (m, *event).
-        k: How many.
-        features: The feature space distances are taken in.
-        budget: Bytes that temporaries of one block may take.
-
-    Returns:
-        Rows of train (n, k), nearest first, and distances (n, k), float64, in feature units.
-
-    Raises:
-        DataError: If the samples do not fit together, or train has fewer than k rows.
-    """
-    q, t, _ = compare(fake, train, None, features)
-    distances, rows = nearest(q.numpy(), t.numpy(), k, budget=budget)
-    return torch.from_numpy(rows), torch.from_numpy(distances)
+def _taken(x: Tensor, rows: NDArray[np.int64]) -> Tensor:
+    return x if len(x) == len(rows) else x[torch.from_numpy(rows).to(x.device)]
 
 
-@dataclass(frozen=True)
-class _Near:
-    """Distances to the nearest training row, and of that row to its own nearest one.
-
-    Attributes:
-        fake: Distances of fakes, (n,).
-        real: Distances of held-out rows, (m,).
-        place: The training rows nearest to the fakes, (n,).
-        own: Distances of these to their own nearest training rows, (n,).
-        own_real: The same for held-out rows, (m,).
-    """
-
-    fake: Array
-    real: Array
-    place: NDArray[np.int64]
-    own: Array
-    own_real: Array
-
-    def detail(self, rows: NDArray[np.int64], suspects: int) -> dict[str, Tensor]:
-        """The fakes most like copies, of which `rows` are the numbers, and all distances."""
-        # Against the distance usual around the row found: a blank image is near to others without being a copy.
-        unusual = np.divide(self.fake, self.own, out=np.where(self.fake > 0, np.inf, 0.0), where=self.own > 0)
-        worst = np.lexsort((self.fake, unusual))[:suspects]
-        seen = {"suspects": rows[worst], "nearest": self.place[worst], "distance": self.fake[worst]}
-        return {name: torch.from_numpy(x) for name, x in (seen | {"fake": self.fake, "real": self.real}).items()}
-
-
-def _cut(x: Tensor, most: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], Tensor]:
-    """At most so many rows of x, drawn and in their order: their numbers, and themselves."""
-    rows = np.sort(rng.permutation(len(x))[:most])
-    return rows, x if len(x) <= most else x[torch.from_numpy(rows).to(x.device)]
-
-
-def _near_training(q: Array, p: Array, t: Array, budget: int, tick: Callable[[float], None] | None) -> _Near:
-    """Where fakes and held-out rows lie among the training rows."""
-    fake, place = _first(nearest(q, t, budget=budget, tick=_part(tick, 0, 0.375)))
-    real, real_place = _first(nearest(p, t, budget=budget, tick=_part(tick, 0.375, 0.625)))
-    # Only training rows that are someone's nearest need their own nearest one.
-    hit = np.unique(np.concatenate([place, real_place]))
-    apart, _ = _first(nearest(t[hit], t, own=hit, budget=budget, tick=_part(tick, 0.625, 1)))
-    return _Near(fake, real, place, apart[np.searchsorted(hit, place)], apart[np.searchsorted(hit, real_place)])
-
-
-def _first(found: tuple[Array, NDArray[np.int64]]) -> tuple[Array, NDArray[np.int64]]:
-    return found[0][:, 0], found[1][:, 0]
-
-
-def _part(tick: Callable[[float], None] | None, start: float, stop: float) -> Callable[[float], None] | None:
-    """Progress of one stage as progress of the whole."""
-    if tick is None:
-        return None
-    return lambda done: tick(start + (stop - start) * done)
-
-
-def _authenticity(found: _Near, features: str, words: Words) -> Measure:
-    value, floor = float((found.fake > found.own).mean()), float((found.real > found.own_real).mean())
+def _authenticity(found: Near, features: str, words: Words) -> Measure:
+    value, floor = float((found.fake[:, 0] > found.own).mean()), float((found.real[:, 0] > found.own_real).mean())
     n, m = len(found.fake), len(found.real)
     protocol = words | {"floor": "held-out rows", "se": "binomial"}
     return Measure(value, floor, (value * (1 - value) / n) ** 0.5, None, n, m, features, "higher", protocol)
 
 
-def _copying(found: _Near, features: str, words: Words, detail: dict[str, Tensor]) -> Measure:
+def _copying(found: Near, features: str, words: Words, detail: dict[str, Tensor]) -> Measure:
     """Rank-sum z with the variance that ties leave."""
     from scipy.stats import mannwhitneyu, norm, tiecorrect
 
-    fake, real = found.fake, found.real
+    fake, real = found.fake[:, 0], found.real[:, 0]
     n, m = len(fake), len(real)
     wins = float(mannwhitneyu(fake, real, use_continuity=False, method="asymptotic").statistic)
     _, ranks, counts = np.unique(np.concatenate([fake, real]), return_inverse=True, return_counts=True)
@@ -242,40 +158,6 @@ def _near_copies(fake: Array, real: Array, features: str, words: Words, share: f
     return Measure(value, rank / (m + 1), error, p, n, m, features, "lower", protocol)
 
 
-def _train_gap(
-    q: Array,
-    p: Array,
-    t: Array,
-    permutations: int,
-    rng: np.random.Generator,
-    seed: int,
-    budget: int,
-    tick: Callable[[float], None] | None,
-) -> Measure:
-    """Mean difference of nearest distances, with its law under relabelling of the rows of train and real.
-
-    A relabelling needs no new search: it looks up the first row of either kind among the pool's nearest rows. In the
-    rare case that all of these are of one kind, the distance to the other counts as that to the last of them.
-    """
-    m = min(len(t), len(p))
-    pool = np.concatenate([x if len(x) == m else x[rng.permutation(len(x))[:m]] for x in (t, p)])
-    distances, places = nearest(q, pool, min(_POOL, len(pool)), budget=budget, tick=tick)
-    labels, last = relabellings(m, m, permutations, seed=seed).numpy(), distances.shape[1] - 1
-    values, rows = np.empty(len(labels)), np.arange(len(q))
-    for line, label in enumerate(labels):
-        of_train = label[places]
-        first, other = of_train.argmax(1), (~of_train).argmax(1)
-        first[~of_train.any(1)] = last
-        other[of_train.all(1)] = last
-        values[line] = (distances[rows, first] - distances[rows, other]).mean()
-    null = torch.from_numpy(values[1:])
-    error = float(null.square().mean().sqrt()) if len(null) else None
-    p_low = p_value(-torch.from_numpy(values))
-    protocol: Words = {"rows_of_each": m, "permutations": permutations, "se": "relabelling train and real"}
-    protocol["p"] = "permutation, one-sided: fakes nearer to train"
-    return Measure(float(values[0]), 0.0, error, p_low, len(q), m, "", "none", protocol, {"null": null})
-
-
 def _duplicates(
     q: Array,
     p: Array,
@@ -289,8 +171,8 @@ def _duplicates(
     # Drawn, not cut off: stored class by class, the first rows of a large sample are nearer to each other than all are.
     n = min(len(q), len(p))
     q, p = (x if len(x) == n else x[rng.permutation(len(x))[:n]] for x in (q, p))
-    within_q, _ = _first(nearest(q, q, own=np.arange(n), budget=budget))
-    within_p, _ = _first(nearest(p, p, own=np.arange(n), budget=budget, tick=tick))
+    within_q, _ = nearest(q, q, own=np.arange(n), budget=budget)
+    within_p, _ = nearest(p, p, own=np.arange(n), budget=budget, tick=tick)
     close = near * float(np.median(within_p))
     value, floor = float((within_q <= close).mean()), float((within_p <= close).mean())
     protocol = words | {"near": near, "floor": "real", "se": "binomial"}
@@ -298,9 +180,7 @@ def _duplicates(
 
 
 def _memorisation_part(c: Comparison) -> Found:
-    assert c.t is not None
-    found = memorisation(c.one, c.p, c.t, c.known, max_n=5 * c.max_n, permutations=c.permutations, seed=c.seed,
-                         budget=c.budget, tick=c.tick)  # fmt: skip
+    found = _measured(c, 5 * c.max_n)
     # Their p-values ask whether the model copies, not whether it follows the law of the data.
     said = {k: replace(m, protocol=m.protocol | {"hypothesis": "does not copy"}) for k, m in found.items()}
     return named(said)
@@ -312,6 +192,7 @@ PARTS = (
         {"authenticity": "Share of samples that are no near copy of a training row",
          "copying": "How much closer to the training set samples lie than held-out data do, in standard deviations",
          "near_copies": "Share of samples nearer to a training row than all but 1 % of held-out data are",
+         "copied": "Share of samples that equal a training row",
          "train_gap": "Distance to the training set minus distance to held-out data; below 0 means copying",
          "duplicates": "Share of samples that repeat another sample"},
         frozenset(("train",)), usual=frozenset(("points", "images")), place=230,

@@ -1,0 +1,138 @@
+"""Which samples are copies: equal to a training row, nearer than chance allows, or near train and not held-out rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pushforward.metrics.copying.closeness import LIMITS, Grain, chance, grain, surprise, tail
+from pushforward.metrics.copying.labels import least_rows, nearer_to_train, not_one_law
+from pushforward.metrics.copying.near import Near
+from pushforward.metrics.copying.rows import keys
+from pushforward.metrics.core.comparison import Comparison
+from pushforward.metrics.core.neighbours import nearest
+from pushforward.metrics.core.result import Measure, Words
+
+__all__ = ["LEVEL", "SPLIT", "copied"]
+
+Array = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+LEVEL = 3e-5
+"""p-values below it accuse; of a thousand honest models none is, nineteen times in twenty."""
+
+SPLIT = 1e-3
+"""Training and held-out rows with a p-value below are not taken for rows of one law."""
+
+
+def copied(c: Comparison, found: Near, parts: tuple[Array, Array, Array], words: Words) -> Measure:
+    """Exact copies, and how sure it is that samples were taken from training rows.
+
+    Two looks, of which either suffices, since no model that does not know the rows is likely to show them: samples
+    nearer to one training row than the rows around it allow (`closeness`), and samples near training rather than
+    held-out rows (`labels`), the latter where the two are of one law.
+
+    Args:
+        c: The samples, as many as are looked at.
+        found: Where they lie among the training rows.
+        parts: Features of fake, real and train.
+        words: The protocol.
+
+    Returns:
+        Share of fakes that equal a training row; the floor is that share of held-out rows. The detail holds what
+        `findings.found` reads, one number each: `neighbours` and `labels`, the p-values; `rows`, `share`, `known`, see
+        `closeness.Tail`; `split`, the p-value of training and held-out rows following one law; `seen_from`, the
+        smallest share of copies that could be seen; `level`.
+    """
+    assert c.train is not None
+    q, p, t = parts
+    rng = np.random.default_rng([c.seed, 29])
+    fake, held, train = keys((c.fake, c.real, c.train), budget=c.budget)
+    value, floor = float(np.isin(fake, train).mean()), float(np.isin(held, train).mean())
+    written = grain(c.train, c.space, rng)
+    reference, dimension = surprise(np.concatenate([found.real, found.hit_own]), None, written)
+    u, _ = surprise(found.fake, dimension, written)
+    split = not_one_law(t, p, rng)
+    reference = _telling(reference, np.concatenate([found.real_place, found.hit_place]), c.train, written)
+    # What equals a training row may have leaked, and rows of another law say nothing of this one.
+    others = reference[: len(p)][~np.isin(held, train)] if split >= SPLIT else reference[:0]
+    known = others, reference[len(p) :]
+    u = _telling(u, found.place, c.train, written)
+    seen = tail(u, found.place, known)
+    near, side = _labels(q, p, t, found, (train, held), rng, c.budget) if split >= SPLIT else (1.0, 0.0)
+    numbers = {
+        "neighbours": seen.p, "labels": near, "side": side, "rows": seen.rows, "share": seen.share,
+        "known": seen.known, "split": split, "level": LEVEL,
+        "seen_from": _seen_from(len(u), (len(t), len(p)), found, dimension, written, np.concatenate(known), split),
+    }  # fmt: skip
+    protocol: Words = words | {"p": "the smaller of two looks, times two", "se": "binomial", "floor": "held-out rows"}
+    error = (value * (1 - value) / len(u)) ** 0.5
+    detail = {name: torch.tensor(float(x), dtype=torch.float64) for name, x in numbers.items()}
+    p_value = min(1.0, 2 * min(seen.p, near))
+    return Measure(value, floor, error, p_value, len(u), len(p), "", "lower", protocol, detail)
+
+
+def _telling(u: Array, place: Places, train: Tensor, written: Grain) -> Array:
+    """u where the row found has a value that is its own in a continuous column; 1 where all its values are usual ones.
+
+    Zeros of a column that holds them often are met by chance, however finely the rest of the column is written.
+    """
+    some = np.unique(place[u <= LIMITS[0]])
+    if not written.fine or not len(some):
+        return u
+    own = np.zeros(len(some), bool)
+    flat = train.detach().flatten(1)
+    for j in written.fine:
+        column = flat[:, j].cpu().numpy()
+        values, counts = np.unique(column, return_counts=True)
+        own |= counts[np.searchsorted(values, column[some])] == 1
+    usual = np.isin(place, some[~own])
+    return np.where(usual, 1.0, u)
+
+
+def _labels(
+    q: Array, p: Array, t: Array, found: Near, rows: tuple[NDArray[np.uint64], NDArray[np.uint64]],
+    rng: np.random.Generator, budget: int,
+) -> tuple[float, float]:  # fmt: skip
+    """See `labels.nearer_to_train`; ties of unequal rows are broken by a move too small to matter otherwise."""
+    train, held = rows
+    far, others = nearest(q, p, min(found.places.shape[1], len(p)), budget=budget)
+    size = float(np.median(np.minimum(far[:, 0], found.fake[:, 0]))) or float(np.median(far[:, -1])) or 1.0
+    moved = q + rng.normal(size=q.shape) * (1e-7 * size / q.shape[1] ** 0.5)
+
+    def first(places: Places, y: Array) -> tuple[Array, Places]:
+        apart = np.stack([np.linalg.norm(moved - y[places[:, j]], axis=1) for j in range(places.shape[1])], 1)
+        best = apart.argmin(1)[:, None]
+        return np.take_along_axis(apart, best, 1)[:, 0], np.take_along_axis(places, best, 1)[:, 0]
+
+    return nearer_to_train(first(found.places, t), first(others, p), (train, held), rng)
+
+
+def _seen_from(
+    n: int,
+    sizes: tuple[int, int],
+    found: Near,
+    dimension: float,
+    written: Grain,
+    reference: Array,
+    split: float,
+) -> float:
+    """The smallest share of exact copies of training rows that would be seen, or infinity where no share would."""
+    from scipy.stats import binom
+
+    ways = [np.inf]
+    if split >= SPLIT and (rows := least_rows(*sizes, LEVEL)) is not None:
+        ways.append(rows / n if rows <= n else np.inf)
+    # A copy's nearest row is at no distance, the next where that of its original is.
+    alike = np.concatenate([np.zeros((len(found.hit), 1)), found.hit_own[:, :-1]], 1)
+    u = surprise(alike, dimension, written)[0] if alike.shape[1] else np.ones(1)
+    counts = np.arange(5, n + 1)
+    for limit in LIMITS:
+        usual = max(chance(limit), float((reference <= limit).mean()) if len(reference) else 0.0)
+        share = float((u <= limit).mean())
+        enough = counts[len(LIMITS) * binom.sf(counts - 1, n, usual) <= LEVEL]
+        if share > 0.05 and len(enough):
+            ways.append(float(enough[0]) / n / share)
+    return min(ways) if min(ways) <= 1 else np.inf

@@ -1,0 +1,110 @@
+"""Sets that are one set, held-out rows that were learned from, and rows that are repeated are said before all else."""
+
+import numpy as np
+import pytest
+import torch
+
+from pushforward.metrics.copying.recurrence import recurring
+from pushforward.metrics.copying.rows import keys, one_of_each
+from pushforward.metrics.evaluate import evaluate
+from pushforward.metrics.suite import PARTS
+
+from .test_copied import LAWS, levels, tensors
+
+
+def names(*arrays):
+    return [one.name for one in recurring(*tensors(*arrays))]
+
+
+def three(law, seed=0):
+    rng = np.random.default_rng(seed)
+    return LAWS[law](300, rng), LAWS[law](300, rng), LAWS[law](600, rng), rng
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_rows_drawn_apart_have_nothing_to_be_said_of(law):
+    for seed in range(20):
+        q, p, t, _ = three(law, seed)
+        assert names(q, p, t) == []
+        assert names(q, p) == []
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_a_set_compared_with_itself_is_said_in_any_order_and_storage(law):
+    _, p, t, rng = three(law)
+    for copy in (p, rng.permutation(p), p.astype(np.float32)):
+        finding = recurring(*tensors(copy, p, t))[0]
+        assert (finding.name, finding.against, finding.numbers["rows"]) == ("same", False, 300)
+    assert "in the same order" in recurring(*tensors(p, p))[0].words
+    assert "in another order" in recurring(*tensors(p[::-1], p))[0].words
+    assert names(t, p, t) == ["copies"]
+    assert names(rng.permutation(t), p, t) == ["copies"]
+
+
+@pytest.mark.parametrize("law", ["line", "four", "sixteen", "mixed"])
+def test_ten_rows_in_common_are_enough_where_data_are_continuous(law):
+    q, p, t, _ = three(law)
+    some = np.r_[p[:10], q[10:]]
+    finding = recurring(*tensors(some, p, t))[0]
+    assert (finding.name, finding.numbers["rows"]) == ("same", 10)
+    leaked = np.r_[t[:10], p[10:]]
+    finding = recurring(*tensors(q, leaked, t))[0]
+    assert (finding.name, finding.against, finding.numbers["share"]) == ("leak", False, pytest.approx(1 / 30))
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_held_out_rows_that_are_training_rows_are_a_leak(law):
+    q, _, t, _ = three(law)
+    assert names(q, t[:300], t)[0] == "leak"
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("times", [2, 3])
+def test_rows_that_are_repeated_are_said(law, times):
+    q, p, t, rng = three(law)
+    repeated = recurring(*tensors(rng.permutation(np.repeat(q, times, 0)), p, t))
+    assert [(one.name, one.against) for one in repeated] == [("repeats", True)]
+    dependent = recurring(*tensors(q, np.repeat(p, times, 0), t))
+    assert [(one.name, one.against, one.numbers["of"]) for one in dependent] == [("dependent", False, "real")]
+    both = names(np.repeat(q, times, 0), np.repeat(p, times, 0), t)
+    assert "dependent" in both
+
+
+@pytest.mark.parametrize("law", ["line", "four", "sixteen", "mixed"])
+@pytest.mark.parametrize("kinds", [1, 20])
+def test_samples_of_few_kinds_repeat_rows(law, kinds):
+    q, p, t, rng = three(law)
+    finding = recurring(*tensors(q[rng.integers(0, kinds, 300)], p, t))[0]
+    assert (finding.name, finding.numbers["distinct"]) == ("repeats", kinds)
+
+
+def test_more_of_a_common_row_in_a_table_of_levels_is_another_law_and_no_repeat():
+    rng = np.random.default_rng(0)
+    two = [(rng.random((300, 1)) < share).astype(float) for share in (0.9, 0.5)]
+    assert names(*two) == []
+
+
+def test_long_rows_are_told_apart_by_all_their_columns():
+    x = torch.zeros(4, 40, 40)
+    x[1, 3, 5] = x[2, 3, 5] = 1
+    (found,) = keys([x])
+    assert found[1] == found[2]
+    assert len(set(found.tolist())) == 2
+    (again,) = keys([-0.0 * x.abs() + x], budget=1)
+    assert (again == found).all()
+
+
+def test_one_of_equal_rows_is_drawn_without_favour():
+    rows = np.array([1, 1, 1, 2], np.uint64)
+    drawn = sum(one_of_each(rows, np.random.default_rng(seed)).astype(int) for seed in range(300))
+    assert drawn[3] == 300
+    assert drawn[:3].sum() == 300
+    assert drawn[:3].min() > 60
+
+
+def test_an_evaluation_says_it_before_anything_else():
+    p = levels(200, np.random.default_rng(0)) + np.random.default_rng(1).normal(size=(200, 6))
+    report = evaluate(*tensors(p, p), metrics=[PARTS["manifold"]])
+    assert report.findings[0].name == "same"
+    assert report.warnings[0] == report.findings[0].words
+    assert report.as_dict()["findings"][0]["rows"] == 200
