@@ -39,14 +39,14 @@ def flow(net: nn.Module) -> CriticFlow:
     return CriticFlow(Learner(net, partial(Adam, lr=RATE, fused=True)), KL_LIP, steps=UPDATES)
 
 
-def library(mode: Mode, compiled: bool, diagnose: int = 0, members: int = 0) -> Side:
+def library(mode: Mode, compiled: bool, diagnose: int | None = 0, members: int = 0) -> Side:
     """Particles with a critic of three hidden layers of 32, or with an ensemble of such."""
     torch.manual_seed(0)
     net = Ensemble([critic(2, mode=mode) for _ in range(members)]) if members else critic(2, mode=mode)
     x, p = clouds()
     method = Particles(flow(net), x, STEP, Noise(0), compile=compiled, diagnose=diagnose)
     words = [f"{mode} critic", f"{members} at once" if members else "", "compiled" if compiled else "eager"]
-    words += ["with its diagnosis"] if diagnose else []
+    words += ["as it comes"] if diagnose is None else ["looked at each step"] if diagnose else []
     return Side(", ".join(filter(None, words)), partial(next, method.learn(repeat(p))), lambda: [method.particles])
 
 
@@ -77,7 +77,8 @@ CONTESTS: dict[str, dict[str, Callable[[], tuple[Side, Side]]]] = {
     "step": {
         "compiled": lambda: (library("reference", True), by_hand()),
         "eager": lambda: (library("reference", False), by_hand()),
-        "diagnosed": lambda: (library("reference", False, 1), by_hand()),
+        "compiled default": lambda: (library("reference", True, None), by_hand()),
+        "eager default": lambda: (library("reference", False, None), by_hand()),
         "bjorck": lambda: (library("bjorck", True), library("bjorck", False)),
         "spectral": lambda: (library("spectral", True), library("spectral", False)),
         "none": lambda: (library("none", True), library("none", False)),

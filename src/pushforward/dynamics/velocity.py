@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pushforward.divergences import Divergence, weight
-from pushforward.types import Critic, Labels, Logs, Samples, Scalar, Velocity
+from pushforward.types import Critic, Labels, Logs, Samples, Scalar, Scores, Velocity
 
 __all__ = ["Ascent", "limited", "linear_critic", "measured", "observed", "quadratic_critic"]
 
@@ -34,16 +34,23 @@ class Ascent:
 
     def __call__(self, x: Samples, t: float = 0.0) -> Samples:
         """Velocity (n, *event) at x; the same at every time."""
+        if self.divergence.log_weight is torch.zeros_like and self.cap >= 1:  # w = 1: nothing to evaluate
+            return limited(self._rise(x)[0], self.limit)[0]
         return self.with_weights(x)[0]
 
     def with_weights(self, x: Samples) -> tuple[Samples, Tensor, Scalar]:
         """Velocity, weights w (n,) and the share of points whose weight is at the cap."""
+        slope, scores = self._rise(x)
+        w, capped = weight(self.divergence, scores.detach(), self.cap)
+        return limited(slope * w.view(-1, *[1] * (x.dim() - 1)), self.limit)[0], w, capped
+
+    def _rise(self, x: Samples) -> tuple[Samples, Scores]:
+        """grad d and d at x."""
         with torch.enable_grad():
             x = x.detach().requires_grad_(True)
             scores = self.critic(x) if self.labels is None else self.critic(x, self.labels)
             (slope,) = torch.autograd.grad(scores.sum(), x)
-        w, capped = weight(self.divergence, scores.detach(), self.cap)
-        return limited(slope * w.view(-1, *[1] * (x.dim() - 1)), self.limit)[0], w, capped
+        return slope, scores
 
     def given(self, labels: Labels | None) -> Ascent:
         """The same field for points of other classes."""

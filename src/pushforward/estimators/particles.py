@@ -251,7 +251,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             schedule=pace.schedule, refit=self.refit, labels=mine,
             tracers=None if tracers is None else unit.encode(validated(self, tracers)).to(placement.device),
             batch=size if size < len(first) else None, held=None if given is None else lambda: given,
-            diagnose=max(1, self.steps // 100) if self.flow is None else 1,
+            steps=int(self.steps),
             until=Until(kinetic=None if self.tol is None else self.tol * (self.slope**2 if self.flow is None else 1.0)),
         )  # fmt: skip
         batches = Batches(x, min(size, len(x)), seed=seed, labels=None if y is None else y.to(x.device))

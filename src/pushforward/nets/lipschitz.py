@@ -116,7 +116,7 @@ class LipschitzNet(nn.Module):
         c = self.slope ** (1 / len(layers))
         with _full_precision(weights[0]):
             if self.mode == "reference":
-                return [weight * (c / weight.norm()) for weight in weights]
+                return [weight / (torch.linalg.vector_norm(weight) / c) for weight in weights]
             *hidden, last = weights
             flat = [weight for weight in hidden if weight.dim() == 2]
             act = orthonormal if self.mode == "bjorck" else _divided

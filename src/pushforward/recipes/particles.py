@@ -29,7 +29,8 @@ class Way:
         tracers: Further points that ride along without being seen by the critic.
         record: Keep every so many-th field, so that new points can be carried along; 0 keeps none.
         fields: Most fields that are kept; twice as many steps share one where there would be more. 0 keeps all.
-        diagnose: Steps between two looks at certificate, slope, effective sample size and held-out divergence.
+        diagnose: Steps between two looks at certificate, slope, effective sample size and held-out divergence; 0 for
+            never. If not given, as many as let the looks cost a twentieth of the steps at most.
         compile: Compile critic updates and move into one graph; pays from some thousands of steps on.
     """
 
@@ -38,7 +39,7 @@ class Way:
     tracers: Annotated[int, Between(0, 10**8)] = 0
     record: Count = 1
     fields: Count = FIELDS
-    diagnose: Count = 1
+    diagnose: Count | None = None
     compile: bool = False
 
 
@@ -112,6 +113,7 @@ def toy_particles(
         batch=loop.batch if loop.batch < cloud.particles else None,
         held=_held(points, classes.conditional),
         diagnose=way.diagnose,
+        steps=loop.steps,
         until=Until(ends.tol * drive.critic.slope**2 or None, ends.plateau or None, ends.horizon or None),
     )
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
@@ -182,7 +184,7 @@ ROLL = Drive(
     Critic(slope=0.5, width=64, critic_steps=5),
     cloud=Cloud(200, spread=0.5),
     pace=Pace(0.1, step_end=0.1),
-    way=Way("heun", tracers=4800, diagnose=10),
+    way=Way("heun", tracers=4800),
 )
 
 
@@ -199,7 +201,7 @@ CARPET = Drive(
     Critic(slope=0.5, width=128, critic_steps=5),
     cloud=Cloud(4096),
     pace=Pace(0.1, step_end=0.05),
-    way=Way("heun", diagnose=20),
+    way=Way("heun"),
 )
 
 

@@ -77,6 +77,7 @@ def flow_particles(
         schedule=linear(loop.steps, step_end, 0.5),
         held=lambda: held,
         diagnose=max(1, loop.steps // 20),
+        steps=loop.steps,
     )
     return wiring.experiment(method, points, loop, threads=1)
 

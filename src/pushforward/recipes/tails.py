@@ -80,6 +80,6 @@ def heavy_tails(
         warmup=pace.warmup,
         schedule=geometric(loop.steps, pace.step_end),
         batch=loop.batch,
-        diagnose=max(1, loop.steps // 100),
+        steps=loop.steps,
     )
     return wiring.experiment(method, points, loop, threads=1)

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from pushforward.errors import TrainingError
 from pushforward.parallel.placement import Placement
+from pushforward.training.flat import Fused
 from pushforward.training.schedule import constant
 from pushforward.types import Scalar, Schedule
 
@@ -63,6 +64,7 @@ class Learner(nn.Module):
         self.placement = Placement()
         self._rates = [group["lr"] for group in self.optimiser.param_groups]
         self._through: list[nn.Module] = [net]  # in a list, so that what averages gradients is not part of the state
+        self._fused: Fused | None = None
         self._note()
 
     def _note(self) -> None:
@@ -215,12 +217,16 @@ class Learner(nn.Module):
         """
         if not self.whole:
             self.checked()
-        self.optimiser.zero_grad(set_to_none=True)
+        for parameter in self._parameters_list:  # as zero_grad does, at a tenth of its cost
+            parameter.grad = None
         loss.backward()
         if self.clip is not None:
             nn.utils.clip_grad_norm_(self._parameters_list, self.clip)
         self.set_rates()
-        self.optimiser.step()
+        if self._fused is None or not self._fused.serves(self.optimiser):
+            self._fused = Fused.of(self.optimiser)
+        if self._fused is None or not self._fused.step():
+            self.optimiser.step()
         self.updates += 1
         self.follow()
 

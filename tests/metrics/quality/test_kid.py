@@ -8,7 +8,7 @@ import torch
 
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import Features
-from pushforward.metrics.quality.kid import Polynomial, kid, kid_subsets, polynomial_mmd
+from pushforward.metrics.quality.kid import CUBIC, Polynomial, kid, kid_subsets, polynomial_mmd
 from pushforward.randomness import generator
 
 
@@ -34,15 +34,22 @@ def test_estimate_equals_its_definition(settings):
     wanted = dense(q, p, **settings)
     for budget in (2**26, 32 * 7**2):  # one tile, and tiles of seven rows that do not fit
         assert polynomial_mmd(q, p, kernel=Polynomial(**settings), budget=budget) == pytest.approx(wanted, rel=1e-11)
-        assert kid(q, p, kernel=Polynomial(**settings), budget=budget).value == pytest.approx(wanted, rel=1e-11)
+        found = kid(q, p, kernel=Polynomial(**settings), budget=budget)
+        assert found.value == pytest.approx(wanted, rel=1e-11)
+        middle = torch.cat([q, p]).mean(0)
+        wanted_about = dense(q - middle, p - middle, **settings)
+        found = kid(q, p, kernel=Polynomial(**settings, centred=True), budget=budget)
+        assert found.value == pytest.approx(wanted_about, rel=1e-10)
 
 
 @pytest.mark.parametrize("shift", [0.0, 30.0])
 def test_float32_features_lose_nothing_that_matters_even_far_from_the_origin(shift):
     q, p = normal(300, 20, 0, 1.1, shift).float(), normal(400, 20, 1, 1, shift).float()
-    found = kid(q, p)
+    found, middle = kid(q, p, kernel=CUBIC), torch.cat([q, p]).double().mean(0)
     assert "float32" in str(found.protocol["products"])
     assert abs(found.value - dense(q, p)) < 1e-5 * found.se
+    found = kid(q, p)
+    assert abs(found.value - dense(q.double() - middle, p.double() - middle)) < 1e-5 * found.se
     assert kid(q.double() * (1 + 1e-12), p).protocol["products"] == "float64"
 
 
@@ -73,6 +80,28 @@ def test_mean_is_zero_for_equal_laws_and_the_error_is_the_spread_for_all(shift, 
     assert {one.floor for one in found} == {0.0}
 
 
+@pytest.mark.parametrize("offset", [10.0, 1e4, 1e8])
+def test_value_and_error_do_not_depend_on_where_the_origin_lies(offset):
+    q, p = normal(200, 5, 0, 1.3, 0.2), normal(300, 5, 1)
+    here, there = kid(q, p), kid(q + offset, p + offset)
+    assert there.value == pytest.approx(here.value, rel=1e-5)
+    assert there.se == pytest.approx(here.se, rel=1e-5)
+    assert "spreads from the origin" in kid_subsets(q + offset, p + offset, subsets=2, size=50).protocol["note"]
+    assert "note" not in kid_subsets(q, p, subsets=2, size=50).protocol
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_the_error_is_the_spread_however_far_off_the_mean_lies(skewed):
+    def draw(i):
+        rng = np.random.default_rng([i, skewed])
+        law = rng.exponential if skewed else lambda scale, size: rng.normal(0, scale, size)
+        return (torch.from_numpy(1e4 + law(scale, (n, 3))) for scale, n in ((1.5, 120), (1.0, 180)))
+
+    found = [kid(*draw(i)) for i in range(200)]
+    spread = np.std([one.value for one in found], ddof=1)
+    assert 0.85 < np.mean([one.se**2 for one in found]) ** 0.5 / spread < 1.25
+
+
 def test_one_subset_of_everything_is_the_whole_and_the_mean_is_over_all():
     q, p = normal(80, 5, 0, 1.2), normal(80, 5, 1)
     assert kid_subsets(q, p, subsets=1, size=80).value == pytest.approx(dense(q, p), rel=1e-10)
@@ -91,7 +120,7 @@ def test_one_subset_of_everything_is_the_whole_and_the_mean_is_over_all():
 def test_mean_over_subsets_is_the_whole_up_to_their_noise():
     q, p = normal(500, 5, 0, 1.2), normal(600, 5, 1)
     found = kid_subsets(q, p, subsets=400, size=100)
-    assert abs(found.value - kid(q, p).value) < 4 * found.protocol["std"] / 400**0.5
+    assert abs(found.value - kid(q, p, kernel=CUBIC).value) < 4 * found.protocol["std"] / 400**0.5
 
 
 def test_result_depends_neither_on_the_order_of_rows_nor_on_rotation():
@@ -118,11 +147,13 @@ def test_larger_samples_are_cut_and_every_setting_is_recorded():
     found = kid(normal(50, 3, 0), normal(70, 3, 1), doubled, max_n=40, seed=2, tick=shares.append)
     assert (found.n_fake, found.n_real, found.features) == (40, 40, "doubled")
     assert {"kernel", "products", "estimator", "se", "max_n", "seed"} <= found.protocol.keys()
-    assert found.protocol["kernel"] == "(0.333333 x.y + 1)^3"
+    assert found.protocol["kernel"] == "(0.333333 (x-a).(y-a) + 1)^3"
+    published = kid(normal(50, 3, 0), normal(70, 3, 1), doubled, kernel=CUBIC)
+    assert published.protocol["kernel"] == "(0.333333 x.y + 1)^3"
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1.0)
     assert kid(
-        normal(50, 3, 0), normal(70, 3, 1), max_n=40, seed=2, kernel=Polynomial(gamma=4 / 3)
+        normal(50, 3, 0), normal(70, 3, 1), max_n=40, seed=2, kernel=Polynomial(gamma=4 / 3, centred=True)
     ).value == pytest.approx(found.value)
     assert {"subsets", "size", "std", "std_ddof"} <= kid_subsets(
         normal(9, 2, 0), normal(9, 2, 1), size=5

@@ -208,3 +208,48 @@ def test_sliced_distance_on_the_line_needs_one_direction():
     assert found.value == pytest.approx(wasserstein_1d(x, y), rel=1e-12)
     assert found.se > 0.01
     assert sliced_w2(3 * x, 3 * y).se == pytest.approx(3 * found.se, rel=1e-9)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("size", [1e16, 1e100, 1e300, 1e-200])
+def test_exact_distances_follow_the_unit_over_all_floating_numbers(size, order):
+    rng = np.random.default_rng(0)
+    q, p = rng.normal(size=(30, 2)), rng.normal(0.5, 1, (30, 2))
+    assert wasserstein(size * q, size * p, order=order) == pytest.approx(
+        size * wasserstein(q, p, order=order), rel=1e-9
+    )
+    line = wasserstein_1d(q[:, 0], p[:20, 0], order=order)
+    assert wasserstein_1d(size * q[:, 0], size * p[:20, 0], order=order) == pytest.approx(size * line, rel=1e-9)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("shift", [1e8, 1e16])
+def test_a_translation_of_one_sample_is_the_distance_and_of_both_changes_nothing(shift, order):
+    rng = np.random.default_rng(0)
+    p = 4 * np.round(rng.normal(0, 9, (40, 2)))  # numbers that are exact at 1e16
+    assert wasserstein(p + shift, p, order=order) == pytest.approx(2**0.5 * shift, rel=1e-14)
+    q = 4 * np.round(rng.normal(3, 9, (40, 2)))
+    here = wasserstein(q, p, order=order)
+    assert wasserstein(q + shift, p + shift, order=order) == pytest.approx(here, rel=1e-12)
+    assert wasserstein_1d(p[:, 0] + shift, p[:, 0], order=order) == pytest.approx(shift, rel=1e-14)
+
+
+@pytest.mark.parametrize("train", [None, normal(70, 3, 2)])
+def test_sliced_distance_is_the_same_in_whatever_blocks_its_directions_come(train):
+    q, p = normal(40, 3, 0, 0.3), normal(60, 3, 1)
+    whole, parts = (sliced_w2(q, p, train=train, projections=20, budget=budget) for budget in (2**26, 1))
+    assert parts.value == pytest.approx(whole.value, rel=1e-12)
+    assert parts.floor == pytest.approx(whole.floor, rel=1e-12)
+    assert parts.se == pytest.approx(whole.se, rel=1e-12)
+
+
+def test_sliced_distance_keeps_to_its_memory():
+    import tracemalloc
+
+    q, p = normal(20_000, 2, 0), normal(20_000, 2, 1)
+    sliced_w2(q[:100], p[:100])
+    tracemalloc.start()
+    sliced_w2(q, p, max_n=20_000, repeats=2, budget=2**24)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24

@@ -13,6 +13,8 @@ from pushforward.plain.kinds import is_number
 __all__ = ["LOOK", "doubt", "header", "words"]
 
 LOOK = 1 << 16  # characters from which it is told whether a first line holds names
+RUN = 8  # whole numbers one after the other that no row of data is likely to be
+ENOUGH = 10  # rows from which a first line that is far from all of them is none
 SHOWN = 6  # names written out in a note
 
 
@@ -21,7 +23,9 @@ def header(text: str, mark: str, expected: Collection[str] = ()) -> tuple[str, .
 
     It holds names if none of its cells is a number, and none a date or a truth value above others of that kind. Whole
     numbers, each other than the rest, are names in any order, as of years, if no column below has whole numbers only;
-    those that ascend one by one also where some column below has a fraction. They are also where a word stands above
+    those that ascend one by one also where some column below has a fraction, or where there are eight or more of them
+    and no other line has such a run. So are those that all lie far from their columns: farther from the least and the
+    largest number below than these from each other. They are also where a word stands above
     numbers, or nothing above a first column. The lines of the first 64 KB decide.
 
     Args:
@@ -57,7 +61,10 @@ def header(text: str, mark: str, expected: Collection[str] = ()) -> tuple[str, .
     whole = [all(map(_whole, column)) for column in columns]
     counted = _ascending(numbers) and int(numbers[-1]) - int(numbers[0]) == len(numbers) - 1
     counted = counted and (len(numbers) > 1 or numbers == ["0"])
-    return names if (counted and not all(whole)) or (len(numbers) > 1 and not any(whole)) else ()
+    if (counted and not all(whole)) or (len(numbers) > 1 and not any(whole)):
+        return names
+    alone = counted and len(numbers) >= RUN and not any(_run(row) for row in below)
+    return names if alone or _far(numbers, columns) else ()
 
 
 def doubt(names: tuple[str, ...], text: str, mark: str, line: int, expected: Collection[str] = ()) -> tuple[str, ...]:
@@ -103,6 +110,23 @@ def _of_a_kind(name: str, column: list[str]) -> bool:
         return False
     found = quantity([name, *column], ";")
     return found is not None and (found.kind != "number" or "," in name)
+
+
+def _run(row: list[str]) -> bool:
+    """Whether the cells of a line are whole numbers that ascend one by one."""
+    cells = [cell.strip() for cell in row]
+    return all(map(_whole, cells)) and all(int(high) - int(low) == 1 for low, high in pairwise(cells))
+
+
+def _far(cells: list[str], columns: list[list[str]]) -> bool:
+    """Whether each of several numbers lies farther from its column than that is wide, which has some rows."""
+    if len(cells) < 2 or len(columns[0]) < ENOUGH or not all(all(map(is_number, column)) for column in columns):
+        return False
+    for cell, column in zip(map(int, cells), columns, strict=True):
+        low, high = min(map(float, column)), max(map(float, column))
+        if not (low < high and (cell < low - (high - low) or cell > high + (high - low))):
+            return False
+    return True
 
 
 def _different(cells: Collection[str]) -> bool:

@@ -37,6 +37,8 @@ class Album:
         lossy: Names of lossy formats -> number of images that came in them.
         notes: What was found: type and range, transparency.
         greys: Number of files without colours, where each holds one image.
+        bits: Bits that the levels of its pictures of 16 bits fill, or 0 where it has none.
+        deep: Side and bits -> the same as `read`, with these levels read as so many bits.
     """
 
     place: str
@@ -46,6 +48,8 @@ class Album:
     lossy: Mapping[str, int]
     notes: tuple[str, ...]
     greys: int = 0
+    bits: int = 0
+    deep: Callable[[int, int], np.ndarray] | None = None
 
     @property
     def side(self) -> int:
@@ -83,9 +87,10 @@ def of_folder(pictures: Pictures, said: tuple[str, ...] = ()) -> Album:
 
     files = pictures.files
     heads = [header(file) for file in files]
-    bits, deep = depth([file for file, head in zip(files, heads, strict=True) if head.deep])
+    deep = [file for file, head in zip(files, heads, strict=True) if head.deep]
+    bits, said_of_deep = depth(deep)
 
-    def read(side: int) -> np.ndarray:
+    def read(side: int, bits: int = bits) -> np.ndarray:
         x = np.empty((len(files), side, side, 3), np.uint8)
         for i, file in enumerate(files):
             x[i] = picture(file, side, 3, bits)
@@ -93,10 +98,11 @@ def of_folder(pictures: Pictures, said: tuple[str, ...] = ()) -> Album:
 
     forms = ", ".join(f"{count:,} {form}" for form, count in Counter(head.form for head in heads).most_common())
     notes = [*said, f"{forms}, 8 bits a channel"]
-    notes += [*remarks(files, heads), *deep]
+    notes += [*remarks(files, heads), *said_of_deep]
     lossy = Counter(head.form for head in heads if head.lossy)
     sizes, greys = Counter(head.size for head in heads), sum(head.grey for head in heads)
-    return Album(str(pictures.path), len(files), sizes, read, lossy, tuple(notes), greys)
+    filled = bits if deep else 0
+    return Album(str(pictures.path), len(files), sizes, read, lossy, tuple(notes), greys, filled, read)
 
 
 def of_array(x: np.ndarray, place: str) -> Album:
@@ -141,7 +147,14 @@ def alike(
     _check(albums, square, side)
     notes = [f"{role}: {note}" for role, album in albums.items() for note in album.notes]
     notes += [*_fitted(albums, square), *_compression(albums)]
-    x = {role: album.read(square) for role, album in albums.items()}
+    bits = max(album.bits for album in albums.values())
+    x = dict[str, np.ndarray]()
+    for role, album in albums.items():
+        if album.deep is not None and 0 < album.bits < bits:
+            notes.append(f"{role}: levels of 16 bits are read as {bits} bits, as another set fills these")
+            x[role] = album.deep(square, bits)
+        else:
+            x[role] = album.read(square)
     channels = max(part.shape[-1] for part in x.values())
     for role, part in x.items():
         if part.shape[-1] == 3:
@@ -159,6 +172,8 @@ def alike(
 
 def _check(albums: Mapping[str, Album], square: int, side: int | None) -> None:
     real = albums["real"]
+    if side is not None and (not isinstance(side, int) or isinstance(side, bool)):
+        raise UsageError(f"side {side!r}: give a whole number of pixels from {SMALLEST} to 4096")
     if side is not None and not SMALLEST <= side <= 4096:
         raise UsageError(f"side {side}: give a whole number of pixels from {SMALLEST} to 4096")
     for album in albums.values():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from pushforward.data.compare.grid import Grid, grids
+from pushforward.data.compare.grid import Grid, decimal_grid, grids
 
 __all__ = ["coarse", "constant", "far_out", "units", "unlike"]
 
 UNLIKE = 100.0  # ratio of standard deviations from which columns without names get a note
 FEW = 50  # columns that may be measurements of different things; more are genes, pixels or features
+MANY = 1000  # columns up to which decimals are counted
 EACH = 6  # columns that get a note of their own
 ENOUGH = 50  # rows of fake from which whole numbers only are no accident
 CHANCE = 1e-6  # of so many whole numbers, up to which they are none either
@@ -39,13 +40,40 @@ def coarse(
     """
     if len(fake) < ENOUGH:
         return []
-    skip = [j for j, grid in enumerate(found) if grid is not None or categorical[j]]
+    skip = [j for j, grid in enumerate(found) if (grid is not None and grid.digits is None) or categorical[j]]
     whole = [j for j, grid in enumerate(grids(fake, skip=skip)) if grid and grid.levels is None]
     own = [names[j] for j in whole if real is None or _share(real[:, j]) ** len(fake) < CHANCE]
+    fewer = _fewer_decimals(fake, found, names, what, {*skip, *whole}, real)
     if not own:
-        return []
+        return fewer
     which = f"{what} {', '.join(own)}" if len(own) <= EACH else f"{len(own):,} of {len(names):,} {what}s"
-    return [f"warning: {which}: fake holds whole numbers only, real does not: rounding alone tells the sets apart"]
+    return [
+        f"warning: {which}: fake holds whole numbers only, real does not: rounding alone tells the sets apart",
+        *fewer,
+    ]
+
+
+def _fewer_decimals(
+    fake: np.ndarray,
+    found: Sequence[Grid | None],
+    names: Sequence[str],
+    what: str,
+    skip: Collection[int],
+    real: np.ndarray | None,
+) -> list[str]:
+    """Warnings about columns that hold fewer decimals in fake than in real; arguments as for `coarse`."""
+    notes = []
+    for j in set(range(fake.shape[1] if real is not None and len(names) <= MANY else 0)) - set(skip):
+        grid, known = decimal_grid(fake[:, j]), found[j]
+        if grid is None or grid.digits is None or real is None or (known and (known.digits or 0) <= grid.digits):
+            continue
+        share = float((np.abs(real[:, j] - grid.to_grid(real[:, j])) <= grid.close).mean())
+        if share ** len(fake) < CHANCE:
+            notes.append(
+                f"warning: {what} {names[j]}: fake holds {grid.words} only, real more: "
+                "rounding alone tells the sets apart"
+            )
+    return notes[:EACH]
 
 
 def constant(fake: np.ndarray, real: np.ndarray, names: Sequence[str], what: str, categorical: np.ndarray) -> list[str]:

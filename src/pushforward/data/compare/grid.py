@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["EIGHT_BITS", "Grid", "grid_of", "grids", "percent", "pixel_grid", "snapped"]
+from pushforward.data.columns.storage import decimals
+
+__all__ = ["EIGHT_BITS", "MOST", "Grid", "decimal_grid", "grid_of", "grids", "percent", "pixel_grid", "snapped"]
 
 EACH = 6  # columns that get a warning of their own
 MOST = 64  # levels that are still few
@@ -39,6 +41,7 @@ class Grid:
         ends: Lowest and highest level, to which values beyond are clamped, or None.
         close: Moves up to this length are not counted, in data units.
         words: What the levels are called in notes.
+        digits: Decimals that values are rounded to, in place of all this, or None.
     """
 
     levels: np.ndarray | None = None
@@ -47,10 +50,13 @@ class Grid:
     ends: tuple[float, float] | None = None
     close: float = 1e-6
     words: str = "whole numbers"
+    digits: int | None = None
 
     def to_grid(self, x: np.ndarray) -> np.ndarray:
         """The nearest level of each value, in the shape of x and in its type where that is a floating one."""
         x = x if x.dtype.kind == "f" else x.astype(np.float64)
+        if self.digits is not None:
+            return np.round(x, self.digits)
         if self.levels is not None:
             middles = (self.levels[1:] + self.levels[:-1]) / 2
             return self.levels[np.searchsorted(middles, x)].astype(x.dtype)
@@ -134,6 +140,15 @@ def grids(x: np.ndarray, *, skip: Sequence[int] = ()) -> list[Grid | None]:
         for j in still:
             found[j] = Grid()
     return found
+
+
+def decimal_grid(x: np.ndarray) -> Grid | None:
+    """The grid of a column (n,) whose numbers all have so few decimals, or None."""
+    digits = decimals(x)
+    if digits is None:
+        return None
+    words = "one decimal" if digits == 1 else f"{digits} decimals"
+    return Grid(step=10.0**-digits, close=1e-3 * 10.0**-digits, words=words, digits=digits)
 
 
 def pixel_grid(x: np.ndarray) -> Grid | None:

@@ -207,17 +207,24 @@ def _marked(found: Joined) -> Joined:
         fields,
         holes,
     )
-    filled(marked.x, marked.holes)
+    filled(marked.x, marked.holes, tuple(role for role in marked.x if role != "fake"))
     return marked
 
 
-def filled(x: dict[str, np.ndarray], holes: Mapping[str, np.ndarray]) -> None:
+def filled(x: dict[str, np.ndarray], holes: Mapping[str, np.ndarray], of: Sequence[str] = ()) -> None:
     """Put into all missing cells of a column, in place, the lower median of the cells of all sets that are not.
 
-    Where all are missing it is 0. Each column's is one of its numbers, so that a discrete column stays one.
+    It is one of the column's numbers, so that a discrete column stays one. Where all cells are missing it is 0.
+
+    Args:
+        x: Values by the role of the set, (n, d).
+        holes: Which of them are missing, likewise.
+        of: The sets whose median it is, where they have one; all where left out.
     """
     for j in np.flatnonzero(np.any([hole.any(0) for hole in holes.values()], axis=0)) if holes else ():
-        there = np.concatenate([part[~holes[role][:, j], j] for role, part in x.items()])
+        known = {role: part[~holes[role][:, j], j] for role, part in x.items()}
+        some = [known[role] for role in of if len(known[role])] or list(known.values())
+        there = np.concatenate(some)
         value = float(np.quantile(there, 0.5, method="lower")) if len(there) else 0.0
         for role, part in x.items():
             part[holes[role][:, j], j] = value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from pushforward.data import source
 from pushforward.data.blocks.scratch import is_mapped
+from pushforward.data.columns.storage import precise
 from pushforward.data.compare import album, columns
 from pushforward.data.compare.album import Album
-from pushforward.data.compare.grid import grid_of, grids, snapped
+from pushforward.data.compare.grid import Grid, decimal_grid, grid_of, grids, snapped
 from pushforward.data.compare.inputs import opened, understood
 from pushforward.data.compare.joining import filled, joined
 from pushforward.data.compare.points import Points
@@ -125,7 +126,10 @@ def as_pair(fake: Any, real: Any, train: Any = None, *, side: int | None = None,
     tensors = {role: x for role, x in given.items() if isinstance(x, Tensor)}
     if len(tensors) == len(given) and not rounded:
         if side is not None:
-            raise UsageError(f"side {side}: tensors are compared as they are: resize them, or pass arrays")
+            if tensors["real"].ndim < 3:
+                raise UsageError(f"side {side}: these tensors hold points, not images: leave out the side")
+            remedy = "resize them, or pass arrays (fake.numpy(), real.numpy()), which are"
+            raise UsageError(f"side {side}: tensors are not resized, as they are compared as they are: {remedy}")
         x, kind, notes = tensor_pair(tensors)
         return Pair(x["fake"], x["real"], x.get("train"), kind, (), False, tuple(notes))
     return _brought_together({role: understood(x, role) for role, x in given.items()}, side, rounded is not False, [])
@@ -166,6 +170,8 @@ def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str], mixtu
     for j in _with_holes(found.holes):
         whole = ~np.concatenate([found.holes[role][:, j] for role in x if role != "fake"])
         levels[j] = grid_of(data[whole, j]) if whole.any() else None
+    if small and (real.table or found.fields):
+        notes += _as_stored(x, data, levels, found.categorical, names)
     mapped = is_mapped(x["fake"])
     x["fake"], more = snapped(x["fake"], levels, names, what=real.what, apply=rounded and not mapped)
     notes += more
@@ -190,6 +196,35 @@ def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str], mixtu
     assert q is not None
     assert p is not None
     return Pair(q, p, t, "points", found.names, real.table, tuple(notes), mixture, fields=found.fields, findings=told)
+
+
+def _as_stored(
+    x: dict[str, np.ndarray],
+    data: np.ndarray,
+    levels: list[Grid | None],
+    categorical: np.ndarray,
+    names: Sequence[str],
+) -> list[str]:
+    """Columns with the decimals of real or at one precision, in place, in sets, data and grids; and notes."""
+    notes = []
+    for j in np.flatnonzero(~categorical).tolist():
+        if levels[j] is not None:
+            continue
+        columns = {role: part[:, j] for role, part in x.items()}
+        if (grid := decimal_grid(data[:, j])) is not None:
+            levels[j] = grid
+            columns = {role: column if role == "fake" else grid.to_grid(column) for role, column in columns.items()}
+        else:
+            columns, single = precise(columns)
+            if not single:
+                continue
+            notes.append(f"column {names[j]}: {' and '.join(single)} in single precision, compared in it")
+        for role, column in columns.items():
+            if not np.array_equal(x[role][:, j], column):
+                x[role] = np.array(x[role])
+                x[role][:, j] = column
+        data[:, j] = np.concatenate([x[role][:, j] for role in x if role != "fake"])
+    return notes
 
 
 def _with_holes(holes: Mapping[str, np.ndarray]) -> list[int]:

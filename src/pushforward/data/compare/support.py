@@ -180,13 +180,14 @@ def _number(
         return found
     n, m = int((~empty).sum()), len(p)
     low, high = p.min(), p.max()
-    quiet = levels[j] is None or len(np.unique(p)) > MOST
+    quiet = (levels[j] or Grid(digits=0)).digits is not None or len(np.unique(p)) > MOST
     slack = 1e-6 * max(abs(low), abs(high))  # as far as numbers of other storage may lie
     out = ~empty & ((q < low - slack) | (q > high + slack))
     if out.any():
         span = f"numbers beyond real's {low:g} to {high:g}"
         found.append(_Column(one.name, out, beyond(int(out.sum()), n, m), _some(q[out]), span, quiet))
-    if levels[j] is not None:
+    grid = levels[j]
+    if grid is not None and grid.digits is None:
         counts = np.unique(np.r_[q[~empty], p], return_counts=True)[1]
         never = ~empty & ~np.isin(q, p)
         if never.any() and not (never == out).all():

@@ -17,6 +17,8 @@ __all__ = ["LEAST", "tensor_pair"]
 
 LEAST = 2  # rows that every set needs
 BLOCK = 1 << 22  # values checked at a time
+BRIGHT = 16.0  # largest number of pixels above which they are levels from 0 to 255
+SLACK = 16.0  # so far may levels overshoot these
 SEEN = 1 << 12  # rows in which levels are looked for
 
 
@@ -28,8 +30,8 @@ def tensor_pair(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Kind,
             (n, h, w).
 
     Returns:
-        The tensors: those with a fraction unchanged, whole numbers as float64, images of whole numbers as float32 in
-        [-1, 1]; their kind; and notes.
+        The tensors: those with a fraction unchanged, whole numbers as float64, images of whole numbers or of levels
+        from 0 to 255 in [-1, 1]; their kind; and notes.
 
     Raises:
         DataError: If a tensor is too short, not finite, of another shape or on another scale than real.
@@ -97,6 +99,9 @@ def _checked(x: Tensor, role: str) -> tuple[Tensor, tuple[float, float], list[st
     if not x.is_floating_point():
         return _whole(x, role)
     low, high = _range(x, role)
+    if x.ndim == 4 and high > BRIGHT and low >= -SLACK and high <= 255 + SLACK:
+        said = f"{role}: {str(x.dtype).removeprefix('torch.')} from {low:.4g} to {high:.4g}, read as 0..255 and "
+        return x / 127.5 - 1, (-1.0, 1.0), [f"{said}brought to -1..1"]
     return x, (low, high), []
 
 
@@ -133,6 +138,6 @@ def _range(x: Tensor, role: str) -> tuple[float, float]:
 def _scale(span: tuple[float, float]) -> str:
     """On which scale pixels lie; overshoot and images that are dark or pale throughout leave it as it is."""
     low, high = span
-    if high > 16:
+    if high > BRIGHT:
         return "0..255"
     return "0..1" if 0 <= low <= 0.1 and 0.5 <= high <= 1.001 else "-1..1"

@@ -17,6 +17,7 @@ import numpy as np
 from pushforward.data.blocks.limits import VARIABLE, budget
 from pushforward.data.blocks.lines import INSIDE
 from pushforward.data.blocks.lines import columns as long_columns
+from pushforward.data.blocks.packed import is_packed, unpacked
 from pushforward.data.blocks.scratch import Room, held
 from pushforward.data.columns.header import LOOK, doubt, header, words
 from pushforward.data.columns.text import is_number, is_value
@@ -87,12 +88,14 @@ def table(
     """
     kept: Verbatim | None = None
     named: tuple[str, ...] = ()
-    large = TEXT * path.stat().st_size > budget()
+    packed = is_packed(path)
+    large = not packed and TEXT * path.stat().st_size > budget()
     if large and room is held and 2 * path.stat().st_size > budget():
         need = size(2 * path.stat().st_size)
         raise DataError(f"{path}: the table needs {need} of memory, {size(budget())} are allowed ({VARIABLE} sets it)")
     try:
-        text = _begin(path) if large and room is not held else path.read_bytes().decode("utf-8-sig")
+        whole = (lambda: unpacked(path, budget() // TEXT)) if packed else path.read_bytes
+        text = _begin(path) if large and room is not held else whole().decode("utf-8-sig")
         separator = SEPARATOR.match(text)
         mark, above, text = _beginning(text)
         _apart(path, text, mark)
@@ -107,7 +110,7 @@ def table(
             (names, columns, lines), kept = _kept(path, text, mark, above)
         else:
             named = header(text, mark, expected)
-            plain = len(text) > LONG and '"' not in text and not INSIDE.search(text)
+            plain = not packed and len(text) > LONG and '"' not in text and not INSIDE.search(text)
             found = _numbers_only(path, text, named, mark, above) if plain else None
             names, columns, lines = found or _cells(path, text, named, mark, above)
     except UnicodeDecodeError as error:
@@ -197,6 +200,8 @@ def names(path: Path, *, every: bool = False, expected: tuple[str, ...] = ()) ->
 
 def _begin(path: Path) -> str:
     """The first characters of a long file, more than are looked at to find names."""
+    if is_packed(path):
+        return unpacked(path, 4 * LOOK, cut=True).decode("utf-8-sig", errors="ignore")[: LOOK + 1]
     with path.open(encoding="utf-8-sig", newline="") as file:
         return file.read(LOOK + 1)
 

@@ -4,7 +4,7 @@
 |---|---|---|
 | .npy | `arrays.single` | |
 | .npz | `arrays.archive` | name of an array |
-| .csv .tsv .txt | `delimited.read` | columns, a,b,c |
+| .csv .tsv .txt, also .gz .bz2 .xz .zst | `delimited.read` | columns, a,b,c |
 | .parquet .pq | `parquet.read` | columns, a,b,c |
 | .h5ad | `cells.read` | layer, embedding or raw |
 | ubyte .idx, also .gz | `idx.read` | |
@@ -18,6 +18,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pushforward import files
+from pushforward.data.blocks.packed import ending
 from pushforward.data.blocks.scratch import Room, held
 from pushforward.data.formats import arrays, cells, delimited, idx, parquet
 from pushforward.data.formats.contents import Contents
@@ -29,7 +30,7 @@ __all__ = ["FILES", "PARQUET", "READABLE", "columns", "divided", "exists", "open
 TEXT = (".csv", ".tsv", ".txt")
 PARQUET = (".parquet", ".pq")
 FILES = (".npz", ".npy", ".h5ad", *TEXT, *PARQUET)  # endings that no folder has
-READABLE = "a folder of images, .npz, .npy, .csv, .tsv, .txt, .parquet, .h5ad or IDX (ubyte)"
+READABLE = "a folder of images, .npz, .npy, .csv, .tsv, .txt (also .gz), .parquet, .h5ad or IDX (ubyte)"
 
 
 def divided(spec: str) -> tuple[Path, str | None]:
@@ -95,7 +96,7 @@ def columns(path: Path, *, every: bool = False, expected: tuple[str, ...] = ()) 
         every: Also those that are taken by their names alone: an index, and row numbers.
         expected: Names that are looked for, as in `opened`.
     """
-    suffix = path.suffix.lower()
+    suffix = _ending(path)
     if suffix not in (*TEXT, *PARQUET) or not path.is_file():
         return ()
     try:
@@ -107,7 +108,7 @@ def columns(path: Path, *, every: bool = False, expected: tuple[str, ...] = ()) 
 
 
 def _read(path: Path, key: str | None, mapped: bool, verbatim: bool, room: Room, expected: tuple[str, ...]) -> Contents:
-    suffix = path.suffix.lower()
+    suffix = _ending(path)
     if path.exists() and not path.is_dir() and not path.is_file():
         raise DataError(f"{path}: a pipe or a device, which may never end: write what it gives to a file first")
     if path.is_dir():
@@ -129,6 +130,12 @@ def _read(path: Path, key: str | None, mapped: bool, verbatim: bool, room: Room,
     if idx.is_idx(path):
         return idx.read(_whole(path, key), room)
     raise DataError(f"{path}: {_unknown(path)}")
+
+
+def _ending(path: Path) -> str:
+    """The ending that says what a file holds: that of the text in a packed one."""
+    inner = ending(path)
+    return inner if inner in TEXT else path.suffix.lower()
 
 
 def _whole(path: Path, key: str | None) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,8 @@ UNNAMED = "__index_level_"  # what pandas calls an index without a name
 def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
     """What a Parquet file holds; an index that pandas stored is left out unless it is named.
 
+    A column of lists of equally many numbers, as of embeddings, is as many columns: emb[0], emb[1], ...
+
     A table within the budget is read at once, another one column by column, as they are asked for.
 
     Args:
@@ -51,6 +53,8 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
         stored = [name for name in schema.names if not name.startswith(UNNAMED)]
         if len(set(stored)) < len(stored):
             raise DataError(f"{path}: two columns share a name: give every column its own name")
+        columns: Sequence[Column]
+        parts: dict[str, dict[str, Column]] = {}
         declared: dict[str, Declared] = {name: _kind(pyarrow.types, schema.field(name).type) for name in stored}
         many = len(set(map(str.strip, key.split(","))) & set(stored)) if key else len(stored)
         if room is held and 8 * n * many > budget():
@@ -58,7 +62,17 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
             raise DataError(f"{path}: the table needs {need} of memory: save fewer rows or columns")
         if peak((n, file.metadata.num_columns), np.dtype(np.float64)) <= budget():
             table = file.read()
-            columns: Sequence[Column] = tuple(_column(table.column(name), declared[name]) for name in stored)
+            asked = set(stored) if key is None else {name.strip().partition("[")[0] for name in key.split(",")}
+            lists = {name for name in stored if name in asked and _is_list(pyarrow.types, schema.field(name).type)}
+            if lists and (need := 8 * _leaves(file.metadata)) > budget():
+                raise DataError(f"{path}: the lists need {size(need)} of memory: save fewer rows or columns")
+            parts = {name: _parts(table.column(name), path, name) for name in lists}
+            key = None if key is None else _with_parts(key, parts)
+            declared |= {one: "number" for some in parts.values() for one in some}
+            held_columns = dict[str, Column]()
+            for name in stored:
+                held_columns |= parts.get(name) or {name: _column(table.column(name), declared[name])}
+            stored, columns = list(held_columns), tuple(held_columns.values())
         else:
             large = peak((n, many), np.dtype(np.float64)) > budget()
             columns = _Lazy(path, file.metadata, stored, declared, mapped if large else None)
@@ -67,6 +81,7 @@ def read(path: Path, key: str | None = None, room: Room = held) -> Contents:
     left = ", ".join(name for name in index if name in aside)
     notes = [f"the index that pandas stored is left out unless it is named: {left}"] if left else []
     notes += ["an index that pandas stored is left out"] if len(schema.names) > len(stored) else []
+    notes += [f"the lists of {name} are {len(some)} columns, {name}[0] and on" for name, some in parts.items()]
     notes += [f"taken for row numbers and left out: {name}" for name in stored if is_row_number(name)]
     shown = tuple(notes) if key is None else ()
     return Contents(str(path), chosen(found, key), found.names, partial(labels, found), notes=shown)
@@ -96,7 +111,11 @@ def names(path: Path, *, every: bool = False) -> tuple[str, ...]:
         schema = file.schema_arrow
         stored = [name for name in schema.names if not name.startswith(UNNAMED)]
         aside = () if every else (*_index(schema), *filter(is_row_number, stored))
-        return tuple(name for name in stored if name not in aside)
+        fixed = {name: schema.field(name).type for name in stored}
+        sizes = {name: kind.list_size for name, kind in fixed.items() if pyarrow.types.is_fixed_size_list(kind)}
+        left = (name for name in stored if name not in aside)
+        several = {name: tuple(f"{name}[{k}]" for k in range(many)) for name, many in sizes.items()}
+        return tuple(one for name in left for one in several.get(name, (name,)))
     return ()
 
 
@@ -126,6 +145,46 @@ def _column(column: Any, kind: Declared) -> Column:
     same: dict[str, str] = {}
     cells = ("" if value is None else str(value) for value in column.to_pylist())
     return [same.setdefault(cell, cell) for cell in cells]
+
+
+def _is_list(types: Any, kind: Any) -> bool:
+    """Whether a type of pyarrow is one of lists of numbers."""
+    several = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return several and (types.is_integer(kind.value_type) or types.is_floating(kind.value_type))
+
+
+def _leaves(metadata: Any) -> int:
+    """Values in all columns of a file, those in lists each."""
+    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+    return sum(group.column(j).num_values for group in groups for j in range(group.num_columns))
+
+
+def _with_parts(key: str, parts: Mapping[str, Mapping[str, Column]]) -> str:
+    """Names of columns, a,b,c, with those of lists replaced by the columns that they are."""
+    names = (name.strip() for name in key.split(","))
+    return ",".join(one for name in names for one in parts.get(name, (name,)))
+
+
+def _parts(column: Any, path: Path, name: str) -> dict[str, Column]:
+    """A column of lists of pyarrow as columns of numbers, by their names.
+
+    Raises:
+        DataError: If the lists differ in length, or one is missing.
+    """
+    from pyarrow.compute import call_function
+
+    lengths = np.asarray(call_function("list_value_length", [column]).to_numpy(zero_copy_only=False), np.float64)
+    wrong = np.flatnonzero(~(lengths == lengths[:1]))
+    if len(wrong):
+        row = int(wrong[0])
+        what = "no list" if np.isnan(lengths[row]) else f"{lengths[row]:.0f} numbers"
+        raise DataError(
+            f"{path}: row {row}, column {name!r} holds {what}, row 0 {lengths[0]:.0f}: give every row equally many, or "
+            f"choose columns without it, {path}:a,b"
+        )
+    flat = np.asarray(call_function("list_flatten", [column]).to_numpy(zero_copy_only=False), np.float64)
+    rows = flat.reshape(len(lengths), -1) if len(lengths) else flat.reshape(0, 1)
+    return {f"{name}[{k}]": np.ascontiguousarray(part) for k, part in enumerate(rows.T)}
 
 
 def _numbers(column: Any, kind: Declared) -> np.ndarray:

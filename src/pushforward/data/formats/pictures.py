@@ -123,6 +123,8 @@ def remarks(files: Sequence[Path], heads: Sequence[Header], *, clear: bool = Tru
     n, said = len(files), list[str]()
     if clear and (many := sum(head.clear for head in heads)):
         said.append(f"{many:,} of {n:,} pictures have an alpha channel: laid on black")
+    if many := sum(head.cut for head in heads):
+        said.append(f"{many:,} of {n:,} pictures have 16 bits a channel: the upper eight are kept")
     if moving := [k for k, head in enumerate(heads) if head.frames > 1]:
         first = f"{files[moving[0]].name}, {heads[moving[0]].frames:,} frames"
         said.append(f"{len(moving):,} of {n:,} pictures have several frames: one is taken, the first (of {first})")
@@ -173,7 +175,10 @@ def depth(files: list[Path]) -> tuple[int, list[str]]:
     for file in files:
         try:
             with opened(file) as image:
-                top = max(top, int(np.asarray(image).max()))
+                x = np.asarray(image)
+                low, high, top = int(x.min()), int(x.max()), max(top, int(x.max()))
+                if low < 0 or high >= 1 << 16:
+                    raise DataError(f"{file}: levels from {low:,} to {high:,} are none of 16 bits: save those as PNG")
         except BROKEN as error:
             if isinstance(error, DataError):
                 raise
@@ -264,7 +269,8 @@ class Header:
         form: The format, "PNG", "JPEG", "WEBP", ...
         lossy: Whether it was compressed with losses.
         clear: Whether it has an alpha channel or a transparent colour.
-        deep: Whether it has more than eight bits a channel.
+        deep: Whether it has more than eight bits a channel, and one channel.
+        cut: Whether it has more in several channels, of which the decoder keeps the upper eight.
         grey: Whether it has no colours, by its mode.
         frames: Pictures in it: of an animation, or pages.
     """
@@ -274,6 +280,7 @@ class Header:
     lossy: bool
     clear: bool
     deep: bool
+    cut: bool
     grey: bool
     frames: int
 
@@ -292,6 +299,7 @@ def header(file: Path) -> Header:
             lossy=image.format in ("JPEG", "MPO") or (image.format == "WEBP" and _lossy_webp(file)),
             clear=image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info,
             deep=image.mode[0] == "I",
+            cut=image.mode[0] != "I" and ";16" in str(getattr(image, "tile", "")),  # of those formats that have tiles
             grey=image.mode in ("1", "L", "LA", "La") or image.mode[0] == "I",
             frames=_frames(image),  # last, as it moves on in the file
         )

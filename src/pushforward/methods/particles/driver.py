@@ -19,7 +19,7 @@ from pushforward.dynamics.integrate import Integrator, euler, fresh
 from pushforward.dynamics.velocity import measured
 from pushforward.errors import DataError, UsageError
 from pushforward.flows.critic import conditional
-from pushforward.methods.particles import tape
+from pushforward.methods.particles import looks, tape
 from pushforward.methods.particles.stopping import Accounts, Until
 from pushforward.parallel import sharing
 from pushforward.parallel.doubles import finest
@@ -28,7 +28,6 @@ from pushforward.training.schedule import constant
 from pushforward.types import (
     Batch,
     Blends,
-    Examined,
     Flow,
     Given,
     Labels,
@@ -36,10 +35,7 @@ from pushforward.types import (
     Randomness,
     Replayable,
     Samples,
-    Scalar,
     Schedule,
-    Valued,
-    ValuedByClass,
     Velocity,
     able,
     logged,
@@ -80,7 +76,9 @@ class Particles:
         block: Points moved at a time.
         held: Gives held-out data, on which the flow's value is logged too; a function, so that no checkpoint has it.
         diagnose: Steps between two looks at what costs more: value on held-out data, certificate and slope of a
-            critic, effective size of its weights; 0 for never.
+            critic, effective size of its weights; 0 for never; None for as many as let all looks cost a twentieth of
+            the steps at most (`looks.stride`). The last step is looked at too; no look changes where particles go.
+        steps: Steps in all, where that is known, so that the last can be told.
         until: When to end before the last step.
         tape: The recorded fields, oldest first.
         done: Steps done.
@@ -108,7 +106,8 @@ class Particles:
     batch: int | None = None
     block: int = 2**14
     held: Callable[[], Batch] | None = None
-    diagnose: int = 1
+    diagnose: int | None = None
+    steps: int | None = None
     until: Until = field(default_factory=Until)
     tape: list[dict[str, Tensor]] = field(default_factory=list, repr=False)
     done: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.int64), repr=False)
@@ -133,7 +132,7 @@ class Particles:
         Raises:
             UsageError: If a plateau is waited for and the flow does not say what it lowers.
         """
-        stride, stream = self._stride(), iter(batches)
+        stride, stream, every = self._stride(), iter(batches), self._every()
         if start == 0:
             for batch in (next(stream) for _ in range(self.warmup)):
                 self._field(self.particles, batch)
@@ -147,7 +146,7 @@ class Particles:
             if self.stopped or (batch := next(stream, None)) is None:
                 return
             dt = self.step * self.schedule(k)
-            logs = self._advance(batch, k, time, dt, stride)
+            logs = self._advance(batch, k, time, dt, stride, every)
             self._pace(k, dt)
             time += dt
             if self.until.plateau is not None and "divergence" not in logs:
@@ -156,7 +155,6 @@ class Particles:
                     "divergence such as KL_LIP, or stop by kinetic energy or horizon"
                 )
             self.done.fill_(k + 1)
-            self.stopped = self.until.reason(self.accounts, k + 1, time)
             yield logs
 
     def times(self, n: int) -> list[float]:
@@ -173,7 +171,14 @@ class Particles:
             self.paced[0]["dt"] = known = torch.cat([known, torch.zeros_like(known)])
         known[k] = dt
 
-    def _advance(self, batch: Batch, k: int, t: float, dt: float, stride: Stride | None) -> Logs:
+    def _every(self) -> int:
+        """Steps from one look to the next; 0 for none."""
+        if self.diagnose is not None:
+            return self.diagnose
+        n, held = len(self.particles), 0 if self.held is None else len(unpack(self.held())[0])
+        return looks.stride(self._size(n), n, held, self.compile)
+
+    def _advance(self, batch: Batch, k: int, t: float, dt: float, stride: Stride | None, every: int) -> Logs:
         """Move everything once; tracers ride along with the particles as further rows."""
         n, before = len(self.particles), self._joint(self.particles, self.tracers)
         labels = None if self.labels is None else self._joint(self.labels, self.tracer_labels)
@@ -211,8 +216,11 @@ class Particles:
         if measures is None or self.project is not None:
             measures = measured(first[:n], before[:n], moved[:n])
         logs |= self.accounts.note(k, logs.get("divergence"), *measures, dt)
-        if self.diagnose and k % self.diagnose == 0:
-            logs |= self._diagnosis(batch)
+        self.stopped = self.until.reason(self.accounts, k + 1, t + dt)
+        if every and (k % every == 0 or k + 1 == self.steps or self.stopped):
+            seen = slice(None) if self._size(n) >= n else looks.rows(n, self._size(n), k).to(moved.device)
+            y = None if self.labels is None else self.labels[seen]
+            logs |= looks.look(self.flow, self.particles[seen], batch, y, self.held)
         if stages and (serves := tape.stride(len(self.tape), k + 1, int(self.record))) > int(self.record):
             logs["serves"] = torch.tensor(float(serves), device=moved.device)
         self.particles = moved[:n]
@@ -231,11 +239,14 @@ class Particles:
 
     def _shown(self, x: Samples) -> tuple[Samples, Labels | None]:
         """What the flow gets to see of the particles."""
-        size = len(x) if self.batch is None else max(1, self.batch // sharing.world())
-        if size >= len(x):
+        if (size := self._size(len(x))) >= len(x):
             return x, self.labels
         rows = self.rng.integers(len(x), size).to(x.device)
         return x[rows], None if self.labels is None else self.labels[rows]
+
+    def _size(self, n: int) -> int:
+        """How many of n particles the flow is shown."""
+        return n if self.batch is None else min(n, max(1, self.batch // sharing.world()))
 
     def _evaluate(self, velocity: Velocity, x: Samples, t: float, labels: Labels | None) -> Samples:
         """A velocity at many points, block by block."""
@@ -245,23 +256,6 @@ class Particles:
             here = velocity.given(labels[rows]) if labels is not None and able(velocity, Given) else velocity
             parts.append(here(x[rows], t))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    def _diagnosis(self, batch: Batch) -> Logs:
-        """What a flow that can be examined says of its present state, and its value on held-out data."""
-        (p, labels_p), (q, labels_q), logs = unpack(batch), self._shown(self.particles), Logs()
-        pair = (labels_q, labels_p) if labels_q is not None and labels_p is not None else None
-        if able(self.flow, Examined):
-            logs |= self.flow.diagnose(q, p) if pair is None else self.flow.diagnose(q, p, pair)
-        if self.held is not None and (value := self._value(q, labels_q, *unpack(self.held()))) is not None:
-            logs["held"] = value
-        return logs
-
-    def _value(self, q: Samples, labels_q: Labels | None, held: Samples, labels_held: Labels | None) -> Scalar | None:
-        """The flow's value between particles and held-out data, by class where both have some."""
-        held = held.to(q)
-        if labels_q is not None and labels_held is not None:
-            return self.flow.value(q, held, (labels_q, labels_held)) if able(self.flow, ValuedByClass) else None
-        return self.flow.value(q, held) if able(self.flow, Valued) else None
 
     def _joint(self, x: Tensor, tracers: Tensor | None) -> Tensor:
         return x if tracers is None else torch.cat([x, tracers])

@@ -10,6 +10,7 @@ Rows that depend on each other (a Markov chain, a time series) break the promise
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -20,7 +21,15 @@ from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.result import Measure
 from pushforward.randomness import generator
 
-__all__ = ["halves", "label_sums", "p_value", "permutation_measure", "permutation_values", "relabellings"]
+__all__ = [
+    "halves",
+    "label_sums",
+    "out_of_reach",
+    "p_value",
+    "permutation_measure",
+    "permutation_values",
+    "relabellings",
+]
 
 
 def relabellings(n: int, m: int, permutations: int, *, seed: int = 0) -> Tensor:
@@ -116,6 +125,18 @@ def p_value(values: Tensor, rounding: float = 0.0) -> float | None:
     return (1 + int((values[1:] >= values[0] - slack).sum())) / len(values)
 
 
+def out_of_reach(distinct: int, permutations: int) -> dict[str, str | float | int]:
+    """The smallest p-value that so many rows allow, where they and not the number of relabellings are the bound.
+
+    However many are drawn, a share 1 / `distinct` of them puts the labels back as they were.
+
+    Args:
+        distinct: Relabellings that give different values: those of n + m rows, less those that a statistic cannot tell.
+        permutations: Number of relabellings drawn.
+    """
+    return {"smallest_p": 1 / distinct} if distinct < permutations + 1 else {}
+
+
 def permutation_measure(
     values: Tensor,
     sizes: tuple[int, int],
@@ -131,13 +152,16 @@ def permutation_measure(
         values: The statistic seen, then the relabelled ones, (B + 1,).
         sizes: Rows tested of fake and of real.
         features: Identity of the feature space.
-        protocol: What else changes the number; the number of relabellings and their 95 % quantile are added.
+        protocol: What else changes the number; the number of relabellings and their 95 % quantile are added, and
+            where the rows are too few for a smaller p-value "smallest_p".
         floor: The value expected of equal laws; where it is not known, the mean of the relabelled values.
         rounding: See `p_value`.
     """
     null, words = values[1:], {**protocol, "permutations": len(values) - 1}
     if len(null):
         words["null_95"] = float(null.quantile(0.95))
+        # Of equal sizes the exchange of both samples gives the same distance.
+        words |= out_of_reach(math.comb(sum(sizes), sizes[0]) // (1 + (sizes[0] == sizes[1])), len(null))
     if floor is None and len(null):
         floor, words["floor"] = float(null.mean()), "mean of the relabelled values"
     p = p_value(values, rounding)

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
 from pushforward.randomness import generator
 
-__all__ = ["check_compared", "check_samples", "compare", "real_floor", "subset"]
+__all__ = ["Given", "as_samples", "check_compared", "check_samples", "compare", "real_floor", "subset"]
+
+Given: TypeAlias = Tensor | NDArray[Any]
+"""What a metric takes as samples: tensors, or arrays of numbers of any type."""
 
 _VALUES = 2**20
 """Numbers looked at in one go where a sample is checked."""
 
 
-def check_samples(name: str, x: Tensor, least: int = 2) -> None:
-    """Refuse samples that no statistic can use.
+def as_samples(name: str, x: Given) -> Tensor:
+    """Samples as a tensor: a tensor as it is, of an array the same numbers, on the same memory where that can be.
+
+    Raises:
+        DataError: If it is no array of numbers.
+    """
+    if isinstance(x, Tensor):
+        return x
+    values = np.asarray(x)
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{name} is {values.dtype} of shape {values.shape}: give a tensor or an array of numbers")
+    if values.dtype not in (np.float32, np.float64):
+        values = values.astype(np.float64)
+    return torch.from_numpy(np.ascontiguousarray(values, values.dtype.newbyteorder("=")))
+
+
+def check_samples(name: str, x: Given, least: int = 2) -> Tensor:
+    """Refuse samples that no statistic can use, and answer with the others as a tensor.
 
     Args:
         name: What the caller calls them: "fake", "real", "train".
@@ -28,6 +49,7 @@ def check_samples(name: str, x: Tensor, least: int = 2) -> None:
     Raises:
         DataError: If there are too few rows, no event axis, or values that are not finite.
     """
+    x = as_samples(name, x)
     if x.ndim < 2:
         raise DataError(f"{name} has shape {tuple(x.shape)}: give samples as (n, *event), e.g. {name}[:, None]")
     if len(x) < least:
@@ -37,10 +59,11 @@ def check_samples(name: str, x: Tensor, least: int = 2) -> None:
     if not all(bool(part.isfinite().all()) for part in x.split(rows)):
         bad = sum(int((~part.flatten(1).isfinite().all(1)).sum()) for part in x.split(rows))
         raise DataError(f"{name} has {bad} of {len(x)} samples with NaN or infinity: drop them, or see why it diverged")
+    return x
 
 
-def check_compared(fake: Tensor, real: Tensor, train: Tensor | None = None) -> None:
-    """Refuse samples that cannot be compared with each other.
+def check_compared(fake: Given, real: Given, train: Given | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Refuse samples that cannot be compared with each other, and answer with the others as tensors.
 
     Args:
         fake: Model samples, (n, *event).
@@ -50,22 +73,22 @@ def check_compared(fake: Tensor, real: Tensor, train: Tensor | None = None) -> N
     Raises:
         DataError: If a sample is too small, not finite, or of another event shape than the rest.
     """
-    check_samples("fake", fake)
-    check_samples("real", real)
+    fake, real = check_samples("fake", fake), check_samples("real", real)
     if fake.shape[1:] != real.shape[1:]:
         shapes = f"fake has event shape {tuple(fake.shape[1:])}, real {tuple(real.shape[1:])}"
         raise DataError(f"{shapes}: decode or reshape fake to the shape of real")
     if train is not None:
-        check_samples("train", train)
+        train = check_samples("train", train)
         if train.shape[1:] != real.shape[1:]:
             shapes = f"train has event shape {tuple(train.shape[1:])}, real {tuple(real.shape[1:])}"
             raise DataError(f"{shapes}: give both splits in the same units and shape")
+    return fake, real, train
 
 
 def compare(
-    fake: Tensor,
-    real: Tensor,
-    train: Tensor | None,
+    fake: Given,
+    real: Given,
+    train: Given | None,
     features: Callable[[Tensor], Tensor],
     *,
     max_n: int | None = None,
@@ -89,7 +112,7 @@ def compare(
         DataError: If a sample is too small, not finite, or of another event shape than the rest.
         UsageError: If fewer than two rows are to be kept.
     """
-    check_compared(fake, real, train)
+    fake, real, train = check_compared(fake, real, train)
     if max_n is not None:
         if max_n < 2:
             raise UsageError(f"max_n is {max_n}: use at least 2 rows; 2000 is usual")

@@ -24,7 +24,7 @@ from pushforward.metrics.core.comparison import Comparison, linear_cost
 from pushforward.metrics.core.features import Features, blocked
 from pushforward.metrics.core.moments import ticking
 from pushforward.metrics.core.part import Found, Part
-from pushforward.metrics.core.reference import check_samples, subset
+from pushforward.metrics.core.reference import Given, check_samples, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.randomness import generator
 
@@ -74,7 +74,7 @@ def class_sums(probabilities: Tensor) -> ClassSums:
 
 
 def class_score(
-    fake: Tensor,
+    fake: Given,
     classify: Features | Callable[[Tensor], Tensor],
     *,
     real: Tensor | None = None,
@@ -108,7 +108,7 @@ def class_score(
         Improved techniques for training GANs (Salimans et al., 2016), arXiv:1606.03498;
         A note on the Inception score (Barratt & Sharma, 2018), arXiv:1801.01973.
     """
-    check_samples("fake", fake)
+    fake = check_samples("fake", fake)
     function, identity = (
         (classify.classify, classify.id) if isinstance(classify, Features) else (classify, "classifier")
     )
@@ -118,8 +118,7 @@ def class_score(
     if not 1 <= splits <= n // 2 or not 0 <= ddof < max(2, splits):
         raise UsageError(f"splits is {splits}, ddof {ddof}, for {n} samples: give at least 2 samples a split")
     if real is not None:
-        check_samples("real", real, least=2 * splits)
-        real = subset(real, n, rng)
+        real = subset(check_samples("real", real, least=2 * splits), n, rng)
     read = ticking(tick, n + (0 if real is None else len(real)))
 
     groups = _grouped(fake, function, splits if splits > 1 else min(_GROUPS, n), block, rng, read)

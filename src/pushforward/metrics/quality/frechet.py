@@ -23,7 +23,7 @@ from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.held import HELD_VALUES, held, split_rows
 from pushforward.metrics.core.moments import Moments, moments, ticking
 from pushforward.metrics.core.part import Found, Part
-from pushforward.metrics.core.reference import check_compared, subset
+from pushforward.metrics.core.reference import Given, check_compared, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.networks.inception import is_true_inception
 from pushforward.randomness import generator
@@ -103,11 +103,11 @@ def frechet_se(q: Tensor, p: Tensor) -> float:
 
 
 def frechet_distance(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
-    train: Tensor | None = None,
+    train: Given | None = None,
     small: bool = False,
     repeats: int = 20,
     draws: int = 1,
@@ -135,7 +135,7 @@ def frechet_distance(
     Raises:
         DataError: If the samples do not fit together, are fewer than twice the number of features, or overflow.
     """
-    check_compared(fake, real, train)
+    fake, real, train = check_compared(fake, real, train)
     if draws < 1 or len(fake) % draws:
         raise DataError(f"fake has {len(fake)} samples, not a multiple of {draws} draws: give whole sets")
     n, m, dim = len(fake) // draws, len(real), features(real[:1]).shape[1]

@@ -22,7 +22,7 @@ from pushforward.metrics.core.comparison import Comparison, limit_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.moments import Moments, moments, ticking
 from pushforward.metrics.core.part import Found, Part
-from pushforward.metrics.core.reference import check_compared
+from pushforward.metrics.core.reference import Given, check_compared
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.quality.frechet import frechet, frechet_name
 from pushforward.randomness import generator
@@ -31,8 +31,8 @@ __all__ = ["PARTS", "frechet_limit"]
 
 
 def frechet_limit(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
     sizes: int = 15,
@@ -63,6 +63,7 @@ def frechet_limit(
     References:
         Effectively unbiased FID and Inception score (Chong & Forsyth, 2020), arXiv:1911.07023.
     """
+    fake, real, _ = check_compared(fake, real)
     n, m, dim = _checked(fake, real, features, sizes)
     rng, read = generator(seed, "evaluate", part="frechet_limit"), ticking(tick, n + m)
 
@@ -91,7 +92,6 @@ def frechet_limit(
 
 def _checked(fake: Tensor, real: Tensor, features: Features, sizes: int) -> tuple[int, int, int]:
     """Numbers of fakes, of data and of features, if these allow a line through so many sizes."""
-    check_compared(fake, real)
     if sizes < 3:
         raise UsageError(f"sizes is {sizes}: a line and its scatter need at least 3, 15 is usual")
     n, m, dim = len(fake), len(real), features(real[:1]).shape[1]

@@ -1,12 +1,15 @@
 r"""Kernel distance of features (KID): unbiased MMD² under a polynomial kernel, tile by tile.
 
 .. math::
-    k(x, y) = (\gamma\, x \cdot y + c)^3, \qquad
+    k(x, y) = (\gamma\, (x - a) \cdot (y - a) + c)^3, \qquad
     \mathrm{KID} = \frac{1}{n(n-1)} \sum_{i \ne j} k(x_i, x_j) + \frac{1}{m(m-1)} \sum_{i \ne j} k(y_i, y_j)
     - \frac{2}{nm} \sum_{ij} k(x_i, y_j)
 
-Products are taken about the data's mean a, :math:`x \cdot y = (x - a) \cdot (y - a) + x \cdot a + y \cdot a - a \cdot
-a`; where all features are float32 numbers, the first of these is a float32 product, all else is float64.
+`kid` takes for a the mean of both samples together: far from the origin the published kernel, a = 0, sees a shift
+multiplied by the square of the offset and little else, in values and errors that say nothing. `kid_subsets` and
+`polynomial_mmd` keep a = 0, the published convention. Products are taken about a mean b of the data in all cases,
+:math:`x \cdot y = (x - b) \cdot (y - b) + x \cdot b + y \cdot b - b \cdot b`; where all features are float32
+numbers, the first of these is a float32 product, all else is float64.
 """
 
 from __future__ import annotations
@@ -23,16 +26,19 @@ from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.comparison import Comparison, kid_cost, subset_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part
-from pushforward.metrics.core.reference import check_compared, subset
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.reference import Given, check_compared, subset
+from pushforward.metrics.core.result import Measure, Words
 from pushforward.randomness import generator
 
-__all__ = ["CUBIC", "PARTS", "Polynomial", "kid", "kid_subsets", "polynomial_mmd"]
+__all__ = ["CENTRED", "CUBIC", "PARTS", "Polynomial", "kid", "kid_subsets", "polynomial_mmd"]
 
 Array = NDArray[np.float64]
 
 _EDGE = 256
 """Rows of a tile, at most: its temporaries stay in the processor's cache."""
+
+_OFFSET = 25.0
+"""Squares of the mean, in squares of the spread about it, from which the origin decides a KID about it."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +49,23 @@ class Polynomial:
         degree: Exponent, a positive integer.
         gamma: Factor of the inner product; 1 / number of features if None.
         coef: Constant c.
+        centred: Products about the mean of both samples together; else about the origin.
     """
 
     degree: int = 3
     gamma: float | None = None
     coef: float = 1.0
+    centred: bool = False
 
 
 CUBIC = Polynomial()
 """The kernel of the published convention."""
 
+CENTRED = Polynomial(centred=True)
+"""The same about the mean of both samples together: it does not depend on where the origin lies."""
 
-def polynomial_mmd(q: Tensor, p: Tensor, *, kernel: Polynomial = CUBIC, budget: int = 2**26) -> float:
+
+def polynomial_mmd(q: Given, p: Given, *, kernel: Polynomial = CUBIC, budget: int = 2**26) -> float:
     """Unbiased MMD² under a polynomial kernel, which may be negative.
 
     Args:
@@ -63,15 +74,16 @@ def polynomial_mmd(q: Tensor, p: Tensor, *, kernel: Polynomial = CUBIC, budget: 
         kernel: The kernel.
         budget: Bytes that the temporaries of one tile may take.
     """
+    q, p, _ = check_compared(q, p)
     return _mmd(*_prepared(q, p, RAW, kernel), budget)
 
 
 def kid(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
-    kernel: Polynomial = CUBIC,
+    kernel: Polynomial = CENTRED,
     max_n: int = 10_000,
     seed: int = 0,
     budget: int = 2**26,
@@ -82,13 +94,15 @@ def kid(
     Its floor is 0, since the estimate is unbiased at any size. The error comes from the mean kernel values of each
     row: twice their sample variances over the sizes, :math:`4 s_x^2 / n + 4 s_y^2 / m`, hold the first-order variance
     and twice the second-order one, :math:`v = 2 \sigma_{xx}^2 / n(n-1) + 2 \sigma_{yy}^2 / m(m-1) + 4 \sigma_{xy}^2 /
-    nm`. So v is taken off once, which leaves an error that is right for equal laws too.
+    nm`. So v is taken off once, which leaves an error that is right for equal laws too. About the mean of the pool the
+    estimate does not depend on where the origin lies, and stays unbiased for equal laws, since the pool's mean knows no
+    labels; the protocol says which kernel was used.
 
     Args:
         fake: Model samples, (n, *event).
         real: Data samples, (m, *event).
         features: The feature space.
-        kernel: The kernel.
+        kernel: The kernel; `CUBIC` is the published one.
         max_n: Rows used of each; more are subsampled.
         seed: Seed of these subsets.
         budget: Bytes that the temporaries of one tile may take.
@@ -101,7 +115,7 @@ def kid(
     References:
         Demystifying MMD GANs (Binkowski et al., 2018), arXiv:1801.01401.
     """
-    check_compared(fake, real)
+    fake, real, _ = check_compared(fake, real)
     rng = generator(seed, "evaluate", part="kid")
     q, p = subset(fake, max_n, rng), subset(real, max_n, rng)
     x, y = _prepared(q, p, features, kernel)
@@ -112,8 +126,8 @@ def kid(
 
 
 def kid_subsets(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
     subsets: int = 100,
@@ -146,7 +160,7 @@ def kid_subsets(
         DataError: If the samples do not fit together, or are smaller than a subset.
         UsageError: If there is no subset, or the kernel's settings are out of range.
     """
-    check_compared(fake, real)
+    fake, real, _ = check_compared(fake, real)
     if subsets < 1 or size < 2:
         raise UsageError(f"subsets is {subsets}, size {size}: give at least one subset of two rows")
     if min(len(fake), len(real)) < size:
@@ -159,7 +173,9 @@ def kid_subsets(
         values[index] = _mmd(x.take(rows[0]), y.take(rows[1]), budget)
         if tick is not None:
             tick((index + 1) / subsets)
-    protocol = x.protocol | {"estimator": "unbiased, mean over subsets", "subsets": subsets, "size": size}
+    protocol = (
+        x.protocol | _off_centre(x, y) | {"estimator": "unbiased, mean over subsets", "subsets": subsets, "size": size}
+    )
     protocol |= {"std": float(values.std()), "std_ddof": 0, "seed": seed}
     detail = {"values": torch.from_numpy(values)}
     return Measure(float(values.mean()), 0.0, None, None, len(fake), len(real), features.id, "lower", protocol, detail)
@@ -173,16 +189,18 @@ class _Points:
         z: Rows about the data's mean, times the root of gamma, (n, d), float32 or float64.
         a: What that leaves out of the inner products, half of it each, (n,).
         degree: Exponent.
+        coef: The kernel's constant, which is part of a.
         protocol: The kernel in words.
     """
 
     z: NDArray[np.floating]
     a: Array
     degree: int
+    coef: float
     protocol: dict[str, str | float | int]
 
     def take(self, rows: NDArray[np.integer]) -> _Points:
-        return _Points(self.z[rows], self.a[rows], self.degree, self.protocol)
+        return _Points(self.z[rows], self.a[rows], self.degree, self.coef, self.protocol)
 
     def kernel(self, other: _Points, i: slice, j: slice) -> Array:
         inner = (self.z[i] @ other.z[j].T).astype(np.float64, copy=False)
@@ -194,17 +212,30 @@ class _Points:
         return values
 
 
+def _off_centre(x: _Points, y: _Points) -> Words:
+    """A word where the origin decides: the offset's square is many times the rows' own about the mean."""
+    own = float(np.mean([np.square(side.z, dtype=np.float64).sum(1).mean() for side in (x, y)]))
+    offset = float(np.mean([2 * side.a.mean() for side in (x, y)])) - x.coef
+    if offset <= _OFFSET * own:
+        return {}
+    return {
+        "note": f"the mean lies {(offset / own) ** 0.5:.3g} spreads from the origin, which decides: read kid instead"
+    }
+
+
 def _prepared(q: Tensor, p: Tensor, features: Features, kernel: Polynomial) -> tuple[_Points, _Points]:
     sides = [_rows(features, part.detach()) for part in (q, p)]
     single = all(side.dtype == np.float32 for side in sides)
     x, y = sides if single else (side.astype(np.float64, copy=False) for side in sides)
-    degree, coef = kernel.degree, kernel.coef
+    degree, coef, centred = kernel.degree, kernel.coef, kernel.centred
     factor = 1 / x.shape[1] if kernel.gamma is None else kernel.gamma
     if degree < 1 or int(degree) != degree or not factor > 0:
         raise UsageError(f"degree is {degree}, gamma {factor}: give a positive whole exponent and a positive factor")
-    centre = y.mean(0, dtype=np.float64)
+    means, n, m = [side.mean(0, dtype=np.float64) for side in (x, y)], len(x), len(y)
+    # Both ways round the same sum, or exchanging the samples would move the last digit of the centre.
+    centre = (n * means[0] + m * means[1]) / (n + m) if centred else means[1]
     protocol: dict[str, str | float | int] = {
-        "kernel": f"({factor:.6g} x.y + {coef:g})^{degree}",
+        "kernel": f"({factor:.6g} {'(x-a).(y-a)' if centred else 'x.y'} + {coef:g})^{degree}",
         "products": "float32 about the mean" if single else "float64",
     }
 
@@ -212,9 +243,9 @@ def _prepared(q: Tensor, p: Tensor, features: Features, kernel: Polynomial) -> t
         a = np.empty(len(rows))
         for part, rest in _blocks(rows, a):
             wide = part.astype(np.float64)
-            rest[:] = factor * (wide @ centre - centre @ centre / 2) + coef / 2
+            rest[:] = coef / 2 if centred else factor * (wide @ centre - centre @ centre / 2) + coef / 2
             part[:] = (wide - centre) * factor**0.5
-        return _Points(rows, a, degree, protocol)
+        return _Points(rows, a, degree, coef, protocol)
 
     return points(x), points(y)
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from torch import Tensor
 from pushforward.metrics.core.comparison import Comparison, kid_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
-from pushforward.metrics.core.reference import check_compared, subset
+from pushforward.metrics.core.reference import Given, check_compared, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.quality.balls import Cover, cover, squared_radii
 from pushforward.randomness import generator
@@ -42,11 +42,11 @@ def null_coverage(n: int, m: int, k: int) -> float:
 
 
 def manifold(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
-    train: Tensor | None = None,
+    train: Given | None = None,
     k: int = 5,
     max_n: int = 10_000,
     repeats: int = 1,
@@ -90,7 +90,7 @@ def manifold(
         arXiv:1904.06991; Reliable fidelity and diversity metrics for generative models (Naeem et al., 2020),
         arXiv:2002.09797.
     """
-    check_compared(fake, real, train)
+    fake, real, train = check_compared(fake, real, train)
     rng = generator(seed, "evaluate", part="manifold")
     rows_q, rows_p = (torch.from_numpy(np.sort(rng.permutation(len(x))[:max_n])) for x in (fake, real))
     q, p = features(fake[rows_q.to(fake.device)]), features(real[rows_p.to(real.device)])
@@ -205,8 +205,12 @@ def _real_covers(
 
 
 def _part(c: Comparison) -> Found:
-    return named(manifold(c.one, c.p, c.known, train=c.t, max_n=5 * c.max_n, seed=c.seed, budget=c.budget,
-                             tick=c.tick))  # fmt: skip
+    k = min(5, len(c.one) - 1, len(c.p) - 1, 5 * c.max_n - 1)
+    found = manifold(c.one, c.p, c.known, train=c.t, k=k, max_n=5 * c.max_n, seed=c.seed, budget=c.budget, tick=c.tick)
+    if k < 5:
+        words = {"note": f"so few rows have no fifth neighbour: balls reach to number {k}"}
+        found = {name: replace(one, protocol=one.protocol | words) for name, one in found.items()}
+    return named(found)
 
 
 PARTS = (

@@ -14,7 +14,7 @@ from pushforward.errors import DataError
 from pushforward.metrics.core.comparison import Comparison, linear_cost
 from pushforward.metrics.core.features import blocked
 from pushforward.metrics.core.part import Found, Part
-from pushforward.metrics.core.reference import check_samples
+from pushforward.metrics.core.reference import Given, check_samples
 from pushforward.metrics.core.result import Measure
 from pushforward.randomness import generator
 
@@ -27,7 +27,7 @@ _FEW = 5
 
 
 def modes(
-    fake: Tensor,
+    fake: Given,
     centres: Tensor,
     sigma: float,
     weights: Tensor | Sequence[float] | None = None,
@@ -59,7 +59,7 @@ def modes(
     References:
         VEEGAN (Srivastava et al., 2017), arXiv:1705.07761; PacGAN (Lin et al., 2018), arXiv:1712.04086.
     """
-    check_samples("fake", fake, least=1)
+    fake = check_samples("fake", fake, least=1)
     if fake.ndim != 2 or centres.ndim != 2 or fake.shape[1] != centres.shape[1]:
         shapes = f"fake has shape {tuple(fake.shape)}, centres {tuple(centres.shape)}"
         raise DataError(f"{shapes}: give (n, d) and (k, d) in the same units")
@@ -88,7 +88,7 @@ def modes(
 
 
 def classes(
-    fake: Tensor,
+    fake: Given,
     classify: Callable[[Tensor], Tensor],
     n_classes: int,
     weights: Tensor | Sequence[float] | None = None,
@@ -113,7 +113,7 @@ def classes(
     Raises:
         DataError: If the classifier answers with other classes, or a weight is not positive.
     """
-    check_samples("fake", fake, least=1)
+    fake = check_samples("fake", fake, least=1)
     n, shares = len(fake), probabilities(weights, n_classes)
     counts = _count(blocked(classify, fake), n, n_classes)
     protocol: dict[str, str | float | int] = {"classes": n_classes}

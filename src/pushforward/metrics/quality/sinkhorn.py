@@ -19,7 +19,7 @@ from pushforward.geometry.sinkhorn import default_epsilon, potentials
 from pushforward.metrics.core.comparison import Comparison, half, sinkhorn_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
-from pushforward.metrics.core.reference import compare, real_floor, subset
+from pushforward.metrics.core.reference import Given, compare, real_floor, subset
 from pushforward.metrics.core.result import Measure
 from pushforward.randomness import generator
 
@@ -65,17 +65,22 @@ def sinkhorn_divergence(
         for x, y in ((q, p), (q, None), (p, None))
     )
     value = between.value - (within_q.value + within_p.value) / 2
-    spread = (between.f - within_q.f).var() / len(q) + (between.g - within_p.g).var() / len(p)
+    spread = _noise(between.f - within_q.f) + _noise(between.g - within_p.g)
     error = max(each.error for each in (between, within_q, within_p))
     return SinkhornValue(value, float(spread.sqrt()), error, between.iterations)
 
 
+def _noise(potential: Tensor) -> Tensor:
+    """Squared error of the potential's mean; of a single row it is not known."""
+    return potential.var() / len(potential) if len(potential) > 1 else potential.new_tensor(0.0)
+
+
 def sinkhorn(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
-    train: Tensor | None = None,
+    train: Given | None = None,
     epsilon: float | None = None,
     tolerance: float = 1e-4,
     iterations: int = 1000,

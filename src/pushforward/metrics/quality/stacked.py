@@ -17,7 +17,7 @@ from pushforward.errors import DataError
 from pushforward.metrics.core.comparison import Comparison, linear_cost
 from pushforward.metrics.core.features import blocked
 from pushforward.metrics.core.part import Found, Part
-from pushforward.metrics.core.reference import check_samples
+from pushforward.metrics.core.reference import Given, check_samples
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.quality.modes import expected_modes, labels_of, probabilities
 from pushforward.randomness import generator
@@ -57,7 +57,7 @@ def stack_digits(images: Tensor, labels: Tensor, n: int, *, seed: int = 0) -> tu
 
 
 def stacked_modes(
-    fake: Tensor,
+    fake: Given,
     classify: Callable[[Tensor], Tensor],
     shares: Tensor | Sequence[float] | None = None,
     *,
@@ -90,7 +90,7 @@ def stacked_modes(
         Unrolled generative adversarial networks (Metz et al., 2017), arXiv:1611.02163; VEEGAN (Srivastava et al.,
         2017), arXiv:1705.07761; PacGAN (Lin et al., 2018), arXiv:1712.04086.
     """
-    check_samples("fake", fake, least=1)
+    fake = check_samples("fake", fake, least=1)
     if fake.ndim != 4 or fake.shape[1] != 3:
         raise DataError(f"fake has shape {tuple(fake.shape)}: stacked digits are (n, 3, s, s)")
     n, digits = len(fake), probabilities(shares, 10)

@@ -23,7 +23,7 @@ from pushforward.errors import DataError, UsageError, install
 from pushforward.metrics.core.comparison import Comparison, assignment_cost, half, sort_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
-from pushforward.metrics.core.reference import compare, real_floor, subset
+from pushforward.metrics.core.reference import Given, as_samples, compare, real_floor, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.randomness import generator
 
@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 LARGE = 1500  # rows from which on the network simplex of POT is the faster way
 
 
-def wasserstein(q: Tensor, p: Tensor, *, order: float = 2, pivots: int = 10_000_000) -> float:
+def wasserstein(q: Given, p: Given, *, order: float = 2, pivots: int = 10_000_000) -> float:
     """Exact Wasserstein distance of two samples; O(n³) time and O(nm) memory: 0.1 s at 1000 rows, 1 s at 2000.
 
     Equal sizes are an assignment problem; unequal ones a network flow, which POT solves where it is installed, and
@@ -51,14 +51,14 @@ def wasserstein(q: Tensor, p: Tensor, *, order: float = 2, pivots: int = 10_000_
         UsageError: If the order is below 1.
     """
     _check_order(order)
-    x, y = _array(q), _array(p)
+    x, y, unit = _about_their_middle(_array(q), _array(p))
     cost = np.asarray(cdist(x, y, "sqeuclidean") if order == 2 else cdist(x, y) ** order, np.float64)
     if len(q) == len(p) and (len(q) < LARGE or _pot() is None):
-        return float(cost[linear_sum_assignment(cost)].mean() ** (1 / order))
-    return float(max(0.0, _network_flow(cost, pivots)) ** (1 / order))
+        return unit * float(cost[linear_sum_assignment(cost)].mean() ** (1 / order))
+    return unit * float(max(0.0, _network_flow(cost, pivots)) ** (1 / order))
 
 
-def wasserstein_1d(q: Tensor, p: Tensor, *, order: float = 2) -> float:
+def wasserstein_1d(q: Given, p: Given, *, order: float = 2) -> float:
     r"""Exact distance on the line, :math:`(\int_0^1 |Q_q(u) - Q_p(u)|^r du)^{1/r}`, for any two sizes.
 
     Args:
@@ -70,7 +70,8 @@ def wasserstein_1d(q: Tensor, p: Tensor, *, order: float = 2) -> float:
         UsageError: If the order is below 1.
     """
     _check_order(order)
-    return float(_powers_by_column(_array(q.reshape(-1, 1)), _array(p.reshape(-1, 1)), order)[0] ** (1 / order))
+    x, y, unit = _about_their_middle(*(_array(sample).reshape(-1, 1) for sample in (q, p)))
+    return unit * float(_powers_by_column(x, y, order)[0] ** (1 / order))
 
 
 def directions(dim: int, count: int, seed: int) -> Tensor:
@@ -79,7 +80,7 @@ def directions(dim: int, count: int, seed: int) -> Tensor:
     return torch.from_numpy(normal / np.linalg.norm(normal, axis=0))
 
 
-def sliced_wasserstein(q: Tensor, p: Tensor, along: Tensor) -> tuple[float, float]:
+def sliced_wasserstein(q: Given, p: Given, along: Tensor) -> tuple[float, float]:
     r"""Sliced W2 along given directions; exact in each, for any two sizes.
 
     Args:
@@ -91,15 +92,16 @@ def sliced_wasserstein(q: Tensor, p: Tensor, along: Tensor) -> tuple[float, floa
         The distance, and its standard error over the directions.
     """
     along = along.double().cpu()
-    return _sliced(q.detach().flatten(1).double().cpu() @ along, p.detach().flatten(1).double().cpu() @ along)
+    q, p = (torch.from_numpy(_array(sample)) for sample in (q, p))
+    return _sliced(q @ along, p @ along)
 
 
 def w1(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
-    train: Tensor | None = None,
+    train: Given | None = None,
     max_n: int = 1000,
     repeats: int = 3,
     seed: int = 0,
@@ -114,11 +116,11 @@ def w1(
 
 
 def w2(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
-    train: Tensor | None = None,
+    train: Given | None = None,
     max_n: int = 1000,
     repeats: int = 3,
     seed: int = 0,
@@ -146,15 +148,16 @@ def w2(
 
 
 def sliced_w2(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
-    train: Tensor | None = None,
+    train: Given | None = None,
     projections: int = 128,
     max_n: int = 10_000,
     repeats: int = 10,
     seed: int = 0,
+    budget: int = 2**26,
 ) -> Measure:
     """Sliced W2 with the floor of real against real.
 
@@ -171,39 +174,107 @@ def sliced_w2(
         max_n: Rows used of each; more are subsampled.
         repeats: Subsets averaged for the floor, and behind the spread.
         seed: Seed of directions and subsets.
+        budget: Bytes that the temporaries of one block of directions may take.
 
     Raises:
         DataError: If the samples do not fit together.
     """
     q, p, t = compare(fake, real, train, features, max_n=max_n, seed=seed)
     along = directions(q.shape[1], projections if q.shape[1] > 1 else 1, seed)
-    q, p, t = q @ along, p @ along, None if t is None else t @ along
     used, n = subset(p, max_n, generator(seed, "evaluate", part="sliced_w2")), len(q)
-    (value, error), drawn = _sliced(q, used), list[float]()
+    sizes, everything = (n, len(used)), p if t is None else torch.cat([p, t])
 
-    def distance(a: Tensor, b: Tensor) -> float:
-        drawn.append(_sliced(a, b)[0])
-        return drawn[-1]
+    def floor(distance: Callable[[Tensor, Tensor], float], p: Tensor, t: Tensor | None) -> tuple[float, str]:
+        # On the line W2 of two samples of one law falls like the root of their sizes.
+        return real_floor(distance, p, t, sizes, repeats=repeats, seed=seed, rate=0.5)
 
-    # On the line W2 of two samples of one law falls like the root of their sizes.
-    sizes = (n, len(used))
-    mean, how = real_floor(distance, p, t, sizes, repeats=repeats, seed=seed, rate=0.5)
-    floor = mean
-    if t is not None:  # subsets of train share rows, and real's are always the same: they scatter too little
-        drawn.clear()
-        mean, _ = real_floor(distance, torch.cat([p, t]), None, sizes, repeats=repeats, seed=seed, rate=0.5)
-    unscaled = float(np.mean(drawn))
-    spread = float(np.std(drawn, ddof=1)) * mean / unscaled if len(drawn) > 1 and unscaled > 0 else 0.0
-    protocol: Words = {"seed": seed, "projections": along.shape[1], "max_n": max_n}
+    squares, noises, (apart, drawn) = _by_blocks((q, used, everything), (p, t), along, floor, budget)
+    value, error = _over_directions(squares)
+    lines, roots = along.shape[1], [list(np.sqrt(np.sum(sums, 0) / along.shape[1])) for sums in (apart, drawn or apart)]
+    mean, how = floor(_said(roots[0]), p[:, :1], None if t is None else t[:, :1])
+    scaled = mean if t is None else floor(_said(roots[1]), everything[:, :1], None)[0]
+    spread = float(np.std(roots[1], ddof=1)) * scaled / float(np.mean(roots[1])) if _scatters(roots[1]) else 0.0
+    protocol: Words = {"seed": seed, "projections": lines, "max_n": max_n}
     protocol |= {"floor": how, "se": "directions and samples"}
-    noise = _noise(_array(q), _array(used)) / (2 * value) if value > 0 else 0.0
+    noise = (
+        float(np.hypot(*(one.std() / len(one) ** 0.5 for one in noises))) / (2 * value * lines) if value > 0 else 0.0
+    )
     return Measure(
-        value, floor, float(np.hypot(error, max(spread, noise))), None, n, len(used), features.id, "lower", protocol
+        value, mean, float(np.hypot(error, max(spread, noise))), None, n, len(used), features.id, "lower", protocol
     )
 
 
-def _array(x: Tensor) -> Array:
-    return x.detach().flatten(1).double().cpu().numpy()
+def _by_blocks(
+    sets: tuple[Tensor, Tensor, Tensor],
+    real: tuple[Tensor, Tensor | None],
+    along: Tensor,
+    floor: Callable[[Callable[[Tensor, Tensor], float], Tensor, Tensor | None], object],
+    budget: int,
+) -> tuple[Array, tuple[Array, Array], tuple[list[list[float]], list[list[float]]]]:
+    """Sliced W2 a block of directions at a time.
+
+    Args:
+        sets: Fakes, the data that they are compared with, and all real rows there are.
+        real: Data and training rows, for the floor.
+        along: Unit vectors, (d, L).
+        floor: Asks a distance for what real rows score against real rows.
+        budget: Bytes that the temporaries of one block may take.
+
+    Returns:
+        Squared distances by direction, (L,); the first variation at each fake and each datum, summed over directions;
+        sums of squares by block and subset, of the floor and where there are training rows of all real rows' halves.
+    """
+    (q, used, everything), (p, t) = sets, real
+    squares, apart, drawn = list[Array](), list[list[float]](), list[list[float]]()
+    noise_q, noise_p = np.zeros(len(q)), np.zeros(len(used))
+    for some in along.split(max(1, budget // (64 * (len(q) + len(everything)))), 1):
+        x, y = _array(q @ some), _array(used @ some)
+        squares.append(_powers_by_column(x, y, 2))
+        noise_q, noise_p = noise_q + _potential(x, y), noise_p + _potential(y, x)
+        del x, y
+        # Every block of directions meets the same subsets: their seed is the same.
+        apart.append([])
+        floor(_adding(apart[-1]), p @ some, None if t is None else t @ some)
+        if t is not None:  # subsets of train share rows, and real's are always the same: they scatter too little
+            drawn.append([])
+            floor(_adding(drawn[-1]), everything @ some, None)
+    return np.concatenate(squares), (noise_q, noise_p), (apart, drawn)
+
+
+def _adding(sums: list[float]) -> Callable[[Tensor, Tensor], float]:
+    """Notes the sum over directions of the squares of W2, as a distance that a floor asks for."""
+
+    def distance(a: Tensor, b: Tensor) -> float:
+        sums.append(float(_powers_by_column(_array(a), _array(b), 2).sum()))
+        return sums[-1]
+
+    return distance
+
+
+def _said(values: list[float]) -> Callable[[Tensor, Tensor], float]:
+    """Answers with what is known already, one after the other."""
+    left = iter(values)
+    return lambda a, b: next(left)
+
+
+def _scatters(values: list[float]) -> bool:
+    return len(values) > 1 and float(np.mean(values)) > 0
+
+
+def _array(x: Given) -> Array:
+    rows = as_samples("a sample", x).detach().double().cpu()
+    return (rows[:, None] if rows.ndim == 1 else rows.flatten(1)).numpy()
+
+
+def _about_their_middle(x: Array, y: Array) -> tuple[Array, Array, float]:
+    """Both samples about a point of theirs, below 1 in size, and the unit that this takes: a power of 2."""
+    with np.errstate(over="ignore"):
+        x, y = x - y[0], y - y[0]
+    largest = max(float(np.abs(x).max()), float(np.abs(y).max()))
+    if not np.isfinite(largest):
+        raise DataError("q and p lie too far apart for a distance between them: rescale them")
+    unit = 2.0 ** min(int(np.frexp(largest)[1]), 1023) if largest > 0 else 1.0
+    return x / unit, y / unit, unit
 
 
 def _exact(
@@ -264,29 +335,29 @@ def _check_order(order: float) -> None:
 
 def _sliced(q: Tensor, p: Tensor) -> tuple[float, float]:
     """Sliced W2 of projections (n, L) and (m, L), and its error over the L columns."""
-    squares = _powers_by_column(_array(q), _array(p), 2)
+    return _over_directions(_powers_by_column(_array(q), _array(p), 2))
+
+
+def _over_directions(squares: Array) -> tuple[float, float]:
+    """The root of the mean of squared distances (L,), and its error over them."""
     value = float(squares.mean() ** 0.5)
     if len(squares) < 2 or value == 0:
         return value, 0.0
     return value, float(squares.std(ddof=1) / len(squares) ** 0.5) / (2 * value)
 
 
-def _noise(q: Array, p: Array) -> float:
-    r"""Standard error of the square of sliced W2 over draws of projections q (n, L) and p (m, L).
+def _potential(x: Array, y: Array) -> Array:
+    r"""First variation of squared W2 at each row of x, summed over the directions of x (n, L) and y (m, L); (n,).
 
-    Along a direction the first variation at x is the potential :math:`\phi' = 2 (x - T(x))` with T the monotone map.
+    Along a direction it is the potential with :math:`\phi' = 2 (x - T(x))`, T the monotone map.
     """
-
-    def potential(x: Array, y: Array) -> Array:
-        order = x.argsort(axis=0)
-        x, middles = np.take_along_axis(x, order, 0), (2 * np.arange(len(x)) + 1) * len(y) // (2 * len(x))
-        slopes = x - np.sort(y, axis=0)[middles]
-        rises = np.cumsum((slopes[1:] + slopes[:-1]) * np.diff(x, axis=0), axis=0)
-        values = np.zeros_like(x)
-        np.put_along_axis(values, order[1:], rises, 0)
-        return values.mean(1)
-
-    return float(np.hypot(potential(q, p).std() / len(q) ** 0.5, potential(p, q).std() / len(p) ** 0.5))
+    order = x.argsort(axis=0)
+    x, middles = np.take_along_axis(x, order, 0), (2 * np.arange(len(x)) + 1) * len(y) // (2 * len(x))
+    slopes = x - np.sort(y, axis=0)[middles]
+    rises = np.cumsum((slopes[1:] + slopes[:-1]) * np.diff(x, axis=0), axis=0)
+    values = np.zeros_like(x)
+    np.put_along_axis(values, order[1:], rises, 0)
+    return values.sum(1)
 
 
 def _powers_by_column(q: Array, p: Array, order: float) -> Array:
@@ -311,8 +382,9 @@ def _power(x: Array, order: float) -> Array:
 def _sliced_part(c: Comparison) -> Found:
     # Of images the pixels are compared: features have the other distances.
     if c.images:
-        return {"sliced_w2": sliced_w2(c.first, c.real, train=c.train, seed=c.seed, max_n=5 * c.max_n)}
-    return named({"sliced_w2": sliced_w2(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=5 * c.max_n)})
+        return {"sliced_w2": sliced_w2(c.first, c.real, train=c.train, seed=c.seed, max_n=5 * c.max_n, budget=c.budget)}
+    found = sliced_w2(c.one, c.p, c.known, train=c.t, seed=c.seed, max_n=5 * c.max_n, budget=c.budget)
+    return named({"sliced_w2": found})
 
 
 def _w1_part(c: Comparison) -> Found:

@@ -8,6 +8,7 @@ The classifier is fixed before it meets the 2 t held-out rows, so a permutation 
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,8 +23,8 @@ from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.comparison import Comparison, fit_cost, linear_cost, pair_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
-from pushforward.metrics.core.permutation import halves, label_sums, p_value, relabellings
-from pushforward.metrics.core.reference import compare, subset
+from pushforward.metrics.core.permutation import halves, label_sums, out_of_reach, p_value, relabellings
+from pushforward.metrics.core.reference import Given, compare, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.core.scale import fit_scale
 from pushforward.metrics.two_sample.perceptron import outputs, weights
@@ -71,8 +72,8 @@ def boosting(seed: int) -> Classifier:
 
 
 def c2st(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
     classifier: Callable[[int], Classifier] = logistic,
@@ -125,7 +126,7 @@ def c2st(
     protocol: Words = {"classifier": _name(classifier, fitted), "fitted_on": fitted_on}
     protocol |= {"statistic": "difference of mean held-out scores", "binomial_p": _binomial_p(right, 2 * t)}
     protocol |= {"permutations": permutations, "se": "binomial, over held-out rows", "seed": seed, "max_n": max_n}
-    accuracy = right / (2 * t)
+    protocol, accuracy = protocol | out_of_reach(math.comb(2 * t, t), permutations), right / (2 * t)
     error = (accuracy * (1 - accuracy) / (2 * t)) ** 0.5
     detail = {"null": differences[1:], "statistic": differences[:1], "fake": scores[:t], "real": scores[t:]}
     report(1.0)
@@ -143,8 +144,8 @@ def _differences(scores: Tensor, labels: Tensor, rng: np.random.Generator, budge
 
 
 def c2st_score(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
     classifier: Callable[[int], Classifier] = logistic,
@@ -237,7 +238,7 @@ class _Network:
         return np.stack([1 - fake, fake], 1)
 
 
-def _balanced(fake: Tensor, real: Tensor, features: Features, max_n: int, seed: int) -> tuple[Tensor, Tensor]:
+def _balanced(fake: Given, real: Given, features: Features, max_n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Equally many features of both."""
     q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
     n, rng = min(len(q), len(p), max_n), generator(seed, "evaluate", part="balance")

@@ -22,7 +22,7 @@ from pushforward.metrics.core.comparison import Comparison, training_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import halves, permutation_measure, relabellings
-from pushforward.metrics.core.reference import compare, subset
+from pushforward.metrics.core.reference import Given, compare, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.core.scale import Scale, fit_scale
 from pushforward.metrics.two_sample.perceptron import outputs, weights
@@ -111,8 +111,8 @@ def learn_kernel(
 
 
 def deep_kernel_test(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
     steps: int = 200,

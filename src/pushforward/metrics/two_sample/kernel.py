@@ -22,7 +22,7 @@ from pushforward.metrics.core.comparison import Comparison, test_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import halves, permutation_measure, relabellings
-from pushforward.metrics.core.reference import compare, subset
+from pushforward.metrics.core.reference import Given, compare, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.core.scale import FAR, draw_in, drawn_in
 from pushforward.metrics.two_sample.quadratic import Matrices, relabelled_mmd, row_sums, signal_to_noise
@@ -86,8 +86,8 @@ def mmd_permutations(
 
 
 def mmd(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
     kernel: Kernel | None = None,
@@ -148,8 +148,8 @@ def mmd(
 
 
 def energy_distance(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
     permutations: int = 200,

@@ -20,7 +20,7 @@ from pushforward.metrics.core.comparison import Comparison, sort_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import permutation_measure, relabellings
-from pushforward.metrics.core.reference import compare, subset
+from pushforward.metrics.core.reference import Given, compare, subset
 from pushforward.metrics.core.result import Measure
 from pushforward.metrics.core.scale import draw_in, drawn_in
 from pushforward.metrics.quality.transport import directions
@@ -33,8 +33,8 @@ CACHED = 2**18
 
 
 def sliced_test(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     features: Features = RAW,
     *,
     projections: int = 128,

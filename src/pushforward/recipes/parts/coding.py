@@ -91,7 +91,7 @@ def particles_of(
         warmup=drive.pace.warmup,
         schedule=cosine(drive.loop.steps, last=drive.pace.step_end),
         labels=labels,
-        diagnose=20,
+        steps=drive.loop.steps,
     )
 
 
