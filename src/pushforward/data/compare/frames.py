@@ -69,10 +69,10 @@ def _parts(values: np.ndarray, place: str, name: str) -> np.ndarray | None:
             "or leave the column out"
         )
     try:
-        out = np.asarray(values.tolist(), np.float64)
+        out = np.asarray([np.ravel(value) for value in values], np.float64)
     except (TypeError, ValueError):
-        out = np.empty(0)
-    if out.ndim != 2 or not out.shape[1]:
+        out = np.empty((0, 0))
+    if out.size == 0 or any(np.ndim(value) != 1 for value in values):
         raise DataError(f"{place}: column {name!r} holds lists that are no numbers: save their parts as columns")
     return out
 

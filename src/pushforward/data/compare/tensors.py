@@ -19,6 +19,7 @@ LEAST = 2  # rows that every set needs
 BLOCK = 1 << 22  # values checked at a time
 BRIGHT = 16.0  # largest number of pixels above which they are levels from 0 to 255
 SLACK = 16.0  # so far may levels overshoot these
+WHITE = 255 + SLACK
 SEEN = 1 << 12  # rows in which levels are looked for
 
 
@@ -40,6 +41,7 @@ def tensor_pair(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Kind,
     for role, x in tensors.items():
         out[role], spans[role], more = _checked(x, role)
         notes += more
+    notes += _levels(tensors, out, spans)
     real, kind = out["real"], "images" if out["real"].ndim == 4 else "points"
     for role, x in out.items():
         if x.shape[1:] != real.shape[1:]:
@@ -99,10 +101,20 @@ def _checked(x: Tensor, role: str) -> tuple[Tensor, tuple[float, float], list[st
     if not x.is_floating_point():
         return _whole(x, role)
     low, high = _range(x, role)
-    if x.ndim == 4 and high > BRIGHT and low >= -SLACK and high <= 255 + SLACK:
-        said = f"{role}: {str(x.dtype).removeprefix('torch.')} from {low:.4g} to {high:.4g}, read as 0..255 and "
-        return x / 127.5 - 1, (-1.0, 1.0), [f"{said}brought to -1..1"]
     return x, (low, high), []
+
+
+def _levels(given: Mapping[str, Tensor], out: dict[str, Tensor], spans: dict[str, tuple[float, float]]) -> list[str]:
+    """Bring images with a fraction to [-1, 1] in place where all of them fill 0 to 255; notes of it."""
+    floats = [role for role, x in given.items() if x.is_floating_point() and out[role].ndim == 4]
+    if not all(spans[role][1] > BRIGHT and -SLACK <= spans[role][0] <= spans[role][1] <= WHITE for role in floats):
+        return []
+    notes = []
+    for role in floats:
+        (low, high), kind = spans[role], str(given[role].dtype).removeprefix("torch.")
+        notes.append(f"{role}: {kind} from {low:.4g} to {high:.4g}, read as 0..255 and brought to -1..1")
+        out[role], spans[role] = out[role] / 127.5 - 1, (-1.0, 1.0)
+    return notes
 
 
 def _whole(x: Tensor, role: str) -> tuple[Tensor, tuple[float, float], list[str]]:
