@@ -46,7 +46,7 @@ def test_a_gaussian_is_translated_at_the_speed_of_the_closed_form():
     p = normal(200, 1)
     q = normal(200, 2) + torch.tensor([6.0, 0.0])
     first = q.mean(0) - p.mean(0)
-    method = Particles(lipschitz_flow(), q, 0.1, Noise(0), warmup=100)
+    method = Particles(lipschitz_flow(), q, 0.1, Noise(0), warmup=100, diagnose=1)
     worst, straight = 0.0, float(first.norm()) - 1
     for k, logs in zip(range(120), method.learn(repeat(p))):
         t = 0.1 * (k + 1)
@@ -64,7 +64,7 @@ def test_a_gaussian_is_translated_at_the_speed_of_the_closed_form():
 @pytest.mark.parametrize("mode", HARD)
 @pytest.mark.parametrize("slope", [0.5, 4.0])
 def test_no_particle_outruns_the_critic_s_slope(mode, slope):
-    method = Particles(lipschitz_flow(mode, slope=slope), normal(50, 2, 3.0), 0.1, Noise(0), warmup=20)
+    method = Particles(lipschitz_flow(mode, slope=slope), normal(50, 2, 3.0), 0.1, Noise(0), warmup=20, diagnose=1)
     before = method.particles
     logs = go(method, normal(50, 1), 20)
     assert max(float(each["slope"]) for each in logs) <= 1.001 * slope

@@ -1,4 +1,4 @@
-"""A learner's tensors at hand: each kind end to end in one tensor that the rest view, or as Adam's kernel takes them."""
+"""A learner's tensors at hand: each kind end to end in one that the rest view, or as Adam's kernel takes them."""
 
 from __future__ import annotations
 
@@ -168,5 +168,5 @@ class Fused:
 
 def _watched(optimiser: Optimizer) -> bool:
     """Whether somebody wants to be told of a step, or put another one in its place, as torch's schedules do."""
-    hooks = optimiser._optimizer_step_pre_hooks, optimiser._optimizer_step_post_hooks  # pyright: ignore[reportPrivateUsage]
+    hooks = optimiser._optimizer_step_pre_hooks, optimiser._optimizer_step_post_hooks
     return "step" in vars(optimiser) or any(hooks)
