@@ -1,0 +1,1 @@
+"""Which column, and in what way: every column's law and every pair's association, fake against real, worst first."""

@@ -1,0 +1,98 @@
+r"""Sums of scores under relabelling, made comparable between columns, and p-values that are corrected together.
+
+Scores :math:`s_i` that add up to 0 over the pool of :math:`N = n + m` rows have, over all labellings,
+
+.. math::
+    S = \sum_{i \in q} s_i, \qquad \operatorname{Cov} S = \frac{nm}{N(N-1)} \sum_i s_i s_i^\top, \qquad
+    X = S^\top (\operatorname{Cov} S)^+ S \approx \chi^2_{\operatorname{rank}}.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from pushforward.metrics.columns.read import Numbers
+
+__all__ = ["deviate", "quadratic", "ranked", "shapes", "stepped_down"]
+
+Array = NDArray[np.float64]
+
+NEVER = -9.0  # the deviate of a column in which there is nothing to see
+
+
+def ranked(block: Numbers) -> tuple[Array, Array]:
+    """Mid-ranks 1..N' of the numbers of each column, (N, k), and how many there are, (k,); empty cells rank behind."""
+    filled = np.full(block.x.shape[1], len(block.x)) if block.empty is None else (~block.empty).sum(0)
+    return np.asarray(rankdata(block.x, axis=0), np.float64), filled.astype(np.float64)
+
+
+def shapes(ranks: Array, filled: Array, block: Numbers, degree: int) -> Array:
+    """Legendre polynomials of the ranks brought to (-1, 1), each less its mean, 0 in empty cells; (N, k, degree).
+
+    The first sees where a column lies, the second how wide it is, the others its skewness and its ends.
+    """
+    u = (2 * ranks - filled - 1) / np.maximum(filled, 1)
+    powers = [np.ones_like(u), u]
+    for j in range(2, degree + 1):
+        powers.append(((2 * j - 1) * u * powers[-1] - (j - 1) * powers[-2]) / j)
+    found = np.stack(powers[1:], -1)
+    if block.empty is None:
+        return found - found.mean(0)
+    found[block.empty] = 0
+    found -= found.sum(0) / np.maximum(filled, 1)[:, None]
+    found[block.empty] = 0
+    return found
+
+
+def quadratic(sums: Array, scores: Array, n: int) -> tuple[Array, Array]:
+    """X of each column for each labelling, (B + 1, k), and its rank, (k,).
+
+    Args:
+        sums: S, (B + 1, k, r).
+        scores: Scores that add up to 0, (N, k, r).
+        n: Rows of fake.
+    """
+    rows = len(scores)
+    gram = np.matmul(scores.transpose(1, 2, 0), scores.transpose(1, 0, 2))
+    values, vectors = np.linalg.eigh(gram)
+    kept = values > 1e-9 * rows
+    inverse = np.where(kept, 1 / np.where(kept, values, 1.0), 0.0)
+    along = np.matmul(sums.transpose(1, 0, 2), vectors)  # (k, B + 1, r)
+    factor = rows * (rows - 1) / (n * (rows - n))
+    return factor * (along**2 * inverse[:, None]).sum(-1).T, kept.sum(-1).astype(np.float64)
+
+
+def deviate(x: Array, degrees: Array) -> Array:
+    r"""A chi-square as a normal deviate, large where it is large, by the cube root; it never overflows.
+
+    .. math:: z = \frac{(x / k)^{1/3} - 1 + 2/(9k)}{\sqrt{2/(9k)}}
+
+    References:
+        The distribution of chi-square (Wilson & Hilferty, 1931).
+    """
+    k = np.maximum(degrees, 1e-3)
+    return np.where(degrees > 0, (np.cbrt(x / k) - 1 + 2 / (9 * k)) / np.sqrt(2 / (9 * k)), NEVER)
+
+
+def stepped_down(statistics: Array) -> tuple[Array, Array]:
+    """p-value of each of several statistics, alone and corrected for all together; both (k,).
+
+    The corrected ones bound the chance of any false alarm by the level, like Holm's, but from the relabellings
+    themselves: the largest statistic is compared with the largest of every relabelling, the next with the largest of
+    those that are left. Columns that say the same thing are then counted once.
+
+    Args:
+        statistics: Seen (first line) and relabelled, (B + 1, k), comparable between columns.
+
+    References:
+        Resampling-based multiple testing (Westfall & Young, 1993), algorithm 2.8.
+    """
+    seen, lines = statistics[0] - 1e-9 * (1 + np.abs(statistics[0])), len(statistics)
+    alone = (1 + (statistics[1:] >= seen).sum(0)) / lines
+    order = np.argsort(-statistics[0], kind="stable")
+    left = np.maximum.accumulate(statistics[1:, order[::-1]], axis=1)[:, ::-1]  # largest from this one on
+    corrected = np.empty(len(order))
+    corrected[order] = np.maximum.accumulate((1 + (left >= seen[order]).sum(0)) / lines)
+    return alone, corrected

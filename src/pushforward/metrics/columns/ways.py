@@ -1,0 +1,109 @@
+"""In what way a column differs, in a few words with numbers, and the numbers by themselves."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import fisher_exact
+
+from pushforward.metrics.columns.read import Category, Numbers
+
+__all__ = ["MISSING", "of_levels", "of_numbers", "percent", "way_of_levels", "way_of_numbers"]
+
+Array = NDArray[np.float64]
+Record = dict[str, str | float | int | None]
+
+MISSING = "(missing)"
+"""The level of a category that empty cells are."""
+
+PIECES = 8  # of a column, of which the one is named where samples are far too many or too few
+
+
+def percent(share: float) -> str:
+    """A share in words."""
+    return f"{100 * share:.2g} %" if share < 0.0995 else f"{100 * share:.0f} %"
+
+
+def of_numbers(numbers: Numbers, k: int, n: int) -> Record:
+    """Medians, widths of the middle half, and shares of empty cells of a column."""
+    (q, p), found = _sides(numbers, k, n), Record()
+    for role, x in (("fake", q), ("real", p)):
+        low, middle, high = np.quantile(x, [0.25, 0.5, 0.75]) if len(x) else (None, None, None)
+        found |= {f"median_{role}": None if middle is None else float(middle)}
+        found |= {f"middle_half_{role}": None if high is None or low is None else float(high - low)}
+    if numbers.empty is not None:
+        found |= _missing(numbers.empty[:, k], n)
+    return found
+
+
+def of_levels(one: Category, n: int) -> Record:
+    """The number of levels, and shares of empty cells of a category."""
+    found: Record = {"levels": len(one.levels)}
+    if MISSING in one.levels:
+        found |= _missing(one.hot[:, one.levels.index(MISSING)] > 0, n)
+    return found
+
+
+def _missing(empty: NDArray[np.bool_], n: int) -> Record:
+    """Shares of empty cells with Fisher's exact p-value, which is not corrected."""
+    if not empty.any():
+        return {}
+    a, b, m = int(empty[:n].sum()), int(empty[n:].sum()), len(empty) - n
+    p = float(fisher_exact([[a, n - a], [b, m - b]])[1])  # pyright: ignore[reportArgumentType]
+    return {"missing_fake": a / n, "missing_real": b / m, "p_missing": p}
+
+
+def way_of_numbers(numbers: Numbers, k: int, n: int, aspect: int) -> str:
+    """How a column of numbers differs: where it lies, how wide it is, or the part of it that is too full or too empty.
+
+    Args:
+        numbers: The columns.
+        k: Which.
+        n: Rows of fake.
+        aspect: What told most: 0 ranks, 1 cells, 2 empty cells.
+    """
+    if aspect == 2 and numbers.empty is not None:
+        empty = numbers.empty[:, k]
+        return f"empty in {percent(float(empty[:n].mean()))}, real {percent(float(empty[n:].mean()))}"
+    q, p = _sides(numbers, k, n)
+    if not len(q) or not len(p):
+        return "all cells empty" if len(p) else "no cell empty, all of real are"
+    a, b = (np.quantile(x, [0.25, 0.5, 0.75]) for x in (q, p))
+    wide = max(a[2] - a[0], b[2] - b[0])
+    if aspect == 0 and wide > 0:
+        shift = (a[1] - b[1]) / wide
+        ratio = abs(np.log((a[2] - a[0]) / (b[2] - b[0]))) if min(a[2] - a[0], b[2] - b[0]) > 0 else np.inf
+        if abs(shift) >= 0.1 and abs(shift) >= 0.5 * min(ratio, 2.0):
+            return f"{'higher' if shift > 0 else 'lower'}: median {a[1]:.4g}, real {b[1]:.4g}"
+        if ratio >= 0.1:
+            word = "wider" if a[2] - a[0] > b[2] - b[0] else "narrower"
+            return f"{word}: middle half {a[2] - a[0]:.3g}, real {b[2] - b[0]:.3g}"
+    return _fullest(q, p)
+
+
+def _fullest(q: Array, p: Array) -> str:
+    """The part of the range whose shares differ most."""
+    pool = np.sort(np.concatenate([q, p]))
+    edges = np.unique(pool[np.linspace(0, len(pool) - 1, PIECES + 1).astype(int)])
+    values, counts = np.unique(pool, return_counts=True)
+    heavy = values[counts * PIECES >= len(pool)]
+    ranges = [(low, high, (low < q) & (q < high), (low < p) & (p < high)) for low, high in pairwise(edges)]
+    ranges += [(one, one, q == one, p == one) for one in heavy]
+    shares = [(low, high, float(a.mean()), float(b.mean())) for low, high, a, b in ranges]
+    low, high, a, b = max(shares, key=lambda one: abs(one[2] - one[3]), default=(pool[0], pool[-1], 1.0, 1.0))
+    where = f"at {low:.4g}" if low == high else f"between {low:.4g} and {high:.4g}"
+    return f"{where}: {percent(a)}, real {percent(b)}"
+
+
+def way_of_levels(one: Category, n: int) -> str:
+    """The level whose shares differ most."""
+    a, b = one.hot[:n].mean(0), one.hot[n:].mean(0)
+    k = int(np.abs(a - b).argmax())
+    return f"{one.levels[k]}: {percent(float(a[k]))}, real {percent(float(b[k]))}"
+
+
+def _sides(numbers: Numbers, k: int, n: int) -> tuple[Array, Array]:
+    filled = numbers.filled(k)
+    return numbers.x[:n, k][filled[:n]], numbers.x[n:, k][filled[n:]]
