@@ -226,7 +226,7 @@ def _cost(c: Comparison) -> float:
     most = int(np.clip(VALUES // (2 * d), LEAST, 5 * c.max_n))
     rows, lines = min(n, most) + min(m, most), max(c.permutations, FLOORS) + 1
     sums = (CELLS + DEGREE) * d + 4 * min(MOST, d * (d - 1) // 2)
-    return rows * (2.0 * lines * sums + 100.0 * lines + 2e4 * d)
+    return rows * (2.0 * lines * sums + 100.0 * lines + 8e4 * d)
 
 
 def _part(c: Comparison) -> Found:

@@ -18,7 +18,8 @@ Record = dict[str, str | float | int | None]
 MISSING = "(missing)"
 """The level of a category that empty cells are."""
 
-PIECES = 8  # of a column, of which the one is named where samples are far too many or too few
+PIECES = 8  # of a column, of which the one is named where samples are far too many or too few,
+HEAVY = 0.02  # or the value, if so many rows of the pool hold it
 
 
 def percent(share: float) -> str:
@@ -88,7 +89,7 @@ def _fullest(q: Array, p: Array) -> str:
     pool = np.sort(np.concatenate([q, p]))
     edges = np.unique(pool[np.linspace(0, len(pool) - 1, PIECES + 1).astype(int)])
     values, counts = np.unique(pool, return_counts=True)
-    heavy = values[counts * PIECES >= len(pool)]
+    heavy = values[counts >= max(2, HEAVY * len(pool))]
     ranges = [(low, high, (low < q) & (q < high), (low < p) & (p < high)) for low, high in pairwise(edges)]
     ranges += [(one, one, q == one, p == one) for one in heavy]
     shares = [(low, high, float(a.mean()), float(b.mean())) for low, high, a, b in ranges]
