@@ -242,6 +242,7 @@ def parts(names: str, pair: Pair, features: Features, trust: Sequence[str] = ())
     images = pair.kind == "images"
     there = {"train"} if pair.train is not None else set[str]()
     there |= set() if images else {"points"}
+    there |= {"pairs"} if not images and len(pair.fields or pair.fake[0]) > 1 else set()
     there |= {"colours"} if images and pair.fake.shape[1] == 3 else set()
     there |= {"centres"} if _centres(pair) else set()
     there |= {"density"} if pair.densities is not None else set()
