@@ -29,7 +29,18 @@ def digits():
 
 def test_points_get_transport_and_mmd_and_modes_where_centres_are_known():
     fake, real, train = normal(200, 2, 0), normal(220, 2, 1), normal(900, 2, 2)
-    tests_and_scores = ["mmd", "c2st", "precision", "recall", "density", "coverage", "sliced_w2", "w2"]
+    tests_and_scores = [
+        "mmd",
+        "c2st",
+        "columns",
+        "pairs",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "sliced_w2",
+        "w2",
+    ]
     assert list(evaluate(fake, real)) == tests_and_scores
     found = evaluate(fake, real, train=train, centres=torch.zeros(1, 2), sigma=1.0)
     assert {"modes_captured", "high_quality", "mode_kl", "authenticity", "copying"} < found.keys()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pushforward.errors import DataError
 from pushforward.metrics.columns.laws import FLOORS
-from pushforward.metrics.columns.pairs import MOST, associated, scored, unlike
+from pushforward.metrics.columns.pairs import MOST, Pairs, associated, scored, unlike
 from pushforward.metrics.columns.read import Numbers, Pool
 from pushforward.metrics.columns.tables import (
     chosen,
@@ -25,7 +25,7 @@ from pushforward.metrics.columns.tables import (
 )
 from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.part import Found, Part
-from pushforward.metrics.core.result import Measure, Words
+from pushforward.metrics.core.result import Measure, Row, Words
 from pushforward.plain.fields import Field
 from pushforward.randomness import generator
 
@@ -83,10 +83,15 @@ def column_pairs(
         labels = labellings(n, len(second) - n, permutations, seed)
         words["looked_at"] = f"{len(which):,} of {every:,}, least alike on a quarter of the rows"
     found, lines = associated(scores, which, labels, tick), permutations + 1
+    made = measured(pool, found.statistics, found.distances, _rows(pool, scores.names, found, lines), lines)
+    return replace(made, protocol=made.protocol | words)
+
+
+def _rows(pool: Pool, names: Sequence[str], found: Pairs, lines: int) -> list[Row]:
+    """The table of the pairs."""
     alone, corrected = p_values(found.statistics, lines)
     numbers = set(pool.numbers.places)
     kinds = {2: "rank correlation", 1: "correlation ratio", 0: "Cramér's V"}
-    names = list(scores.names)
     rows = [
         {
             "first": names[a],
@@ -101,8 +106,7 @@ def column_pairs(
         for k, (a, b) in enumerate(found.which.tolist())
     ]
     order = worst_first(found.statistics[0], corrected)
-    made = measured(pool, found.statistics, found.distances, [rows[k] for k in order], lines)
-    return replace(made, protocol=made.protocol | words)
+    return [rows[k] for k in order]
 
 
 def _narrow(pool: Pool) -> Pool:

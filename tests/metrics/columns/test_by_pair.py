@@ -1,0 +1,128 @@
+"""Which pair of columns differs: levels, powers, invariances and closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from pushforward.errors import DataError
+from pushforward.metrics.columns.by_column import column_laws
+from pushforward.metrics.columns.by_pair import column_pairs
+from pushforward.plain.fields import Field
+from tests.metrics.columns.tables import FIELDS, hot, mixed, normals
+
+
+def together(n: int, d: int, rho: float, seed: int) -> Tensor:
+    """Normal rows whose columns all have correlation rho."""
+    return math.sqrt(rho) * normals(n, 1, 50 + seed) + math.sqrt(1 - rho) * normals(n, d, seed)
+
+
+def significant(found: object) -> set[frozenset[object]]:
+    return {frozenset((row["first"], row["second"])) for row in found.rows if row["p_corrected"] < 0.05}  # type: ignore
+
+
+@pytest.mark.slow
+def test_the_largest_statistic_keeps_its_level_with_ties_categories_and_empty_cells():
+    repeats = 1000
+    p = [
+        column_pairs(mixed(50, [s, 0]), mixed(60, [s, 1]), fields=FIELDS, permutations=99, seed=s).p
+        for s in range(repeats)
+    ]
+    for level in (0.05, 0.2):
+        assert (np.array(p) <= level).sum() <= stats.binom.ppf(0.9985, repeats, level)
+
+
+@pytest.mark.slow
+def test_pairs_that_are_chosen_on_a_quarter_of_the_rows_keep_the_level():
+    repeats = 200
+    p = [column_pairs(normals(60, 70, s), normals(60, 70, 1000 + s), permutations=39, seed=s).p for s in range(repeats)]
+    assert (np.array(p) <= 0.05).sum() <= stats.binom.ppf(0.9985, repeats, 0.05)
+
+
+def test_a_shuffled_column_out_of_twenty_is_in_every_pair_found_and_is_no_column_that_differs():
+    q, p = together(400, 20, 0.6, 0), together(400, 20, 0.6, 1)
+    q[:, 7] = q[torch.from_numpy(np.random.default_rng(0).permutation(400)), 7]
+    found = column_pairs(q, p)
+    assert found.p == 1 / 201
+    assert significant(found) == {frozenset(("7", str(k))) for k in range(20) if k != 7}
+    assert column_laws(q, p).p > 0.05
+
+
+def test_an_association_that_is_turned_round_is_the_worst_pair_and_no_column():
+    rng = np.random.default_rng(0)
+
+    def rows(turn: int) -> Tensor:
+        x = normals(500, 3, turn)
+        x[:, 1] = (1 - 2 * turn) * 0.8 * x[:, 0] + 0.6 * x[:, 1]
+        a = rng.integers(0, 3, 500)
+        b = (a + turn + (rng.random(500) < 0.3) * rng.integers(0, 3, 500)) % 3
+        return torch.cat([x, hot(a, 3), hot(b, 3)], 1)
+
+    levels = ("x", "y", "z")
+    fields = (*(Field(str(k), (k,)) for k in range(3)), Field("c", (3, 4, 5), "category", levels),
+              Field("d", (6, 7, 8), "category", levels))  # fmt: skip
+    q, p = rows(1), rows(0)
+    found = column_pairs(q, p, fields=fields)
+    assert significant(found) == {frozenset("01"), frozenset("cd")}
+    kinds = {frozenset((row["first"], row["second"])): row for row in found.rows}
+    numbers, words = kinds[frozenset("01")], kinds[frozenset("cd")]
+    assert (numbers["kind"], words["kind"]) == ("rank correlation", "Cramér's V")
+    assert numbers["fake"] < -0.7 < 0.7 < numbers["real"]
+    assert words["fake"] == pytest.approx(words["real"], abs=0.1)  # as strong, but other levels go together
+    assert words["distance"] > 0.8
+    assert column_laws(q, p, fields=fields).p > 0.05
+
+
+def test_a_bend_and_empty_cells_that_follow_another_column_are_seen():
+    u, v = normals(500, 2, 0), normals(500, 2, 1)
+    u[:, 1], v[:, 1] = u[:, 0] ** 2 + 0.3 * u[:, 1], v[:, 0] ** 2 + 0.3 * v[:, 1]
+    assert column_pairs(u, v).p > 0.01
+    u[:, 1] = u[torch.from_numpy(np.random.default_rng(0).permutation(500)), 1]
+    assert column_pairs(u, v).p == 1 / 201
+    q, p = normals(500, 3, 2), normals(500, 3, 3)
+    q[:, 2], p[:, 2] = (normals(500, 1, 4)[:, 0] > 0.8).double(), (p[:, 0] > 0.8).double()
+    found = column_pairs(q, p, fields=(Field("a", (0,)), Field("b", (1,), missing=2)))
+    assert found.p == 1 / 201
+
+
+def test_sizes_are_the_rank_correlation_the_correlation_ratio_and_cramers_v():
+    # Without a difference of the columns the ranks in the pool are those of each sample: here one is a copy.
+    x = mixed(300, [1])
+    both = column_pairs(x, x, fields=FIELDS, permutations=19)
+    rows = {(row["first"], row["second"]): row for row in both.rows}
+    a, count, kind = x[:, 0].numpy(), x[:, 1].numpy(), x[:, 4:7].argmax(1).numpy()
+    assert rows["a", "count"]["fake"] == pytest.approx(stats.spearmanr(a, count)[0])
+    ranks = stats.rankdata(a)
+    means = np.array([ranks[kind == k].mean() for k in range(3)])
+    between = (np.bincount(kind) * (means - ranks.mean()) ** 2).sum()
+    assert rows["a", "kind"]["fake"] == pytest.approx(math.sqrt(between / ((ranks - ranks.mean()) ** 2).sum()))
+    table = np.zeros((3, 4), int)
+    np.add.at(table, (kind, x[:, 7:11].argmax(1).numpy()), 1)
+    assert rows["kind", "town"]["fake"] == pytest.approx(stats.contingency.association(table, "cramer"))
+    assert both.value == pytest.approx(0, abs=1e-12)
+    assert both.p == 1
+
+
+def test_units_monotone_maps_and_the_order_of_columns_change_nothing():
+    q, p = together(300, 3, 0.5, 0), together(250, 3, 0.2, 1)
+    first = column_pairs(q, p)
+    q[:, 0], p[:, 0], q[:, 1], p[:, 1] = 1e9 * q[:, 0] + 7, 1e9 * p[:, 0] + 7, q[:, 1].exp(), p[:, 1].exp()
+    again = column_pairs(q.flip(1), p.flip(1), fields=tuple(Field(str(2 - k), (k,)) for k in range(3)))
+    table, other = ({frozenset((r["first"], r["second"])): r for r in found.rows} for found in (first, again))
+    for pair, row in table.items():
+        for key in ("fake", "real", "distance", "floor", "p", "p_corrected"):
+            assert other[pair][key] == pytest.approx(row[key])
+
+
+def test_of_very_many_pairs_those_that_are_least_alike_are_found_and_the_number_is_said():
+    q, p = normals(600, 80, 0), normals(600, 80, 1)
+    q[:, 6] = 0.6 * q[:, 7] + 0.8 * q[:, 6]
+    found = column_pairs(q, p)
+    assert (found.rows[0]["first"], found.rows[0]["second"]) == ("6", "7")
+    assert found.protocol["looked_at"] == "2,000 of 3,160, least alike on a quarter of the rows"
+    assert len(found.rows) == 2000
+    with pytest.raises(DataError, match="1 column makes no pair"):
+        column_pairs(q[:, :1], p[:, :1])
