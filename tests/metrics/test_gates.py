@@ -86,3 +86,62 @@ def test_a_gate_that_can_fail_is_accepted_at_the_smallest_number_of_permutations
 def test_p_without_any_test_is_refused():
     with pytest.raises(UsageError, match="no test"):
         parse_gate("p<0.1").check({"FD": MEASURES["recall"]})
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        ("p<5%", "did you mean p<0.05?"),
+        ("p<0,05", "did you mean p<0.05?"),
+        ("p=0.05", "did you mean p<0.05?"),
+        ("p==.05", "did you mean p<.05?"),
+        ("recall=<0.5", "did you mean recall<=0.5?"),
+        ("FD>1.5xfloor", r"did you mean FD>1.5\*floor?"),
+        ("FD>1.5floor", r"did you mean FD>1.5\*floor?"),
+        ("FD>floor*1.5", r"did you mean FD>1.5\*floor?"),
+        ("copy", "did you mean copies?"),
+        ("suport", "did you mean support?"),
+        ("p>0.05", "would fail where no test tells the sets apart: write p<0.05"),
+        ("p<0.5*floor", "p stands for all tests together"),
+    ],
+)
+def test_a_gate_that_is_nearly_right_is_answered_with_the_right_one(gate, words):
+    with pytest.raises(UsageError, match=words.replace("?", r"\?")):
+        parse_gate(gate)
+
+
+@pytest.mark.parametrize(
+    ("gate", "measured", "permutations", "words"),
+    [
+        ("mmd.p<0.05", ["mmd"], 0, "--permutations 0"),
+        ("p<0.05", ["mmd", "c2st"], 0, "--permutations 0"),
+        ("mmd.q<0.05", ["mmd"], 99, "mmd has no 'q': there are mmd.value, mmd.p"),
+        ("manifold<0.5", ["precision", "recall"], 99, "manifold gives precision, recall: gate one of them"),
+        ("copies", ["mmd"], 99, "--train"),
+        ("leak", ["mmd"], 99, "--train"),
+        ("sliced_w1>1", ["sliced_w2"], 99, "did you mean sliced_w2"),
+    ],
+)
+def test_a_gate_that_nothing_will_be_held_against_is_refused_before_any_work(gate, measured, permutations, words):
+    with pytest.raises(UsageError, match=words):
+        parse_gate(gate).expect(measured, 1, permutations)
+
+
+def test_names_of_parts_and_other_cases_are_understood():
+    measures = {"FID@inception-1": Measure(9.0, 2.0), "IS@inception-1": Measure(5.0, 6.0, better="higher")}
+    for gate in ("fd>2*floor", "FID>8", "fid@INCEPTION-1>8", "score<6", "Is < 6"):
+        assert parse_gate(gate).check(measures) is not None, gate
+        parse_gate(gate).expect(["FD", "FID", "IS"])
+    assert parse_gate("P<0.01").check(MEASURES) is not None
+
+
+def test_a_gate_whose_sign_is_the_wrong_way_round_says_so_and_a_floor_of_nothing_is_no_limit():
+    assert "higher is better: is the sign the wrong way round?" in parse_gate("recall>0.3").check(MEASURES)
+    with pytest.raises(UsageError, match=r"floor of mmd@net-12345678 is 0.*gate mmd@net-12345678\.p"):
+        parse_gate("mmd>2*floor").check(MEASURES)
+
+
+def test_of_several_measures_of_a_name_any_fails_the_gate():
+    tails = {"hill[a]": Measure(3.0, better="none"), "hill[b]": Measure(1.0, better="none")}
+    assert parse_gate("hill<2").check(tails) == "hill[b] = 1 < 2"
+    assert parse_gate("hill[a]<2").check(tails) is None

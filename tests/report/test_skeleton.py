@@ -7,9 +7,11 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from report.runs import EVIL, Page, clouds, make_run, poisoned
+from report.runs import EVIL, FACTS, Page, clouds, make_run, measure, poisoned
 
 from pushforward.report import write_report
+from pushforward.report.skeleton import fill
+from pushforward.report.values import HUES
 
 
 @pytest.fixture(params=["toy:ring8", "digits", "several"])
@@ -76,3 +78,38 @@ def test_nothing_in_a_run_folder_can_add_an_element_to_its_page(tmp_path: Path):
 def test_words_that_no_encoding_takes_do_not_stop_the_page(tmp_path: Path):
     run = make_run(tmp_path / "run", recipe="\ud800\x00", why="x" * 100_000)
     assert len(Page(write_report([run])).text) < 50_000
+
+
+@pytest.mark.parametrize(("energy", "grade"), [(0.4, "fair"), (0.02, "good")])
+def test_a_run_whose_samples_were_still_travelling_is_not_green(tmp_path: Path, energy: float, grade: str):
+    run = make_run(tmp_path / "run", facts=FACTS | {"fastest": 1.0})
+    (run / "log.jsonl").write_text("".join(f'{{"step": {k}, "kinetic": {energy}}}\n' for k in (1, 2)))
+    page = Page(write_report([run]))
+    assert page.all("p", **{"class": f"status {grade}"})
+    assert ("still travelling: kinetic energy 0.4, at most 0.5" in page.text) == (grade == "fair")
+
+
+def test_pages_of_runs_show_the_stored_verdict_and_use_no_rule_of_their_own(tmp_path: Path):
+    honest = {"copying": measure(-20.0, 0.0, p=6.6e-148, better="none", protocol={"hypothesis": "does not copy"})}
+    judged = honest | {"w2": measure(1.0, 1.0) | {"grade": "doubtful", "reading": "in words of its own"}}
+    runs = [make_run(tmp_path / name) for name in "ab"]
+    for run in runs:
+        stored = {
+            "verdict": "Too few samples to say.",
+            "grade": "doubtful",
+            "warnings": ["give more"],
+            "metrics": judged,
+        }
+        (run / "metrics.json").write_text(json.dumps(stored))
+    for page in (Page(write_report(runs[:1])), Page(write_report(runs))):
+        assert page.all("p", **{"class": "status fair"})
+        for words in ("Too few samples to say.", "give more", "in words of its own", "yet no copies found"):
+            assert words in page.text
+        assert not page.all("span", **{"class": "mark bad"})
+
+
+def test_there_are_as_many_colours_as_the_style_sheet_names():
+    style = fill("", "").split("<style>")[1].split("</style>")[0]
+    assert style.count("--run: #") == 2 * HUES  # light and dark
+    assert all(f".r{k} {{ --run" in style for k in range(HUES))
+    assert HUES >= 10

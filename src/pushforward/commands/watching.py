@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, final
 
@@ -95,6 +96,12 @@ class Watching:
     ) -> None:
         """Take the bar away."""
         self.bar.stop()
+
+    def foretell(self, seconds: float) -> None:
+        """All parts together will take about so long: said with the time of day at which they end, where it is long."""
+        if seconds >= LONG and not self.quiet:
+            end = datetime.now() + timedelta(seconds=seconds)
+            tell(f"all parts: about {span(seconds)}, until {end:%H:%M:%S}")
 
     def begin(self, name: str, seconds: float) -> None:
         """A part begins; about so many seconds are expected."""

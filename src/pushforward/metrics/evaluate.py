@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -30,14 +30,14 @@ from pushforward.parallel import sharing
 from pushforward.plain.fields import Field
 from pushforward.plain.findings import Finding
 
-__all__ = ["Metric", "Watch", "evaluate", "own_part"]
+__all__ = ["Foretells", "Metric", "Watch", "evaluate", "own_part"]
 
 Metric = Callable[[Tensor, Tensor], Measure | float]
 """(fake features (n, d), real features (m, d)) -> a number, with or without its reading."""
 
 OVERFLOWS = (OverflowError, FloatingPointError, np.linalg.LinAlgError, torch.linalg.LinAlgError)  # pyright: ignore[reportPrivateImportUsage]
 
-SPEED = 5e10  # floating-point operations a second that an estimate of time assumes for a core
+SPEED = 1e10  # floating-point operations a second that an estimate of time assumes for a core, among other work
 KEPT = 2**30  # bytes of features that are computed once and kept; above, every part computes those it uses
 
 
@@ -50,6 +50,15 @@ class Watch(Protocol):
 
     def tick(self, fraction: float) -> None:
         """So much of the part is done, in [0, 1]."""
+        ...
+
+
+@runtime_checkable
+class Foretells(Protocol):
+    """A watch that is told what all parts together will take, before the first begins."""
+
+    def foretell(self, seconds: float) -> None:
+        """About so many seconds are expected."""
         ...
 
 
@@ -137,13 +146,16 @@ def evaluate(
     c = _computed(c, together)
 
     rank, world = sharing.place() if together else (0, 1)
+    pace = SPEED * torch.get_num_threads()
+    if isinstance(watch, Foretells):
+        watch.foretell(sum(part.cost(c) for part in parts[rank::world]) / pace)
     found: dict[str, Measure] = {}
     failures: dict[str, str] = {}
     late: dict[str, str] = {}
     for k, part in list(enumerate(parts))[rank::world]:
         try:
             if watch is not None:
-                watch.begin(part.name, part.cost(c) / (SPEED * torch.get_num_threads()))
+                watch.begin(part.name, part.cost(c) / pace)
             answer = part.run(c)
         except OutOfTime as error:
             late[f"{k:03d}"] = f"{part.name} left out: {error}"

@@ -17,7 +17,7 @@ import math
 import operator
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pushforward.errors import UsageError, meant
 from pushforward.metrics.core.result import Measure, bearing, holm, test_values
@@ -76,7 +76,8 @@ class Gate:
                 f"gate {self.text!r}: memorisation is not measured: name it among --metrics; files need the "
                 "training set too, --train"
             )
-        if self.field and self.name != "p" and not self._meant(names):
+        bare = replace(self, name=self.name.split("@")[0].split("[")[0])  # spaces and columns are not known yet
+        if self.field and self.name != "p" and not bare._meant(names):
             raise UsageError(f"gate {self.text!r}: {self._unknown(names)}")
 
     def _within_reach(self, names: Sequence[str], several: int, permutations: int) -> None:

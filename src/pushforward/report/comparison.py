@@ -10,8 +10,8 @@ from pushforward.report.curves import curves
 from pushforward.report.metrics import FLOOR, error, heading, protocols, reading, value
 from pushforward.report.reading import Record
 from pushforward.report.samples import samples
-from pushforward.report.skeleton import cells, chip, command, fill, name, notes, status, verdict
-from pushforward.report.values import count, duration, mapping, number, short, text
+from pushforward.report.skeleton import cells, chip, command, fill, name, notes, status, travelling, verdict
+from pushforward.report.values import HUES, count, duration, mapping, number, short, text
 
 __all__ = ["page_of_many"]
 
@@ -19,8 +19,8 @@ __all__ = ["page_of_many"]
 def page_of_many(runs: Sequence[Record]) -> str:
     """The page that compares several runs, as HTML."""
     items = "".join(
-        f'<li class="r{k % 8}"><h3><span class="chip"></span>{text(run.label)} '
-        f'<span class="soft">· {name(run)}</span></h3>{status(run.info)}{verdict(run)}</li>'
+        f'<li class="r{k % HUES}"><h3><span class="chip"></span>{text(run.label)} '
+        f'<span class="soft">· {name(run)}</span></h3>{status(run.info, travelling(run))}{verdict(run)}</li>'
         for k, run in enumerate(runs)
     )
     head = (

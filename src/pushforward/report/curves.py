@@ -28,8 +28,8 @@ def curves(runs: Sequence[Record]) -> str:
     legend = "".join(f"<span>{chip(k, run.label)}</span>" for k, run in enumerate(runs)) if len(runs) > 1 else ""
     cards = "".join(_card(name, runs, terms) for name in names if name not in shared)
     return (
-        '<section><h2>Curves</h2><p class="lead">Each number is a mean over the steps since the one before. '
-        f'Healthy ranges are shaded; point at a curve to read it.</p><p class="legend">{legend}</p>'
+        '<section><h2>Curves</h2><p class="lead">Each number is a mean over the steps since the one before; steps run '
+        f'to the right. Healthy ranges are shaded; point at a curve to read it.</p><p class="legend">{legend}</p>'
         f'<div class="curves">{cards}</div></section>'
     )
 

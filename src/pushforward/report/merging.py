@@ -26,7 +26,8 @@ __all__ = ["Embedding", "write_merge"]
 Array = NDArray[Any]
 
 WORDS, LINE = "#7b848a", "#9aa3a9"
-COLOURS = ("#12807a", "#c2510c", "#5661b3", "#b5892a", "#a03b72", "#4b8f3a", "#7b848a", "#2a7fb8")
+COLOURS = ("#12807a", "#c2510c", "#5661b3", "#b5892a", "#a03b72", "#4b8f3a", "#7b848a", "#2a7fb8", "#c0392b", "#8e5bd0",
+           "#8a4b2a", "#c48bb0")  # fmt: skip
 MOST = 4000  # cells drawn
 
 
@@ -62,10 +63,11 @@ def write_merge(
         again: The command that made the page, or "".
         seed: Which cells are drawn of many.
     """
-    notes = "".join(f"<li>{text(words)}</li>" for words in found["warnings"])
+    warnings = [*found["warnings"], *_travelling(found)]
+    notes = "".join(f"<li>{text(words)}</li>" for words in warnings)
     head = (
         f'<p class="eyebrow">pushforward · merge</p><h1>{text(title)}</h1>'
-        f'<p class="status good"><span>Cells of {text(shown.target)} are unchanged; mode '
+        f'<p class="status {"fair" if warnings else "good"}"><span>Cells of {text(shown.target)} are unchanged; mode '
         f"{text(found['mode'])}.</span></p>"
         + (f'<aside class="notes" aria-label="Notes"><ul>{notes}</ul></aside>' if notes else "")
     )
@@ -107,9 +109,27 @@ def _clouds(planes: Sequence[Array], names: Array) -> bytes:
         axes[0].set_title("before", color=WORDS)
         axes[1].set_title("after", color=WORDS)
         if len(known) <= 12:
-            axes[1].legend(frameon=False, labelcolor=WORDS, markerscale=4, fontsize=7)
+            _legend(axes[1], markerscale=4)
 
     return _drawn(draw)
+
+
+def _legend(axes: Axes, markerscale: float = 1.0) -> None:
+    """What is what, beside the field, so that no point lies under it."""
+    axes.legend(
+        frameon=False, labelcolor=WORDS, markerscale=markerscale, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1)
+    )
+
+
+def _travelling(found: Mapping[str, Any]) -> list[str]:
+    """A warning where cells moved nearly as fast at the end as the critic's slope allows: their kinetic energy, in L²,
+    is more than half of the 1/2 that nothing exceeds."""
+    ends = [float(curve["kinetic"][-1]) for curve in found["curves"].values() if len(curve["kinetic"])]
+    if not any(end > 0.25 for end in ends):
+        return []
+    return [
+        f"Cells were still travelling when the flow ended: kinetic energy {max(ends):.2g} L², at most 0.5: move more."
+    ]
 
 
 def _curves(found: Mapping[str, Any]) -> str:
@@ -127,7 +147,7 @@ def _curves(found: Mapping[str, Any]) -> str:
         axes[0].set_title("divergence to the target", color=WORDS)
         axes[1].set_title("kinetic energy, in L²", color=WORDS)
         if len(curves) <= 12:
-            axes[1].legend(frameon=False, labelcolor=WORDS, fontsize=7)
+            _legend(axes[1])
 
     lead = (
         "What the critic can still tell apart, and how fast cells move. Healthy: both fall together, then level; a "
@@ -153,8 +173,9 @@ def _distances(found: Mapping[str, Any]) -> str:
     )
     head = cells("th", ("batch", *(f"{kind} {when}" for kind in ("W2", "energy") for when in WHEN)))
     return (
-        f'<section><h2>Distances</h2><p class="lead">{lead}</p><table class="plain"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></section>"
+        f'<section><h2>Distances</h2><p class="lead">{lead}</p><div class="scroll">'
+        f'<table class="plain"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></section>"
     )
 
 
@@ -174,8 +195,9 @@ def _scores(scores: Mapping[str, Mapping[str, float]]) -> str:
     head = cells("th", ("score", *scores, "1 where"))
     lead = "Mixing of batches, then conserved biology; 1 is best. The floor is what random parts of the target reach."
     return (
-        f'<section><h2>Scores</h2><p class="lead">{lead}</p><table class="plain"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></section>"
+        f'<section><h2>Scores</h2><p class="lead">{lead}</p><div class="scroll">'
+        f'<table class="plain"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></section>"
     )
 
 

@@ -9,7 +9,7 @@ from pushforward.report.figures.tails import tails
 from pushforward.report.metrics import FLOOR, reading, rows, value
 from pushforward.report.reading import Record
 from pushforward.report.samples import samples
-from pushforward.report.skeleton import command, fill, name, notes, status, verdict
+from pushforward.report.skeleton import command, fill, name, notes, status, travelling, verdict
 from pushforward.report.values import count, digits, duration, mapping, number, short, text, when
 
 __all__ = ["page_of_one"]
@@ -34,7 +34,7 @@ def page_of_one(run: Record) -> str:
     """The page of one run, as HTML."""
     head = (
         f'<p class="eyebrow">pushforward · report of a run</p><h1>{name(run)}</h1>'
-        f"{status(run.info)}{verdict(run)}{_facts(run)}{notes([run])}"
+        f"{status(run.info, travelling(run))}{verdict(run)}{_facts(run)}{notes([run])}"
     )
     body = head + samples([run]) + tails(run) + _metrics(run) + curves([run]) + _setup(run)
     return fill(f"{run.info['recipe']} on {run.data.get('name', 'unknown data')}", body)

@@ -11,7 +11,7 @@ from pushforward.pictures import Points, view
 from pushforward.report.figures.clouds import canvas, plane
 from pushforward.report.reading import Record
 from pushforward.report.skeleton import chip, png_uri
-from pushforward.report.values import digits, text
+from pushforward.report.values import HUES, digits, text
 
 __all__ = ["samples"]
 
@@ -66,7 +66,7 @@ def _grid(runs: Sequence[Record], k: int) -> str:
         for j, (step, frame) in enumerate(zip(film.steps, film.frames, strict=True))
     )
     return (
-        f'<figure class="stage r{k % 8}"><div class="pane" data-steps="{" ".join(map(str, film.steps))}">{pictures}'
+        f'<figure class="stage r{k % HUES}"><div class="pane" data-steps="{" ".join(map(str, film.steps))}">{pictures}'
         f"</div><figcaption>{_caption(runs, k)}, up to step {film.steps[-1]:,}</figcaption></figure>"
     )
 
@@ -87,8 +87,8 @@ def _legend(names: Sequence[str]) -> str:
     """What the colours of classes mean, as far as there are enough of them."""
     if not names:
         return ""
-    if len(names) > 8:
-        return f"; {len(names):,} classes, eight colours in turn"
+    if len(names) > HUES:
+        return f"; {len(names):,} classes, {HUES} colours in turn"
     return f'<span class="legend">{"".join(f"<span>{chip(k, name)}</span>" for k, name in enumerate(names))}</span>'
 
 
@@ -99,7 +99,7 @@ def _cloud(runs: Sequence[Record], k: int, real: Points | None, frames: list[Poi
     drawn = canvas(steps, frames, held, box, "Samples over data", None if classes is None else classes.samples)
     legend = "" if classes is None else _legend(classes.names)
     return (
-        f'<figure class="stage r{k % 8}">{drawn}'
+        f'<figure class="stage r{k % HUES}">{drawn}'
         f"<figcaption>{_caption(runs, k)}: {size}; {words}{legend}</figcaption></figure>"
     )
 

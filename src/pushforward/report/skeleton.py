@@ -12,9 +12,9 @@ from typing import Any
 from pushforward import __version__
 from pushforward.report.metrics import MARKS
 from pushforward.report.reading import Record
-from pushforward.report.values import count, listed, text
+from pushforward.report.values import HUES, count, digits, listed, text
 
-__all__ = ["cells", "chip", "command", "fill", "name", "notes", "png_uri", "status", "verdict"]
+__all__ = ["cells", "chip", "command", "fill", "name", "notes", "png_uri", "status", "travelling", "verdict"]
 
 
 def fill(title: str, body: str) -> str:
@@ -38,8 +38,20 @@ def name(run: Record) -> str:
     return f"{text(run.info['recipe'])} <small>on</small> {text(run.data.get('name', 'unknown data'))}"
 
 
-def status(info: dict[str, Any]) -> str:
-    """How training ended, in plain words."""
+def travelling(run: Record) -> str:
+    """That samples moved nearly as fast at the end as the critic's slope L allows; empty where they did not.
+
+    Their kinetic energy is then more than half of L²/2, which nothing exceeds.
+    """
+    ends = [value for _, value in run.curves.get("kinetic", ()) if value is not None]
+    most = run.fastest**2 / 2 if run.fastest else 0.0
+    if not ends or not most or ends[-1] <= most / 2:
+        return ""
+    return f" Samples were still travelling: kinetic energy {digits(ends[-1], 2)}, at most {digits(most, 2)}."
+
+
+def status(info: dict[str, Any], travelling: str = "") -> str:
+    """How training ended, in plain words; what was still `travelling` then is not well."""
     step, steps = count(info.get("step")), count(info.get("steps"))
     why = text(info.get("why", "no reason was recorded"))
     done = f"<b>Finished.</b> All {steps} steps were done."
@@ -54,7 +66,8 @@ def status(info: dict[str, Any]) -> str:
     }
     unknown = ("fair", f"<b>Status unknown</b> ({text(info.get('status'))}), at step {step} of {steps}.")
     grade, words = known.get(str(info.get("status")), unknown)
-    return f'<p class="status {grade}"><span>{words}</span></p>'
+    grade = "fair" if travelling and grade == "good" else grade
+    return f'<p class="status {grade}"><span>{words}{travelling}</span></p>'
 
 
 def verdict(run: Record) -> str:
@@ -91,7 +104,7 @@ def command(info: dict[str, Any]) -> str:
 
 def chip(k: int, label: str) -> str:
     """A label beside its colour."""
-    return f'<span class="r{k % 8}"><span class="chip"></span></span>{text(label)}'
+    return f'<span class="r{k % HUES}"><span class="chip"></span></span>{text(label)}'
 
 
 def cells(tag: str, contents: Iterable[str]) -> str:

@@ -8,8 +8,9 @@ import re
 from datetime import datetime
 from typing import Any, TypeGuard
 
-__all__ = ["count", "digits", "duration", "is_number", "listed", "mapping", "number", "short", "text", "when"]
+__all__ = ["HUES", "count", "digits", "duration", "is_number", "listed", "mapping", "number", "short", "text", "when"]
 
+HUES = 12  # classes r0, r1, ... of the style sheet, a colour each
 LONGEST = 4000  # characters shown of one value
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # what turns or hides words
 

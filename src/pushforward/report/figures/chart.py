@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pushforward.report.values import digits
+from pushforward.report.values import HUES, digits
 from pushforward.terms import Scale
 
 __all__ = ["Curve", "chart"]
@@ -49,7 +49,7 @@ class _Axes:
 
 
 def chart(lines: Mapping[int, Curve], label: str, scale: Scale, rings: Mapping[int, Point] | None = None) -> str:
-    """Curves over steps as an SVG element; its colours are the style sheet's classes r0 to r7.
+    """Curves over steps as an SVG element; its colours are the style sheet's classes r0, r1, ....
 
     Args:
         lines: Points (step, value) by the number of the run, steps ascending; None where a value is not finite.
@@ -67,7 +67,7 @@ def chart(lines: Mapping[int, Curve], label: str, scale: Scale, rings: Mapping[i
     axes = _Axes(_range(steps, 0.0), _range(levels, 0.06), log)
     guides = "".join(_level_line("guide", axes.height(value)) for value in marks)
     drawn = "".join(
-        f'<g class="r{k % 8}">{_polylines(k, curve, axes)}{_ring((rings or {}).get(k), axes)}</g>'
+        f'<g class="r{k % HUES}">{_polylines(k, curve, axes)}{_ring((rings or {}).get(k), axes)}</g>'
         for k, curve in lines.items()
     )
     (x0, x1), (y0, y1) = axes.steps, axes.levels

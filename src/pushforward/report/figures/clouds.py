@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pushforward.pictures import Points, scatter
 from pushforward.report.skeleton import png_uri
+from pushforward.report.values import HUES
 
 __all__ = ["canvas", "pack", "plane"]
 
@@ -99,7 +100,7 @@ def canvas(
     packed = [b64encode(pack(points, box)).decode() for points in (real, *frames)]
     stored = {"steps": list(steps), "low": low, "high": high, "data": packed[0], "frames": packed[1:]}
     if classes is not None:
-        stored["classes"] = (classes % 8).tolist()
+        stored["classes"] = (classes % HUES).tolist()
     content = json.dumps(stored).replace("<", "\\u003c")
     still = png_uri(scatter(frames[-1] if frames else np.empty((0, 2)), real))
     return (
