@@ -14,6 +14,7 @@ from pushforward.plain.fields import Field
 __all__ = [
     "Comparison",
     "assignment_cost",
+    "ball_cost",
     "copy_cost",
     "fit_cost",
     "half",
@@ -21,13 +22,15 @@ __all__ = [
     "limit_cost",
     "linear_cost",
     "moment_cost",
-    "pair_cost",
+    "regression_cost",
+    "relabelled_sort_cost",
     "rows",
     "sinkhorn_cost",
     "sort_cost",
     "subset_cost",
     "test_cost",
     "training_cost",
+    "vote_cost",
 ]
 
 
@@ -112,17 +115,11 @@ def test_cost(c: Comparison) -> float:
     return (n + m) ** 2 * (2.0 * d + 2.0 * c.permutations)
 
 
-def pair_cost(c: Comparison) -> float:
-    """All distances."""
-    n, m, d = rows(c)
-    return 2.0 * (n + m) ** 2 * d
-
-
 def moment_cost(c: Comparison) -> float:
     """Covariances and their roots; with fewer rows than features, of the rows."""
     n, m, d = c.sizes
     rank = min(d, max(n, m))
-    return 4.0 * (n * c.draws + m) * d * rank + 30.0 * c.draws * rank**3
+    return 5e8 + (n * c.draws + m) * (4.0 * d * rank + 2e5) + 30.0 * c.draws * rank**3
 
 
 def training_cost(c: Comparison) -> float:
@@ -134,7 +131,13 @@ def training_cost(c: Comparison) -> float:
 def sort_cost(c: Comparison) -> float:
     """Projections, and sorting them."""
     n, m, d = c.sizes
-    return 128.0 * (min(n, 5 * c.max_n) + min(m, 10 * c.max_n)) * (2.0 * d + 400.0)
+    return 128.0 * (min(n, 5 * c.max_n) + min(m, 10 * c.max_n)) * (2.0 * d + 1e4)
+
+
+def relabelled_sort_cost(c: Comparison) -> float:
+    """Projections, sorted once, and running counts of all labellings."""
+    n, m, d = rows(c)
+    return 128.0 * (n + m) * (2.0 * d + 190.0 * (c.permutations + 1))
 
 
 def assignment_cost(c: Comparison) -> float:
@@ -151,7 +154,25 @@ def copy_cost(c: Comparison) -> float:
 def fit_cost(c: Comparison) -> float:
     """Fitting a classifier."""
     n, m, d = c.sizes
-    return 2e5 * (min(n, 5 * c.max_n) + min(m, 5 * c.max_n)) * d**0.5
+    return 1e10 + 4e5 * (min(n, 5 * c.max_n) + min(m, 5 * c.max_n)) * d**0.5
+
+
+def vote_cost(c: Comparison) -> float:
+    """Neighbours of one half of the rows in the other."""
+    n, m, d = c.sizes
+    both = 2 * min(n, m, 5 * c.max_n)
+    return 1e6 * both + 2.5 * both**2 * d
+
+
+def regression_cost(c: Comparison) -> float:
+    """A linear classifier, and permutations of what it was not fitted to."""
+    n, m, d = c.sizes
+    return 1e9 + 2.0 * min(n, m, 5 * c.max_n) * (1e4 * d + 200.0 * c.permutations)
+
+
+def ball_cost(c: Comparison) -> float:
+    """Neighbours within both samples and across, for the samples and for their floors."""
+    return 5 * kid_cost(c)
 
 
 def limit_cost(c: Comparison) -> float:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pushforward.metrics.core.comparison import Comparison, kid_cost
+from pushforward.metrics.core.comparison import Comparison, ball_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.reference import Given, check_compared, subset
@@ -215,7 +215,7 @@ def _part(c: Comparison) -> Found:
 
 PARTS = (
     Part(
-        "manifold", "precision, recall, density, coverage", _part, kid_cost,
+        "manifold", "precision, recall, density, coverage", _part, ball_cost,
         {"precision": "Share of samples that lie among data",
          "recall": "Share of data that lie among samples",
          "density": "How deep samples lie among data; 1 for a perfect sampler",

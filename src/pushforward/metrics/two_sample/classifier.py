@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
-from pushforward.metrics.core.comparison import Comparison, fit_cost, linear_cost, pair_cost
+from pushforward.metrics.core.comparison import Comparison, fit_cost, regression_cost, vote_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import halves, label_sums, out_of_reach, p_value, relabellings
@@ -291,12 +291,12 @@ def _part(classifier: Callable[[int], Classifier], name: str) -> Callable[[Compa
 
 PARTS = (
     Part(
-        "c2st", "classifier test, logistic regression", _part(logistic, "c2st"), linear_cost,
+        "c2st", "classifier test, logistic regression", _part(logistic, "c2st"), regression_cost,
         {"c2st": "Accuracy of a classifier on held-out samples and data; a half is chance"},
         test=True, usual=frozenset(("points", "images")), place=40,
     ),
     Part(
-        "c2st_knn", "classifier test, nearest neighbours", _part(nearest, "c2st_knn"), pair_cost,
+        "c2st_knn", "classifier test, nearest neighbours", _part(nearest, "c2st_knn"), vote_cost,
         {"c2st_knn": "Accuracy of nearest neighbours on held-out samples and data; a half is chance"},
         test=True, place=50,
     ),

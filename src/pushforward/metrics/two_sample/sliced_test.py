@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import UsageError
-from pushforward.metrics.core.comparison import Comparison, sort_cost
+from pushforward.metrics.core.comparison import Comparison, relabelled_sort_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import permutation_measure, relabellings
@@ -129,7 +129,7 @@ def _part(c: Comparison) -> Found:
 
 PARTS = (
     Part(
-        "sliced_test", "sliced Wasserstein test", _part, sort_cost,
+        "sliced_test", "sliced Wasserstein test", _part, relabelled_sort_cost,
         {"sliced_test": "Wasserstein distance over directions, as a test"}, test=True, place=30,
     ),
 )  # fmt: skip
