@@ -79,8 +79,8 @@ TERMS: dict[str, Term] = {
         line="held out"),
     "kinetic": Term(
         "Kinetic energy",
-        "Half the mean square velocity, E|v|²/2: half the rate at which the divergence falls. Healthy: falling by "
-        "orders of magnitude.",
+        "Half the mean square velocity, E|v|²/2: half the rate at which the divergence falls; of the velocity that "
+        "walls leave. Healthy: falling by orders of magnitude.",
         scale=Scale(decades=0),
         live=True),
     "fastest": Term(

@@ -25,6 +25,7 @@ __all__ = [
     "Described",
     "Examined",
     "Explains",
+    "External",
     "Flow",
     "Given",
     "HasCritic",
@@ -155,6 +156,14 @@ class Conditional(Protocol):
         ...
 
     def velocity(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Velocity: ...
+
+
+@runtime_checkable
+class External(Protocol):
+    """A flow whose velocity at a point is given from outside: the same wherever the samples of q are, at every call."""
+
+    @property
+    def external(self) -> bool: ...
 
 
 @runtime_checkable

@@ -73,3 +73,36 @@ def test_a_scheme_that_starts_over_forgets():
 def test_orders_outside_the_family_are_refused(order):
     with pytest.raises(UsageError, match="orders are 2 to 5"):
         AdamsBashforth(order)
+
+
+@pytest.mark.parametrize("order", TEXTBOOK)
+def test_steps_of_no_time_are_numbers_and_change_nothing(order):
+    def velocity(x: torch.Tensor, t: float = 0.0) -> torch.Tensor:
+        return -2 * t * x
+
+    def run(lengths):
+        scheme, x, t = AdamsBashforth(order), torch.ones(1, dtype=torch.float64), 0.0
+        for dt in lengths:
+            x, t = scheme(velocity, x, t, dt), t + dt
+        return x
+
+    idle = run([0.0, 0.1, 0.1, 0.0, 0.0, 0.05, 0.1, 0.1, 0.1, 0.0, 0.1, 0.2, 0.0])
+    assert torch.equal(idle, run([0.1, 0.1, 0.05, 0.1, 0.1, 0.1, 0.1, 0.2]))
+
+
+@pytest.mark.parametrize("order", TEXTBOOK)
+def test_the_order_is_the_same_backwards_in_time(order):
+    calls = []
+
+    def velocity(x: torch.Tensor, t: float = 0.0) -> torch.Tensor:
+        calls.append(t)
+        return -2 * t * x
+
+    start = torch.full((1,), math.exp(-1), dtype=torch.float64)
+    errors = [
+        abs(float(integrate(velocity, start, until=0.0, start=1.0, steps=n, scheme=AdamsBashforth(order))) - 1)
+        for n in (40, 80, 160)
+    ]
+    rates = [math.log2(a / b) for a, b in pairwise(errors)]
+    assert all(rate == pytest.approx(order, abs=0.35) for rate in rates), rates
+    assert len(calls) == 280 + 3 * 3 * (order - 1)  # one a step, and three more in each of the first

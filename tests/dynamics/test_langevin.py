@@ -10,7 +10,9 @@ import torch
 from pushforward.dynamics.integrate import euler, integrate
 from pushforward.dynamics.langevin import Langevin, Metropolis
 from pushforward.errors import UsageError
-from pushforward.flows.stein import ScoreFlow
+from pushforward.flows.preconditioned import Preconditioned
+from pushforward.flows.stein import KSDFlow, ScoreFlow, SteinFlow
+from pushforward.geometry.kernels import rbf
 from pushforward.methods.particles.driver import Particles
 from pushforward.randomness import Noise
 
@@ -90,3 +92,37 @@ def test_seeds_decide_and_the_driver_does_not_know_which_step_it_has():
             pass
         assert torch.equal(driver.particles, integrate(score, x, until=0.5, steps=5, scheme=scheme()))
         assert not torch.equal(driver.particles, x)
+
+
+def test_metropolis_on_the_score_keeps_the_variance_of_three_particles():
+    """Squares of N(0, 1) have the mean 1 and the standard deviation sqrt 2."""
+    start, step = noise(4).normal(3, 1), Metropolis(log_density, noise(5))
+    method = Particles(ScoreFlow(score), start, 0.5, noise(6), scheme=step)
+    seen = [method.particles.square().mean() for _ in zip(range(4000), method.learn(iter(lambda: start, None)))]
+    # each point forgets itself by about a half in a step of 0.5, so 4,000 steps of 3 are worth about 4,000 draws
+    assert torch.stack(seen[50:]).mean().item() == pytest.approx(1.0, abs=4 * math.sqrt(2 / 4000))
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [SteinFlow(score, rbf), KSDFlow(score, rbf), Preconditioned(SteinFlow(score, rbf), lambda x, v: v)],
+    ids=lambda flow: type(flow).__name__,
+)
+def test_metropolis_refuses_fields_of_the_particles(flow):
+    with pytest.raises(UsageError, match="ScoreFlow"):
+        Particles(flow, noise(1).normal(3, 1), 0.5, noise(2), scheme=Metropolis(log_density, noise(3)))
+
+
+def test_metropolis_takes_a_turned_score_and_no_projection():
+    turned, step = Preconditioned(ScoreFlow(score), lambda x, v: 0.5 * v), Metropolis(log_density, noise(3))
+    Particles(turned, noise(1).normal(3, 1), 0.5, noise(2), scheme=step)
+    with pytest.raises(UsageError, match="log_density be -inf"):
+        Particles(turned, noise(1).normal(3, 1), 0.5, noise(2), scheme=step, project=lambda x: x.clamp(-1, 1))
+
+
+@pytest.mark.parametrize(
+    "scheme", [Langevin(noise()), Metropolis(log_density, noise())], ids=lambda s: type(s).__name__
+)
+def test_a_step_of_no_time_moves_nothing(scheme):
+    x = noise(1).normal(5, 2)
+    assert torch.equal(scheme(score, x, 0.0, 0.0), x)

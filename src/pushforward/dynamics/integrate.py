@@ -4,6 +4,10 @@ r"""One explicit step of dx/dt = v(x, t): Euler (order 1), Heun (2), Runge-Kutta
     \frac{t - t_{n-i}}{t_{n-j} - t_{n-i}}\,\mathrm dt
 
 is Adams-Bashforth on any grid of times: the polynomial through the last velocities, integrated exactly.
+
+The orders are those along one field v(x, t). A field that depends on where all points are has to be found afresh at
+each stage, as `Particles(refit=True)` does; held through the step it leaves Heun and Runge-Kutta the order 1, and
+Adams-Bashforth, whose first steps are Runge-Kutta ones, the order 2.
 """
 
 from __future__ import annotations
@@ -19,20 +23,23 @@ from torch import Tensor
 from pushforward.errors import UsageError
 from pushforward.parallel.doubles import finest
 from pushforward.settings.groups import Scheme
-from pushforward.types import Samples, Velocity
+from pushforward.types import Samples, Scores, Velocity
 
 __all__ = [
     "AdamsBashforth",
     "Integrator",
+    "Lawful",
     "Remembering",
     "Scheme",
     "euler",
     "fresh",
     "heun",
     "integrate",
+    "looks",
     "named",
     "quadrature",
     "rk4",
+    "single",
 ]
 
 Integrator: TypeAlias = Callable[[Velocity, Samples, float, float], Samples]
@@ -66,6 +73,21 @@ class Remembering(Protocol):
     def fresh(self) -> Integrator: ...
 
 
+@runtime_checkable
+class Lawful(Protocol):
+    """A scheme that leaves the law of a density as it is, along a field that does not depend on where points are."""
+
+    log_density: Callable[[Samples], Scores]
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A scheme that says how often it looks at the velocity in a step."""
+
+    @property
+    def stages(self) -> int: ...
+
+
 @dataclass
 class AdamsBashforth:
     """The explicit multistep scheme of order 2 to 5: one evaluation a step, and the last velocities kept.
@@ -93,8 +115,11 @@ class AdamsBashforth:
         return AdamsBashforth(self.order)
 
     def __call__(self, velocity: Velocity, x: Samples, t: float, dt: float) -> Samples:
-        """One step, (n, *event), from time t to t + dt."""
-        if self.past and float(self.past[-1]["time"]) >= t:
+        """One step, (n, *event), from time t to t + dt, which may lie before; without time nothing moves or is kept."""
+        if not dt:
+            velocity(x, t)  # whoever listens hears of every step
+            return x
+        if self.past and (t - float(self.past[-1]["time"])) * dt <= 0:
             self.past.clear()  # another trajectory, or this one from its beginning
         if len(self.past) < self.order - 1:
             seen: list[Samples] = []
@@ -130,7 +155,17 @@ def named(scheme: Scheme | str) -> Integrator:
     return AdamsBashforth(int(scheme[2])) if scheme.startswith("ab") else SCHEMES[scheme]
 
 
+def looks(scheme: Scheme | str) -> int:
+    """How often a step of this scheme looks at the velocity; of Adams-Bashforth, after its first steps."""
+    return {"heun": 2, "rk4": 4}.get(scheme, 1)
+
+
 SCHEMES: dict[str, Integrator] = {"euler": euler, "heun": heun, "rk4": rk4}
+
+
+def single(scheme: Integrator) -> bool:
+    """Whether a step is known to look at the velocity once, at its beginning."""
+    return scheme is euler or (isinstance(scheme, Staged) and scheme.stages == 1)
 
 
 def fresh(scheme: Integrator) -> Integrator:

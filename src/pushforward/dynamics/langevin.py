@@ -45,6 +45,11 @@ class Langevin:
         if not self.temperature >= 0:
             raise UsageError(f"temperature is {self.temperature}: give 0 for no noise, or a positive number")
 
+    @property
+    def stages(self) -> int:
+        """One look at the velocity in a step."""
+        return 1
+
     def __call__(self, velocity: Velocity, x: Samples, t: float, dt: float) -> Samples:
         """Points (n, *event) at t + dt."""
         noise = self.rng.normal(*x.shape).to(x)
@@ -55,7 +60,10 @@ class Langevin:
 class Metropolis:
     """A Langevin step that is taken or refused, so that its law is p whatever dt (MALA).
 
-    The velocity should be the score of p; another one costs acceptance, but leaves the law as it is.
+    The velocity should be the score of p; another function of the point costs acceptance, but leaves the law as it is.
+    A field that depends on the points, found anew where they are, does not: a move is weighed against the way back, and
+    the way back would be along another field. Three points that follow SVGD on N(0, 1) end with a variance of 0.79. So
+    `Particles` refuses a flow that is not `pushforward.types.External`; `ScoreFlow` is.
 
     Attributes:
         log_density: log p up to a constant, (n, *event) -> (n,).
@@ -73,6 +81,9 @@ class Metropolis:
 
     def __call__(self, velocity: Velocity, x: Samples, t: float, dt: float) -> Samples:
         """Points (n, *event) at t + dt; those refused stay where they are."""
+        if not dt:
+            velocity(x, t)  # whoever listens hears of every step
+            return x
         noise = self.rng.normal(*x.shape).to(x)
         lots = self.rng.uniform(len(x)).to(x).log()
         moved = x + dt * velocity(x, t) + math.sqrt(2 * dt) * noise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from pushforward.divergences import Divergence, weight
 from pushforward.types import Critic, Labels, Logs, Samples, Scalar, Scores, Velocity
 
-__all__ = ["Ascent", "limited", "linear_critic", "measured", "observed", "quadratic_critic"]
+__all__ = ["Ascent", "limited", "linear_critic", "measured", "observed", "quadratic_critic", "restrained"]
 
 
 @dataclass(frozen=True)
@@ -80,16 +81,46 @@ def observed(velocity: Velocity, x: Samples) -> tuple[Samples, Logs]:
     return v, logs | {"speed": v.square().sum().div(len(v)).sqrt()}
 
 
-def measured(v: Samples, before: Samples, after: Samples) -> tuple[Tensor, Tensor]:
-    """What a step was like: its lengths (n,), and (mean |v|², mean square of the lengths, largest |v|²).
+def measured(v: Samples, before: Samples, after: Samples, made: Samples | None = None) -> tuple[Tensor, Tensor]:
+    """What a step was like: its lengths (n,), and (mean |u|², mean square of the lengths, largest |v|², mean <v, u>).
 
     Args:
         v: Velocity before the step, (n, *event).
         before: Points before it, (n, *event).
         after: Points after it, (n, *event).
+        made: u, what a wall or another projection leaves of v, (n, *event); v itself if None.
     """
     squares, moved = v.flatten(1).square().sum(1), (after - before).flatten(1).square().sum(1)
-    return moved.sqrt(), torch.stack([squares.mean(), moved.mean(), squares.max()])
+    means = [squares.mean(), moved.mean(), squares.max()]
+    if made is None:
+        return moved.sqrt(), torch.stack([*means, means[0]])
+    u = made.flatten(1)
+    return moved.sqrt(), torch.stack([u.square().sum(1).mean(), *means[1:], (u * v.flatten(1)).sum(1).mean()])
+
+
+def restrained(
+    project: Callable[[Samples], Samples],
+    v: Samples,
+    x: Samples,
+    dt: float,
+    free: Samples | None = None,
+    there: Samples | None = None,
+) -> Samples:
+    r"""What a projection P after each step leaves of a velocity, :math:`(P(x + v\,dt) - x) / dt`: 0 against a wall.
+
+    Args:
+        project: P.
+        v: Velocity at x, (n, *event); where P changes nothing, it is the answer, to the bit.
+        x: Points, (n, *event).
+        dt: Time of the step; at 0 the answer is v.
+        free: x + v dt, where that is at hand.
+        there: P of it, where that is at hand.
+    """
+    if not dt:
+        return v
+    free = x + dt * v if free is None else free
+    there = project(free) if there is None else there
+    return torch.where(there == free, v, (there - x) / dt)
 
 
 def linear_critic(slope: Tensor, offset: float = 0.0) -> Critic:

@@ -79,7 +79,8 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         step: Time of one step: points move by at most `step * slope * w` standard units.
         decay: Factor that the last step has; over the second half of the steps they shorten to it.
         scheme: 'euler', 'heun', 'rk4', or Adams-Bashforth 'ab2' to 'ab5'.
-        refit: Train the critic again at every stage of the scheme, where the stage's points are.
+        refit: Train the critic again at every stage of the scheme, where the stage's points are, which is what its
+            order needs; without, Heun and Runge-Kutta are of order 1, Adams-Bashforth of order 2.
         warmup: Calls of the flow, each with all its critic updates, before anything moves; none for a flow that trains
             nothing.
         tol: Stop when the mean kinetic energy over 20 steps is below `tol * slope²`, or `tol` with a flow of your own;
@@ -150,7 +151,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         step: float = 0.5,
         decay: float = 0.2,
         scheme: Scheme = "euler",
-        refit: bool = False,
+        refit: bool = True,
         warmup: int = 50,
         tol: float | None = None,
         n_particles: int | None = None,
@@ -242,7 +243,8 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             mine = source_codes(source_labels, classes, y, first, has, begin)
         x, size = unit.encode(p).to(placement.device), self.batch_size
         given = None if held is None else unit.encode(validated(self, held)).to(placement.device)
-        pace = Pace(float(self.step), float(self.decay), int(self.steps), 0, self.scheme, bool(self.refit),
+        afresh = bool(self.refit) and self.scheme != "euler"
+        pace = Pace(float(self.step), float(self.decay), int(self.steps), 0, self.scheme, afresh,
                     int(self.record))  # fmt: skip
         method = Particles(
             flow, first, self.step, rng, named(self.scheme),

@@ -19,6 +19,7 @@ from pushforward.flows.critic import conditional
 from pushforward.types import (
     Blends,
     Conditional,
+    External,
     Flow,
     Given,
     HasCritic,
@@ -124,6 +125,11 @@ class Preconditioned:
     def fastest(self) -> None:
         """Nothing: a mobility may make samples faster than their critic, and so may a decoder."""
         return
+
+    @property
+    def external(self) -> bool:
+        """Whether the flow's field does not depend on the samples."""
+        return able(self.flow, External) and self.flow.external
 
     def offers(self, capability: type) -> bool:
         """Whether the flow inside has what this one passes on: `value`, `snapshot` and `replay`, classes, numbers."""

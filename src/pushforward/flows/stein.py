@@ -196,6 +196,11 @@ class ScoreFlow:
 
     score: Score
 
+    @property
+    def external(self) -> bool:
+        """That the field does not depend on the samples, as a Metropolis step needs."""
+        return True
+
     def velocity(self, q: Samples, p: Samples) -> Velocity:
         """The score, as a field that is the same at every time."""
         return lambda x, t=0.0: self.score(x)

@@ -51,9 +51,10 @@ def _filled(matrix: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def orthonormal(stack: Tensor, *, iterations: int = 12) -> Tensor:
-    r"""Matrices with orthonormal columns near the given ones, by :math:`W \leftarrow W(3I - W^\top W)/2`.
+    r"""Matrices with nearly orthonormal columns, close to the given ones, by :math:`W \leftarrow W(3I - W^\top W)/2`.
 
-    Each singular value s moves to (3s - s^3) / 2, which lies in [0, 1] for s in [0, 1] and goes to 1. They start there,
+    Columns are orthonormal once the iteration has converged, and shorter where a singular value began near 0. Each
+    singular value s moves to (3s - s^3) / 2, which lies in [0, 1] for s in [0, 1] and goes to 1. They start there,
     because the stack is first divided by an upper bound of its norms, and so none ever passes 1, converged or not.
 
     Args:

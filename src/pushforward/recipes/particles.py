@@ -25,7 +25,8 @@ class Way:
 
     Attributes:
         scheme: euler, heun, rk4, or Adams-Bashforth ab2 to ab5.
-        refit: Train the critic at every stage of the scheme, where the stage's points are.
+        refit: Train the critic at every stage of the scheme, where the stage's points are, which is what its order
+            needs; without, heun and rk4 are of order 1, ab2 to ab5 of order 2.
         tracers: Further points that ride along without being seen by the critic.
         record: Keep every so many-th field, so that new points can be carried along; 0 keeps none.
         fields: Most fields that are kept; twice as many steps share one where there would be more. 0 keeps all.
@@ -35,7 +36,7 @@ class Way:
     """
 
     scheme: Scheme = "euler"
-    refit: bool = False
+    refit: bool = True
     tracers: Annotated[int, Between(0, 10**8)] = 0
     record: Count = 1
     fields: Count = FIELDS
@@ -122,6 +123,7 @@ def toy_particles(
 def _flow(points: Dataset, drive: Drive, contrast: Contrast, loop: Loop, classes: int, rng: Randomness) -> CriticFlow:
     """A critic of bounded slope whose learning rate falls to a tenth."""
     from pushforward.divergences import locate
+    from pushforward.dynamics.integrate import looks
     from pushforward.flows.bounded import bounded_critic, bounded_flow
     from pushforward.randomness import seeded
     from pushforward.recipes.parts import wiring
@@ -131,7 +133,8 @@ def _flow(points: Dataset, drive: Drive, contrast: Contrast, loop: Loop, classes
     psi = locate(critic.divergence)
     with seeded(loop.seed):
         net = bounded_critic(points.event, critic.slope, critic.width, critic.depth, bound.critic, classes=classes)
-    learner = Learner(net, wiring.adam(critic.rate, (0.5, 0.999)), schedule=wiring.falling(critic, loop, drive.pace))
+    falling = wiring.falling(critic, loop, drive.pace, looks(drive.way.scheme) if drive.way.refit else 1)
+    learner = Learner(net, wiring.adam(critic.rate, (0.5, 0.999)), schedule=falling)
     return bounded_flow(
         learner, psi, slope=critic.slope, steps=critic.critic_steps, bound=bound, rng=rng,
         contrast=wiring.contrast_of(contrast, psi),

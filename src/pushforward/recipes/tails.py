@@ -42,7 +42,8 @@ def heavy_tails(
         divergence: KL_LIP, alpha_lip(A), or another one with a loss of its own for critics of bounded slope.
         mode: How the critic's slope is bounded: bjorck is tight; reference, as published, leaves most unused.
         step_end: Factor on it at the end, reached by equal factors; 1 keeps it.
-        scheme: euler, heun, rk4, or Adams-Bashforth ab2 to ab5.
+        scheme: euler, heun, rk4, or Adams-Bashforth ab2 to ab5; the critic is trained at each stage, of which a step
+            has 1, 2, 4 and 1.
         record: Keep every step's field, so that new points can be carried along.
         fields: Most fields that are kept; twice as many steps share one where there would be more. 0 keeps all.
         compile: Compile critic updates and move into one graph; pays from some ten thousand steps on.
@@ -66,7 +67,8 @@ def heavy_tails(
     source = Gaussian(points.event, cloud.start, cloud.spread)
     with seeded(loop.seed):
         net = bounded_critic(points.event, critic.slope, critic.width, critic.depth, mode)
-    learner = Learner(net, wiring.adam(critic.rate, (0.5, 0.9)), schedule=wiring.falling(critic, loop, pace))
+    falling = wiring.falling(critic, loop, pace, integrate.looks(scheme))
+    learner = Learner(net, wiring.adam(critic.rate, (0.5, 0.9)), schedule=falling)
     method = Particles(
         bounded_flow(learner, psi, slope=critic.slope, steps=critic.critic_steps),
         source(stream(loop.seed, "init", part="particles"), cloud.particles),

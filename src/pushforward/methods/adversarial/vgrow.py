@@ -17,7 +17,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from pushforward.dynamics.velocity import observed
+from pushforward.dynamics.velocity import observed, restrained
 from pushforward.flows.critic import conditional
 from pushforward.methods.sources import Box, Latent, Pass, generate
 from pushforward.training.learner import Learner
@@ -121,7 +121,11 @@ class VGrow:
         x = pool.x.flatten(0, 1)
         v, logs = observed(velocity, x)
         moved = x + self.step * v
-        pool.x = (moved if self.project is None else self.project(moved)).view_as(pool.x)
+        if self.project is not None:
+            free, moved = moved, self.project(moved)
+            made = restrained(self.project, v, x, self.step, free, moved)
+            logs["speed"] = made.square().sum().div(len(v)).sqrt()  # of a sample that a wall holds 0
+        pool.x = moved.view_as(pool.x)
         return logged(self.flow) | logs
 
     def _fit(self, pool: _Pool, fits: int) -> Scalar:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pushforward.dynamics.integrate import Integrator, euler, fresh
-from pushforward.dynamics.velocity import measured
+from pushforward.dynamics.integrate import Integrator, Lawful, euler, fresh, single
+from pushforward.dynamics.velocity import measured, restrained
 from pushforward.errors import DataError, UsageError
 from pushforward.flows.critic import conditional
 from pushforward.methods.particles import looks, tape
@@ -28,6 +28,7 @@ from pushforward.training.schedule import constant
 from pushforward.types import (
     Batch,
     Blends,
+    External,
     Flow,
     Given,
     Labels,
@@ -68,7 +69,10 @@ class Particles:
         warmup: Calls of the flow before the first step, in which nothing moves: a critic that knows nothing moves
             particles anywhere, and looks like convergence.
         schedule: Steps done -> factor on `step`.
-        refit: Ask the flow afresh at every stage of the scheme, where the stage's points are.
+        refit: Ask the flow afresh at every stage of the scheme, where the stage's points are: that is its order, at as
+            many calls of the flow (Heun 2, Runge-Kutta 4, Adams-Bashforth 1, and 4 in its first steps). Without, a
+            field is held for the whole step: Heun and Runge-Kutta are of order 1, Adams-Bashforth of order 2. No order
+            shows under a flow that is random, as with mini-batches, or not smooth, as a critic with ReLUs.
         labels: Classes (n,) of the particles, which they keep; batches then carry labels too.
         tracers: Further points (k, *event) that feel the same field and never enter a loss.
         tracer_labels: Their classes (k,).
@@ -99,7 +103,7 @@ class Particles:
     compile: bool = False
     warmup: int = 0
     schedule: Schedule = constant
-    refit: bool = False
+    refit: bool = True
     labels: Labels | None = None
     tracers: Samples | None = None
     tracer_labels: Labels | None = None
@@ -120,6 +124,8 @@ class Particles:
             raise UsageError(f"record=True needs a flow with snapshot and replay; {type(self.flow).__name__} has none")
         if self.tracers is not None and (self.labels is None) != (self.tracer_labels is None):
             raise UsageError("give classes to both the particles and the tracers, or to neither")
+        if isinstance(self.scheme, Lawful):
+            self._keeps_its_law()
         self.accounts = Accounts(self.particles)
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
@@ -184,17 +190,18 @@ class Particles:
         labels = None if self.labels is None else self._joint(self.labels, self.tracer_labels)
         stages: list[dict[str, Tensor]] = []
         measures: tuple[Tensor, Tensor] | None = None
-        if stride is not None and not self.refit and stride.fuses(self.scheme):
+        if stride is not None and not self._afresh and stride.fuses(self.scheme):
             q, y = self._shown(self.particles)
             moved, first, measures = stride.move(q, batch, before, dt, self.scheme, y, labels, n)
+            logs = dict(logged(self.flow))
             self._write(stages, k)
         else:
             found: Velocity | None = None
-            first = before
+            first, logs = before, Logs()
 
             def velocity(x: Samples, t: float = 0.0) -> Samples:
-                nonlocal found, first
-                fresh_look, new = self.refit or found is None, found is None
+                nonlocal found, first, logs
+                fresh_look, new = self._afresh or found is None, found is None
                 if stride is not None and fresh_look:
                     q, y = self._shown(x[:n])
                     v, found = stride.velocity(q, batch, x, y, labels)
@@ -205,15 +212,19 @@ class Particles:
                         self._write(stages, k)
                     assert found is not None
                     v = self._evaluate(found, x, t, labels)
-                first = v if new else first
+                if new:  # the numbers of a step are those of its beginning
+                    first, logs = v, dict(logged(self.flow))
                 return v
 
             moved = self.scheme(velocity, before, t, dt)
         if stages:
             self._keeping().enter(self.tape, stages, k)
-        moved = moved if self.project is None else self.project(moved)
-        logs: Logs = dict(logged(self.flow))
-        if measures is None or self.project is not None:
+        if self.project is not None:
+            free, moved = moved, self.project(moved)
+            at_hand = (free, moved) if self.scheme is euler else ()
+            made = restrained(self.project, first, before, dt, *at_hand)
+            measures = measured(first[:n], before[:n], moved[:n], made[:n])
+        elif measures is None:
             measures = measured(first[:n], before[:n], moved[:n])
         logs |= self.accounts.note(k, logs.get("divergence"), *measures, dt)
         self.stopped = self.until.reason(self.accounts, k + 1, t + dt)
@@ -227,6 +238,26 @@ class Particles:
         if self.tracers is not None:
             self.tracers = moved[n:]
         return logs
+
+    @property
+    def _afresh(self) -> bool:
+        """Whether stages of a step have fields of their own: where they should, and there are more than one."""
+        return self.refit and not single(self.scheme)
+
+    def _keeps_its_law(self) -> None:
+        """Refuse what would make a scheme that promises a law break the promise."""
+        who = type(self.scheme).__name__
+        if not (able(self.flow, External) and self.flow.external):
+            raise UsageError(
+                f"{who} keeps its law only along a field that does not depend on the particles, and that of "
+                f"{type(self.flow).__name__} does, for all it says: use ScoreFlow, or the scheme Langevin(rng, "
+                "temperature); a flow of your own declares `external = True`"
+            )
+        if self.project is not None:
+            raise UsageError(
+                f"{who} followed by a projection does not keep its law: leave project out, and let log_density be -inf "
+                "outside"
+            )
 
     def _field(self, x: Samples, batch: Batch) -> Velocity:
         """The flow's velocity between some or all of the particles, now at x, and a batch of data."""
@@ -280,7 +311,7 @@ class Particles:
             return taken + sum(self.step * self.schedule(k) for k in range(max(a, past), b))
 
         blend = self.flow.blend if able(self.flow, Blends) else None
-        return tape.Keeping(int(self.record), self.fields, time, blend, self.refit)
+        return tape.Keeping(int(self.record), self.fields, time, blend, self._afresh)
 
     def remarks(self, steps: int) -> tuple[str, ...]:
         """What is to be known of the recorded fields in a run of so many steps; see `tape.remarks`."""
@@ -318,7 +349,7 @@ class Particles:
             def velocity(
                 x: Samples, t: float = 0.0, fields: Iterator[Velocity] = fields, found: list[Velocity] = found
             ) -> Samples:
-                if self.refit or not found:
+                if self._afresh or not found:
                     found.append(next(fields))
                 return self._evaluate(found[-1], x, t, labels)
 
@@ -329,7 +360,7 @@ class Particles:
     def _fields(self, entry: dict[str, Tensor]) -> Iterator[Velocity]:
         """The velocities of one step, one for each time that the flow was asked."""
         assert able(self.flow, Replayable)
-        if not self.refit:
+        if not self._afresh:
             yield self.flow.replay(entry)
             return
         for stage in count():

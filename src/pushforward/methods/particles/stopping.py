@@ -1,7 +1,9 @@
 r"""What is seen of moving particles: energy, path, dissipation, and when to stop.
 
 Along a gradient flow :math:`\frac{d}{dt} D(q_t\|p) = -\mathbb{E}\,|v|^2 = -2\,\mathrm{KE}`, so that what D lost is what
-was dissipated: :math:`D(0) - D(t) = \int_0^t 2\,\mathrm{KE}`.
+was dissipated: :math:`D(0) - D(t) = \int_0^t 2\,\mathrm{KE}`. Where a projection follows each step, points move by what
+it leaves of v, which is u. Their energy is :math:`\mathbb{E}\,|u|^2 / 2`, and D falls at the rate
+:math:`\mathbb{E} \langle v, u \rangle`: points that a wall holds have no energy, whatever pulls at them.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ class Accounts:
     Attributes:
         like: Particles, for size and device; not kept.
         path: Length of each particle's way so far, (n,).
-        ledger: First and last divergence, last 2 KE, last dt, energy dissipated so far.
+        ledger: First and last divergence, last rate of dissipation, last dt, energy dissipated so far.
         recent: Kinetic energy and divergence of the last steps, (KEPT, 2), step k in row k modulo KEPT.
     """
 
@@ -52,22 +54,23 @@ class Accounts:
             k: Steps done before; 0 opens the accounts.
             divergence: The flow's estimate before the move, if it has one.
             lengths: How far each particle moved, (n,), of `pushforward.dynamics.velocity.measured`.
-            squares: Its mean and largest squares, (3,).
-            dt: Time of the step.
+            squares: Its mean squares, largest square and rate of dissipation, (4,).
+            dt: Time of the step; one of 0 has no speed but that of the field.
 
         Returns:
-            `speed`, root mean square over the step; `kinetic`, half the mean square of v; `fastest`, the largest |v|;
-            `path`, mean length of the ways so far; `residual`, |D(0) - D(t) - dissipated| / D(0), once D is known.
+            `speed`, root mean square over the step; `kinetic`, half the mean square of what is left of v; `fastest`,
+            the largest |v|; `path`, mean length of the ways so far; `residual`, |D(0) - D(t) - dissipated| / D(0),
+            once D is known.
         """
         if len(self.path) != len(lengths):  # particles of another number were put in place
             self.path = torch.zeros_like(lengths)
         self.path = self.path + lengths
         path = self.path.mean()
         if sharing.world() > 1:
-            means = sharing.mean(torch.stack([squares[0], squares[1], path]), len(lengths))
-            squares, path = torch.stack([means[0], means[1], sharing.largest(squares[2])]), means[2]
-        energy, (_, moved, fastest) = squares[0] / 2, squares.sqrt().unbind()
-        logs = {"speed": moved / dt, "kinetic": energy, "fastest": fastest, "path": path}
+            means = sharing.mean(torch.stack([squares[0], squares[1], squares[3], path]), len(lengths))
+            squares, path = torch.stack([means[0], means[1], sharing.largest(squares[2]), means[2]]), means[3]
+        energy, lost, (made, moved, fastest) = squares[0] / 2, squares[3], squares[:3].sqrt().unbind()
+        logs = {"speed": moved / abs(dt) if dt else made, "kinetic": energy, "fastest": fastest, "path": path}
         kept_energy, kept_divergence = self.recent[k % KEPT].unbind()
         kept_energy.copy_(energy)
         if divergence is not None:
@@ -76,8 +79,8 @@ class Accounts:
                 first.copy_(divergence)
                 dissipated.zero_()
             else:
-                dissipated.addcmul_(step, rate + squares[0], value=0.5)
-            for kept, value in ((last, divergence), (rate, squares[0]), (kept_divergence, divergence)):
+                dissipated.addcmul_(step, rate + lost, value=0.5)
+            for kept, value in ((last, divergence), (rate, lost), (kept_divergence, divergence)):
                 kept.copy_(value)
             step.fill_(dt)
             logs["residual"] = (first - last - dissipated).abs() / first.abs().clamp(min=1e-12)

@@ -58,9 +58,9 @@ def leaky() -> nn.Module:
     return nn.LeakyReLU(0.2)
 
 
-def falling(critic: Critic, loop: Loop, pace: Pace) -> Schedule:
-    """The rate of a critic that drives particles: down to a tenth along a cosine, over warmup and all steps."""
-    return cosine((pace.warmup + loop.steps) * critic.critic_steps, last=0.1)
+def falling(critic: Critic, loop: Loop, pace: Pace, looks: int = 1) -> Schedule:
+    """The rate of a critic that drives particles: down to a tenth along a cosine, over warmup and all looks."""
+    return cosine((pace.warmup + loop.steps * looks) * critic.critic_steps, last=0.1)
 
 
 def zero_centred(weight: float) -> tuple[Penalty, ...]:
