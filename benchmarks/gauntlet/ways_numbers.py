@@ -110,6 +110,6 @@ WAYS = (
     Way("tails_cut", COLUMNS, changed(_all(_tail_cut))),
     Way("tails_added", COLUMNS, changed(_all(_tail_added))),
     Way("noise_on_everything", KINDS, changed(_all(_noisy))),
-    Way("one_column_rounded", ("points", "cells"), changed(_one(_coarse)), ("support",)),
+    Way("one_column_rounded", ("points", "cells"), changed(_one(_coarse)), ("support", "form")),
     Way("one_column_constant", COLUMNS, changed(_one(lambda x, _: np.full_like(x, np.median(x))))),
 )

@@ -118,10 +118,10 @@ def _one_day(rows: Rows, trial: Trial) -> Rows:
 
 
 WAYS = (
-    Way("unknown_category", ("table",), changed(_unknown_category), ("support",)),
+    Way("unknown_category", ("table",), changed(_unknown_category), ("support", "form")),
     Way("impossible_value", ("table", "cells"), changed(_impossible), ("support",)),
-    Way("more_decimals", ("table",), changed(_more_decimals), ("support", "note rounded")),
-    Way("fewer_decimals", ("table",), changed(_fewer_decimals), ("support",)),
+    Way("more_decimals", ("table",), changed(_more_decimals), ("support", "form", "note rounded")),
+    Way("fewer_decimals", ("table",), changed(_fewer_decimals), ("support", "form")),
     Way("more_empty_cells", ("table",), changed(_gaps(0.18, False))),
     Way("empty_where_dear", ("table",), changed(_gaps(1 / 16, True))),
     Way("empty_cells_filled", ("table",), changed(_filled)),
