@@ -195,7 +195,7 @@ def measured(folder: Path, step: int, *, seed: int = 0, until: Until = Until()) 
         until: What was cut short by a sitting's end is measured again in one that leaves more time.
 
     Returns:
-        Verdict, warnings, notes and metrics, as of `Report.as_dict`; None if there is nothing of that step and seed.
+        Verdict, grade, warnings, notes, findings and metrics, as of `Report.as_dict`; None if there is nothing of that step and seed.
     """
     try:
         found = files.read_object(folder / layout.METRICS)
@@ -207,8 +207,9 @@ def measured(folder: Path, step: int, *, seed: int = 0, until: Until = Until()) 
     had = found.get(CUT)
     if isinstance(had, int | float) and until.to_measure > had:
         return None
-    said = {name: found.get(name) for name in ("verdict", "warnings", "notes", "metrics")}
-    return said if isinstance(said["metrics"], dict) else None
+    kept = ("verdict", "grade", "warnings", "notes", "findings", "metrics")
+    said = {name: found[name] for name in kept if name in found}
+    return said if isinstance(said.get("metrics"), dict) else None
 
 
 @dataclass
