@@ -195,7 +195,7 @@ def measured(folder: Path, step: int, *, seed: int = 0, until: Until = Until()) 
         until: What was cut short by a sitting's end is measured again in one that leaves more time.
 
     Returns:
-        Verdict, grade, warnings, notes, findings and metrics, as of `Report.as_dict`; None if there is nothing of that step and seed.
+        What `Report.as_dict` stored, verdict and metrics among it; None if there is nothing of that step and seed.
     """
     try:
         found = files.read_object(folder / layout.METRICS)
