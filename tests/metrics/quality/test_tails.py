@@ -10,8 +10,11 @@ import torch
 from scipy import stats
 
 from pushforward.errors import DataError, UsageError
+from pushforward.metrics.evaluate import evaluate
 from pushforward.metrics.quality.tails import hill, tail_values, tails
+from pushforward.metrics.suite import PARTS
 from pushforward.metrics.verdict.report import Report
+from pushforward.plain.fields import Field
 
 DATA = Path(os.environ.get("PUSHFORWARD_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
@@ -185,3 +188,20 @@ def test_real_data_have_their_known_indices(name, column, indices):
         value, error = hill(x, share)
         # At 1 % of few rows one row more or less, which authors count differently, moves the last digit.
         assert value == pytest.approx(wanted, abs=0.06 if share > 0.01 else 0.06 + error / 5)
+
+
+def test_levels_indicators_and_constants_beside_a_column_leave_its_tail_as_it_is():
+    rng = np.random.default_rng(0)
+    price = [torch.from_numpy(rng.lognormal(3, 1, (600, 1)) * factor) for factor in (1.15, 1.0)]
+    other = [
+        torch.from_numpy(np.column_stack([(rng.random(600) < 0.03) * 0.5**0.5, rng.random(600) < 0.02, np.ones(600)]))
+        for _ in range(2)
+    ]
+    q, p = (torch.cat(both, 1) for both in zip(price, other))
+    fields = (Field("price", (0,)), Field("kind", (1,), "category", ("a",)), Field("flag", (2,)), Field("one", (3,)))
+    alone = evaluate(*price, metrics=[PARTS["tails"]])["tail_ratio"]
+    for known in (fields, ()):
+        found = evaluate(q, p, metrics=[PARTS["tails"]], fields=known)
+        assert (found["tail_ratio"].value, found["tail_ratio"].p) == (alone.value, alone.p)
+    with pytest.raises(DataError, match="no column has a tail"):
+        evaluate(q[:, 1:], p[:, 1:], metrics=[PARTS["tails"]])

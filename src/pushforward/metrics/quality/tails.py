@@ -20,7 +20,7 @@ from scipy.stats import betabinom
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
-from pushforward.metrics.core.comparison import Comparison, linear_cost
+from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part
 from pushforward.metrics.core.permutation import permutation_measure, relabellings
@@ -35,6 +35,9 @@ Side = Literal["both", "upper", "lower"]
 
 _CURVE = (0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1)  # shares of a Hill plot
 _LEAST = 10  # rows beyond the farthest quantile compared
+_LEVELS = 20  # values that a column with a tail takes
+_LOOKED = 10_000  # rows of each among which these are counted
+_EACH = 500.0  # operations that a row takes in one labelling of one column, in those of a matrix product
 
 
 def hill(x: Tensor, share: float = 0.02) -> tuple[float, float]:
@@ -291,13 +294,42 @@ def _ratios(pool: Array, lines: NDArray[np.bool_], levels: Array, budget: int) -
 
 
 def _part(c: Comparison) -> Found:
-    return tails(c.first, c.real, names=c.names or None, permutations=c.permutations, seed=c.seed, budget=c.budget,
+    kept = _amounts(c)
+    if not kept:
+        raise DataError(f"no column has a tail: all hold categories, empty cells, or fewer than {_LEVELS} values")
+    names = tuple(field.name for field in c.fields if field.places[0] in kept) if c.fields else ()
+    names = names or tuple(c.names[j] for j in kept if c.names)
+    fake, real = (x if len(kept) == x.shape[1] else x[:, kept] for x in (c.first, c.real))
+    return tails(fake, real, names=names or None, permutations=c.permutations, seed=c.seed, budget=c.budget,
                  tick=c.tick)  # fmt: skip
+
+
+def _amounts(c: Comparison) -> list[int]:
+    """The coordinates that may have a tail: no categories, no cells that may be empty, no few values.
+
+    What is left out depends on the pool and not on which row is whose, so the test keeps its level.
+    """
+    known = range(c.real.shape[1])
+    if c.fields:
+        known = [one.places[0] for one in c.fields if one.kind == "number" and one.missing is None]
+    few = max(1, len(c.first) // _LOOKED), max(1, len(c.real) // _LOOKED)
+    return [
+        j
+        for j in known
+        if len(torch.cat([x[::step, j].double() for x, step in zip((c.first, c.real), few)]).unique()) >= _LEVELS
+    ]
+
+
+def _cost(c: Comparison) -> float:
+    """Labels along the sorted pool, counted and looked up, for each labelling and column."""
+    n, m, d = (min(size, 50_000) for size in (len(c.first), len(c.real), c.real.shape[1]))
+    looked = 1 if d == 1 else (d if d <= 32 else 0) + 1
+    return (n + m) * (_EACH * (c.permutations + 1) * looked + 8e3 * c.real.shape[1])
 
 
 PARTS = (
     Part(
-        "tails", "tail index and extreme quantiles", _part, linear_cost,
+        "tails", "tail index and extreme quantiles", _part, _cost,
         {"hill": "Hill's tail index: smaller means heavier tails; next to the data's",
          "tail_ratio": "Largest log-ratio of extreme quantiles; 0.7 means one sample reaches twice as far"},
         frozenset(("points",)), place=220,
