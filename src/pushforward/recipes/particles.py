@@ -213,7 +213,7 @@ def sierpinski(*, dimension: Literal[2, 3] = 2, drive: Drive = CARPET, loop: Loo
     """The Sierpinski carpet, in the plane or as a sheet in space: structure at four scales. Expect the two largest.
 
     One point in six still lies in a hole to level 3, of a solid square nearly one in three: trees tell it from the data
-    (`evaluate c2st_trees`), while a linear classifier would not tell the square.
+    (`c2st_trees`), while a linear classifier would not tell the square.
 
     Args:
         dimension: 2, or 3 for the sheet in space.
