@@ -172,17 +172,25 @@ def tail(u: Array, row: NDArray[np.int64], known: Sequence[Array]) -> Tail:
     from scipy.stats import binom, hypergeom
 
     n, best = len(u), Tail(1.0, 0, 0.0, 0.0, LIMITS[0])
+    sets = [(real, min(_excess(real, limit) for limit in LIMITS) < 1e-3) for real in known if len(real)]
     for limit in LIMITS:
-        below, expected, share = u <= limit, chance(limit), 0.0
+        below, share = u <= limit, 0.0
         count = len(np.unique(row[below]))
         if count < _FEW:
             continue
-        p = float(binom.sf(count - 1, n, expected))
-        for real in (real for real in known if len(real)):
+        p = float(binom.sf(count - 1, n, chance(limit)))
+        for real, close in sets:
             m, usual = len(real), int((real <= limit).sum())
             share = max(share, usual / m)
-            if float(binom.sf(usual - 1, m, expected)) < 0.01:  # the data have close rows of their own
+            if close or _excess(real, limit) < 0.01:  # the data have close rows of their own, perhaps of other classes
                 p = max(p, float(hypergeom.sf(count - 1, n + m, count + usual, n)))
         found = Tail(min(1.0, len(LIMITS) * p), count, float(below.mean()), share, limit)
         best = min(best, found, key=lambda one: (one.p, -one.rows))
     return best
+
+
+def _excess(u: Array, limit: float) -> float:
+    """How likely so many rows of the data are below a limit by chance."""
+    from scipy.stats import binom
+
+    return float(binom.sf(int((u <= limit).sum()) - 1, len(u), chance(limit)))
