@@ -157,3 +157,15 @@ def test_gradient_of_a_bound_is_exact(squarings):
 def test_gradient_of_the_bound_of_a_convolution_is_exact():
     w, waves = torch.randn(3, 2, 4, 4, dtype=DOUBLE, requires_grad=True), frequencies(9, 4, 2, 1)
     assert torch.autograd.gradcheck(lambda w: convolution_bound(w, waves, 2), w)
+
+
+@pytest.mark.parametrize("scale", [1e-17, 1e-12, 1e-6, 1e6, 1e10, 1e15, 1e17])
+def test_bound_of_a_matrix_grows_with_it_as_far_as_squares_are_numbers(scale):
+    stack = torch.randn(2, 9, 6, generator=torch.Generator().manual_seed(0))
+    wide = (stack * scale).requires_grad_(True)
+    bound = matrix_bound(wide)
+    torch.testing.assert_close(bound / scale, matrix_bound(stack), rtol=1e-5, atol=0)
+    norm = torch.linalg.matrix_norm(stack.double(), 2)
+    assert (bound.flatten().double() / scale >= norm * (1 - 1e-6)).all()
+    (slope,) = torch.autograd.grad(bound.sum(), wide)  # of a norm, u v', whatever the scale
+    torch.testing.assert_close((slope * stack).sum((1, 2)), matrix_bound(stack).flatten(), rtol=1e-4, atol=0)

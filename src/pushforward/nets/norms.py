@@ -134,7 +134,9 @@ def _root(
     """
     tiny = torch.finfo(gram.dtype).tiny
     with torch.no_grad():
-        even, odd, log_size, power = gram, gram, 0.0, 1  # A^power and A^(power - 1), each up to a factor
+        peak = gram.abs().amax((1, 2), keepdim=True).clamp(min=tiny)  # squares of what is left are numbers
+        even = odd = gram / peak
+        log_size, power = 0.0, 1  # even is A^power and odd A^(power - 1), each up to a factor
         for k in range(squarings):
             if k % block == 0:
                 size = _size(even)
@@ -143,8 +145,8 @@ def _root(
             if sloped:
                 odd = product(odd, even) if k else even
             even, power = product(even, even), 2 * power
-        square = (log_size + _size(even).log() / power).exp()
-        square = square * (1 + 2 * (4 + gram.shape[2]) * torch.finfo(gram.dtype).eps)
+        square = peak * (log_size + _size(even).log() / power).exp()
+        square = square * (1 + 2 * (5 + gram.shape[2]) * torch.finfo(gram.dtype).eps)
         if not sloped:
             return square.sqrt().flatten()
         odd = product(odd, even) if squarings else even
