@@ -12,6 +12,8 @@ import torch
 
 from pushforward import cli
 from pushforward.commands import measuring
+from pushforward.commands.measuring import drawing
+from pushforward.commands.measuring import run as run_of
 from pushforward.commands.training import train
 from pushforward.commands.watching import Until
 from pushforward.errors import DataError, OutOfTime
@@ -51,13 +53,13 @@ def test_samples_are_as_many_as_there_is_time_for(tmp_path, monkeypatch):
     run = trained(tmp_path / "run", None, steps=3, limit=2000, test_fraction=0.5).run
     clock = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
-    draw = measuring.samples_of
+    draw = drawing.samples_of
 
     def slow(experiment, n, *rest, **options):
         clock[0] += 0.01 * n
         return draw(experiment, n, *rest, **options)
 
-    monkeypatch.setattr(measuring, "samples_of", slow)
+    monkeypatch.setattr(drawing, "samples_of", slow)
     found = measuring.measure_run(run.folder, "last", run.experiment, 3, until=Until(100 + 12.0, 2.0))
     assert found is not None
     said = [note for note in found.notes if "samples in place of 1000" in note]
@@ -113,8 +115,8 @@ def test_what_a_run_cannot_be_measured_for_is_no_want_of_time(tmp_path, monkeypa
 
     over = Until(time.monotonic() + 1000, 10.0)
     monkeypatch.setattr(Until, "to_measure", property(lambda self: -1.0 if self is over else 0.0))
-    monkeypatch.setattr(measuring, "_in_time", lambda *_: (None, ()))
-    monkeypatch.setattr(measuring, "measure_pair", broken)
+    monkeypatch.setattr(run_of, "in_time", lambda *_: (None, ()))
+    monkeypatch.setattr(run_of, "measure_pair", broken)
     with pytest.raises(DataError, match="rows are damaged"):
         measuring.measure_run(run.folder, "last", run.experiment, 3, until=over)
 
@@ -140,7 +142,7 @@ def test_a_finished_run_that_was_measured_is_not_measured_again(tmp_path, monkey
     whole = trained(folder, None, steps=3)
     assert whole.measures is not None
     metrics, page = (folder / "metrics.json").read_bytes(), (folder / "report.html").read_bytes()
-    monkeypatch.setattr(measuring, "measure_pair", lambda *_, **__: pytest.fail("measured again"))
+    monkeypatch.setattr(run_of, "measure_pair", lambda *_, **__: pytest.fail("measured again"))
     again = resumed(folder, minutes, steps=3)
     assert (folder / "metrics.json").read_bytes() == metrics
     if minutes == 1e-5:

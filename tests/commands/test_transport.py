@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from pushforward import cli
 from pushforward.commands import sampling
-from pushforward.commands.measuring import _drawn
+from pushforward.commands.measuring.drawing import drawn
 from pushforward.commands.transport import distances
 from pushforward.data import Batches
 from pushforward.data.dataset import Dataset, Kind, Split
@@ -105,7 +105,7 @@ def experiment(particles: int, rare: int) -> Experiment:
 
 def test_samples_of_particles_without_fields_are_drawn_from_their_own_classes_so_that_none_runs_out():
     found = experiment(50, 5)
-    pair, _, draws = _drawn(found, 0, None)
+    pair, _, draws = drawn(found, 0, None)
     assert draws == 1
     assert len(pair.fake) == 50  # as many as there are, though there are 200 held-out rows
     assert isinstance(found.method, Particles)
