@@ -168,3 +168,12 @@ def test_corrected_p_values_bound_those_alone_and_are_no_larger_than_holms():
     assert (corrected <= np.array(holm(alone.tolist())) + 0.03).all()
     same = np.repeat(values[:, :1], 5, 1)  # five columns that say the same are one
     assert (stepped_down(same)[1] == alone[0]).all()
+
+
+def test_a_column_that_is_empty_everywhere_differs_in_nothing():
+    rng = np.random.default_rng(3)
+    fields = (Field("a", (0,)), Field("b", (1,), missing=2))
+    q, p = (torch.from_numpy(np.column_stack([rng.normal(size=80), np.zeros(80), np.full(80, 0.5**0.5)])) for _ in "qp")
+    found = column_laws(q, p, fields=fields, permutations=99)
+    row = next(row for row in found.rows if row["column"] == "b")
+    assert (row["distance"], row["p"]) == (0.0, 1.0)

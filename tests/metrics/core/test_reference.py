@@ -29,6 +29,10 @@ from pushforward.metrics import (
     wasserstein,
     wasserstein_1d,
 )
+from pushforward.metrics.columns.by_column import column_laws
+from pushforward.metrics.columns.by_pair import column_pairs
+from pushforward.metrics.copying.memorisation import memorisation
+from pushforward.metrics.copying.recurrence import recurring
 from pushforward.metrics.core.permutation import p_value, relabellings
 from pushforward.metrics.core.reference import as_samples, check_compared
 
@@ -126,3 +130,13 @@ def test_all_distinct_relabellings_give_the_bound_exactly():
     assert len(labels) == math.comb(4, 2)
     values = torch.tensor([1.0, *[1.0 if line[0] == line[1] else 0.0 for line in labels]])
     assert p_value(values) == pytest.approx((1 + 2) / 7)
+
+
+def test_columns_pairs_and_memory_take_arrays_too():
+    rng = np.random.default_rng(5)
+    q, p, t = (rng.normal(size=(60, 3)) for _ in range(3))
+    tensors = [torch.from_numpy(x) for x in (q, p, t)]
+    assert column_laws(q, p, t, permutations=19) == column_laws(*tensors, permutations=19)
+    assert column_pairs(q, p, permutations=19) == column_pairs(*tensors[:2], permutations=19)
+    assert memorisation(q, p, t, permutations=19) == memorisation(*tensors, permutations=19)
+    assert recurring(t, p, t) == recurring(tensors[2], tensors[1], tensors[2]) != ()

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from pushforward.metrics.columns.laws import CELLS, DEGREE, FLOORS, Laws, laws
 from pushforward.metrics.columns.read import Pool
@@ -29,7 +28,7 @@ from pushforward.metrics.columns.tables import (
 from pushforward.metrics.columns.ways import of_levels, of_numbers, way_of_levels, way_of_numbers
 from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.part import Found, Part
-from pushforward.metrics.core.reference import check_compared, subset
+from pushforward.metrics.core.reference import Given, check_compared, subset
 from pushforward.metrics.core.result import Measure
 from pushforward.plain.fields import Field
 from pushforward.randomness import generator
@@ -40,9 +39,9 @@ SEEN = 50  # times `max_n` rows among which the range of a column is looked up
 
 
 def column_laws(
-    fake: Tensor,
-    real: Tensor,
-    train: Tensor | None = None,
+    fake: Given,
+    real: Given,
+    train: Given | None = None,
     *,
     fields: Sequence[Field] = (),
     permutations: int = 200,
@@ -77,7 +76,7 @@ def column_laws(
     References:
         Resampling-based multiple testing (Westfall & Young, 1993).
     """
-    check_compared(fake, real, train)
+    fake, real, train = check_compared(fake, real, train)
     pool = chosen(fake, real, fields, max_n, seed)
     found = laws(pool, labellings(pool.n, pool.m, permutations, seed))
     rng = generator(seed, "evaluate", part="support")

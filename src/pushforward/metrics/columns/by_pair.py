@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pushforward.errors import DataError
 from pushforward.metrics.columns.laws import FLOORS
@@ -25,6 +24,7 @@ from pushforward.metrics.columns.tables import (
 )
 from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.part import Found, Part
+from pushforward.metrics.core.reference import Given
 from pushforward.metrics.core.result import Measure, Row, Words
 from pushforward.plain.fields import Field
 from pushforward.randomness import generator
@@ -35,8 +35,8 @@ WIDE = 1000  # columns whose pairs are looked at
 
 
 def column_pairs(
-    fake: Tensor,
-    real: Tensor,
+    fake: Given,
+    real: Given,
     *,
     fields: Sequence[Field] = (),
     permutations: int = 200,

@@ -100,6 +100,8 @@ def _apart(block: Numbers, k: int, labels: Array) -> Array:
     """Kolmogorov-Smirnov distance of a column for each labelling; 0 where one side has no numbers."""
     filled = block.filled(k)
     x = block.x[filled, k]
+    if not len(x):
+        return np.zeros(len(labels))
     order = np.argsort(x, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(x[order])), len(x) - 1)
     below = (labels if block.empty is None else labels[:, filled])[:, order].cumsum(1)[:, ends]

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pushforward.metrics.columns.laws import FLOORS
 from pushforward.metrics.columns.read import Pool, pooled
 from pushforward.metrics.columns.scores import stepped_down
 from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.permutation import relabellings
-from pushforward.metrics.core.reference import check_compared, subset
+from pushforward.metrics.core.reference import Given, check_compared, subset
 from pushforward.metrics.core.result import Measure, Row, Words
 from pushforward.plain.fields import Field
 from pushforward.randomness import generator
@@ -32,13 +31,13 @@ def used(columns: int, max_n: int) -> int:
     return int(np.clip(VALUES // (2 * columns), LEAST, 5 * max_n))
 
 
-def chosen(fake: Tensor, real: Tensor, fields: Sequence[Field], max_n: int, seed: int) -> Pool:
+def chosen(fake: Given, real: Given, fields: Sequence[Field], max_n: int, seed: int) -> Pool:
     """The rows that are looked at, by their columns.
 
     Raises:
         DataError: If the samples do not fit together.
     """
-    check_compared(fake, real)
+    fake, real, _ = check_compared(fake, real)
     rng, most = generator(seed, "evaluate", part="columns"), used(fake.shape[1], max_n)
     return pooled(subset(fake, most, rng), subset(real, most, rng), fields)
 

@@ -23,7 +23,7 @@ from pushforward.metrics.core.comparison import Comparison, copy_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.core.part import Found, Part, named
-from pushforward.metrics.core.reference import compare
+from pushforward.metrics.core.reference import Given, check_compared, compare
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.randomness import generator
 
@@ -33,9 +33,9 @@ Array = NDArray[np.float64]
 
 
 def memorisation(
-    fake: Tensor,
-    real: Tensor,
-    train: Tensor,
+    fake: Given,
+    real: Given,
+    train: Given,
     features: Features = RAW,
     *,
     max_n: int = 10_000,
@@ -82,7 +82,8 @@ def memorisation(
         A non-parametric test to detect data-copying in generative models (Meehan et al., 2020), arXiv:2004.05675; How
         faithful is your synthetic data? (Alaa et al., 2022), arXiv:2102.08921.
     """
-    c = Comparison(fake, real, train, fake, real, train, space=features, known=features, seed=seed,
+    q, p, t = check_compared(fake, real, train)
+    c = Comparison(q, p, t, q, p, t, space=features, known=features, seed=seed,
                    permutations=permutations, budget=budget, tick=tick)  # fmt: skip
     return _measured(c, max_n, suspects, near)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from pushforward.metrics.copying.closeness import grain
 from pushforward.metrics.copying.rows import Keys, keys
 from pushforward.metrics.core.features import RAW
+from pushforward.metrics.core.reference import Given, check_compared
 from pushforward.plain.findings import Finding
 
 __all__ = ["recurring"]
@@ -64,7 +65,7 @@ class _Set:
         return int(np.gcd.reduce(self.counts)) if len(self.values) >= SEVERAL else 1
 
 
-def recurring(fake: Tensor, real: Tensor, train: Tensor | None = None, *, budget: int = 2**26) -> tuple[Finding, ...]:
+def recurring(fake: Given, real: Given, train: Given | None = None, *, budget: int = 2**26) -> tuple[Finding, ...]:
     """What equal rows say of a comparison, before anything is measured.
 
     `same`: samples that equal rows of real. `leak`: held-out rows that are part of train. `copies`: samples that are
@@ -77,6 +78,7 @@ def recurring(fake: Tensor, real: Tensor, train: Tensor | None = None, *, budget
         train: What the model learned from, (k, *event), or None.
         budget: Bytes that temporaries of one block may take.
     """
+    fake, real, train = check_compared(fake, real, train)
     given = {"fake": fake, "real": real} | ({} if train is None else {"train": train})
     rng = np.random.default_rng(0)
     fine = grain(real if train is None else train, RAW, rng).fine
