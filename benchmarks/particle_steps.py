@@ -79,6 +79,7 @@ CONTESTS: dict[str, dict[str, Callable[[], tuple[Side, Side]]]] = {
         "eager": lambda: (library("reference", False), by_hand()),
         "compiled default": lambda: (library("reference", True, None), by_hand()),
         "eager default": lambda: (library("reference", False, None), by_hand()),
+        "eager looked at": lambda: (library("reference", False, 1), by_hand()),
         "bjorck": lambda: (library("bjorck", True), library("bjorck", False)),
         "spectral": lambda: (library("spectral", True), library("spectral", False)),
         "none": lambda: (library("none", True), library("none", False)),

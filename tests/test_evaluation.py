@@ -246,7 +246,7 @@ def test_a_report_prints_as_its_table_and_verdict():
 def test_default_means_the_same_by_name_and_by_silence(files):
     pair = read_pair(str(files / "good.npy"), str(files / "real.npy"), str(files / "train.npy"))
     named = parts("default", pair, RAW)
-    assert named == [part for part in DEFAULT_POINTS if "centres" not in part.needs]
+    assert named == [part for part in DEFAULT_POINTS if not part.needs & {"centres", "support"}]
     silent = measure_pair(pair, space("auto", pair), None, Settings(permutations=19, max_n=50), title="x")
     spoken = measure_pair(pair, space("auto", pair), named, Settings(permutations=19, max_n=50), title="x")
     assert silent == spoken

@@ -186,7 +186,7 @@ def measure_pair(
         pair.fake, pair.real, train=pair.train, features=chosen.features, metrics=metrics,
         **_centres(pair), names=pair.names, seed=settings.seed, permutations=settings.permutations,
         max_n=settings.max_n, draws=draws, split=title, budget=settings.bytes, watch=watch, together=together,
-        densities=densities, fields=pair.fields, findings=(*pair.findings, *doubts),
+        densities=densities, support=pair.support, fields=pair.fields, findings=(*pair.findings, *doubts),
         notes=[note for note in notes if not note.startswith(DOUBT)],
     )  # fmt: skip
     return replace(report, warnings=(*lost, *report.warnings))
@@ -245,6 +245,7 @@ def parts(names: str, pair: Pair, features: Features, trust: Sequence[str] = ())
     there |= {"pairs"} if not images and len(pair.fields or pair.fake[0]) > 1 else set()
     there |= {"colours"} if images and pair.fake.shape[1] == 3 else set()
     there |= {"centres"} if _centres(pair) else set()
+    there |= {"support"} if pair.support is not None else set()
     there |= {"density"} if pair.densities is not None else set()
     there |= {"classifier"} if features.classify is not None else set()
     fitting = [part for part in PARTS.values() if part.needs <= there]

@@ -9,6 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from pushforward.densities.rows import RowDensities
+from pushforward.densities.support import Carpet
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics import RAW, digits8, evaluate, to_json
 from pushforward.metrics.core.features import Features
@@ -168,6 +169,7 @@ def test_every_part_runs_gives_what_it_promises_and_ticks_up_to_one(digits):
         known = {"centres": torch.zeros(1, 2), "sigma": 1.0} if "centres" in part.needs else {}
         if "density" in part.needs:
             known["densities"] = RowDensities(held=normal(90, 1, 3)[:, 0], seen=normal(200, 1, 4)[:, 0], dim=2)
+        known |= {"support": Carpet()} if "support" in part.needs else {}
         kind = "points" if part.needs & {"centres", "points"} else "colours" if "colours" in part.needs else "grey"
         q, p, t = {"points": points, "colours": colours, "grey": (fake, real, train)}[kind]
         log = Log()

@@ -128,6 +128,12 @@ def test_arguments_of_older_runs_go_by_the_names_of_today():
     assert arguments_of({"arguments": {"extra": 3, "steps": 2}}) == {"tracers": 3, "steps": 2}
 
 
+@pytest.mark.parametrize(("stored", "waves"), [({}, 0), ({"waves": 3}, 3)])
+def test_a_carpet_of_before_there_were_waves_is_rebuilt_without(stored, waves):
+    run = {"recipe": "sierpinski", "arguments": {"steps": 2, **stored}}
+    assert arguments_of(run) == {"steps": 2, "waves": waves}
+
+
 FALLS = {
     "toy_particles": {"particles": 20, "batch": 20},
     "gaussian_particles": {"particles": 20},

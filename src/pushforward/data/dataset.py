@@ -13,6 +13,7 @@ from pushforward.data.blocks.scratch import blocks, is_mapped
 from pushforward.data.pixels import Pixels
 from pushforward.data.units import Unit
 from pushforward.densities.mixture import Mixture
+from pushforward.densities.support import Support
 from pushforward.errors import DataError, UsageError
 from pushforward.plain.kinds import ColumnKind
 
@@ -91,6 +92,7 @@ class Dataset:
         unit: What `decode` and `encode` are methods of, where that can be written down.
         origin: What was loaded, and from which files, where that can change.
         hollow: Whether the rows are missing: each is a NaN, in the place of rows that a run did not keep.
+        support: Sets that hold all of the law that the samples were drawn from, in data units, where they are known.
         network: The bundled feature network that was made for these images, which judges them unless another is named.
     """
 
@@ -114,6 +116,7 @@ class Dataset:
     unit: Unit | Pixels | None = None
     origin: "Origin | None" = None
     hollow: bool = False
+    support: Support | None = None
 
     @property
     def event(self) -> tuple[int, ...]:

@@ -29,6 +29,7 @@ def bounded_critic(
     constraint: Constraint = "bjorck",
     *,
     classes: int = 0,
+    waves: int = 0,
 ) -> lipschitz.LipschitzNet:
     """The net x -> d(x), (n, *event) -> (n,); under a penalty a smooth perceptron, whose slope is another one's care.
 
@@ -39,11 +40,14 @@ def bounded_critic(
         depth: Hidden layers.
         constraint: How its slope is bounded.
         classes: Number of classes; 0 for none.
+        waves: Octaves of sines and cosines that it sees beside x; 0 for none.
     """
     mode, smooth = constraint, None
     if mode == "penalty":
         mode, smooth = "none", nn.Softplus
-    return lipschitz.critic(event, width=width, depth=depth, slope=slope, mode=mode, classes=classes, activation=smooth)
+    return lipschitz.critic(
+        event, width=width, depth=depth, slope=slope, mode=mode, classes=classes, activation=smooth, waves=waves
+    )
 
 
 def bounded_flow(

@@ -1,7 +1,7 @@
 """Numbers for samples, each with the floor that real data would score, its error and its protocol.
 
 `evaluate` runs several at once, by the parts of `suite`. Each metric is also a function of its own, and the public
-names of the rooms `two_sample`, `columns`, `quality`, `copying` and `likelihood` are found here:
+names of the rooms `two_sample`, `columns`, `quality`, `known`, `copying` and `likelihood` are found here:
 `from pushforward.metrics import mmd`. A type checker knows them in their own modules:
 `from pushforward.metrics.two_sample.kernel import mmd`.
 """

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pushforward.densities.rows import RowDensities
+from pushforward.densities.support import Support
 from pushforward.errors import DataError, OutOfTime, UsageError
 from pushforward.metrics.copying.findings import found as found_of
 from pushforward.metrics.copying.recurrence import recurring
@@ -85,6 +86,7 @@ def evaluate(
     densities: RowDensities | None = None,
     fields: Sequence[Field] = (),
     findings: Sequence[Finding] = (),
+    support: Support | None = None,
 ) -> Report:
     """Compare model samples with data.
 
@@ -112,6 +114,7 @@ def evaluate(
             report that one process would make. Gather shards first, with `parallel.sharing.gather`.
         densities: The model's log densities at rows of the data, where it answers for them.
         fields: What each coordinate of points is, where their columns have names.
+        support: Sets that are known to hold all data, in their units.
         findings: What was found before; what the measures show of copies and too few rows is added.
 
     Raises:
@@ -134,7 +137,7 @@ def evaluate(
         fake, real, train, fake, real, train, space=features, known=features, draws=draws, centres=centres,
         sigma=sigma, weights=weights, names=tuple(names), seed=seed, permutations=permutations, max_n=max_n,
         budget=budget, tick=None if watch is None else watch.tick, densities=densities,
-        fields=tuple(fields),
+        fields=tuple(fields), support=support,
     )  # fmt: skip
     check_compared(fake, real, train)
     usual = (*(DEFAULT_IMAGES if c.images else DEFAULT_POINTS), *DEFAULT_DENSITIES)

@@ -7,7 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import cast
 
-from pushforward.metrics import columns, copying, likelihood, quality, two_sample
+from pushforward.metrics import columns, copying, known, likelihood, quality, two_sample
 from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.part import Kind, Part
 
@@ -24,7 +24,7 @@ __all__ = [
     "collect",
 ]
 
-ROOMS = (two_sample, columns, quality, copying, likelihood)
+ROOMS = (two_sample, columns, quality, known, copying, likelihood)
 
 MODULES: tuple[ModuleType, ...] = tuple(
     import_module(found.name) for room in ROOMS for found in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")

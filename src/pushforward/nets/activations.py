@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, silu
 
 from pushforward.errors import UsageError
+from pushforward.nets.waves import Waves
 
 __all__ = ["GroupSort", "MollifiedReLU", "ScaledSiLU", "slope_of"]
 
@@ -64,12 +65,12 @@ UNIT = (GroupSort, MollifiedReLU, ScaledSiLU, nn.ReLU, nn.Softplus, nn.Tanh, nn.
 
 
 def slope_of(module: nn.Module) -> float:
-    """The largest slope of an activation, or 1 for a module that only reshapes.
+    """The largest slope of an activation, or 1 for `Waves` and for a module that only reshapes.
 
     Raises:
         UsageError: If the module is not one of those known here.
     """
-    if isinstance(module, (*UNIT, nn.Identity, nn.Flatten, nn.Unflatten)):
+    if isinstance(module, (*UNIT, Waves, nn.Identity, nn.Flatten, nn.Unflatten)):
         return 1.0
     if isinstance(module, nn.LeakyReLU):
         return max(1.0, abs(module.negative_slope))

@@ -20,6 +20,7 @@ from pushforward.nets.activations import GroupSort, slope_of
 from pushforward.nets.blocks import CriticNet, class_shares
 from pushforward.nets.ensemble import Ensemble
 from pushforward.nets.norms import convolution_bound, frequencies, matrix_bound, orthonormal, spectrum, together
+from pushforward.nets.waves import Waves
 from pushforward.parallel.doubles import fine
 from pushforward.types import Critic, Labels, Samples, Scalar
 
@@ -147,6 +148,7 @@ def critic(
     mode: Mode = "bjorck",
     activation: Callable[[], nn.Module] | None = None,
     classes: int = 0,
+    waves: int = 0,
 ) -> LipschitzNet:
     r"""A perceptron x -> score with `depth` hidden layers and a slope of at most L, unless the mode is "none".
 
@@ -169,6 +171,8 @@ def critic(
         activation: Between layers, of slope one; None for `GroupSort` in the mode "bjorck" and a ReLU otherwise.
             `MollifiedReLU`, `ScaledSiLU` and `nn.Softplus` are smooth.
         classes: Number of classes; 0 for an unconditional net.
+        waves: Octaves of sines and cosines that the first layer sees beside x (`pushforward.nets.waves`), for structure
+            too fine for so few layers; the slope's bound stays, and stays within reach. 0 for none.
 
     Raises:
         UsageError: If the slope is not positive, the mode unknown, or GroupSort's width odd.
@@ -179,6 +183,10 @@ def critic(
     activation = _activation(activation, mode, width, slope)
     size = event if isinstance(event, int) else math.prod(event)
     body = nn.Sequential() if isinstance(event, int) or len(event) == 1 else nn.Sequential(nn.Flatten())
+    if waves:
+        front = Waves(size, waves)
+        body.append(front)
+        size = front.out
     for k in range(depth):
         body.extend([nn.Linear(width if k else size, width), activation()])
     return LipschitzNet(body, width if depth else size, slope, mode, classes)

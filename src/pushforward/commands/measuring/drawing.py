@@ -48,7 +48,8 @@ def drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, 
         split = f"{split}; every column in its standard deviations"
     method = experiment.method
     densities = Answers(experiment, method, x.device) if able(method, Likely) else None
-    return Pair(fake, real, train, data.kind, (), False, notes, data.mixture, densities=densities), split, draws
+    known = Pair(fake, real, train, data.kind, (), False, notes, data.mixture, densities, support=data.support)
+    return known, split, draws
 
 
 def _wanted(data: Dataset, n: int | None) -> tuple[int, tuple[str, ...]]:

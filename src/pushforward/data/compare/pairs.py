@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from pushforward.data.formats.arrays import LARGE
 from pushforward.data.raw import enough
 from pushforward.densities.mixture import Mixture
 from pushforward.densities.rows import RowDensities
+from pushforward.densities.support import Support
 from pushforward.errors import DataError, UsageError
 from pushforward.plain.fields import Field
 from pushforward.plain.findings import Finding
@@ -53,6 +54,7 @@ class Pair:
         notes: What was done and what should be known, in plain words; what puts the comparison in doubt begins with
             "warning: ".
         mixture: The density that the real samples were drawn from, where it is known.
+        support: Sets that are known to hold all real samples, in their units; or None.
         densities: Computes the model's log densities at rows of the data, where it answers for them.
         fields: Of points with columns that have names, what each coordinate is; else ().
         findings: What was found while they were read, beside notes.
@@ -69,6 +71,7 @@ class Pair:
     densities: Callable[[], RowDensities] | None = None
     fields: tuple[Field, ...] = ()
     findings: tuple[Finding, ...] = ()
+    support: Support | None = None
 
 
 def read_pair(
@@ -94,13 +97,14 @@ def read_pair(
     """
     specs = {"fake": fake, "real": real} | ({} if train is None else {"train": train})
     sets = {role: opened(spec.strip(), role, seed) for role, spec in specs.items()}
-    mixture = source.load(real.strip(), seed=seed).mixture if real.strip().lower().startswith("toy:") else None
+    law = source.load(real.strip(), seed=seed) if real.strip().lower().startswith("toy:") else None
     notes = [
         f"warning: {first} and {second} are the same file"
         for first, second in itertools.combinations(specs, 2)
         if specs[first] == specs[second] and not source.made(specs[first])
     ]
-    return _brought_together(sets, side, rounded, notes, mixture)
+    pair = _brought_together(sets, side, rounded, notes)
+    return pair if law is None else replace(pair, mixture=law.mixture, support=law.support)
 
 
 def as_pair(fake: Any, real: Any, train: Any = None, *, side: int | None = None, rounded: bool | None = None) -> Pair:
@@ -135,13 +139,7 @@ def as_pair(fake: Any, real: Any, train: Any = None, *, side: int | None = None,
     return _brought_together({role: understood(x, role) for role, x in given.items()}, side, rounded is not False, [])
 
 
-def _brought_together(
-    sets: Mapping[str, Points | Album],
-    side: int | None,
-    rounded: bool,
-    notes: list[str],
-    mixture: Mixture | None = None,
-) -> Pair:
+def _brought_together(sets: Mapping[str, Points | Album], side: int | None, rounded: bool, notes: list[str]) -> Pair:
     for part in sets.values():
         enough(part.n, part.place, LEAST, "image" if isinstance(part, Album) else "row")
     clouds = {role: part for role, part in sets.items() if isinstance(part, Points)}
@@ -157,10 +155,10 @@ def _brought_together(
         return Pair(x["fake"], x["real"], x.get("train"), "images", (), False, (*notes, *more))
     if side is not None:
         raise UsageError(f"side {side}: {clouds['real'].place} holds points, not images: leave out the side")
-    return _points(clouds, rounded, notes, mixture)
+    return _points(clouds, rounded, notes)
 
 
-def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str], mixture: Mixture | None) -> Pair:
+def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str]) -> Pair:
     found, real = joined(clouds), clouds["real"]
     x, names = found.x, found.names or tuple(map(str, range(found.x["real"].shape[1])))
     notes = [*notes, *(f"{role}: {note}" for role, part in clouds.items() for note in part.notes), *found.notes]
@@ -195,7 +193,7 @@ def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str], mixtu
     q, p, t = (_tensor(x[role]) if role in x else None for role in ("fake", "real", "train"))
     assert q is not None
     assert p is not None
-    return Pair(q, p, t, "points", found.names, real.table, tuple(notes), mixture, fields=found.fields, findings=told)
+    return Pair(q, p, t, "points", found.names, real.table, tuple(notes), fields=found.fields, findings=told)
 
 
 def _as_stored(

@@ -45,7 +45,7 @@ def lift(data: Dataset, dim: int, *, noise: float = 0.05, seed: int = 0) -> Data
     frame = np.linalg.qr(drawn)[0]
     if data.hollow:  # the scale is that of the rows: who has the run's own data puts them in place of these
         none = (hollow(len(part), (dim,)) for part in (data.train, data.test))
-        return replace(data, train=next(none), test=next(none), columns=(), unit=None, kinds=())
+        return replace(data, train=next(none), test=next(none), columns=(), unit=None, kinds=(), support=None)
     scale = float(np.sqrt(np.square(data.decode(data.train) - data.decode(data.train).mean(0)).mean()))
     unit = Unit(np.zeros(dim), np.array([scale]))
 
@@ -73,4 +73,5 @@ def lift(data: Dataset, dim: int, *, noise: float = 0.05, seed: int = 0) -> Data
         columns=(),
         kinds=(),
         unit=unit,
+        support=None,
     )

@@ -13,6 +13,7 @@ from pushforward.data.toys.shapes import four_modes, normal, sierpinski, sierpin
 from pushforward.data.units import Unit, standardise
 from pushforward.densities import student
 from pushforward.densities.mixture import Mixture, Rng, numpy_rng
+from pushforward.densities.support import Board, Carpet, Support
 from pushforward.errors import UsageError, meant
 
 __all__ = [
@@ -61,6 +62,8 @@ NAMES = (
     "sierpinski",
     "sierpinski3",
 )
+
+SUPPORTS: dict[str, Support] = {"sierpinski": Carpet(), "sierpinski3": Carpet(), "checkerboard": Board()}
 
 # Eight modes of standard deviation 0.01 on the unit circle (PacGAN, Lin et al., 2018, arXiv:1712.04086).
 ring8 = Mixture.of([[math.cos(math.pi * k / 4), math.sin(math.pi * k / 4)] for k in range(8)], sigma=0.01)
@@ -186,6 +189,7 @@ def load(name: str, *, seed: int = 0, n_train: int = 100_000, n_test: int = 10_0
         classes=tuple(map(str, range(len(toy.weights)))) if isinstance(toy, Mixture) else None,
         one_unit=True,
         unit=unit,
+        support=SUPPORTS.get(key),
     )
 
 

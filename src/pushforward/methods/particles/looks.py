@@ -26,8 +26,8 @@ SHARE = 20
 CALL = 500
 """Rows whose arithmetic, in a small net, takes as long as calling a pass' operations."""
 
-FUSED = 4
-"""How many times as fast a compiled step is, while a look is not compiled."""
+FUSED = 8
+"""How many times as fast a compiled step is at most, while a look is not compiled."""
 
 
 def stride(shown: int, moved: int, held: int, compiled: bool) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pushforward.densities.rows import RowDensities
+from pushforward.densities.support import Support
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.plain.fields import Field
 
@@ -59,6 +60,7 @@ class Comparison:
         tick: Told the fraction done of a part.
         densities: The model's log densities at rows of the data, where it answers for them.
         fields: What each coordinate of points is, where their columns have names; else ().
+        support: Sets that are known to hold all data, in their units; or None.
     """
 
     fake: Tensor
@@ -81,6 +83,7 @@ class Comparison:
     tick: Callable[[float], None] | None = None
     densities: RowDensities | None = None
     fields: tuple[Field, ...] = ()
+    support: Support | None = None
 
     @property
     def images(self) -> bool:

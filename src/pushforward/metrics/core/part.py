@@ -33,7 +33,8 @@ class Part:
         cost: Floating-point operations expected.
         gives: Names of the measures, without a feature space behind an @ or a column in brackets, each with the words
             that a page explains it by.
-        needs: What must be there: "train", "classifier", "centres", "colours", "points", "pairs", "density".
+        needs: What must be there: "train", "classifier", "centres", "colours", "points", "pairs", "density",
+            "support".
         test: Whether it is a two-sample test, one of those that "tests" stands for.
         usual: Where it is measured though nobody asked for it.
         place: Where it is read among the others, the lowest first; by name within a place.
@@ -58,6 +59,7 @@ class Part:
             "points": (c.fake.ndim == 2, "points, (n, d)"),
             "pairs": (c.fake.ndim == 2 and len(c.fields or c.fake[0]) > 1, "points of two columns or more"),
             "colours": (c.images and c.fake.shape[1] == 3, "images of three channels"),
+            "support": (c.support is not None, "data whose support is known, such as toy:sierpinski"),
             "density": (c.densities is not None, "a model with log_prob: give the folder of its run"),
         }
         missing = [words for need, (given, words) in there.items() if need in self.needs and not given]

@@ -48,6 +48,10 @@ def data_options(wiring: Callable[..., Experiment]) -> list[str]:
     return [name for name, one in known.items() if name == "data" or (one.names is not None and one.names.bare)]
 
 
+LATER: dict[str, dict[str, Any]] = {"sierpinski": {"waves": 0}}
+"""What options stand for in runs of before they were there, by recipe, where the default of today is another."""
+
+
 def arguments_of(run: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that a run.json of this or an earlier version holds, by the names of today.
 
@@ -57,4 +61,5 @@ def arguments_of(run: Mapping[str, Any]) -> dict[str, Any]:
     stored: Any = run["arguments"]
     if not isinstance(stored, dict):
         raise DataError(f"run.json: arguments is {stored!r}, not an object; restore it or start a new run")
-    return {RENAMED.get(str(name), str(name)): value for name, value in stored.items()}
+    later = LATER.get(str(run.get("recipe")), {})
+    return {**later, **{RENAMED.get(str(name), str(name)): value for name, value in stored.items()}}

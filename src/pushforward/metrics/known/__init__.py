@@ -1,0 +1,1 @@
+"""How samples stand to what is known of the data's law beside its samples."""
