@@ -46,8 +46,8 @@ def particles(compiled: bool, dtype=torch.float64, flow=None, scheme=euler, **op
     start = torch.randn(N, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64).to(dtype)
     # a scheme is part of the graph where the critic stands still in a step; left alone, compiled steps are looked at
     # more seldom, and their logs then have other names
-    way = {"compile": compiled, "refit": False, "diagnose": 1}
-    return Particles(CriticFlow(learner(dtype, **options), **flow), start, 0.05, Noise(0), scheme, **way)
+    driven = CriticFlow(learner(dtype, **options), **flow)
+    return Particles(driven, start, 0.05, Noise(0), scheme, compile=compiled, refit=False, diagnose=1)
 
 
 def batches(dtype=torch.float64):

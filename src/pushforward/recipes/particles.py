@@ -221,7 +221,7 @@ CARPET = Drive(
 def sierpinski(*, dimension: Literal[2, 3] = 2, drive: Drive = CARPET, loop: Loop = Loop(1000, 2048)) -> Experiment:
     """The Sierpinski carpet, in the plane or as a sheet in space: structure at four scales. Expect three of them.
 
-    One new point in eleven lies in a hole to level 3 or outside (`holes`), of a solid square one in three, which a
+    One new point in ten lies in a hole to level 3 or outside (`holes`), of a solid square one in three, which a
     linear classifier does not tell from the data. Without `waves` it is one in six: a net of so few layers does not see
     the third size of holes.
 
