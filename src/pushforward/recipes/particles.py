@@ -222,8 +222,8 @@ def sierpinski(*, dimension: Literal[2, 3] = 2, drive: Drive = CARPET, loop: Loo
     """The Sierpinski carpet, in the plane or as a sheet in space: structure at four scales. Expect three of them.
 
     One new point in ten lies in a hole to level 3 or outside (`holes`), of a solid square one in three, which a
-    linear classifier does not tell from the data. Without `waves` it is one in six: a net of so few layers does not see
-    the third size of holes.
+    linear classifier does not tell from the data; trees tell both. Without `waves` it is one in six: a net of so few
+    layers does not see the third size of holes.
 
     Args:
         dimension: 2, or 3 for the sheet in space.
