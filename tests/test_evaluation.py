@@ -52,6 +52,38 @@ def test_one_law_passes_a_gate_and_another_fails_it(files, capsys):
     assert list(bad["metrics"]) == ["mmd", "energy", "sliced_test", "c2st"]
 
 
+def test_a_gate_that_what_was_measured_cannot_answer_fails_and_the_report_is_there(files, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    words = [
+        "--fake",
+        files / "good.npy",
+        "--real",
+        files / "real.npy",
+        "--metrics",
+        "sliced_w2,mmd,w2",
+        "--page",
+        page,
+    ]
+    gates = ["--fail-if", "mmd>2*floor", "sliced_w2.p<0.5"]
+    code, out, err = call(capsys, *words, "--permutations", 99, *gates, "--json")
+    found = json.loads(out)
+    assert code == 1
+    assert "gate sliced_w2.p" not in err
+    assert [said.split(":")[0] for said in found["failed"]] == ["gate 'mmd>2*floor'", "gate 'sliced_w2.p<0.5'"]
+    assert "has no p, but value, floor" in found["failed"][1]
+    assert found["metrics"]["mmd"]["p"] > 0
+    assert "sliced_w2.p" in page.read_text()
+
+
+def test_numbers_of_a_few_given_samples_say_once_that_more_would_sharpen_them(files, capsys):
+    words = ["--fake", files / "good.npy", "--real", files / "real.npy", "--metrics", "fd,mmd", "--features", "raw"]
+    notes = [note for note in json.loads(call(capsys, *words, "--json")[1])["notes"] if "were given" in note]
+    assert notes == [
+        "the samples were given: more of them, and more rows of data, would sharpen FD, whose error is more than a "
+        "fifth of the floor"
+    ]
+
+
 def test_copies_are_warned_of_and_can_be_gated(files, capsys):
     words = ["--real", files / "real.npy", "--train", files / "train.npy"]
     code, out, _ = call(capsys, "--fake", files / "copies.npy", *words, "--fail-if", "copying<-4", "p<0.005")
@@ -82,6 +114,9 @@ def test_copies_are_warned_of_and_can_be_gated(files, capsys):
         (["--features", "random:0"], "as random:50"),
         (["--features", "inception"], "inception:FILE"),
         (["--fail-if", "copies"], "--train"),
+        (["--metrics", "w2", "--fail-if", "p<0.05"], "no test with a p-value is made"),
+        (["--metrics", "w2", "--fail-if", "bad"], "no model would look bad"),
+        (["--permutations", "0", "--metrics", "mmd,c2st", "--fail-if", "bad"], "no model would look bad"),
         (["--page", "page.png"], "page.html"),
         (["--max-n", "1"], "--max-n 1"),
         (["--seed", "-1"], "--seed -1"),

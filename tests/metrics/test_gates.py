@@ -145,3 +145,26 @@ def test_of_several_measures_of_a_name_any_fails_the_gate():
     tails = {"hill[a]": Measure(3.0, better="none"), "hill[b]": Measure(1.0, better="none")}
     assert parse_gate("hill<2").check(tails) == "hill[b] = 1 < 2"
     assert parse_gate("hill[a]<2").check(tails) is None
+
+
+@pytest.mark.parametrize(
+    ("gate", "measured", "permutations", "words"),
+    [
+        ("p<0.05", ["FD", "recall"], 999, "no test with a p-value is made: add one to --metrics"),
+        ("p<0.05", ["w2"], 0, "no test with a p-value is made"),
+        ("p<0.05", ["mmd", "recall"], 0, "no test with a p-value is made|--permutations 0"),
+        ("bad", ["FD", "recall"], 999, "no model would look bad"),
+        ("bad", ["mmd", "c2st"], 0, "no model would look bad"),
+    ],
+)
+def test_a_gate_on_the_tests_or_the_verdict_needs_one_that_is_made(gate, measured, permutations, words):
+    with pytest.raises(UsageError, match=words):
+        parse_gate(gate).expect(measured, sum(name in ("mmd", "c2st") for name in measured), permutations)
+
+
+def test_tests_of_other_kinds_and_of_the_users_may_answer_for_the_verdict():
+    for measured in (["mode_kl"], ["mine"], ["recall", "mmd"]):
+        parse_gate("bad").expect(measured, 1, 999)
+        parse_gate("p<0.05").expect(measured, 1, 999)
+    parse_gate("bad").expect(["copying"], 0, 0)
+    parse_gate("support").expect(["recall"], 0, 0)

@@ -35,6 +35,7 @@ GRAMMAR = re.compile(
     r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?\s*(?P<times>\*)?\s*(?P<floor>floor)?\s*", re.IGNORECASE
 )  # fmt: skip
 GRADED = {"bad": "bad", "doubtful": "doubtful"}
+COUNTED = {"mode_kl", "class_kl"}  # tests of one law that rest on no relabelling
 TRAINED = ("copies", "leak", "split", "power")  # findings that nobody looks for without a training set
 
 
@@ -71,6 +72,7 @@ class Gate:
         """
         if self.field == "p":
             self._within_reach(names, tests if self.name == "p" else 1, permutations)
+        self._tested(names, permutations)
         if self.name in TRAINED and not self.field and "copying" not in names:
             raise UsageError(
                 f"gate {self.text!r}: memorisation is not measured: name it among --metrics; files need the "
@@ -79,6 +81,24 @@ class Gate:
         bare = replace(self, name=self.name.split("@")[0].split("[")[0])  # spaces and columns are not known yet
         if self.field and self.name != "p" and not bare._meant(names):
             raise UsageError(f"gate {self.text!r}: {self._unknown(names)}")
+
+    def _tested(self, names: Sequence[str], permutations: int) -> None:
+        """Refuse a gate on all tests, or on the verdict, where nothing that is measured can have a p-value."""
+        given = {name.lower() for part in PARTS.values() for name in part.gives}
+        tested = {name.lower() for part in TESTS for name in (part.name, *part.gives)}
+        wanted = {name.lower() for name in names}
+        others = wanted - given | wanted & COUNTED  # what is not of the house may have one
+        if others or (permutations and wanted & tested):
+            return
+        if self.name == "p":
+            raise UsageError(
+                f"gate {self.text!r}: no test with a p-value is made: add one to --metrics, as mmd or c2st"
+            )
+        if self.name == "bad" and not wanted & {"copying", "likelihood_gap"}:
+            raise UsageError(
+                f"gate {self.text!r}: no test is made, so that no model would look bad: add one to --metrics, as mmd or "
+                "c2st (with --permutations 999), or gate what may be found by its name: support"
+            )
 
     def _within_reach(self, names: Sequence[str], several: int, permutations: int) -> None:
         """Refuse a limit below any p-value that so many relabellings give."""

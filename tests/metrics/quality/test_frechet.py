@@ -232,6 +232,21 @@ def test_distance_over_several_draws_is_the_mean_over_them():
     assert max(single) - min(single) > 1e-3
 
 
+@pytest.mark.parametrize(("draws", "size"), [(6, 50), (1, 120), (1, 300), (3, 300)])
+def test_error_of_value_less_floor_covers_their_spread_over_worlds_of_one_law(draws, size):
+    rng = torch.Generator().manual_seed(3)
+    worlds = [[torch.randn(n, 4, generator=rng) for n in (draws * size, 200, 300)] for _ in range(150)]
+    found = [frechet_distance(q, p, train=t, draws=draws) for q, p, t in worlds]
+    if draws == 1 and size == 300:  # one distance of each kind: nothing is known of their spread
+        assert not any("se_apart" in one.protocol for one in found)
+        return
+    apart = torch.tensor([one.value - one.floor for one in found])
+    told = torch.tensor([one.protocol["se_apart"] for one in found])
+    ratio = float(told.square().mean().sqrt()) / float(apart.std())
+    assert 0.87 < ratio < 1.6  # an upper bound, at 150 worlds: the sd is known to 6 %; subsets share s^2 to s of v
+    assert abs(float(apart.mean())) < 4 * float(apart.std()) / len(found) ** 0.5
+
+
 def test_fewer_rows_than_features_have_the_same_reading_without_a_square_matrix():
     fake, real, train = normal(20, 64, 0, 1.2, 0.4), normal(24, 64, 1), normal(60, 64, 2)
     few = frechet_distance(fake, real, train=train, small=True)

@@ -158,6 +158,9 @@ def test_a_green_reading_says_what_would_have_looked_the_same():
     factor = float(re.search(r"up to ([\d.]+) x", words)[1])
     assert of_value(Measure(3.2 * factor * 0.99, 3.2, 1.1)).words.startswith("at the floor")
     assert of_value(Measure(3.2 * factor * 1.01, 3.2, 1.1)).grade == "record"
+    apart = of_value(Measure(4.6, 3.2, 1.1, protocol={"se_apart": 0.2}))  # the data's rows are in value and floor alike
+    assert apart.grade == "record"
+    assert apart.words == "1.4 × the floor"
     assert of_value(Measure(4.6, 3.2, 1.7)).grade == "doubtful"  # twice the floor would look the same
     assert of_value(Measure(0.85, 0.9, 0.03, better="higher")).words.endswith("down to 93% of it would look so")
     none_seen = Measure(0.0, 0.0, 0.0, None, 300, 300, protocol={"se": "binomial"})

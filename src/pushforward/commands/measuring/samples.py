@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pushforward.commands.measuring.judging import Evaluated, expected, judged
 from pushforward.commands.watching import Watching
 from pushforward.data import outputs
 from pushforward.data.compare.pairs import read_pair
 from pushforward.evaluation import measure_pair, parts, space
 from pushforward.metrics.gates import parse_gate
+from pushforward.metrics.verdict.report import Report
 from pushforward.parallel import sharing
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.parallel.placement import Placement
+from pushforward.plain.lists import listed
 from pushforward.settings.asked import Evaluating
 
 __all__ = ["evaluate_samples"]
@@ -36,7 +40,21 @@ def evaluate_samples(asked: Evaluating, command: str = "") -> Evaluated:
     expected(gates, wanted, settings.permutations)
     with Watching(quiet=not placement.writes) as watch:
         found = measure_pair(pair, chosen, wanted, settings, title=title, watch=watch, together=placement.world > 1)
+    found = replace(found, notes=(*found.notes, *_blunt(found)))
     sharing.leave()
     if not placement.writes:
         return Evaluated(found, speaks=False)
     return judged(found, pair, gates, title, asked.page, command)
+
+
+def _blunt(found: Report) -> tuple[str, ...]:
+    """A note on the numbers whose error hides more than a fifth of the floor: only who gave the samples has more."""
+    names = [
+        name.split("@")[0]
+        for name, one in found.items()
+        if one.p is None and one.floor and one.floor > 0 and (one.error or 0.0) > one.floor / 5 and one.better != "none"
+    ]
+    if not names:
+        return ()
+    which = f"{listed(names)}, whose error is more than a fifth of the floor"
+    return (f"the samples were given: more of them, and more rows of data, would sharpen {which}",)

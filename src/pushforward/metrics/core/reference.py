@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import statistics
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +15,7 @@ from torch import Tensor
 from pushforward.errors import DataError, UsageError
 from pushforward.randomness import generator
 
-__all__ = ["Given", "as_samples", "check_compared", "check_samples", "compare", "real_floor", "subset"]
+__all__ = ["Given", "as_samples", "check_compared", "check_samples", "compare", "real_floor", "se_apart", "subset"]
 
 Given: TypeAlias = Tensor | NDArray[Any]
 """What a metric takes as samples: tensors, or arrays of numbers of any type."""
@@ -168,3 +170,26 @@ def real_floor(
     if (a, b) == (n, m) or rate == 0:
         return float(np.mean(values)), words
     return float(np.mean(values)) * ((1 / n + 1 / m) / (1 / a + 1 / b)) ** rate, f"{words}, scaled to {n} vs {m}"
+
+
+def se_apart(values: Sequence[float], floors: Sequence[float], share: float) -> float | None:
+    r"""Standard error of mean value less mean floor, both against the same rows of data, for one law; or None.
+
+    What these rows chanced to be is in both and cancels. Subsets that are a share :math:`s` of the second sample vary
+    by :math:`1 - s` of what fresh ones would, and what they have in common does not average out:
+    :math:`v\,[(1 - s) / k + s]` of k subsets, with v the variance of one. An upper bound: of a distance that is
+    quadratic in its rows, subsets have between :math:`s^2` and :math:`s` of their variance in common.
+
+    Args:
+        values: Distances of the model's sets.
+        floors: Distances of the subsets.
+        share: Rows of a subset by rows of the second sample.
+    """
+    if len(floors) > 1:
+        fresh = statistics.variance(floors) / (1 - share)
+    elif len(values) > 1:
+        fresh = statistics.variance(values)
+    else:
+        return None
+    noise = (statistics.variance(values) if len(values) > 1 else fresh) / len(values)
+    return math.sqrt(noise + fresh * ((1 - share) / len(floors) + share))

@@ -58,6 +58,12 @@ class Measure:
     about: str = ""
     rows: tuple[Row, ...] = ()
 
+    @property
+    def error(self) -> float | None:
+        """Standard error of value less floor where it is known, else of the value."""
+        apart = self.protocol.get("se_apart")
+        return float(apart) if isinstance(apart, float) else self.se
+
     def as_dict(self) -> dict[str, Plain]:
         """Plain values for JSON: value, floor, se and/or p, n_fake, n_real, features first; non-finite becomes None."""
         record: dict[str, Plain] = {"value": _finite(self.value), "floor": _finite(self.floor)}
@@ -146,7 +152,15 @@ def _unlike(a: Measure, b: Measure) -> str | None:
         return f"features {a.features} and {b.features}"
     if a.floor != 0 and (a.n_fake, a.n_real) != (b.n_fake, b.n_real):  # an unbiased estimate does not depend on sizes
         return f"{a.n_fake} against {a.n_real} samples and {b.n_fake} against {b.n_real}"
-    drawn = {"seed", "floor", "se", "note", "null_95", "permutations"}  # they change the reading, not the estimand
+    drawn = {
+        "seed",
+        "floor",
+        "se",
+        "se_apart",
+        "note",
+        "null_95",
+        "permutations",
+    }  # they change the reading, not the estimand
     for key in (a.protocol.keys() | b.protocol.keys()) - drawn:
         if a.protocol.get(key) != b.protocol.get(key):
             return f"{key} {a.protocol.get(key)} and {b.protocol.get(key)}"

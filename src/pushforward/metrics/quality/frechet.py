@@ -23,7 +23,7 @@ from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.held import HELD_VALUES, held, split_rows
 from pushforward.metrics.core.moments import Moments, moments, ticking
 from pushforward.metrics.core.part import Found, Part
-from pushforward.metrics.core.reference import Given, check_compared, subset
+from pushforward.metrics.core.reference import Given, check_compared, se_apart, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.networks.inception import is_true_inception
 from pushforward.randomness import generator
@@ -119,7 +119,7 @@ def frechet_distance(
     The floor is measured (subsets of `train`, as many as there are fakes, against `real`) where `train` is given and
     large enough, else between random halves of real and scaled to n and m, at which it falls like 1/n + 1/m; where
     real has fewer than four rows a feature it is the closed form for a Gaussian with real's covariance, too low for
-    heavy tails. The protocol says which.
+    heavy tails. The protocol says which, and beside `train` the standard error of value less floor, `se_apart`.
 
     Args:
         fake: Model samples, (draws * n, *event).
@@ -169,13 +169,16 @@ def frechet_distance(
         stream = read(data.stream())
         fit = _Rows(torch.cat(list(stream))) if max(n, m) < dim else _Gaussian.of(moments(stream))
     (first, error), *others = (fit.measure(read(part.stream())) for part in sets)
-    value = math.fsum([first, *(distance for distance, _ in others)]) / draws
+    values = [first, *(distance for distance, _ in others)]
+    value = math.fsum(values) / draws
 
     if train is not None and known:
         more = held("train", train, features, dim)
         orders = (split_rows(len(train), n, rng)[0] for _ in range(repeats))
-        floor = math.fsum(fit.measure(read(more.stream(order)))[0] for order in orders) / repeats
-        how = f"train {n} vs real {m}, mean of {repeats}"
+        floors = [fit.measure(read(more.stream(order)))[0] for order in orders]
+        floor, how = math.fsum(floors) / repeats, f"train {n} vs real {m}, mean of {repeats}"
+        if (apart := se_apart(values, floors, n / len(train))) is not None:
+            protocol["se_apart"] = apart
     elif halves:
         while len(parts) < repeats:
             halved()
@@ -189,7 +192,7 @@ def frechet_distance(
     rows = "all rows" if max(n, m) <= _ERROR_ROWS else f"{_ERROR_ROWS} rows of each"
     protocol |= {"floor": how, "se": f"first variation, {rows}", "seed": seed}
     if draws > 1:
-        protocol["value"] = f"mean of {draws} sets of {n}; the se is that of one"
+        protocol["value"] = f"mean of {draws} sets of {n}; the se is that of one, over fresh rows of data too"
     return Measure(value, floor, error(*used), None, n, m, features.id, "lower", protocol)
 
 

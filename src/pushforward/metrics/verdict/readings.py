@@ -102,7 +102,7 @@ def of_overfitting(measure: Measure) -> Reading:
 
 def of_value(measure: Measure) -> Reading:
     """A value beside its floor, with what would have looked the same within two standard errors."""
-    value, floor, se = measure.value, measure.floor, measure.se
+    value, floor, se = measure.value, measure.floor, measure.error
     if not math.isfinite(value):
         return Reading("doubtful", "not finite: something went wrong")
     if measure.better == "none":
