@@ -91,13 +91,11 @@ class Gate:
         if others or (permutations and wanted & tested):
             return
         if self.name == "p":
-            raise UsageError(
-                f"gate {self.text!r}: no test with a p-value is made: add one to --metrics, as mmd or c2st"
-            )
+            raise UsageError(f"gate {self.text!r}: no test with a p-value is made: add one to --metrics, as mmd")
         if self.name == "bad" and not wanted & {"copying", "likelihood_gap"}:
             raise UsageError(
-                f"gate {self.text!r}: no test is made, so that no model would look bad: add one to --metrics, as mmd or "
-                "c2st (with --permutations 999), or gate what may be found by its name: support"
+                f"gate {self.text!r}: no test is made, so that no model would look bad: add one to --metrics, as "
+                "mmd (with --permutations 999), or gate what may be found by its name: support"
             )
 
     def _within_reach(self, names: Sequence[str], several: int, permutations: int) -> None:
