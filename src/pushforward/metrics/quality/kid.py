@@ -94,7 +94,8 @@ def kid(
     Its floor is 0, since the estimate is unbiased at any size. The error comes from the mean kernel values of each
     row: twice their sample variances over the sizes, :math:`4 s_x^2 / n + 4 s_y^2 / m`, hold the first-order variance
     and twice the second-order one, :math:`v = 2 \sigma_{xx}^2 / n(n-1) + 2 \sigma_{yy}^2 / m(m-1) + 4 \sigma_{xy}^2 /
-    nm`. So v is taken off once, which leaves an error that is right for equal laws too. About the mean of the pool the
+    nm`. So v is taken off once, and the larger of both is taken, which for equal laws errs on the safe side by a sixth
+    at most. About the mean of the pool the
     estimate does not depend on where the origin lies, and stays unbiased for equal laws, since the pool's mean knows no
     labels; the protocol says which kernel was used.
 
