@@ -31,17 +31,18 @@ def _line(console: Console, words: str, style: str | None) -> None:
 WIDE = 190  # columns of a table that goes into a file or a pipe
 
 
-def show(rows: Any) -> None:
-    """Print a table on standard output."""
+def show(*tables: Any) -> None:
+    """Print tables and what stands between them on standard output."""
     out = Console(highlight=False)
     if not out.is_terminal and "COLUMNS" not in os.environ:
         out.width = WIDE
-    out.print(rows, soft_wrap=True)
+    for rows in tables:
+        out.print(rows, soft_wrap=True)
 
 
 def show_report(report: Report, failed: Sequence[str] = ()) -> None:
     """Print an evaluation: the verdict and what must be read with it, the table, then how each number was had."""
-    from pushforward.metrics.verdict.report import table
+    from pushforward.metrics.verdict.report import beneath, table
 
     out = Console(highlight=False)
     _line(out, report.verdict, SHADES[report.grade])
@@ -50,7 +51,7 @@ def show_report(report: Report, failed: Sequence[str] = ()) -> None:
     for words in failed:
         _line(out, f"gate failed: {words}", "bold red")
     out.print()
-    show(table(report))
+    show(table(report), *beneath(report))
     out.print()
     splits = dict.fromkeys(str(measure.protocol["split"]) for measure in report.values() if "split" in measure.protocol)
     seeds = ", ".join(dict.fromkeys(str(measure.protocol.get("seed", 0)) for measure in report.values()))

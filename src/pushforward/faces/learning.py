@@ -105,13 +105,13 @@ def begun(wanted: options.Training, stem: str = "") -> int:
 def _ended(outcome: Outcome, as_json: bool) -> int:
     """Say how training ended: one object, or the table of metrics and the path of the report."""
     from pushforward.commands import console
-    from pushforward.metrics.verdict.report import table
+    from pushforward.metrics.verdict.report import beneath, table
 
     if as_json and outcome.run.placement.writes:
         answer(outcome.summary(), True)
     elif outcome.measures is not None:
         print(f"{printable(outcome.measures.verdict)}\n")
-        console.show(table(outcome.measures))
+        console.show(table(outcome.measures), *beneath(outcome.measures))
         for warning in outcome.measures.alarms:
             console.tell(f"warning: {warning}", "bold yellow")
         seconds, page = outcome.run.description["seconds"], f"\nreport: {outcome.page}" if outcome.page else ""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Field"]
+__all__ = ["MISSING", "Field"]
+
+MISSING = "(missing)"
+"""The level of a category that empty cells are."""
 
 
 @dataclass(frozen=True)

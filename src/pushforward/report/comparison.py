@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pushforward.report.curves import curves
-from pushforward.report.metrics import FLOOR, error, heading, protocols, reading, value
+from pushforward.report.numbers.metrics import FLOOR, error, heading, protocols, reading, value
 from pushforward.report.reading import Record
 from pushforward.report.samples import samples
 from pushforward.report.skeleton import cells, chip, command, fill, name, notes, status, travelling, verdict

@@ -17,7 +17,8 @@ from pushforward.metrics.verdict.report import Report
 from pushforward.pictures import grid, scatter
 from pushforward.randomness import generator
 from pushforward.report.figures.plots import bars, histogram, quantiles
-from pushforward.report.metrics import FLOOR, MARKS, rows
+from pushforward.report.numbers.metrics import FLOOR, MARKS, rows
+from pushforward.report.numbers.worst import worst
 from pushforward.report.skeleton import command, fill, png_uri
 from pushforward.report.values import short, text
 
@@ -71,7 +72,9 @@ def write_evaluation(report: Report, shown: Shown, out: Path) -> Path:
         f"{rows(records)}</section>"
     )
     again = f"<section><h2>Command</h2>{command({'command': shown.command})}</section>" if shown.command else ""
-    page = fill(f"Evaluation: {shown.title}", head + _samples(shown) + body + _pictures(report, shown) + again)
+    page = fill(
+        f"Evaluation: {shown.title}", head + _samples(shown) + body + worst(records) + _pictures(report, shown) + again
+    )
     files.write(out, page.encode("utf-8", "replace"), parents=True)
     return out
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from pushforward.report.curves import curves
 from pushforward.report.figures.tails import tails
-from pushforward.report.metrics import FLOOR, reading, rows, value
+from pushforward.report.numbers.metrics import FLOOR, reading, rows, value
+from pushforward.report.numbers.worst import worst
 from pushforward.report.reading import Record
 from pushforward.report.samples import samples
 from pushforward.report.skeleton import command, fill, name, notes, status, travelling, verdict
@@ -36,7 +37,7 @@ def page_of_one(run: Record) -> str:
         f'<p class="eyebrow">pushforward · report of a run</p><h1>{name(run)}</h1>'
         f"{status(run.info, travelling(run))}{verdict(run)}{_facts(run)}{notes([run])}"
     )
-    body = head + samples([run]) + tails(run) + _metrics(run) + curves([run]) + _setup(run)
+    body = head + samples([run]) + tails(run) + _metrics(run) + worst(run.metrics) + curves([run]) + _setup(run)
     return fill(f"{run.info['recipe']} on {run.data.get('name', 'unknown data')}", body)
 
 

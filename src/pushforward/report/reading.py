@@ -17,7 +17,7 @@ from pushforward.files import layout
 from pushforward.pictures import Film, Points, read_clouds, read_grids
 from pushforward.report.classes import Classes, read_classes
 from pushforward.report.figures.chart import Curve
-from pushforward.report.metrics import MARKS, judged
+from pushforward.report.numbers.metrics import MARKS, judged
 from pushforward.report.values import count, is_number, listed, mapping, number
 from pushforward.terms import MONITOR, Scale, Term
 

@@ -10,7 +10,7 @@ from string import Template
 from typing import Any
 
 from pushforward import __version__
-from pushforward.report.metrics import MARKS
+from pushforward.report.numbers.metrics import MARKS
 from pushforward.report.reading import Record
 from pushforward.report.values import HUES, count, digits, listed, text
 

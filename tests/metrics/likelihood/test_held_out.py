@@ -13,7 +13,7 @@ from pushforward.densities.rows import RowDensities
 from pushforward.metrics.core.result import to_json
 from pushforward.metrics.likelihood.held_out import held_out_likelihood
 from pushforward.metrics.verdict.report import Report
-from pushforward.report.metrics import reading
+from pushforward.report.numbers.metrics import reading
 
 
 def rows(n: int, mean: float, seed: int) -> torch.Tensor:

@@ -203,5 +203,8 @@ def test_levels_indicators_and_constants_beside_a_column_leave_its_tail_as_it_is
     for known in (fields, ()):
         found = evaluate(q, p, metrics=[PARTS["tails"]], fields=known)
         assert (found["tail_ratio"].value, found["tail_ratio"].p) == (alone.value, alone.p)
+        said = "kind, flag, one: " if known else "1, 2, 3: "
+        assert all(str(one.protocol["left_out"]).startswith(said) for one in found.values())
+        assert "left_out" not in alone.protocol
     with pytest.raises(DataError, match="no column has a tail"):
         evaluate(q[:, 1:], p[:, 1:], metrics=[PARTS["tails"]])

@@ -20,7 +20,7 @@ from pushforward.metrics.gates import parse_gate
 from pushforward.metrics.verdict.judgement import LEVEL, too_few
 from pushforward.metrics.verdict.readings import GRADES, of_value, shift
 from pushforward.plain.findings import FINDINGS, Finding
-from pushforward.report.metrics import MARKS, reading, rows
+from pushforward.report.numbers.metrics import MARKS, reading, rows
 
 COPYING = {"hypothesis": "does not copy"}
 

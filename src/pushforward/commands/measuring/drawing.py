@@ -48,7 +48,8 @@ def drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, 
         split = f"{split}; every column in its standard deviations"
     method = experiment.method
     densities = Answers(experiment, method, x.device) if able(method, Likely) else None
-    known = Pair(fake, real, train, data.kind, (), False, notes, data.mixture, densities, support=data.support)
+    names = data.columns if data.kind == "points" and len(data.columns) == math.prod(data.event) else ()
+    known = Pair(fake, real, train, data.kind, names, False, notes, data.mixture, densities, support=data.support)
     return known, split, draws
 
 

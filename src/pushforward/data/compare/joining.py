@@ -20,10 +20,10 @@ import numpy as np
 from pushforward.data.columns.missing import STANDS, partly
 from pushforward.data.columns.text import quantity
 from pushforward.data.compare.grid import percent
-from pushforward.data.compare.mixed import HALF, MISSING, encoded
+from pushforward.data.compare.mixed import HALF, encoded
 from pushforward.data.compare.points import Points
 from pushforward.errors import DataError, nearest
-from pushforward.plain.fields import Field
+from pushforward.plain.fields import MISSING, Field
 from pushforward.plain.lists import listed
 
 __all__ = ["Joined", "filled", "joined"]

@@ -13,11 +13,10 @@ import numpy as np
 
 from pushforward.data.compare.grid import percent
 
-__all__ = ["HALF", "MISSING", "OTHER", "encoded"]
+__all__ = ["HALF", "OTHER", "encoded"]
 
 HALF = math.sqrt(0.5)
 MOST = 300  # levels of all sets together that get a column each
-MISSING = "(missing)"  # the level of empty cells
 OTHER = "(other)"  # the level of the rarest words where there are more
 EMPTY = ("na", "n/a", "null", "none", "?", "-", "missing", "unknown")  # levels that may stand for an empty cell
 

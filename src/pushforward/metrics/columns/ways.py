@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 from scipy.stats import fisher_exact
 
 from pushforward.metrics.columns.read import Category, Numbers
+from pushforward.plain.fields import MISSING
 
-__all__ = ["MISSING", "of_levels", "of_numbers", "percent", "way_of_levels", "way_of_numbers"]
+__all__ = ["of_levels", "of_numbers", "percent", "way_of_levels", "way_of_numbers"]
 
 Array = NDArray[np.float64]
 Record = dict[str, str | float | int | None]
-
-MISSING = "(missing)"
-"""The level of a category that empty cells are."""
 
 PIECES = 8  # of a column, of which the one is named where samples are far too many or too few,
 HEAVY = 0.02  # or the value, if so many rows of the pool hold it
@@ -73,12 +71,13 @@ def way_of_numbers(numbers: Numbers, k: int, n: int, aspect: int) -> str:
         return "all cells empty" if len(p) else "no cell empty, all of real are"
     a, b = (np.quantile(x, [0.25, 0.5, 0.75]) for x in (q, p))
     wide = max(a[2] - a[0], b[2] - b[0])
-    if aspect == 0 and wide > 0:
+    if wide > 0:
         shift = (a[1] - b[1]) / wide
         ratio = abs(np.log((a[2] - a[0]) / (b[2] - b[0]))) if min(a[2] - a[0], b[2] - b[0]) > 0 else np.inf
-        if abs(shift) >= 0.1 and abs(shift) >= 0.5 * min(ratio, 2.0):
+        least = 0.1 if aspect == 0 else 0.5  # what cells saw is a shift only where that is plain
+        if abs(shift) >= least and abs(shift) >= 0.5 * min(ratio, 2.0):
             return f"{'higher' if shift > 0 else 'lower'}: median {a[1]:.4g}, real {b[1]:.4g}"
-        if ratio >= 0.1:
+        if ratio >= least:
             word = "wider" if a[2] - a[0] > b[2] - b[0] else "narrower"
             return f"{word}: middle half {a[2] - a[0]:.3g}, real {b[2] - b[0]:.3g}"
     return _fullest(q, p)

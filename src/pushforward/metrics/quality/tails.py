@@ -10,7 +10,7 @@ Moments of order a and beyond do not exist: at a <= 2 a distance built on varian
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ from pushforward.metrics.core.part import Found, Part
 from pushforward.metrics.core.permutation import permutation_measure, relabellings
 from pushforward.metrics.core.reference import compare, subset
 from pushforward.metrics.core.result import Measure, Words
+from pushforward.plain.lists import listed
 from pushforward.randomness import generator
 
 __all__ = ["PARTS", "Quantiles", "Side", "hill", "quantile_band", "survival", "tail_values", "tails"]
@@ -300,8 +301,18 @@ def _part(c: Comparison) -> Found:
     names = tuple(field.name for field in c.fields if field.places[0] in kept) if c.fields else ()
     names = names or tuple(c.names[j] for j in kept if c.names)
     fake, real = (x if len(kept) == x.shape[1] else x[:, kept] for x in (c.first, c.real))
-    return tails(fake, real, names=names or None, permutations=c.permutations, seed=c.seed, budget=c.budget,
-                 tick=c.tick)  # fmt: skip
+    found = tails(fake, real, names=names or None, permutations=c.permutations, seed=c.seed, budget=c.budget,
+                  tick=c.tick)  # fmt: skip
+    words = _left_out(c, kept)
+    return {name: replace(one, protocol=one.protocol | words) for name, one in found.items()}
+
+
+def _left_out(c: Comparison, kept: Sequence[int]) -> Words:
+    """Which columns have no tail, for the record."""
+    known = {j: one.name for one in c.fields for j in one.places}
+    known = known or {j: c.names[j] if c.names else str(j) for j in range(c.real.shape[1])}
+    left = list(dict.fromkeys(name for j, name in known.items() if j not in kept))
+    return {"left_out": f"{listed(left)}: categories, empty cells or fewer than {_LEVELS} values"} if left else {}
 
 
 def _amounts(c: Comparison) -> list[int]:

@@ -11,12 +11,14 @@ from pushforward.errors import meant, printable
 from pushforward.metrics.core.result import Measure, bearing
 from pushforward.metrics.verdict.judgement import Judgement, judge
 from pushforward.metrics.verdict.readings import Grade
+from pushforward.metrics.verdict.worst import MOST, Table, behind, nothing
 from pushforward.plain.findings import Finding
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich import table as grids
+    from rich.console import RenderableType
 
-__all__ = ["Report", "table"]
+__all__ = ["Report", "beneath", "table"]
 
 WIDE = 160  # columns of a report as words
 
@@ -83,13 +85,19 @@ class Report(Mapping[str, Measure]):
         """What must be read with the verdict, each once: the findings' words, then the other warnings."""
         return tuple(dict.fromkeys((*(one.words for one in self.findings), *self.warnings)))
 
+    @cached_property
+    def worst(self) -> tuple[Table, ...]:
+        """Which columns and pairs differ, the worst first, where it was measured."""
+        return behind({name: measure.rows for name, measure in self.measures.items()})
+
     def __str__(self) -> str:
-        """The verdict, what must be read with it, the table and the notes, as words."""
+        """The verdict, what must be read with it, the tables and the notes, as words."""
         from rich.console import Console
 
         console = Console(width=WIDE, color_system=None)
         with console.capture() as caught:
-            console.print(table(self))
+            for part in (table(self), *beneath(self)):
+                console.print(part)
         said = [self.verdict, *(f"warning: {words}" for words in self.alarms)]
         notes = ["", *(f"note: {note}" for note in self.notes)] if self.notes else []
         return "\n".join([*said, "", caught.get().rstrip(), *notes])
@@ -117,17 +125,17 @@ class Report(Mapping[str, Measure]):
 STYLES: Mapping[Grade, str] = {"good": "green", "bad": "bold red", "doubtful": "yellow", "record": "dim"}
 
 
-def table(measures: Mapping[str, Measure]) -> Table:
+def table(measures: Mapping[str, Measure]) -> grids.Table:
     """A table for the terminal: one row a metric, each value next to its floor and its error or p-value.
 
     Args:
         measures: By name; of a report, each with its reading.
     """
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Table as Grid
 
     arrows = {"lower": "↓", "higher": "↑", "none": ""}
-    grid = Table(box=None, pad_edge=False)
+    grid = Grid(box=None, pad_edge=False)
     grid.add_column("metric", no_wrap=True)
     for heading in ("value", "floor", "± / p", "n fake", "n real"):
         grid.add_column(heading, justify="right", no_wrap=True)
@@ -149,3 +157,28 @@ def _beside(measure: Measure) -> Sequence[str]:
     error = f"p {measure.p:.2g}" if measure.p is not None else "" if measure.se is None else f"± {measure.se:.2g}"
     floor = "" if measure.floor is None else f"{measure.floor:.4g}"
     return floor, error, str(measure.n_fake), str(measure.n_real) if measure.n_real else ""
+
+
+def beneath(report: Report) -> Sequence[RenderableType]:
+    """What stands beneath the table in the terminal: the worst columns and pairs, in what way they differ."""
+    if words := nothing(report.worst):
+        return [f"\n{words}"]
+    return [part for one in report.worst for part in _differing(one)]
+
+
+def _differing(one: Table) -> Sequence[RenderableType]:
+    from rich.markup import escape
+    from rich.table import Table as Grid
+
+    lead = f"\n{one.lead}"
+    if not one.worth:
+        return [lead]
+    grid = Grid(box=None, pad_edge=False)
+    grid.add_column(one.kind, overflow="fold", max_width=40)
+    grid.add_column("in what way", overflow="fold")
+    for heading in ("distance", "floor", "p"):
+        grid.add_column(heading, justify="right", no_wrap=True)
+    for line in one.worth[:MOST]:
+        words = [escape(printable(part)) for part in (line.name, line.way)]
+        grid.add_row(*words, *("" if x is None else f"{x:.2g}" for x in (line.distance, line.floor, line.p)))
+    return [f"{lead}:", grid, *([one.more()] if one.more() else [])]

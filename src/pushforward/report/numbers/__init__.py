@@ -1,0 +1,1 @@
+"""Numbers on a page: metrics beside their floors, and the columns and pairs behind them."""
