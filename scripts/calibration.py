@@ -1,7 +1,7 @@
 """How often the two-sample tests reject: equal laws, where 5 % is right, and laws that differ, where more is better.
 
-    python scripts/calibration.py null [--repeats 1000] [--json]
-    python scripts/calibration.py power [--repeats 200] [--json] [--out docs/power.png]
+    python scripts/calibration.py null [--repeats 1000] [--only boosting] [--json]
+    python scripts/calibration.py power [--repeats 200] [--only boosting] [--json] [--out docs/power.png]
 
 Under the null, p-values of an exact test with B relabellings are uniform on 1/(B + 1), ..., 1; spread over their cells
 they are uniform on [0, 1]. The picture needs matplotlib.
@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -24,11 +24,16 @@ from scipy import stats
 from torch import Tensor
 
 from pushforward.geometry import imq
+from pushforward.metrics.columns.by_column import column_laws
+from pushforward.metrics.columns.by_pair import column_pairs
 from pushforward.metrics.core.result import Measure
-from pushforward.metrics.two_sample.classifier import boosting, c2st, logistic, nearest, network
+from pushforward.metrics.core.scale import fit_scale
+from pushforward.metrics.two_sample.classifier import c2st
+from pushforward.metrics.two_sample.classifiers import boosting, forest, logistic, nearest, network
 from pushforward.metrics.two_sample.deep_kernel import deep_kernel_test
 from pushforward.metrics.two_sample.kernel import energy_distance, mmd
 from pushforward.metrics.two_sample.sliced_test import sliced_test
+from pushforward.plain.fields import Field
 
 Test = Callable[[Tensor, Tensor, int], Measure]
 """(q, p, seed) -> a measure with its p-value."""
@@ -52,6 +57,7 @@ CHEAP: dict[str, Test] = {
     "sliced W1": _test(sliced_test, projections=32),
     "C2ST, logistic": _test(c2st, classifier=logistic),
     "C2ST, neighbours": _test(c2st, classifier=nearest),
+    "C2ST, forest": _test(c2st, classifier=forest),
 }
 DEAR: dict[str, Test] = {
     "C2ST, network": _test(c2st, classifier=network),
@@ -59,6 +65,12 @@ DEAR: dict[str, Test] = {
     "MMD, deep kernel": _test(deep_kernel_test),
 }
 ALL = CHEAP | DEAR
+OF_TABLES: dict[str, Callable[..., Measure]] = {"columns": column_laws, "pairs": column_pairs}
+"""Tests that read what each column is, as they come."""
+
+SHARE = {"C2ST, network": 0.1, "MMD, deep kernel": 0.1}
+"""Of the repetitions on equal laws, those of tests that learn for long."""
+
 LOOKS = {
     "MMD, mean of lengths": ("#1f5fa8", "-"),
     "MMD, aggregated": ("#1f5fa8", "--"),
@@ -69,6 +81,7 @@ LOOKS = {
     "sliced W1": ("#2a8a57", "--"),
     "C2ST, logistic": ("#c8501e", "-"),
     "C2ST, neighbours": ("#c8501e", "--"),
+    "C2ST, forest": ("#c8501e", ":"),
     "C2ST, network": ("#e8a13a", "-"),
     "C2ST, boosting": ("#e8a13a", "--"),
 }
@@ -82,7 +95,8 @@ class Level(NamedTuple):
     low: float
     high: float
     ks: float
-    seconds: float
+    repeats: int
+    milliseconds: float
 
 
 def gaussians(n: int, m: int, dim: int, shift: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -99,6 +113,48 @@ def rings(n: int, m: int, weight: float, seed: int, sigma: float = 0.2) -> tuple
     centres = (np.stack([np.cos(angle), np.sin(angle)], 1) for angle in angles)
     q, p = (torch.from_numpy(centre + sigma * rng.standard_normal(centre.shape)) for centre in centres)
     return q, p
+
+
+def cauchy(n: int, m: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Three columns without a mean."""
+    rng = np.random.default_rng([seed, n, m, 1])
+    return torch.from_numpy(rng.standard_cauchy((n, 3))), torch.from_numpy(rng.standard_cauchy((m, 3)))
+
+
+def counts(n: int, m: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Two Poisson counts of mean 1, and a flag that one row in ten has: nearly every row ties with others."""
+    rng = np.random.default_rng([seed, n, m, 2])
+    q, p = (np.c_[rng.poisson(1, (size, 2)), rng.random(size) < 0.1] for size in (n, m))
+    return torch.from_numpy(q), torch.from_numpy(p)
+
+
+FIELDS = (
+    Field("skew", (0,), missing=1),
+    Field("whole", (2,)),
+    Field("kind", (3, 4, 5, 6), "category", ("a", "b", "c", "d")),
+)
+"""What the coordinates of a `table` are."""
+
+
+def table(n: int, m: int, seed: int) -> tuple[Tensor, Tensor]:
+    """A skew number that depends on a category and is empty in one row of ten, a whole number, and the category."""
+    rng = np.random.default_rng([seed, n, m, 3])
+    kind = rng.choice(4, n + m, p=[0.5, 0.3, 0.15, 0.05])
+    empty = rng.random(n + m) < 0.1
+    skew = rng.lognormal(size=n + m) + kind
+    skew[empty] = np.median(skew)
+    whole = np.rint(2 * rng.standard_normal(n + m) + kind)
+    rows = torch.from_numpy(np.c_[skew, empty / 2**0.5, whole, np.eye(4)[kind] / 2**0.5])
+    return rows[:n], rows[n:]
+
+
+LAWS: dict[str, tuple[Callable[[int], tuple[Tensor, Tensor]], tuple[Field, ...]]] = {
+    "normal": (partial(gaussians, 50, 60, 5, 0.0), ()),
+    "Cauchy": (partial(cauchy, 50, 60), ()),
+    "counts": (partial(counts, 50, 60), ()),
+    "table": (partial(table, 50, 60), FIELDS),
+}
+"""Two samples of one law, 50 and 60 rows, and what their columns are."""
 
 
 def p_values(test: Test, draw: Callable[[int], tuple[Tensor, Tensor]], repeats: int) -> np.ndarray:
@@ -118,12 +174,19 @@ def uniformity(p: np.ndarray, permutations: int = PERMUTATIONS) -> float:
     return float(stats.kstest(smooth, "uniform").pvalue)
 
 
-def level(test: Test, repeats: int) -> Level:
-    """One test on samples of 50 and 60 rows of one Gaussian law in five dimensions."""
+def level(test: Test, draw: Callable[[int], tuple[Tensor, Tensor]], repeats: int) -> Level:
+    """One test on samples of one law."""
     start = time.process_time()
-    p = p_values(test, partial(gaussians, 50, 60, 5, 0.0), repeats)
-    seconds = (time.process_time() - start) / repeats
-    return Level(float((p <= 0.05).mean()), *band(repeats), uniformity(p), seconds)
+    p = p_values(test, draw, repeats)
+    milliseconds = 1e3 * (time.process_time() - start) / repeats
+    return Level(float((p <= 0.05).mean()), *band(repeats), uniformity(p), repeats, milliseconds)
+
+
+def in_widths(draw: Callable[[int], tuple[Tensor, Tensor]], seed: int) -> tuple[Tensor, Tensor]:
+    """Samples as an evaluation compares tables: in widths of the columns of both together."""
+    q, p = draw(seed)
+    scale = fit_scale(torch.cat([q, p]))
+    return scale(q), scale(p)
 
 
 def power(test: Test, draw: Draw, strengths: Sequence[float], repeats: int) -> list[float]:
@@ -147,17 +210,40 @@ EXPERIMENTS: dict[str, tuple[Draw, tuple[float, ...], str, str]] = {
 }
 
 
-def null(repeats: int) -> dict[str, dict[str, float]]:
-    """The level of every test."""
-    return {name: level(test, repeats)._asdict() for name, test in _told(ALL)}
+def null(tests: Sequence[str], repeats: int) -> dict[str, dict[str, Level]]:
+    """The level of tests on every law."""
+    found: dict[str, dict[str, Level]] = {}
+    for name in tests:
+        found[name] = {}
+        for law, (draw, fields) in LAWS.items():
+            print(f"{name}, {law}", file=sys.stderr, flush=True)
+            if name in OF_TABLES:
+                test = _test(OF_TABLES[name], fields=fields)
+                found[name][law] = level(test, draw, repeats)
+            else:
+                times = max(1, round(repeats * SHARE.get(name, 1.0)))
+                found[name][law] = level(ALL[name], partial(in_widths, draw), times)
+    return found
 
 
-def powers(repeats: int) -> dict[str, dict[str, list[float]]]:
-    """The power of every test drawn, in both experiments."""
-    return {
-        name: {key: power(test, draw, at, repeats) for key, (draw, at, _, _) in EXPERIMENTS.items()}
-        for name, test in _told(ALL)
-    }
+def null_table(found: dict[str, dict[str, Level]]) -> list[str]:
+    """Rejections at 5 %, with the p-value of uniformity, in Markdown."""
+    rows = [f"| test | repetitions | exact in 99.7 % | {' | '.join(LAWS)} | ms |", "|---" * (4 + len(LAWS)) + "|"]
+    for name, of in found.items():
+        one, slowest = next(iter(of.values())), max(x.milliseconds for x in of.values())
+        cells = [f"{100 * x.rejected:.1f} % ({x.ks:.2f})" for x in of.values()]
+        exact = f"{100 * one.low:.1f} to {100 * one.high:.1f} %"
+        rows.append(f"| {name} | {one.repeats:,} | {exact} | {' | '.join(cells)} | {slowest:.0f} |")
+    return rows
+
+
+def powers(tests: Sequence[str], repeats: int) -> dict[str, dict[str, list[float]]]:
+    """The power of tests in both experiments."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for name in tests:
+        print(name, file=sys.stderr, flush=True)
+        found[name] = {key: power(ALL[name], draw, at, repeats) for key, (draw, at, _, _) in EXPERIMENTS.items()}
+    return found
 
 
 def picture(found: dict[str, dict[str, list[float]]], out: Path, repeats: int) -> None:
@@ -188,27 +274,26 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=("null", "power"))
     parser.add_argument("--repeats", type=int, help="pairs of samples; 1000 for null, 200 for power where omitted")
+    parser.add_argument("--only", default="", metavar="NAME", help="tests whose name contains NAME")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--out", type=Path, help="where to draw the power, a .png")
+    parser.add_argument("--out", type=Path, help="where to draw the power of all tests, a .png")
     chosen = parser.parse_args(words)
     torch.set_num_threads(1)
+    every = [*ALL, *OF_TABLES] if chosen.what == "null" else [*ALL]
+    tests = [name for name in every if chosen.only in name]
+    if not tests or (chosen.out is not None and len(tests) < len(every)):
+        parser.error(f"--only {chosen.only!r} leaves {tests}: of {', '.join(every)}; a picture needs all of them")
     if chosen.what == "null":
-        found = null(chosen.repeats or 1000)
-        rows = [f"{k:22} {v['rejected']:.3f} in [{v['low']:.3f}, {v['high']:.3f}], uniform p {v['ks']:.2f}, "
-                f"{1e3 * v['seconds']:.1f} ms" for k, v in found.items()]  # fmt: skip
+        levels = null(tests, chosen.repeats or 1000)
+        rows = null_table(levels)
+        found = {name: {law: one._asdict() for law, one in of.items()} for name, of in levels.items()}
     else:
         repeats = chosen.repeats or 200
-        found = powers(repeats)
+        found = powers(tests, repeats)
         rows = [f"{k:22} {key:6}" + "".join(f"{share:6.2f}" for share in v[key]) for k, v in found.items() for key in v]
         if chosen.out is not None:
             picture(found, chosen.out, repeats)
     print(json.dumps(found, indent=1) if chosen.json else "\n".join(rows))
-
-
-def _told(tests: dict[str, Test]) -> Iterator[tuple[str, Test]]:
-    for name, test in tests.items():
-        print(name, file=sys.stderr, flush=True)
-        yield name, test
 
 
 if __name__ == "__main__":

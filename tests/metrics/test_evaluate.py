@@ -33,6 +33,7 @@ def test_points_get_transport_and_mmd_and_modes_where_centres_are_known():
     tests_and_scores = [
         "mmd",
         "c2st",
+        "c2st_forest",
         "columns",
         "pairs",
         "precision",

@@ -10,9 +10,10 @@ from scipy import stats
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.permutation import relabellings
 from pushforward.metrics.core.scale import fit_scale
-from pushforward.metrics.two_sample.classifier import boosting, c2st, c2st_score, logistic, nearest, network
+from pushforward.metrics.two_sample.classifier import c2st, c2st_score
+from pushforward.metrics.two_sample.classifiers import boosting, forest, logistic, nearest, network
 
-CLASSIFIERS = [logistic, nearest, network, boosting]
+CLASSIFIERS = [logistic, nearest, network, boosting, forest]
 
 
 def normal(n, dim, seed, shift=0.0, scale=1.0):
@@ -43,11 +44,35 @@ def test_laws_far_apart_are_told_apart_and_the_p_value_is_the_smallest(classifie
     assert measure.protocol["classifier"] == classifier.__name__
 
 
-@pytest.mark.parametrize("classifier", [nearest, network, boosting], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("classifier", [nearest, network, boosting, forest], ids=lambda c: c.__name__)
 def test_a_difference_in_scale_is_seen_by_all_but_the_linear_one(classifier):
     q, p = normal(600, 2, 0, scale=3.0), normal(600, 2, 1)
     assert c2st(q, p, classifier=classifier).value > 0.7
     assert abs(c2st(q, p).value - 0.5) < 0.1
+
+
+def grid(n, modes, seed):
+    rng = np.random.default_rng(seed)
+    which = rng.integers(0, modes, n)
+    return torch.from_numpy(np.stack([which // 5, which % 5], 1) * 2 + 0.05 * rng.standard_normal((n, 2)))
+
+
+def test_a_forest_sees_that_one_mode_of_twenty_five_is_missing():
+    """The best classifier says 25/49 in the modes of both and 0 in the one that fake lacks, so that T is 1/49."""
+    missing, whole = grid(3000, 24, 0), grid(3000, 25, 1)
+    measure = c2st(missing, whole, classifier=forest, permutations=999)
+    assert measure.p < 0.01
+    assert measure.detail["statistic"].item() == pytest.approx(1 / 49, abs=0.01)
+    assert c2st(grid(3000, 25, 2), whole, classifier=forest, permutations=999).p > 0.01
+
+
+def test_a_forest_looks_at_few_columns_of_many():
+    """The work of a cut does not grow with columns beyond those it looks at."""
+    q, p = normal(60, 400, 0), normal(60, 400, 1)
+    fitted = forest(0)
+    fitted.fit(torch.cat([q, p]).numpy(), np.repeat([1.0, 0.0], 60))
+    assert fitted.votes.max_features == 32
+    assert fitted.predict_proba(q.numpy()).shape == (60, 2)
 
 
 def test_accuracy_of_the_best_line_is_that_of_the_normal_law():

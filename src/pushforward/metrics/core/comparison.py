@@ -16,13 +16,15 @@ __all__ = [
     "Comparison",
     "assignment_cost",
     "ball_cost",
+    "boosting_cost",
     "copy_cost",
-    "fit_cost",
+    "forest_cost",
     "half",
     "kid_cost",
     "limit_cost",
     "linear_cost",
     "moment_cost",
+    "network_cost",
     "regression_cost",
     "relabelled_sort_cost",
     "rows",
@@ -126,9 +128,12 @@ def moment_cost(c: Comparison) -> float:
 
 
 def training_cost(c: Comparison) -> float:
-    """Steps of a kernel that is learned."""
-    n, m, _ = rows(c)
-    return 200.0 * (n + m) ** 2 * 60.0
+    """Steps of a kernel that is learned on batches, and its test on the other half of the rows."""
+    n, m, d = rows(c)
+    batch = min(n, m, 512)
+    return 200.0 * (350.0 * batch**2 + 300.0 * batch * d) + ((n + m) / 2) ** 2 * (
+        100.0 + 2.0 * d + 2.0 * c.permutations
+    )
 
 
 def sort_cost(c: Comparison) -> float:
@@ -156,23 +161,35 @@ def copy_cost(c: Comparison) -> float:
     return 2e8 + rows * visited * d if train else 0.0
 
 
-def fit_cost(c: Comparison) -> float:
-    """Fitting a classifier."""
+def network_cost(c: Comparison) -> float:
+    """Steps of a small network on batches."""
     n, m, d = c.sizes
-    return 1e10 + 4e5 * (min(n, 5 * c.max_n) + min(m, 5 * c.max_n)) * d**0.5
+    return 5e8 + 200.0 * min(n, m, 5 * c.max_n, 1024) * (1.2e4 + 200.0 * d)
+
+
+def boosting_cost(c: Comparison) -> float:
+    """A hundred trees on binned columns."""
+    n, m, d = c.sizes
+    return 1.5e9 + 2e4 * min(n, m, 5 * c.max_n) * d
+
+
+def forest_cost(c: Comparison) -> float:
+    """Trees whose cuts are drawn among some columns, on rows as where the cost is quadratic."""
+    n, m, d = rows(c)
+    return 3e8 + 1e5 * min(n, m) * (1.0 + 0.2 * min(d, 32))
 
 
 def vote_cost(c: Comparison) -> float:
     """Neighbours of one half of the rows in the other."""
     n, m, d = c.sizes
     both = 2 * min(n, m, 5 * c.max_n)
-    return 1e6 * both + 2.5 * both**2 * d
+    return 3e5 * both + 2.5 * both**2 * d
 
 
 def regression_cost(c: Comparison) -> float:
     """A linear classifier, and permutations of what it was not fitted to."""
     n, m, d = c.sizes
-    return 1e9 + 2.0 * min(n, m, 5 * c.max_n) * (1e4 * d + 200.0 * c.permutations)
+    return 3e8 + 2.0 * min(n, m, 5 * c.max_n) * (1e4 * d + 200.0 * c.permutations)
 
 
 def ball_cost(c: Comparison) -> float:
@@ -199,7 +216,8 @@ def subset_cost(c: Comparison) -> float:
 
 def sinkhorn_cost(c: Comparison) -> float:
     """Updates of the potentials."""
-    return 4e3 * half(c) ** 2 * 30.0
+    n, m, _ = c.sizes
+    return 1e4 * min(n, half(c)) * min(m, half(c))
 
 
 def linear_cost(c: Comparison) -> float:

@@ -11,64 +11,30 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
-from pushforward.metrics.core.comparison import Comparison, fit_cost, regression_cost, vote_cost
+from pushforward.metrics.core.comparison import (
+    Comparison,
+    boosting_cost,
+    forest_cost,
+    network_cost,
+    regression_cost,
+    vote_cost,
+)
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.permutation import halves, label_sums, out_of_reach, p_value, relabellings
 from pushforward.metrics.core.reference import Given, compare, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.core.scale import fit_scale
-from pushforward.metrics.two_sample.perceptron import outputs, weights
-from pushforward.randomness import generator, stream, word
+from pushforward.metrics.two_sample.classifiers import Classifier, boosting, forest, logistic, nearest, network
+from pushforward.randomness import generator
 
-__all__ = ["PARTS", "Classifier", "boosting", "c2st", "c2st_score", "logistic", "nearest", "network"]
-
-Array = NDArray[np.float64]
-
-
-class Classifier(Protocol):
-    """What scikit-learn calls a classifier, of two classes: 1 for fake, 0 for real."""
-
-    def fit(self, x: Array, y: Array, /) -> object:
-        """Learn from standardised rows (n, d) and their classes (n,)."""
-        ...
-
-    def predict_proba(self, x: Array, /) -> Array:
-        """Probabilities (n, 2) of real and of fake."""
-        ...
-
-
-def logistic(seed: int) -> Classifier:
-    """Logistic regression: sees a shift of the mean, and nothing else; cheapest, and strongest where that is all."""
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(random_state=word(seed, "evaluate", part="logistic"))
-
-
-def nearest(seed: int) -> Classifier:
-    """Vote of as many nearest neighbours as the root of the number of rows: local differences in low dimension."""
-    return _Nearest()
-
-
-def network(seed: int) -> Classifier:
-    """A small neural network: smooth differences of any kind."""
-    return _Network(seed)
-
-
-def boosting(seed: int) -> Classifier:
-    """Gradient-boosted trees: differences along few coordinates, outliers, values on a grid."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(random_state=word(seed, "evaluate", part="boosting"))
+__all__ = ["PARTS", "c2st", "c2st_score"]
 
 
 def c2st(
@@ -97,7 +63,7 @@ def c2st(
         fake: Model samples, (n, *event).
         real: Data samples, (m, *event).
         features: The feature space.
-        classifier: Seed -> a classifier to fit: `logistic`, `nearest`, `network`, `boosting`, or your own.
+        classifier: Seed -> a classifier to fit: `logistic`, `nearest`, `network`, `boosting`, `forest`, or your own.
         test_fraction: Share of the rows held out.
         permutations: Permutations B of the held-out labels; they cost next to nothing.
         max_n: Rows used of each; more are subsampled.
@@ -190,54 +156,6 @@ def c2st_score(
     return Measure(right / (2 * len(q)), 0.5, None, None, len(q), len(q), features.id, "lower", protocol)
 
 
-@dataclass
-class _Nearest:
-    """scikit-learn's neighbours, their number chosen by the number of rows; odd, so that no vote ties."""
-
-    votes: Classifier | None = None
-
-    def fit(self, x: Array, y: Array) -> _Nearest:
-        from sklearn.neighbors import KNeighborsClassifier
-
-        self.votes = KNeighborsClassifier(min(len(x), int(len(x) ** 0.5) | 1)).fit(x, y)
-        return self
-
-    def predict_proba(self, x: Array) -> Array:
-        assert self.votes is not None
-        return self.votes.predict_proba(x)
-
-
-@dataclass
-class _Network:
-    """Two hidden layers, Adam with decay on batches of all rows or 1,024."""
-
-    seed: int
-    width: int = 32
-    steps: int = 200
-    rate: float = 5e-3
-    decay: float = 1e-2
-    batch: int = 1024
-    layers: list[Tensor] = field(default_factory=list[Tensor])
-
-    def fit(self, x: Array, y: Array) -> _Network:
-        rows, classes = torch.from_numpy(x).float(), torch.from_numpy(y).float()
-        rng = stream(self.seed, "evaluate", part="network").generator
-        self.layers = weights((rows.shape[1], self.width, self.width, 1), rng)
-        optimiser = torch.optim.AdamW(self.layers, self.rate, weight_decay=self.decay)
-        for _ in range(self.steps):
-            some = slice(None) if len(rows) <= self.batch else torch.randint(len(rows), (self.batch,), generator=rng)
-            optimiser.zero_grad()
-            logits = outputs(rows[some], self.layers)[:, 0]
-            torch.nn.functional.binary_cross_entropy_with_logits(logits, classes[some]).backward()
-            optimiser.step()
-        return self
-
-    def predict_proba(self, x: Array) -> Array:
-        with torch.no_grad():
-            fake = outputs(torch.from_numpy(x).float(), self.layers)[:, 0].double().sigmoid().numpy()
-        return np.stack([1 - fake, fake], 1)
-
-
 def _balanced(fake: Given, real: Given, features: Features, max_n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Equally many features of both."""
     q, p, _ = compare(fake, real, None, features, max_n=max_n, seed=seed)
@@ -280,10 +198,12 @@ def _name(classifier: Callable[[int], Classifier], fitted: Classifier) -> str:
     return getattr(classifier, "__name__", type(fitted).__name__)
 
 
-def _part(classifier: Callable[[int], Classifier], name: str) -> Callable[[Comparison], Found]:
+def _part(classifier: Callable[[int], Classifier], name: str, most: int = 5) -> Callable[[Comparison], Found]:
+    """A test of up to `most` times the rows that are used where the cost is quadratic."""
+
     def run(c: Comparison) -> Found:
         found = c2st(c.one, c.p, c.known, classifier=classifier, permutations=c.permutations,
-                     max_n=5 * c.max_n, seed=c.seed)  # fmt: skip
+                     max_n=most * c.max_n, seed=c.seed)  # fmt: skip
         return named({name: found})
 
     return run
@@ -296,17 +216,22 @@ PARTS = (
         test=True, usual=frozenset(("points", "images")), place=40,
     ),
     Part(
+        "c2st_forest", "classifier test, random trees", _part(forest, "c2st_forest", 1), forest_cost,
+        {"c2st_forest": "Accuracy of a few random trees on held-out samples and data; a half is chance"},
+        test=True, usual=frozenset(("points",)), place=45,
+    ),
+    Part(
         "c2st_knn", "classifier test, nearest neighbours", _part(nearest, "c2st_knn"), vote_cost,
         {"c2st_knn": "Accuracy of nearest neighbours on held-out samples and data; a half is chance"},
         test=True, place=50,
     ),
     Part(
-        "c2st_net", "classifier test, small network", _part(network, "c2st_net"), fit_cost,
+        "c2st_net", "classifier test, small network", _part(network, "c2st_net"), network_cost,
         {"c2st_net": "Accuracy of a small network on held-out samples and data; a half is chance"},
         test=True, place=60,
     ),
     Part(
-        "c2st_trees", "classifier test, boosted trees", _part(boosting, "c2st_trees"), fit_cost,
+        "c2st_trees", "classifier test, boosted trees", _part(boosting, "c2st_trees"), boosting_cost,
         {"c2st_trees": "Accuracy of boosted trees on held-out samples and data; a half is chance"},
         test=True, place=70,
     ),
