@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gauntlet", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the data sets")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), metavar="KIND")
-    parser.add_argument("--sizes", nargs="+", type=int, default=[200, 600, 2000], metavar="N", help="rows of a sample")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[200, 600, 1200], metavar="N", help="rows of a sample")
     parser.add_argument("--seeds", type=int, default=3, help="repetitions")
     parser.add_argument("--ways", nargs="+", metavar="NAME", help="only these ways, or bad, or honest")
     parser.add_argument("--permutations", type=int, default=199, help="relabellings behind a p-value")
