@@ -7,7 +7,7 @@ from scipy.stats import binom, hypergeom
 from sklearn.datasets import load_digits
 
 from pushforward.metrics import digits8
-from pushforward.metrics.copying.closeness import LIMITS, chance, grain, surprise, tail
+from pushforward.metrics.copying.closeness import LIMITS, chance, grain, intrinsic, surprise, tail
 from pushforward.metrics.copying.copied import LEVEL
 from pushforward.metrics.copying.findings import found
 from pushforward.metrics.copying.labels import SHARES, least_rows, nearer_to_train, not_one_law
@@ -180,20 +180,22 @@ def test_no_model_is_accused_that_does_not_know_the_rows(law):
 def test_ratios_of_distances_stay_below_their_bound_whatever_the_model_shows(law):
     rng = np.random.default_rng(3)
     train, held = LAWS[law](3000, rng), LAWS[law](1000, rng)
-    real, dimension = surprise(nearest(held, train, 10)[0])
+    of_data = nearest(held, train, 10)[0]
+    dimension = intrinsic(of_data, train.shape[1])
+    real = surprise(of_data, dimension)
     for model in (MODELS[name] for name in ("fresh", "middle", "far")):
         distances, places = nearest(model(held, rng), train, 10)
-        u, _ = surprise(distances, dimension)
+        u = surprise(distances, dimension)
         for limit in LIMITS:
             rows = len(np.unique(places[u <= limit, 0]))
             assert rows <= binom.isf(1e-4, len(u), chance(limit))
         assert tail(u, places[:, 0], (real,)).p > 1e-3
-    assert surprise(nearest(train[:50], train, 10)[0], dimension)[0].max() == 0
+    assert surprise(nearest(train[:50], train, 10)[0], dimension).max() == 0
 
 
 def test_rows_that_training_data_repeat_are_no_surprise():
     train = np.repeat(np.random.default_rng(0).normal(size=(40, 3)), 2, 0)
-    assert surprise(nearest(train[:10], train, 10)[0])[0].min() == 1
+    assert surprise(nearest(train[:10], train, 10)[0], 3.0).min() == 1
 
 
 def test_data_on_a_grid_are_written_as_coarsely_as_half_its_step():
@@ -212,12 +214,11 @@ def test_labels_of_rows_near_samples_are_hypergeometric():
     """Thirty rows of train and none of 300 held-out ones near the tenth of the samples that is nearest to any."""
     train, held = np.arange(600), np.arange(300)
     near, far = np.r_[np.zeros(30), np.full(270, 2.0)], np.r_[np.full(30, 1.0), np.full(270, 1.5)]
-    p, side = nearer_to_train(
+    p = nearer_to_train(
         (near, train[:300]), (far, held), (train.astype(np.uint64), (held + 600).astype(np.uint64)),
         np.random.default_rng(0),
     )  # fmt: skip
     assert p == pytest.approx(len(SHARES) * hypergeom.cdf(0, 900, 300, 30))
-    assert side == 1
 
 
 @pytest.mark.slow

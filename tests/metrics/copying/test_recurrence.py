@@ -108,3 +108,52 @@ def test_an_evaluation_says_it_before_anything_else():
     assert report.findings[0].name == "same"
     assert report.warnings[0] == report.findings[0].words
     assert report.as_dict()["findings"][0]["rows"] == 200
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        lambda n, rng: 1e8 + 20 * rng.normal(size=(n, 1)),
+        lambda n, rng: 1e12 + rng.normal(size=(n, 1)),
+        lambda n, rng: np.c_[1e12 + rng.normal(size=n), -1e9 + 1e-3 * rng.normal(size=n)],
+        lambda n, rng: 1e-50 * rng.normal(size=(n, 2)),
+        lambda n, rng: 1e-310 * rng.normal(size=(n, 2)),
+        lambda n, rng: 1e300 * rng.normal(size=(n, 2)),
+        lambda n, rng: 10**12 + rng.integers(0, 2**24, (n, 2)).astype(float),
+        lambda n, rng: 2**25 + rng.integers(0, 2**16, (n, 1)).astype(float),
+        lambda n, rng: 1e8 + 20 * rng.normal(size=(n, 200)).cumsum(1),
+    ],
+)
+def test_rows_are_told_apart_to_the_bit_wherever_the_origin_lies(law):
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        q, p, t = law(300, rng), law(300, rng), law(600, rng)
+        assert names(q, p, t) == []
+        assert len(np.unique(keys(tensors(t))[0])) == len(np.unique(t, axis=0))
+        assert names(rng.permutation(p), p, t) == ["same"]
+        assert "leak" in names(q, t[:300], t)
+
+
+@pytest.mark.parametrize("store", [np.float32, lambda x: x.astype(np.float32).astype(float), lambda x: np.round(x, 6),
+                                   lambda x: np.round(x, 3)])  # fmt: skip
+@pytest.mark.parametrize("law", ["four", "sixteen", "heavy"])
+def test_a_set_that_was_saved_with_fewer_digits_is_known_again_and_no_other(law, store):
+    for seed in range(6):
+        q, p, t, rng = three(law, seed)
+        finding = recurring(*(torch.from_numpy(x) for x in (store(rng.permutation(p)), p, t)))[0]
+        assert (finding.name, finding.numbers["rows"]) == ("same", 300)
+        assert "leak" in [one.name for one in recurring(*(torch.from_numpy(x) for x in (q, store(t[:200]), t)))]
+        assert [one.name for one in recurring(*(torch.from_numpy(x) for x in (store(t), p, t)))] == ["copies"]
+        assert recurring(*(torch.from_numpy(x) for x in (store(q), p, t))) == ()
+        assert recurring(*(torch.from_numpy(x) for x in (q, p, store(t)))) == ()
+
+
+@pytest.mark.parametrize("store", [np.float32, lambda x: np.round(x, 3), np.rint])
+@pytest.mark.parametrize("offset", [0, 1e4, 1e8])
+def test_rounding_that_makes_rows_meet_by_chance_accuses_nobody(store, offset):
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        q, p, t = (offset + 20 * rng.normal(size=(n, 1)) for n in (2000, 2000, 3000))
+        given = [torch.from_numpy(x) for x in (store(q), p, t)]
+        assert {one.name for one in recurring(*given)} <= ({"repeats"} if store is not np.float32 else set())
+        assert not recurring(*(torch.from_numpy(x) for x in (q, p, np.float32(t))))

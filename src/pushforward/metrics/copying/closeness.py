@@ -1,15 +1,31 @@
 r"""How surprising it is that a sample lies so near one training row: the law of ratios of neighbours' distances.
 
-Where a point x knows the law of the rows but not the rows themselves, rows lie around x with a density that changes
-little over the distances :math:`r_1 \le r_2 \le \dots \le r_k` to the nearest of them, whatever that density is and
-whatever law x has. Then :math:`(r_1/r_2)^D` is uniform, D the dimension in which the rows lie around x. So
+Where a point x knows the law of the rows but not the rows themselves, and their density around x changes little over
+the distances :math:`r_1 \le r_2 \le \dots \le r_k` to the nearest of them, :math:`(r_1/r_2)^D` is uniform, whatever
+that density is and whatever law x has; D is the dimension in which the rows lie around x. So
 
 .. math:: u = (r_1/r_2)^{\hat D}, \qquad \hat D = \max\{1, \tfrac12 \min(D_x, D)\}, \qquad
           D_x = (k-2) \Big/ \sum_{j=2}^{k-1} \log(r_k/r_j),
 
-is seldom small: half of an estimated dimension is on the safe side, and the error of :math:`D_x` is allowed for by
+with D the median of :math:`D_x` over rows of the data, or the number of columns where that is less, is seldom small:
+half of an estimated dimension is on the safe side, and the error of :math:`D_x` is allowed for by
 :math:`P(u \le t) \le t + (1 + \tfrac14\log(1/t))^{-8}`. A model that shows only the middle of the data, or lies far
 off, is not nearer to one row than to the next; a copy is, by orders of magnitude.
+
+Where the density changes within those distances, as in a spike :math:`x = g\,U^{40}` with :math:`U` uniform, u is small
+more often than that, up to a hundred times for small t. There `tail` asks rows of the data, which have the same law:
+where these are near each other more often than the bound allows, a model must be so more often than they are.
+
+Rows on a grid meet by chance. With :math:`g` the distance that a row moves, in the median, when all its values move at
+random within their steps, and :math:`g_1` when that of the finest column does, two looks are taken and the smaller
+u counts:
+
+.. math:: \bigl(\max(r_1, g)/r_2\bigr)^{\hat D} \quad\text{and}\quad 2\max(r_1, g_1)/r_2.
+
+The first takes no two rows to be nearer than the grid can tell. It sees nothing in tables where coarse columns make g
+large although rows differ by the fine one; there rows that agree in the coarse ones lie on a line, of dimension 1, and
+:math:`2g_1`, half a step, is how far apart two numbers may be that are written alike. Each look stays
+below half of the bound on such data, so that the smaller of the two keeps it.
 
 References:
     Estimating the intrinsic dimension of datasets by a minimal neighborhood information (Facco et al., 2017); Maximum
@@ -26,7 +42,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["LIMITS", "NEIGHBOURS", "Grain", "Tail", "chance", "grain", "surprise", "tail"]
+__all__ = ["FEW", "LIMITS", "NEIGHBOURS", "SEEN", "Grain", "Tail", "chance", "grain", "intrinsic", "surprise", "tail"]
 
 Array = NDArray[np.float64]
 
@@ -36,8 +52,13 @@ NEIGHBOURS = 10
 LIMITS = (1e-2, 1e-3, 1e-4, 1e-6, 1e-9)
 """Classes of closeness: values that u stays above, but for so few of the samples as `chance` says."""
 
-_FEW = 5  # distinct rows; fewer may be a rare value that the law itself repeats, as none of the data shows it to do
-_SEEN = 2000  # rows by which columns are judged
+FEW = 5
+"""Distinct rows; fewer may be a rare value that the law itself repeats, as none of the data shows it to do."""
+
+SEEN = 2000
+"""Rows by which columns are judged."""
+
+_DOUBTED = 0.1  # chance of so many of the data in a class below which the bound is not believed for the class
 _COLUMNS = 64  # columns that are judged where there are more
 _PROBES = 32  # rows that are moved within their grid
 
@@ -71,7 +92,7 @@ def grain(x: Tensor, features: Callable[[Tensor], Tensor], rng: np.random.Genera
         features: The feature space that distances are taken in.
         rng: Draws rows and columns.
     """
-    rows = x[torch.from_numpy(np.sort(rng.permutation(len(x))[:_SEEN])).to(x.device)].detach().cpu()
+    rows = x[torch.from_numpy(np.sort(rng.permutation(len(x))[:SEEN])).to(x.device)].detach().cpu()
     flat = rows.flatten(1).double().numpy()
     columns = np.sort(rng.permutation(flat.shape[1])[:_COLUMNS])
     steps = np.array([_step(flat[:, j]) for j in columns])
@@ -113,30 +134,43 @@ def _step(x: Array) -> float:
     return float(gaps.min()) if np.abs(steps - np.rint(steps)).max() < 0.01 else 0.0
 
 
-def surprise(distances: Array, dimension: float | None = None, grain: Grain | None = None) -> tuple[Array, float]:
-    """How surprising the nearest of some rows is, and the dimension in which they lie.
+def intrinsic(distances: Array, columns: int) -> float:
+    """The dimension in which most of some rows lie among those near them: the median of D_x, and never above columns.
 
     Args:
         distances: To the nearest rows, (n, k), nearest first.
-        dimension: The dimension of the data, above which no sample's own is believed; the median of these where None.
+        columns: Coordinates of a row. Inside a spike, or at its rim, all rows near are equally far and D_x is large.
+    """
+    return min(float(columns), float(np.median(_dimensions(distances)))) if distances.shape[1] >= NEIGHBOURS else 1.0
+
+
+def _dimensions(distances: Array) -> Array:
+    """D_x of each, (n,)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(distances[:, -1:] / distances[:, 1:-1]).sum(1)
+        return np.nan_to_num((distances.shape[1] - 2) / logs, nan=1.0, posinf=np.inf)
+
+
+def surprise(distances: Array, dimension: float, grain: Grain | None = None) -> Array:
+    """How surprising the nearest of some rows is.
+
+    Args:
+        distances: To the nearest rows, (n, k), nearest first.
+        dimension: The dimension D of the data, above which no sample's own is believed; see `intrinsic`.
         grain: How finely the data are written; two rows are not nearer than that.
 
     Returns:
-        u of each, (n,), in [0, 1]; 1 where the second row is as near, as among repeated rows. And the dimension.
+        u of each, (n,), in [0, 1]; 1 where the second row is as near, as among repeated rows.
     """
-    k = distances.shape[1]
-    if k < NEIGHBOURS:  # the bound of `chance` is not theirs
-        return np.ones(len(distances)), 1.0
+    if distances.shape[1] < NEIGHBOURS:  # the bound of `chance` is not theirs
+        return np.ones(len(distances))
+    whole, column = (grain.whole, grain.column) if grain else (0.0, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(distances[:, -1:] / distances[:, 1:-1]).sum(1)
-        own = np.nan_to_num((k - 2) / logs, nan=1.0, posinf=np.inf)
-        known = float(np.median(own)) if dimension is None else dimension
-        power = np.maximum(1.0, np.minimum(own, known) / 2)
-        whole, column = (grain.whole, grain.column) if grain else (0.0, 0.0)
+        power = np.maximum(1.0, np.minimum(_dimensions(distances), dimension) / 2)
         full = (np.maximum(distances[:, 0], whole) / distances[:, 1]) ** power
         line = 2 * np.maximum(distances[:, 0], column) / distances[:, 1]
     u = np.minimum(full, line) if whole > column else full
-    return np.where(distances[:, 1] > 0, np.minimum(np.nan_to_num(u, nan=1.0, posinf=1.0), 1.0), 1.0), known
+    return np.where(distances[:, 1] > 0, np.minimum(np.nan_to_num(u, nan=1.0, posinf=1.0), 1.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -172,17 +206,20 @@ def tail(u: Array, row: NDArray[np.int64], known: Sequence[Array]) -> Tail:
     from scipy.stats import binom, hypergeom
 
     n, best = len(u), Tail(1.0, 0, 0.0, 0.0, LIMITS[0])
-    sets = [(real, min(_excess(real, limit) for limit in LIMITS) < 1e-3) for real in known if len(real)]
+    known = [real for real in (*known, np.concatenate(known) if len(known) > 1 else ()) if len(real)]
+    sets = [(real, min(_excess(real, limit) for limit in LIMITS) < 1e-3) for real in known]
     for limit in LIMITS:
         below, share = u <= limit, 0.0
         count = len(np.unique(row[below]))
-        if count < _FEW:
+        if count < FEW:
             continue
         p = float(binom.sf(count - 1, n, chance(limit)))
         for real, close in sets:
             m, usual = len(real), int((real <= limit).sum())
             share = max(share, usual / m)
-            if close or _excess(real, limit) < 0.01:  # the data have close rows of their own, perhaps of other classes
+            if (
+                close or _excess(real, limit) < _DOUBTED
+            ):  # the data have close rows of their own, perhaps of other classes
                 p = max(p, float(hypergeom.sf(count - 1, n + m, count + usual, n)))
         found = Tail(min(1.0, len(LIMITS) * p), count, float(below.mean()), share, limit)
         best = min(best, found, key=lambda one: (one.p, -one.rows))

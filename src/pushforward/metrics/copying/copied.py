@@ -7,13 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pushforward.metrics.copying.closeness import LIMITS, Grain, chance, grain, surprise, tail
+from pushforward.metrics.copying.closeness import FEW, LIMITS, Grain, chance, grain, intrinsic, surprise, tail
 from pushforward.metrics.copying.labels import least_rows, nearer_to_train, not_one_law
 from pushforward.metrics.copying.near import Near
-from pushforward.metrics.copying.rows import keys
+from pushforward.metrics.copying.rows import keys_as_stored
 from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.core.result import Measure, Words
+from pushforward.randomness import generator
 
 __all__ = ["LEVEL", "SPLIT", "copied"]
 
@@ -41,19 +42,21 @@ def copied(c: Comparison, found: Near, parts: tuple[Array, Array, Array], words:
         words: The protocol.
 
     Returns:
-        Share of fakes that equal a training row; the floor is that share of held-out rows. The detail holds what
+        Share of fakes that equal a training row; the floor is that share of held-out rows; p is the smaller of those of
+        the two looks, times two. The detail holds what
         `findings.found` reads, one number each: `neighbours` and `labels`, the p-values; `rows`, `share`, `known`, see
         `closeness.Tail`; `split`, the p-value of training and held-out rows following one law; `seen_from`, the
         smallest share of copies that could be seen; `level`.
     """
     assert c.train is not None
     q, p, t = parts
-    rng = np.random.default_rng([c.seed, 29])
-    fake, held, train = keys((c.fake, c.real, c.train), budget=c.budget)
+    rng = generator(c.seed, "evaluate", part="copied")
+    (fake, held, train), *_ = keys_as_stored((c.fake, c.real, c.train), budget=c.budget)
     value, floor = float(np.isin(fake, train).mean()), float(np.isin(held, train).mean())
     written = grain(c.train, c.space, rng)
-    reference, dimension = surprise(np.concatenate([found.real, found.hit_own]), None, written)
-    u, _ = surprise(found.fake, dimension, written)
+    of_data = np.concatenate([found.real, found.hit_own])
+    dimension = intrinsic(of_data, t.shape[1])
+    u, reference = surprise(found.fake, dimension, written), surprise(of_data, dimension, written)
     split = not_one_law(t, p, rng)
     reference = _telling(reference, np.concatenate([found.real_place, found.hit_place]), c.train, written)
     # What equals a training row may have leaked, and rows of another law say nothing of this one.
@@ -61,9 +64,9 @@ def copied(c: Comparison, found: Near, parts: tuple[Array, Array, Array], words:
     known = others, reference[len(p) :]
     u = _telling(u, found.place, c.train, written)
     seen = tail(u, found.place, known)
-    near, side = _labels(q, p, t, found, (train, held), rng, c.budget) if split >= SPLIT else (1.0, 0.0)
+    near = _labels(q, p, t, found, (train, held), rng, c.budget) if split >= SPLIT else 1.0
     numbers = {
-        "neighbours": seen.p, "labels": near, "side": side, "rows": seen.rows, "share": seen.share,
+        "neighbours": seen.p, "labels": near, "rows": seen.rows, "share": seen.share,
         "known": seen.known, "split": split, "level": LEVEL,
         "seen_from": _seen_from(len(u), (len(t), len(p)), found, dimension, written, np.concatenate(known), split),
     }  # fmt: skip
@@ -95,7 +98,7 @@ def _telling(u: Array, place: Places, train: Tensor, written: Grain) -> Array:
 def _labels(
     q: Array, p: Array, t: Array, found: Near, rows: tuple[NDArray[np.uint64], NDArray[np.uint64]],
     rng: np.random.Generator, budget: int,
-) -> tuple[float, float]:  # fmt: skip
+) -> float:  # fmt: skip
     """See `labels.nearer_to_train`; ties of unequal rows are broken by a move too small to matter otherwise."""
     train, held = rows
     far, others = nearest(q, p, min(found.places.shape[1], len(p)), budget=budget)
@@ -127,8 +130,8 @@ def _seen_from(
         ways.append(rows / n if rows <= n else np.inf)
     # A copy's nearest row is at no distance, the next where that of its original is.
     alike = np.concatenate([np.zeros((len(found.hit), 1)), found.hit_own[:, :-1]], 1)
-    u = surprise(alike, dimension, written)[0] if alike.shape[1] else np.ones(1)
-    counts = np.arange(5, n + 1)
+    u = surprise(alike, dimension, written) if alike.shape[1] else np.ones(1)
+    counts = np.arange(FEW, n + 1)
     for limit in LIMITS:
         usual = max(chance(limit), float((reference <= limit).mean()) if len(reference) else 0.0)
         share = float((u <= limit).mean())

@@ -28,7 +28,7 @@ def nearer_to_train(
     to_held: tuple[Array, Places],
     keys: tuple[Keys, Keys],
     rng: np.random.Generator,
-) -> tuple[float, float]:
+) -> float:
     """How likely it is that so few of the rows near samples are held-out ones, were the model not to know any.
 
     Args:
@@ -38,7 +38,7 @@ def nearer_to_train(
         rng: Draws one of rows that are equal.
 
     Returns:
-        p of the least likely class, times their number, and the share of its samples that are nearest to training.
+        p of the least likely class, times their number.
     """
     from scipy.stats import hypergeom
 
@@ -52,13 +52,12 @@ def nearer_to_train(
     stands[equal] = np.isin(keys[0][place[equal]], kept)
     train = np.where(equal, stands, near < far)
     order = np.minimum(near, far).argsort(kind="stable")
-    best = (1.0, 0.0)
+    best = 1.0
     for share in SHARES:
         some = order[: max(1, round(share * len(order)))]
         mine = len(np.unique(keys[0][place[some[train[some]]]]))
         theirs = len(np.unique(keys[1][other[some[~train[some]]]]))
-        p = float(hypergeom.cdf(theirs, sum(sizes), sizes[1], mine + theirs))
-        best = min(best, (min(1.0, len(SHARES) * p), float(train[some].mean())))
+        best = min(best, len(SHARES) * float(hypergeom.cdf(theirs, sum(sizes), sizes[1], mine + theirs)))
     return best
 
 

@@ -6,26 +6,32 @@ be. In tables of few levels equal rows are to be expected, and only more of them
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import gammaln
 from torch import Tensor
 
-from pushforward.metrics.copying.closeness import grain
-from pushforward.metrics.copying.rows import Keys, keys
+from pushforward.metrics.copying.closeness import SEEN, grain
+from pushforward.metrics.copying.precision import Precision, flat_rows
+from pushforward.metrics.copying.rows import Keys, keys_as_stored
+from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.features import RAW
 from pushforward.metrics.core.reference import Given, check_compared
 from pushforward.plain.findings import Finding
+from pushforward.randomness import generator
 
-__all__ = ["recurring"]
+__all__ = ["recurring", "recurring_cost"]
 
 SURE = 1e-6
 """How unlikely it must be by chance."""
 
 LEAST = 5  # rows
 SHARE = 0.01  # of the rows of a set: fewer repeats than that change no test
+MET = 0.002  # rows that may be equal once all sets are rounded to the digits of one
 SEVERAL = 20  # values whose numbers all have a common factor: by chance once in a million times
 
 
@@ -41,6 +47,7 @@ class _Set:
         telling: Whether a value is no accident when it occurs again, by its place among the values; all are not where
             no column is continuous.
         fine: Whether a column is continuous.
+        exact: Whether numbers were compared to the bit.
     """
 
     role: str
@@ -49,6 +56,7 @@ class _Set:
     counts: NDArray[np.int64]
     telling: NDArray[np.bool_]
     fine: bool
+    exact: bool
 
     @property
     def n(self) -> int:
@@ -65,44 +73,76 @@ class _Set:
         return int(np.gcd.reduce(self.counts)) if len(self.values) >= SEVERAL else 1
 
 
-def recurring(fake: Given, real: Given, train: Given | None = None, *, budget: int = 2**26) -> tuple[Finding, ...]:
+def recurring(
+    fake: Given,
+    real: Given,
+    train: Given | None = None,
+    *,
+    budget: int = 2**26,
+    tick: Callable[[float], None] | None = None,
+) -> tuple[Finding, ...]:
     """What equal rows say of a comparison, before anything is measured.
 
     `same`: samples that equal rows of real. `leak`: held-out rows that are part of train. `copies`: samples that are
     the training rows, as they are or in another order. `repeats` counts against samples that repeat rows as the data
     do not. `dependent`: rows of real or train are repeated, so that p-values are too small.
 
+    Rows are equal where all their numbers are, to the bit; of sets that were stored unlike, by the digits that both
+    have (`rows.keys_as_stored`).
+
     Args:
         fake: Model samples, (n, *event).
         real: Data samples, (m, *event).
         train: What the model learned from, (k, *event), or None.
         budget: Bytes that temporaries of one block may take.
+        tick: Called with the share of the work done.
+
+    Raises:
+        DataError: If the samples do not fit together.
     """
     fake, real, train = check_compared(fake, real, train)
     given = {"fake": fake, "real": real} | ({} if train is None else {"train": train})
-    rng = np.random.default_rng(0)
-    fine = grain(real if train is None else train, RAW, rng).fine
-    hashed = keys(list(given.values()), budget=budget)
-    sets = {role: _set(role, x, rows, fine) for (role, x), rows in zip(given.items(), hashed, strict=True)}
+    done = tick or (lambda share: None)
+    done(0.0)
+    hashed, digits, close = keys_as_stored(list(given.values()), budget=budget)
+    done(0.7)
+    fine = () if close else _fine(real if train is None else train, digits)
+    sets = {}
+    for k, (role, x) in enumerate(given.items()):
+        sets[role] = _set(role, x, hashed[k], fine, digits)
+        done(0.7 + 0.1 * (k + 1))
     q, p = sets["fake"], sets["real"]
     found = [_same(q, p)]
     if "train" in sets:
         t = sets["train"]
         found += [_leak(p, t), _taken(q, t)]
     found += [_repeats(q, p), *(_dependent(one, sets) for role, one in sets.items() if role != "fake")]
+    done(1.0)
     return tuple(one for one in found if one is not None)
 
 
-def _set(role: str, x: Tensor, rows: Keys, fine: tuple[int, ...]) -> _Set:
+def recurring_cost(c: Comparison) -> float:
+    """What looking for equal rows takes, in floating-point operations, to first order."""
+    rows = len(c.fake) // c.draws + len(c.real) + (0 if c.train is None else len(c.train))
+    return 1e7 + 2000.0 * rows + 30.0 * rows * c.real[0].numel()
+
+
+def _fine(x: Tensor, digits: Precision) -> tuple[int, ...]:
+    """Some continuous columns."""
+    rng = generator(0, "evaluate", part="recurring")
+    some = digits.of(flat_rows(x, np.sort(rng.permutation(len(x))[:SEEN])))
+    return grain(torch.from_numpy(some), RAW, rng).fine
+
+
+def _set(role: str, x: Tensor, rows: Keys, fine: tuple[int, ...], digits: Precision) -> _Set:
     values, first, counts = np.unique(rows, return_index=True, return_counts=True)
     telling = np.zeros(len(values), bool)
-    if fine:
-        flat = x.detach().flatten(1)
-        for j in fine:
-            column = flat[:, j].cpu().numpy()[first]
-            _, place, times = np.unique(column, return_inverse=True, return_counts=True)
-            telling |= times[place.reshape(-1)] == 1
-    return _Set(role, rows, values, counts, telling, bool(fine))
+    flat = x.detach().flatten(1)
+    for j in fine:
+        column = flat[:, j].to("cpu", torch.float64).numpy()[first]
+        _, place, times = np.unique(digits.of(column[:, None], np.array([j])), return_inverse=True, return_counts=True)
+        telling |= times[place.reshape(-1)] == 1
+    return _Set(role, rows, values, counts, telling, bool(fine), digits.exact)
 
 
 def _shared(x: _Set, y: _Set, *, one_law: bool) -> int:
@@ -115,7 +155,8 @@ def _shared(x: _Set, y: _Set, *, one_law: bool) -> int:
         return rows
     if x.fine:
         telling = int((x.telling[mine] & y.telling[others]).sum())
-        return rows if telling >= LEAST else 0
+        # Rounded, few of a hundred thousand pairs of rows meet by chance.
+        return rows if telling >= LEAST + (0 if x.exact else MET * min(x.n, y.n)) else 0
     # Of values that occur twice in all, at most half are in either set once where rows are independent.
     both = int(((x.counts[mine] == 1) & (y.counts[others] == 1)).sum())
     alone = sum(int(((one.counts == 2) & ~np.isin(one.values, common)).sum()) for one in (x, y))
