@@ -16,7 +16,7 @@ from pushforward.densities.rows import RowDensities
 from pushforward.densities.support import Support
 from pushforward.errors import DataError, OutOfTime, UsageError
 from pushforward.metrics.copying.findings import found as found_of
-from pushforward.metrics.copying.recurrence import recurring
+from pushforward.metrics.copying.recurrence import recurring, recurring_cost
 from pushforward.metrics.core import ranks
 from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.features import RAW, Features
@@ -39,6 +39,7 @@ Metric = Callable[[Tensor, Tensor], Measure | float]
 OVERFLOWS = (OverflowError, FloatingPointError, np.linalg.LinAlgError, torch.linalg.LinAlgError)  # pyright: ignore[reportPrivateImportUsage]
 
 SPEED = 1e10  # floating-point operations a second that an estimate of time assumes for a core, among other work
+EQUAL = "equal rows"  # what `watch` is told first
 KEPT = 2**30  # bytes of features that are computed once and kept; above, every part computes those it uses
 
 
@@ -115,7 +116,7 @@ def evaluate(
         densities: The model's log densities at rows of the data, where it answers for them.
         fields: What each coordinate of points is, where their columns have names.
         support: Sets that are known to hold all data, in their units.
-        findings: What was found before; what the measures show of copies and too few rows is added.
+        findings: What was found before; what equal rows, copies and too few rows show is added, each name once.
 
     Raises:
         DataError: If the samples do not fit together, hold too few rows or are not finite; or if no part can be
@@ -151,10 +152,17 @@ def evaluate(
     rank, world = sharing.place() if together else (0, 1)
     pace = SPEED * torch.get_num_threads()
     if isinstance(watch, Foretells):
-        watch.foretell(sum(part.cost(c) for part in parts[rank::world]) / pace)
+        watch.foretell((recurring_cost(c) + sum(part.cost(c) for part in parts[rank::world])) / pace)
     found: dict[str, Measure] = {}
     failures: dict[str, str] = {}
     late: dict[str, str] = {}
+    rows: tuple[Finding, ...] = ()
+    try:  # before all else: what follows means little beside it
+        if watch is not None:
+            watch.begin(EQUAL, recurring_cost(c) / pace)
+        rows = recurring(c.first, real, train, budget=budget, tick=c.tick)
+    except OutOfTime as error:
+        late[EQUAL] = f"{EQUAL} left out: {error}"
     for k, part in list(enumerate(parts))[rank::world]:
         try:
             if watch is not None:
@@ -180,12 +188,14 @@ def evaluate(
         raise DataError(failures[min(failures)])
     failures |= late
     measures = {key.split(" ", 1)[1]: _recorded(found[key], split, seed) for key in sorted(found)}
-    rows = recurring(c.first, real, train, budget=budget)  # before all else: what follows means little beside it
+    rows = () if EQUAL in failures else rows  # of all ranks or of none
     said = {one.name for one in rows}
+    copied = [one for one in found_of(plain(measures)) if one.name not in said]
+    said |= {one.name for one in copied}
     found_beside = (
         *rows,
-        *findings,
-        *(one for one in found_of(plain(measures)) if one.name not in said),
+        *(one for one in findings if one.name not in said),
+        *copied,
         *too_few(measures, len(fake) // draws, len(real)),
     )
     warnings = (*(failures[key] for key in sorted(failures)), *(one.words for one in found_beside))

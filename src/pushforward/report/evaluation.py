@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from pushforward import files
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import COPYING, Measure
 from pushforward.metrics.verdict.report import Report
 from pushforward.pictures import grid, scatter
 from pushforward.randomness import generator
@@ -146,7 +146,7 @@ def _drawn(name: str, measure: Measure, shown: Shown) -> Iterable[str]:
         seen = parts["statistic"].item() if "statistic" in parts else measure.value
         law = (
             "the model knew the law alone"
-            if measure.protocol.get("hypothesis") == "does not copy"
+            if measure.protocol.get("hypothesis") == COPYING
             else "samples and data followed one law"
         )
         words = f"Where {measure.protocol.get('statistic', 'the value')} would fall if {law} (p {short(measure.p, 2)})"

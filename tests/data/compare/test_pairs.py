@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+import pushforward
 from pushforward.data import as_pair, load, read_pair
 from pushforward.data.compare import pairs, points
 from pushforward.data.formats import arrays
@@ -57,9 +58,17 @@ def test_a_toy_is_compared_with_fresh_points_of_its_own_and_brings_its_density()
     assert read_pair("toy:moons", "toy:moons").mixture is None
 
 
-def test_a_file_compared_with_itself_gets_a_warning(tmp_path):
-    name = save(tmp_path / "x.npy", POINTS)
-    assert "warning: fake and real are the same file" in read_pair(name, name).notes
+def test_a_file_that_is_named_twice_is_a_finding_and_said_once(tmp_path):
+    name, other = save(tmp_path / "x.npy", POINTS), save(tmp_path / "y.npy", POINTS[::-1] + 1)
+    pair = read_pair(name, name)
+    assert [(one.name, one.against) for one in pair.findings] == [("same", False)]
+    assert not any("same file" in note for note in pair.notes)
+    assert next((one.name, one.against) for one in read_pair(name, other, name).findings) == ("copies", True)
+    assert next(one.name for one in read_pair(other, name, name).findings) == "leak"
+    for sets, found in (((name, name), "same"), ((name, other, name), "copies"), ((other, name, name), "leak")):
+        report = pushforward.evaluate(*sets, metrics=["energy"])
+        assert [one.name for one in report.findings].count(found) == 1
+        assert sum("same file" in words for words in report.alarms) == 0  # the number of rows says more
 
 
 def test_columns_of_very_unequal_width_get_a_warning(tmp_path):

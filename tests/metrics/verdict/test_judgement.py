@@ -23,19 +23,17 @@ from pushforward.plain.findings import FINDINGS, Finding
 from pushforward.report.numbers.metrics import MARKS, reading, rows
 
 COPYING = {"hypothesis": "does not copy"}
+AGAINST = {"copies", "support", "repeats"}  # the samples; other findings put the comparison in doubt
 
 
 def drawn(seed: int) -> Report:
     """A report of odd measures and findings."""
     rng = random.Random(seed)
     names = rng.sample(["mmd", "c2st", "w2", "copying", "FD@a-1", "nll"], rng.randint(0, 5))
-    counts = {"copies": True, "support": True} | dict.fromkeys(
-        ["few", "same", "leak", "split", "power", "dependent"], False
-    )
-    found = rng.sample(sorted(counts), rng.choice([0, 0, 1, 2]))
+    found = rng.sample(sorted(FINDINGS), rng.choice([0, 0, 1, 2]))
     return Report(
         {name: measure(rng) for name in names},
-        findings=tuple(Finding(name, f"{name} in words", counts[name]) for name in found),
+        findings=tuple(Finding(name, f"{name} in words", name in AGAINST) for name in found),
     )
 
 
@@ -85,6 +83,14 @@ def test_marks_verdict_json_page_and_gates_are_of_one_mind(seed: int):
     if tests:
         smallest = min(holm(list(tests.values())))
         assert (parse_gate("p<0.05").check(report) is not None) == (smallest < 0.05) == ("differ:" in said.verdict)
+
+
+def test_the_page_on_evaluation_lists_every_finding_and_how_it_counts():
+    page = (Path(pushforward.__file__).parents[2] / "docs/evaluation.md").read_text()
+    table = page.split("| finding | means | counts |")[1].split("\n\n")[0]
+    lines = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| `")]
+    counts = {name: line[2].strip() for line in lines for name in re.findall(r"`(\w+)`", line[0])}
+    assert counts == {name: "against the samples" if name in AGAINST else "doubt" for name in FINDINGS}
 
 
 @pytest.mark.parametrize("seed", range(50))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -98,13 +97,26 @@ def read_pair(
     specs = {"fake": fake, "real": real} | ({} if train is None else {"train": train})
     sets = {role: opened(spec.strip(), role, seed) for role, spec in specs.items()}
     law = source.load(real.strip(), seed=seed) if real.strip().lower().startswith("toy:") else None
-    notes = [
-        f"warning: {first} and {second} are the same file"
-        for first, second in itertools.combinations(specs, 2)
-        if specs[first] == specs[second] and not source.made(specs[first])
-    ]
-    pair = _brought_together(sets, side, rounded, notes)
+    pair = _brought_together(sets, side, rounded)
+    pair = replace(pair, findings=(*_named_twice(specs), *pair.findings))
     return pair if law is None else replace(pair, mixture=law.mixture, support=law.support)
+
+
+def _named_twice(specs: Mapping[str, str]) -> list[Finding]:
+    """Files that stand for two sets, by their names; where rows say it too, it is said with their number."""
+
+    def alike(first: str, second: str) -> bool:
+        return specs[first] == specs.get(second) and not source.made(specs[first])
+
+    found = []
+    if alike("fake", "real"):
+        found.append(Finding("same", "fake and real are the same file: give two", against=False))
+    if alike("fake", "train"):
+        found.append(Finding("copies", "fake and train are the same file: give samples that the model made"))
+    if alike("real", "train"):
+        words = "real and train are the same file: hold out rows that the model did not learn from"
+        found.append(Finding("leak", words, against=False))
+    return found
 
 
 def as_pair(fake: Any, real: Any, train: Any = None, *, side: int | None = None, rounded: bool | None = None) -> Pair:
@@ -136,10 +148,10 @@ def as_pair(fake: Any, real: Any, train: Any = None, *, side: int | None = None,
             raise UsageError(f"side {side}: tensors are not resized, as they are compared as they are: {remedy}")
         x, kind, notes = tensor_pair(tensors)
         return Pair(x["fake"], x["real"], x.get("train"), kind, (), False, tuple(notes))
-    return _brought_together({role: understood(x, role) for role, x in given.items()}, side, rounded is not False, [])
+    return _brought_together({role: understood(x, role) for role, x in given.items()}, side, rounded is not False)
 
 
-def _brought_together(sets: Mapping[str, Points | Album], side: int | None, rounded: bool, notes: list[str]) -> Pair:
+def _brought_together(sets: Mapping[str, Points | Album], side: int | None, rounded: bool) -> Pair:
     for part in sets.values():
         enough(part.n, part.place, LEAST, "image" if isinstance(part, Album) else "row")
     clouds = {role: part for role, part in sets.items() if isinstance(part, Points)}
@@ -152,16 +164,16 @@ def _brought_together(sets: Mapping[str, Points | Album], side: int | None, roun
         )
     if albums:
         x, more = album.alike(albums, side, rounded=rounded)
-        return Pair(x["fake"], x["real"], x.get("train"), "images", (), False, (*notes, *more))
+        return Pair(x["fake"], x["real"], x.get("train"), "images", (), False, tuple(more))
     if side is not None:
         raise UsageError(f"side {side}: {clouds['real'].place} holds points, not images: leave out the side")
-    return _points(clouds, rounded, notes)
+    return _points(clouds, rounded)
 
 
-def _points(clouds: Mapping[str, Points], rounded: bool, notes: list[str]) -> Pair:
+def _points(clouds: Mapping[str, Points], rounded: bool) -> Pair:
     found, real = joined(clouds), clouds["real"]
     x, names = found.x, found.names or tuple(map(str, range(found.x["real"].shape[1])))
-    notes = [*notes, *(f"{role}: {note}" for role, part in clouds.items() for note in part.notes), *found.notes]
+    notes = [*(f"{role}: {note}" for role, part in clouds.items() for note in part.notes), *found.notes]
     small = 8 * sum(part.size for part in x.values()) <= LARGE
     data = np.concatenate([part for role, part in x.items() if role != "fake"]) if small else x["real"]
     levels = grids(data, skip=np.flatnonzero(found.categorical).tolist())

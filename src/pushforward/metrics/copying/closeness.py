@@ -206,8 +206,9 @@ def tail(u: Array, row: NDArray[np.int64], known: Sequence[Array]) -> Tail:
     from scipy.stats import binom, hypergeom
 
     n, best = len(u), Tail(1.0, 0, 0.0, 0.0, LIMITS[0])
-    known = [real for real in (*known, np.concatenate(known) if len(known) > 1 else ()) if len(real)]
-    sets = [(real, min(_excess(real, limit) for limit in LIMITS) < 1e-3) for real in known]
+    together = [np.concatenate(known)] if len(known) > 1 else []
+    given = [real for real in (*known, *together) if len(real)]
+    sets = [(real, min(_excess(real, limit) for limit in LIMITS) < 1e-3) for real in given]
     for limit in LIMITS:
         below, share = u <= limit, 0.0
         count = len(np.unique(row[below]))

@@ -1,9 +1,10 @@
 r"""Does a model copy its training data? Two-sample tests against held-out data do not see it; distances to train do.
 
 A copy lies nearer to some training row than that row's own nearest neighbour does (authenticity), nearer than held-out
-data do (the rank statistic C_T), and nearer to training rows than to as many held-out ones (the gap). Only the gap is
-zero for every model that knows the law but not the rows, whatever else is wrong with it: a model that shows only the
-middle of the data is near its training rows by C_T too.
+data do (the rank statistic C_T), and nearer to training rows than to as many held-out ones (the gap). Of these only the
+gap is zero for every model that knows the law but not the rows, whatever else is wrong with it: a model that shows only
+the middle of the data is near its training rows by C_T too. A mean sees no few copies among many samples; `copied` asks
+row by row whether any sample lies nearer than chance allows, and that is what accuses.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.core.part import Found, Part, named
 from pushforward.metrics.core.reference import Given, check_compared, compare
-from pushforward.metrics.core.result import Measure, Words
+from pushforward.metrics.core.result import COPYING, Measure, Words
 from pushforward.randomness import generator
 
 __all__ = ["PARTS", "copies", "memorisation", "nearest_training"]
@@ -70,6 +71,10 @@ def memorisation(
         and all distances of fakes (`fake`) and of held-out rows (`real`).
         `near_copies`: share of fakes nearer to train than all but 1 % of held-out rows, which sees a few copies among
         many good or bad samples; floor 0.01, exact p-value.
+        `copied`: share of fakes that equal a training row; the floor is that share of held-out rows. The p-value is
+        that of two looks for copies, which a model that does not know the rows is not likely to show: fakes nearer to
+        one training row than the rows around it allow, and fakes near training rather than held-out rows. The detail
+        holds the numbers that `findings.found` reads.
         `train_gap`: mean distance of fakes to their nearest training row, less that to their nearest held-out row,
         from equally many of both; in feature units, 0 for a model that generalises, negative for one that copies. The
         error and the p-value are those of relabelling training and held-out rows.
@@ -183,8 +188,9 @@ def _duplicates(
 def _memorisation_part(c: Comparison) -> Found:
     found = _measured(c, 5 * c.max_n)
     # Their p-values ask whether the model copies, not whether it follows the law of the data.
-    said = {k: replace(m, protocol=m.protocol | {"hypothesis": "does not copy"}) for k, m in found.items()}
-    return named(said)
+    asked = {name: m for name, m in found.items() if name != "duplicates"}  # which looks at samples alone
+    said = {name: replace(m, protocol=m.protocol | {"hypothesis": COPYING}) for name, m in asked.items()}
+    return named({**found, **said})
 
 
 PARTS = (

@@ -12,7 +12,23 @@ from pushforward.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Measure", "Plain", "Row", "Words", "bearing", "compare_scores", "holm", "plain", "test_values", "to_json"]
+__all__ = [
+    "COPYING",
+    "OVERFITTING",
+    "Measure",
+    "Plain",
+    "Row",
+    "Words",
+    "bearing",
+    "compare_scores",
+    "holm",
+    "plain",
+    "test_values",
+    "to_json",
+]
+
+COPYING, OVERFITTING = "does not copy", "does not overfit"
+"""Hypotheses of a model other than that its samples follow the law of the data; `protocol["hypothesis"]` names them."""
 
 Row = Mapping[str, str | float | int | None]
 """A row of the table behind a number."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from pushforward.densities.rows import RowDensities
 from pushforward.metrics.core.comparison import Comparison, linear_cost
 from pushforward.metrics.core.part import Found, Part
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics.core.result import OVERFITTING, Measure
 from pushforward.metrics.likelihood.density import bits_per_dim, likelihood_gap
 
 __all__ = ["PARTS", "held_out_likelihood"]
@@ -58,7 +58,7 @@ def held_out_likelihood(densities: RowDensities) -> Mapping[str, Measure]:
         nll, value=bits_per_dim(nll.value, dim), floor=bits_per_dim(-_mean(best), dim), se=bits_per_dim(se, dim),
         protocol=protocol | in_bits, detail={},
     )  # fmt: skip
-    gap = replace(gap, protocol=gap.protocol | {"hypothesis": "does not overfit", "scale": "interval"})
+    gap = replace(gap, protocol=gap.protocol | {"hypothesis": OVERFITTING, "scale": "interval"})
     return {"nll": nll, "bits_per_dim": bits, "likelihood_gap": gap}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from pushforward.metrics.core.result import Measure, holm, test_values
+from pushforward.metrics.core.result import COPYING, OVERFITTING, Measure, holm, test_values
 from pushforward.metrics.verdict import readings
 from pushforward.metrics.verdict.readings import Grade, Reading
 from pushforward.plain.findings import FINDINGS, Finding
@@ -54,7 +54,7 @@ def judge(measures: Mapping[str, Measure], findings: Sequence[Finding] = ()) -> 
     said = {name: _reading(name, measure, adjusted, names, doubted) for name, measure in measures.items()}
     rejected = [name for name in tests if said[name].grade == "bad"]
     against = [_called(one) for one in findings if one.against]
-    overfitted = [name for name, one in measures.items() if one.protocol.get("hypothesis") == readings.OVERFITTING]
+    overfitted = [name for name, one in measures.items() if one.protocol.get("hypothesis") == OVERFITTING]
     against += [f"overfitting ({name}, p {measures[name].p:.2g})" for name in overfitted if said[name].grade == "bad"]
     doubts = [_called(one) for one in findings if not one.against and one.name != "few"]
     doubts += [f"{name} is not finite" for name, measure in measures.items() if not math.isfinite(measure.value)]
@@ -118,9 +118,9 @@ def _reading(name: str, measure: Measure, adjusted: Mapping[str, float], finding
         found = readings.of_test(measure, adjusted[name], LEVEL)
     elif not math.isfinite(measure.value):
         found = readings.of_value(measure)
-    elif hypothesis == readings.COPYING and name.split("@")[0] != "duplicates":
+    elif hypothesis == COPYING:
         found = readings.of_copying(measure, "copies" in findings, "power" in findings)
-    elif hypothesis == readings.OVERFITTING:
+    elif hypothesis == OVERFITTING:
         found = readings.of_overfitting(measure)
     else:
         found = readings.of_value(measure)

@@ -13,9 +13,7 @@ from typing import Literal
 from pushforward.metrics.core.result import Measure
 
 __all__ = [
-    "COPYING",
     "GRADES",
-    "OVERFITTING",
     "Grade",
     "Reading",
     "of_copying",
@@ -30,9 +28,6 @@ Grade = Literal["good", "bad", "doubtful", "record"]
 
 GRADES: tuple[Grade, ...] = ("good", "bad", "doubtful", "record")
 """What a reading, and a verdict, may come to."""
-
-COPYING, OVERFITTING = "does not copy", "does not overfit"
-"""Hypotheses of a model other than that its samples follow the law of the data; `Measure.protocol` names them."""
 
 SURE = 0.01  # level of a p-value that no other is corrected with
 
