@@ -237,3 +237,43 @@ def test_held_out_rows_that_leaked_excuse_no_copies():
     (q, p, t), _ = parts("four", 5)
     p[:150], q[:6] = t[300:450], t[:6]
     assert "copies" in names(memorisation(*tensors(q, p, t), permutations=50))
+
+
+SPIKY = {
+    "spike": lambda n, d, rng: rng.normal(size=(n, d)) * rng.random((n, 1)) ** 40,
+    "spikes": lambda n, d, rng: rng.normal(size=(n, d)) * rng.random((n, d)) ** 40,
+    "zeros": lambda n, d, rng: np.where(rng.random((n, d)) < 0.7, 0.0, rng.lognormal(size=(n, d))),
+    "lognormal": lambda n, d, rng: rng.lognormal(sigma=3, size=(n, d)),
+    "zipf": lambda n, d, rng: rng.zipf(1.5, (n, d)).clip(max=10**9).astype(float),
+    "carpet": lambda n, d, rng: sum(2 * rng.integers(0, 2, (n, d)) * 3.0**-k for k in range(1, 30)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dim", [2, 4, 16])
+@pytest.mark.parametrize("law", SPIKY)
+def test_no_model_is_accused_where_the_density_changes_between_neighbours(law, dim):
+    """Of u itself the bound does not hold in a spike: rows of the data say how near rows lie there."""
+    for seed in range(60):
+        rng = np.random.default_rng([seed, dim])
+        q, p, t = (SPIKY[law](n, dim, rng) for n in (300, 300, 600))
+        assert "copies" not in names(memorisation(*tensors(q, p, t), permutations=20, seed=seed)), seed
+
+
+def test_no_dimension_is_above_the_number_of_columns():
+    """Rows in a spike of the plane are nearly as far as each other from one at its rim, as in seven dimensions."""
+    rng = np.random.default_rng(0)
+    held, train = (SPIKY["spike"](n, 2, rng) for n in (300, 600))
+    distances = nearest(held, train, 10)[0]
+    assert intrinsic(distances, 100) > 4
+    assert intrinsic(distances, 2) == 2
+
+
+def test_data_on_a_grid_keep_the_bound_by_both_looks():
+    rng = np.random.default_rng(5)
+    for digits in ((0, 2), (1, 1), (2, 2), (0, 3)):
+        train, held = (np.stack([np.round(10 * rng.normal(size=n), k) for k in digits], 1) for n in (2000, 4000))
+        distances = nearest(held, train, 10)[0]
+        u = surprise(distances, intrinsic(distances, 2), grain(*tensors(train), RAW, rng))
+        for limit in LIMITS:
+            assert (u <= limit).mean() <= chance(limit) / 2
