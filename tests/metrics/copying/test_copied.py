@@ -1,8 +1,11 @@
 """Copies among good samples are warned of from few rows on, and no model is accused that does not know the rows."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.stats import binom, hypergeom
 from sklearn.datasets import load_digits
 
@@ -277,3 +280,22 @@ def test_data_on_a_grid_keep_the_bound_by_both_looks():
         u = surprise(distances, intrinsic(distances, 2), grain(*tensors(train), RAW, rng))
         for limit in LIMITS:
             assert (u <= limit).mean() <= chance(limit) / 2
+
+
+@pytest.mark.slow
+def test_a_tenth_of_digits_copied_through_jpeg_is_warned_of_though_no_row_is_equal():
+    grey = (load_digits().images * 15.9375).round().astype(np.uint8)
+
+    def stored(image):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=75)
+        return np.asarray(Image.open(file))
+
+    for seed in range(3):
+        x = grey[np.random.default_rng(seed).permutation(len(grey))]
+        for copies in (0, 30):
+            q = np.stack([stored(image) for image in (*x[600 : 600 + copies], *x[: 300 - copies])])
+            sets = [y.reshape(-1, 1, 8, 8).astype(float) / 127.5 - 1 for y in (q, x[300:600], x[600:1200])]
+            measures = memorisation(*(y.float() for y in tensors(*sets)), permutations=50)
+            assert names(measures) == ({"copies"} if copies else set())
+            assert measures["copied"].value == 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from pushforward.errors import OutOfTime
 from pushforward.metrics.copying.recurrence import recurring
 from pushforward.metrics.copying.rows import keys, one_of_each
 from pushforward.metrics.evaluate import evaluate
@@ -157,3 +158,27 @@ def test_rounding_that_makes_rows_meet_by_chance_accuses_nobody(store, offset):
         given = [torch.from_numpy(x) for x in (store(q), p, t)]
         assert {one.name for one in recurring(*given)} <= ({"repeats"} if store is not np.float32 else set())
         assert not recurring(*(torch.from_numpy(x) for x in (q, p, np.float32(t))))
+
+
+def test_equal_rows_are_looked_for_first_and_only_while_there_is_time():
+    class Watch:
+        def __init__(self, over):
+            self.begun, self.over = [], over
+
+        def begin(self, name, seconds):
+            self.begun.append(name)
+            if name in self.over:
+                raise OutOfTime("no time was left for it")
+
+        def tick(self, fraction):
+            if f"{self.begun[-1]} {fraction:.0f}" in self.over:
+                raise OutOfTime("cut")
+
+    p = np.random.default_rng(1).normal(size=(200, 2))
+    for over in ("equal rows", "equal rows 1"):
+        watch = Watch({over})
+        report = evaluate(*tensors(p, p), metrics=[PARTS["manifold"]], watch=watch)
+        assert watch.begun == ["equal rows", "manifold"]
+        assert report.warnings[0].startswith("equal rows left out: ")
+        assert "same" not in {one.name for one in report.findings}
+    assert evaluate(*tensors(p, p), metrics=[PARTS["manifold"]], watch=Watch(())).findings[0].name == "same"
