@@ -9,7 +9,8 @@ from scipy import stats
 
 from pushforward.errors import DataError
 from pushforward.metrics.columns.by_column import column_laws
-from pushforward.metrics.columns.scores import deviate, quadratic, stepped_down
+from pushforward.metrics.columns.read import Numbers
+from pushforward.metrics.columns.scores import ENDS, deviate, ends, quadratic, ranked, single, stepped_down
 from pushforward.metrics.core.permutation import relabellings
 from pushforward.metrics.core.result import holm
 from pushforward.plain.fields import Field
@@ -177,3 +178,47 @@ def test_a_column_that_is_empty_everywhere_differs_in_nothing():
     found = column_laws(q, p, fields=fields, permutations=99)
     row = next(row for row in found.rows if row["column"] == "b")
     assert (row["distance"], row["p"]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "way"),
+    [
+        (lambda x: x.clamp(-1.645, 1.645), "tails cut at -1.645 and 1.645: "),
+        (lambda x: x.clamp(max=1.75), "upper tail cut at 1.75: "),
+        (lambda x: torch.where(x.abs() > 1.645, x / 4, x), "tails cut: up to -1."),
+        (lambda x: torch.where(torch.arange(len(x))[:, None] % 25 == 0, 4 * x.sign() + x, x), "tails heavy: "),
+        (lambda x: (10 * x).round() / 10, "values repeat more: "),
+    ],
+)
+def test_ends_and_values_that_repeat_are_seen_in_one_column_of_ten_and_named(spoilt, way):
+    q, p = normals(600, 10, 0), normals(600, 10, 1)
+    q[:, 4:5] = spoilt(q[:, 4:5])
+    found = column_laws(q, p, permutations=999)
+    assert (found.rows[0]["column"], found.p) == ("4", 1 / 1000)
+    assert str(found.rows[0]["way"]).startswith(way)
+    back = column_laws(p, q, permutations=999).rows[0]
+    assert back["column"] == "4"
+    words = {"more": "values repeat less: ", "heavy": "tails ", "up to": "tails heavy: up to "}
+    assert str(back["way"]).startswith(next((there for here, there in words.items() if here in way), ""))
+
+
+def test_ends_count_as_a_hypergeometric_law_says_and_leave_out_what_few_rows_decide():
+    x = normals(1000, 1, 0).numpy()
+    block = Numbers(("a",), (0,), x)
+    inside = ends(*ranked(block), block)[:, 0]
+    assert inside.sum(0).tolist() == [round(1000 * share) * (1 + (side == "both")) for side, share in ENDS]
+    counts, total = np.array([[[17.0]]]), np.array([[20.0]])
+    z = single(counts, total, np.array([[400.0]]), np.array([1000.0]), 400, 1000)
+    law = stats.hypergeom(1000, 20, 400)
+    assert z[0, 0] == pytest.approx(deviate(((17 - law.mean()) / law.std()) ** 2, np.array(1.0)))
+    assert single(counts[:, :, :1] * 0, np.array([[4.0]]), np.array([[400.0]]), np.array([1000.0]), 400, 1000) < -5
+
+
+def test_single_precision_makes_no_tie_a_difference():
+    # Of a column of two values every statistic grows with the count alone, so p is that of whole numbers.
+    for seed in range(5):
+        x = (np.random.default_rng(seed).random(3000) < 0.3).astype(float)
+        labels = relabellings(1500, 1500, 199, seed=seed).numpy().astype(int)
+        away = np.abs(labels @ x.astype(int) - x.sum() / 2)
+        q, p = torch.from_numpy(x[:1500, None]), torch.from_numpy(x[1500:, None])
+        assert column_laws(q, p, permutations=199, seed=seed).p == (away >= away[0]).sum() / 200

@@ -11,18 +11,18 @@ from collections.abc import Sequence
 
 import torch
 
-from pushforward.metrics.columns.laws import CELLS, DEGREE, FLOORS, Laws, laws
+from pushforward.metrics.columns.laws import FLOORS, SCORES, Laws, laws
 from pushforward.metrics.columns.read import Pool
 from pushforward.metrics.columns.support import outside
 from pushforward.metrics.columns.tables import (
     VALUES,
-    chosen,
     fields_of,
     labellings,
-    measured,
+    measure_of,
+    p_cells,
     p_values,
-    tested,
-    used,
+    pool_of,
+    rows_of,
     worst_first,
 )
 from pushforward.metrics.columns.ways import of_levels, of_numbers, way_of_levels, way_of_numbers
@@ -50,9 +50,9 @@ def column_laws(
 ) -> Measure:
     """Compare every column of points.
 
-    Of numbers, ranks are compared: four polynomials of them, and their counts in sixteen cells; of categories the
-    counts of levels; of empty cells how many there are. The largest of these, as a normal deviate, is a column's
-    statistic.
+    Of numbers, ranks are compared: four polynomials of them, their counts in sixteen cells and in the outermost 1 to
+    6 %; and how often values repeat; of categories the counts of levels; of empty cells how many there are. The
+    largest of these, as a normal deviate, is a column's statistic.
 
     Args:
         fake: Model samples, (n, d).
@@ -77,7 +77,7 @@ def column_laws(
         Resampling-based multiple testing (Westfall & Young, 1993).
     """
     fake, real, train = check_compared(fake, real, train)
-    pool = chosen(fake, real, fields, max_n, seed)
+    pool = pool_of(fake, real, fields, max_n, seed)
     found = laws(pool, labellings(pool.n, pool.m, permutations, seed))
     rng = generator(seed, "evaluate", part="support")
     most = max(pool.n, pool.m, min(SEEN * max_n, VALUES // fake.shape[1]))
@@ -92,7 +92,7 @@ def _table(pool: Pool, found: Laws, beyond: dict[int, tuple[float, float]], line
     rows = dict[int, dict[str, str | float | int | None]]()
     floors = found.distances[1:].mean(0)
     for k, place in enumerate(pool.numbers.places):
-        way = way_of_numbers(pool.numbers, k, pool.n, int(found.aspects[place])) if corrected[place] < 0.05 else ""
+        way = way_of_numbers(pool.numbers, k, pool.n, found.aspects[place]) if corrected[place] < 0.05 else ""
         rows[place] = {"column": pool.numbers.names[k], "kind": "number", "way": way}
         rows[place] |= of_numbers(pool.numbers, k, pool.n)
     for one in pool.categories:
@@ -100,17 +100,17 @@ def _table(pool: Pool, found: Laws, beyond: dict[int, tuple[float, float]], line
         rows[one.place] = {"column": one.name, "kind": "category", "way": way} | of_levels(one, pool.n)
     for place, row in rows.items():
         row |= {"distance": float(found.distances[0, place]), "floor": float(floors[place])}
-        row |= tested(alone, corrected, place, lines)
+        row |= p_cells(alone, corrected, place, lines)
         row |= {"outside": beyond[place][0], "outside_expected": beyond[place][1]}
     order = worst_first(found.statistics[0], corrected)
-    return measured(pool, found.statistics, found.distances, [rows[k] for k in order], lines)
+    return measure_of(pool, found.statistics, found.distances, [rows[k] for k in order], lines)
 
 
 def _cost(c: Comparison) -> float:
     """Ranks and scores of each column, and sums of scores for each labelling."""
-    d, most = c.real[0].numel(), used(c.real[0].numel(), c.max_n)
+    d, most = c.real[0].numel(), rows_of(c.real[0].numel(), c.max_n)
     rows, lines = min(len(c.first), most) + min(len(c.real), most), max(c.permutations, FLOORS) + 1
-    return rows * (2.0 * lines * (CELLS + DEGREE) * d + 100.0 * lines + 6e4 * d)
+    return rows * (1.0 * lines * SCORES * d + 100.0 * lines + 6e4 * d)
 
 
 def _part(c: Comparison) -> Found:

@@ -13,13 +13,13 @@ from pushforward.metrics.columns.laws import FLOORS
 from pushforward.metrics.columns.pairs import MOST, Pairs, associated, scored, unlike
 from pushforward.metrics.columns.read import Numbers, Pool
 from pushforward.metrics.columns.tables import (
-    chosen,
     fields_of,
     labellings,
-    measured,
+    measure_of,
+    p_cells,
     p_values,
-    tested,
-    used,
+    pool_of,
+    rows_of,
     worst_first,
 )
 from pushforward.metrics.core.comparison import Comparison
@@ -31,7 +31,7 @@ from pushforward.randomness import generator
 
 __all__ = ["PARTS", "column_pairs"]
 
-WIDE = 1000  # columns whose pairs are looked at
+WIDE = 1000  # columns whose pairs are looked at, half of them categories where there are as many
 
 
 def column_pairs(
@@ -63,12 +63,12 @@ def column_pairs(
         the largest statistic. A row of its table holds both columns, the association in `fake` and in `real` and what
         `kind` it is, `distance` and `floor`, and the p-value alone and corrected (Westfall and Young). Of more than
         2,000 pairs those are tested whose associations differ most in a quarter of the rows, on the other rows; of
-        more than 1,000 columns those with the fewest ties.
+        more than 1,000 columns those with the fewest ties, 500 of categories where there are as many.
 
     Raises:
         DataError: If the samples do not fit together, or there is one column.
     """
-    pool = chosen(fake, real, fields, max_n, seed)
+    pool = pool_of(fake, real, fields, max_n, seed)
     if len(pool.names) < 2:
         raise DataError(f"{len(pool.names)} column makes no pair: give two or more")
     every = len(pool.names) * (len(pool.names) - 1) // 2
@@ -82,8 +82,8 @@ def column_pairs(
         scores, n = replace(scores, z=scores.z[second]), int((second < pool.n).sum())
         labels = labellings(n, len(second) - n, permutations, seed)
         words["looked_at"] = f"{len(which):,} of {every:,}, least alike on a quarter of the rows"
-    found, lines = associated(scores, which, labels, tick), permutations + 1
-    made = measured(pool, found.statistics, found.distances, _rows(pool, scores.names, found, lines), lines)
+    found, lines = associated(scores, which, labels.astype(np.float64), tick), permutations + 1
+    made = measure_of(pool, found.statistics, found.distances, _rows(pool, scores.names, found, lines), lines)
     return replace(made, protocol=made.protocol | words)
 
 
@@ -102,7 +102,7 @@ def _rows(pool: Pool, names: Sequence[str], found: Pairs, lines: int) -> list[Ro
             "distance": float(found.distances[0, k]),
             "floor": float(found.distances[1:, k].mean()),
         }
-        | tested(alone, corrected, k, lines)
+        | p_cells(alone, corrected, k, lines)
         for k, (a, b) in enumerate(found.which.tolist())
     ]
     order = worst_first(found.statistics[0], corrected)
@@ -110,13 +110,14 @@ def _rows(pool: Pool, names: Sequence[str], found: Pairs, lines: int) -> list[Ro
 
 
 def _narrow(pool: Pool) -> Pool:
-    """The columns whose pairs are looked at, counted anew: of very many numbers those with the fewest ties."""
-    numbers, most = pool.numbers, max(0, WIDE - len(pool.categories))
-    some = np.arange(len(numbers.names))
-    if len(some) > most:
-        distinct = [len(np.unique(numbers.x[:, k])) for k in some]
-        some = np.sort(np.argsort([-count for count in distinct], kind="stable")[:most])
-    kept = sorted([numbers.places[k] for k in some] + [one.place for one in pool.categories])
+    """The columns whose pairs are looked at, counted anew: of very many those with the fewest ties."""
+    numbers, categories = pool.numbers, pool.categories
+    words = _finest([one.hot.any(0).sum() for one in categories], max(WIDE // 2, WIDE - len(numbers.names)))
+    most = WIDE - len(words)
+    many = len(numbers.names) > most
+    distinct = [len(np.unique(x)) if many else 0 for x in numbers.x.T]
+    some, categories = _finest(distinct, most), [categories[k] for k in words]
+    kept = sorted([numbers.places[k] for k in some] + [one.place for one in categories])
     place = {old: new for new, old in enumerate(kept)}
     fewer = Numbers(
         tuple(numbers.names[k] for k in some),
@@ -124,7 +125,12 @@ def _narrow(pool: Pool) -> Pool:
         numbers.x[:, some],
         None if numbers.empty is None else numbers.empty[:, some],
     )
-    return replace(pool, numbers=fewer, categories=tuple(replace(c, place=place[c.place]) for c in pool.categories))
+    return replace(pool, numbers=fewer, categories=tuple(replace(c, place=place[c.place]) for c in categories))
+
+
+def _finest(distinct: Sequence[int], most: int) -> list[int]:
+    """Up to so many columns with the most distinct values, in their order."""
+    return sorted(sorted(range(len(distinct)), key=lambda k: -distinct[k])[:most])
 
 
 def _cut(pool: Pool, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -137,7 +143,7 @@ def _cut(pool: Pool, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def _cost(c: Comparison) -> float:
     """Ranks and scores of each column, and sums of products of scores for each labelling."""
-    d, most = c.real[0].numel(), used(c.real[0].numel(), c.max_n)
+    d, most = c.real[0].numel(), rows_of(c.real[0].numel(), c.max_n)
     rows, lines = min(len(c.first), most) + min(len(c.real), most), max(c.permutations, FLOORS) + 1
     return rows * (8.0 * lines * min(MOST, d * (d - 1) // 2) + 100.0 * lines + 2e4 * d)
 

@@ -10,19 +10,26 @@ shares of rows, the same in every unit and under every monotone map, which no fe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pushforward.metrics.columns.read import Category, Numbers, Pool
-from pushforward.metrics.columns.scores import deviate, quadratic, ranked, shapes
+from pushforward.metrics.columns.scores import ENDS, deviate, ends, quadratic, ranked, repeats, shapes, single
 
-__all__ = ["FLOORS", "Laws", "laws"]
+__all__ = ["ASPECTS", "FLOORS", "SCORES", "Aspect", "Laws", "laws"]
+
+Aspect = Literal["ranks", "cells", "empty", "ends", "repeats"]
+"""What of a column differs most; `cells` are levels of a category."""
+
+ASPECTS: tuple[Aspect, ...] = ("ranks", "cells", "empty", "ends", "repeats")
 
 Array = NDArray[np.float64]
 
 CELLS = 16  # parts of equal size into which the ranks of a column are cut
 DEGREE = 4  # of the polynomials of ranks
+SCORES = CELLS + DEGREE + len(ENDS) + 2  # of a column, or one more
 FLOORS = 20  # relabellings behind a floor
 BLOCK = 2**24  # numbers held at a time
 RARE = 5  # rows that a level needs to count alone
@@ -34,26 +41,27 @@ class Laws:
 
     Attributes:
         statistics: Largest normal deviate of a column, seen and relabelled, (B + 1, columns).
-        aspects: Which deviate that was: 0 ranks, 1 cells or levels, 2 empty cells, (columns,).
+        aspects: Which deviate that was, one a column.
         distances: Seen and relabelled, (FLOORS + 1, columns).
     """
 
     statistics: Array
-    aspects: NDArray[np.int64]
+    aspects: tuple[Aspect, ...]
     distances: Array
 
 
-def laws(pool: Pool, labels: Array) -> Laws:
+def laws(pool: Pool, labels: NDArray[np.float32]) -> Laws:
     """Compare the law of every column.
 
     Args:
         pool: Both samples.
-        labels: 1 for rows of fake, 0 for real, seen and relabelled, (B + 1, N); see `permutation.relabellings`.
+        labels: 1 for rows of fake, 0 for real, seen and relabelled, (B + 1, N), float32; see
+            `permutation.relabellings`.
     """
     count = len(pool.names)
-    aspects = np.full((3, len(labels), count), -np.inf)
+    aspects = np.full((len(ASPECTS), len(labels), count), -np.inf)
     distances = np.zeros((min(FLOORS + 1, len(labels)), count))
-    step = max(1, BLOCK // (len(pool.numbers.x) * (CELLS + DEGREE)))
+    step = max(1, BLOCK // (len(pool.numbers.x) * SCORES))
     for start in range(0, len(pool.numbers.names), step):
         block = pool.numbers.part(start, start + step)
         places = list(block.places)
@@ -61,30 +69,43 @@ def laws(pool: Pool, labels: Array) -> Laws:
         for k, place in enumerate(places):
             distances[:, place] = _apart(block, k, labels[: len(distances)])
     for one in pool.categories:
-        aspects[1, :, one.place], distances[:, one.place] = _levels(one, labels, pool.n, len(distances))
-    return Laws(aspects.max(0), aspects[:, 0].argmax(0), distances)
+        aspects[ASPECTS.index("cells"), :, one.place], distances[:, one.place] = _levels(
+            one, labels, pool.n, len(distances)
+        )
+    return Laws(aspects.max(0), tuple(ASPECTS[j] for j in aspects[:, 0].argmax(0)), distances)
 
 
-def _numbers(block: Numbers, labels: Array, n: int) -> Array:
-    """Deviates of ranks, of cells and of empty cells for each labelling, (3, B + 1, k)."""
+def _numbers(block: Numbers, labels: NDArray[np.float32], n: int) -> Array:
+    """Deviates of every aspect for each labelling, (aspects, B + 1, k)."""
     ranks, filled = ranked(block)
-    scores = shapes(ranks, filled, block, DEGREE)
     rows, k = ranks.shape
-    found = np.full((3, len(labels), k), -np.inf)
-    sums = (labels @ scores.reshape(rows, -1)).reshape(len(labels), k, DEGREE)
-    found[0] = deviate(*quadratic(sums, scores, n))
     cells = min(CELLS, max(2, rows // 10))
     # Rows that tie share their mid-rank and so their cell, and many that tie have one of their own.
     which = np.minimum((cells * (ranks - 0.5) / np.maximum(filled, 1)).astype(int), cells)
     if block.empty is not None:
         which[block.empty] = cells
-    hot = (which[:, :, None] == np.arange(cells)).astype(np.float64)
-    counts = (labels @ hot.reshape(rows, -1)).reshape(len(labels), k, cells)
-    found[1] = _counted(counts, hot.sum(0), rows, n)
+    parts = [
+        shapes(ranks, filled, block, DEGREE),
+        which[:, :, None] == np.arange(cells),
+        ends(ranks, filled, block),
+        repeats(block),
+    ]
     if block.empty is not None:
-        empty = block.empty - block.empty.mean(0)
-        found[2] = deviate(*quadratic((labels @ empty)[..., None], empty[..., None], n))
-    return found
+        parts.append((block.empty - block.empty.mean(0))[..., None])
+    # One product in single precision, in which counts are exact and the rest rounds less than `SLACK`.
+    scores = np.concatenate([part.astype(np.float32) for part in parts], -1)
+    sums = (labels @ scores.reshape(rows, -1)).reshape(len(labels), k, -1).astype(np.float64)
+    of = np.split(sums, np.cumsum([part.shape[-1] for part in parts])[:-1], -1)
+    found: dict[Aspect, Array] = {
+        "ranks": deviate(*quadratic(of[0], parts[0], n)),
+        "cells": _counted(of[1], parts[1].sum(0), rows, n),
+        "ends": single(of[2], parts[2].sum(0), of[1].sum(-1), filled, n, rows),
+        "repeats": deviate(*quadratic(of[3], parts[3], n)),
+    }
+    if block.empty is not None:
+        found["empty"] = deviate(*quadratic(of[4], parts[4], n))
+    nothing = np.full((len(labels), k), -np.inf)
+    return np.stack([found.get(aspect, nothing) for aspect in ASPECTS])
 
 
 def _counted(counts: Array, total: Array, rows: int, n: int) -> Array:
@@ -96,25 +117,25 @@ def _counted(counts: Array, total: Array, rows: int, n: int) -> Array:
     return deviate(parts.sum(-1) * rows * (rows - 1) / (n * (rows - n)), kept.sum(-1) - 1.0)
 
 
-def _apart(block: Numbers, k: int, labels: Array) -> Array:
+def _apart(block: Numbers, k: int, labels: NDArray[np.float32]) -> Array:
     """Kolmogorov-Smirnov distance of a column for each labelling; 0 where one side has no numbers."""
     filled = block.filled(k)
     x = block.x[filled, k]
     if not len(x):
         return np.zeros(len(labels))
     order = np.argsort(x, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(x[order])), len(x) - 1)
-    below = (labels if block.empty is None else labels[:, filled])[:, order].cumsum(1)[:, ends]
+    last = np.append(np.flatnonzero(np.diff(x[order])), len(x) - 1)
+    below = (labels if block.empty is None else labels[:, filled])[:, order].cumsum(1, dtype=np.float64)[:, last]
     own = below[:, -1:]
     other = len(x) - own
-    parts = below / np.maximum(own, 1) - (ends + 1 - below) / np.maximum(other, 1)
+    parts = below / np.maximum(own, 1) - (last + 1 - below) / np.maximum(other, 1)
     return np.where((own > 0) & (other > 0), np.abs(parts), 0.0).max(1)
 
 
-def _levels(one: Category, labels: Array, n: int, floors: int) -> tuple[Array, Array]:
+def _levels(one: Category, labels: NDArray[np.float32], n: int, floors: int) -> tuple[Array, Array]:
     """Deviate for each labelling, and total variation for the first so many."""
     total, rows = one.hot.sum(0), len(one.hot)
-    counts = labels @ one.hot
+    counts = (labels @ one.hot.astype(np.float32)).astype(np.float64)
     rare = total < RARE
     grouped, sizes = counts[:, ~rare], total[~rare]
     if rare.any():

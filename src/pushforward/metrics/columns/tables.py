@@ -18,7 +18,17 @@ from pushforward.metrics.core.result import Measure, Row, Words
 from pushforward.plain.fields import Field
 from pushforward.randomness import generator
 
-__all__ = ["VALUES", "chosen", "fields_of", "labellings", "measured", "p_values", "tested", "used", "worst_first"]
+__all__ = [
+    "VALUES",
+    "fields_of",
+    "labellings",
+    "measure_of",
+    "p_cells",
+    "p_values",
+    "pool_of",
+    "rows_of",
+    "worst_first",
+]
 
 Array = NDArray[np.float64]
 
@@ -26,19 +36,19 @@ VALUES = 10_000_000  # numbers of a table that are looked at
 LEAST = 200  # rows of each that are, however wide it is
 
 
-def used(columns: int, max_n: int) -> int:
+def rows_of(columns: int, max_n: int) -> int:
     """Rows of each sample that are looked at: five times `max_n`, fewer of wide tables."""
     return int(np.clip(VALUES // (2 * columns), LEAST, 5 * max_n))
 
 
-def chosen(fake: Given, real: Given, fields: Sequence[Field], max_n: int, seed: int) -> Pool:
+def pool_of(fake: Given, real: Given, fields: Sequence[Field], max_n: int, seed: int) -> Pool:
     """The rows that are looked at, by their columns.
 
     Raises:
         DataError: If the samples do not fit together.
     """
     fake, real, _ = check_compared(fake, real)
-    rng, most = generator(seed, "evaluate", part="columns"), used(fake.shape[1], max_n)
+    rng, most = generator(seed, "evaluate", part="columns"), rows_of(fake.shape[1], max_n)
     return pooled(subset(fake, most, rng), subset(real, most, rng), fields)
 
 
@@ -47,9 +57,9 @@ def fields_of(c: Comparison) -> tuple[Field, ...]:
     return c.fields or tuple(Field(name, (j,)) for j, name in enumerate(c.names))
 
 
-def labellings(n: int, m: int, permutations: int, seed: int) -> Array:
+def labellings(n: int, m: int, permutations: int, seed: int) -> NDArray[np.float32]:
     """1 for rows of fake, seen and relabelled, often enough for a floor."""
-    return relabellings(n, m, max(permutations, FLOORS), seed=seed).numpy().astype(np.float64)
+    return relabellings(n, m, max(permutations, FLOORS), seed=seed).numpy().astype(np.float32)
 
 
 def p_values(statistics: Array, lines: int) -> tuple[Array, Array]:
@@ -59,7 +69,7 @@ def p_values(statistics: Array, lines: int) -> tuple[Array, Array]:
     return stepped_down(statistics[:lines])
 
 
-def tested(alone: Array, corrected: Array, k: int, lines: int) -> dict[str, str | float | int | None]:
+def p_cells(alone: Array, corrected: Array, k: int, lines: int) -> dict[str, str | float | int | None]:
     if lines < 2:
         return {"p": None, "p_corrected": None}
     return {"p": float(alone[k]), "p_corrected": float(corrected[k])}
@@ -69,7 +79,7 @@ def worst_first(seen: Array, corrected: Array) -> list[int]:
     return np.lexsort((-seen, corrected)).tolist()
 
 
-def measured(pool: Pool, statistics: Array, distances: Array, rows: Sequence[Row], lines: int) -> Measure:
+def measure_of(pool: Pool, statistics: Array, distances: Array, rows: Sequence[Row], lines: int) -> Measure:
     """A test of one law by the largest statistic, next to the largest distance and its floor."""
     largest = statistics.max(1)
     p = None if lines < 2 else float(stepped_down(largest[:lines, None])[1][0])
