@@ -44,14 +44,13 @@ def distance(data: Dataset, folder: Path) -> float:
 
 
 @pytest.mark.parametrize("name", ["toy:corners", "corners.npy"])
-def test_distances_are_in_data_units_where_the_data_say_that_columns_share_one(name, tmp_path):
+def test_distances_are_in_data_units_where_columns_share_one_and_in_widths_elsewhere(name, tmp_path):
     corners = plane.load("gaussians4", n_train=400, n_test=200)
     wide = replace(corners, name=name, decode=lambda x: corners.decode(x) * SCALE, mixture=None)
-    own = distance(replace(wide, one_unit=False), tmp_path)
-    told = distance(wide, tmp_path)
-    length = float(abs(wide.decode(corners.train[1:2]) - wide.decode(corners.train[:1])).max())
-    unit = length / float((corners.train[1] - corners.train[0]).abs().max())
-    assert told == pytest.approx(own * unit, rel=1e-4)
+    narrow = replace(wide, decode=corners.decode)
+    assert distance(wide, tmp_path) == pytest.approx(SCALE * distance(narrow, tmp_path), rel=1e-4)
+    own = [distance(replace(data, one_unit=False), tmp_path) for data in (wide, narrow)]  # in widths, which have none
+    assert own[0] == pytest.approx(own[1], rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["digits", "my/pictures"])

@@ -99,3 +99,26 @@ def test_rows_of_a_run_that_anybody_wrote_are_escaped(tmp_path):
     written = write_report([folder]).read_text()
     assert "alert(1)" in written
     assert nasty not in written
+
+
+def test_a_run_on_a_table_with_one_cell_of_a_billion_tells_a_shifted_column_and_no_other(tmp_path):
+    class Shifted(Normal):
+        """Standard normal in the data's widths, its first column moved by one of them."""
+
+        def sample(self, n, rng, labels=None):
+            x = np.random.default_rng(5).normal((shift, 0, 0), size=(n, 3))
+            x[:, 1] = np.rint(10 * x[:, 1]) + 0.3  # the model knows nothing of whole numbers
+            return data.encode(x)
+
+    path, x = tmp_path / "made.csv", np.random.default_rng(0).normal(size=(800, 3))
+    x[:, 1] = np.rint(10 * x[:, 1])
+    x[0, 0] = 1e9
+    np.savetxt(path, x, delimiter=",", header="height,steps,weight", comments="", fmt="%.10g")
+    data = source.load(str(path))
+    for shift in (0.0, 1.0):
+        folder = make_run(tmp_path / f"run{shift}")
+        found = measure_run(folder, "last", Experiment(Shifted(3), Batches(data.train, 8), data, 1), 0)
+        assert found is not None
+        told = [row["column"] for row in found.measures["columns"].rows if row["p_corrected"] < 0.05]
+        assert told == (["height"] if shift else [])
+        assert found["sliced_w2"].value < 2  # in widths that the one cell does not decide

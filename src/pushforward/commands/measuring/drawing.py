@@ -12,16 +12,21 @@ from torch import Tensor
 
 from pushforward.commands.measuring.densities import Answers
 from pushforward.commands.sampling import labels_for
+from pushforward.commands.tables import held
 from pushforward.commands.watching import Until
 from pushforward.data import Dataset
 from pushforward.data.blocks.limits import budget
+from pushforward.data.compare.grid import decimal_grid, grids, snapped
 from pushforward.data.compare.pairs import LEAST, Pair
+from pushforward.data.formats import arrays
+from pushforward.evaluation import Chosen, space
+from pushforward.metrics.core.features import RAW
 from pushforward.randomness import generator, stream
 from pushforward.training.asking import samples_of, stock
 from pushforward.training.experiment import Experiment
 from pushforward.types import Likely, able
 
-__all__ = ["drawn", "in_time", "too_few"]
+__all__ = ["compared_in", "drawn", "in_time", "too_few"]
 
 FEW = 10_000  # rows that numbers are taken over, however little memory there is, unless rows are large:
 LARGE = 1 << 23  # numbers in them, 34 MB
@@ -40,17 +45,45 @@ def drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, 
     split = (
         f"{data.name}, held-out {data.split.n_test} of {data.split.n_test + data.split.n_train}, seed {data.split.seed}"
     )
-    (real, held), (train, seen) = _some(data.test, "held-out", seed), _some(data.train, "training", seed)
-    fake, notes = x.cpu(), notes + held + seen
+    (real, fewer), (train, seen) = _some(data.test, "held-out", seed), _some(data.train, "training", seed)
+    fake, notes = x.cpu(), notes + fewer + seen
     if data.kind == "points" and data.one_unit:
         fake, real, train = (torch.from_numpy(np.asarray(data.decode(part))) for part in (fake, real, train))
-    elif data.kind == "points":
-        split = f"{split}; every column in its standard deviations"
+    table = data.kind == "points" and not data.one_unit and experiment.features is None
+    names = data.columns if data.kind == "points" and len(data.columns) == math.prod(data.event) else ()
+    if table:
+        (fake, real, train), more = _as_told(data, fake, real, train, names)
+        notes = (*notes, *more)
+    elif data.kind == "points" and not data.one_unit:
+        split = f"{split}; every column in its standard deviations, for which the run's features were made"
     method = experiment.method
     densities = Answers(experiment, method, x.device) if able(method, Likely) else None
-    names = data.columns if data.kind == "points" and len(data.columns) == math.prod(data.event) else ()
-    known = Pair(fake, real, train, data.kind, names, False, notes, data.mixture, densities, support=data.support)
+    known = Pair(fake, real, train, data.kind, names, table, notes, data.mixture, densities, support=data.support)
     return known, split, draws
+
+
+def compared_in(experiment: Experiment, pair: Pair) -> Chosen:
+    """The space that a run is judged in: its own, or that in which files of such samples are compared."""
+    if experiment.features is not None:
+        return Chosen(experiment.features)
+    return space("scaled", pair) if pair.table else Chosen(RAW)
+
+
+def _as_told(
+    data: Dataset, fake: Tensor, real: Tensor, train: Tensor, names: Sequence[str]
+) -> tuple[list[Tensor], tuple[str, ...]]:
+    """Points in the data's units, as files of them would be compared: samples on the grids of the data, and notes."""
+    known = [held(np.asarray(data.decode(part)), data) for part in (real, train)]
+    levels = grids(known[0] if 8 * known[1].size > arrays.LARGE else np.concatenate(known))
+    if 8 * sum(part.size for part in known) <= arrays.LARGE:
+        # What has two decimals has them no more once it went through the model's units, in single precision.
+        for j, column in enumerate(np.concatenate(known).T):
+            levels[j] = levels[j] or decimal_grid(column)
+        for part in known:
+            for j, grid in enumerate(levels):
+                part[:, j] = part[:, j] if grid is None or grid.digits is None else grid.to_grid(part[:, j])
+    x, notes = snapped(np.asarray(data.decode(fake)), levels, names or tuple(map(str, range(len(levels)))))
+    return [torch.from_numpy(part) for part in (x, *known)], tuple(notes)
 
 
 def _wanted(data: Dataset, n: int | None) -> tuple[int, tuple[str, ...]]:
@@ -74,8 +107,8 @@ def _some(x: Tensor, what: str, seed: int) -> tuple[Tensor, tuple[str, ...]]:
 
 def _fitting(rows: int, event: Sequence[int]) -> int:
     """How many of so many rows of a shape may be measured: all where they fit into memory several times over."""
-    size = math.prod(event)
-    if 16 * rows * size <= budget():
+    size, each = math.prod(event), 32 if len(event) == 1 else 16  # points are compared in double precision
+    if each * rows * size <= budget():
         return rows
     return min(rows, max(budget() // (128 * size), min(FEW, max(100, LARGE // size))))
 

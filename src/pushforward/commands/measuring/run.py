@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pushforward import files
 from pushforward.commands.measuring.densities import to_the_end
-from pushforward.commands.measuring.drawing import drawn, in_time, too_few
+from pushforward.commands.measuring.drawing import compared_in, drawn, in_time, too_few
 from pushforward.commands.measuring.judging import Evaluated, expected, judged
 from pushforward.commands.measuring.kept import store
 from pushforward.commands.rebuilding import standing, with_rows
@@ -17,7 +17,7 @@ from pushforward.commands.watching import Until, Watching
 from pushforward.data import outputs
 from pushforward.data.compare.pairs import LEAST
 from pushforward.errors import DataError, OutOfTime
-from pushforward.evaluation import Chosen, measure_pair, parts, space
+from pushforward.evaluation import measure_pair, parts, space
 from pushforward.files import layout
 from pushforward.metrics.core.features import RAW
 from pushforward.metrics.gates import parse_gate
@@ -51,7 +51,7 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     if few := too_few(pair, draws):
         raise DataError(f"{asked.run}: {few}")
     if asked.features == "auto":
-        chosen = Chosen(experiment.features or RAW)
+        chosen = compared_in(experiment, pair)
     else:
         chosen = space(asked.features, pair, trust=asked.trust)
         draws = 1 if chosen.features.id == RAW.id else draws
@@ -85,7 +85,7 @@ def measure_run(
     if fewer is not None and fewer < LEAST:
         return None
     pair, split, draws = drawn(experiment, seed, fewer or n)
-    chosen = Chosen(experiment.features or RAW)
+    chosen = compared_in(experiment, pair)
     with to_the_end(pair):
         few = too_few(pair, draws)
         if few is not None:
