@@ -125,7 +125,7 @@ def test_years_of_a_run_in_any_order_are_names_and_no_point(tmp_path, first):
 
 def test_names_of_a_run_that_are_numbers_are_asked_for_in_its_own_order_too(tmp_path):
     path = tmp_path / "new.csv"
-    path.write_text("2022,2023\n" + "1,2\n3,4\n" * 20)
+    path.write_text("2022,2023\n" + "2021,2024\n2024,2022\n" * 20)  # the first line could be a row
     spec, note = arranged(str(path), ("2022", "2023"))
     assert spec == f"{path}:2022,2023"
     assert note

@@ -8,8 +8,8 @@ from scipy import stats
 
 from pushforward import evaluate
 from pushforward.data import as_pair, read_pair
+from pushforward.data.columns.unseen import alone, beyond, tail
 from pushforward.data.compare.grid import grid_of, snapped
-from pushforward.data.compare.support import alone, beyond, tail
 
 pandas = pytest.importorskip("pandas")
 

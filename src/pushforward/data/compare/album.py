@@ -11,11 +11,12 @@ import numpy as np
 from torch import Tensor
 
 from pushforward.data.blocks.limits import budget
-from pushforward.data.compare.grid import EIGHT_BITS, Grid, percent, pixel_grid
+from pushforward.data.compare.grid import EIGHT_BITS, Grid, pixel_grid
 from pushforward.data.formats.contents import Pictures
 from pushforward.data.formats.folders import widened
 from pushforward.data.pixels import Pixels, channels_last, convention, levels, squared, with_channels
 from pushforward.errors import DataError, UsageError
+from pushforward.plain.shares import percent
 
 __all__ = ["Album", "alike", "of_array", "of_folder", "of_levels"]
 

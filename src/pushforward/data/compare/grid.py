@@ -9,15 +9,15 @@ off is no level with rounding on top, and stays as it is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pushforward.data.columns.storage import decimals
+from pushforward.plain.shares import percent
 
-__all__ = ["EIGHT_BITS", "MOST", "Grid", "decimal_grid", "grid_of", "grids", "percent", "pixel_grid", "snapped"]
+__all__ = ["EIGHT_BITS", "MOST", "Grid", "decimal_grid", "grid_of", "grids", "pixel_grid", "snapped"]
 
 EACH = 6  # columns that get a warning of their own
 MOST = 64  # levels that are still few
@@ -239,14 +239,6 @@ def _notes(found: Sequence[Grid | None], shares: np.ndarray, names: Sequence[str
                 others = f"{share} of fake values are others"
                 notes.append(f"{who}: real holds only {words}, {others}: rounding alone tells them apart")
     return notes
-
-
-def percent(share: float) -> str:
-    """A share in per cent with two digits, never 0 for a share above 0 and never 100 for one below 1."""
-    if share <= 0 or share >= 1:
-        return f"{100 * share:.0f} %"
-    digits = max(0, 1 - math.floor(math.log10(100 * min(share, 1 - share))))
-    return f"{100 * share:.{digits}f} %"
 
 
 def _spread(n: int, most: int) -> slice | np.ndarray:

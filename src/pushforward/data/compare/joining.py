@@ -19,12 +19,12 @@ import numpy as np
 
 from pushforward.data.columns.missing import STANDS, partly
 from pushforward.data.columns.text import quantity
-from pushforward.data.compare.grid import percent
 from pushforward.data.compare.mixed import HALF, encoded
 from pushforward.data.compare.points import Points
 from pushforward.errors import DataError, nearest
 from pushforward.plain.fields import MISSING, Field
 from pushforward.plain.lists import listed
+from pushforward.plain.shares import percent
 
 __all__ = ["Joined", "filled", "joined"]
 
@@ -44,6 +44,7 @@ class Joined:
         notes: What was done.
         fields: What they are, where columns have names; else ().
         holes: Which values stand for a missing cell, (n, d) by role; empty where none does.
+        words: Of each category its word in every row, by role.
     """
 
     x: dict[str, np.ndarray]
@@ -52,6 +53,7 @@ class Joined:
     notes: list[str]
     fields: tuple[Field, ...] = ()
     holes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    words: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
 
 
 def joined(sets: Mapping[str, Points]) -> Joined:
@@ -99,13 +101,14 @@ def _mixed(sets: Mapping[str, Points], kept: list[int], orders: Mapping[str, lis
     """Columns of numbers and words, one after the other."""
     real, width = sets["real"], 0
     blocks: dict[str, list[np.ndarray]] = {role: [] for role in sets}
-    names, fields = list[str](), list[Field]()
+    names, fields, written = list[str](), list[Field](), dict[str, dict[str, list[str]]]()
     for i, j in enumerate(kept):
         name = real.labels[j]
         cells = _agreed({role: _cells(points, orders[role][i]) for role, points in sets.items()}, name, sets, notes)
         words = {role: column for role, column in cells.items() if isinstance(column, list)}
         if words:
-            part, some, more = encoded(_with_missing(words, name, notes), name)
+            written[name] = _with_missing(words, name, notes)
+            part, some, more = encoded(written[name], name)
             notes += more
             levels = tuple(level.removeprefix(f"{name}=") for level in some)
             fields.append(Field(name, tuple(range(width, width + len(some))), "category", levels))
@@ -119,7 +122,7 @@ def _mixed(sets: Mapping[str, Points], kept: list[int], orders: Mapping[str, lis
             blocks[role].append(part[role])
     categorical = np.array([one.kind == "category" for one in fields for _ in one.places])
     x = {role: np.concatenate(columns, axis=1) for role, columns in blocks.items()}
-    return Joined(x, tuple(names), categorical, notes, tuple(fields))
+    return Joined(x, tuple(names), categorical, notes, tuple(fields), words=written)
 
 
 def _cells(points: Points, j: int) -> Cells:
@@ -206,6 +209,7 @@ def _marked(found: Joined) -> Joined:
         notes,
         fields,
         holes,
+        found.words,
     )
     filled(marked.x, marked.holes, tuple(role for role in marked.x if role != "fake"))
     return marked

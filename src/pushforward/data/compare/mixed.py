@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pushforward.data.compare.grid import percent
+from pushforward.plain.shares import percent
 
 __all__ = ["HALF", "OTHER", "encoded"]
 

@@ -194,7 +194,8 @@ def _points(clouds: Mapping[str, Points], rounded: bool) -> Pair:
         fields = found.fields or tuple(Field(name, (j,)) for j, name in enumerate(names))
         holes = found.holes or {role: np.zeros(part.shape, bool) for role, part in x.items()}
         gone = np.concatenate([hole for role, hole in holes.items() if role != "fake"])
-        more, told = support(x["fake"], data, fields, levels, {"fake": holes["fake"], "data": gone}, real.what)
+        said = {name: _of_data(cells) for name, cells in found.words.items()}
+        more, told = support(x["fake"], data, fields, levels, {"fake": holes["fake"], "data": gone}, said, real.what)
         notes += more
     if small:
         notes += columns.constant(x["fake"], x["real"], names, real.what, found.categorical)
@@ -235,6 +236,12 @@ def _as_stored(
                 x[role][:, j] = column
         data[:, j] = np.concatenate([x[role][:, j] for role in x if role != "fake"])
     return notes
+
+
+def _of_data(cells: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """A column of words in fake, and in the data, which are real and train one behind the other as in `data`."""
+    others = [role for role in cells if role != "fake"]
+    return {"fake": cells["fake"], "data": [word for role in others for word in cells[role]]}
 
 
 def _with_holes(holes: Mapping[str, np.ndarray]) -> list[int]:

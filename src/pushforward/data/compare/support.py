@@ -1,42 +1,39 @@
-r"""Values that the data never have: how many of them a sample of the data may hold, and when they are too many.
+"""Values that the data never have: in which column they are, and when they are too many for a sample of the data.
 
-Let m rows of the data and n of the samples be of one law. Then every split of the m + n rows in two is as likely, and a
-value that occurs c times among all of them occurs in the samples alone with chance
-
-.. math:: h(c) = \binom{n}{c} / \binom{n + m}{c}.
-
-A rare level that the data lack is therefore no fault: of those with c = 1 half are in the samples where m = n. The rows
-with such values, :math:`T = \sum_l c_l 1_l`, are a sum over negatively associated indicators, for which Chernoff's
-bound holds:
-
-.. math:: P(T \ge t) \le \min_{s > 0} e^{-s t} \prod_l (1 - h(c_l) + h(c_l) e^{s c_l}).
-
-Likewise k or more values beyond the smallest and the largest of the data have chance (k + 1) h(k) at most. Both bounds
-hold for any law, with ties, and need no estimate of the mass that the data have not seen.
-
-References:
-    The population frequencies of species and the estimation of population parameters (Good, 1953), Biometrika 40.
-    Negative association of random variables with applications (Joag-Dev & Proschan, 1983), Ann. Statist. 11.
+The chances are those of `data.columns.unseen`. What they say of all columns together counts against the samples, puts
+the comparison in doubt, or is a note; in columns where each sample has a few such values, as of fractions, nothing is
+said of few that lie near.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from scipy.special import gammaln
 
-from pushforward.data.compare.grid import MOST, Grid, percent
+from pushforward.data.columns.unseen import alone as log_alone
+from pushforward.data.columns.unseen import apart, beyond, unseen
+from pushforward.data.compare.grid import MOST, Grid
 from pushforward.plain.fields import Field
 from pushforward.plain.findings import Finding
+from pushforward.plain.ranges import beyond_range
+from pushforward.plain.shares import percent
 
-__all__ = ["alone", "beyond", "support", "tail"]
+__all__ = ["support"]
 
-LEVEL = 1e-3  # of all columns together: an honest sample is accused this often at most
-SLOPES = np.geomspace(1e-3, 30, 60)  # s in the bound
+LEVEL = 1e-3  # of all columns together, once by counts and once by distances: an honest sample is accused this often
+DOUBT = 0.02  # likewise, by counts: the comparison is in doubt this often
+FAR = 0.1  # likewise, by distances: few data have numbers apart from all others, so that this is much rarer
+ENOUGH = 3  # numbers apart from all others, from which they are more than a stray one
+USUAL = 0.05  # chance up to which a few values beyond the range are worth a note in a column of fractions
 LEVELS = "levels that real never has"
+NEAR, AWAY = "numbers beyond", "numbers far beyond"
 SHOWN = 3  # values written out
+
+Grade = Literal["against", "doubt", "note", ""]
+RANK: tuple[Grade, ...] = ("against", "doubt", "note", "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +47,7 @@ class _Column:
         shown: Some of the values, in words.
         what: What they are.
         quiet: Whether few of them are so usual, as in a column of fractions, that they are not worth a note.
+        far: Whether they were found by how far they lie from all others.
     """
 
     name: str
@@ -58,37 +56,16 @@ class _Column:
     shown: str
     what: str
     quiet: bool = False
+    far: bool = False
 
-
-def alone(c: np.ndarray | int, n: int, m: int) -> np.ndarray:
-    """The log of the chance h(c) that all of c rows among n + m are among the n."""
-    c = np.asarray(c, np.float64)
-    with np.errstate(invalid="ignore"):
-        inside = gammaln(n + 1) - gammaln(np.maximum(n - c, 0) + 1) - gammaln(n + m + 1) + gammaln(n + m - c + 1)
-    return np.where(c > n, -np.inf, inside)
-
-
-def tail(counts: np.ndarray, t: int, n: int, m: int) -> float:
-    """A bound of the chance that t rows or more of n hold values that none of the m others has.
-
-    Args:
-        counts: How often each value occurs among all n + m rows.
-        t: Rows.
-        n: Rows of the samples.
-        m: Rows of the data.
-    """
-    if t <= 0:
-        return 1.0
-    sizes, times = np.unique(counts[counts <= n], return_counts=True)
-    h = np.exp(alone(sizes, n, m))
-    s = SLOPES[:, None]
-    logs = np.logaddexp(np.log1p(-np.minimum(h, 1 - 1e-16)), np.log(np.maximum(h, 1e-300)) + s * sizes)
-    return float(np.exp(min(0.0, float((logs @ times - SLOPES * t).min()))))
-
-
-def beyond(k: int, n: int, m: int) -> float:
-    """A bound of the chance that k values or more of n lie beyond the extremes of m others."""
-    return 1.0 if k <= 0 else float(min(1.0, (k + 1) * np.exp(alone(k, n, m))))
+    def grade(self, looks: int) -> Grade:
+        """What they come to, where so many looks of the kind were taken."""
+        p = min(1.0, self.p * looks)
+        if p <= LEVEL:
+            return "against"
+        if (p <= FAR and int(self.rows.sum()) >= ENOUGH) if self.far else p <= DOUBT:
+            return "doubt"
+        return "" if self.quiet else "note"
 
 
 def support(
@@ -97,6 +74,7 @@ def support(
     fields: Sequence[Field],
     levels: Sequence[Grid | None],
     holes: Mapping[str, np.ndarray],
+    words: Mapping[str, Mapping[str, Sequence[str]]],
     what: str = "column",
 ) -> tuple[list[str], tuple[Finding, ...]]:
     """Values of the samples that the data never have: notes of few, and a finding of more than chance explains.
@@ -110,23 +88,54 @@ def support(
         fields: What the coordinates are.
         levels: Grid of each coordinate of the data, or None.
         holes: Which cells were empty, "fake" and "data", (n or m, d).
+        words: Of each category its word in every row, "fake" and "data".
         what: What a column is called.
     """
-    found: list[_Column] = []
+    found, looks, sides = list[_Column](), 0, 0
     for one in fields:
-        found += _category(fake, data, one) if one.kind == "category" else _number(fake, data, one, levels, holes)
-    told = [column for column in found if column.p * 3 * len(fields) <= LEVEL]
+        if one.kind == "category":
+            found += _category(words[one.name]["fake"], words[one.name]["data"], one.name)
+            looks += 1
+            continue
+        j = one.places[0]
+        empty, gone = holes["fake"][:, j], holes["data"][:, j]
+        looks += 2 + bool(empty.any() or gone.any())  # one beside its range; as many whosever the rows are
+        found += _empty(empty, gone, one.name)
+        if not gone.all() and not empty.all():
+            q, p = fake[:, j], data[~gone, j]
+            found += _values(q, empty, p, levels[j], one.name)
+            more, count = _range(q, empty, p, levels[j], one.name)
+            found, sides = [*found, *more], sides + count
+    graded = _worst([(column, column.grade(max(1, sides) if column.far else looks)) for column in found])
+    told = [column for column, grade in graded if grade == "against"]
+    doubts = [column for column, grade in graded if grade == "doubt"]
+    rest = [column for column, grade in graded if grade == "note"]
+    if told:
+        rest = [*(column for column in doubts if not column.quiet), *rest]
+    rest.sort(key=lambda column: (not column.far, column.p))
     notes = [
         f"{what} {column.name}: {_share(column.rows)} hold {column.what}, {column.shown}: "
-        "no more than a sample of the data may"
-        for column in found
-        if column not in told and not column.quiet
+        + (f"by chance as often as {column.p:.2g}" if column.far else "no more than a sample of the data may")
+        for column in rest
     ]
     more = [f"{len(notes) - SHOWN} more {what}s hold a few such values"] if len(notes) > SHOWN else []
-    return notes[:SHOWN] + more, _finding(told, what)
+    return notes[:SHOWN] + more, _finding(told or doubts, what, against=bool(told))
 
 
-def _finding(told: Sequence[_Column], what: str) -> tuple[Finding, ...]:
+def _worst(graded: list[tuple[_Column, Grade]]) -> list[tuple[_Column, Grade]]:
+    """Of what was found beyond the range of a column only what comes to more: by count or by distance."""
+    kept = dict[tuple[str, str], tuple[_Column, Grade]]()
+    for column, grade in graded:  # by distance comes second
+        beyond_it = column.what.startswith((NEAR, AWAY))
+        key = (column.name, NEAR if beyond_it else column.what)
+        other = kept.get(key)
+        rank = RANK.index(grade) - (0 if other is None else RANK.index(other[1]))
+        if other is None or rank < 0 or (rank == 0 and grade != "against"):
+            kept[key] = column, grade
+    return list(kept.values())
+
+
+def _finding(told: Sequence[_Column], what: str, *, against: bool) -> tuple[Finding, ...]:
     if not told:
         return ()
     told = sorted(told, key=lambda column: (column.p, -column.rows.sum()))
@@ -135,9 +144,10 @@ def _finding(told: Sequence[_Column], what: str) -> tuple[Finding, ...]:
     also = f"; so do {what}s {', '.join(others[:SHOWN])}{', …' if len(others) > SHOWN else ''}" if others else ""
     if others:
         also += f" ({_share(rows)} in all)"
+    remedy = "" if against else ": more rows of the data would tell"
     words = (
         f"{what} {worst.name}: {_share(worst.rows)} hold {worst.what}, as {worst.shown} ("
-        f"in a sample of the data so many have a chance of {max(worst.p, 1e-300):.2g} at most){also}"
+        f"in a sample of the data so many have a chance of {max(worst.p, 1e-300):.2g} at most){also}{remedy}"
     )
     numbers: dict[str, str | float | int | None] = {
         "share": float(rows.mean()),
@@ -147,60 +157,61 @@ def _finding(told: Sequence[_Column], what: str) -> tuple[Finding, ...]:
         "examples": worst.shown,
         "p": worst.p,
     }
-    return (Finding("support", words, numbers=numbers),)
+    return (Finding("support", words, against, numbers),)
 
 
-def _category(fake: np.ndarray, data: np.ndarray, one: Field) -> list[_Column]:
-    """Levels that no row of the data has."""
-    places = list(one.places)
-    q, p = fake[:, places] > 0, data[:, places] > 0
-    strange = q.any(0) & ~p.any(0)
-    rows = np.asarray(q[:, strange].any(1))
+def _category(fake: Sequence[str], data: Sequence[str], name: str) -> list[_Column]:
+    """Levels that no row of the data has, also those that share a coordinate with others."""
+    names, codes = np.unique(np.array([*fake, *data], object).astype(str), return_inverse=True)
+    n, k = len(fake), len(names)
+    q, p = np.bincount(codes[:n], minlength=k), np.bincount(codes[n:], minlength=k)
+    strange = (q > 0) & (p == 0)
+    rows = strange[codes[:n]]
     if not rows.any():
         return []
-    found = tail(q.sum(0) + p.sum(0), int(rows.sum()), len(q), len(p))
-    names = np.array(one.levels or tuple(map(str, one.places)), object)[strange]
-    most = np.argsort(-q[:, strange].sum(0), kind="stable")[:SHOWN]
-    return [
-        _Column(one.name, rows, found, ", ".join(repr(str(name)) for name in names[most]), LEVELS, quiet=True)
-    ]  # whoever made them said so
+    most = np.argsort(-q[strange], kind="stable")[:SHOWN]
+    shown = ", ".join(repr(str(level)) for level in names[strange][most])
+    return [_Column(name, rows, unseen(q, p), shown, LEVELS, quiet=True)]  # the reader said so
 
 
-def _number(
-    fake: np.ndarray, data: np.ndarray, one: Field, levels: Sequence[Grid | None], holes: Mapping[str, np.ndarray]
-) -> list[_Column]:
-    """Numbers beyond the extremes of the data, numbers that a discrete column never has, and empty cells."""
-    j = one.places[0]
-    empty, gone, found = holes["fake"][:, j], holes["data"][:, j], list[_Column]()
-    if empty.any() and not gone.any():
-        chance = float(np.exp(alone(int(empty.sum()), len(fake), len(data))))
-        found.append(_Column(one.name, empty, chance, "an empty cell", "nothing where real always has a value"))
-    q, p = fake[:, j], data[~gone, j]
-    if not len(p) or empty.all():
-        return found
-    n, m = int((~empty).sum()), len(p)
-    low, high = p.min(), p.max()
-    quiet = (levels[j] or Grid(digits=0)).digits is not None or len(np.unique(p)) > MOST
-    slack = 1e-6 * max(abs(low), abs(high))  # as far as numbers of other storage may lie
-    out = ~empty & ((q < low - slack) | (q > high + slack))
+def _empty(empty: np.ndarray, gone: np.ndarray, name: str) -> list[_Column]:
+    """Empty cells, where the data have none."""
+    if gone.any() or not empty.any():
+        return []
+    chance = float(np.exp(log_alone(int(empty.sum()), len(empty), len(gone))))
+    return [_Column(name, empty, chance, "an empty cell", "nothing where real always has a value")]
+
+
+def _values(q: np.ndarray, empty: np.ndarray, p: np.ndarray, grid: Grid | None, name: str) -> list[_Column]:
+    """Numbers that a discrete column never has, but for those beyond its range."""
+    if grid is None or grid.digits is not None:
+        return []
+    never = ~empty & ~np.isin(q, p)
+    if not never.any() or not (never & ~beyond_range(q, p.min(), p.max())).any():
+        return []
+    values, codes = np.unique(np.r_[q[~empty], p], return_inverse=True)
+    n = int((~empty).sum())
+    chance = unseen(*(np.bincount(part, minlength=len(values)) for part in (codes[:n], codes[n:])))
+    return [_Column(name, never, chance, _some(q[never]), "numbers that real never has")]
+
+
+def _range(q: np.ndarray, empty: np.ndarray, p: np.ndarray, grid: Grid | None, name: str) -> tuple[list[_Column], int]:
+    """Numbers beyond the extremes of the data, by their count and by their distance; on how many sides enough lie."""
+    low, high = float(p.min()), float(p.max())
+    out = ~empty & beyond_range(q, low, high)
+    lone = apart(q[~empty], p, FAR)
+    far = np.zeros(len(q), bool)
+    far[~empty] = lone.rows
+    far &= out
+    found, span = list[_Column](), f"real's {low:g} to {high:g}"
     if out.any():
-        span = f"numbers beyond real's {low:g} to {high:g}"
-        found.append(_Column(one.name, out, beyond(int(out.sum()), n, m), _some(q[out]), span, quiet))
-    grid = levels[j]
-    if grid is not None and grid.digits is None:
-        counts = np.unique(np.r_[q[~empty], p], return_counts=True)[1]
-        never = ~empty & ~np.isin(q, p)
-        if never.any() and not (never == out).all():
-            found.append(
-                _Column(
-                    one.name,
-                    never,
-                    tail(counts, int(never.sum()), n, m),
-                    _some(q[never]),
-                    "numbers that real never has",
-                )
-            )
-    return found
+        chance = beyond(int(out.sum()), int((~empty).sum()), len(p))
+        usual = (grid or Grid(digits=0)).digits is not None or len(np.unique(p)) > MOST
+        quiet = usual and chance > USUAL
+        found.append(_Column(name, out, chance, _some(q[out]), f"{NEAR} {span}", quiet))
+    if far.any():
+        found.append(_Column(name, far, lone.p, _some(q[far]), f"{AWAY} {span}", far=True))
+    return found, lone.sides
 
 
 def _some(values: np.ndarray) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pushforward.data.compare.grid import grids, percent, pixel_grid, snapped
+from pushforward.data.compare.grid import grids, pixel_grid, snapped
 from pushforward.data.dataset import Kind
 from pushforward.data.pixels import CHANNELS
 from pushforward.data.raw import enough
 from pushforward.errors import DataError
+from pushforward.plain.shares import percent
 
 __all__ = ["LEAST", "tensor_pair"]
 

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from pushforward.metrics.columns.read import Numbers, pooled
 from pushforward.plain.fields import Field
+from pushforward.plain.ranges import beyond_range, slack
 
 __all__ = ["outside"]
-
-ROUNDING = 1e-6  # of the range: a number stored as float32 is not beyond one stored as float64
 
 
 def outside(fake: Tensor, known: Tensor, fields: Sequence[Field] = ()) -> dict[int, tuple[float, float]]:
@@ -44,7 +43,7 @@ def _beyond(numbers: Numbers, k: int, n: int) -> tuple[float, float]:
     if not len(other):
         return float(len(own) / n), 0.0
     low, high = other.min(), other.max()
-    slack = ROUNDING * (high - low)
-    beyond = ((own < low - slack) | (own > high + slack)).sum() / n
-    alone = sum(int((np.abs(other - end) <= slack).sum() == 1) for end in ((low, high) if high > low else ()))
+    near = slack(float(low), float(high))
+    beyond = beyond_range(own, float(low), float(high)).sum() / n
+    alone = sum(int((np.abs(other - end) <= near).sum() == 1) for end in ((low, high) if high > low else ()))
     return float(beyond), float(alone / (len(numbers.x) - n))

@@ -12,8 +12,9 @@ from pushforward.metrics.columns.laws import Aspect
 from pushforward.metrics.columns.read import Category, Numbers
 from pushforward.metrics.columns.scores import ENDS, ends, ranked
 from pushforward.plain.fields import MISSING
+from pushforward.plain.shares import percent
 
-__all__ = ["of_levels", "of_numbers", "percent", "way_of_levels", "way_of_numbers"]
+__all__ = ["of_levels", "of_numbers", "way_of_levels", "way_of_numbers"]
 
 Array = NDArray[np.float64]
 Record = dict[str, str | float | int | None]
@@ -21,11 +22,6 @@ Record = dict[str, str | float | int | None]
 PIECES = 8  # of a column, of which the one is named where samples are far too many or too few,
 CUT = 0.25  # of the share of real, below which a tail counts as cut
 HEAVY = 0.02  # or the value, if so many rows of the pool hold it
-
-
-def percent(share: float) -> str:
-    """A share in words."""
-    return f"{100 * share:.2g} %" if share < 0.0995 else f"{100 * share:.0f} %"
 
 
 def of_numbers(numbers: Numbers, k: int, n: int) -> Record:

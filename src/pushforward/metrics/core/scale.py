@@ -127,7 +127,8 @@ def _fitted(values: Tensor) -> tuple[Tensor, Tensor]:
     """Median and width of the columns of a block."""
     ordered, n = values.sort(0).values, len(values)
     centre, quarter = ordered[(n - 1) // 2], (n - 1) // 4
-    middle = (ordered[n - 1 - quarter] / _QUARTILES - ordered[quarter] / _QUARTILES).clamp_max(_LARGEST)
+    # Halves subtract without overflow, and as exactly as the numbers are stored, however far from 0 they lie.
+    middle = ((ordered[n - 1 - quarter] / 2 - ordered[quarter] / 2) * (2 / _QUARTILES)).clamp_max(_LARGEST)
     away = (ordered - centre).abs_().clamp_max_(_LARGEST)
     # Ties with the median come first once sorted; the median of the others is so many places behind them.
     ties = (away <= _STILL * centre.abs()).sum(0)
