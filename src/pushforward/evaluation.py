@@ -388,4 +388,6 @@ def _scaled(pool: Tensor, pair: Pair) -> tuple[Features, list[str]]:
         width = scale.width.index_fill(0, torch.tensor(told), 1.0)
         scale = replace(scale, centre=scale.centre.index_fill(0, torch.tensor(told), 0.0), width=width)
     names = [pair.names[j] if pair.names else str(j) for j in range(len(scale.width))]
-    return scaled_by(scale), far_out(scale.far(pool.flatten(1)).tolist(), names, len(pool))
+    sets = {"fake": pair.fake, "real": pair.real} | ({} if pair.train is None else {"train": pair.train})
+    far = {role: scale.far(x.flatten(1)).tolist() for role, x in sets.items()}
+    return scaled_by(scale), far_out(far, names, len(pool))

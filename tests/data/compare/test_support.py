@@ -8,7 +8,7 @@ from scipy import stats
 
 from pushforward import evaluate
 from pushforward.data import as_pair, read_pair
-from pushforward.data.columns.unseen import alone, beyond, tail
+from pushforward.data.columns.unseen import alone, apart, beyond, tail, unseen
 from pushforward.data.compare.grid import grid_of, snapped
 
 pandas = pytest.importorskip("pandas")
@@ -28,9 +28,9 @@ def test_values_far_from_all_levels_are_kept_and_found(old, new, form, tmp_path)
     if form == "files":
         for name, data in {"real": real, "fake": fake}.items():
             data.to_csv(tmp_path / f"{name}.csv", index=False)
-        report = evaluate(tmp_path / "fake.csv", tmp_path / "real.csv", permutations=99)
+        report = evaluate(tmp_path / "fake.csv", tmp_path / "real.csv", permutations=199)
     else:
-        report = evaluate(fake, real, permutations=99)
+        report = evaluate(fake, real, permutations=199)
     (finding,) = [finding for finding in report.findings if finding.name == "support"]
     assert finding.against
     assert finding.numbers["column"] == "r"
@@ -117,11 +117,14 @@ def zipf(rng, n):
 @pytest.mark.parametrize("sizes", [(200, 200), (400, 50), (60, 600)])
 def test_honest_samples_with_rare_values_are_not_accused(sizes):
     n, m = sizes
-    accused = 0
+    accused = doubted = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        accused += bool(as_pair(zipf(rng, n), zipf(rng, m)).findings)
+        found = as_pair(zipf(rng, n), zipf(rng, m)).findings
+        accused += any(one.against for one in found)
+        doubted += bool(found)
     assert accused <= stats.binom(60, 1e-3).isf(1e-4)
+    assert doubted <= stats.binom(60, 0.05).isf(1e-4)
 
 
 @pytest.mark.parametrize(("n", "m"), [(40, 40), (30, 90), (90, 30)])
@@ -161,3 +164,68 @@ def test_the_order_of_columns_and_rows_changes_no_finding(tmp_path):
     for name, data in {"real": real, "fake": fake}.items():
         data.to_csv(tmp_path / f"{name}.csv", index=False)
     assert read_pair(str(tmp_path / "fake.csv"), str(tmp_path / "real.csv")).findings == one
+
+
+def ages(rng, n: int):
+    """Whole numbers from 18 to 89 beside a fraction."""
+    return pandas.DataFrame({"age": rng.integers(18, 90, n), "v": rng.normal(size=n)})
+
+
+@pytest.mark.parametrize("value", [-3, 999, 10**7, -30000])
+def test_numbers_far_beyond_all_others_are_never_passed_over(value):
+    rng = np.random.default_rng(0)
+    real, train = ages(rng, 300), ages(rng, 600)
+    for count, sets, grade in ((6, (real, train), True), (5, (real,), False), (4, (real,), False), (1, (real,), None)):
+        fake = ages(rng, 300)
+        fake.loc[: count - 1, "age"] = value
+        pair = as_pair(fake, *sets)
+        assert [one.against for one in pair.findings] == ([] if grade is None else [grade])
+        said = [*pair.notes, *(one.words for one in pair.findings)]
+        (words,) = [words for words in said if "far beyond" in words]
+        assert "column age" in words
+        assert f"{count} of 300 fake rows" in words
+        assert f"{value:g}" in words
+        assert "real's 18 to 89" in words
+
+
+def test_the_chance_that_all_numbers_far_out_are_fakes_is_exact():
+    rng = np.random.default_rng(0)
+    n, m, c = 30, 60, 3
+    pool = np.r_[np.arange(n + m - c), 500.0, 501.0, 502.0]
+    hits = []
+    for _ in range(20000):
+        order = rng.permutation(pool)
+        found = apart(order[:n], order[n:], 0.1)
+        assert found.sides == 1
+        hits.append(found.p < 1 and found.rows.sum() == c)
+    exact = math.comb(n, c) / math.comb(n + m, c)
+    assert np.mean(hits) == pytest.approx(exact, abs=4 * math.sqrt(exact / 20000))
+    order = np.sort(pool)[::-1]
+    assert apart(order[:n], order[n:], 0.1).p == pytest.approx(exact)
+    moved = apart(1e9 - 3 * order[:n], 1e9 - 3 * order[n:], 0.1)  # the sign, unit and origin are no matter
+    assert moved.p == pytest.approx(exact)
+    assert moved.rows.sum() == c
+
+
+def test_more_unseen_words_are_never_less_of_a_finding():
+    rng = np.random.default_rng(0)
+    words = np.array([f"w{i}" for i in range(5000)])
+    fake, real = rng.choice(words, 1000), rng.choice(words, 1000)
+    chances = []
+    for count in range(0, 1001, 100):
+        q = np.r_[np.char.add("zz", fake[:count]), fake[count:]]
+        _, codes = np.unique(np.r_[q, real], return_inverse=True)
+        chances.append(unseen(*(np.bincount(part, minlength=2000) for part in (codes[:1000], codes[1000:]))))
+    assert chances == sorted(chances, reverse=True)
+    assert chances[0] > 0.5
+    (finding,) = as_pair(pandas.DataFrame({"t": np.char.add("zz", fake)}), pandas.DataFrame({"t": real})).findings
+    assert finding.name == "support"
+    assert finding.numbers["rows"] == 1000
+
+
+def test_whose_rows_are_drawn_in_is_said():
+    rng = np.random.default_rng(0)
+    fake, real, train = ages(rng, 300), ages(rng, 300), ages(rng, 600)
+    fake.loc[:5, "age"] = -30000
+    report = evaluate(fake, real, train, metrics="mmd", permutations=19)
+    assert any("6 of 1,200 rows (6 of fake, 0 of real, 0 of train)" in note for note in report.notes)

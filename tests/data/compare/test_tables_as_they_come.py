@@ -86,8 +86,8 @@ def test_another_storage_gives_the_same_numbers_to_the_last_digit(form, tmp_path
 def test_the_verdict_is_the_same_too(form, tmp_path):
     real, fake = table(0), table(1)
     names = [saved(fake, tmp_path / "q.csv"), saved(real, tmp_path / "p.csv")]
-    expected = evaluate(*names, permutations=99)
-    found = evaluate(STORED[form](fake, tmp_path), names[1], permutations=99)
+    expected = evaluate(*names, permutations=199)
+    found = evaluate(STORED[form](fake, tmp_path), names[1], permutations=199)
     assert numbers(found) == numbers(expected)
     assert found.verdict == expected.verdict
     assert found.verdict.startswith("Not told apart")
@@ -133,7 +133,7 @@ def test_labels_that_are_numbers_are_matched_by_name(form, tmp_path):
         back = as_pair(fake, real[[2, 1, 0]])
         assert torch.equal(back.fake.flip(1), expected.fake)
         assert back.names == ("2", "1", "0")
-        assert evaluate(shuffled, real, permutations=99).verdict.startswith("Not told apart")
+        assert evaluate(shuffled, real, permutations=199).verdict.startswith("Not told apart")
     else:
         pair = read_pair(saved(shuffled, tmp_path / "q.csv"), saved(real, tmp_path / "p.csv"))
     assert torch.equal(pair.fake, expected.fake)
@@ -210,8 +210,8 @@ def test_missing_cells_are_compared(form, tmp_path):
     level = at["kind"].places[0]
     np.testing.assert_allclose(pair.real[:, level], gone * 0.5**0.5)
     assert all(one.missing is None for one in pair.fields if one.name != "x")
-    assert evaluate(q, p, permutations=99).verdict.startswith("Not told apart")
-    assert "Samples and data differ" in evaluate(given(fake, "f"), p, permutations=99).verdict
+    assert evaluate(q, p, permutations=199).verdict.startswith("Not told apart")
+    assert "Samples and data differ" in evaluate(given(fake, "f"), p, permutations=199).verdict
 
 
 def test_what_stands_for_a_missing_cell_is_one_matter_of_notation(tmp_path):
@@ -279,8 +279,8 @@ def test_a_constant_in_another_precision_tells_nothing(kind):
     pair = as_pair(fake, real)
     assert pair.fake[0, 1] == pair.real[0, 1]
     assert any("single precision" in note for note in pair.notes) == (kind == "f4")
-    assert evaluate(fake, real, permutations=99).verdict.startswith("Not told apart")
-    assert "Samples and data differ" in evaluate(fake.assign(rate=0.1001), real, permutations=99).verdict
+    assert evaluate(fake, real, permutations=199).verdict.startswith("Not told apart")
+    assert "Samples and data differ" in evaluate(fake.assign(rate=0.1001), real, permutations=199).verdict
 
 
 def test_decimals_are_a_grid_of_their_own():

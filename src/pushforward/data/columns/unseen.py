@@ -26,6 +26,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,7 +125,7 @@ def apart(fake: np.ndarray, data: np.ndarray, level: float) -> Apart:
         cuts = _cuts(ordered, n)
         if sign < 0 and 0 < (negative := int((pool < 0).sum())) <= min(n, TAIL * (n + m)):
             cuts = sorted({*cuts, negative})
-        sides += bool(cuts) and float(alone(cuts[-1], n, m)) <= np.log(level)
+        sides += int(bool(cuts) and float(alone(cuts[-1], n, m)) <= math.log(level))
         for c in reversed(cuts):
             inside = sign * fake >= ordered[len(ordered) - c]
             if int(inside.sum()) == c:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -105,23 +105,25 @@ def unlike(real: np.ndarray) -> list[str]:
     return [f"warning: the columns have {spread}, so the widest decide: save them as a table to compare in these"]
 
 
-def far_out(far: Sequence[int], names: Sequence[str], rows: int) -> list[str]:
-    """Notes on columns with rows far out, which heavy tails have, and errors.
+def far_out(far: Mapping[str, Sequence[int]], names: Sequence[str], rows: int) -> list[str]:
+    """Notes on columns with rows far out, which heavy tails have, and errors; and on whose rows they are.
 
     Args:
-        far: Rows of all sets beyond ten widths from the median, by column, (d,).
+        far: Rows of each set beyond ten widths from the median, by column, (d,).
         names: Names of the columns.
         rows: Rows of all sets.
     """
-    found = [j for j, count in enumerate(far) if count]
+    total = [sum(counts) for counts in zip(*far.values(), strict=True)]
+    found = [j for j, count in enumerate(total) if count]
     where = "beyond 10 widths of the middle half from the median: they are drawn in, and decide no scale"
     if len(found) > EACH:
-        most = max(found, key=lambda j: far[j])
+        most = max(found, key=lambda j: total[j])
         return [
             f"{len(found):,} of {len(names):,} columns have rows {where}; "
-            f"{names[most]} has most, {far[most]:,} of {rows:,}"
+            f"{names[most]} has most, {total[most]:,} of {rows:,}"
         ]
-    return [f"column {names[j]}: {far[j]:,} of {rows:,} rows (of all sets) lie {where}" for j in found]
+    whose = {j: ", ".join(f"{counts[j]:,} of {role}" for role, counts in far.items()) for j in found}
+    return [f"column {names[j]}: {total[j]:,} of {rows:,} rows ({whose[j]}) lie {where}" for j in found]
 
 
 def units(fake: np.ndarray, real: np.ndarray) -> list[str]:
