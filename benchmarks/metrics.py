@@ -188,7 +188,7 @@ def w2_pot(q: Tensor, p: Tensor) -> Values:
 
 
 def sliced_ours(q: Tensor, p: Tensor) -> Values:
-    from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+    from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
 
     return [sliced_wasserstein(q, p, directions(q.shape[1], 128, 0))[0]]
 
@@ -196,7 +196,7 @@ def sliced_ours(q: Tensor, p: Tensor) -> Values:
 def sliced_pot(q: Tensor, p: Tensor) -> Values:
     import ot
 
-    from pushforward.metrics.quality.transport import directions
+    from pushforward.metrics.quality.sliced import directions
 
     along = directions(q.shape[1], 128, 0).numpy()
     found: Any = ot.sliced_wasserstein_distance(q.double().numpy(), p.double().numpy(), projections=along)

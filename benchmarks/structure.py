@@ -22,6 +22,7 @@ __all__ = [
     "arrows",
     "functions",
     "guesses",
+    "lengths",
     "modules",
     "option_share",
     "rooms",
@@ -33,8 +34,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "pushforward"
 SOURCE = ROOT / "src" / PACKAGE
 
-FILES, LINES, PARAMETERS, EXCEPTIONS, OPTIONS = 12, 60, 8, 20, 0.35
-"""Asked: files a room, lines and parameters of a function, how many functions may exceed each, share of options."""
+FILES, LENGTH, LINES, PARAMETERS, EXCEPTIONS, OPTIONS = 12, 330, 60, 8, 20, 0.35
+"""Asked: files a room, lines of a file (300 and a tenth), lines and parameters of a function, how many files and
+functions may exceed each, share of options."""
 
 ASKED_OF = {"method", "flow"}
 """What a method or a flow is called where it is asked for something."""
@@ -80,6 +82,15 @@ def rooms(source: Path = SOURCE) -> dict[str, int]:
     """Python files in each folder, `__init__` among them, the fullest first."""
     folders = {path.parent for path in source.rglob("*.py")}
     counts = {str(folder.relative_to(source.parent)): len(list(folder.glob("*.py"))) for folder in folders}
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def lengths(source: Path = SOURCE) -> dict[str, int]:
+    """Lines of every Python file, the longest first."""
+    counts = {
+        str(path.relative_to(source.parent)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in source.rglob("*.py")
+    }
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -196,12 +207,14 @@ def tables(root: Path = ROOT) -> list[Table]:
     ]
     layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
     counted, every = rooms(source), functions(parsed)
+    large = tuple(f"{n:3} {file}" for file, n in lengths(source).items() if n > LENGTH)
     full = tuple(f"{n:3} {room}" for room, n in counted.items() if n >= FILES)
     long = sorted((f for f in every if f.lines > LINES), key=lambda f: -f.lines)
     wide = sorted((f for f in every if f.parameters > PARAMETERS and not f.constructs), key=lambda f: -f.parameters)
     guessed, up, groups, share = guesses(parsed), arrows(parsed, layers), together(parsed), option_share(parsed)
     found = [
         Table("files in the fullest room", max(counted.values()), FILES, full),
+        Table(f"files over {LENGTH} lines", len(large), EXCEPTIONS, large),
         Table(f"functions over {LINES} lines", len(long), EXCEPTIONS, tuple(f"{f.lines:3} {f.place}" for f in long)),
         Table(
             f"functions over {PARAMETERS} parameters, recipes and estimators aside",

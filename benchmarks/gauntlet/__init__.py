@@ -4,5 +4,5 @@
                or what the way is about is said (a finding's name, or words of a note)
     accused    of an honest way: the tests tell it apart, or a finding counts against it
 
-`python -m benchmarks.gauntlet` runs it; see `benchmarks/README.md` and the page on evaluation.
+`python -m benchmarks.gauntlet` runs it; see `benchmarks/README.md` and `docs/gauntlet.md`.
 """

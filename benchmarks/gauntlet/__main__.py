@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import lru_cache, partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,7 +19,7 @@ import torch
 
 from . import honest, laws, rivals, tables, ways_numbers, ways_rows, ways_special
 from .judging import Outcome, judge
-from .trial import KINDS, Kind, Rows, Way
+from .trial import KINDS, Kind, Way
 
 __all__ = ["BAD", "HONEST", "main"]
 
@@ -77,7 +78,7 @@ def run(chosen: Sequence[tuple[Way, bool]], options: argparse.Namespace) -> list
     torch.set_num_threads(1)
     for kind in options.kinds:
         try:
-            data = laws.law(kind, options.data)
+            data = _law(kind, options.data)
         except OSError as error:
             print(f"{kind} left out: {error}", file=sys.stderr)
             continue
@@ -86,36 +87,29 @@ def run(chosen: Sequence[tuple[Way, bool]], options: argparse.Namespace) -> list
             print(f"{kind} left out at {left}: there are {len(data or ())} rows", file=sys.stderr)
         ways = [(way, honestly) for way, honestly in chosen if kind in way.kinds]
         jobs = [(way.name, honestly, n, s) for way, honestly in ways for n in sizes for s in range(options.seeds)]
-        outcomes += _at_once(kind, data, jobs, options.permutations, options.processes)
+        outcomes += _at_once(kind, options.data, jobs, options.permutations, options.processes)
         print(f"{kind}: {len(jobs)} evaluations, {time.monotonic() - start:.0f} s so far", file=sys.stderr, flush=True)
     return outcomes
 
 
 Job = tuple[str, bool, int, int]
 
-_data: dict[str, Rows | None] = {}  # of a worker: read once, not sent with every job
 
-
-def _at_once(kind: Kind, data: Rows | None, jobs: list[Job], permutations: int, processes: int) -> list[Outcome]:
+def _at_once(kind: Kind, folder: Path, jobs: list[Job], permutations: int, processes: int) -> list[Outcome]:
+    judged = partial(_judge, kind, folder, permutations)
     if processes == 1:
-        return [_judge(kind, data, job, permutations) for job in jobs]
-    with ProcessPoolExecutor(processes, initializer=_begin, initargs=(kind, data)) as pool:
-        return list(pool.map(_work, [kind] * len(jobs), jobs, [permutations] * len(jobs), chunksize=8))
+        return [judged(job) for job in jobs]
+    with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(judged, jobs, chunksize=8))
 
 
-def _begin(kind: Kind, data: Rows | None) -> None:
-    torch.set_num_threads(1)
-    _data[kind] = data
-
-
-def _work(kind: Kind, job: Job, permutations: int) -> Outcome:
-    return _judge(kind, _data[kind], job, permutations)
-
-
-def _judge(kind: Kind, data: Rows | None, job: Job, permutations: int) -> Outcome:
+def _judge(kind: Kind, folder: Path, permutations: int, job: Job) -> Outcome:
     name, honestly, size, seed = job
     way = next(way for way in (HONEST if honestly else BAD) if way.name == name)
-    return judge(way, honestly, kind, data, size, seed, permutations)
+    return judge(way, honestly, kind, _law(kind, folder), size, seed, permutations)
+
+
+_law = lru_cache(maxsize=1)(laws.law)  # a worker reads its data once: they are not sent with every job
 
 
 if __name__ == "__main__":

@@ -80,9 +80,7 @@ def judge(way: Way, honest: bool, kind: Kind, data: Rows | None, size: int, seed
         start = time.process_time()
         try:
             report = evaluate(offer.fake, offer.real, offer.train, permutations=permutations, seed=seed)
-        except (
-            Exception
-        ) as error:  # whatever an evaluation dies of is an outcome, and the other ways are still to be run
+        except Exception as error:  # whatever an evaluation dies of is an outcome, and others are still to be run
             spent, words = time.process_time() - start, f"{type(error).__name__}: {error}"
             return Outcome(way.name, honest, kind, size, seed, False, (), False, words, None, spent)
         spent = time.process_time() - start

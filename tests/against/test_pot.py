@@ -7,7 +7,8 @@ import torch
 from pushforward.errors import DataError
 from pushforward.geometry.sinkhorn import potentials
 from pushforward.metrics.quality.sinkhorn import sinkhorn_divergence
-from pushforward.metrics.quality.transport import directions, sliced_wasserstein, wasserstein, wasserstein_1d
+from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
+from pushforward.metrics.quality.transport import wasserstein, wasserstein_1d
 
 ot = pytest.importorskip("ot")
 

@@ -10,7 +10,8 @@ from pushforward.dynamics.langevin import Langevin
 from pushforward.errors import UsageError
 from pushforward.flows.sliced import SlicedFlow
 from pushforward.geometry import directions
-from pushforward.metrics.quality.transport import sliced_wasserstein, wasserstein_1d
+from pushforward.metrics.quality.sliced import sliced_wasserstein
+from pushforward.metrics.quality.transport import wasserstein_1d
 from pushforward.randomness import Noise
 
 

@@ -54,6 +54,13 @@ def test_lines_and_parameters_of_a_function_are_counted_as_python_does():
     assert (method.place, method.lines, method.parameters) == ("pushforward.nets.mine.A.f", 2, 1)
 
 
+def test_lines_of_files_are_counted_the_longest_first(tmp_path):
+    (tmp_path / "house" / "room").mkdir(parents=True)
+    (tmp_path / "house" / "short.py").write_text('"""One."""\n')
+    (tmp_path / "house" / "room" / "long.py").write_text('"""Three."""\n\nx = 1\n')
+    assert list(structure.lengths(tmp_path / "house").items()) == [("house/room/long.py", 3), ("house/short.py", 1)]
+
+
 def test_process_groups_are_known_to_one_room():
     text = "from torch import distributed"
     assert len(structure.together(house(methods__mine=text, parallel__sharing=text, flows__mine="import torch"))) == 1
@@ -79,6 +86,7 @@ def test_option_lines_are_signature_and_args_of_recipes_and_not_of_what_they_sha
     "words",
     [
         "files in the fullest room",
+        "files over 330 lines",
         "functions over 60 lines",
         "functions over 8 parameters",
         "getattr",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pushforward.errors import UsageError
-from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
 from pushforward.randomness import Noise
 from pushforward.recipes.latent import digit_to_digit, latent_particles, toy_latent
 from pushforward.recipes.parts import coding, wiring

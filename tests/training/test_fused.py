@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import ExponentialLR
 
-from pushforward.training.flat import Fused
+from pushforward.training.adam.fused import Fused
 from pushforward.training.learner import Learner
 
 MAKES = [

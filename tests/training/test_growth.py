@@ -14,7 +14,7 @@ from torch.optim import SGD, Adam
 from pushforward.errors import TrainingError, UsageError
 from pushforward.nets import mlp
 from pushforward.parallel.placement import Placement
-from pushforward.training.flat import Memory
+from pushforward.training.adam.flat import Memory
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import linear
 

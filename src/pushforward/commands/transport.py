@@ -26,7 +26,8 @@ from pushforward.data.labels import named
 from pushforward.data.matching import is_named
 from pushforward.data.raw import Raw
 from pushforward.errors import DataError, UsageError, shortened
-from pushforward.metrics.quality.transport import directions, sliced_wasserstein, wasserstein
+from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
+from pushforward.metrics.quality.transport import wasserstein
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.parallel.placement import Placement
 from pushforward.plain.lists import listed

@@ -27,19 +27,19 @@ from pushforward.types import Samples, Scores, Velocity
 
 __all__ = [
     "AdamsBashforth",
+    "Counted",
     "Integrator",
     "Lawful",
     "Remembering",
     "Scheme",
+    "calls",
     "euler",
     "fresh",
     "heun",
     "integrate",
-    "looks",
     "named",
     "quadrature",
     "rk4",
-    "single",
 ]
 
 Integrator: TypeAlias = Callable[[Velocity, Samples, float, float], Samples]
@@ -81,11 +81,11 @@ class Lawful(Protocol):
 
 
 @runtime_checkable
-class Staged(Protocol):
-    """A scheme that says how often it looks at the velocity in a step."""
+class Counted(Protocol):
+    """A scheme that says how often a step calls the velocity; one with a memory, once it has that."""
 
     @property
-    def stages(self) -> int: ...
+    def calls(self) -> int: ...
 
 
 @dataclass
@@ -109,6 +109,11 @@ class AdamsBashforth:
     def __post_init__(self) -> None:
         if not 2 <= self.order <= 5:
             raise UsageError(f"Adams-Bashforth of order {self.order}: the orders are 2 to 5; order 1 is euler")
+
+    @property
+    def calls(self) -> int:
+        """One call in a step, and four in each of the first ones."""
+        return 1
 
     def fresh(self) -> AdamsBashforth:
         """The scheme for another trajectory."""
@@ -155,17 +160,15 @@ def named(scheme: Scheme | str) -> Integrator:
     return AdamsBashforth(int(scheme[2])) if scheme.startswith("ab") else SCHEMES[scheme]
 
 
-def looks(scheme: Scheme | str) -> int:
-    """How often a step of this scheme looks at the velocity; of Adams-Bashforth, after its first steps."""
-    return {"heun": 2, "rk4": 4}.get(scheme, 1)
-
-
 SCHEMES: dict[str, Integrator] = {"euler": euler, "heun": heun, "rk4": rk4}
 
 
-def single(scheme: Integrator) -> bool:
-    """Whether a step is known to look at the velocity once, at its beginning."""
-    return scheme is euler or (isinstance(scheme, Staged) and scheme.stages == 1)
+CALLS: tuple[tuple[Integrator, int], ...] = ((euler, 1), (heun, 2), (rk4, 4))
+
+
+def calls(scheme: Integrator) -> int | None:
+    """How often a step calls the velocity, with a memory once there is one; None where a scheme does not say."""
+    return scheme.calls if isinstance(scheme, Counted) else next((n for known, n in CALLS if known is scheme), None)
 
 
 def fresh(scheme: Integrator) -> Integrator:

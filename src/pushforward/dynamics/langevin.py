@@ -46,8 +46,8 @@ class Langevin:
             raise UsageError(f"temperature is {self.temperature}: give 0 for no noise, or a positive number")
 
     @property
-    def stages(self) -> int:
-        """One look at the velocity in a step."""
+    def calls(self) -> int:
+        """One call of the velocity in a step."""
         return 1
 
     def __call__(self, velocity: Velocity, x: Samples, t: float, dt: float) -> Samples:
@@ -78,6 +78,11 @@ class Metropolis:
     log_density: Callable[[Samples], Scores]
     rng: Randomness
     accepted: Tensor = field(default_factory=lambda: torch.zeros(()))
+
+    @property
+    def calls(self) -> int:
+        """Two calls of the velocity in a step: the way back has one of its own."""
+        return 2
 
     def __call__(self, velocity: Velocity, x: Samples, t: float, dt: float) -> Samples:
         """Points (n, *event) at t + dt; those refused stay where they are."""

@@ -30,7 +30,7 @@ from pushforward.estimators.learn import Seed, build, find, follow, seed_of, see
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import VGrow
 from pushforward.methods.sources import normal
-from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.randomness import Noise, Purpose, blocks, filled, generator, stream

@@ -28,7 +28,7 @@ from pushforward.estimators.learn import Seed, build, find, follow, in_turn, is_
 from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
-from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
 from pushforward.nets import autoencoder
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.randomness import Noise, blocks, derive, generator, stream

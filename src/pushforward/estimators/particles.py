@@ -43,7 +43,7 @@ from pushforward.flows.bounded import bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
-from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.parallel.placement import Placement
 from pushforward.randomness import Noise, blocks, filled, generator, stream

@@ -30,7 +30,7 @@ from pushforward.dynamics.integrate import Integrator, euler, heun, rk4
 from pushforward.dynamics.velocity import Ascent, measured
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow, pooled
-from pushforward.training.flat import Memory, pieces
+from pushforward.training.adam.flat import Memory, pieces
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Critic, Flow, Labels, Penalty, Randomness, Samples, Velocity, unpack
 

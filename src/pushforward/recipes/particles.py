@@ -129,7 +129,7 @@ def toy_particles(
 def _flow(points: Dataset, drive: Drive, contrast: Contrast, loop: Loop, classes: int, rng: Randomness) -> CriticFlow:
     """A critic of bounded slope whose learning rate falls to a tenth."""
     from pushforward.divergences import locate
-    from pushforward.dynamics.integrate import looks
+    from pushforward.dynamics.integrate import calls, named
     from pushforward.flows.bounded import bounded_critic, bounded_flow
     from pushforward.randomness import seeded
     from pushforward.recipes.parts import wiring
@@ -141,7 +141,7 @@ def _flow(points: Dataset, drive: Drive, contrast: Contrast, loop: Loop, classes
         net = bounded_critic(
             points.event, critic.slope, critic.width, critic.depth, bound.critic, classes=classes, waves=drive.waves
         )
-    falling = wiring.falling(critic, loop, drive.pace, looks(drive.way.scheme) if drive.way.refit else 1)
+    falling = wiring.falling(critic, loop, drive.pace, calls(named(drive.way.scheme)) if drive.way.refit else 1)
     learner = Learner(net, wiring.adam(critic.rate, (0.5, 0.999)), schedule=falling)
     return bounded_flow(
         learner, psi, slope=critic.slope, steps=critic.critic_steps, bound=bound, rng=rng,

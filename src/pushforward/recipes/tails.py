@@ -67,7 +67,7 @@ def heavy_tails(
     source = Gaussian(points.event, cloud.start, cloud.spread)
     with seeded(loop.seed):
         net = bounded_critic(points.event, critic.slope, critic.width, critic.depth, mode)
-    falling = wiring.falling(critic, loop, pace, integrate.looks(scheme))
+    falling = wiring.falling(critic, loop, pace, integrate.calls(integrate.named(scheme)))
     learner = Learner(net, wiring.adam(critic.rate, (0.5, 0.9)), schedule=falling)
     method = Particles(
         bounded_flow(learner, psi, slope=critic.slope, steps=critic.critic_steps),

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from pushforward.errors import TrainingError
 from pushforward.parallel.placement import Placement
-from pushforward.training.flat import Fused
+from pushforward.training.adam.fused import Fused
 from pushforward.training.schedule import constant
 from pushforward.types import Scalar, Schedule
 

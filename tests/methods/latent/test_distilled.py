@@ -18,7 +18,7 @@ from pushforward.methods.adversarial.vgrow import gan
 from pushforward.methods.latent.distilled import Distilled, pairs
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.sources import Gaussian, normal
-from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
 from pushforward.nets import mlp
 from pushforward.objectives.penalties import lipschitz
 from pushforward.randomness import Noise

@@ -8,15 +8,8 @@ import torch
 from scipy import stats
 
 from pushforward.errors import DataError, UsageError
-from pushforward.metrics.quality.transport import (
-    directions,
-    sliced_w2,
-    sliced_wasserstein,
-    w1,
-    w2,
-    wasserstein,
-    wasserstein_1d,
-)
+from pushforward.metrics.quality.sliced import directions, sliced_w2, sliced_wasserstein
+from pushforward.metrics.quality.transport import w1, w2, wasserstein, wasserstein_1d
 
 
 def normal(n, dim, seed, scale=1.0, shift=0.0):

@@ -6,7 +6,7 @@ from scipy import stats
 
 from pushforward.errors import UsageError
 from pushforward.metrics.core.permutation import permutation_values, relabellings
-from pushforward.metrics.quality.transport import directions
+from pushforward.metrics.quality.sliced import directions
 from pushforward.metrics.two_sample.sliced_test import relabelled_sliced_w1, sliced_test
 
 

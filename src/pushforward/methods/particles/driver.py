@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pushforward.dynamics.integrate import Integrator, Lawful, euler, fresh, single
+from pushforward.dynamics.integrate import Integrator, Lawful, Remembering, calls, euler, fresh
 from pushforward.dynamics.velocity import measured, restrained
 from pushforward.errors import DataError, UsageError
 from pushforward.flows.critic import conditional
@@ -241,8 +241,9 @@ class Particles:
 
     @property
     def _afresh(self) -> bool:
-        """Whether stages of a step have fields of their own: where they should, and there are more than one."""
-        return self.refit and not single(self.scheme)
+        """Whether stages of a step have fields of their own: where they should, and there may be more than one."""
+        begins = isinstance(self.scheme, Remembering)  # by steps of more calls than it says
+        return self.refit and (begins or calls(self.scheme) != 1)
 
     def _keeps_its_law(self) -> None:
         """Refuse what would make a scheme that promises a law break the promise."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,7 +16,17 @@ from torch import Tensor
 from pushforward.errors import DataError, UsageError
 from pushforward.randomness import generator
 
-__all__ = ["Given", "as_samples", "check_compared", "check_samples", "compare", "real_floor", "se_apart", "subset"]
+__all__ = [
+    "Floor",
+    "Given",
+    "as_samples",
+    "check_compared",
+    "check_samples",
+    "compare",
+    "real_floor",
+    "se_apart",
+    "subset",
+]
 
 Given: TypeAlias = Tensor | NDArray[Any]
 """What a metric takes as samples: tensors, or arrays of numbers of any type."""
@@ -131,6 +142,58 @@ def subset(x: Tensor, n: int, rng: np.random.Generator, *, shuffle: bool = False
     return x[torch.from_numpy(rng.permutation(len(x))[:n]).to(x.device)]
 
 
+@dataclass(frozen=True)
+class Floor:
+    r"""Which pairs of real samples a floor is the mean distance of, by the numbers of rows alone.
+
+    With a second real sample, subsets of it take the place of the fakes. Without one, real is cut in two at random;
+    where it is too small for both sets the parts are smaller than the sets compared and the distance comes out too
+    high. A known rate mends that by the factor :math:`((1/n + 1/m) / (1/n' + 1/m'))^{rate}`.
+
+    Attributes:
+        sizes: Rows n' and m' of a pair.
+        repeats: Pairs.
+        seed: Seed of the subsets.
+        factor: What the mean distance of the pairs is to be multiplied with.
+        words: All this in words.
+    """
+
+    sizes: tuple[int, int]
+    repeats: int
+    seed: int
+    factor: float
+    words: str
+
+    @staticmethod
+    def of(
+        real: int, train: int | None, sizes: tuple[int, int], *, repeats: int, seed: int, rate: float = 0.0
+    ) -> Floor:
+        """The pairs of so many real and training rows; see `real_floor` for the rest."""
+        n, m = sizes
+        if train is not None:
+            a, b = min(n, train), min(m, real)
+            repeats = repeats if a < train else 1
+            return Floor((a, b), repeats, seed, 1.0, f"train {a} vs real {b}, mean of {repeats}")
+        a = min(n, real // 2)
+        b = min(m, real - a)
+        words = f"real {a} vs real {b}, mean of {repeats}"
+        if (a, b) == (n, m) or rate == 0:
+            return Floor((a, b), repeats, seed, 1.0, words)
+        factor = ((1 / n + 1 / m) / (1 / a + 1 / b)) ** rate
+        return Floor((a, b), repeats, seed, factor, f"{words}, scaled to {n} vs {m}")
+
+    def pairs(self, real: Tensor, train: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """The pairs, (n', d) in the place of the fakes and (m', d), one at a time; the same rows at every call."""
+        (a, b), rng = self.sizes, generator(self.seed, "evaluate", part="floor")
+        real = real if train is None else subset(real, b, rng)
+        for _ in range(self.repeats):
+            if train is not None:
+                yield subset(train, a, rng), real
+            else:
+                mixed = subset(real, len(real), rng, shuffle=True)
+                yield mixed[:a], mixed[a : a + b]
+
+
 def real_floor(
     distance: Callable[[Tensor, Tensor], float],
     real: Tensor,
@@ -141,11 +204,7 @@ def real_floor(
     seed: int,
     rate: float = 0.0,
 ) -> tuple[float, str]:
-    r"""Mean distance between real samples and real samples, and in words how it was had.
-
-    With a second real sample, subsets of it take the place of the fakes. Without one, real is cut in two at random;
-    where it is too small for both sets the parts are smaller than the sets compared and the distance comes out too
-    high. A known `rate` mends that by the factor :math:`((1/n + 1/m) / (1/n' + 1/m'))^{rate}`.
+    r"""Mean distance between real samples and real samples, and in words how it was had; see `Floor`.
 
     Args:
         distance: The measure, q before p.
@@ -156,20 +215,8 @@ def real_floor(
         seed: Seed of the subsets.
         rate: Exponent at which the distance of two samples of one law falls with their sizes; 0 leaves it as it is.
     """
-    (n, m), rng = sizes, generator(seed, "evaluate", part="floor")
-    if train is not None:
-        n, real = min(n, len(train)), subset(real, m, rng)
-        repeats = repeats if n < len(train) else 1
-        values = [distance(subset(train, n, rng), real) for _ in range(repeats)]
-        return float(np.mean(values)), f"train {n} vs real {len(real)}, mean of {repeats}"
-    a = min(n, len(real) // 2)
-    b = min(m, len(real) - a)
-    mixed = (subset(real, len(real), rng, shuffle=True) for _ in range(repeats))  # one copy of them at a time
-    values = [distance(rows[:a], rows[a : a + b]) for rows in mixed]
-    words = f"real {a} vs real {b}, mean of {repeats}"
-    if (a, b) == (n, m) or rate == 0:
-        return float(np.mean(values)), words
-    return float(np.mean(values)) * ((1 / n + 1 / m) / (1 / a + 1 / b)) ** rate, f"{words}, scaled to {n} vs {m}"
+    floor = Floor.of(len(real), None if train is None else len(train), sizes, repeats=repeats, seed=seed, rate=rate)
+    return floor.factor * float(np.mean([distance(a, b) for a, b in floor.pairs(real, train)])), floor.words
 
 
 def se_apart(values: Sequence[float], floors: Sequence[float], share: float) -> float | None:

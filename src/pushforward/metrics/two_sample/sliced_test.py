@@ -23,7 +23,7 @@ from pushforward.metrics.core.permutation import permutation_measure, relabellin
 from pushforward.metrics.core.reference import Given, compare, subset
 from pushforward.metrics.core.result import Measure
 from pushforward.metrics.core.scale import draw_in, drawn_in
-from pushforward.metrics.quality.transport import directions
+from pushforward.metrics.quality.sliced import directions
 from pushforward.randomness import generator
 
 __all__ = ["PARTS", "relabelled_sliced_w1", "sliced_test"]

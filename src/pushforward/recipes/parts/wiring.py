@@ -20,7 +20,7 @@ from pushforward.metrics.core.features import Features
 from pushforward.metrics.core.neighbours import chamfer
 from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.quality.frechet import frechet, moments
-from pushforward.metrics.quality.transport import directions, sliced_wasserstein
+from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
 from pushforward.randomness import derive, generator
 from pushforward.settings.groups import Classes, Critic, Examples, Images, LogRatio, Loop, Pace, Rows
@@ -58,9 +58,9 @@ def leaky() -> nn.Module:
     return nn.LeakyReLU(0.2)
 
 
-def falling(critic: Critic, loop: Loop, pace: Pace, looks: int = 1) -> Schedule:
-    """The rate of a critic that drives particles: down to a tenth along a cosine, over warmup and all looks."""
-    return cosine((pace.warmup + loop.steps * looks) * critic.critic_steps, last=0.1)
+def falling(critic: Critic, loop: Loop, pace: Pace, calls: int | None = 1) -> Schedule:
+    """The rate of a critic that drives particles: down to a tenth along a cosine, over warmup and all steps' calls."""
+    return cosine((pace.warmup + loop.steps * (calls or 1)) * critic.critic_steps, last=0.1)
 
 
 def zero_centred(weight: float) -> tuple[Penalty, ...]:

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from pushforward.errors import DataError
-from pushforward.metrics.quality.stacked import expected_kl, stack_digits, stacked_modes
+from pushforward.metrics.known.stacked import expected_kl, stack_digits, stacked_modes
 
 
 def flat_digits(labels):
