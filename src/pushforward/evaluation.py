@@ -189,7 +189,7 @@ def measure_pair(
         densities=densities, support=pair.support, fields=pair.fields, findings=(*pair.findings, *doubts),
         notes=[note for note in notes if not note.startswith(DOUBT)],
     )  # fmt: skip
-    return replace(report, warnings=(*lost, *report.warnings))
+    return replace(report, left_out=(*lost, *report.left_out))
 
 
 DOUBT = "warning: "

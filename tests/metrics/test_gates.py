@@ -3,10 +3,13 @@
 import math
 
 import pytest
+import torch
 
 from pushforward.errors import UsageError
-from pushforward.metrics.core.result import Measure
+from pushforward.metrics import Measure, Report, evaluate
 from pushforward.metrics.gates import parse_gate
+from pushforward.metrics.suite import PARTS
+from pushforward.plain.findings import FINDINGS, Finding
 
 MEASURES = {
     "mmd@net-12345678": Measure(0.01, 0.0, p=0.004),
@@ -118,7 +121,7 @@ def test_a_gate_that_is_nearly_right_is_answered_with_the_right_one(gate, words)
         ("mmd.q<0.05", ["mmd"], 99, "mmd has no 'q': there are mmd.value, mmd.p"),
         ("manifold<0.5", ["precision", "recall"], 99, "manifold gives precision, recall: gate one of them"),
         ("copies", ["mmd"], 99, "--train"),
-        ("leak", ["mmd"], 99, "--train"),
+        ("split", ["mmd"], 99, "--train"),
         ("sliced_w1>1", ["sliced_w2"], 99, "did you mean sliced_w2"),
     ],
 )
@@ -168,3 +171,33 @@ def test_tests_of_other_kinds_and_of_the_users_may_answer_for_the_verdict():
         parse_gate("p<0.05").expect(measured, 1, 999)
     parse_gate("bad").expect(["copying"], 0, 0)
     parse_gate("support").expect(["recall"], 0, 0)
+
+
+def test_a_gate_on_what_nothing_looks_for_is_refused_before_any_work():
+    images = FINDINGS.keys() - {"support", "leak"}
+    for gate, words in (("support", "not in images"), ("leak", "--train")):
+        with pytest.raises(UsageError, match=f"gate '{gate}' could never fail: .*{words}"):
+            parse_gate(gate).expect(["mmd"], 1, 999, images)
+    for gate in images - {"copies", "split", "power"}:
+        parse_gate(gate).expect(["mmd"], 1, 999, images)
+
+
+def test_a_leak_is_gated_without_the_part_that_looks_for_copies_since_it_is_found_without():
+    g = torch.Generator().manual_seed(0)
+    train = torch.randn(300, 2, generator=g)
+    found = evaluate(torch.randn(200, 2, generator=g), train[:200], train=train, metrics=[PARTS["mmd"]])
+    parse_gate("leak").expect(["mmd"], 1, 999)
+    assert "are training rows" in (parse_gate("leak").check(found) or "")
+    for gate in ("copies", "split", "power"):
+        with pytest.raises(UsageError, match="memorisation is not measured"):
+            parse_gate(gate).expect(["mmd"], 1, 999)
+
+
+def test_doubtful_means_doubtful_or_worse_and_what_is_no_gate_is_told_of_it():
+    bad = Report({"mmd": Measure(0.1, 0.0, p=0.001)})
+    doubted = Report({"mmd": Measure(0.0, 0.0, p=0.5)}, findings=(Finding("few", "too few", against=False),))
+    good = Report({"mmd": Measure(0.0, 0.0, p=0.5)})
+    failed = [[parse_gate(gate).check(one) for one in (bad, doubted, good)] for gate in ("bad", "doubtful")]
+    assert failed == [["the verdict is bad", None, None], ["the verdict is bad", "the verdict is doubtful", None]]
+    with pytest.raises(UsageError, match="a word: bad, doubtful, copies"):
+        parse_gate("")

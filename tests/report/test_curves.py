@@ -22,7 +22,7 @@ def test_every_number_has_a_picture_or_shares_one_and_each_picture_says_how_to_r
         assert term.title in page.text
         assert " ".join(term.reading.split()) in page.text
     assert all("Healthy:" in term.reading for term in TERMS.values())
-    assert "home<made A number that this method reports." in re.sub(r" last \S+ [\d,. −]*", " ", page.text)
+    assert "home<made steps A number that this method reports." in re.sub(r" last \S+ [\d,. −]*", " ", page.text)
     assert page.source.count('<svg viewBox="0 0 360') == len(alone) + 1
     assert page.source.count("<polyline") == len(TERMS) + 1  # a line for each number, wherever it is drawn
 

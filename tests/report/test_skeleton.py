@@ -75,6 +75,20 @@ def test_nothing_in_a_run_folder_can_add_an_element_to_its_page(tmp_path: Path):
         assert not page.all("img", src="x")
 
 
+@pytest.mark.parametrize("odd", ["splendid", None, 3, {"a": 1}, EVIL, "bad"])
+@pytest.mark.parametrize("key", ["grade", "reading"])
+def test_a_grade_or_reading_that_is_none_is_judged_anew(tmp_path: Path, key: str, odd: object):
+    run = make_run(tmp_path / "run")
+    sound = measure(1.0, 1.0, se=0.1) | {"grade": "good", "reading": "in words of its own"}
+    stored = {"metrics": {"w2": sound | {key: odd}, "sliced_w2": sound}}
+    (run / "metrics.json").write_text(json.dumps(stored))
+    for page in (Page(write_report([run])), Page(write_report([run, make_run(tmp_path / "b")]))):
+        known = odd == "bad" or (key == "reading" and isinstance(odd, str))
+        assert page.text.count("in words of its own") >= (2 if known and key == "grade" else 1)
+        if not known:
+            assert "at the floor" in page.text
+
+
 def test_words_that_no_encoding_takes_do_not_stop_the_page(tmp_path: Path):
     run = make_run(tmp_path / "run", recipe="\ud800\x00", why="x" * 100_000)
     assert len(Page(write_report([run])).text) < 50_000

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from pushforward.errors import printable, shortened
+from pushforward.plain.sizes import WIDE
 
 if TYPE_CHECKING:
     from pushforward.metrics.verdict.report import Report
@@ -28,9 +29,6 @@ def _line(console: Console, words: str, style: str | None) -> None:
     console.print(printable(words), style=style, soft_wrap=True, markup=False)
 
 
-WIDE = 190  # columns of a table that goes into a file or a pipe
-
-
 def show(*tables: Any) -> None:
     """Print tables and what stands between them on standard output."""
     out = Console(highlight=False)
@@ -42,11 +40,11 @@ def show(*tables: Any) -> None:
 
 def show_report(report: Report, failed: Sequence[str] = ()) -> None:
     """Print an evaluation: the verdict and what must be read with it, the table, then how each number was had."""
-    from pushforward.metrics.verdict.report import beneath, table
+    from pushforward.metrics.verdict.report import SHADES, beneath, table
 
     out = Console(highlight=False)
-    _line(out, report.verdict, SHADES[report.grade])
-    for warning in report.alarms:
+    _line(out, report.verdict, f"bold {SHADES[report.grade]}")
+    for warning in report.warnings:
         _line(out, f"warning: {warning}", "bold yellow")
     for words in failed:
         _line(out, f"gate failed: {words}", "bold red")
@@ -64,9 +62,6 @@ def show_report(report: Report, failed: Sequence[str] = ()) -> None:
         known = {key: value for key, value in measure.protocol.items() if key not in ("split", "seed")}
         words = ", ".join(f"{k} {v:.6g}" if isinstance(v, float) else f"{k} {v}" for k, v in known.items())
         _line(out, f"{name}: {words}", "dim")
-
-
-SHADES = {"good": "bold green", "bad": "bold red", "doubtful": "bold yellow", "record": "bold"}
 
 
 def command_line(arguments: Sequence[str]) -> str:

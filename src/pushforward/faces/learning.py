@@ -112,7 +112,7 @@ def _ended(outcome: Outcome, as_json: bool) -> int:
     elif outcome.measures is not None:
         print(f"{printable(outcome.measures.verdict)}\n")
         console.show(table(outcome.measures), *beneath(outcome.measures))
-        for warning in outcome.measures.alarms:
+        for warning in outcome.measures.warnings:
             console.tell(f"warning: {warning}", "bold yellow")
         seconds, page = outcome.run.description["seconds"], f"\nreport: {outcome.page}" if outcome.page else ""
         printed(f"\ntrained {outcome.run.step} steps in {seconds:.0f} s{page}")

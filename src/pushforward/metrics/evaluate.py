@@ -198,8 +198,7 @@ def evaluate(
         *copied,
         *too_few(measures, len(fake) // draws, len(real)),
     )
-    warnings = (*(failures[key] for key in sorted(failures)), *(one.words for one in found_beside))
-    return Report(measures, tuple(notes), warnings, found_beside)
+    return Report(measures, tuple(notes), tuple(failures[key] for key in sorted(failures)), found_beside)
 
 
 def _apart(parts: Sequence[Part]) -> None:

@@ -1,6 +1,7 @@
 """Gates: conditions under which an evaluation counts as failed, for scripts that must stop on a bad model.
 
     bad                 the verdict: a test of one law rejects, or something was found against the samples
+    doubtful            the same, or the comparison itself is in doubt
     p < 0.01            any test of one law, all p-values corrected together (Holm)
     copies              something was found: copies, support, few, same, leak, ...
     mmd.p < 0.01        the p-value of one
@@ -16,7 +17,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pushforward.errors import UsageError, meant
@@ -34,9 +35,15 @@ GRAMMAR = re.compile(
     r"\s*(?P<name>[^\s<>=]+?)(?:\.(?P<field>value|p|floor|se))?\s*(?P<sign><=|>=|<|>)\s*"
     r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?\s*(?P<times>\*)?\s*(?P<floor>floor)?\s*", re.IGNORECASE
 )  # fmt: skip
-GRADED = {"bad": "bad", "doubtful": "doubtful"}
+GRADED = ("bad", "doubtful")  # from the worst on: what fails for doubtful fails for bad all the more
 COUNTED = {"mode_kl", "class_kl"}  # tests of one law that rest on no relabelling
-TRAINED = ("copies", "leak", "split", "power")  # findings that nobody looks for without a training set
+COPIED = ("copies", "split", "power")  # findings of the part `memorisation`
+UNSOUGHT = {
+    "support": "values that the data never have are looked for in files of points, not in images or in a run's samples",
+    "form": "only files can be in unlike form",
+    "leak": "there is no training set that held-out rows could be part of: give it, --train",
+}
+"""Why a finding is not looked for, by its name."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +66,26 @@ class Gate:
     limit: float
     of_floor: bool
 
-    def expect(self, names: Sequence[str], tests: int = 1, permutations: int = 0) -> None:
+    def expect(
+        self, names: Sequence[str], tests: int = 1, permutations: int = 0, sought: Collection[str] = tuple(FINDINGS)
+    ) -> None:
         """Refuse a gate on what will not be measured, or that could never fail, before any work.
 
         Args:
             names: What will be measured, without feature spaces and columns.
             tests: Number of permutation tests among them.
             permutations: Relabellings B of each; the smallest p-value is 1 / (B + 1), and Holm multiplies it.
+            sought: Findings that are looked for beside them.
 
         Raises:
-            UsageError: If the gate's metric is not among them, or its limit lies below any p-value.
+            UsageError: If the gate's metric or finding is not among them, or its limit lies below any p-value.
         """
         if self.field == "p":
             self._within_reach(names, tests if self.name == "p" else 1, permutations)
         self._tested(names, permutations)
-        if self.name in TRAINED and not self.field and "copying" not in names:
+        if self.name in UNSOUGHT and not self.field and self.name not in sought:
+            raise UsageError(f"gate {self.text!r} could never fail: {UNSOUGHT[self.name]}")
+        if self.name in COPIED and not self.field and "copying" not in names:
             raise UsageError(
                 f"gate {self.text!r}: memorisation is not measured: name it among --metrics; files need the "
                 "training set too, --train"
@@ -95,7 +107,7 @@ class Gate:
         if self.name == "bad" and not wanted & {"copying", "likelihood_gap"}:
             raise UsageError(
                 f"gate {self.text!r}: no test is made, so that no model would look bad: add one to --metrics, as "
-                "mmd (with --permutations 999), or gate what may be found by its name: support"
+                "mmd (with --permutations 999), or gate what may be found by its name: repeats"
             )
 
     def _within_reach(self, names: Sequence[str], several: int, permutations: int) -> None:
@@ -132,14 +144,14 @@ class Gate:
         names = self._meant(list(found))
         if not names:
             short = list(dict.fromkeys(name.split("@")[0].split("[")[0] for name in found))
-            left = [words for words in found.warnings if " left out: " in words] if isinstance(found, Report) else []
+            left = found.left_out if isinstance(found, Report) else ()
             raise UsageError(f"gate {self.text!r}: {'; '.join([self._unknown(short), *left])}")
         return next((words for name in names if (words := self._of(name, found[name]))), None)
 
     def _found(self, report: Report) -> str | None:
         """Whether the verdict is that bad, or the finding was made."""
         if self.name in GRADED:
-            return report.verdict if report.grade == GRADED[self.name] else None
+            return f"the verdict is {report.grade}" if report.grade in GRADED[: GRADED.index(self.name) + 1] else None
         return next((one.words for one in report.findings if one.name == self.name), None)
 
     def _of(self, name: str, measure: Measure) -> str | None:
@@ -214,7 +226,9 @@ def parse_gate(text: str) -> Gate:
 
 def _guessed(text: str) -> str:
     """What was probably meant by what is no gate, and how gates are written."""
-    usual = f"write NAME<NUMBER, as 'p<0.01', 'recall<0.5', 'FD>1.5*floor', or a word: bad, {', '.join(FINDINGS)}"
+    usual = (
+        f"write NAME<NUMBER, as 'p<0.01', 'recall<0.5', 'FD>1.5*floor', or a word: {', '.join((*GRADED, *FINDINGS))}"
+    )
     tidy = re.sub(r"\s+", "", text)
     repairs = (
         (r"(.+[<>]=?)(\d+),(\d+)", r"\1\2.\3"),  # a decimal comma

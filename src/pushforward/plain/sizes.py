@@ -1,10 +1,13 @@
-"""Bytes in words, in units of 1024, as `PUSHFORWARD_MEMORY=2G` and `--memory 64MB` count them."""
+"""Bytes in words, in units of 1024, as `PUSHFORWARD_MEMORY=2G` and `--memory 64MB` count them; how wide text is."""
 
 from __future__ import annotations
 
-__all__ = ["size"]
+__all__ = ["WIDE", "size"]
 
 UNITS = ("kB", "MB", "GB", "TB")
+
+WIDE = 190
+"""Columns of tables where no terminal says how wide it is: in a file, a pipe, a text."""
 
 
 def size(count: int) -> str:

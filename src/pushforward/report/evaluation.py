@@ -59,7 +59,7 @@ def write_evaluation(report: Report, shown: Shown, out: Path) -> Path:
         out: The page; folders are made.
     """
     grade = "bad" if shown.failed else MARKS[report.grade]
-    said = [*(f"Gate failed: {words}" for words in shown.failed), *report.alarms, *report.notes]
+    said = [*(f"Gate failed: {words}" for words in shown.failed), *report.warnings, *report.notes]
     notes = "".join(f"<li>{text(words)}</li>" for words in said)
     head = (
         f'<p class="eyebrow">pushforward · evaluation</p><h1>{text(shown.title)}</h1>'

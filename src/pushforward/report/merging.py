@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pushforward import files
 from pushforward.metrics.integration.table import ABOUT
 from pushforward.randomness import generator
-from pushforward.report.figures.plots import drawable, plainly
-from pushforward.report.skeleton import cells, command, fill, png_uri
-from pushforward.report.values import short, text
+from pushforward.report.figures.plots import LINE, WORDS, drawable, legend, logarithmic, plainly
+from pushforward.report.skeleton import cells, command, fill, png_uri, still
+from pushforward.report.values import HUES, LIGHT, short, text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,9 +25,6 @@ __all__ = ["Embedding", "write_merge"]
 
 Array = NDArray[Any]
 
-WORDS, LINE = "#7b848a", "#9aa3a9"
-COLOURS = ("#12807a", "#c2510c", "#5661b3", "#b5892a", "#a03b72", "#4b8f3a", "#7b848a", "#2a7fb8", "#c0392b", "#8e5bd0",
-           "#8a4b2a", "#c48bb0")  # fmt: skip
 MOST = 4000  # cells drawn
 
 
@@ -100,7 +97,7 @@ def _clouds(planes: Sequence[Array], names: Array) -> bytes:
         for place, plane in zip(axes, planes):
             for k, name in enumerate(known):
                 mine = names == name
-                colour = COLOURS[k % len(COLOURS)]
+                colour = LIGHT[k % HUES]
                 place.scatter(*plane[mine].T, s=3, color=colour, alpha=0.5, linewidths=0, label=drawable(str(name)))
             place.set_xticks([])
             place.set_yticks([])
@@ -108,28 +105,17 @@ def _clouds(planes: Sequence[Array], names: Array) -> bytes:
         axes[1].sharey(axes[0])
         axes[0].set_title("before", color=WORDS)
         axes[1].set_title("after", color=WORDS)
-        if len(known) <= 12:
-            _legend(axes[1], markerscale=4)
+        if len(known) <= HUES:
+            legend(axes[1], beside=True, markers=4)
 
     return _drawn(draw)
 
 
-def _legend(axes: Axes, markerscale: float = 1.0) -> None:
-    """What is what, beside the field, so that no point lies under it."""
-    axes.legend(
-        frameon=False, labelcolor=WORDS, markerscale=markerscale, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1)
-    )
-
-
 def _travelling(found: Mapping[str, Any]) -> list[str]:
-    """A warning where cells moved nearly as fast at the end as the critic's slope allows: their kinetic energy, in L²,
-    is more than half of the 1/2 that nothing exceeds."""
+    """A warning where cells were still travelling when the flow ended; kinetic energies are in L²."""
     ends = [float(curve["kinetic"][-1]) for curve in found["curves"].values() if len(curve["kinetic"])]
-    if not any(end > 0.25 for end in ends):
-        return []
-    return [
-        f"Cells were still travelling when the flow ended: kinetic energy {max(ends):.2g} L², at most 0.5: move more."
-    ]
+    words = still("Cells", max(ends, default=0.0), 0.5, " L²")
+    return [f"{words} Move more."] if words else []
 
 
 def _curves(found: Mapping[str, Any]) -> str:
@@ -141,13 +127,14 @@ def _curves(found: Mapping[str, Any]) -> str:
         for place, what in zip(axes, ("divergence", "kinetic")):
             for k, curve in enumerate(curves):
                 values = np.maximum(curve[what], 1e-4)
-                place.plot(values, color=COLOURS[k % len(COLOURS)], linewidth=1, label=drawable(names[k]))
+                place.plot(values, color=LIGHT[k % HUES], linewidth=1, label=drawable(names[k]))
             place.set_yscale("log")
+            logarithmic(place.yaxis)
             place.set_xlabel("moves", color=WORDS)
         axes[0].set_title("divergence to the target", color=WORDS)
         axes[1].set_title("kinetic energy, in L²", color=WORDS)
-        if len(curves) <= 12:
-            _legend(axes[1])
+        if len(curves) <= HUES:
+            legend(axes[1], beside=True)
 
     lead = (
         "What the critic can still tell apart, and how fast cells move. Healthy: both fall together, then level; a "

@@ -36,7 +36,7 @@ class Record:
         measured: What the metrics were measured on, in words.
         verdict: What they come to, in words; empty if it was not stored.
         grade: The same in a word, as of a `Judgement`.
-        alarms: What must be read with the verdict.
+        warnings: What must be read with the verdict.
         grids: Grids of images.
         clouds: Clouds of points.
         classes: Classes of the points in the clouds, if they have some.
@@ -50,7 +50,7 @@ class Record:
     measured: str = ""
     verdict: str = ""
     grade: str = "record"
-    alarms: list[str] = field(default_factory=list[str])
+    warnings: list[str] = field(default_factory=list[str])
     grids: Film[bytes] = field(default_factory=Film[bytes])
     clouds: Film[Points] = field(default_factory=Film[Points])
     classes: Classes | None = None
@@ -217,7 +217,7 @@ def _read_metrics(path: Path, run: Record) -> None:
     grade = stored.get("grade")
     run.verdict = str(stored["verdict"]) if isinstance(stored.get("verdict"), str) else ""
     run.grade = grade if isinstance(grade, str) and grade in MARKS else "record"
-    run.alarms = [str(words) for words in listed(stored.get("warnings"))]
+    run.warnings = [str(words) for words in listed(stored.get("warnings"))]
     if not run.metrics:
         run.notes.append("metrics.json holds no metrics.")
     if "checkpoint" in stored:

@@ -12,14 +12,16 @@ from typing import Any
 from pushforward import __version__
 from pushforward.report.numbers.metrics import MARKS
 from pushforward.report.reading import Record
-from pushforward.report.values import HUES, count, digits, listed, text
+from pushforward.report.values import DARK, HUES, LIGHT, count, digits, listed, text
 
-__all__ = ["cells", "chip", "command", "fill", "name", "notes", "png_uri", "status", "travelling", "verdict"]
+__all__ = ["cells", "chip", "command", "fill", "name", "notes", "png_uri", "status", "still", "travelling", "verdict"]
 
 
 def fill(title: str, body: str) -> str:
     """Fill report.html; only its own style and script are let in, by their digests."""
     page = resources.files("pushforward.report").joinpath("report.html").read_text("utf-8")
+    light, dark = (" ".join(f".r{k} {{ --run: {hue} }}" for k, hue in enumerate(hues)) for hues in (LIGHT, DARK))
+    page = Template(page).safe_substitute(light=light, dark=dark, hues=HUES)
     style, script = (page.split(f"<{tag}>", 1)[1].split(f"</{tag}>", 1)[0] for tag in ("style", "script"))
     policy = (
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
@@ -39,15 +41,26 @@ def name(run: Record) -> str:
 
 
 def travelling(run: Record) -> str:
-    """That samples moved nearly as fast at the end as the critic's slope L allows; empty where they did not.
-
-    Their kinetic energy is then more than half of L²/2, which nothing exceeds.
-    """
+    """That samples of a run were still travelling at its end; empty where they were not."""
     ends = [value for _, value in run.curves.get("kinetic", ()) if value is not None]
-    most = run.fastest**2 / 2 if run.fastest else 0.0
-    if not ends or not most or ends[-1] <= most / 2:
+    words = still("Samples", ends[-1], run.fastest**2 / 2) if ends and run.fastest else ""
+    return f" {words}" if words else ""
+
+
+def still(what: str, kinetic: float, most: float, unit: str = "") -> str:
+    """That something moved nearly as fast at the end as the critic's slope L allows; empty where it did not.
+
+    Its kinetic energy is then more than half of L²/2, which nothing exceeds.
+
+    Args:
+        what: What moved.
+        kinetic: Its kinetic energy at the end.
+        most: L²/2.
+        unit: Of both.
+    """
+    if not most or kinetic <= most / 2:
         return ""
-    return f" Samples were still travelling: kinetic energy {digits(ends[-1], 2)}, at most {digits(most, 2)}."
+    return f"{what} were still travelling: kinetic energy {digits(kinetic, 2)}{unit}, at most {digits(most, 2)}{unit}."
 
 
 def status(info: dict[str, Any], travelling: str = "") -> str:
@@ -74,7 +87,7 @@ def verdict(run: Record) -> str:
     """What the run's samples came to when they were measured, and what must be read with that; nothing if unknown."""
     if not run.verdict:
         return ""
-    items = "".join(f"<li>{text(words)}</li>" for words in run.alarms)
+    items = "".join(f"<li>{text(words)}</li>" for words in run.warnings)
     alarms = f'<aside class="notes" aria-label="Warnings"><ul>{items}</ul></aside>' if items else ""
     return f'<p class="status {MARKS[run.grade]}"><span>{text(run.verdict)}</span></p>{alarms}'
 

@@ -8,9 +8,31 @@ import re
 from datetime import datetime
 from typing import Any, TypeGuard
 
-__all__ = ["HUES", "count", "digits", "duration", "is_number", "listed", "mapping", "number", "short", "text", "when"]
+__all__ = [
+    "DARK",
+    "HUES",
+    "LIGHT",
+    "count",
+    "digits",
+    "duration",
+    "is_number",
+    "listed",
+    "mapping",
+    "number",
+    "short",
+    "text",
+    "when",
+]
 
-HUES = 12  # classes r0, r1, ... of the style sheet, a colour each
+LIGHT = ("#0f766e", "#c2510c", "#4257c4", "#a1307f", "#76780a", "#0b7fab", "#8a4b2a", "#5c6773", "#b3261e", "#6d3fb0",
+         "#3f7d20", "#c08a00")  # fmt: skip
+"""Colours of runs and classes on light pages and in pictures."""
+
+DARK = ("#5cc8bb", "#f39a5b", "#94a5ff", "#ec86c8", "#c9cb5a", "#66c3ea", "#d6a07f", "#aab4be", "#ff8a7d", "#c3a2ff",
+        "#97d977", "#ffd166")  # fmt: skip
+"""The same on dark pages."""
+
+HUES = len(LIGHT)  # classes r0, r1, ... of the style sheet, a colour each
 LONGEST = 4000  # characters shown of one value
 STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # what turns or hides words
 
@@ -56,7 +78,7 @@ def text(value: object) -> str:
     """Any value of a JSON file as escaped text."""
     if not isinstance(value, str):
         stored = json.dumps(value, ensure_ascii=False)
-        value = {"null": "none", "true": "yes", "false": "no"}.get(stored, stored)
+        value = {"null": "none", "true": "yes", "false": "no", "[]": "none", "{}": "none"}.get(stored, stored)
     shown = value if len(value) <= LONGEST else value[:LONGEST] + " …"
     return html.escape(STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), shown))
 

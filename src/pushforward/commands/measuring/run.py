@@ -56,7 +56,7 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
         chosen = space(asked.features, pair, trust=asked.trust)
         draws = 1 if chosen.features.id == RAW.id else draws
     wanted = parts(asked.metrics, pair, chosen.features, asked.trust)
-    expected(gates, wanted, settings.permutations)
+    expected(gates, wanted, settings.permutations, pair, files=False)
     with to_the_end(pair):
         with Watching() as watch:
             found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)

@@ -23,6 +23,7 @@ __all__ = [
     "compare_scores",
     "holm",
     "plain",
+    "short_name",
     "test_values",
     "to_json",
 ]
@@ -120,6 +121,12 @@ def bearing(name: str, names: Iterable[str]) -> list[str]:
         if found := [full for full in known if short(full).lower() == asked]:
             return found
     return []
+
+
+def short_name(name: str, names: Iterable[str]) -> str:
+    """A name without the feature space behind its @, where no other of the names is called so."""
+    bare = name.split("@")[0]
+    return bare if bearing(bare, names) == [name] else name
 
 
 def plain(measures: Mapping[str, Measure]) -> dict[str, Measure]:

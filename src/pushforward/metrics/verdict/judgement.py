@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from pushforward.metrics.core.result import COPYING, OVERFITTING, Measure, holm, test_values
+from pushforward.metrics.core.result import COPYING, OVERFITTING, Measure, holm, short_name, test_values
 from pushforward.metrics.verdict import readings
 from pushforward.metrics.verdict.readings import Grade, Reading
 from pushforward.plain.findings import FINDINGS, Finding
@@ -58,17 +58,19 @@ def judge(measures: Mapping[str, Measure], findings: Sequence[Finding] = ()) -> 
     against += [f"overfitting ({name}, p {measures[name].p:.2g})" for name in overfitted if said[name].grade == "bad"]
     doubts = [_called(one) for one in findings if not one.against and one.name != "few"]
     doubts += [f"{name} is not finite" for name, measure in measures.items() if not math.isfinite(measure.value)]
-    few = "few" in names
+    few = "few" in names and not rejected
     if rejected or against:
         grade: Grade = "bad"
-    elif doubts or few:
+    elif doubts or "few" in names:
         grade = "doubtful"
     else:
         grade = "good" if tests else "record"
     lead = [f"Against the samples: {', '.join(dict.fromkeys(against))}."] if against else []
-    lead += [f"In doubt: {', '.join(dict.fromkeys(doubts))}."] if doubts else []
-    lead += ["Too few samples to say."] if few and not rejected else []
-    return Judgement(grade, " ".join([*lead, _of_tests(measures, tests, rejected)]), said)
+    if few and not doubts:
+        lead.append("Too few samples to say.")
+    elif doubts:
+        lead.append(f"In doubt: {', '.join(dict.fromkeys([*([FINDINGS['few']] if few else []), *doubts]))}.")
+    return Judgement(grade, " ".join([*lead, _of_tests(measures, tests, rejected, few)]), said)
 
 
 def too_few(measures: Mapping[str, Measure], n_fake: int, n_real: int) -> tuple[Finding, ...]:
@@ -129,17 +131,19 @@ def _reading(name: str, measure: Measure, adjusted: Mapping[str, float], finding
     return found
 
 
-def _of_tests(measures: Mapping[str, Measure], tests: Mapping[str, float], rejected: Sequence[str]) -> str:
-    """What the tests say, in a sentence."""
+def _of_tests(measures: Mapping[str, Measure], tests: Mapping[str, float], rejected: Sequence[str], few: bool) -> str:
+    """What the tests say, in a sentence; in a short one where so few samples say nothing."""
     if not tests:
         return "No test was made: the numbers stand next to their floors."
     count = f"{len(tests)} test{'s' if len(tests) > 1 else ''}"
     if rejected:
-        found = [f"{name} ({readings.size(measures[name])})" for name in rejected]
+        found = [f"{short_name(name, measures)} ({readings.size(measures[name])})" for name in rejected]
         return f"Samples and data differ: {', '.join(found)}; {count}, level 5 % after Holm."
     best = min(tests, key=tests.__getitem__)
-    few = _too_few(measures[best], len(tests))
-    return f"Not told apart: {count}, smallest p {tests[best]:.2g}, level 5 % after Holm{few}."
+    if few:
+        return f"Not told apart: {count}, smallest p {tests[best]:.2g}."
+    more = _too_few(measures[best], len(tests))
+    return f"Not told apart: {count}, smallest p {tests[best]:.2g}, level 5 % after Holm{more}."
 
 
 def _too_few(measure: Measure, tests: int) -> str:

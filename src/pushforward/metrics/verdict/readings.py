@@ -115,15 +115,16 @@ def of_value(measure: Measure) -> Reading:
     if off > room and not (floor > 0 and not higher and off <= 0.05 * floor):
         return Reading("record", _apart(value, floor, higher))
     if not higher and se and floor > 0 and off < -2 * room and off < -0.2 * floor:
-        return Reading("record", f"{value / floor:.2g} x the floor: nearer than fresh data")
+        return Reading("record", f"{value / floor:.2g} × the floor: nearer than fresh data")
     words = "as good as can be expected" if higher else "at the floor"
     if floor <= 0 or se is None:
         return Reading("good", f"{words}{_unseen(room, 'below' if higher else 'above', se)}")
     if higher:
-        return Reading("good", f"{words}; down to {max(0.0, 1 - room / floor):.0%} of it would look so")
+        least = min(max(0.0, 1 - room / floor), 0.999)  # never "down to 100 %"
+        return Reading("good", f"{words}; down to {least:.{int(least > 0.99)}%} of it would look so")
     if room >= floor:
-        return Reading("doubtful", f"too noisy to say: up to {1 + room / floor:.2g} x the floor would look so")
-    return Reading("good", f"{words}; up to {1 + room / floor:.3g} x it would look so")
+        return Reading("doubtful", f"too noisy to say: up to {1 + room / floor:.2g} × the floor would look so")
+    return Reading("good", f"{words}; up to {1 + room / floor:.3g} × it would look so")
 
 
 def _unseen(room: float, where: str, se: float | None) -> str:

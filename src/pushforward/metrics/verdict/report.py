@@ -8,19 +8,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
 from pushforward.errors import meant, printable
-from pushforward.metrics.core.result import Measure, bearing
+from pushforward.metrics.core.result import Measure, bearing, short_name
 from pushforward.metrics.verdict.judgement import Judgement, judge
 from pushforward.metrics.verdict.readings import Grade
 from pushforward.metrics.verdict.worst import MOST, Table, behind, nothing
 from pushforward.plain.findings import Finding
+from pushforward.plain.sizes import WIDE
 
 if TYPE_CHECKING:
     from rich import table as grids
     from rich.console import RenderableType
 
-__all__ = ["Report", "beneath", "table"]
+__all__ = ["SHADES", "Report", "beneath", "table"]
 
-WIDE = 160  # columns of a report as words
+SHADES: Mapping[Grade, str] = {"good": "green", "bad": "red", "doubtful": "yellow", "record": "default"}
+"""Colours of grades in the terminal."""
 
 
 @final
@@ -34,13 +36,13 @@ class Report(Mapping[str, Measure]):
     Attributes:
         measures: Name -> measure.
         notes: What was done to the samples before they were measured, in plain words.
-        warnings: What should stop a reader beside the findings: parts that were left out.
+        left_out: What was not measured, and why, in a sentence each.
         findings: What was found beside the tests, by name: impossible values, copies, too few rows.
     """
 
     measures: dict[str, Measure]
     notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     def __getitem__(self, name: str) -> Measure:
@@ -81,9 +83,9 @@ class Report(Mapping[str, Measure]):
         return self.judgement.grade
 
     @property
-    def alarms(self) -> tuple[str, ...]:
-        """What must be read with the verdict, each once: the findings' words, then the other warnings."""
-        return tuple(dict.fromkeys((*(one.words for one in self.findings), *self.warnings)))
+    def warnings(self) -> tuple[str, ...]:
+        """What must be read with the verdict, each once: the findings' words, then what was left out."""
+        return tuple(dict.fromkeys((*(one.words for one in self.findings), *self.left_out)))
 
     @cached_property
     def worst(self) -> tuple[Table, ...]:
@@ -98,7 +100,7 @@ class Report(Mapping[str, Measure]):
         with console.capture() as caught:
             for part in (table(self), *beneath(self)):
                 console.print(part)
-        said = [self.verdict, *(f"warning: {words}" for words in self.alarms)]
+        said = [self.verdict, *(f"warning: {words}" for words in self.warnings)]
         notes = ["", *(f"note: {note}" for note in self.notes)] if self.notes else []
         return "\n".join([*said, "", caught.get().rstrip(), *notes])
 
@@ -109,7 +111,7 @@ class Report(Mapping[str, Measure]):
         its `short` name, its `grade` and its `reading` too.
         """
         said = {"verdict": self.verdict, "grade": self.grade}
-        said |= {"warnings": list(self.alarms), "notes": list(self.notes)}
+        said |= {"warnings": list(self.warnings), "notes": list(self.notes)}
         found = [
             {"name": one.name, "words": one.words, "against": one.against} | dict(one.numbers) for one in self.findings
         ]
@@ -117,12 +119,8 @@ class Report(Mapping[str, Measure]):
 
     def _record(self, name: str) -> dict[str, Any]:
         own = self.judgement.readings[name]
-        short = name.split("@")[0]
-        short = short if bearing(short, self.measures) == [name] else name
+        short = short_name(name, self.measures)
         return self.measures[name].as_dict() | {"short": short, "grade": own.grade, "reading": own.words}
-
-
-STYLES: Mapping[Grade, str] = {"good": "green", "bad": "bold red", "doubtful": "yellow", "record": "dim"}
 
 
 def table(measures: Mapping[str, Measure]) -> grids.Table:
@@ -147,7 +145,7 @@ def table(measures: Mapping[str, Measure]) -> grids.Table:
         short = name.removesuffix(f"@{measure.features}")  # the column of features says it
         own = readings.get(name)
         cells = [f"{measure.value:.4g}", *_beside(measure), escape(printable(measure.features))]
-        cells += [f"[{STYLES[own.grade]}]{escape(printable(own.words))}[/]"] if own else []
+        cells += [f"[{SHADES[own.grade]}]{escape(printable(own.words))}[/]"] if own else []
         grid.add_row(escape(printable(f"{short} {arrows[measure.better]}".rstrip())), *cells)
     return grid
 

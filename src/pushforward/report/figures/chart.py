@@ -16,7 +16,7 @@ __all__ = ["Curve", "chart"]
 Point = tuple[float, float]
 Curve = list[tuple[float, float | None]]
 
-WIDE, TALL, LEFT, RIGHT, TOP, BOTTOM = 360, 196, 46, 352, 8, 170  # a chart and the field within its axes
+WIDE, TALL, LEFT, RIGHT, TOP, BOTTOM = 360, 210, 46, 352, 8, 170  # a chart and the field within its axes
 DRAWN, RAGGED = 400, 120  # points kept of a curve (at most twice as many), and from which on it gets a moving mean
 
 
@@ -113,7 +113,8 @@ def _ruler(axes: _Axes) -> str:
         x = axes.across(step)
         anchor = "end" if x > RIGHT - 14 else "middle"
         parts.append(f'<text x="{x:.1f}" y="{BOTTOM + 16}" text-anchor="{anchor}">{digits(step, 6)}</text>')
-    return "".join(parts)
+    words = "steps; values on a logarithmic scale" if axes.log else "steps"
+    return "".join([*parts, f'<text x="{RIGHT}" y="{BOTTOM + 33}" text-anchor="end">{words}</text>'])
 
 
 def _level_line(kind: str, y: float) -> str:

@@ -18,8 +18,21 @@ from pushforward.errors import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
-__all__ = ["COLOURS", "LINE", "WORDS", "bars", "drawable", "histogram", "legend", "plainly", "quantiles", "svg"]
+__all__ = [
+    "COLOURS",
+    "LINE",
+    "WORDS",
+    "bars",
+    "drawable",
+    "histogram",
+    "legend",
+    "logarithmic",
+    "plainly",
+    "quantiles",
+    "svg",
+]
 
 Array = NDArray[np.float64]
 
@@ -52,6 +65,7 @@ def histogram(groups: Mapping[str, Array], words: str, mark: float | None = None
             axes.axvline(mark, color=COLOURS[1], linewidth=2, label="samples")
         if log:
             axes.set_xscale("log")
+            logarithmic(axes.xaxis)
         axes.set_yticks([])
         axes.set_xlabel(drawable(words))
         legend(axes)
@@ -106,12 +120,37 @@ def bars(fake: Array, real: Array, names: Sequence[str], words: str) -> bytes:
     return svg(draw)
 
 
-def legend(axes: Axes) -> None:
-    """What is what, above the field, so that no point lies under it."""
+def legend(axes: Axes, *, beside: bool = False, markers: float = 1.0) -> None:
+    """What is what, above the field or, for many names, beside it, so that no point lies under it.
+
+    Args:
+        axes: Where to draw.
+        beside: Whether it stands beside the field.
+        markers: Size of its markers, in those of the field.
+    """
+    if beside:
+        axes.legend(
+            frameon=False, labelcolor=WORDS, markerscale=markers, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1)
+        )
+        return
     axes.legend(
-        frameon=False, labelcolor=WORDS, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2,
-        handlelength=1.4, columnspacing=1.2,
+        frameon=False, labelcolor=WORDS, markerscale=markers, loc="lower left", bbox_to_anchor=(0, 1), ncols=2,
+        borderaxespad=0.2, handlelength=1.4, columnspacing=1.2,
     )  # fmt: skip
+
+
+def logarithmic(axis: Axis) -> None:
+    """Plain numbers along a logarithmic axis: powers as matplotlib sets them are mathematics, which is never parsed.
+
+    Over less than three decades twice and five times the powers have numbers too; over less than one, even steps.
+    """
+    from matplotlib.ticker import AutoLocator, LogLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    few = LogLocator(subs=(1.0, 2.0, 5.0) if high < 1000 * low else (1.0,))
+    axis.set_major_locator(AutoLocator() if low > 0 and high < 5 * low else few)
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def drawable(name: str) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 from pushforward.errors import DataError
 from pushforward.metrics.quality.tails import Quantiles, hill, quantile_band, survival, tail_values
 from pushforward.pictures import Points
-from pushforward.report.figures.plots import COLOURS, LINE, legend, svg
+from pushforward.report.figures.plots import COLOURS, LINE, legend, logarithmic, svg
 from pushforward.report.reading import Record
 from pushforward.report.values import text
 
@@ -92,12 +92,10 @@ def draw_quantiles(axes: Axes, found: Quantiles) -> None:
 
 
 def _logarithmic(axes: Axes) -> None:
-    """Two logarithmic axes with plain numbers, which take a tenth of the time of typeset ones."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_minor_formatter(lambda value, _: "")
+        logarithmic(axis)
 
 
 def _room(low: float, high: float, inner: float) -> tuple[float, float]:

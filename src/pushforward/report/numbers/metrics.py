@@ -73,22 +73,26 @@ def error(record: dict[str, Any]) -> list[str]:
 
 def reading(record: dict[str, Any]) -> tuple[str, str]:
     """The class of the style sheet and the words, escaped, of the judgement that is stored with a measure."""
-    grade, words = record.get("grade"), record.get("reading")
-    if not isinstance(grade, str) or grade not in MARKS or not isinstance(words, str):
-        return reading(judged({"": record})[""])
-    return MARKS[grade], text(words.replace("-", "−") if words[:1] == "-" else words)
+    known = record if _is_judged(record) else judged({"": record})[""]
+    words = str(known["reading"])
+    return MARKS[known["grade"]], text(words.replace("-", "−") if words[:1] == "-" else words)
+
+
+def _is_judged(record: Mapping[str, Any]) -> bool:
+    """Whether a record has a grade and a reading that a page can show: a stranger's may have anything."""
+    return isinstance(grade := record.get("grade"), str) and grade in MARKS and isinstance(record.get("reading"), str)
 
 
 def judged(metrics: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Records with the grade and the reading that were stored with them; those without are judged, all together.
+    """Records with the grade and the reading that were stored with them; those without good ones are judged together.
 
     A record that was written before judgements were stored names no finding, so its numbers of copying accuse nobody.
     """
     judgement = judge({name: _measure(record) for name, record in metrics.items()})
     return {
-        name: {"grade": judgement.readings[name].grade, "reading": judgement.readings[name].words} | record
-        if not {"grade", "reading"} <= record.keys()
-        else record
+        name: record
+        if _is_judged(record)
+        else record | {"grade": judgement.readings[name].grade, "reading": judgement.readings[name].words}
         for name, record in metrics.items()
     }
 

@@ -55,12 +55,9 @@ def _rows(kind: str, lines: Sequence[Line]) -> str:
 
 
 def _row(line: Line, heads: Sequence[str]) -> str:
-    said = [f'<span class="mark bad">{text(line.way)}</span>' if line.differs and line.way else text(line.way)]
-    if line.differs and line.distance is not None and line.floor is not None:
-        apart = f"{short(line.distance, 2)} from the data, where real rows have {short(line.floor, 2)}"
-        said.append(f"<small>{apart}</small>")
+    said = f'<span class="mark bad">{text(line.way)}</span>' if line.differs and line.way else text(line.way)
     numbers = ["" if x is None else short(x, 2) for x in (line.distance, line.floor, line.p)]
-    cells = zip(heads, ["".join(said), *numbers], strict=True)
+    cells = zip(heads, [said, *numbers], strict=True)
     row = "".join(
         f'<td data-label="{name}"{" class=wide" if name == heads[0] else ""}>{content}</td>' for name, content in cells
     )
