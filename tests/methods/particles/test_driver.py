@@ -289,7 +289,9 @@ ORDERS = [(euler, True, 1), (euler, False, 1), (heun, True, 2), (heun, False, 1)
 ORDERS += [(AdamsBashforth(k), refit, k if refit else 2) for k in (2, 3, 4, 5) for refit in (True, False)]
 
 
-@pytest.mark.parametrize(("scheme", "refit", "order"), ORDERS, ids=str)
+@pytest.mark.parametrize(
+    ("scheme", "refit", "order"), ORDERS, ids=lambda x: x.__name__ if callable(x) and hasattr(x, "__name__") else str(x)
+)
 def test_the_error_falls_with_the_order_that_the_docstring_states(scheme, refit, order):
     flow, start, time = Coupled(), cloud(), 1.5
     errors = []
