@@ -68,7 +68,7 @@ def test_a_file_that_is_named_twice_is_a_finding_and_said_once(tmp_path):
     for sets, found in (((name, name), "same"), ((name, other, name), "copies"), ((other, name, name), "leak")):
         report = pushforward.evaluate(*sets, metrics=["energy"])
         assert [one.name for one in report.findings].count(found) == 1
-        assert sum("same file" in words for words in report.alarms) == 0  # the number of rows says more
+        assert sum("same file" in words for words in report.warnings) == 0  # the number of rows says more
 
 
 def test_columns_of_very_unequal_width_get_a_warning(tmp_path):
