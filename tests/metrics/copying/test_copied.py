@@ -299,3 +299,22 @@ def test_a_tenth_of_digits_copied_through_jpeg_is_warned_of_though_no_row_is_equ
             measures = memorisation(*(y.float() for y in tensors(*sets)), permutations=50)
             assert names(measures) == ({"copies"} if copies else set())
             assert measures["copied"].value == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_model_that_draws_rare_clusters_as_often_as_common_ones_is_no_copier(seed):
+    """Its samples meet training rows where rows lie close, and meet each other there more often still."""
+    rng = np.random.default_rng(seed)
+    centres, common, width = rng.normal(size=(1000, 4)), rng.normal(size=(3, 4)), 1e-3
+
+    def tight(n):
+        return centres[rng.integers(len(centres), size=n)] + width * rng.normal(size=(n, 4))
+
+    def data(n):
+        broad = common[rng.integers(3, size=n)] + 0.3 * rng.normal(size=(n, 4))
+        return np.where(rng.random((n, 1)) < 0.05, tight(n), broad)
+
+    fake, real, train = (torch.from_numpy(x) for x in (tight(300), data(300), data(600)))
+    assert "copies" not in {one.name for one in found(memorisation(fake, real, train, permutations=19))}
+    fake[:30] = train[:30]
+    assert "copies" in {one.name for one in found(memorisation(fake, real, train, permutations=19))}

@@ -14,7 +14,8 @@ off, is not nearer to one row than to the next; a copy is, by orders of magnitud
 
 Where the density changes within those distances, as in a spike :math:`x = g\,U^{40}` with :math:`U` uniform, u is small
 more often than that, up to a hundred times for small t. There `tail` asks rows of the data, which have the same law:
-where these are near each other more often than the bound allows, a model must be so more often than they are.
+where these are near each other more often than the bound allows, a model must be so more often than they are. A model
+may put more weight on such places than the data do; its samples are then near each other, and count as rows do.
 
 Rows on a grid meet by chance. With :math:`g` the distance that a row moves, in the median, when all its values move at
 random within their steps, and :math:`g_1` when that of the finest column does, two looks are taken and the smaller
@@ -181,7 +182,7 @@ class Tail:
         p: How likely so many are where the model does not copy; of the least likely class, times their number.
         rows: Distinct training rows that samples are so near to.
         share: Share of the samples that are.
-        known: The same share of rows of the data, the larger where there are two sets.
+        known: The same share of the rows known to be no copies, the largest where there are several sets.
         limit: The class.
     """
 
@@ -200,8 +201,8 @@ def tail(u: Array, row: NDArray[np.int64], known: Sequence[Array]) -> Tail:
     Args:
         u: Of samples, (n,); see `surprise`.
         row: The training row nearest to each, (n,).
-        known: u of rows of the data that are no copies, set by set, (m,) each; where one has more than chance allows,
-            samples must have more than it has.
+        known: u of rows of the data that are no copies, and of samples among each other, set by set, (m,) each; where
+            one has more than chance allows, samples must have more than it has.
     """
     from scipy.stats import binom, hypergeom
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.metrics.copying.precision import Precision, agreed, flat_rows
+from pushforward.randomness import generator
 
 __all__ = ["keys", "keys_as_stored", "one_of_each"]
 
@@ -89,7 +90,9 @@ def _keys(
 ) -> Keys:
     """Keys by some columns of some rows, or by all."""
     width = x[0].numel() if columns is None else len(columns)
-    weights = np.random.default_rng(0).integers(0, 2**63, width, np.uint64) * np.uint64(2) + np.uint64(1)
+    weights = generator(0, "evaluate", part="row keys").integers(0, 2**63, width, np.uint64) * np.uint64(2) + np.uint64(
+        1
+    )
     n = len(x) if rows is None else len(rows)
     found = np.empty(n, np.uint64)
     step = max(1, budget // (40 * max(1, width)))
