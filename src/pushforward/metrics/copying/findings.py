@@ -23,8 +23,8 @@ def found(measures: Mapping[str, Measure]) -> tuple[Finding, ...]:
     around them allow; samples near training rather than held-out rows; or samples nearer on average to training than
     to held-out rows by four standard errors, while authenticity or near copies are off at the same level. The last two
     need training and held-out rows of one law; where these are not, `split` is found. A model that does not know the
-    rows is accused about five times in a hundred thousand, whether it is good or bad. `power` is found where many copies would
-    go unseen.
+    rows is accused about five times in a hundred thousand, whether it is good or bad. `power` is found where many
+    copies would go unseen.
 
     Args:
         measures: What `memorisation` answered with, names without a feature space; others may be among them.

@@ -90,9 +90,8 @@ def _keys(
 ) -> Keys:
     """Keys by some columns of some rows, or by all."""
     width = x[0].numel() if columns is None else len(columns)
-    weights = generator(0, "evaluate", part="row keys").integers(0, 2**63, width, np.uint64) * np.uint64(2) + np.uint64(
-        1
-    )
+    drawn = generator(0, "evaluate", part="row keys").integers(0, 2**63, width, np.uint64)
+    weights = drawn * np.uint64(2) + np.uint64(1)
     n = len(x) if rows is None else len(rows)
     found = np.empty(n, np.uint64)
     step = max(1, budget // (40 * max(1, width)))
