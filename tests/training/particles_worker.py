@@ -54,7 +54,7 @@ def build(case: str) -> tuple[Particles, Batches]:
         "mmd": {"record": True, "scheme": AdamsBashforth(2)},
         "sinkhorn": {"held": lambda: x[:7]},
     }[case]
-    method = Particles(flows[case], start, 0.1, Noise(1, dtype=torch.float64), **options)
+    method = Particles(flows[case], start, 0.1, Noise(1, dtype=torch.float64), diagnose=1, **options)
     labels = {"labels": torch.arange(60) % 3} if case == "classes" else {}
     return method, Batches(x, 24, seed=3, **labels)
 

@@ -57,3 +57,22 @@ def test_nothing_of_a_run_is_float64_where_the_device_has_none(recipe, own, monk
         restore(again.method, 3, stored)
         load_state(again.method, stored, resume_state(experiment.method))
         again.method.sample(5, stream(0, "sample"))
+
+
+def test_a_tape_whose_first_steps_have_more_stages_is_whole_and_one_with_a_hole_is_not():
+    made = defaults("toy_particles") | SMALL | CRITIC | {"scheme": "ab2"}
+    experiment, again, broken = (RECIPES["toy_particles"](**made) for _ in range(3))
+    for _ in train(experiment, 0):
+        pass
+    stored = weights(experiment.method)
+    stages = [len({name.split(".")[2] for name in stored if name.startswith(f"tape.{k}.")}) for k in range(3)]
+    assert stages[0] > stages[1] == stages[2]  # a step of Runge and Kutta begins
+    restore(again.method, 3, stored)
+    load_state(again.method, stored, resume_state(experiment.method))
+    assert {name: value.tolist() for name, value in weights(again.method).items()} == {
+        name: value.tolist() for name, value in stored.items()
+    }
+    restore(broken.method, 3, stored)
+    hole = {name: value for name, value in stored.items() if name != "tape.0.1.head.bias"}
+    with pytest.raises(ValueError, match="do not all hold the same tensors"):
+        load_state(broken.method, hole, resume_state(experiment.method))

@@ -242,8 +242,23 @@ def _load_tapes(root: Any, left: dict[str, Tensor]) -> None:
             if int(k) >= len(tape):
                 raise ValueError(f"tensor {name} follows a gap in the recorded fields")
             tape[int(k)][key] = moved(left.pop(name), device)
-        if any(entry.keys() != tape[0].keys() for entry in tape):
+        if tape and not _whole(tape):
             raise ValueError(f"the recorded fields {place} do not all hold the same tensors")
+
+
+def _whole(tape: list[dict[str, Tensor]]) -> bool:
+    """Whether entries hold the same tensors, or those of as many stages as each had, as `stage.key`.
+
+    A scheme of several steps begins with one of several stages, so that its first entries hold more than later ones.
+    """
+    if all(entry.keys() == tape[0].keys() for entry in tape):
+        return True
+    stages: dict[tuple[int, str], set[str]] = {}
+    for k, entry in enumerate(tape):
+        for name in entry:
+            stage, _, key = name.partition(".")
+            stages.setdefault((k, stage), set()).add(key)
+    return all((k, "0") in stages for k in range(len(tape))) and len(set(map(frozenset, stages.values()))) == 1
 
 
 def _assign(root: Any, name: str, value: Tensor) -> None:
