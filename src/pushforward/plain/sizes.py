@@ -7,7 +7,7 @@ __all__ = ["WIDE", "size"]
 UNITS = ("kB", "MB", "GB", "TB")
 
 WIDE = 190
-"""Columns of tables where no terminal says how wide it is: in a file, a pipe, a text."""
+"""How many characters wide tables are where no terminal says it, as in a file, a pipe, a text."""
 
 
 def size(count: int) -> str:

@@ -51,7 +51,7 @@ NEIGHBOURS = 10
 """Training rows looked at around each sample; the bound above holds for this number."""
 
 LIMITS = (1e-2, 1e-3, 1e-4, 1e-6, 1e-9)
-"""Classes of closeness: values that u stays above, but for so few of the samples as `chance` says."""
+"""What u stays above, class by class of closeness, but for so few of the samples as `chance` says."""
 
 FEW = 5
 """Distinct rows; fewer may be a rare value that the law itself repeats, as none of the data shows it to do."""

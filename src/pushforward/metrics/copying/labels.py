@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 SHARES = (0.02, 0.05, 0.1, 0.25, 1.0)
-"""Classes of samples: those nearest to any row of the pool, as shares of all."""
+"""What share of all samples, those nearest to any row of the pool, makes up each class."""
 
 _WIDTH = 24  # directions in which training and held-out rows are compared
 
