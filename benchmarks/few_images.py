@@ -1,12 +1,14 @@
 """`python -m benchmarks.few_images --data mnist.npz`: 200 images with classes, three methods, equal CPU time.
 
 Lipschitz-KL particles, the GAN of the same divergence and WGAN-GP see the same 200 images, with critics of one size,
-for the same CPU seconds of one thread. All are judged by the same held-out images and asked whether they copy.
+for the same CPU seconds of one thread. All are judged by the same held-out images and asked whether they copy. After
+several seeds their means, lowest and highest stand in one table.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -22,6 +24,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from benchmarks.lines import Line, head, together
 from pushforward.data import Dataset
 from pushforward.metrics.copying.memorisation import copies, memorisation
 from pushforward.metrics.core.features import Features
@@ -36,6 +39,7 @@ from pushforward.training.loop import checked
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "particles": ("few_particles", {"record": 0}),  # samples are the particles themselves
     "particles from class laws": ("few_particles", {"record": 0, "source": "class"}),
+    "new points": ("few_particles", {}),  # carried along the fields that the particles made
     "KL-Lip GAN": ("few_gan", {}),
     "WGAN-GP": ("few_wgan_gp", {}),
 }
@@ -101,24 +105,26 @@ class Judge:
         seen, held_seen = network(fresh), network(held)
         return Judge(data.train, data.train_labels, held, held_seen, fresh, labels, seen, network, data.encode)
 
-    def row(self, x: Tensor, labels: Tensor) -> tuple[list[str], str | None]:
-        """Fréchet distance and floor, accuracy, authenticity, near copies, distance ratio; and a warning, or None."""
-        found = frechet_distance(self.features(x), self.test_features, train=self.fresh_features, small=True)
+    def line(self, title: str, x: Tensor, labels: Tensor, cost: tuple[float, float] | None = None) -> Line:
+        """Samples of some classes beside held-out images and the 200."""
+        distance = frechet_distance(self.features(x), self.test_features, train=self.fresh_features, small=True)
         assert self.features.classify is not None
         right = float((self.features.classify(x).argmax(1) == labels).float().mean())
         seen = memorisation(x, self.test, self.train, max_n=2000)
-        detail = seen["copying"].detail
-        ratio = float(detail["fake"].median() / detail["real"].median())
-        numbers = (found.value, found.floor or 0.0, 100 * right, seen["authenticity"].value,
-                   100 * seen["near_copies"].value, ratio)  # fmt: skip
-        shown = [
-            f"{number:{style}}" for number, style in zip(numbers, ("5.1f", "4.1f", "5.1f", "5.3f", "5.1f", "4.2f"))
-        ]
-        return shown, copies(seen)
-
-
-HEAD = ["method", "n", "CPU s", "steps", "FD", "floor", "right %", "authentic", "near %", "ratio"]
-FORM = "{:32} {:>4} {:>6} {:>6} {:>6} {:>6} {:>8} {:>10} {:>7} {:>6}"
+        detail, said = seen["copying"].detail, copies(seen)
+        numbers = (
+            *(cost or (math.nan, math.nan)),
+            distance.value,
+            distance.floor or 0.0,
+            100 * right,
+            seen["authenticity"].value,
+            100 * seen["near_copies"].value,
+            100 * seen["copied"].value,
+            seen["train_gap"].value,
+            float(detail["fake"].median() / detail["real"].median()),
+            float(said is not None),
+        )
+        return Line(title, len(x), numbers, said or "")
 
 
 def built(name: str, path: Path, seed: int, **options: int) -> Experiment:
@@ -149,7 +155,7 @@ def trained(name: str, path: Path, seed: int, seconds: float) -> Trained:
     experiment = built(name, path, seed, steps=affordable(name, path, seed, seconds))
     labels, train = labels_of(experiment.data), experiment.data.train.flatten(1)
     own = torch.cdist(train, train).fill_diagonal_(torch.inf).min(1).values.median()
-    ahead = [seconds * 2.0 ** (k + 1 - LOOKS) for k in range(LOOKS)]
+    ahead = due(seconds)
     looks: list[tuple[float, int, np.ndarray]] = []
     early: tuple[float, int, np.ndarray] | None = None
     spent, step = 0.0, 0
@@ -170,6 +176,11 @@ def trained(name: str, path: Path, seed: int, seconds: float) -> Trained:
     place = next((k for k, one in enumerate(looks) if one is early), -1)
     times, steps, images = zip(*looks, strict=True)
     return Trained(np.array(times), np.array(steps), np.stack(images), place)
+
+
+def due(seconds: float) -> list[float]:
+    """CPU seconds at which samples are looked at, each twice the one before."""
+    return [seconds * 2.0 ** (k + 1 - LOOKS) for k in range(LOOKS)]
 
 
 def drawn(experiment: Experiment, seed: int) -> np.ndarray:
@@ -193,30 +204,26 @@ def kept(name: str, path: Path, seed: int, seconds: float, folder: Path) -> Trai
         return Trained(stored["seconds"], stored["steps"], stored["images"], int(stored["early"]))
 
 
-def report(name: str, run: Trained, judge: Judge, labels: Tensor) -> Iterator[str]:
-    """The lines of one method: its last look, what the memorisation report says, then the looks before."""
-    last = len(run.seconds) - 1
+def report(name: str, run: Trained, judge: Judge, labels: Tensor, seconds: float) -> Iterator[Line]:
+    """The lines of one method: its last look, then the looks before."""
+    last, marks = len(run.seconds) - 1, due(seconds)
     for k in [last, *range(last)]:
-        cells, warning = judge.row(judge.encode(run.images[k]), labels)
-        title = name if k == last else f"  {name}{', on the way' if k != run.early else f' at {EARLY:g} of spacing'}"
-        yield FORM.format(title, len(labels), f"{run.seconds[k]:.0f}", run.steps[k], *cells)
-        if k == last and warning:
-            yield f"  {warning}"
+        near = min(marks, key=lambda mark: abs(math.log(mark / run.seconds[k])))
+        way = f"stopped at {EARLY:g} of spacing" if k == run.early else f"after {near:.3g} s"
+        title = name if k == last else f"{name}, {way}"
+        yield judge.line(title, judge.encode(run.images[k]), labels, (run.seconds[k], run.steps[k]))
 
 
-def floors(judge: Judge) -> Iterator[str]:
+def floors(judge: Judge) -> Iterator[Line]:
     """The lines of real images, and of what no training gives."""
     some = slice(0, SAMPLES), slice(SAMPLES, SAMPLES + IMAGES)
     classes = shares(judge.labels, SAMPLES)
     normal = spread(judge.train, Noise(0), SAMPLES, judge.labels, classes)
-    rows = {
-        "a normal law for each class": (normal, classes),
-        f"the {IMAGES} images themselves": (judge.train, judge.labels),
-        f"{SAMPLES} fresh images": (judge.fresh[some[0]], judge.fresh_labels[some[0]]),
-        f"{IMAGES} fresh images": (judge.fresh[some[1]], judge.fresh_labels[some[1]]),
-    }
-    for title, (x, labels) in rows.items():
-        yield FORM.format(title, len(x), "", "", *judge.row(x, labels)[0])
+    yield judge.line("no training: a normal law for each class", normal, classes)
+    yield judge.line(f"the {IMAGES} images themselves", judge.train, judge.labels)
+    for rows in some:
+        fresh, known = judge.fresh[rows], judge.fresh_labels[rows]
+        yield judge.line(f"{len(fresh)} fresh images", fresh, known)
 
 
 def picture(panels: dict[str, tuple[np.ndarray, np.ndarray]], columns: int = 8, scale: int = 1) -> Image.Image:
@@ -255,21 +262,30 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     names = [options.only] if options.only else list(CONTEST)
-    print(FORM.format(*HEAD))
+    lines: list[Line] = []
+    print(head())
     for seed in options.seeds:
         data = built("particles", options.data, seed).data
         judge, labels = Judge.of(data, options.data), labels_of(data)
         panels = {f"the {IMAGES} images": (data.decode(data.train), judge.labels.numpy())}
+        print(f"seed {seed}")
         for name in names:
             run = kept(name, options.data, seed, 60 * options.minutes, options.folder)
-            print(*report(f"{name}, seed {seed}", run, judge, labels), sep="\n", flush=True)
+            for line in report(name, run, judge, labels, 60 * options.minutes):
+                print(line, *[f"  {line.said}"] * (line.title == name and bool(line.said)), sep="\n", flush=True)
+                lines.append(line)
             if run.early >= 0:
                 panels[f"{name}, stopped at {EARLY:g}"] = (run.images[run.early], labels.numpy())
             panels[name] = (run.images[-1], labels.numpy())
         if not options.only:
-            print(*floors(judge), sep="\n", flush=True)
+            for line in floors(judge):
+                print(line, flush=True)
+                lines.append(line)
         if options.picture and seed == options.seeds[0]:
             picture(panels).save(options.picture, optimize=True)
+    if len(options.seeds) > 1:
+        print(f"\nMean (lowest to highest) of the seeds {', '.join(map(str, options.seeds))}:\n")
+        print(*together(lines), sep="\n")
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from pathlib import Path
 
@@ -190,3 +191,17 @@ def test_a_cut_evaluation_says_how_many_seconds_it_had(tmp_path, monkeypatch):
         measuring.measure_run(run.folder, "last", run.experiment, 3, until=Until(time.monotonic() + 1000)) is not None
     )
     assert 900 < json.loads((run.folder / "metrics.json").read_text())["cut_short_at"] <= 1000
+
+
+def test_training_says_what_its_command_took_of_the_processor(tmp_path, capsys):
+    words = [f"--{name}={value}" for name, value in SMALL.items()]
+    before = time.process_time()
+    for form in ([], ["--json"]):
+        with pytest.raises(SystemExit, match="0"):
+            cli.main(["train", "toy_particles", "--steps=3", *words, "--run", str(tmp_path / f"run{len(form)}"), *form])
+    table, _, summary = capsys.readouterr().out.partition("{")
+    (told,) = re.findall(r"trained 3 steps in \d+ s; this command took (\d+) s of CPU", table)
+    spent = json.loads("{" + summary)["cpu_seconds"]
+    assert 0 <= float(told) <= spent + 0.5
+    assert before < spent + 0.1
+    assert spent <= time.process_time() + 0.1

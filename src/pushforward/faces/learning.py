@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -107,13 +108,14 @@ def _ended(outcome: Outcome, as_json: bool) -> int:
     from pushforward.commands import console
     from pushforward.metrics.verdict.report import beneath, table
 
+    spent = time.process_time()
     if as_json and outcome.run.placement.writes:
-        answer(outcome.summary(), True)
+        answer(outcome.summary() | {"cpu_seconds": round(spent, 1)}, True)
     elif outcome.measures is not None:
         print(f"{printable(outcome.measures.verdict)}\n")
         console.show(table(outcome.measures), *beneath(outcome.measures))
         for warning in outcome.measures.warnings:
             console.tell(f"warning: {warning}", "bold yellow")
         seconds, page = outcome.run.description["seconds"], f"\nreport: {outcome.page}" if outcome.page else ""
-        printed(f"\ntrained {outcome.run.step} steps in {seconds:.0f} s{page}")
+        printed(f"\ntrained {outcome.run.step} steps in {seconds:.0f} s; this command took {spent:.0f} s of CPU{page}")
     return outcome.code
