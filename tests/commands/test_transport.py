@@ -269,9 +269,9 @@ def test_a_run_that_ended_by_itself_says_why_and_again_when_it_is_taken_up(tmp_p
     assert err.count("ended by itself") == 1
     (note,) = json.loads(out)["run_notes"]
     assert note.startswith("measured already, at step 4")
-    assert json.loads(out) == summary | {
-        key: json.loads(out)[key] for key in ("seconds", "cpu_seconds", "report")
-    } | {"run_notes": [note]}
+    assert json.loads(out) == summary | {key: json.loads(out)[key] for key in ("seconds", "cpu_seconds", "report")} | {
+        "run_notes": [note]
+    }
     again = json.loads((run / "run.json").read_text())
     assert (again["ended"], again["status"], again["step"]) == (summary["ended"], "finished", 4)
 
