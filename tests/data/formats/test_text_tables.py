@@ -240,8 +240,8 @@ def test_a_comment_below_a_table_is_called_one(tmp_path):
     ("cell", "what"),
     [
         ("{}.1%", "percent sign such as '1.1%': write the numbers alone"),
-        ("{}'125.73", 'between thousands such as "1\'125.73"'),
-        ("{} 125,73", "between thousands such as '1 125,73'"),
+        ("{}'25.73", 'between thousands such as "1\'25.73"'),
+        ("{} 12,73", "between thousands such as '1 12,73'"),
         ("{}_126", "between thousands such as '1_126'"),
         ("\N{MINUS SIGN}{}.5", "minus sign U\\+2212 such as .*: write the minus as -"),
     ],
@@ -250,6 +250,25 @@ def test_signs_in_numbers_are_shown_with_what_to_do(tmp_path, cell, what):
     path = write(tmp_path, "a;b", *(f"{cell.format(k)};{k}.5" for k in range(1, 10)))
     with pytest.raises(DataError, match=what):
         load(path)
+
+
+@pytest.mark.parametrize("mark", ["'", "\N{RIGHT SINGLE QUOTATION MARK}", " ", "\u00a0", "\u202f", "\u2009"])
+@pytest.mark.parametrize("point", [".", ",", ""])
+@pytest.mark.parametrize("cells", [";", "\t"])
+def test_marks_between_thousands_are_left_out_and_said(tmp_path, mark, point, cells):
+    what = "spaces" if mark.isspace() else "apostrophes"
+    fraction = f"{point}25" if point else ""
+    path = write(tmp_path, f"a{cells}b", *(f"{k}{mark}125{fraction}{cells}{k}" for k in range(1, 21)))
+    np.testing.assert_array_equal(read_array(path)[0][:, 0], np.arange(1125.0, 21125, 1000) + (0.25 if point else 0))
+    said = f"{what} between thousands are left out{', decimal commas are read as points' if point == ',' else ''}: a"
+    assert said in load(path).notes
+
+
+def test_codes_with_zeros_in_front_are_names_whatever_stands_between_their_digits(tmp_path):
+    for code in ("0{:02d},0{:02d}", "0{:02d} 1{:02d}"):
+        path = write(tmp_path, "a;b", *(f"{code.format(k, k)};{k}" for k in range(20)))
+        with pytest.raises(DataError, match="choose columns"):
+            load(path)
 
 
 def test_digits_that_float64_does_not_hold_are_said_to_be_lost(tmp_path):

@@ -6,9 +6,9 @@ A column is read where all of its cells fit one way of writing, and one only:
     true, FALSE                           1 and 0
     2024-01-31, 2024-01-31T12:30          days since 1970-01-01
     1,5 or 1.234,5                        decimal commas
-    1,234.5                               commas between thousands
+    1,234.5, 1'234, 1 234                 commas, apostrophes, spaces between thousands
     1,234 in all cells that have a comma  decimals in a file with semicolons; else either, and not read
-    00123                                 a name, such as a postal code, and no quantity
+    00123, 001,002                        a name, such as a postal code, and no quantity
 """
 
 from __future__ import annotations
@@ -21,18 +21,15 @@ import numpy as np
 
 from pushforward.data.blocks.lines import ZEROS, padded
 from pushforward.data.columns.dates import of_words, resolution
+from pushforward.data.columns.separated import EITHER, WAYS, ways
 from pushforward.plain.kinds import ColumnKind, is_number
 
-__all__ = ["EMPTY", "Quantity", "fault", "is_value", "quantity", "refusal"]
+__all__ = ["EMPTY", "Quantity", "fault", "is_value", "quantity", "readings", "refusal"]
 
 EMPTY = ("na", "n/a", "nan", "null", "none", "?", "-")  # what stands for a missing value
 TRUTH = {"true": 1.0, "false": 0.0}
-COMMAS = "decimal commas are read as points"
-GROUPS = "commas between thousands are left out"
 ZONES = "dates with a time zone are those of UTC"
 
-_COMMA = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?([eE][+-]?\d+)?")
-_POINT = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(,\d{3})+)(\.\d+)?([eE][+-]?\d+)?")
 _DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}([T ].*)?")
 _ANSWERS = ({"yes", "no"}, {"y", "n"}, {"t", "f"})
 _SIGNS = (
@@ -61,13 +58,29 @@ class Quantity:
     kind: ColumnKind
     how: str = ""
 
+    @property
+    def separated(self) -> bool:
+        """Whether marks between thousands or decimal commas were read in some way."""
+        return bool(self.how) and self.kind in ("number", "whole")
+
 
 def quantity(cells: Sequence[str], mark: str = "") -> Quantity | None:
-    """Cells as numbers, or None where they are no quantity.
+    """Cells as numbers, or None where they are no quantity, or one of two.
 
     Args:
         cells: Text without spaces around it.
         mark: What stands between two cells of a line, which tells what a comma in them means.
+    """
+    found = readings(cells, mark)
+    return found[0] if len(found) == 1 or (found and mark == ";") else None
+
+
+def readings(cells: Sequence[str], mark: str = "") -> tuple[Quantity, ...]:
+    """All quantities that cells may be, the usual one first: none, one, or two where a comma has two meanings.
+
+    Args:
+        cells: Text without spaces around it.
+        mark: As for `quantity`.
     """
     words = set(cells)
     try:
@@ -76,15 +89,15 @@ def quantity(cells: Sequence[str], mark: str = "") -> Quantity | None:
         values = None
     if values is not None:
         if padded(words):
-            return None
+            return ()
         whole = bool(np.all(values == np.rint(values))) and all(map(_whole, words))
-        return Quantity(values, "whole" if whole else "number")
-    for read in (_truths, _dates, _separated):
-        if found := read(words, mark):
-            meaning, kind, how = found
-            values = np.fromiter(map(meaning.__getitem__, cells), np.float64, len(cells))
-            return Quantity(values, resolution(values) if kind == "day" else kind, how)
-    return None
+        return (Quantity(values, "whole" if whole else "number"),)
+    found = _truths(words) or _dates(words) or _separated(words, mark)
+    return tuple(
+        Quantity(values, resolution(values) if kind == "day" else kind, how)
+        for meaning, kind, how in found
+        for values in [np.fromiter(map(meaning.__getitem__, cells), np.float64, len(cells))]
+    )
 
 
 def is_value(cell: str) -> bool:
@@ -95,28 +108,25 @@ def is_value(cell: str) -> bool:
 Meaning = tuple[dict[str, float], ColumnKind, str]
 
 
-def _truths(words: Collection[str], _: str) -> Meaning | None:
+def _truths(words: Collection[str]) -> list[Meaning]:
     if {word.lower() for word in words} <= set(TRUTH):
-        return {word: TRUTH[word.lower()] for word in words}, "truth", ""
-    return None
+        return [({word: TRUTH[word.lower()] for word in words}, "truth", "")]
+    return []
 
 
-def _dates(words: Collection[str], _: str) -> Meaning | None:
+def _dates(words: Collection[str]) -> list[Meaning]:
     found = of_words(words)
-    return None if found is None else (found[0], "day", ZONES if found[1] else "")
+    return [] if found is None else [(found[0], "day", ZONES if found[1] else "")]
 
 
-def _separated(words: Collection[str], mark: str) -> Meaning | None:
-    comma, point = (all(map(way.fullmatch, words)) for way in (_COMMA, _POINT))
-    grouped = any("." in word for word in words)  # points then stand between thousands, as some cell has to show
-    shown = not grouped or any("," in word[word.find(".") :] or word.count(".") > 1 for word in words)
-    if comma and shown and (not point or mark == ";"):
-        return {word: float(word.replace(".", "").replace(",", ".")) for word in words}, "number", COMMAS
-    if point and not comma:
-        values = {word: float(word.replace(",", "")) for word in words}
-        whole = all(value == round(value) for value in values.values())
-        return values, "whole" if whole and not any("." in word for word in words) else "number", GROUPS
-    return None
+def _separated(words: Collection[str], mark: str) -> list[Meaning]:
+    found = list[Meaning]()
+    for way in ways(words, mark):
+        values = {word: way.value(word) for word in words}
+        whole = way.point == "." and not any("." in word for word in words)
+        whole = whole and all(value == round(value) for value in values.values())
+        found.append((values, "whole" if whole else "number", way.how))
+    return found
 
 
 def _whole(word: str) -> bool:
@@ -131,10 +141,7 @@ _WAYS: dict[tuple[str, str], Callable[[str], bool]] = {  # by what one is called
     ("number", "numbers"): is_number,
     ("truth value", "truth values"): lambda cell: cell.lower() in TRUTH,
     ("date", "dates"): lambda cell: of_words([cell]) is not None,
-    ("number with a decimal comma", "numbers with decimal commas"): lambda cell: bool(_COMMA.fullmatch(cell)),
-    ("number with commas between thousands", "numbers with commas between thousands"): lambda cell: bool(
-        _POINT.fullmatch(cell)
-    ),
+    **{(way.one, way.many): way.fits for way in WAYS},
 }
 
 
@@ -183,8 +190,8 @@ def refusal(cells: Sequence[str], labels: str) -> tuple[str, str]:
         return f"numbers with leading zeros such as {code!r}, which are names and no quantities", (
             "write them without the zeros if they count something"
         )
-    if all(map(_COMMA.fullmatch, words)) and all(map(_POINT.fullmatch, words)):
-        comma = next((cell for cell in cells if "," in cell), first)
+    if len(ways(words)) == 2:
+        comma = next((cell for cell in cells if EITHER.fullmatch(cell)), first)
         return f"numbers such as {comma!r}, which may be a decimal comma or one between thousands", (
             "write decimals with a point and nothing between thousands"
         )
@@ -194,7 +201,7 @@ def refusal(cells: Sequence[str], labels: str) -> tuple[str, str]:
         return f"words such as {first!r}", "write true and false"
     for marks, what, remedy in _SIGNS:
         plain = {word.translate(marks) for word in words}
-        if plain != words and all(is_number(word) or _COMMA.fullmatch(word) for word in plain):
+        if plain != words and all(is_number(word) or WAYS[0].fits(word) for word in plain):
             return f"numbers {what} such as {next(cell for cell in cells if cell.translate(marks) != cell)!r}", remedy
     if labels and 1 < len(words) <= min(CLASSES, len(cells) // 2):
         return (

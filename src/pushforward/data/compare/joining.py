@@ -17,20 +17,21 @@ from typing import NoReturn
 
 import numpy as np
 
-from pushforward.data.columns.missing import STANDS, partly
-from pushforward.data.columns.text import quantity
-from pushforward.data.compare.mixed import HALF, encoded
+from pushforward.data.columns.missing import filled, partly
+from pushforward.data.columns.separated import EITHER, WHY, Why, Written, settled
+from pushforward.data.compare.mixed import HALF, encoded, with_missing
 from pushforward.data.compare.points import Points
 from pushforward.errors import DataError, nearest
-from pushforward.plain.fields import MISSING, Field
+from pushforward.plain.fields import Field
 from pushforward.plain.lists import listed
 from pushforward.plain.shares import percent
 
-__all__ = ["Joined", "filled", "joined"]
+__all__ = ["Joined", "joined"]
 
 SHOWN = 6  # names written out in a note or an error
 
-Cells = np.ndarray | list[str]
+Cells = np.ndarray | list[str] | Written
+Said = dict[tuple[str, str], list[str]]  # columns by the sets and the way in which they were read
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,8 @@ def joined(sets: Mapping[str, Points]) -> Joined:
     real, notes = sets["real"], list[str]()
     kept = _kept(sets, notes)
     orders = {role: _order(points, real, role, kept, notes) for role, points in sets.items()}
-    found = (_mixed if any(points.words for points in sets.values()) else _plain)(sets, kept, orders, notes)
+    text = any(points.words or points.written for points in sets.values())
+    found = (_mixed if text else _plain)(sets, kept, orders, notes)
     return _marked(found) if any(points.gaps for points in sets.values()) else found
 
 
@@ -102,12 +104,15 @@ def _mixed(sets: Mapping[str, Points], kept: list[int], orders: Mapping[str, lis
     real, width = sets["real"], 0
     blocks: dict[str, list[np.ndarray]] = {role: [] for role in sets}
     names, fields, written = list[str](), list[Field](), dict[str, dict[str, list[str]]]()
+    said: Said = {}
     for i, j in enumerate(kept):
         name = real.labels[j]
-        cells = _agreed({role: _cells(points, orders[role][i]) for role, points in sets.items()}, name, sets, notes)
+        cells = _agreed(
+            {role: _cells(points, orders[role][i]) for role, points in sets.items()}, name, sets, notes, said
+        )
         words = {role: column for role, column in cells.items() if isinstance(column, list)}
         if words:
-            written[name] = _with_missing(words, name, notes)
+            written[name] = with_missing(words, name, notes)
             part, some, more = encoded(written[name], name)
             notes += more
             levels = tuple(level.removeprefix(f"{name}=") for level in some)
@@ -122,47 +127,87 @@ def _mixed(sets: Mapping[str, Points], kept: list[int], orders: Mapping[str, lis
             blocks[role].append(part[role])
     categorical = np.array([one.kind == "category" for one in fields for _ in one.places])
     x = {role: np.concatenate(columns, axis=1) for role, columns in blocks.items()}
-    return Joined(x, tuple(names), categorical, notes, tuple(fields), words=written)
+    notes += [f"{roles}: {how}: {', '.join(some)}" for (roles, how), some in said.items()]
+    named = bool(real.names or written)
+    return Joined(x, tuple(names) if named else (), categorical, notes, tuple(fields) if named else (), words=written)
 
 
 def _cells(points: Points, j: int) -> Cells:
     name = points.labels[j]
+    if name in points.written:
+        return points.written[name]
     return points.words[name] if name in points.words else points.take([j])[:, 0]
 
 
-def _agreed(cells: Mapping[str, Cells], name: str, sets: Mapping[str, Points], notes: list[str]) -> Mapping[str, Cells]:
-    """One column of all sets as words or as numbers.
+def _agreed(
+    cells: Mapping[str, Cells], name: str, sets: Mapping[str, Points], notes: list[str], said: Said
+) -> Mapping[str, np.ndarray | list[str]]:
+    """One column of all sets as words or as numbers; how separators in these were read goes to what is said.
 
     Raises:
-        DataError: If some are words that are no numbers, and others numbers.
+        DataError: If some are words that are no numbers, and others numbers; or numbers of which nothing tells how they
+            are read.
     """
-    if len({isinstance(column, list) for column in cells.values()}) == 1:
-        return cells
     cells = {
         role: [""] * len(column) if isinstance(column, np.ndarray) and np.isnan(column).all() else column
         for role, column in cells.items()
     }
-    if all(isinstance(column, list) for column in cells.values()):
-        return cells
-    out = dict[str, Cells]()
-    for role, column in cells.items():
-        if isinstance(column, np.ndarray):
-            out[role] = column
-            continue
-        if not any(column):
-            out[role] = np.full(len(column), np.nan)
-            continue
-        parts = partly(column)
-        found = quantity(column) or (parts and parts[0])
+    words = {role: column for role, column in cells.items() if isinstance(column, list)}
+    if len(words) == len(cells):
+        return words
+    read = {role: _numbers(column) for role, column in words.items()}
+    if strange := [role for role, column in read.items() if column is None]:
+        as_text = {role: column.cells if isinstance(column, Written) else column for role, column in cells.items()}
+        if any(isinstance(column, np.ndarray) for column in as_text.values()):
+            _refuse_kinds(strange[0], cells, name, sets)
+        return {role: column for role, column in as_text.items() if isinstance(column, list)}
+    notes += [
+        f"{role}: the categories of {name} are numbers, and compared as such" for role in words if any(words[role])
+    ]
+    numbers = {role: read.get(role, column) for role, column in cells.items()}
+    return _as_read({role: x for role, x in numbers.items() if not isinstance(x, list | None)}, name, sets, said)
+
+
+def _numbers(column: list[str]) -> np.ndarray | Written | None:
+    """Words that are numbers as such; None where they are none."""
+    if not any(column):
+        return np.full(len(column), np.nan)
+    ways, missing = partly(column)
+    if ways and ways[0].separated:
+        cells = ["" if cell in missing else cell for cell in column]
+        return Written(cells, tuple(way.values for way in ways), tuple(way.how for way in ways))
+    return ways[0].values if ways else None
+
+
+def _as_read(
+    cells: Mapping[str, np.ndarray | Written], name: str, sets: Mapping[str, Points], said: Said
+) -> dict[str, np.ndarray]:
+    """One column of numbers, with separators or without, as numbers."""
+    written = {role: column for role, column in cells.items() if isinstance(column, Written)}
+    either = {role: column for role, column in written.items() if len(column.values) > 1}
+    how = {role: column.how[0] for role, column in written.items()}
+    found: tuple[str, Why] | None = None
+    if either:
+        rest = [c.values[0] if isinstance(c, Written) else c for role, c in cells.items() if role not in either]
+        known = np.concatenate([np.empty(0), *rest])
+        found = settled(either, known[np.isfinite(known)])
         if found is None:
-            _refuse_kinds(role, cells, name, sets)
-        out[role] = found.values
-        notes.append(f"{role}: the categories of {name} are numbers, and compared as such")
-    return out
+            place, cell = sets[min(either)].place, next(filter(EITHER.fullmatch, next(iter(either.values())).cells))
+            raise DataError(
+                f"{place}: column {name!r} holds numbers such as {cell!r}, whose comma may stand before decimals or "
+                "between thousands, and no other value tells: write decimals with a point and nothing between thousands"
+            )
+        how |= dict.fromkeys(either, found[0])
+    for way in dict.fromkeys(how.values()):
+        roles = " and ".join(role for role, mine in how.items() if mine == way)
+        why = f" ({WHY[found[1]]})" if found and way == found[0] else ""
+        said.setdefault((roles, f"{way}{why}"), []).append(name)
+    return {role: c.reading(how[role]) if isinstance(c, Written) else c for role, c in cells.items()}
 
 
 def _refuse_kinds(role: str, cells: Mapping[str, Cells], name: str, sets: Mapping[str, Points]) -> NoReturn:
     wordy, column = sets[role], cells[role]
+    assert isinstance(column, list)
     plain = next(sets[other] for other, some in cells.items() if isinstance(some, np.ndarray))
     if not (wordy.names and plain.names):
         raise DataError(
@@ -173,18 +218,6 @@ def _refuse_kinds(role: str, cells: Mapping[str, Cells], name: str, sets: Mappin
         f"{wordy.place}: column {name!r} holds words such as {next(filter(None, column))!r}, that of {plain.place} "
         "numbers: write both the same way"
     )
-
-
-def _with_missing(words: Mapping[str, list[str]], name: str, notes: list[str]) -> dict[str, list[str]]:
-    """Missing cells as a level of their own; where some are empty, also the words that stand for one."""
-    if not any("" in column for column in words.values()):
-        return dict(words)
-    stand = {word for column in words.values() for word in set(column) if word.lower() in STANDS}
-    out = {role: [MISSING if cell in stand else cell for cell in column] for role, column in words.items()}
-    shares = ", ".join(f"{percent(column.count(MISSING) / len(column))} of {role}" for role, column in out.items())
-    odd = f", as {', '.join(sorted(map(repr, stand - {''})))} is" if stand - {""} else ""
-    notes.append(f"column {name}: an empty cell is a level of its own{odd}: {shares}")
-    return out
 
 
 def _marked(found: Joined) -> Joined:
@@ -213,25 +246,6 @@ def _marked(found: Joined) -> Joined:
     )
     filled(marked.x, marked.holes, tuple(role for role in marked.x if role != "fake"))
     return marked
-
-
-def filled(x: dict[str, np.ndarray], holes: Mapping[str, np.ndarray], of: Sequence[str] = ()) -> None:
-    """Put into all missing cells of a column, in place, the lower median of the cells of all sets that are not.
-
-    It is one of the column's numbers, so that a discrete column stays one. Where all cells are missing it is 0.
-
-    Args:
-        x: Values by the role of the set, (n, d).
-        holes: Which of them are missing, likewise.
-        of: The sets whose median it is, where they have one; all where left out.
-    """
-    for j in np.flatnonzero(np.any([hole.any(0) for hole in holes.values()], axis=0)) if holes else ():
-        known = {role: part[~holes[role][:, j], j] for role, part in x.items()}
-        some = [known[role] for role in of if len(known[role])] or list(known.values())
-        there = np.concatenate(some)
-        value = float(np.quantile(there, 0.5, method="lower")) if len(there) else 0.0
-        for role, part in x.items():
-            part[holes[role][:, j], j] = value
 
 
 def _order(points: Points, real: Points, role: str, kept: list[int], notes: list[str]) -> list[int]:

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pushforward.data.columns.missing import STANDS
+from pushforward.plain.fields import MISSING
 from pushforward.plain.shares import percent
 
-__all__ = ["HALF", "OTHER", "encoded"]
+__all__ = ["HALF", "OTHER", "encoded", "with_missing"]
 
 HALF = math.sqrt(0.5)
 MOST = 300  # levels of all sets together that get a column each
@@ -65,3 +67,15 @@ def encoded(words: Mapping[str, list[str]], name: str) -> tuple[dict[str, np.nda
     width = len(levels) + bool(rare)
     hot = {role: (code[:, None] == np.arange(width)) * HALF for role, code in codes.items()}
     return hot, tuple(f"{name}={level}" for level in (*levels, OTHER)[:width]), notes
+
+
+def with_missing(words: Mapping[str, list[str]], name: str, notes: list[str]) -> dict[str, list[str]]:
+    """Missing cells as a level of their own; where some are empty, also the words that stand for one."""
+    if not any("" in column for column in words.values()):
+        return dict(words)
+    stand = {word for column in words.values() for word in set(column) if word.lower() in STANDS}
+    out = {role: [MISSING if cell in stand else cell for cell in column] for role, column in words.items()}
+    shares = ", ".join(f"{percent(column.count(MISSING) / len(column))} of {role}" for role, column in out.items())
+    odd = f", as {', '.join(sorted(map(repr, stand - {''})))} is" if stand - {""} else ""
+    notes.append(f"column {name}: an empty cell is a level of its own{odd}: {shares}")
+    return out

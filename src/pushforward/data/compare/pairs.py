@@ -13,12 +13,13 @@ from torch import Tensor
 
 from pushforward.data import source
 from pushforward.data.blocks.scratch import is_mapped
+from pushforward.data.columns.missing import filled
 from pushforward.data.columns.storage import precise
 from pushforward.data.compare import album, columns
 from pushforward.data.compare.album import Album
 from pushforward.data.compare.grid import Grid, decimal_grid, grid_of, grids, snapped
 from pushforward.data.compare.inputs import opened, understood
-from pushforward.data.compare.joining import filled, joined
+from pushforward.data.compare.joining import joined
 from pushforward.data.compare.points import Points
 from pushforward.data.compare.support import support
 from pushforward.data.compare.tensors import tensor_pair

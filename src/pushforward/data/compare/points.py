@@ -11,6 +11,7 @@ import numpy as np
 from pushforward.data.blocks.limits import budget
 from pushforward.data.blocks.scratch import is_mapped
 from pushforward.data.columns.keys import identifies
+from pushforward.data.columns.separated import Written
 from pushforward.data.formats.arrays import LARGE
 from pushforward.data.formats.contents import Cells, Table
 from pushforward.data.formats.table import parsed, stacked, wanted
@@ -33,6 +34,7 @@ class Points:
         names: Their names; empty where they have none.
         take: Columns of numbers by their positions, in the order given, or all where None is given -> (n, k).
         words: Columns of words by their names, one string a row.
+        written: Columns of numbers with separators by their names.
         what: What a column is called.
         table: Whether the columns are on scales of their own.
         notes: What should be known about the set.
@@ -47,6 +49,7 @@ class Points:
     names: tuple[str, ...]
     take: Callable[[Sequence[int] | None], np.ndarray]
     words: Mapping[str, list[str]] = field(default_factory=dict)
+    written: Mapping[str, Written] = field(default_factory=dict)
     what: What = "column"
     table: bool = False
     notes: tuple[str, ...] = ()
@@ -108,20 +111,22 @@ def of_table(table: Table, notes: tuple[str, ...] = ()) -> Points:
     names, place = wanted(table), str(table.path)
     values, more = parsed(table, names)
     words = {name: value for name, value in values.items() if isinstance(value, list)}
+    written = {name: value for name, value in values.items() if isinstance(value, Written)}
+    plain = {name: value.values[0] if isinstance(value, Written) else value for name, value in values.items()}
     if words and table.bare:
         raise DataError(
             f"{place}: column {next(iter(words))} holds text and has no name: give the columns names in a first line"
         )
 
     def take(some: Sequence[int] | None) -> np.ndarray:
-        picked = [values[names[j]] for j in (range(len(names)) if some is None else some)]
+        picked = [plain[names[j]] for j in (range(len(names)) if some is None else some)]
         return stacked([column for column in picked if isinstance(column, np.ndarray)], place)
 
-    small = {name: value for name, value in values.items() if isinstance(value, list) or not is_mapped(value)}
+    small = {name: value for name, value in plain.items() if isinstance(value, list) or not is_mapped(value)}
     keys = {name: why for name, value in small.items() if not table.chosen and (why := identifies(name, value))}
     gaps = any(bool(np.isnan(value).any()) for value in small.values() if isinstance(value, np.ndarray))
     named, asked = () if table.bare else names, frozenset(table.chosen or ())
     return Points(
-        place, len(table.lines), len(names), named, take, words,
+        place, len(table.lines), len(names), named, take, words, written,
         table=len(names) > 1, notes=(*notes, *more), keys=keys, asked=asked, gaps=gaps,
     )  # fmt: skip

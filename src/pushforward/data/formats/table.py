@@ -13,6 +13,7 @@ from pushforward.data.blocks.lines import padded
 from pushforward.data.blocks.scratch import blocks, is_mapped, mapped, spans, written
 from pushforward.data.columns.dates import dated, resolution
 from pushforward.data.columns.missing import ALWAYS, AMONG, partly
+from pushforward.data.columns.separated import Written, lists
 from pushforward.data.columns.text import Quantity, fault, is_value, quantity, refusal
 from pushforward.data.formats.contents import Column, Declared, Table
 from pushforward.data.raw import Raw, enough
@@ -26,6 +27,7 @@ NEVER: tuple[Declared, ...] = ("category", "duration", "time of day", "list or o
 QUANTITIES: tuple[ColumnKind, ...] = get_args(ColumnKind)
 TYPES: Mapping[str, ColumnKind] = {"b": "truth", "i": "whole", "u": "whole"}
 EXACT = 2.0**53  # up to which float64 holds every whole number
+Parsed = np.ndarray | list[str] | Written
 REMEDY = {
     "duration": "save them as seconds",
     "time of day": "save them as seconds since midnight",
@@ -155,35 +157,42 @@ def wanted(table: Table, label: str | None = None) -> tuple[str, ...]:
     return names
 
 
-def parsed(table: Table, names: tuple[str, ...]) -> tuple[dict[str, np.ndarray | list[str]], tuple[str, ...]]:
-    """The chosen columns, each as float64 (n,) or, where its cells are no quantity, as words; and notes.
+def parsed(table: Table, names: tuple[str, ...]) -> tuple[dict[str, Parsed], tuple[str, ...]]:
+    """The chosen columns, each as float64 (n,), as numbers with separators, or, where it is none, as words; and notes.
 
-    A missing cell is NaN among numbers and "" among words.
+    A missing cell is NaN among numbers and "" among words. Who compares columns says how separators were read.
 
     Raises:
         DataError: If a cell is no number among numbers, is infinite, or is missing in a column that is not in memory;
             line and column are named.
     """
-    out: dict[str, np.ndarray | list[str]] = {}
+    out: dict[str, Parsed] = {}
     read, stands = dict[str, Quantity](), dict[str, list[str]]()
     for name in names:
-        column = _column(table, name)
-        if (found := _quantity(table, name)) is None and table.declared.get(name) not in NEVER:
-            parts = partly(list(map(str, column)), table.mark)
-            found = None if parts is None else parts[0]
-            if parts is not None and (odd := sorted(word for word in parts[1] if word)):
-                stands.setdefault(", ".join(map(repr, odd)), []).append(name)
-        if found is not None:
-            if is_mapped(found.values):
-                _finite(table, found.values[:, None], (name,))
-            _bounded(table, found.values, name)
-            out[name], read[name] = found.values, found
+        column, never = _column(table, name), table.declared.get(name) in NEVER
+        if isinstance(column, list) and len(column) == len(table.lines) and not never:
+            found, words = partly(column, table.mark)
+        else:
+            found, words = tuple(filter(None, (_quantity(table, name),))), frozenset[str]()
+        if odd := sorted(filter(None, words if found else ())):
+            stands.setdefault(", ".join(map(repr, odd)), []).append(name)
+        for one in found:
+            if is_mapped(one.values):
+                _finite(table, one.values[:, None], (name,))
+            _bounded(table, one.values, name)
+        if found and found[0].separated:
+            cells = ["" if cell in words else cell for cell in map(str, column)]
+            how = tuple(one.how for one in found)
+            out[name] = Written(cells, tuple(one.values for one in found), how, table.mark == ";")
+            continue
+        if found:
+            out[name], read[name] = found[0].values, found[0]
             continue
         cells = ["" if cell.lower() in ALWAYS else cell for cell in map(str, column)]
         if not any(cells):
             out[name] = np.full(len(cells), np.nan)
             continue
-        if table.declared.get(name) not in NEVER:
+        if not never:
             _refuse_cell(table, name, f"choose columns, {table.path}:a,b", missing=True)
         out[name] = cells
     notes = _notes(table, read, {name: _kind(table, name, column) for name, column in read.items()})
@@ -265,6 +274,8 @@ def _refuse_cell(table: Table, name: str, remedy: str, *, missing: bool = False)
     if missing:
         filler = next((cell for cell in cells if is_value(cell)), "")
         cells = [filler if cell.lower() in AMONG else cell for cell in cells]
+        if lists(cells):
+            return
     if found := fault(cells):
         row, what = found
         raise DataError(f"{table.path}: {table.unit} {table.lines[row]}, column {name!r}: {what}, or {remedy}")
