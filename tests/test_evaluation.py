@@ -1,5 +1,6 @@
 """Samples from anywhere against data from anywhere: one command, one verdict, one page, one exit code."""
 
+import itertools
 import json
 
 import numpy as np
@@ -178,9 +179,17 @@ def test_arrays_tensors_and_frames_give_the_same_numbers(files):
         assert [m.p for m in found.values()] == [m.p for m in expected.values()]
 
 
-def test_paths_and_arrays_are_not_mixed(files):
-    with pytest.raises(UsageError, match="mix paths and arrays"):
-        evaluate(np.zeros((5, 2)), str(files / "real.npy"))
+@pytest.mark.parametrize("roles", list(itertools.product([False, True], repeat=3))[1:-1])
+@pytest.mark.parametrize("form", ["array", "tensor", "frame", "list"])
+def test_paths_beside_objects_give_the_numbers_of_paths(files, roles, form):
+    pandas = pytest.importorskip("pandas")
+    forms = {"array": np.asarray, "tensor": torch.from_numpy, "frame": pandas.DataFrame, "list": np.ndarray.tolist}
+    paths = [files / name for name in ("good.npy", "real.npy", "train.npy")]
+    given = [forms[form](np.load(path)) if here else path for path, here in zip(paths, roles, strict=True)]
+    options = {"metrics": "mmd,memorisation", "features": "raw", "permutations": 99}
+    expected, found = evaluate(*paths, **options), evaluate(*given, **options)
+    assert [(m.value, m.p) for m in found.values()] == [(m.value, m.p) for m in expected.values()]
+    assert found.as_dict()["findings"] == expected.as_dict()["findings"]
 
 
 def test_own_functions_and_own_networks_are_measures_like_any_other():

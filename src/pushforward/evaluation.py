@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pushforward import guests
 from pushforward.data import outputs
 from pushforward.data.compare.columns import far_out
-from pushforward.data.compare.pairs import Pair, as_pair, read_pair
+from pushforward.data.compare.pairs import Pair, mixed_pair
 from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError, UsageError, meant
 from pushforward.metrics.core.features import RAW, Features, of_module
@@ -79,7 +79,8 @@ def evaluate(
 
     Args:
         fake: Model samples: an array or tensor, a data frame, an AnnData object; or a path (a string with an optional
-            :key), as on the command line. Images are (n, c, h, w) tensors in [-1, 1], or arrays (n, h, w[, c]).
+            :key), as on the command line; each set may be any of these. Images are (n, c, h, w) tensors in [-1, 1], or
+            arrays (n, h, w[, c]).
         real: Held-out data of the same kind.
         train: What the model learned from; without it nothing is said about memorisation.
         features: A feature space, or the name of one: "auto", "raw", "scaled", "pca:50", "random:64", "digits8",
@@ -124,14 +125,9 @@ def evaluate(
 
 def _read(fake: Any, real: Any, train: Any, seed: int, side: int | None, rounded: bool | None) -> tuple[Pair, str]:
     """Sets of samples in one form, and what is compared in words; see `evaluate`."""
-    files = [isinstance(x, str | Path) for x in (fake, real, train) if x is not None]
-    if any(files) and not all(files):
-        raise UsageError("fake, real and train mix paths and arrays: give all as paths, or all as arrays")
-    if not all(files):
-        return as_pair(fake, real, train, side=side, rounded=rounded), "samples against data"
-    third = None if train is None else str(train)
-    pair = read_pair(str(fake), str(real), third, seed=seed, side=side, rounded=rounded is not False)
-    return pair, f"{fake} against {real}"
+    pair = mixed_pair(fake, real, train, seed=seed, side=side, rounded=rounded)
+    called = (str(x) if isinstance(x, str | Path) else what for x, what in ((fake, "samples"), (real, "data")))
+    return pair, " against ".join(called)
 
 
 def _own_space(features: Features | nn.Module | Callable[[Tensor], Tensor]) -> Features:

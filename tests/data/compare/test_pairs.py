@@ -11,8 +11,10 @@ import torch
 from PIL import Image
 
 import pushforward
+from pushforward import evaluate
 from pushforward.data import as_pair, load, read_pair
 from pushforward.data.compare import pairs, points
+from pushforward.data.compare.pairs import mixed_pair
 from pushforward.data.formats import arrays
 from pushforward.errors import DataError, UsageError
 
@@ -209,10 +211,10 @@ BAD: dict[str, tuple[Callable[[Path], tuple[str, str]], int, tuple[str, ...]]] =
         (r"q\.csv: 1 row, at least 2", "add rows"),
     ),
     "no row": (lambda t: (save(t / "q.npy", POINTS[:0]), save(t / "p.npy", MORE)), 3, ("holds no numbers", "add rows")),
-    "nan": (
-        lambda t: (save(t / "q.npy", np.where(POINTS[5, 1] == POINTS, np.nan, POINTS)), save(t / "p.npy", MORE)),
+    "infinite": (
+        lambda t: (save(t / "q.npy", np.where(POINTS[5, 1] == POINTS, np.inf, POINTS)), save(t / "p.npy", MORE)),
         3,
-        (r"q\.npy: index \(5, 1\) is nan", "remove these rows"),
+        (r"q\.npy: index \(5, 1\) is inf", "remove these rows"),
     ),
     "complex": (lambda t: (save(t / "q.npy", POINTS * 1j), save(t / "p.npy", MORE)), 3, (r"q\.npy", "complex numbers")),
     "words in an array": (lambda t: (save(t / "q.npy", np.array(["a", "b"])), save(t / "p.npy", MORE)), 3, ("text",)),
@@ -340,3 +342,123 @@ def test_a_constant_column_has_no_scale_that_the_others_could_be_unlike():
     x, y = (np.column_stack([rng.normal(size=(100, 2)), np.full(100, 0.1)]) for _ in range(2))
     assert not any("standard deviations" in note for note in as_pair(x, y).notes)
     assert any("standard deviations" in note for note in as_pair(x * [1, 1000, 1], y * [1, 1000, 1]).notes)
+
+
+def test_an_array_beside_a_table_is_taken_by_position_and_that_is_said(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(MORE, columns=["a", "b", "c"])
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    expected = as_pair(pandas.DataFrame(POINTS, columns=["a", "b", "c"]), frame)
+    for fake in (POINTS, torch.from_numpy(POINTS), POINTS.tolist()):
+        pair = mixed_pair(fake, tmp_path / "p.csv", MORE)
+        assert torch.equal(pair.fake, expected.fake)
+        assert torch.equal(pair.real, expected.real)
+        assert pair.names == ("a", "b", "c")
+        assert "fake: no names of columns, matched with those of real by position" in pair.notes
+    back = mixed_pair(str(tmp_path / "p.csv"), POINTS)
+    assert torch.equal(back.real, expected.fake)
+    assert back.names == ()
+
+
+def test_row_numbers_of_a_table_do_not_shift_an_array(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(MORE, columns=["a", "b", "c"])
+    frame.insert(0, "id", range(1, len(MORE) + 1))
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    for pair in (mixed_pair(POINTS, tmp_path / "p.csv"), mixed_pair(tmp_path / "p.csv", POINTS)):
+        assert pair.fake.shape[1] == 3
+        assert any("column id is left out" in note for note in pair.notes)
+        assert torch.equal(torch.cat([pair.fake, pair.real]).sort(0).values, torch.from_numpy(
+            np.sort(np.concatenate([POINTS, MORE]), 0)))  # fmt: skip
+
+
+def test_images_in_memory_are_compared_with_those_of_a_folder(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3), np.uint8)
+    (tmp_path / "p").mkdir()
+    for k, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / "p" / f"{k}.png")
+    expected = as_pair(pixels[::-1].copy(), pixels)
+    tensor = torch.from_numpy(pixels[::-1].copy()).permute(0, 3, 1, 2)
+    for fake in (pixels[::-1].copy(), tensor, tensor.float() / 127.5 - 1):
+        pair = mixed_pair(fake, tmp_path / "p")
+        torch.testing.assert_close(pair.fake, expected.fake, atol=1e-6, rtol=0)
+        assert torch.equal(pair.real, expected.real)
+
+
+def test_a_toy_beside_an_array_brings_its_density():
+    pair = mixed_pair(np.random.default_rng(0).normal(size=(50, 2)), "toy:ring8")
+    assert pair.mixture is not None
+
+
+def test_mixtures_without_a_meaning_are_refused_with_the_remedy(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(MORE[:, :2], columns=["a", "b"]).assign(kind=["u", "v"] * (len(MORE) // 2))
+    frame.to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(DataError, match=r"fake has no names.*'kind'.*p\.csv:a,b$"):
+        mixed_pair(POINTS, tmp_path / "p.csv")
+    assert mixed_pair(POINTS[:, :2], f"{tmp_path / 'p.csv'}:a,b").fake.shape[1] == 2
+    with pytest.raises(DataError, match="give both the same columns"):
+        mixed_pair(POINTS[:, :1], tmp_path / "p.csv")
+    with pytest.raises(DataError, match="only like can be compared with like"):
+        mixed_pair(np.zeros((4, 8, 8)), tmp_path / "p.csv")
+    with pytest.raises(UsageError, match="object of type object"):
+        mixed_pair(object(), tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize("form", ["array", "tensor", "npy", "npz", "mixed", "bare csv", "one column"])
+def test_empty_cells_of_arrays_are_those_of_a_frame(form, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    q, p = (np.where(np.random.default_rng(k).random(x.shape) < 0.1, np.nan, x) for k, x in enumerate((POINTS, MORE)))
+    q, p = (np.c_[x[:, :2], kept[:, 2:]] for x, kept in ((q, POINTS), (p, MORE)))
+    if form == "one column":
+        q, p = q[:, 0], p[:, 0]
+    expected = as_pair(pandas.DataFrame(q), pandas.DataFrame(p))
+    if form == "npz":
+        files = [tmp_path / "q.npz", tmp_path / "p.npz"]
+        for file, x in zip(files, (q, p), strict=True):
+            np.savez(file, x=x)
+        pair = read_pair(*map(str, files))
+    elif form == "npy":
+        pair = read_pair(save(tmp_path / "q.npy", q), save(tmp_path / "p.npy", p))
+    elif form == "mixed":
+        pair = mixed_pair(q, save(tmp_path / "p.npy", p))
+    elif form == "bare csv":
+        for name, x in (("q", q), ("p", p)):
+            pandas.DataFrame(x).to_csv(tmp_path / f"{name}.csv", index=False, header=False)
+        pair = read_pair(str(tmp_path / "q.csv"), str(tmp_path / "p.csv"))
+    else:
+        pair = as_pair(*((torch.from_numpy(x) for x in (q, p)) if form == "tensor" else (q, p)))
+    assert torch.equal(pair.fake, expected.fake)
+    assert torch.equal(pair.real, expected.real)
+    assert [(one.name, one.places, one.missing) for one in pair.fields] == [
+        (one.name, one.places, one.missing) for one in expected.fields
+    ]
+    said = [note for note in pair.notes if "cells are empty, filled with the median and marked" in note]
+    assert said == [note for note in expected.notes if "cells are empty, filled with the median and marked" in note]
+    assert len(said) == (1 if form == "one column" else 2)
+
+
+def test_a_missing_pattern_of_arrays_is_told(tmp_path):
+    rng = np.random.default_rng(0)
+    q, p = rng.normal(size=(2, 200, 3))
+    q[:60, 1] = np.nan
+    report = evaluate(q, p, metrics="columns", permutations=199)
+    row = next(row for row in report.as_dict()["metrics"]["columns"]["rows"] if row["column"] == "1")
+    assert row["missing_fake"] == pytest.approx(0.3)
+    assert row["missing_real"] == 0
+    assert "differ" in report.verdict
+    assert any(finding.name == "support" for finding in report.findings)
+
+
+def test_infinite_numbers_and_images_with_holes_stay_refused():
+    holes, images = POINTS.copy(), np.random.default_rng(0).random((4, 8, 8))
+    holes[1, 1], holes[5, 0], images[0, 0, 0] = np.nan, np.inf, np.nan
+    grey = images[:, None]
+    for x, other, words in (
+        (holes, POINTS, r"index \(5, 0\) is inf"),
+        (torch.from_numpy(holes), torch.from_numpy(POINTS), r"index \(5, 0\) is inf"),
+        (images, images, r"index \(0, 0, 0\) is nan"),
+        (torch.from_numpy(grey), torch.from_numpy(grey), "row 0 holds NaN or infinity"),
+    ):
+        with pytest.raises(DataError, match=words):
+            as_pair(x, other)

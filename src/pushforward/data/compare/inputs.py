@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 from torch import Tensor
 
 from pushforward.data import source
-from pushforward.data.blocks.scratch import spilled
+from pushforward.data.blocks.scratch import spans, spilled
 from pushforward.data.compare import album, points
 from pushforward.data.compare.album import Album
 from pushforward.data.compare.frames import frame
@@ -18,7 +18,7 @@ from pushforward.data.compare.points import Points
 from pushforward.data.formats import cells, opening
 from pushforward.data.formats.arrays import is_plain
 from pushforward.data.formats.contents import Cells, Contents, Pictures, Table
-from pushforward.data.raw import kind_of
+from pushforward.data.raw import kind_of, refuse
 from pushforward.errors import DataError, UsageError
 from pushforward.randomness import derive
 
@@ -99,7 +99,7 @@ def understood(x: Any, place: str) -> Points | Album:
 
 
 def of_numbers(x: np.ndarray, place: str, *, checked: bool = False) -> Points | Album:
-    """Points from an array of one or two dimensions, images from one of three or four.
+    """Points from an array of one or two dimensions, images from one of three or four; NaN is an empty cell of points.
 
     Args:
         x: The array.
@@ -109,8 +109,20 @@ def of_numbers(x: np.ndarray, place: str, *, checked: bool = False) -> Points | 
     Raises:
         DataError: If the type, the shape or a value is unfit.
     """
-    images = kind_of(x, place, checked=checked) == "images"
-    return album.of_array(x, place) if images else points.of_array(x, place)
+    gaps = not checked and _has_gaps(x, place)
+    images = kind_of(x, place, checked=checked or gaps) == "images"
+    return album.of_array(x, place) if images else points.of_array(x, place, gaps=gaps)
+
+
+def _has_gaps(x: np.ndarray, place: str) -> bool:
+    """Whether points lack numbers, which are NaN there, as they are in a table; one that is infinite is refused."""
+    if x.dtype.kind != "f" or x.ndim not in (1, 2) or not any(np.isnan(x[part]).any() for part in spans(x)):
+        return False
+    for part in spans(x):
+        if len(wrong := np.argwhere(np.isinf(x[part]))):
+            first = (part.start + int(wrong[0][0]), *map(int, wrong[0][1:]))
+            refuse(x, first, sum(int(np.isinf(x[some]).sum()) for some in spans(x)), place)
+    return True
 
 
 def _of_cells(contents: Contents) -> Points:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from pushforward.errors import DataError, UsageError
 from pushforward.plain.fields import Field
 from pushforward.plain.findings import Finding
 
-__all__ = ["LEAST", "Pair", "as_pair", "read_pair"]
+__all__ = ["LEAST", "Pair", "as_pair", "mixed_pair", "read_pair"]
 
 LEAST = 2  # rows that every set needs
 MANY = 1000  # coordinates up to which values are sought that the data never have
@@ -95,10 +96,38 @@ def read_pair(
         DataError: If a set is missing, damaged or unfit, or the two do not fit together; both shapes are named.
         UsageError: If an option is out of range or does not apply.
     """
-    specs = {"fake": fake, "real": real} | ({} if train is None else {"train": train})
-    sets = {role: opened(spec.strip(), role, seed) for role, spec in specs.items()}
-    law = source.load(real.strip(), seed=seed) if real.strip().lower().startswith("toy:") else None
-    pair = _brought_together(sets, side, rounded)
+    return mixed_pair(fake, real, train, seed=seed, side=side, rounded=rounded)
+
+
+def mixed_pair(
+    fake: Any, real: Any, train: Any = None, *, seed: int = 0, side: int | None = None, rounded: bool | None = None
+) -> Pair:
+    """Bring sets to one form of which some are named, as for `read_pair`, and some in memory, as for `as_pair`.
+
+    An array has no names of columns: beside a table it is taken in its order, which is said.
+
+    Args:
+        fake: Model samples: a path, or a string as for `read_pair`; or an object as for `as_pair`.
+        real: Data, likewise.
+        train: A second, independent sample of the data, likewise, or None.
+        seed: Seed of toys and of the split of the digits.
+        side: Side of images to compare at.
+        rounded: Round fake to the levels of real where these are discrete; where it is left out, all is but tensors
+            beside tensors.
+
+    Raises:
+        DataError: If a set is missing, damaged or unfit, or the sets do not fit together.
+        UsageError: If an object is not understood, or an option is out of range or does not apply.
+    """
+    given = {"fake": fake, "real": real} | ({} if train is None else {"train": train})
+    specs = {role: str(x).strip() for role, x in given.items() if isinstance(x, str | Path)}
+    if not specs:
+        return as_pair(fake, real, train, side=side, rounded=rounded)
+    sets = {
+        role: opened(specs[role], role, seed) if role in specs else understood(x, role) for role, x in given.items()
+    }
+    law = source.load(specs["real"], seed=seed) if specs.get("real", "").lower().startswith("toy:") else None
+    pair = _brought_together(sets, side, rounded is not False)
     pair = replace(pair, findings=(*_named_twice(specs), *pair.findings))
     return pair if law is None else replace(pair, mixture=law.mixture, support=law.support)
 
@@ -107,7 +136,7 @@ def _named_twice(specs: Mapping[str, str]) -> list[Finding]:
     """Files that stand for two sets, by their names; where rows say it too, it is said with their number."""
 
     def alike(first: str, second: str) -> bool:
-        return specs[first] == specs.get(second) and not source.made(specs[first])
+        return first in specs and specs[first] == specs.get(second) and not source.made(specs[first])
 
     found = []
     if alike("fake", "real"):
@@ -123,8 +152,9 @@ def _named_twice(specs: Mapping[str, str]) -> list[Finding]:
 def as_pair(fake: Any, real: Any, train: Any = None, *, side: int | None = None, rounded: bool | None = None) -> Pair:
     """Bring two sets of samples in memory to one form.
 
-    Tensors on both sides pass unchanged, apart from checks: whole numbers become numbers with a fraction, images of
-    type uint8 come to [-1, 1]. All other combinations are treated as `read_pair` treats files.
+    Tensors on both sides pass unchanged, apart from checks and from points with NaN, which are filled and marked: whole
+    numbers become numbers with a fraction, images of type uint8 come to [-1, 1]. All other combinations are treated as
+    `read_pair` treats files.
 
     Args:
         fake: Model samples: a tensor (n, ...) with images as (n, c, h, w); an array or nested sequence with images as
@@ -141,6 +171,9 @@ def as_pair(fake: Any, real: Any, train: Any = None, *, side: int | None = None,
     """
     given = {"fake": fake, "real": real} | ({} if train is None else {"train": train})
     tensors = {role: x for role, x in given.items() if isinstance(x, Tensor)}
+    gaps = any(_has_gaps(x) for x in tensors.values())
+    if len(tensors) == len(given) and gaps:  # these are filled and marked, as in arrays
+        return _brought_together({role: understood(x, role) for role, x in given.items()}, side, bool(rounded))
     if len(tensors) == len(given) and not rounded:
         if side is not None:
             if tensors["real"].ndim < 3:
@@ -150,6 +183,12 @@ def as_pair(fake: Any, real: Any, train: Any = None, *, side: int | None = None,
         x, kind, notes = tensor_pair(tensors)
         return Pair(x["fake"], x["real"], x.get("train"), kind, (), False, tuple(notes))
     return _brought_together({role: understood(x, role) for role, x in given.items()}, side, rounded is not False)
+
+
+def _has_gaps(x: Tensor) -> bool:
+    """Whether points lack numbers, which are NaN there."""
+    dense = x.layout == torch.strided and x.is_floating_point() and x.ndim in (1, 2)
+    return dense and bool(torch.isnan(x.detach()).any())
 
 
 def _brought_together(sets: Mapping[str, Points | Album], side: int | None, rounded: bool) -> Pair:
@@ -173,7 +212,7 @@ def _brought_together(sets: Mapping[str, Points | Album], side: int | None, roun
 
 def _points(clouds: Mapping[str, Points], rounded: bool) -> Pair:
     found, real = joined(clouds), clouds["real"]
-    x, names = found.x, found.names or tuple(map(str, range(found.x["real"].shape[1])))
+    x, names = found.x, found.labels
     notes = [*(f"{role}: {note}" for role, part in clouds.items() for note in part.notes), *found.notes]
     small = 8 * sum(part.size for part in x.values()) <= LARGE
     data = np.concatenate([part for role, part in x.items() if role != "fake"]) if small else x["real"]
@@ -201,7 +240,7 @@ def _points(clouds: Mapping[str, Points], rounded: bool) -> Pair:
     if small:
         notes += columns.constant(x["fake"], x["real"], names, real.what, found.categorical)
     if not real.table and not found.names and small:
-        notes += columns.unlike(x["real"])
+        notes += columns.unlike(x["real"][:, ~found.categorical])
     if real.what == "gene":
         notes += columns.units(x["fake"], x["real"])
     q, p, t = (_tensor(x[role]) if role in x else None for role in ("fake", "real", "train"))

@@ -84,12 +84,14 @@ def settled(x: np.ndarray, place: str) -> np.ndarray:
     return x.astype(np.float32 if narrow else np.float64)
 
 
-def of_array(x: np.ndarray, place: str) -> Points:
-    """Points from an array (n,) or (n, d) of finite numbers."""
+def of_array(x: np.ndarray, place: str, *, gaps: bool = False) -> Points:
+    """Points from an array (n,) or (n, d) of finite numbers, or where it has gaps of these and NaN."""
     numeric(x.dtype, place)
     x = settled(x[:, None] if x.ndim == 1 else x, place)
     kept = (f"kept as {x.dtype}, {x.nbytes / 2**30:.1f} GiB",) if 8 * x.size > LARGE else ()
-    return Points(place, len(x), x.shape[1], (), lambda some: x if some is None else x[:, list(some)], notes=kept)
+    return Points(
+        place, len(x), x.shape[1], (), lambda some: x if some is None else x[:, list(some)], notes=kept, gaps=gaps
+    )
 
 
 def of_cells(cells: Cells, place: str) -> Points:
