@@ -108,7 +108,8 @@ def scatter(x: np.ndarray, real: np.ndarray, side: int = WIDTH) -> bytes:
     low, high = view(real, [x])
     sheet = Image.new("RGB", (2 * side, 2 * side), "white")  # twice as large, then halved: smooth discs
     brush = ImageDraw.Draw(sheet)
-    for points, colour, radius in ((real, PALE, 2.0), (x, STRONG, 3.0)):
+    strong = min(8.0, max(3.0, 3.0 * (1000 / max(1, len(x))) ** 0.25))  # a handful must not drown in the data
+    for points, colour, radius in ((real, PALE, 2.0), (x, STRONG, strong)):
         inside = _finite(points)
         for u, v in (inside - low) / (high - low) * 2 * side:
             if -radius < u < 2 * side + radius and -radius < v < 2 * side + radius:

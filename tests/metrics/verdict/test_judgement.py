@@ -19,7 +19,7 @@ from pushforward.metrics.core.result import test_values as p_values
 from pushforward.metrics.gates import parse_gate
 from pushforward.metrics.verdict.judgement import LEVEL, too_few
 from pushforward.metrics.verdict.readings import GRADES, of_value, shift
-from pushforward.plain.findings import FINDINGS, Finding, LeftOut
+from pushforward.plain.findings import FINDINGS, Finding
 from pushforward.report.numbers.metrics import MARKS, reading, rows
 
 COPYING = {"hypothesis": "does not copy"}
@@ -156,8 +156,7 @@ def test_warnings_are_the_words_of_findings_and_what_was_left_out_each_once():
     words = [one.words for one in found.findings]
     assert any("copies training data" in one for one in words)
     assert list(found.warnings) == words
-    late = replace(found, left_out=(LeftOut("mmd", "no time", ("mmd",)),))
-    assert list(late.warnings) == [*words, "mmd left out: no time"]
+    assert list(replace(found, left_out=("mmd left out: no time",)).warnings) == [*words, "mmd left out: no time"]
     assert found.as_dict()["warnings"] == words
 
 
@@ -169,6 +168,24 @@ def test_what_few_samples_show_is_no_matter_of_doubt():
     g = torch.Generator().manual_seed(0)
     found = evaluate(torch.randn(30, 3, generator=g) + 3, torch.randn(400, 3, generator=g))
     assert (found.grade, found.findings) == ("bad", ())
+
+
+def test_beside_few_samples_that_a_test_tells_apart_nothing_else_is_green():
+    g = torch.Generator().manual_seed(0)
+    found = evaluate(0.2 * torch.randn(16, 3, generator=g), torch.randn(400, 3, generator=g))
+    assert found.verdict.startswith("Few rows (16 against 400): only what differs is sure. Samples and data differ: ")
+    assert not any(own.grade == "good" for own in found.judgement.readings.values())
+
+
+def test_a_share_of_all_rows_is_sure_to_three_of_them():
+    whole = Measure(1.0, 1.0, 0.0, n_fake=30, better="higher")
+    assert of_value(whole).words == "as good as can be expected; down to 90% of it would look so"  # 1 - 3/30
+
+
+def test_more_than_fresh_data_have_is_no_virtue_and_what_half_would_show_no_news():
+    assert of_value(Measure(9.6, 1.0, 0.9, better="higher")).grade == "record"
+    assert of_value(Measure(1.0, 1.0, 0.25, better="higher")).grade == "doubtful"
+    assert of_value(Measure(1.0, 1.0, 0.24, better="higher")).grade == "good"
 
 
 def test_tests_that_could_not_reject_are_too_few():

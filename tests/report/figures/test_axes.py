@@ -30,3 +30,10 @@ def test_the_tails_axes_have_plain_numbers_too():
     words = [label.get_text() for axis in (axes.xaxis, axes.yaxis) for label in axis.get_ticklabels()]
     assert any(words)
     assert not [word for word in words if "$" in word]
+
+
+def test_distances_of_zero_stand_beside_the_smallest_on_an_axis_of_logarithms():
+    values = np.geomspace(5.0, 80.0, 50)
+    picture = histogram({"samples": np.r_[np.zeros(9), values]}, "distance", log=True).decode()
+    assert "distance (0: at the left edge)" in picture
+    assert "left edge" not in histogram({"samples": values}, "distance", log=True).decode()

@@ -51,13 +51,14 @@ def judge(measures: Mapping[str, Measure], findings: Sequence[Finding] = ()) -> 
     adjusted = dict(zip(tests, holm(list(tests.values()))))
     names = {one.name for one in findings}
     doubted = any(not one.against and one.name != "power" for one in findings)
-    said = {name: _reading(name, measure, adjusted, names, doubted) for name, measure in measures.items()}
+    small = _small(measures)
+    said = {name: _reading(name, one, adjusted, names, doubted or bool(small)) for name, one in measures.items()}
     rejected = [name for name in tests if said[name].grade == "bad"]
     against = [_called(one) for one in findings if one.against]
     overfitted = [name for name, one in measures.items() if one.protocol.get("hypothesis") == OVERFITTING]
     against += [f"overfitting ({name}, p {measures[name].p:.2g})" for name in overfitted if said[name].grade == "bad"]
     doubts = [_called(one) for one in findings if not one.against and one.name != "few"]
-    doubts += [f"{name} is not finite" for name, one in measures.items() if not all(map(math.isfinite, _numbers(one)))]
+    doubts += [f"{name} is not finite" for name, measure in measures.items() if not math.isfinite(measure.value)]
     few = "few" in names and not rejected
     if rejected or against:
         grade: Grade = "bad"
@@ -66,6 +67,8 @@ def judge(measures: Mapping[str, Measure], findings: Sequence[Finding] = ()) -> 
     else:
         grade = "good" if tests else "record"
     lead = [f"Against the samples: {', '.join(dict.fromkeys(against))}."] if against else []
+    if small and rejected:
+        lead.append(f"Few rows ({small}): only what differs is sure.")
     if few and not doubts:
         lead.append("Too few samples to say.")
     elif doubts:
@@ -108,9 +111,11 @@ def _lowest(measure: Measure) -> float | None:
     return 1 / (drawn + 1) if isinstance(drawn, int) else None
 
 
-def _numbers(measure: Measure) -> tuple[float, ...]:
-    """What a measure's reading rests on in any case: its value, and its p-value where it has one."""
-    return (measure.value,) if measure.p is None else (measure.value, measure.p)
+def _small(measures: Mapping[str, Measure]) -> str:
+    """Samples against rows of the data, where either are few, or ""."""
+    n = max((one.n_fake for one in measures.values()), default=0)
+    m = max((one.n_real for one in measures.values()), default=0)
+    return f"{n:,} against {m:,}" if n and m and min(n, m) < FEW else ""
 
 
 def _called(finding: Finding) -> str:

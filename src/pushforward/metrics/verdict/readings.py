@@ -76,7 +76,8 @@ def of_copying(measure: Measure, copied: bool, powerless: bool) -> Reading:
     near = measure.p is not None and measure.p < SURE
     said = "" if measure.p is None else f" (p {measure.p:.2g})"
     if copied:
-        lower = measure.p is None and of_value(measure).grade == "record"
+        below = measure.floor is not None and measure.value < measure.floor
+        lower = measure.p is None and below and of_value(measure).grade == "record"
         return Reading("bad", f"copies{said}") if near or lower else Reading("record", f"not by this number{said}")
     if near:
         return Reading("record", f"near the training rows{said}, yet no copies found")
@@ -105,8 +106,8 @@ def of_value(measure: Measure) -> Reading:
     if floor is None or not math.isfinite(floor):
         return Reading("record", "no floor known")
     higher, room = measure.better == "higher", 2 * (se or 0.0)
-    if se == 0 and measure.protocol.get("se") == "binomial":
-        room = 3 / max(1, measure.n_fake)  # none of n was seen: a share of 3/n goes unseen once in twenty times
+    if se == 0 and (measure.protocol.get("se") == "binomial" or (higher and value == 1)):
+        room = 3 / max(1, measure.n_fake)  # none of n, or all: a share of 3/n goes unseen once in twenty times
     off = floor - value if higher else value - floor
     if measure.protocol.get("scale") == "interval":
         if off > room:
@@ -114,13 +115,15 @@ def of_value(measure: Measure) -> Reading:
         return Reading("good", f"at the floor{_unseen(room, 'off', se)}")
     if off > room and not (floor > 0 and not higher and off <= 0.05 * floor):
         return Reading("record", _apart(value, floor, higher))
-    if not higher and se and floor > 0 and off < -2 * room and off < -0.2 * floor:
-        return Reading("record", f"{value / floor:.2g} × the floor: nearer than fresh data")
+    if se and floor > 0 and off < -2 * room and off < -0.2 * floor:
+        return Reading("record", f"{value / floor:.2g} × the floor: {'more' if higher else 'nearer'} than fresh data")
     words = "as good as can be expected" if higher else "at the floor"
     if floor <= 0 or se is None:
         return Reading("good", f"{words}{_unseen(room, 'below' if higher else 'above', se)}")
+    if higher and room >= floor / 2:
+        return Reading("doubtful", f"too noisy to say: down to {max(0.0, 1 - room / floor):.0%} of it would look so")
     if higher:
-        least = min(max(0.0, 1 - room / floor), 0.999)  # never "down to 100 %"
+        least = min(1 - room / floor, 0.999)  # never "down to 100 %"
         return Reading("good", f"{words}; down to {least:.{int(least > 0.99)}%} of it would look so")
     if room >= floor:
         return Reading("doubtful", f"too noisy to say: up to {1 + room / floor:.2g} × the floor would look so")

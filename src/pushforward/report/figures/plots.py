@@ -46,10 +46,14 @@ def histogram(groups: Mapping[str, Array], words: str, mark: float | None = None
         groups: Name -> values; those that are not finite are left out.
         words: What the values are.
         mark: Value to mark, or None.
-        log: Whether bins are even in the logarithm; for positive values.
+        log: Whether bins are even in the logarithm, with one at the left edge for all zeros; for values from 0 on.
     """
-    known = {name: x[np.isfinite(x) & ((x > 0) | (not log))] for name, x in groups.items()}
+    known = {name: x[np.isfinite(x) & ((x >= 0) | (not log))] for name, x in groups.items()}
     pool = np.concatenate([*known.values(), [] if mark is None else [mark]])
+    if log and (pool == 0).any():  # zeros are what copies have: they stand beside the smallest of the others
+        least = float(pool[pool > 0].min()) / 2 if pool.any() else 1.0
+        known = {name: np.maximum(x, least) for name, x in known.items()}
+        pool, words = np.maximum(pool, least), f"{words} (0: at the left edge)"
     if not len(pool):
         pool = np.array([1.0])
     low, high = float(pool.min()), float(pool.max())
