@@ -7,6 +7,8 @@ from scipy import stats
 
 from pushforward.errors import DataError
 from pushforward.metrics.copying.memorisation import copies, memorisation, nearest_training
+from pushforward.metrics.copying.near import near_training, train_gap
+from pushforward.metrics.core.permutation import relabellings
 from pushforward.metrics.two_sample.kernel import mmd
 
 DIM, ROWS = 16, 1000
@@ -103,6 +105,22 @@ def test_shares_and_gap_are_their_definitions():
     near = [torch.cdist(fake, x).min(1).values for x in (train[:25], real)]
     assert even.value == pytest.approx((near[0] - near[1]).mean().item(), rel=1e-9)
     assert even.protocol["rows_of_each"] == 25
+
+
+@pytest.mark.parametrize("rows", [(25, 25), (60, 25), (25, 60)], ids=["even", "more train", "more held out"])
+def test_the_gap_is_relabelled_as_its_definition_says(rows):
+    train, real, fake = normal(rows[0], 3, 0), normal(rows[1], 3, 1), normal(40, 3, 2)
+    q, p, t = fake.numpy(), real.numpy(), train.numpy()
+    found = near_training(q, p, t, 2**26, None)
+    gap = train_gap((q, p, t), found, 50, np.random.default_rng(7), 3, 2**12, None)
+    drawn = np.random.default_rng(7)
+    t, p = (x if len(x) == 25 else x[drawn.permutation(len(x))[:25]] for x in (t, p))
+    apart = torch.cdist(fake, torch.from_numpy(np.concatenate([t, p]))).numpy()
+    values = [
+        (apart[:, label].min(1) - apart[:, ~label].min(1)).mean() for label in relabellings(25, 25, 50, seed=3).numpy()
+    ]
+    assert gap.value == pytest.approx(values[0], rel=1e-9)
+    np.testing.assert_allclose(gap.detail["null"].numpy(), values[1:], rtol=1e-9, atol=1e-12)
 
 
 def test_rank_statistic_allows_for_ties_as_scipy_does():

@@ -6,7 +6,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from pushforward.errors import DataError
-from pushforward.metrics.core.neighbours import chamfer, nearest
+from pushforward.metrics.core.neighbours import FLAT, chamfer, nearest
 
 
 def normal(n, dim, seed, shift=0.0):
@@ -74,3 +74,26 @@ def test_chamfer_scales_with_the_unit_and_sees_strays_and_lost_modes():
     strays[:8] = 0.0
     assert chamfer(strays, p) > floor + 0.8 * 8 / 400
     assert chamfer(q[::2], p) > floor + 0.9
+
+
+@pytest.mark.parametrize("dim", [FLAT - 1, FLAT, 30])
+@pytest.mark.parametrize("law", ["normal", "far from the origin", "an outlier", "near copies", "a grid", "equal rows"])
+def test_distances_are_those_of_the_whole_matrix_where_products_round(law, dim):
+    x, y = normal(60, dim, 0), normal(80, dim, 1)
+    if law == "far from the origin":
+        x, y = x + 1e9, y + 1e9
+    if law == "an outlier":
+        x[0], y[0] = 1e9, 1e9 + 1
+    if law == "near copies":  # far nearer to each other than the products round
+        y[:20] = y[:1] + 1e-10 * y[:20]
+        x[:20] = y[:1] + 1e-10 * x[:20]
+    if law == "a grid":
+        x, y = np.rint(x), np.rint(y)
+    if law == "equal rows":
+        y[:40], x[:5] = y[:1], y[:1]
+    dense = cdist(x, y)
+    for k in (1, 5, 79):
+        distances, places = nearest(x, y, k, budget=2**12)
+        np.testing.assert_allclose(distances, np.sort(dense, 1)[:, :k], rtol=1e-12)
+        np.testing.assert_allclose(np.take_along_axis(dense, places, 1), distances, rtol=1e-12)
+        assert all(len(set(line)) == k for line in places.tolist())

@@ -29,6 +29,12 @@ def test_every_labelling_has_n_of_q_and_the_first_is_the_one_seen():
     assert not torch.equal(labels, relabellings(5, 8, 30, seed=1))
 
 
+def test_who_changes_its_labels_changes_no_one_elses():
+    wanted = relabellings(5, 8, 30).clone()
+    relabellings(5, 8, 30).logical_not_()
+    assert torch.equal(relabellings(5, 8, 30), wanted)
+
+
 def test_all_labellings_are_equally_likely():
     labels = relabellings(2, 3, 20_000)[1:].int()
     codes = (labels * torch.tensor([16, 8, 4, 2, 1])).sum(1)

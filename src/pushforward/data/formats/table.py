@@ -272,7 +272,7 @@ def _refuse_cell(table: Table, name: str, remedy: str, *, missing: bool = False)
     """Raise for a column of quantities in which some cells are none; those that are missing may be no fault."""
     cells = list(map(str, _column(table, name)))
     if missing:
-        filler = next((cell for cell in cells if is_value(cell)), "")
+        filler = next((cell for cell in dict.fromkeys(cells) if is_value(cell)), "")  # few words, many cells
         cells = [filler if cell.lower() in AMONG else cell for cell in cells]
         if lists(cells):
             return

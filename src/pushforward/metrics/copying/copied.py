@@ -76,7 +76,7 @@ def copied(c: Comparison, found: Near, parts: tuple[Array, Array, Array], words:
     seen = tail(u, found.place, known)
     if seen.p < SPLIT:  # only where it would accuse: one search more
         seen = tail(u, found.place, (*known, _among(q, u, c.fake, dimension, written, c.budget)))
-    near = _labels(q, p, t, found, (train, held), rng, c.budget) if split >= SPLIT else 1.0
+    near = _labels(q, p, t, found, (train, held), rng) if split >= SPLIT else 1.0
     numbers = {
         "neighbours": seen.p, "labels": near, "rows": seen.rows, "share": seen.share,
         "known": seen.known, "split": split, "level": LEVEL,
@@ -125,11 +125,12 @@ def _telling(u: Array, place: Places, train: Tensor, written: Grain) -> Array:
 
 def _labels(
     q: Array, p: Array, t: Array, found: Near, rows: tuple[NDArray[np.uint64], NDArray[np.uint64]],
-    rng: np.random.Generator, budget: int,
+    rng: np.random.Generator,
 ) -> float:  # fmt: skip
     """See `labels.nearer_to_train`; ties of unequal rows are broken by a move too small to matter otherwise."""
     train, held = rows
-    far, others = nearest(q, p, min(found.places.shape[1], len(p)), budget=budget)
+    (far, others), k = found.pool[1], found.places.shape[1]
+    far, others = far[:, :k], others[:, :k]
     size = float(np.median(np.minimum(far[:, 0], found.fake[:, 0]))) or float(np.median(far[:, -1])) or 1.0
     moved = q + rng.normal(size=q.shape) * (1e-7 * size / q.shape[1] ** 0.5)
 

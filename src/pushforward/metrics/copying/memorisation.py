@@ -102,7 +102,7 @@ def _measured(c: Comparison, max_n: int, suspects: int = 16, near: float = 0.05)
     q, p, t = (x.numpy() for x in compare(_taken(c.one, rows), _taken(c.p, held), c.t, c.known) if x is not None)
     found = near_training(q, p, t, budget, stage(tick, 0, 0.75))
     words: Words = {"max_n": max_n, "n_train": len(t), "seed": c.seed}
-    gap = train_gap(q, p, t, c.permutations, rng, c.seed, budget, stage(tick, 0.75, 0.9))
+    gap = train_gap((q, p, t), found, c.permutations, rng, c.seed, budget, stage(tick, 0.75, 0.9))
     seen = replace(c, fake=_taken(c.first, rows), real=_taken(c.real, held), draws=1)
     space = c.known.id
     return {

@@ -38,6 +38,8 @@ class Near:
         hit_own: Distances of these to the training rows nearest to them but themselves, (h, k).
         hit_place: The nearest of them, (h,).
         places: The training rows at the distances of fakes, (n, k).
+        pool: Distances and places of fakes among the training and among the held-out rows, as many as a relabelling of
+            the smaller set asks for and `NEIGHBOURS` of the larger one.
     """
 
     fake: Array
@@ -48,6 +50,7 @@ class Near:
     hit_own: Array
     hit_place: Places
     places: Places
+    pool: tuple[tuple[Array, Places], tuple[Array, Places]]
 
     @property
     def own(self) -> Array:
@@ -73,13 +76,17 @@ class Near:
 def near_training(q: Array, p: Array, t: Array, budget: int, tick: Callable[[float], None] | None) -> Near:
     """Where fakes and held-out rows lie among the training rows, in features."""
     k = min(NEIGHBOURS, len(t) - 1)
-    fake, places = nearest(q, t, k, budget=budget, tick=stage(tick, 0, 0.375))
-    real, others = nearest(p, t, k, budget=budget, tick=stage(tick, 0.375, 0.625))
+    # The gap relabels all rows of the smaller set, and as many of the larger one as it draws.
+    wide = [min(_POOL if len(y) <= len(z) else NEIGHBOURS, len(y)) for y, z in ((t, p), (p, t))]
+    to_train = nearest(q, t, wide[0], budget=budget, tick=stage(tick, 0, 0.25))
+    to_held = nearest(q, p, wide[1], budget=budget, tick=stage(tick, 0.25, 0.5))
+    fake, places = np.ascontiguousarray(to_train[0][:, :k]), np.ascontiguousarray(to_train[1][:, :k])
+    real, others = nearest(p, t, k, budget=budget, tick=stage(tick, 0.5, 0.75))
     place, real_place = places[:, 0], others[:, 0]
     # Only training rows that are someone's nearest need their own nearest ones.
     hit = np.unique(np.concatenate([place, real_place]))
-    own, own_places = nearest(t[hit], t, k, own=hit, budget=budget, tick=stage(tick, 0.625, 1))
-    return Near(fake, real, place, real_place, hit, own, own_places[:, 0], places)
+    own, own_places = nearest(t[hit], t, k, own=hit, budget=budget, tick=stage(tick, 0.75, 1))
+    return Near(fake, real, place, real_place, hit, own, own_places[:, 0], places, (to_train, to_held))
 
 
 def stage(tick: Callable[[float], None] | None, start: float, stop: float) -> Callable[[float], None] | None:
@@ -113,9 +120,8 @@ def nearest_training(
 
 
 def train_gap(
-    q: Array,
-    p: Array,
-    t: Array,
+    parts: tuple[Array, Array, Array],
+    found: Near,
     permutations: int,
     rng: np.random.Generator,
     seed: int,
@@ -126,21 +132,45 @@ def train_gap(
 
     A relabelling needs no new search: it looks up the first row of either kind among the pool's nearest rows. In the
     rare case that all of these are of one kind, the distance to the other counts as that to the last of them.
+
+    Args:
+        parts: Features of fake, real and train.
+        found: Where fakes lie among the latter two.
+        permutations: Relabellings.
+        rng: Draws as many rows of the larger set as the smaller one has.
+        seed: Seed of the relabellings.
+        budget: Bytes that temporaries of one block may take.
+        tick: Called with the share of the work done.
     """
+    q, p, t = parts
     m = min(len(t), len(p))
-    pool = np.concatenate([x if len(x) == m else x[rng.permutation(len(x))[:m]] for x in (t, p)])
-    distances, places = nearest(q, pool, min(_POOL, len(pool)), budget=budget, tick=tick)
-    labels, last = relabellings(m, m, permutations, seed=seed).numpy(), distances.shape[1] - 1
-    values, rows = np.empty(len(labels)), np.arange(len(q))
-    for line, label in enumerate(labels):
-        of_train = label[places]
-        first, other = of_train.argmax(1), (~of_train).argmax(1)
-        first[~of_train.any(1)] = last
-        other[of_train.all(1)] = last
-        values[line] = (distances[rows, first] - distances[rows, other]).mean()
+    some = [None if len(x) == m else rng.permutation(len(x))[:m] for x in (t, p)]
+    (near, own), (far, others) = (
+        known if rows is None else nearest(q, x[rows], min(_POOL, m), budget=budget, tick=tick)
+        for x, rows, known in zip((t, p), some, found.pool, strict=True)
+    )
+    distances, places = np.concatenate([near, far], 1), np.concatenate([own, others + m], 1)
+    order = distances.argsort(1, kind="stable")[:, :_POOL]
+    distances, places = np.take_along_axis(distances, order, 1), np.take_along_axis(places, order, 1)
+    labels = relabellings(m, m, permutations, seed=seed).numpy()
+    step = max(1, budget // (40 * len(q)))
+    values = np.concatenate([_gaps(distances, places, labels[k : k + step]) for k in range(0, len(labels), step)])
     null = torch.from_numpy(values[1:])
     error = float(null.square().mean().sqrt()) if len(null) else None
     p_low = p_value(-torch.from_numpy(values))
     protocol: Words = {"rows_of_each": m, "permutations": permutations, "se": "relabelling train and real"}
     protocol["p"] = "permutation, one-sided: fakes nearer to train"
     return Measure(float(values[0]), 0.0, error, p_low, len(q), m, "", "none", protocol, {"null": null})
+
+
+def _gaps(distances: Array, places: Places, labels: NDArray[np.bool_]) -> Array:
+    """Mean distance to the first row of train less that to the first held-out one, for each labelling."""
+    rows = np.ascontiguousarray(labels.T)
+    nearest_is = rows[places[:, 0]]
+    alike, count = np.ones_like(nearest_is), np.zeros(nearest_is.shape, np.uint8)  # rows of its kind before another
+    for j in range(1, distances.shape[1]):
+        alike &= rows[places[:, j]] == nearest_is
+        count += alike
+    other = np.minimum(count.astype(np.int64) + 1, distances.shape[1] - 1)
+    nearer = distances[:, :1] - np.take_along_axis(distances, other, 1)
+    return np.where(nearest_is, nearer, -nearer).T.copy().mean(1)

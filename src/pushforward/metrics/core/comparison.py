@@ -10,6 +10,7 @@ from torch import Tensor
 from pushforward.densities.rows import RowDensities
 from pushforward.densities.support import Support
 from pushforward.metrics.core.features import RAW, Features
+from pushforward.metrics.core.neighbours import FLAT
 from pushforward.plain.fields import Field
 
 __all__ = [
@@ -154,11 +155,17 @@ def assignment_cost(c: Comparison) -> float:
 
 
 def copy_cost(c: Comparison) -> float:
-    """Nearest training rows, by trees up to 15 dimensions and by products beyond: measured on either."""
+    """Nearest rows within samples and across, by trees up to 8 dimensions and by products beyond, and relabellings."""
     n, m, d = c.sizes
-    rows, train = 2 * min(n, c.max_n) + min(m, c.max_n), 0 if c.train is None else len(c.train)
-    visited = 140.0 * min(train, 30 * 2**d) if d <= 15 else 12.0 * train  # of a tree, rows are looked at one by one
-    return 2e8 + rows * visited * d if train else 0.0
+    n, m, train = min(n, 5 * c.max_n), min(m, 5 * c.max_n), 0 if c.train is None else len(c.train)
+    if not train:
+        return 0.0
+
+    def search(x: int, y: int) -> float:
+        return x * (5e4 + 35.0 * min(y, 30 * 2**d) if d < FLAT else 2e4 + (30.0 + 2 * d) * y)
+
+    searches = search(n + m + min(n + m, train), train) + search(n, m) + search(n, n) + search(m, m)
+    return 2e8 + 400.0 * n * c.permutations + searches
 
 
 def network_cost(c: Comparison) -> float:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.errors import DataError, UsageError
@@ -49,12 +51,21 @@ def relabellings(n: int, m: int, permutations: int, *, seed: int = 0) -> Tensor:
     """
     if permutations < 0:
         raise UsageError(f"permutations is {permutations}: give 0 for no p-value, or at least 19")
+    drawn = _drawn if (permutations + 1) * (n + m) <= _KEPT else _drawn.__wrapped__
+    return torch.from_numpy(drawn(n, m, permutations, seed).copy())
+
+
+_KEPT = 2**24  # bytes of a set of labels that is kept for the tests after
+
+
+@lru_cache(maxsize=2)  # of all rows and of the held-out half: the tests of an evaluation ask for the same ones
+def _drawn(n: int, m: int, permutations: int, seed: int) -> NDArray[np.bool_]:
     # A stream of its own: the same seed draws subsets, splits and directions, which must not be tied to the labels.
     rng = generator(seed, "evaluate", part="relabellings")
     labels = np.zeros((permutations + 1, n + m), bool)
     labels[:, :n] = True
     rng.permuted(labels[1:], axis=1, out=labels[1:])
-    return torch.from_numpy(labels)
+    return labels
 
 
 def permutation_values(
