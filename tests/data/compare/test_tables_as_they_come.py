@@ -11,6 +11,7 @@ import torch
 
 from pushforward import evaluate
 from pushforward.data import as_pair, load, read_pair
+from pushforward.data.compare.pairs import mixed_pair
 from pushforward.errors import DataError
 
 pandas = pytest.importorskip("pandas")
@@ -296,9 +297,72 @@ def test_decimals_are_a_grid_of_their_own():
     )
 
 
-def test_whole_numbers_beyond_the_exact_range_are_said():
-    big = table(0)[["x"]].assign(stamp=2**60 + 7 * np.arange(N) % 11)
-    assert any("whole numbers beyond 2^53 lose their last digits: stamp" in note for note in as_pair(big, big).notes)
+def clocks(form: str, data, path: Path):
+    """A table with a column of nanoseconds as it may be stored."""
+    if form == "frame":
+        return data
+    if form in ("array", "tensor", "npy"):
+        x = data.to_numpy()
+        np.save(path.with_suffix(".npy"), x)
+        return {"array": x, "tensor": torch.from_numpy(x), "npy": str(path.with_suffix(".npy"))}[form]
+    if form == "nullable":
+        return data.astype({"stamp": "Int64" if data.stamp.dtype == np.int64 else "UInt64"})
+    return saved(data, path.with_suffix(f".{form}"))
+
+
+@pytest.mark.parametrize("form", ["frame", "array", "tensor", "npy", "csv", "csv.gz", "parquet", "nullable"])
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_whole_numbers_that_float64_does_not_tell_apart_are_compared_exactly(form, kind, tmp_path):
+    rng = np.random.default_rng(0)
+    start = 2**60 if kind == np.int64 else 2**63 + 5
+    above = rng.integers(0, 200, (2, N))
+    tables = [
+        pandas.DataFrame({"stamp": x.astype(kind) + kind(start), "n": rng.integers(0, 9, N).astype(kind)})
+        for x in above
+    ]
+    pair = mixed_pair(*(clocks(form, data, tmp_path / f"{k}") for k, data in enumerate(tables)))
+    np.testing.assert_array_equal(pair.fake[:, 0], above[0] - above.min())
+    np.testing.assert_array_equal(pair.real[:, 0], above[1] - above.min())
+    different, doubles = set(above.ravel().tolist()), {float(start + k) for k in above.ravel().tolist()}
+    said = [note for note in pair.notes if "2^53" in note]
+    assert len(said) == 1
+    lost = f"{len(different) - len(doubles)} of {len(different)} different whole numbers beyond 2^53 would be equal"
+    assert lost in said[0]
+    assert said[0].endswith(f"compared as what they are above {start + int(above.min())}")
+
+
+def test_a_set_in_double_precision_keeps_the_others_in_it_which_is_said_with_how_many():
+    rng = np.random.default_rng(0)
+    data = pandas.DataFrame({"stamp": 2**60 + rng.permutation(N), "x": rng.normal(size=N)})
+    pair = as_pair(data.astype({"stamp": "f8"}), data)
+    assert float(pair.real[:, 0].min()) == 2.0**60
+    assert torch.equal(pair.fake, pair.real)
+    lost = N - len(set(data.stamp.astype(float)))
+    said = f"column stamp: {lost} of {N} different whole numbers beyond 2^53 are equal to others in double precision"
+    assert any(note.startswith(said) for note in pair.notes)
+
+
+def test_whole_numbers_that_stay_different_are_left_as_they_are():
+    rng = np.random.default_rng(0)
+    data = pandas.DataFrame({"stamp": 2**60 + 1024 * rng.permutation(N), "x": rng.normal(size=N)})
+    pair = as_pair(data, data)
+    np.testing.assert_array_equal(pair.real[:, 0], data.stamp.astype(float))
+    assert not any("2^53" in note for note in pair.notes)
+
+
+def test_small_numbers_beside_large_ones_and_missing_cells_are_counted_from_one_start():
+    big = pandas.DataFrame({"stamp": [str(2**70 + k) for k in range(N)], "x": np.random.default_rng(0).normal(size=N)})
+    big.loc[3, "stamp"] = None
+    pair = as_pair(big, big.assign(stamp=np.arange(N) / 2 + 2))
+    np.testing.assert_array_equal(pair.real[:, 0], np.arange(N) / 2)
+    assert pair.fields[0].missing == 2
+    assert any("equal all the same" in note for note in pair.notes)  # 2^70 and 2 have no start in common
+
+
+def test_keys_of_nineteen_digits_are_keys_though_float64_does_not_tell_them_apart():
+    rng = np.random.default_rng(0)
+    data = pandas.DataFrame({"user_id": 2**61 + rng.permutation(N), "x": rng.normal(size=N)})
+    assert as_pair(data, data).names == ("x",)
 
 
 def test_a_packed_file_that_is_damaged_or_endless_is_refused_in_one_line(tmp_path, monkeypatch):

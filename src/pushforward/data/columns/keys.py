@@ -36,6 +36,6 @@ def identifies(name: str, column: np.ndarray | list[str]) -> str:
     start = float(column[0])
     if start in (0.0, 1.0) and np.array_equal(column, np.arange(start, start + n)):
         return f"it counts the rows from {start:.0f}"
-    if not called or not np.array_equal(column, np.rint(column)):
+    if not called or (column.dtype.kind == "f" and not np.array_equal(column, np.rint(column))):
         return ""
     return f"it is called as a key is, and no two of its {n:,} values are alike" if len(np.unique(column)) == n else ""

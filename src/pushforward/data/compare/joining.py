@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from pushforward.data.columns.missing import filled
+from pushforward.data.columns.storage import above
 from pushforward.data.compare.matched.cells import Said, agreed, cells_of
 from pushforward.data.compare.matched.order import order
 from pushforward.data.compare.mixed import HALF, encoded, with_missing
@@ -73,6 +74,8 @@ def joined(sets: Mapping[str, Points]) -> Joined:
     orders = {role: order(points, real, role, kept, notes) for role, points in sets.items()}
     text = any(points.words or points.written for points in sets.values())
     found = (_mixed if text else _plain)(sets, kept, orders, notes)
+    if any(points.exact for points in sets.values()):
+        found = _above(found, sets, kept, orders)
     return _marked(found) if any(points.gaps for points in sets.values()) else found
 
 
@@ -132,6 +135,25 @@ def _mixed(sets: Mapping[str, Points], kept: list[int], orders: Mapping[str, lis
     notes += [f"{roles}: {how}: {', '.join(some)}" for (roles, how), some in said.items()]
     named = bool(real.names or written)
     return Joined(x, tuple(names) if named else (), categorical, notes, tuple(fields) if named else (), words=written)
+
+
+def _above(found: Joined, sets: Mapping[str, Points], kept: list[int], orders: Mapping[str, list[int]]) -> Joined:
+    """The same with columns of whole numbers beyond 2^53 in numbers that float64 tells apart."""
+    x, notes, real = dict(found.x), list(found.notes), sets["real"]
+    for i, j in enumerate(kept):
+        called = {role: points.labels[orders[role][i]] for role, points in sets.items()}
+        exact = {role: sets[role].exact[name] for role, name in called.items() if name in sets[role].exact}
+        one = found.fields[i] if found.fields else Field(real.labels[j], (i,))
+        if not exact or one.kind == "category":
+            continue
+        place = one.places[0]
+        columns, said = above({role: part[:, place] for role, part in x.items()}, exact)
+        notes += [f"column {one.name}: {said}"] if said else []
+        for role, column in columns.items():
+            if not np.array_equal(x[role][:, place], column, equal_nan=True):
+                x[role] = np.array(x[role], np.float64)
+                x[role][:, place] = column
+    return replace(found, x=x, notes=notes)
 
 
 def _marked(found: Joined) -> Joined:

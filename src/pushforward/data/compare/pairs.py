@@ -15,7 +15,7 @@ from torch import Tensor
 from pushforward.data import source
 from pushforward.data.blocks.scratch import is_mapped
 from pushforward.data.columns.missing import filled
-from pushforward.data.columns.storage import precise
+from pushforward.data.columns.storage import EXACT, precise
 from pushforward.data.compare import album, columns
 from pushforward.data.compare.album import Album
 from pushforward.data.compare.grid import Grid, decimal_grid, grid_of, grids, snapped
@@ -171,8 +171,7 @@ def as_pair(fake: Any, real: Any, train: Any = None, *, side: int | None = None,
     """
     given = {"fake": fake, "real": real} | ({} if train is None else {"train": train})
     tensors = {role: x for role, x in given.items() if isinstance(x, Tensor)}
-    gaps = any(_has_gaps(x) for x in tensors.values())
-    if len(tensors) == len(given) and gaps:  # these are filled and marked, as in arrays
+    if len(tensors) == len(given) and any(map(_as_arrays, tensors.values())):
         return _brought_together({role: understood(x, role) for role, x in given.items()}, side, bool(rounded))
     if len(tensors) == len(given) and not rounded:
         if side is not None:
@@ -185,10 +184,13 @@ def as_pair(fake: Any, real: Any, train: Any = None, *, side: int | None = None,
     return _brought_together({role: understood(x, role) for role, x in given.items()}, side, rounded is not False)
 
 
-def _has_gaps(x: Tensor) -> bool:
-    """Whether points lack numbers, which are NaN there."""
-    dense = x.layout == torch.strided and x.is_floating_point() and x.ndim in (1, 2)
-    return dense and bool(torch.isnan(x.detach()).any())
+def _as_arrays(x: Tensor) -> bool:
+    """Whether points lack numbers, which are NaN there, or hold whole ones that float64 does not."""
+    if x.layout != torch.strided or x.ndim not in (1, 2) or not x.numel():
+        return False
+    if x.is_floating_point():
+        return bool(torch.isnan(x.detach()).any())
+    return x.dtype in (torch.int64, torch.uint64) and bool((np.abs(x.detach().cpu().numpy() / 1.0) > EXACT).any())
 
 
 def _brought_together(sets: Mapping[str, Points | Album], side: int | None, rounded: bool) -> Pair:

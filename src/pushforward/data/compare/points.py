@@ -12,6 +12,7 @@ from pushforward.data.blocks.limits import budget
 from pushforward.data.blocks.scratch import is_mapped
 from pushforward.data.columns.keys import identifies
 from pushforward.data.columns.separated import Written
+from pushforward.data.columns.storage import whole
 from pushforward.data.formats.arrays import LARGE
 from pushforward.data.formats.contents import Cells, Table
 from pushforward.data.formats.table import parsed, stacked, wanted
@@ -40,6 +41,7 @@ class Points:
         notes: What should be known about the set.
         keys: Columns that number or name rows, by their names, and why they are taken for that.
         asked: Columns that were asked for by their names.
+        exact: Columns of whole numbers beyond 2^53 by their names, or numbers where they have none, (n,).
         gaps: Whether a cell of a number may be missing, which is NaN.
     """
 
@@ -56,6 +58,7 @@ class Points:
     keys: Mapping[str, str] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()
     gaps: bool = False
+    exact: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -87,11 +90,18 @@ def settled(x: np.ndarray, place: str) -> np.ndarray:
 def of_array(x: np.ndarray, place: str, *, gaps: bool = False) -> Points:
     """Points from an array (n,) or (n, d) of finite numbers, or where it has gaps of these and NaN."""
     numeric(x.dtype, place)
-    x = settled(x[:, None] if x.ndim == 1 else x, place)
+    given = x[:, None] if x.ndim == 1 else x
+    x = settled(given, place)
+    exact = {
+        str(j): counts
+        for j in (range(x.shape[1]) if given.dtype.kind in "iu" and given.dtype.itemsize == 8 else ())
+        if (counts := whole(given[:, j], x[:, j])) is not None
+    }
     kept = (f"kept as {x.dtype}, {x.nbytes / 2**30:.1f} GiB",) if 8 * x.size > LARGE else ()
     return Points(
-        place, len(x), x.shape[1], (), lambda some: x if some is None else x[:, list(some)], notes=kept, gaps=gaps
-    )
+        place, len(x), x.shape[1], (), lambda some: x if some is None else x[:, list(some)],
+        notes=kept, gaps=gaps, exact=exact,
+    )  # fmt: skip
 
 
 def of_cells(cells: Cells, place: str) -> Points:
@@ -111,7 +121,7 @@ def of_table(table: Table, notes: tuple[str, ...] = ()) -> Points:
         DataError: If a column is missing, or a cell is damaged or infinite; line and column are named.
     """
     names, place = wanted(table), str(table.path)
-    values, more = parsed(table, names)
+    values, exact, more = parsed(table, names)
     words = {name: value for name, value in values.items() if isinstance(value, list)}
     written = {name: value for name, value in values.items() if isinstance(value, Written)}
     plain = {name: value.values[0] if isinstance(value, Written) else value for name, value in values.items()}
@@ -125,10 +135,14 @@ def of_table(table: Table, notes: tuple[str, ...] = ()) -> Points:
         return stacked([column for column in picked if isinstance(column, np.ndarray)], place)
 
     small = {name: value for name, value in plain.items() if isinstance(value, list) or not is_mapped(value)}
-    keys = {name: why for name, value in small.items() if not table.chosen and (why := identifies(name, value))}
+    keys = {
+        name: why
+        for name, value in small.items()
+        if not table.chosen and (why := identifies(name, exact.get(name, value)))
+    }
     gaps = any(bool(np.isnan(value).any()) for value in small.values() if isinstance(value, np.ndarray))
     named, asked = () if table.bare else names, frozenset(table.chosen or ())
     return Points(
         place, len(table.lines), len(names), named, take, words, written,
-        table=len(names) > 1, notes=(*notes, *more), keys=keys, asked=asked, gaps=gaps,
+        table=len(names) > 1, notes=(*notes, *more), keys=keys, asked=asked, gaps=gaps, exact=exact,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from pushforward.data.blocks.scratch import blocks, is_mapped, mapped, spans, wr
 from pushforward.data.columns.dates import dated, resolution
 from pushforward.data.columns.missing import ALWAYS, AMONG, partly
 from pushforward.data.columns.separated import Written, lists
+from pushforward.data.columns.storage import EXACT, whole
 from pushforward.data.columns.text import Quantity, fault, is_value, quantity, refusal
 from pushforward.data.formats.contents import Column, Declared, Table
 from pushforward.data.raw import Raw, enough
@@ -26,7 +27,6 @@ __all__ = ["chosen", "is_row_number", "labels", "parsed", "points", "stacked", "
 NEVER: tuple[Declared, ...] = ("category", "duration", "time of day", "list or object")  # declared, and no quantity
 QUANTITIES: tuple[ColumnKind, ...] = get_args(ColumnKind)
 TYPES: Mapping[str, ColumnKind] = {"b": "truth", "i": "whole", "u": "whole"}
-EXACT = 2.0**53  # up to which float64 holds every whole number
 Parsed = np.ndarray | list[str] | Written
 REMEDY = {
     "duration": "save them as seconds",
@@ -157,10 +157,11 @@ def wanted(table: Table, label: str | None = None) -> tuple[str, ...]:
     return names
 
 
-def parsed(table: Table, names: tuple[str, ...]) -> tuple[dict[str, Parsed], tuple[str, ...]]:
-    """The chosen columns, each as float64 (n,), as numbers with separators, or, where it is none, as words; and notes.
+def parsed(table: Table, names: tuple[str, ...]) -> tuple[dict[str, Parsed], dict[str, np.ndarray], tuple[str, ...]]:
+    """The chosen columns, each as float64 (n,), as numbers with separators, or, where it is none, as words.
 
-    A missing cell is NaN among numbers and "" among words. Who compares columns says how separators were read.
+    Beside them those of whole numbers beyond 2^53 exactly, where they are known; and notes. A missing cell is NaN among
+    numbers and "" among words. Who compares columns says how separators were read and what of whole numbers is lost.
 
     Raises:
         DataError: If a cell is no number among numbers, is infinite, or is missing in a column that is not in memory;
@@ -195,8 +196,20 @@ def parsed(table: Table, names: tuple[str, ...]) -> tuple[dict[str, Parsed], tup
         if not never:
             _refuse_cell(table, name, f"choose columns, {table.path}:a,b", missing=True)
         out[name] = cells
-    notes = _notes(table, read, {name: _kind(table, name, column) for name, column in read.items()})
-    return out, (*notes, *(f"{words} counts as an empty cell: {', '.join(some)}" for words, some in stands.items()))
+    exact = {
+        name: counts
+        for name, one in read.items()
+        if one.kind not in DATES and not is_mapped(one.values)
+        if (counts := whole(_column(table, name), one.values)) is not None
+    }
+    kinds: dict[str, ColumnKind] = {name: _kind(table, name, one) for name, one in read.items()}
+    kinds |= dict.fromkeys(exact, "number")  # who compares them says what is lost
+    notes = _notes(table, read, kinds)
+    return (
+        out,
+        exact,
+        (*notes, *(f"{words} counts as an empty cell: {', '.join(some)}" for words, some in stands.items())),
+    )
 
 
 def _bounded(table: Table, x: np.ndarray, name: str) -> None:
