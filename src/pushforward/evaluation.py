@@ -41,7 +41,7 @@ from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS, PARTS, TESTS, Part
 from pushforward.metrics.verdict.report import Report
 from pushforward.parallel.ordinary import ordinarily
-from pushforward.plain.findings import Finding
+from pushforward.plain.findings import LeftOut
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.settings.asked import Settings
 
@@ -175,25 +175,22 @@ def measure_pair(
         watch: Is told how it goes.
         together: All ranks of the process group share the work.
     """
-    notes = (*pair.notes, *chosen.notes)
-    doubts = [Finding("form", note.removeprefix(DOUBT), against=False) for note in notes if note.startswith(DOUBT)]
     densities, metrics, lost = _densities(pair, metrics)
     report = measure(
         pair.fake, pair.real, train=pair.train, features=chosen.features, metrics=metrics,
         **_centres(pair), names=pair.names, seed=settings.seed, permutations=settings.permutations,
         max_n=settings.max_n, draws=draws, split=title, budget=settings.bytes, watch=watch, together=together,
-        densities=densities, support=pair.support, fields=pair.fields, findings=(*pair.findings, *doubts),
-        notes=[note for note in notes if not note.startswith(DOUBT)],
+        densities=densities, support=pair.support, fields=pair.fields, findings=pair.findings,
+        notes=(*pair.notes, *chosen.notes), unread=pair.unsought,
     )  # fmt: skip
     return replace(report, left_out=(*lost, *report.left_out))
 
 
-DOUBT = "warning: "
 Asked = Sequence[Part] | Mapping[str, Metric] | None
 
 
-def _densities(pair: Pair, metrics: Asked) -> tuple[RowDensities | None, Asked, tuple[str, ...]]:
-    """The model's log densities, what can be measured with or without them, and in words what cannot.
+def _densities(pair: Pair, metrics: Asked) -> tuple[RowDensities | None, Asked, tuple[LeftOut, ...]]:
+    """The model's log densities, what can be measured with or without them, and what cannot.
 
     They are asked for only where something is measured that needs them: they may cost more than all else.
 
@@ -211,7 +208,7 @@ def _densities(pair: Pair, metrics: Asked) -> tuple[RowDensities | None, Asked, 
         left = None if metrics is None else [part for part in metrics if part not in wanted]
         if left == []:
             raise
-        return None, left, tuple(f"{part.name} left out: {error}" for part in wanted)
+        return None, left, tuple(LeftOut(part.name, str(error), part.answers) for part in wanted)
 
 
 def _centres(pair: Pair) -> dict[str, Any]:

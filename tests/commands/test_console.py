@@ -10,6 +10,7 @@ from rich.console import Console
 from pushforward.commands import console
 from pushforward.metrics.core.result import Measure
 from pushforward.metrics.verdict.report import Report
+from pushforward.plain.findings import LeftOut
 from pushforward.progress import Bar
 
 NAMES = ["u\x1b[31m", "\x1b]0;title\x07", "[bold red]v[/]", "[/nothing]", "a\rb", "\x9b2J", "\u202egnp", "a\nb"]
@@ -32,7 +33,9 @@ def test_what_is_told_holds_a_name_and_obeys_none_of_it(name, capsys, monkeypatc
 @pytest.mark.parametrize("name", NAMES)
 def test_a_report_shows_names_and_obeys_none_of_them(name, capsys):
     measure = Measure(1.0, n_fake=9, n_real=9, features=f"own {name}", protocol={"column": name})
-    console.show_report(Report({f"w1[{name}]": measure}, (f"note {name}",), (f"warning {name}",)), [f"gate {name}"])
+    console.show_report(
+        Report({f"w1[{name}]": measure}, (f"note {name}",), (LeftOut(name, f"warning {name}"),)), [f"gate {name}"]
+    )
     assert harmless(capsys.readouterr().out)
 
 

@@ -163,7 +163,7 @@ def test_images_are_compared_at_the_side_that_a_note_advises(photos, tmp_path):
     for file in photos.iterdir():
         Image.open(file).resize((8, 8)).save(small / file.name)
     pair = read_pair(str(small), str(photos))
-    advice = next(note for note in pair.notes if "--side" in note)
+    advice = next(one.words for one in pair.findings if "--side" in one.words)
     assert "--side 8 (side=8 in Python)" in advice
     assert read_pair(str(small), str(photos), side=8).real.shape[-1] == 8
     assert "side" in OF_COMMANDS["evaluate"]

@@ -2,13 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from pushforward.data.compare.pairs import as_pair
 from pushforward.errors import UsageError
 from pushforward.metrics import Measure, Report, evaluate
 from pushforward.metrics.gates import parse_gate
-from pushforward.metrics.suite import PARTS
+from pushforward.metrics.suite import PARTS, unsought
 from pushforward.plain.findings import FINDINGS, Finding
 
 MEASURES = {
@@ -127,7 +129,7 @@ def test_a_gate_that_is_nearly_right_is_answered_with_the_right_one(gate, words)
 )
 def test_a_gate_that_nothing_will_be_held_against_is_refused_before_any_work(gate, measured, permutations, words):
     with pytest.raises(UsageError, match=words):
-        parse_gate(gate).expect(measured, 1, permutations)
+        parse_gate(gate).expect(measured, 1, permutations, unsought([PARTS["mmd"]], trained=False))
 
 
 def test_names_of_parts_and_other_cases_are_understood():
@@ -174,23 +176,25 @@ def test_tests_of_other_kinds_and_of_the_users_may_answer_for_the_verdict():
 
 
 def test_a_gate_on_what_nothing_looks_for_is_refused_before_any_work():
-    images = FINDINGS.keys() - {"support", "leak"}
+    lacking = dict(as_pair(*(np.zeros((4, 8, 8), np.uint8) for _ in range(2))).unsought)
+    lacking |= unsought([PARTS["mmd"], PARTS["memorisation"]], trained=False)
     for gate, words in (("support", "not in images"), ("leak", "--train")):
         with pytest.raises(UsageError, match=f"gate '{gate}' could never fail: .*{words}"):
-            parse_gate(gate).expect(["mmd"], 1, 999, images)
-    for gate in images - {"copies", "split", "power"}:
-        parse_gate(gate).expect(["mmd"], 1, 999, images)
+            parse_gate(gate).expect(["mmd"], 1, 999, lacking)
+    for gate in FINDINGS.keys() - {"support", "leak"}:
+        parse_gate(gate).expect(["mmd"], 1, 999, lacking)
 
 
 def test_a_leak_is_gated_without_the_part_that_looks_for_copies_since_it_is_found_without():
     g = torch.Generator().manual_seed(0)
     train = torch.randn(300, 2, generator=g)
     found = evaluate(torch.randn(200, 2, generator=g), train[:200], train=train, metrics=[PARTS["mmd"]])
-    parse_gate("leak").expect(["mmd"], 1, 999)
+    lacking = unsought([PARTS["mmd"]], trained=True)
+    parse_gate("leak").expect(["mmd"], 1, 999, lacking)
     assert "are training rows" in (parse_gate("leak").check(found) or "")
     for gate in ("copies", "split", "power"):
         with pytest.raises(UsageError, match="memorisation is not measured"):
-            parse_gate(gate).expect(["mmd"], 1, 999)
+            parse_gate(gate).expect(["mmd"], 1, 999, lacking)
 
 
 def test_doubtful_means_doubtful_or_worse_and_what_is_no_gate_is_told_of_it():

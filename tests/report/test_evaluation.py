@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pushforward.metrics import Measure, Report
+from pushforward.plain.findings import LeftOut
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.report.figures.plots import bars, histogram, quantiles
 
@@ -26,12 +27,12 @@ def test_a_report_is_a_mapping_in_the_order_of_reading():
     assert list(report) == ["b", "a"]
     assert len(report) == 2
     assert report["a"].value == 2.0
-    assert list(report.as_dict()) == ["verdict", "grade", "warnings", "notes", "findings", "metrics"]
+    assert list(report.as_dict()) == ["verdict", "grade", "warnings", "notes", "findings", "unknown", "metrics"]
 
 
 def test_words_from_files_are_escaped(tmp_path):
     nasty = "<script>alert(1)</script>"
-    report = Report({f"m{nasty}": Measure(1.0)}, (nasty,), (nasty,))
+    report = Report({f"m{nasty}": Measure(1.0)}, (nasty,), (LeftOut(nasty, nasty),))
     shown = Shown(points(), points(seed=1), None, (nasty, nasty), nasty, nasty, (nasty,))
     text = write_evaluation(report, shown, tmp_path / "new" / "page.html").read_text()
     assert "alert(1)" in text

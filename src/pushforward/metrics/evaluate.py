@@ -16,7 +16,7 @@ from pushforward.densities.rows import RowDensities
 from pushforward.densities.support import Support
 from pushforward.errors import DataError, OutOfTime, UsageError
 from pushforward.metrics.copying.findings import found as found_of
-from pushforward.metrics.copying.recurrence import recurring, recurring_cost
+from pushforward.metrics.copying.recurrence import EQUAL, OF_ROWS, recurring, recurring_cost
 from pushforward.metrics.core import ranks
 from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.features import RAW, Features
@@ -24,12 +24,12 @@ from pushforward.metrics.core.part import Part
 from pushforward.metrics.core.reference import check_compared, compare
 from pushforward.metrics.core.result import Measure, plain
 from pushforward.metrics.networks.digits8 import digits8
-from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS, PARTS
+from pushforward.metrics.suite import DEFAULT_DENSITIES, DEFAULT_IMAGES, DEFAULT_POINTS, PARTS, unsought
 from pushforward.metrics.verdict.judgement import too_few
 from pushforward.metrics.verdict.report import Report
 from pushforward.parallel import sharing
 from pushforward.plain.fields import Field
-from pushforward.plain.findings import Finding
+from pushforward.plain.findings import Finding, LeftOut
 
 __all__ = ["Foretells", "Metric", "Watch", "evaluate", "own_part"]
 
@@ -39,7 +39,8 @@ Metric = Callable[[Tensor, Tensor], Measure | float]
 OVERFLOWS = (OverflowError, FloatingPointError, np.linalg.LinAlgError, torch.linalg.LinAlgError)  # pyright: ignore[reportPrivateImportUsage]
 
 SPEED = 1e10  # floating-point operations a second that an estimate of time assumes for a core, among other work
-EQUAL = "equal rows"  # what `watch` is told first
+ALONE = "only what reads samples looks for it: call pushforward.evaluate"
+UNREAD = {"support": ALONE, "form": ALONE}
 KEPT = 2**30  # bytes of features that are computed once and kept; above, every part computes those it uses
 
 
@@ -88,6 +89,7 @@ def evaluate(
     fields: Sequence[Field] = (),
     findings: Sequence[Finding] = (),
     support: Support | None = None,
+    unread: Mapping[str, str] = UNREAD,
 ) -> Report:
     """Compare model samples with data.
 
@@ -117,6 +119,7 @@ def evaluate(
         fields: What each coordinate of points is, where their columns have names.
         support: Sets that are known to hold all data, in their units.
         findings: What was found before; what equal rows, copies and too few rows show is added, each name once.
+        unread: Findings that were not looked for before, by name, and why.
 
     Raises:
         DataError: If the samples do not fit together, hold too few rows or are not finite; or if no part can be
@@ -156,25 +159,26 @@ def evaluate(
     found: dict[str, Measure] = {}
     failures: dict[str, str] = {}
     late: dict[str, str] = {}
+    asked = {EQUAL: (EQUAL, OF_ROWS)} | {f"{k:03d}": (part.name, part.answers) for k, part in enumerate(parts)}
     rows: tuple[Finding, ...] = ()
     try:  # before all else: what follows means little beside it
         if watch is not None:
             watch.begin(EQUAL, recurring_cost(c) / pace)
         rows = recurring(c.first, real, train, budget=budget, tick=c.tick)
     except OutOfTime as error:
-        late[EQUAL] = f"{EQUAL} left out: {error}"
+        late[EQUAL] = str(error)
     for k, part in list(enumerate(parts))[rank::world]:
         try:
             if watch is not None:
                 watch.begin(part.name, part.cost(c) / pace)
             answer = part.run(c)
         except OutOfTime as error:
-            late[f"{k:03d}"] = f"{part.name} left out: {error}"
+            late[f"{k:03d}"] = str(error)
             continue
         except (DataError, UsageError, *OVERFLOWS) as error:
             if isinstance(error, UsageError) and PARTS.get(part.name) is not part:
                 raise  # a part of the user's, called or answering wrongly; those of the house lack rows
-            failures[f"{k:03d}"] = f"{part.name} left out: {_reason(error, c)}"
+            failures[f"{k:03d}"] = _reason(error, c)
             continue
         if PARTS.get(part.name) is not part:
             answer = {name: _explained(name, measure, part) for name, measure in answer.items()}
@@ -182,13 +186,13 @@ def evaluate(
     if together:
         found, failures = ranks.gather_measures(found), sharing.gather_words(failures)
         late = sharing.gather_words(late)
+    left = {key: LeftOut(asked[key][0], why, asked[key][1]) for key, why in sorted((failures | late).items())}
     if late and not found:  # what had no time might have been measured, so the others' faults say nothing of the data
-        raise OutOfTime("; ".join([failures[key] for key in sorted(failures)] + [late[min(late)]]))
+        raise OutOfTime("; ".join(str(left[key]) for key in (*sorted(failures), min(late))))
     if failures and not found:
-        raise DataError(failures[min(failures)])
-    failures |= late
+        raise DataError(str(left[min(failures)]))
     measures = {key.split(" ", 1)[1]: _recorded(found[key], split, seed) for key in sorted(found)}
-    rows = () if EQUAL in failures else rows  # of all ranks or of none
+    rows = () if EQUAL in left else rows  # of all ranks or of none
     said = {one.name for one in rows}
     copied = [one for one in found_of(plain(measures)) if one.name not in said]
     said |= {one.name for one in copied}
@@ -198,7 +202,8 @@ def evaluate(
         *copied,
         *too_few(measures, len(fake) // draws, len(real)),
     )
-    return Report(measures, tuple(notes), tuple(failures[key] for key in sorted(failures)), found_beside)
+    lacking = dict(unread) | unsought(parts, trained=train is not None)
+    return Report(measures, tuple(notes), tuple(left.values()), found_beside, lacking)
 
 
 def _apart(parts: Sequence[Part]) -> None:

@@ -17,8 +17,9 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from pushforward.errors import UsageError, meant
 from pushforward.metrics.core.result import Measure, bearing, holm, test_values
@@ -36,14 +37,9 @@ GRAMMAR = re.compile(
     r"(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?\s*(?P<times>\*)?\s*(?P<floor>floor)?\s*", re.IGNORECASE
 )  # fmt: skip
 GRADED = ("bad", "doubtful")  # from the worst on: what fails for doubtful fails for bad all the more
+BARE = "measures alone say nothing of it: give the whole report"
 COUNTED = {"mode_kl", "class_kl"}  # tests of one law that rest on no relabelling
-COPIED = ("copies", "split", "power")  # findings of the part `memorisation`
-UNSOUGHT = {
-    "support": "values that the data never have are looked for in files of points, not in images or in a run's samples",
-    "form": "only files can be in unlike form",
-    "leak": "there is no training set that held-out rows could be part of: give it, --train",
-}
-"""Why a finding is not looked for, by its name."""
+COPYING = {"copying", "likelihood_gap"}  # what counts against the samples beside tests and findings
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,11 @@ class Gate:
     of_floor: bool
 
     def expect(
-        self, names: Sequence[str], tests: int = 1, permutations: int = 0, sought: Collection[str] = tuple(FINDINGS)
+        self,
+        names: Sequence[str],
+        tests: int = 1,
+        permutations: int = 0,
+        unsought: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Refuse a gate on what will not be measured, or that could never fail, before any work.
 
@@ -75,7 +75,7 @@ class Gate:
             names: What will be measured, without feature spaces and columns.
             tests: Number of permutation tests among them.
             permutations: Relabellings B of each; the smallest p-value is 1 / (B + 1), and Holm multiplies it.
-            sought: Findings that are looked for beside them.
+            unsought: Findings that nothing looks for beside them, by name, and why.
 
         Raises:
             UsageError: If the gate's metric or finding is not among them, or its limit lies below any p-value.
@@ -83,28 +83,20 @@ class Gate:
         if self.field == "p":
             self._within_reach(names, tests if self.name == "p" else 1, permutations)
         self._tested(names, permutations)
-        if self.name in UNSOUGHT and not self.field and self.name not in sought:
-            raise UsageError(f"gate {self.text!r} could never fail: {UNSOUGHT[self.name]}")
-        if self.name in COPIED and not self.field and "copying" not in names:
-            raise UsageError(
-                f"gate {self.text!r}: memorisation is not measured: name it among --metrics; files need the "
-                "training set too, --train"
-            )
+        if self.name in unsought and not self.field:
+            raise UsageError(f"gate {self.text!r} could never fail: {unsought[self.name]}")
         bare = replace(self, name=self.name.split("@")[0].split("[")[0])  # spaces and columns are not known yet
         if self.field and self.name != "p" and not bare._meant(names):
             raise UsageError(f"gate {self.text!r}: {self._unknown(names)}")
 
     def _tested(self, names: Sequence[str], permutations: int) -> None:
         """Refuse a gate on all tests, or on the verdict, where nothing that is measured can have a p-value."""
-        given = {name.lower() for part in PARTS.values() for name in part.gives}
-        tested = {name.lower() for part in TESTS for name in (part.name, *part.gives)}
         wanted = {name.lower() for name in names}
-        others = wanted - given | wanted & COUNTED  # what is not of the house may have one
-        if others or (permutations and wanted & tested):
+        if _counted(wanted) or (permutations and wanted & _tested()):
             return
         if self.name == "p":
             raise UsageError(f"gate {self.text!r}: no test with a p-value is made: add one to --metrics, as mmd")
-        if self.name == "bad" and not wanted & {"copying", "likelihood_gap"}:
+        if self.name == "bad" and not wanted & COPYING:
             raise UsageError(
                 f"gate {self.text!r}: no test is made, so that no model would look bad: add one to --metrics, as "
                 "mmd (with --permutations 999), or gate what may be found by its name: repeats"
@@ -112,7 +104,7 @@ class Gate:
 
     def _within_reach(self, names: Sequence[str], several: int, permutations: int) -> None:
         """Refuse a limit below any p-value that so many relabellings give."""
-        tested = {name.lower() for part in TESTS for name in (part.name, *part.gives)}
+        tested = _tested()
         none = several and {name.lower() for name in names} <= tested  # others may have p-values of another kind
         if not permutations and (none if self.name == "p" else self.name.split("@")[0].lower() in tested):
             raise UsageError(f"gate {self.text!r}: there are no p-values with --permutations 0: give 999, or more")
@@ -129,30 +121,47 @@ class Gate:
         """Why the gate fails, in words, or None where it passes. A value that is not finite fails.
 
         Args:
-            found: The report; of a plain mapping nothing was found beside its measures.
+            found: The report, or its measures alone, beside which nothing was looked for.
 
         Raises:
-            UsageError: If no such metric was measured, or it has no such field.
+            UsageError: If what it rests on was not looked for in full and does not fail it as far as it was, or a
+                metric has no such field.
         """
+        report = found if isinstance(found, Report) else Report(dict(found), unsought=dict.fromkeys(FINDINGS, BARE))
         if not self.field:
-            return self._found(found if isinstance(found, Report) else Report(dict(found)))
-        if self.name == "p":
-            values = list(test_values(found).values())
-            if not values:
-                raise UsageError(f"gate {self.text!r}: no test with a p-value was made: add one, as mmd or c2st")
-            return self._compare(min(holm(values)), self.limit, f"smallest of {len(values)} p after Holm")
-        names = self._meant(list(found))
-        if not names:
-            short = list(dict.fromkeys(name.split("@")[0].split("[")[0] for name in found))
-            left = found.left_out if isinstance(found, Report) else ()
-            raise UsageError(f"gate {self.text!r}: {'; '.join([self._unknown(short), *left])}")
-        return next((words for name in names if (words := self._of(name, found[name]))), None)
+            words = self._found(report)
+        elif self.name == "p":
+            words = self._of_tests(report)
+        elif names := self._meant(list(report)):
+            words = next((words for name in names if (words := self._of(name, report[name]))), None)
+        else:
+            short = list(dict.fromkeys(name.split("@")[0].split("[")[0] for name in report))
+            raise UsageError(f"gate {self.text!r}: {'; '.join([self._unknown(short), *map(str, report.left_out)])}")
+        if words is None and (lost := self._lost(report)):
+            raise UsageError(f"gate {self.text!r} cannot be held: {'; '.join(lost)}")
+        return words
 
     def _found(self, report: Report) -> str | None:
         """Whether the verdict is that bad, or the finding was made."""
         if self.name in GRADED:
             return f"the verdict is {report.grade}" if report.grade in GRADED[: GRADED.index(self.name) + 1] else None
         return next((one.words for one in report.findings if one.name == self.name), None)
+
+    def _of_tests(self, report: Report) -> str | None:
+        """Whether any test fails the gate."""
+        if values := list(test_values(report).values()):
+            return self._compare(min(holm(values)), self.limit, f"smallest of {len(values)} p after Holm")
+        if self._lost(report):
+            return None
+        raise UsageError(f"gate {self.text!r}: no test with a p-value was made: add one, as mmd or c2st")
+
+    def _lost(self, report: Report) -> list[str]:
+        """Why something was not looked for that the gate rests on, in words."""
+        if self.name not in ("p", *GRADED):
+            return [] if self.field or self.name not in report.unknown else [report.unknown[self.name]]
+        beside = {*FINDINGS, *COPYING} if self.name in GRADED else set[str]()
+        left = [(one, {name.lower() for name in one.of}) for one in report.left_out]
+        return [str(one) for one, of in left if of & (_tested() | beside) or _counted(of - set(FINDINGS))]
 
     def _of(self, name: str, measure: Measure) -> str | None:
         """Whether one measure fails the gate."""
@@ -164,7 +173,7 @@ class Gate:
             raise UsageError(
                 f"gate {self.text!r}: {name} has no {lacks}, but {', '.join(has)}: gate its value, or another metric"
             )
-        if self.of_floor and measure.floor is not None and measure.floor <= 0:
+        if self.of_floor and measure.floor is not None and not 0 < measure.floor < math.inf:
             raise UsageError(
                 f"gate {self.text!r}: the floor of {name} is {measure.floor:.3g}, no multiple of it is a limit: "
                 f"give a number{f', or gate {name}.p' if measure.p is not None else ''}"
@@ -199,6 +208,16 @@ class Gate:
             return f"{what} is not finite"
         floor = f" = {self.limit:g} x floor" if self.of_floor else ""
         return f"{what} = {value:.4g} {self.sign} {limit:.4g}{floor}" if COMPARISONS[self.sign](value, limit) else None
+
+
+def _tested() -> set[str]:
+    """What two-sample tests and their parts are called."""
+    return {name.lower() for part in TESTS for name in (part.name, *part.gives)}
+
+
+def _counted(names: set[str]) -> set[str]:
+    """Those of some names that may have a p-value without a relabelling: what is not of the house may have one."""
+    return names - {name.lower() for part in PARTS.values() for name in part.gives} | names & COUNTED
 
 
 def parse_gate(text: str) -> Gate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import cast
@@ -22,6 +23,7 @@ __all__ = [
     "Comparison",
     "Part",
     "collect",
+    "unsought",
 ]
 
 ROOMS = (two_sample, columns, quality, known, copying, likelihood)
@@ -69,3 +71,21 @@ DEFAULT_DENSITIES = _usual("densities")
 
 DEFAULT_IMAGES = _usual("images")
 """What images are measured by where nothing else is asked for."""
+
+
+def unsought(parts: Sequence[Part], *, trained: bool) -> dict[str, str]:
+    """Findings that nothing looks for where these parts are measured, by name, and why.
+
+    Args:
+        parts: What is measured.
+        trained: Whether there is a training set.
+    """
+    sought = {name for part in parts for name in part.finds}
+    lacking = {name: _unmeasured(part) for part in PARTS.values() for name in part.finds if name not in sought}
+    leak = "there is no training set that held-out rows could be part of: give it, --train"
+    return lacking | ({} if trained else {"leak": leak})
+
+
+def _unmeasured(part: Part) -> str:
+    also = "; files need the training set too, --train" if "train" in part.needs else ""
+    return f"{part.name} is not measured: name it among --metrics{also}"

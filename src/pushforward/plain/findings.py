@@ -1,11 +1,11 @@
-"""What was found beside the tests: a name that gates know, a sentence for people, numbers for programs."""
+"""What was found beside the tests, or left out: a name that gates know, words for people, numbers for programs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["FINDINGS", "Finding"]
+__all__ = ["FINDINGS", "Finding", "LeftOut", "Said", "of_form", "parted"]
 
 FINDINGS: dict[str, str] = {
     "copies": "copies of the training data",
@@ -38,3 +38,37 @@ class Finding:
     words: str
     against: bool = True
     numbers: Mapping[str, str | float | int | None] = field(default_factory=dict[str, "str | float | int | None"])
+
+
+Said = str | Finding
+"""What a reader says of its samples: a note of what was done, or a finding."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A part of an evaluation that was asked for and not measured.
+
+    Attributes:
+        name: The part.
+        why: A sentence.
+        of: The measures and findings that are not there for that.
+    """
+
+    name: str
+    why: str
+    of: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} left out: {self.why}"
+
+
+def of_form(words: str) -> Finding:
+    """The finding that samples and data are in unlike form."""
+    return Finding("form", words, against=False)
+
+
+def parted(said: Iterable[Said]) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    """Notes, and findings."""
+    every = list(said)
+    notes = tuple(one for one in every if isinstance(one, str))
+    return notes, tuple(one for one in every if isinstance(one, Finding))

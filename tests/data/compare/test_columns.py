@@ -23,8 +23,9 @@ def test_rounded_values_of_a_continuous_column_are_told():
     rng = np.random.default_rng(0)
     real, fake = rng.normal(0, 20, (400, 2)), rng.normal(0, 20, (100, 2))
     fake[:, 1] = fake[:, 1].round()
-    (note,) = said(fake, real)
-    assert note.startswith("warning: column x1: fake holds whole numbers only")
+    (found,) = said(fake, real)
+    assert (found.name, found.against) == ("form", False)
+    assert found.words.startswith("column x1: fake holds whole numbers only")
     assert said(rng.normal(0, 20, (100, 2)), real) == []
 
 

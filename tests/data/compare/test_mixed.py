@@ -198,9 +198,9 @@ def test_integer_columns_round_the_fakes(tmp_path):
 
 def test_whole_numbers_in_fake_alone_get_a_warning(tmp_path):
     fake = csv(tmp_path / "fake.csv", age=AGE, pay=np.rint(PAY), town=TOWN, member=MEMBER)
-    assert any(
-        note.startswith("warning: column pay: fake holds whole") for note in read_pair(fake, real(tmp_path)).notes
-    )
+    (found,) = read_pair(fake, real(tmp_path)).findings
+    assert (found.name, found.against) == ("form", False)
+    assert found.words.startswith("column pay: fake holds whole")
 
 
 def test_a_table_without_names_is_matched_by_position(tmp_path):

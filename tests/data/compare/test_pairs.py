@@ -75,7 +75,9 @@ def test_a_file_that_is_named_twice_is_a_finding_and_said_once(tmp_path):
 
 def test_columns_of_very_unequal_width_get_a_warning(tmp_path):
     pair = as_pair(POINTS * (1, 1, 5000), POINTS * (1, 1, 5000))
-    assert any(note.startswith("warning: the columns have standard deviations from") for note in pair.notes)
+    (found,) = pair.findings
+    assert (found.name, found.against) == ("form", False)
+    assert found.words.startswith("the columns have standard deviations from")
     assert as_pair(POINTS * (1, 1, 9), POINTS).notes == ()
 
 
@@ -117,7 +119,9 @@ def test_tensors_off_the_grid_of_real_are_told_and_rounded_on_request():
     p = torch.arange(60.0)[:, None]
     pair = as_pair(p + 0.25, p)
     assert torch.equal(pair.fake, p + 0.25)
-    assert any("real holds only whole numbers" in note and "rounded=True" in note for note in pair.notes)
+    (found,) = pair.findings
+    assert "real holds only whole numbers" in found.words
+    assert "rounded=True" in found.words
     assert torch.equal(as_pair(p + 0.25, p, rounded=True).fake, p.double())
 
 
@@ -340,8 +344,9 @@ def test_too_many_images_for_the_memory_are_refused_before_they_are_decoded(tmp_
 def test_a_constant_column_has_no_scale_that_the_others_could_be_unlike():
     rng = np.random.default_rng(0)
     x, y = (np.column_stack([rng.normal(size=(100, 2)), np.full(100, 0.1)]) for _ in range(2))
-    assert not any("standard deviations" in note for note in as_pair(x, y).notes)
-    assert any("standard deviations" in note for note in as_pair(x * [1, 1000, 1], y * [1, 1000, 1]).notes)
+    assert not as_pair(x, y).findings
+    (found,) = as_pair(x * [1, 1000, 1], y * [1, 1000, 1]).findings
+    assert "standard deviations" in found.words
 
 
 def test_an_array_beside_a_table_is_taken_by_position_and_that_is_said(tmp_path):

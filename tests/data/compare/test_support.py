@@ -54,7 +54,7 @@ def test_rounding_reaches_half_of_the_nearer_gap_and_no_farther(levels):
     out, notes = snapped(x[:, None], [grid], ["r"])
     np.testing.assert_array_equal(out[within, 0], nearest[within])
     np.testing.assert_array_equal(out[~within, 0], x[~within])
-    assert sum(note.startswith("warning: column r: ") for note in notes) == 1
+    assert sum(note.startswith("column r: ") and "more than half a gap" in note for note in notes) == 1
 
 
 def test_levels_with_rounding_on_top_are_levels_still():

@@ -86,7 +86,8 @@ def test_the_key_names_a_layer_or_an_embedding(tmp_path):
 
 def test_counts_against_logarithms_get_a_warning(tmp_path):
     name = write(tmp_path / "x.h5ad", COUNTS * 40, log=np.log1p(COUNTS * 40))
-    assert any("the same layer of both" in note for note in read_pair(f"{name}:log", name).notes)
+    (found,) = read_pair(f"{name}:log", name).findings
+    assert "the same layer of both" in found.words
     assert units(COUNTS, COUNTS * 2) == []
 
 

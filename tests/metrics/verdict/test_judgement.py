@@ -19,7 +19,7 @@ from pushforward.metrics.core.result import test_values as p_values
 from pushforward.metrics.gates import parse_gate
 from pushforward.metrics.verdict.judgement import LEVEL, too_few
 from pushforward.metrics.verdict.readings import GRADES, of_value, shift
-from pushforward.plain.findings import FINDINGS, Finding
+from pushforward.plain.findings import FINDINGS, Finding, LeftOut
 from pushforward.report.numbers.metrics import MARKS, reading, rows
 
 COPYING = {"hypothesis": "does not copy"}
@@ -156,7 +156,8 @@ def test_warnings_are_the_words_of_findings_and_what_was_left_out_each_once():
     words = [one.words for one in found.findings]
     assert any("copies training data" in one for one in words)
     assert list(found.warnings) == words
-    assert list(replace(found, left_out=("mmd left out: no time",)).warnings) == [*words, "mmd left out: no time"]
+    late = replace(found, left_out=(LeftOut("mmd", "no time", ("mmd",)),))
+    assert list(late.warnings) == [*words, "mmd left out: no time"]
     assert found.as_dict()["warnings"] == words
 
 

@@ -17,10 +17,13 @@ from pushforward.commands.watching import Until
 from pushforward.data import Dataset
 from pushforward.data.blocks.limits import budget
 from pushforward.data.compare.grid import decimal_grid, grids, snapped
+from pushforward.data.compare.joining import Joined
 from pushforward.data.compare.pairs import LEAST, Pair
+from pushforward.data.compare.support import lacking, support
 from pushforward.data.formats import arrays
 from pushforward.evaluation import Chosen, space
 from pushforward.metrics.core.features import RAW
+from pushforward.plain.findings import Said, parted
 from pushforward.randomness import generator, stream
 from pushforward.training.asking import samples_of, stock
 from pushforward.training.experiment import Experiment
@@ -30,6 +33,10 @@ __all__ = ["compared_in", "drawn", "in_time", "too_few"]
 
 FEW = 10_000  # rows that numbers are taken over, however little memory there is, unless rows are large:
 LARGE = 1 << 23  # numbers in them, 34 MB
+FORM = {"form": "only files can be in unlike form"}
+UNSOUGHT = {
+    "support": "values that the data never have are looked for in tables, not in images or in points of one unit"
+}
 
 
 def drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, int]:
@@ -49,16 +56,20 @@ def drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, 
     fake, notes = x.cpu(), notes + fewer + seen
     if data.kind == "points" and data.one_unit:
         fake, real, train = (torch.from_numpy(np.asarray(data.decode(part))) for part in (fake, real, train))
+    said = list[Said]()
     table = data.kind == "points" and not data.one_unit and experiment.features is None
     names = data.columns if data.kind == "points" and len(data.columns) == math.prod(data.event) else ()
     if table:
-        (fake, real, train), more = _as_told(data, fake, real, train, names)
-        notes = (*notes, *more)
+        (fake, real, train), said = _as_told(data, fake, real, train, names)
     elif data.kind == "points" and not data.one_unit:
         split = f"{split}; every column in its standard deviations, for which the run's features were made"
     method = experiment.method
     densities = Answers(experiment, method, x.device) if able(method, Likely) else None
-    known = Pair(fake, real, train, data.kind, names, table, notes, data.mixture, densities, support=data.support)
+    more, findings = parted(said)
+    known = Pair(
+        fake, real, train, data.kind, names, table, (*notes, *more), data.mixture, densities, findings=findings,
+        support=data.support, unsought=FORM | (lacking("column", fake[0].numel()) if table else UNSOUGHT),
+    )  # fmt: skip
     return known, split, draws
 
 
@@ -71,8 +82,8 @@ def compared_in(experiment: Experiment, pair: Pair) -> Chosen:
 
 def _as_told(
     data: Dataset, fake: Tensor, real: Tensor, train: Tensor, names: Sequence[str]
-) -> tuple[list[Tensor], tuple[str, ...]]:
-    """Points in the data's units, as files of them would be compared: samples on the grids of the data, and notes."""
+) -> tuple[list[Tensor], list[Said]]:
+    """Points in the data's units, as files of them would be compared: samples on the grids of the data; and remarks."""
     known = [held(np.asarray(data.decode(part)), data) for part in (real, train)]
     levels = grids(known[0] if 8 * known[1].size > arrays.LARGE else np.concatenate(known))
     if 8 * sum(part.size for part in known) <= arrays.LARGE:
@@ -82,8 +93,13 @@ def _as_told(
         for part in known:
             for j, grid in enumerate(levels):
                 part[:, j] = part[:, j] if grid is None or grid.digits is None else grid.to_grid(part[:, j])
-    x, notes = snapped(np.asarray(data.decode(fake)), levels, names or tuple(map(str, range(len(levels)))))
-    return [torch.from_numpy(part) for part in (x, *known)], tuple(notes)
+    names = names or tuple(map(str, range(len(levels))))
+    x, notes = snapped(np.asarray(data.decode(fake)), levels, names)
+    said, sets = list[Said](notes), {"fake": x, "real": known[0], "train": known[1]}
+    if not lacking("column", len(levels)):
+        joined = Joined(sets, tuple(names), np.zeros(len(levels), bool), [])
+        said += support(sets, joined, levels, names, "column", rounded=False)
+    return [torch.from_numpy(part) for part in sets.values()], said
 
 
 def _wanted(data: Dataset, n: int | None) -> tuple[int, tuple[str, ...]]:

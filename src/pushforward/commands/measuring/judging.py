@@ -10,9 +10,8 @@ from typing import Any
 from pushforward.data.compare.pairs import Pair
 from pushforward.errors import UsageError
 from pushforward.metrics.gates import Gate
-from pushforward.metrics.suite import TESTS, Part
+from pushforward.metrics.suite import TESTS, Part, unsought
 from pushforward.metrics.verdict.report import Report
-from pushforward.plain.findings import FINDINGS
 from pushforward.report.evaluation import Shown, write_evaluation
 
 __all__ = ["Evaluated", "expected", "judged"]
@@ -40,7 +39,7 @@ class Evaluated:
         return self.report.as_dict() | {"failed": list(self.failed)} | page
 
 
-def expected(gates: Sequence[Gate], wanted: Sequence[Part], permutations: int, pair: Pair, *, files: bool) -> None:
+def expected(gates: Sequence[Gate], wanted: Sequence[Part], permutations: int, pair: Pair) -> None:
     """Refuse gates that make no sense, before any work.
 
     Args:
@@ -48,14 +47,11 @@ def expected(gates: Sequence[Gate], wanted: Sequence[Part], permutations: int, p
         wanted: What will be measured.
         permutations: Relabellings of each test.
         pair: What is compared.
-        files: Whether it was read from files, and not drawn from a run.
     """
     tests = sum(part in TESTS for part in wanted)
-    unsought = {"support"} if pair.kind == "images" else set[str]()
-    unsought |= set() if files else {"support", "form"}
-    unsought |= {"leak"} if pair.train is None else set()
+    lacking = dict(pair.unsought) | unsought(wanted, trained=pair.train is not None)
     for gate in gates:
-        gate.expect([name for part in wanted for name in part.gives], tests, permutations, FINDINGS.keys() - unsought)
+        gate.expect([name for part in wanted for name in part.gives], tests, permutations, lacking)
 
 
 def judged(found: Report, pair: Pair, gates: Sequence[Gate], title: str, page: Path | None, command: str) -> Evaluated:

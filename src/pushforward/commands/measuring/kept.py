@@ -40,7 +40,7 @@ def measured(folder: Path, step: int, *, seed: int = 0, until: Until = Until()) 
     had = found.get(CUT)
     if isinstance(had, int | float) and until.to_measure > had:
         return None
-    kept = ("verdict", "grade", "warnings", "notes", "findings", "metrics")
+    kept = ("verdict", "grade", "warnings", "notes", "findings", "unknown", "metrics")
     said = {name: found[name] for name in kept if name in found}
     return said if isinstance(said.get("metrics"), dict) else None
 

@@ -23,6 +23,7 @@ from pushforward.metrics.core.features import RAW
 from pushforward.metrics.gates import parse_gate
 from pushforward.metrics.verdict.report import Report
 from pushforward.parallel.ordinary import ordinarily
+from pushforward.plain.findings import Finding
 from pushforward.settings.asked import Evaluating, Settings
 from pushforward.training.experiment import Experiment
 
@@ -56,7 +57,7 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
         chosen = space(asked.features, pair, trust=asked.trust)
         draws = 1 if chosen.features.id == RAW.id else draws
     wanted = parts(asked.metrics, pair, chosen.features, asked.trust)
-    expected(gates, wanted, settings.permutations, pair, files=False)
+    expected(gates, wanted, settings.permutations, pair)
     with to_the_end(pair):
         with Watching() as watch:
             found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)
@@ -89,7 +90,7 @@ def measure_run(
     with to_the_end(pair):
         few = too_few(pair, draws)
         if few is not None:
-            found = Report({}, (), (few,))
+            found = Report({}, findings=(Finding("few", few, against=False),))
         else:
             try:
                 found = measure_pair(pair, chosen, None, Settings(seed=seed), title=split, draws=draws, watch=watch)

@@ -37,7 +37,7 @@ def evaluate_samples(asked: Evaluating, command: str = "") -> Evaluated:
     pair = read_pair(asked.fake, asked.real, asked.train, seed=settings.seed, side=asked.side)
     chosen, title = space(asked.features, pair, trust=asked.trust), f"{asked.fake} against {asked.real}"
     wanted = parts(asked.metrics, pair, chosen.features, asked.trust)
-    expected(gates, wanted, settings.permutations, pair, files=True)
+    expected(gates, wanted, settings.permutations, pair)
     with Watching(quiet=not placement.writes) as watch:
         found = measure_pair(pair, chosen, wanted, settings, title=title, watch=watch, together=placement.world > 1)
     found = replace(found, notes=(*found.notes, *_blunt(found)))

@@ -16,6 +16,7 @@ from pushforward.data.formats.contents import Pictures
 from pushforward.data.formats.folders import widened
 from pushforward.data.pixels import Pixels, channels_last, convention, levels, squared, with_channels
 from pushforward.errors import DataError, UsageError
+from pushforward.plain.findings import Finding, Said, of_form
 from pushforward.plain.shares import percent
 
 __all__ = ["Album", "alike", "of_array", "of_folder", "of_levels"]
@@ -128,7 +129,7 @@ def of_levels(x: np.ndarray, place: str, notes: tuple[str, ...] = ()) -> Album:
 
 def alike(
     albums: Mapping[str, Album], side: int | None = None, *, rounded: bool = True
-) -> tuple[dict[str, Tensor], list[str]]:
+) -> tuple[dict[str, Tensor], list[Said]]:
     """Bring sets of images to the side of the real one, to the same channels and to the same levels.
 
     Args:
@@ -137,7 +138,7 @@ def alike(
         rounded: Round to the levels of real where these are discrete.
 
     Returns:
-        Images by role, (n, 1 or 3, side, side) float32 in [-1, 1], and notes of what was done.
+        Images by role, (n, 1 or 3, side, side) float32 in [-1, 1], and what was done and found.
 
     Raises:
         DataError: If the images are too small, too many for the memory, or differ wildly in aspect ratio.
@@ -146,7 +147,7 @@ def alike(
     real = albums["real"]
     square = real.side if side is None else side
     _check(albums, square, side)
-    notes = [f"{role}: {note}" for role, album in albums.items() for note in album.notes]
+    notes: list[Said] = [f"{role}: {note}" for role, album in albums.items() for note in album.notes]
     notes += [*_fitted(albums, square), *_compression(albums)]
     bits = max(album.bits for album in albums.values())
     x = dict[str, np.ndarray]()
@@ -196,9 +197,9 @@ def _check(albums: Mapping[str, Album], square: int, side: int | None) -> None:
         )
 
 
-def _fitted(albums: Mapping[str, Album], square: int) -> list[str]:
+def _fitted(albums: Mapping[str, Album], square: int) -> list[Said]:
     """What is done to the sizes, in words."""
-    notes, resized = [], []
+    notes, resized = list[Said](), list[str]()
     for role, album in albums.items():
         steps = ["cut to the central square"] if any(w != h for w, h in album.sizes) else []
         if {min(size) for size in album.sizes} != {square}:
@@ -209,33 +210,31 @@ def _fitted(albums: Mapping[str, Album], square: int) -> list[str]:
     if ("fake" in resized) != ("real" in resized):
         least = min(albums["fake"].side, albums["real"].side)
         remedy = f"; --side {least} (side={least} in Python) compares at the smaller size" if least < square else ""
-        notes.append(f"warning: only {resized[0]} was resized, and resampling alone can tell the sets apart{remedy}")
+        notes.append(of_form(f"only {resized[0]} was resized, and resampling alone can tell the sets apart{remedy}"))
     return notes
 
 
-def _compression(albums: Mapping[str, Album]) -> list[str]:
+def _compression(albums: Mapping[str, Album]) -> list[Said]:
     fake, real = albums["fake"], albums["real"]
-    notes = []
+    notes = list[Said]()
     for form in sorted({*fake.lossy, *real.lossy}):
         q, p = (album.lossy.get(form, 0) / album.n for album in (fake, real))
         if min(q, p) == 0 or abs(q - p) > UNEQUAL:
             shares = f"{form} in {percent(q)} of fake and {percent(p)} of real"
-            notes.append(f"warning: {shares}: {form} artefacts alone tell the sets apart; compare lossless pictures")
+            notes.append(of_form(f"{shares}: {form} artefacts alone tell the sets apart; compare lossless pictures"))
         else:
             notes.append(f"both sets hold {form}: unequal quality settings alone can tell them apart")
     return notes
 
 
-def _brightness(x: Mapping[str, np.ndarray]) -> list[str]:
-    """A note where one set uses so little of the scale that its white may be another number."""
+def _brightness(x: Mapping[str, np.ndarray]) -> list[Finding]:
+    """A finding where one set uses so little of the scale that its white may be another number."""
     q, p = float(x["fake"].max()), float(x["real"].max())
     if min(q, p) >= DARK * max(q, p):
         return []
     dark, bright = ("fake", "real") if q < p else ("real", "fake")
-    return [
-        f"warning: the brightest level of {dark} is {min(q, p):.3g} of 255, that of {bright} {max(q, p):.3g}: "
-        f"if {dark} was stored on a smaller scale, bring it to 0..255 first"
-    ]
+    levels_seen = f"the brightest level of {dark} is {min(q, p):.3g} of 255, that of {bright} {max(q, p):.3g}"
+    return [of_form(f"{levels_seen}: if {dark} was stored on a smaller scale, bring it to 0..255 first")]
 
 
 def _rounded(x: dict[str, np.ndarray]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from pushforward.data.compare.grid import Grid, decimal_grid, grids
+from pushforward.plain.findings import Finding, of_form
 
 __all__ = ["coarse", "constant", "far_out", "units", "unlike"]
 
@@ -25,8 +26,8 @@ def coarse(
     what: str,
     categorical: np.ndarray,
     real: np.ndarray | None = None,
-) -> list[str]:
-    """A note on columns that hold whole numbers in fake only, (n, d): rounding alone tells the sets apart.
+) -> list[Finding]:
+    """Columns that hold whole numbers in fake only, (n, d): rounding alone tells the sets apart.
 
     A few rows, or those of a column that is nearly whole in real, may hold whole numbers only by chance.
 
@@ -47,10 +48,8 @@ def coarse(
     if not own:
         return fewer
     which = f"{what} {', '.join(own)}" if len(own) <= EACH else f"{len(own):,} of {len(names):,} {what}s"
-    return [
-        f"warning: {which}: fake holds whole numbers only, real does not: rounding alone tells the sets apart",
-        *fewer,
-    ]
+    words = f"{which}: fake holds whole numbers only, real does not: rounding alone tells the sets apart"
+    return [of_form(words), *fewer]
 
 
 def _fewer_decimals(
@@ -60,20 +59,18 @@ def _fewer_decimals(
     what: str,
     skip: Collection[int],
     real: np.ndarray | None,
-) -> list[str]:
-    """Warnings about columns that hold fewer decimals in fake than in real; arguments as for `coarse`."""
-    notes = []
+) -> list[Finding]:
+    """Columns that hold fewer decimals in fake than in real; arguments as for `coarse`."""
+    told = []
     for j in set(range(fake.shape[1] if real is not None and len(names) <= MANY else 0)) - set(skip):
         grid, known = decimal_grid(fake[:, j]), found[j]
         if grid is None or grid.digits is None or real is None or (known and (known.digits or 0) <= grid.digits):
             continue
         share = float((np.abs(real[:, j] - grid.to_grid(real[:, j])) <= grid.close).mean())
         if share ** len(fake) < CHANCE:
-            notes.append(
-                f"warning: {what} {names[j]}: fake holds {grid.words} only, real more: "
-                "rounding alone tells the sets apart"
-            )
-    return notes[:EACH]
+            words = f"{what} {names[j]}: fake holds {grid.words} only, real more: rounding alone tells the sets apart"
+            told.append(of_form(words))
+    return told[:EACH]
 
 
 def constant(fake: np.ndarray, real: np.ndarray, names: Sequence[str], what: str, categorical: np.ndarray) -> list[str]:
@@ -91,8 +88,8 @@ def constant(fake: np.ndarray, real: np.ndarray, names: Sequence[str], what: str
     return notes
 
 
-def unlike(real: np.ndarray) -> list[str]:
-    """A note where the columns of an array, (n, d), are few and have very unequal standard deviations."""
+def unlike(real: np.ndarray) -> list[Finding]:
+    """A finding where the columns of an array, (n, d), are few and have very unequal standard deviations."""
     if real.shape[1] > FEW:
         return []
     with np.errstate(over="ignore", invalid="ignore"):
@@ -102,7 +99,8 @@ def unlike(real: np.ndarray) -> list[str]:
     if len(widths) < 2 or widths.max() < UNLIKE * widths.min():
         return []
     spread = f"standard deviations from {widths.min():.3g} to {widths.max():.3g}"
-    return [f"warning: the columns have {spread}, so the widest decide: save them as a table to compare in these"]
+    words = f"the columns have {spread}, so the widest decide: save them as a table to compare in these"
+    return [of_form(words)]
 
 
 def far_out(far: Mapping[str, Sequence[int]], names: Sequence[str], rows: int) -> list[str]:
@@ -126,16 +124,14 @@ def far_out(far: Mapping[str, Sequence[int]], names: Sequence[str], rows: int) -
     return [f"column {names[j]}: {total[j]:,} of {rows:,} rows ({whose[j]}) lie {where}" for j in found]
 
 
-def units(fake: np.ndarray, real: np.ndarray) -> list[str]:
-    """A note where one set looks like counts and the other like their logarithms."""
+def units(fake: np.ndarray, real: np.ndarray) -> list[Finding]:
+    """A finding where one set looks like counts and the other like their logarithms."""
     q, p = float(fake.max(initial=0)), float(real.max(initial=0))
     if not (max(q, p) > 30 and 0 < min(q, p) < 1.5 * np.log2(1 + max(q, p))):
         return []
     logs, counts = ("fake", "real") if q < p else ("real", "fake")
-    return [
-        f"warning: {logs} reaches {min(q, p):.3g} and {counts} {max(q, p):.4g}, as logarithms and counts do: "
-        "compare the same layer of both"
-    ]
+    words = f"{logs} reaches {min(q, p):.3g} and {counts} {max(q, p):.4g}, as logarithms and counts do"
+    return [of_form(f"{words}: compare the same layer of both")]
 
 
 def _share(x: np.ndarray) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from pushforward.data.columns.storage import decimals
 from pushforward.plain.shares import percent
 
-__all__ = ["EIGHT_BITS", "MOST", "Grid", "decimal_grid", "grid_of", "grids", "pixel_grid", "snapped"]
+__all__ = ["EIGHT_BITS", "MOST", "Grid", "decimal_grid", "grid_of", "grids", "pixel_grid", "snapped", "spread"]
 
 EACH = 6  # columns that get a warning of their own
 MOST = 64  # levels that are still few
@@ -121,12 +121,12 @@ def grids(x: np.ndarray, *, skip: Sequence[int] = ()) -> list[Grid | None]:
         skip: Columns that are left alone.
     """
     n, d = x.shape
-    head = np.asarray(x[_spread(n, max(256, min(4096, HEAD // d)))], np.float64)
+    head = np.asarray(x[spread(n, max(256, min(4096, HEAD // d)))], np.float64)
     whole = (head == np.rint(head)).all(0)
     few = 1 + (np.diff(np.sort(head, 0), axis=0) != 0).sum(0) <= MOST
     left = set(skip)
     likely = [j for j in np.flatnonzero(whole | few) if j not in left]
-    rows = _spread(n, max(4096, WHOLE // max(1, len(likely))))
+    rows = spread(n, max(4096, WHOLE // max(1, len(likely))))
     found: list[Grid | None] = [None] * d
     still = []
     for j in likely:
@@ -189,7 +189,7 @@ def snapped(
             alike.setdefault((grid.offset, grid.step) if grid.levels is None else (j,), []).append(j)
     out, shares = fake, np.zeros(len(found))
     if not apply:
-        fake = fake[_spread(len(fake), max(4096, WHOLE // len(found)))]
+        fake = fake[spread(len(fake), max(4096, WHOLE // len(found)))]
     for columns in alike.values():
         grid = found[columns[0]] or Grid()
         where, rows = slice(None) if len(columns) == len(found) else columns, max(1, HEAD // len(columns))
@@ -209,16 +209,16 @@ def snapped(
 
 
 def _kept(far: Mapping[int, np.ndarray], n: int, names: Sequence[str], what: str) -> list[str]:
-    """Warnings about values of which none lies within half a gap of a level."""
+    """Notes on values of which none lies within half a gap of a level."""
     notes = []
     for j, values in list(far.items())[:EACH]:
         shown = ", ".join(f"{value:g}" for value in np.unique(values)[:3])
         notes.append(
-            f"warning: {what} {names[j]}: {len(values):,} of {n:,} fake values ({percent(len(values) / n)}) are more "
-            f"than half a gap away from the levels of real and stay as they are: {shown}"
+            f"{what} {names[j]}: {len(values):,} of {n:,} fake values ({percent(len(values) / n)}) are more than half "
+            f"a gap away from the levels of real and stay as they are: {shown}"
         )
     more = len(far) - EACH
-    return notes + ([f"warning: {more} more {what}s hold values far from the levels of real"] if more > 0 else [])
+    return notes + ([f"{more} more {what}s hold values far from the levels of real"] if more > 0 else [])
 
 
 def _notes(found: Sequence[Grid | None], shares: np.ndarray, names: Sequence[str], what: str, apply: bool) -> list[str]:
@@ -241,7 +241,7 @@ def _notes(found: Sequence[Grid | None], shares: np.ndarray, names: Sequence[str
     return notes
 
 
-def _spread(n: int, most: int) -> slice | np.ndarray:
+def spread(n: int, most: int) -> slice | np.ndarray:
     """All of n rows, or `most` of them in evenly spaced runs."""
     if n <= most:
         return slice(None)

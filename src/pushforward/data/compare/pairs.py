@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from pushforward.data.compare.grid import Grid, decimal_grid, grid_of, grids, sn
 from pushforward.data.compare.inputs import opened, understood
 from pushforward.data.compare.joining import joined
 from pushforward.data.compare.points import Points
-from pushforward.data.compare.support import support
+from pushforward.data.compare.support import lacking, support
 from pushforward.data.compare.tensors import tensor_pair
 from pushforward.data.dataset import Kind
 from pushforward.data.formats.arrays import LARGE
@@ -32,12 +32,16 @@ from pushforward.densities.rows import RowDensities
 from pushforward.densities.support import Support
 from pushforward.errors import DataError, UsageError
 from pushforward.plain.fields import Field
-from pushforward.plain.findings import Finding
+from pushforward.plain.findings import Finding, Said, parted
 
 __all__ = ["LEAST", "Pair", "as_pair", "mixed_pair", "read_pair"]
 
 LEAST = 2  # rows that every set needs
-MANY = 1000  # coordinates up to which values are sought that the data never have
+PIXELS = "values that the data never have are looked for in points, not in images"
+TENSORS = (
+    "tensors are compared as they are, and no values sought in them that the data never have: pass arrays "
+    "(fake.numpy(), real.numpy())"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +56,13 @@ class Pair:
         kind: "points" or "images".
         names: Names of the columns or genes, or empty.
         table: Whether the columns are on unlike scales; compare them in widths of their own then.
-        notes: What was done and what should be known, in plain words; what puts the comparison in doubt begins with
-            "warning: ".
+        notes: What was done and what should be known, in plain words.
         mixture: The density that the real samples were drawn from, where it is known.
         support: Sets that are known to hold all real samples, in their units; or None.
         densities: Computes the model's log densities at rows of the data, where it answers for them.
         fields: Of points with columns that have names, what each coordinate is; else ().
         findings: What was found while they were read, beside notes.
+        unsought: Findings that were not looked for while they were read, by name, and why.
     """
 
     fake: Tensor
@@ -73,6 +77,7 @@ class Pair:
     fields: tuple[Field, ...] = ()
     findings: tuple[Finding, ...] = ()
     support: Support | None = None
+    unsought: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def read_pair(
@@ -179,8 +184,8 @@ def as_pair(fake: Any, real: Any, train: Any = None, *, side: int | None = None,
                 raise UsageError(f"side {side}: these tensors hold points, not images: leave out the side")
             remedy = "resize them, or pass arrays (fake.numpy(), real.numpy()), which are"
             raise UsageError(f"side {side}: tensors are not resized, as they are compared as they are: {remedy}")
-        x, kind, notes = tensor_pair(tensors)
-        return Pair(x["fake"], x["real"], x.get("train"), kind, (), False, tuple(notes))
+        x, kind, said = tensor_pair(tensors)
+        return _pair(x, kind, said, {"support": PIXELS if kind == "images" else TENSORS})
     return _brought_together({role: understood(x, role) for role, x in given.items()}, side, rounded is not False)
 
 
@@ -191,6 +196,12 @@ def _as_arrays(x: Tensor) -> bool:
     if x.is_floating_point():
         return bool(torch.isnan(x.detach()).any())
     return x.dtype in (torch.int64, torch.uint64) and bool((np.abs(x.detach().cpu().numpy() / 1.0) > EXACT).any())
+
+
+def _pair(x: Mapping[str, Tensor], kind: Kind, said: Sequence[Said], unsought: Mapping[str, str]) -> Pair:
+    """Samples without names of columns, and what was said of them."""
+    notes, findings = parted(said)
+    return Pair(x["fake"], x["real"], x.get("train"), kind, (), False, notes, findings=findings, unsought=unsought)
 
 
 def _brought_together(sets: Mapping[str, Points | Album], side: int | None, rounded: bool) -> Pair:
@@ -205,8 +216,8 @@ def _brought_together(sets: Mapping[str, Points | Album], side: int | None, roun
             "like: reshape the points to (n, height, width), or flatten the images"
         )
     if albums:
-        x, more = album.alike(albums, side, rounded=rounded)
-        return Pair(x["fake"], x["real"], x.get("train"), "images", (), False, tuple(more))
+        x, said = album.alike(albums, side, rounded=rounded)
+        return _pair(x, "images", said, {"support": PIXELS})
     if side is not None:
         raise UsageError(f"side {side}: {clouds['real'].place} holds points, not images: leave out the side")
     return _points(clouds, rounded)
@@ -215,7 +226,7 @@ def _brought_together(sets: Mapping[str, Points | Album], side: int | None, roun
 def _points(clouds: Mapping[str, Points], rounded: bool) -> Pair:
     found, real = joined(clouds), clouds["real"]
     x, names = found.x, found.labels
-    notes = [*(f"{role}: {note}" for role, part in clouds.items() for note in part.notes), *found.notes]
+    said: list[Said] = [*(f"{role}: {note}" for role, part in clouds.items() for note in part.notes), *found.notes]
     small = 8 * sum(part.size for part in x.values()) <= LARGE
     data = np.concatenate([part for role, part in x.items() if role != "fake"]) if small else x["real"]
     levels = grids(data, skip=np.flatnonzero(found.categorical).tolist())
@@ -223,32 +234,30 @@ def _points(clouds: Mapping[str, Points], rounded: bool) -> Pair:
         whole = ~np.concatenate([found.holes[role][:, j] for role in x if role != "fake"])
         levels[j] = grid_of(data[whole, j]) if whole.any() else None
     if small and (real.table or found.fields):
-        notes += _as_stored(x, data, levels, found.categorical, names)
+        said += _as_stored(x, data, levels, found.categorical, names)
     mapped = is_mapped(x["fake"])
     x["fake"], more = snapped(x["fake"], levels, names, what=real.what, apply=rounded and not mapped)
-    notes += more
+    said += more
     if rounded and mapped and more:
-        notes.append("fake: mapped from its file and too large to be rounded here: save it rounded")
-    notes += columns.coarse(x["fake"], levels, names, real.what, found.categorical, x["real"])
+        said.append("fake: mapped from its file and too large to be rounded here: save it rounded")
+    said += columns.coarse(x["fake"], levels, names, real.what, found.categorical, x["real"])
     filled(x, found.holes)
-    told: tuple[Finding, ...] = ()
-    if small and real.what != "gene" and len(levels) <= MANY:
-        fields = found.fields or tuple(Field(name, (j,)) for j, name in enumerate(names))
-        holes = found.holes or {role: np.zeros(part.shape, bool) for role, part in x.items()}
-        gone = np.concatenate([hole for role, hole in holes.items() if role != "fake"])
-        said = {name: _of_data(cells) for name, cells in found.words.items()}
-        more, told = support(x["fake"], data, fields, levels, {"fake": holes["fake"], "data": gone}, said, real.what)
-        notes += more
+    unsought = lacking(real.what, len(levels))
+    if not unsought:
+        said += support(x, found, levels, names, real.what, rounded=rounded and mapped)
     if small:
-        notes += columns.constant(x["fake"], x["real"], names, real.what, found.categorical)
+        said += columns.constant(x["fake"], x["real"], names, real.what, found.categorical)
     if not real.table and not found.names and small:
-        notes += columns.unlike(x["real"][:, ~found.categorical])
+        said += columns.unlike(x["real"][:, ~found.categorical])
     if real.what == "gene":
-        notes += columns.units(x["fake"], x["real"])
+        said += columns.units(x["fake"], x["real"])
     q, p, t = (_tensor(x[role]) if role in x else None for role in ("fake", "real", "train"))
     assert q is not None
     assert p is not None
-    return Pair(q, p, t, "points", found.names, real.table, tuple(notes), fields=found.fields, findings=told)
+    notes, findings = parted(said)
+    return Pair(
+        q, p, t, "points", found.names, real.table, notes, fields=found.fields, findings=findings, unsought=unsought
+    )
 
 
 def _as_stored(
@@ -278,12 +287,6 @@ def _as_stored(
                 x[role][:, j] = column
         data[:, j] = np.concatenate([x[role][:, j] for role in x if role != "fake"])
     return notes
-
-
-def _of_data(cells: Mapping[str, list[str]]) -> dict[str, list[str]]:
-    """A column of words in fake, and in the data, which are real and train one behind the other as in `data`."""
-    others = [role for role in cells if role != "fake"]
-    return {"fake": cells["fake"], "data": [word for role in others for word in cells[role]]}
 
 
 def _with_holes(holes: Mapping[str, np.ndarray]) -> list[int]:

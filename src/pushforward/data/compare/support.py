@@ -15,13 +15,16 @@ import numpy as np
 
 from pushforward.data.columns.unseen import alone as log_alone
 from pushforward.data.columns.unseen import apart, beyond, unseen
-from pushforward.data.compare.grid import MOST, Grid
+from pushforward.data.compare.grid import MOST, Grid, snapped, spread
+from pushforward.data.compare.joining import Joined
+from pushforward.data.compare.points import What
+from pushforward.data.formats.arrays import LARGE
 from pushforward.plain.fields import Field
-from pushforward.plain.findings import Finding
+from pushforward.plain.findings import Finding, Said
 from pushforward.plain.ranges import beyond_range
 from pushforward.plain.shares import percent
 
-__all__ = ["support"]
+__all__ = ["lacking", "support"]
 
 LEVEL = 1e-3  # of all columns together, once by counts and once by distances: an honest sample is accused this often
 DOUBT = 0.02  # likewise, by counts: the comparison is in doubt this often
@@ -31,6 +34,11 @@ USUAL = 0.05  # chance up to which a few values beyond the range are worth a not
 LEVELS = "levels that real never has"
 NEAR, AWAY = "numbers beyond", "numbers far beyond"
 SHOWN = 3  # values written out
+MANY = 10_000  # coordinates up to which values are sought that the data never have; each takes a third of a millisecond
+SEEN = 1 << 23  # numbers of large sets in which they are sought, of all together: a second
+ROWS = 512  # rows of a set in which they are sought in any case
+GENES = "values that the data never have are not looked for in genes: gate columns.p, or another metric"
+WIDE = "values that the data never have are looked for in up to 10,000 columns: compare fewer, or gate a metric"
 
 Grade = Literal["against", "doubt", "note", ""]
 RANK: tuple[Grade, ...] = ("against", "doubt", "note", "")
@@ -68,7 +76,63 @@ class _Column:
         return "" if self.quiet else "note"
 
 
+def lacking(what: What, count: int) -> dict[str, str]:
+    """Why values that the data never have are not looked for in so many columns, where they are not."""
+    return {"support": GENES} if what == "gene" else {"support": WIDE} if count > MANY else {}
+
+
 def support(
+    x: Mapping[str, np.ndarray],
+    found: Joined,
+    levels: Sequence[Grid | None],
+    names: Sequence[str],
+    what: What,
+    *,
+    rounded: bool,
+) -> list[Said]:
+    """Values of fake that the data never have; of large sets they are sought in a part of the rows, which is said.
+
+    Whichever rows are looked at, the chances are exact for them.
+
+    Args:
+        x: Values by the role of the set, (n, d), without missing cells.
+        found: What they are.
+        levels: Grid of each coordinate of the data, or None.
+        names: What the coordinates are called.
+        what: What a column is called.
+        rounded: Whether fake is to be rounded to the levels still.
+    """
+    size = sum(part.size for part in x.values())
+    share = 1.0 if 8 * size <= LARGE else SEEN / size
+    rows = {role: spread(len(part), max(ROWS, int(share * len(part)))) for role, part in x.items()}
+    kind = min((part.dtype for part in x.values()), key=lambda dtype: dtype.itemsize)  # one precision for all sets
+    seen = {role: np.asarray(part[rows[role]], kind) for role, part in x.items()}
+    others = [role for role in seen if role != "fake"]
+    if rounded:
+        seen["fake"], _ = snapped(seen["fake"], levels, names, what=what)
+    holes = {
+        role: found.holes[role][rows[role]] if found.holes else np.zeros(part.shape, bool)
+        for role, part in seen.items()
+    }
+    words = dict[str, dict[str, list[str]]]()
+    for name, cells in found.words.items():
+        some = {role: np.asarray(column, object)[rows[role]].tolist() for role, column in cells.items()}
+        words[name] = {"fake": some["fake"], "data": [word for role in others for word in some[role]]}
+    notes, findings = _sought(
+        seen["fake"],
+        np.concatenate([seen[role] for role in others]),
+        found.fields or tuple(Field(name, (j,)) for j, name in enumerate(names)),
+        levels,
+        {"fake": holes["fake"], "data": np.concatenate([holes[role] for role in others])},
+        words,
+        what,
+    )
+    part = [f"{len(seen[role]):,} of {len(x[role]):,} rows of {role}" for role in x if len(seen[role]) < len(x[role])]
+    looked = [f"values that the data never have are looked for in {', '.join(part)}"] if part else []
+    return [*looked, *notes, *findings]
+
+
+def _sought(
     fake: np.ndarray,
     data: np.ndarray,
     fields: Sequence[Field],
@@ -192,7 +256,8 @@ def _values(q: np.ndarray, empty: np.ndarray, p: np.ndarray, grid: Grid | None, 
     values, codes = np.unique(np.r_[q[~empty], p], return_inverse=True)
     n = int((~empty).sum())
     chance = unseen(*(np.bincount(part, minlength=len(values)) for part in (codes[:n], codes[n:])))
-    return [_Column(name, never, chance, _some(q[never]), "numbers that real never has")]
+    what = f"numbers that real never has{_away(grid, q[never])}"
+    return [_Column(name, never, chance, _some(q[never]), what)]
 
 
 def _range(q: np.ndarray, empty: np.ndarray, p: np.ndarray, grid: Grid | None, name: str) -> tuple[list[_Column], int]:
@@ -203,7 +268,7 @@ def _range(q: np.ndarray, empty: np.ndarray, p: np.ndarray, grid: Grid | None, n
     far = np.zeros(len(q), bool)
     far[~empty] = lone.rows
     far &= out
-    found, span = list[_Column](), f"real's {low:g} to {high:g}"
+    found, span = list[_Column](), f"real's {low:g} to {high:g}{_away(grid, q[out])}"
     if out.any():
         chance = beyond(int(out.sum()), int((~empty).sum()), len(p))
         usual = (grid or Grid(digits=0)).digits is not None or len(np.unique(p)) > MOST
@@ -212,6 +277,13 @@ def _range(q: np.ndarray, empty: np.ndarray, p: np.ndarray, grid: Grid | None, n
     if far.any():
         found.append(_Column(name, far, lone.p, _some(q[far]), f"{AWAY} {span}", far=True))
     return found, lone.sides
+
+
+def _away(grid: Grid | None, values: np.ndarray) -> str:
+    """Why values were not rounded to a level, where none of them could be."""
+    if grid is None or grid.levels is None or grid.near(values).any():
+        return ""
+    return ", more than half a gap away from the levels of real"
 
 
 def _some(values: np.ndarray) -> str:

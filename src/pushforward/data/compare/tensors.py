@@ -12,6 +12,7 @@ from pushforward.data.dataset import Kind
 from pushforward.data.pixels import CHANNELS
 from pushforward.data.raw import enough
 from pushforward.errors import DataError
+from pushforward.plain.findings import Said, of_form
 from pushforward.plain.shares import percent
 
 __all__ = ["LEAST", "tensor_pair"]
@@ -24,7 +25,7 @@ WHITE = 255 + SLACK
 SEEN = 1 << 12  # rows in which levels are looked for
 
 
-def tensor_pair(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Kind, list[str]]:
+def tensor_pair(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Kind, list[Said]]:
     """Check tensors that are to be compared.
 
     Args:
@@ -33,12 +34,12 @@ def tensor_pair(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Kind,
 
     Returns:
         The tensors: those with a fraction unchanged, whole numbers as float64, images of whole numbers or of levels
-        from 0 to 255 in [-1, 1]; their kind; and notes.
+        from 0 to 255 in [-1, 1]; their kind; and what is to be said of them.
 
     Raises:
         DataError: If a tensor is too short, not finite, of another shape or on another scale than real.
     """
-    out, spans, notes = {}, {}, []
+    out, spans, notes = {}, {}, list[Said]()
     for role, x in tensors.items():
         out[role], spans[role], more = _checked(x, role)
         notes += more
@@ -66,14 +67,14 @@ def tensor_pair(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Kind,
     return out, kind, notes
 
 
-def _off_grid(fake: Tensor, real: Tensor) -> list[str]:
-    """A note where real is discrete and fake is not, seen in a part of the rows."""
+def _off_grid(fake: Tensor, real: Tensor) -> list[Said]:
+    """A finding where real is discrete and fake is not, seen in a part of the rows."""
     q, p = (x.detach()[:SEEN].cpu().double().numpy() for x in (fake, real))
     _, notes = snapped(q, grids(p), list(map(str, range(p.shape[1]))), apply=False)
-    return [f"warning: {note}; rounded=True rounds fake" for note in notes]
+    return [of_form(f"{note}; rounded=True rounds fake") for note in notes]
 
 
-def _off_pixels(fake: Tensor, real: Tensor) -> list[str]:
+def _off_pixels(fake: Tensor, real: Tensor) -> list[Said]:
     """The same for pixels in [-1, 1]."""
     rows = max(1, BLOCK // real[0].numel())
     q, p = (((x.detach()[:rows].cpu().float() + 1) * 127.5).numpy() for x in (fake, real))
@@ -83,7 +84,7 @@ def _off_pixels(fake: Tensor, real: Tensor) -> list[str]:
         return []
     others = f"{percent(moved)} of fake values are others"
     apart = "rounding alone tells them apart; rounded=True rounds fake"
-    return [f"warning: pixels: real holds only {grid.words}, {others}: {apart}"]
+    return [of_form(f"pixels: real holds only {grid.words}, {others}: {apart}")]
 
 
 def _checked(x: Tensor, role: str) -> tuple[Tensor, tuple[float, float], list[str]]:

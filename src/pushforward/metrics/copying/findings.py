@@ -10,6 +10,9 @@ from pushforward.plain.findings import Finding
 
 __all__ = ["copies", "found"]
 
+OF_COPIES = ("copies", "split", "power")
+"""What `found` looks for."""
+
 NAMES = ("authenticity", "copying", "near_copies", "train_gap", "copied")
 
 POOR = 0.25

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.metrics.copying.copied import copied
-from pushforward.metrics.copying.findings import copies
+from pushforward.metrics.copying.findings import OF_COPIES, copies
 from pushforward.metrics.copying.near import Near, near_training, nearest_training, stage, train_gap
 from pushforward.metrics.core.comparison import Comparison, copy_cost
 from pushforward.metrics.core.features import RAW, Features
@@ -202,6 +202,6 @@ PARTS = (
          "copied": "Share of samples that equal a training row",
          "train_gap": "Distance to the training set minus distance to held-out data; below 0 means copying",
          "duplicates": "Share of samples that repeat another sample"},
-        frozenset(("train",)), usual=frozenset(("points", "images")), place=230,
+        frozenset(("train",)), finds=OF_COPIES, usual=frozenset(("points", "images")), place=230,
     ),
 )  # fmt: skip

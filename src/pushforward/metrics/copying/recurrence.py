@@ -26,6 +26,12 @@ from pushforward.randomness import generator
 
 __all__ = ["recurring", "recurring_cost"]
 
+EQUAL = "equal rows"
+"""What it is called where it takes time or is left out."""
+
+OF_ROWS = ("same", "leak", "copies", "repeats", "dependent")
+"""What `recurring` looks for."""
+
 SURE = 1e-6
 """How unlikely it must be by chance."""
 

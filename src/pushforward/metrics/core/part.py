@@ -38,6 +38,7 @@ class Part:
         test: Whether it is a two-sample test, one of those that "tests" stands for.
         usual: Where it is measured though nobody asked for it.
         place: Where it is read among the others, the lowest first; by name within a place.
+        finds: Findings that its measures are looked through for.
     """
 
     name: str
@@ -49,6 +50,12 @@ class Part:
     test: bool = False
     usual: frozenset[Kind] = frozenset()
     place: int = LAST
+    finds: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """All that is not known where it was left out: measures and findings."""
+        return (*self.gives, *self.finds)
 
     def lacks(self, c: Comparison) -> str | None:
         """What is missing for this part, with the remedy, or None."""

@@ -58,7 +58,7 @@ def judge(measures: Mapping[str, Measure], findings: Sequence[Finding] = ()) -> 
     overfitted = [name for name, one in measures.items() if one.protocol.get("hypothesis") == OVERFITTING]
     against += [f"overfitting ({name}, p {measures[name].p:.2g})" for name in overfitted if said[name].grade == "bad"]
     doubts = [_called(one) for one in findings if not one.against and one.name != "few"]
-    doubts += [f"{name} is not finite" for name, measure in measures.items() if not math.isfinite(measure.value)]
+    doubts += [f"{name} is not finite" for name, one in measures.items() if not all(map(math.isfinite, _numbers(one)))]
     few = "few" in names and not rejected
     if rejected or against:
         grade: Grade = "bad"
@@ -109,6 +109,11 @@ def _lowest(measure: Measure) -> float | None:
     """The smallest p-value that a measure's relabellings can give, or None where it rests on none."""
     drawn = measure.protocol.get("permutations")
     return 1 / (drawn + 1) if isinstance(drawn, int) else None
+
+
+def _numbers(measure: Measure) -> tuple[float, ...]:
+    """What a measure's reading rests on in any case: its value, and its p-value where it has one."""
+    return (measure.value,) if measure.p is None else (measure.value, measure.p)
 
 
 def _small(measures: Mapping[str, Measure]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
@@ -12,7 +12,7 @@ from pushforward.metrics.core.result import Measure, bearing, short_name
 from pushforward.metrics.verdict.judgement import Judgement, judge
 from pushforward.metrics.verdict.readings import Grade
 from pushforward.metrics.verdict.worst import MOST, Table, behind, nothing
-from pushforward.plain.findings import Finding
+from pushforward.plain.findings import Finding, LeftOut
 from pushforward.plain.sizes import WIDE
 
 if TYPE_CHECKING:
@@ -36,14 +36,16 @@ class Report(Mapping[str, Measure]):
     Attributes:
         measures: Name -> measure.
         notes: What was done to the samples before they were measured, in plain words.
-        left_out: What was not measured, and why, in a sentence each.
+        left_out: The parts that were to be measured and were not, and why.
         findings: What was found beside the tests, by name: impossible values, copies, too few rows.
+        unsought: Findings that nothing looked for, by name, and why.
     """
 
     measures: dict[str, Measure]
     notes: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     findings: tuple[Finding, ...] = ()
+    unsought: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __getitem__(self, name: str) -> Measure:
         """One measure, by its full name or a short one that no other bears.
@@ -85,7 +87,12 @@ class Report(Mapping[str, Measure]):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What must be read with the verdict, each once: the findings' words, then what was left out."""
-        return tuple(dict.fromkeys((*(one.words for one in self.findings), *self.left_out)))
+        return tuple(dict.fromkeys((*(one.words for one in self.findings), *map(str, self.left_out))))
+
+    @property
+    def unknown(self) -> dict[str, str]:
+        """Measures and findings that nobody can know, since they were not looked for, by name, and why."""
+        return {name: str(one) for one in self.left_out for name in one.of} | dict(self.unsought)
 
     @cached_property
     def worst(self) -> tuple[Table, ...]:
@@ -107,15 +114,16 @@ class Report(Mapping[str, Measure]):
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, with no NaN or infinity in them.
 
-        `{"verdict", "grade", "warnings", "notes", "findings", "metrics": {name: record}}`; a record of a measure says
-        its `short` name, its `grade` and its `reading` too.
+        `{"verdict", "grade", "warnings", "notes", "findings", "unknown", "metrics": {name: record}}`; a record of a
+        measure says its `short` name, its `grade` and its `reading` too, and unknown why something was not looked for.
         """
         said = {"verdict": self.verdict, "grade": self.grade}
         said |= {"warnings": list(self.warnings), "notes": list(self.notes)}
         found = [
             {"name": one.name, "words": one.words, "against": one.against} | dict(one.numbers) for one in self.findings
         ]
-        return said | {"findings": found, "metrics": {name: self._record(name) for name in self.measures}}
+        said |= {"findings": found, "unknown": self.unknown}
+        return said | {"metrics": {name: self._record(name) for name in self.measures}}
 
     def _record(self, name: str) -> dict[str, Any]:
         own = self.judgement.readings[name]
