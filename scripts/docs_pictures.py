@@ -43,7 +43,7 @@ def points(panels: list[tuple[str, Path]], out: Path) -> None:
         x = np.asarray(experiment.data.decode(fresh))
         real = np.asarray(experiment.data.decode(experiment.data.test[:COUNT]))
         drawn.append((title, Image.open(io.BytesIO(scatter(x, real, SIDE)))))
-    titled(drawn, 2).save(out, optimize=True)
+    titled(drawn, 2).quantize(48).save(out, optimize=True)  # three colours and their shades
 
 
 def titled(panels: list[tuple[str, Image.Image]], columns: int) -> Image.Image:
