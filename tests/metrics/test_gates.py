@@ -72,7 +72,10 @@ def test_a_gate_on_what_was_not_measured_is_refused(gate, words):
         ("p<0.01", 4, 200, "--permutations 400"),
         ("p<0.01", 4, 399, "--permutations 400"),
         ("mmd.p<0.001", 4, 200, "--permutations 1000"),
-        ("p<=0.001", 1, 200, "--permutations 1000"),
+        ("p<=0.001", 1, 200, "--permutations 999"),
+        ("p<0.003", 5, 999, "--permutations 1666"),  # 5 / 1667 = .0029994
+        ("p<=0.003", 3, 200, "--permutations 999"),
+        ("p<0.2", 1, 3, "--permutations 5"),
         ("p<0", 1, 200, "above 0"),
     ],
 )
@@ -84,6 +87,7 @@ def test_a_gate_that_could_never_fail_is_refused_with_the_remedy(gate, tests, pe
 def test_a_gate_that_can_fail_is_accepted_at_the_smallest_number_of_permutations():
     parse_gate("p<0.01").expect(["mmd"], 4, 400)
     parse_gate("p<=0.01").expect(["mmd"], 4, 399)
+    parse_gate("p<0.003").expect(["mmd"], 5, 1666)
     parse_gate("mmd.p<0.01").expect(["mmd"], 4, 100)
     parse_gate("recall<0.5").expect(["recall"], 0, 0)
 

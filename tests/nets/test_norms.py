@@ -159,7 +159,7 @@ def test_gradient_of_the_bound_of_a_convolution_is_exact():
     assert torch.autograd.gradcheck(lambda w: convolution_bound(w, waves, 2), w)
 
 
-@pytest.mark.parametrize("scale", [1e-17, 1e-12, 1e-6, 1e6, 1e10, 1e15, 1e17])
+@pytest.mark.parametrize("scale", [1e-30, 1e-25, 1e-17, 1e-12, 1e-6, 1e6, 1e10, 1e15, 1e17, 1e25, 1e35])
 def test_bound_of_a_matrix_grows_with_it_as_far_as_squares_are_numbers(scale):
     stack = torch.randn(2, 9, 6, generator=torch.Generator().manual_seed(0))
     wide = (stack * scale).requires_grad_(True)
@@ -169,3 +169,20 @@ def test_bound_of_a_matrix_grows_with_it_as_far_as_squares_are_numbers(scale):
     assert (bound.flatten().double() / scale >= norm * (1 - 1e-6)).all()
     (slope,) = torch.autograd.grad(bound.sum(), wide)  # of a norm, u v', whatever the scale
     torch.testing.assert_close((slope * stack).sum((1, 2)), matrix_bound(stack).flatten(), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-25, 1e-17, 1e-16, 1.0, 1e19, 1e25, 1e35])
+def test_bound_of_wide_orthonormal_columns_lies_above_their_norm_at_any_size_of_float32(scale):
+    columns = torch.linalg.qr(torch.randn(512, 200, generator=torch.Generator().manual_seed(0)))[0][None] * scale
+    ratio = matrix_bound(columns).double() / norm(columns.double())
+    assert 1 <= ratio.item() <= 1.001
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-17, 1e19, 1e35])
+def test_bound_of_a_convolution_grows_with_its_kernel_over_all_of_float32(scale):
+    kernel, waves = torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(0)), frequencies(8, 3, 1, 1).float()
+    wide = (kernel * scale).requires_grad_(True)
+    bound = convolution_bound(wide, waves, 1)
+    assert bound.item() / scale == pytest.approx(convolution_bound(kernel, waves, 1).item(), rel=1e-5)
+    (slope,) = torch.autograd.grad(bound, wide)
+    assert (slope * kernel).sum().item() == pytest.approx(bound.item() / scale, rel=1e-4)

@@ -112,7 +112,9 @@ class Gate:
             return
         smallest = several / (permutations + 1)
         if smallest > self.limit or (smallest == self.limit and self.sign == "<"):
-            wanted = math.ceil(several / self.limit) if self.limit > 0 else 0
+            wanted = max(1, math.floor(several / self.limit) - 2) if self.limit > 0 else 0
+            while wanted and not COMPARISONS[self.sign](several / (wanted + 1), self.limit):
+                wanted += 1
             remedy = f"use --permutations {wanted} or more" if wanted else "give a limit above 0"
             of = f"{several} tests of {permutations} permutations" if several > 1 else f"{permutations} permutations"
             raise UsageError(f"gate {self.text!r} could never fail: {of} give p = {smallest:.2g} at best: {remedy}")

@@ -115,7 +115,15 @@ def matrix_bound(stack: Tensor, *, squarings: int | None = None) -> Tensor:
         squarings: Squarings of the Gram matrix; None for as many as the tolerance needs.
     """
     squarings = _squarings(stack.shape[2]) if squarings is None else squarings
-    return _root(stack.mT @ stack, squarings, torch.matmul).view(-1, 1, 1)
+    size = _peak(stack)
+    stack = stack / size
+    return _root(stack.mT @ stack, squarings, torch.matmul).view(-1, 1, 1) * size
+
+
+def _peak(stack: Tensor) -> Tensor:
+    """Largest entries (k, 1, 1), 1 where all are zero: what is divided by them has squares and products in range."""
+    size = stack.detach().abs().amax((1, 2), keepdim=True)
+    return torch.where(size > 0, size, 1.0)
 
 
 def _squarings(rank: int) -> int:
@@ -213,7 +221,8 @@ def convolution_bound(kernel: Tensor, waves: Tensor, stride: int, *, candidates:
         stride: Step between windows.
         candidates: How many frequencies are bounded finely.
     """
-    f = waves.shape[1] // 2
+    f, size = waves.shape[1] // 2, _peak(kernel.flatten(1)[None]).flatten()[0]
+    kernel = kernel / size
     with torch.no_grad():
         grams = _grams(kernel, waves, stride)
         coarse, which = _root(grams, 5, _hermitian, sloped=False).topk(min(candidates + 1, f))
@@ -222,7 +231,7 @@ def convolution_bound(kernel: Tensor, waves: Tensor, stride: int, *, candidates:
         _grams(kernel, waves[:, torch.cat([chosen, chosen + f])], stride), _squarings(grams.shape[2]), _hermitian
     )
     bound = fine.max()
-    return bound if f <= candidates else bound * (coarse[-1] / bound.detach()).clamp(min=1.0)
+    return size * (bound if f <= candidates else bound * (coarse[-1] / bound.detach()).clamp(min=1.0))
 
 
 def _grams(kernel: Tensor, waves: Tensor, stride: int) -> Tensor:

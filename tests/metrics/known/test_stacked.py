@@ -8,7 +8,8 @@ import torch
 from scipy import stats
 
 from pushforward.errors import DataError
-from pushforward.metrics.known.stacked import expected_kl, stack_digits, stacked_modes
+from pushforward.metrics.known.shares import expected_kl
+from pushforward.metrics.known.stacked import stack_digits, stacked_modes
 
 
 def flat_digits(labels):

@@ -12,6 +12,7 @@ from torch import nn
 
 from pushforward.errors import DataError, UsageError
 from pushforward.metrics.core.features import of_module
+from pushforward.metrics.core.reference import se_near
 from pushforward.metrics.quality.frechet import (
     Moments,
     frechet,
@@ -251,7 +252,7 @@ def test_fewer_rows_than_features_have_the_same_reading_without_a_square_matrix(
     fake, real, train = normal(20, 64, 0, 1.2, 0.4), normal(24, 64, 1), normal(60, 64, 2)
     few = frechet_distance(fake, real, train=train, small=True)
     assert few.value == pytest.approx(frechet(moments(fake), moments(real)), rel=1e-6)
-    assert few.se == pytest.approx(frechet_se(fake, real), rel=1e-6)
+    assert few.se == pytest.approx(se_near(frechet_se(fake, real), few.value, few.floor), rel=1e-6)
     assert few.floor == pytest.approx(
         np.mean([frechet(moments(subset), moments(real)) for subset in thirds(train, 20, 20)]), rel=1e-6
     )
@@ -292,7 +293,7 @@ def test_a_network_sees_blocks_and_each_row_of_a_small_sample_once():
 def test_error_from_a_subset_of_rows_is_that_of_all():
     fake, real = normal(20_000, 5, 0, 1.3, 0.2), normal(10_000, 5, 1)
     found = frechet_distance(fake, real)
-    assert found.protocol["se"] == "first variation, 4096 rows of each"
+    assert found.protocol["se"] == "first variation, less its noise at the floor, 4096 rows of each"
     assert found.se == pytest.approx(frechet_se(fake, real), rel=0.05)
 
 
@@ -330,3 +331,20 @@ def test_limit_uses_nested_subsets_up_to_all_rows():
         frechet_limit(fake, real[:11])
     with pytest.raises(UsageError, match="sizes is 2"):
         frechet_limit(fake, real, sizes=2)
+
+
+def test_the_error_of_a_distance_at_its_floor_is_its_spread():
+    rng = np.random.default_rng(0)
+    found = [frechet_distance(*(torch.from_numpy(rng.normal(size=(200, 4))) for _ in range(2))) for _ in range(100)]
+    spread = np.std([one.value for one in found], ddof=1)
+    assert 0.85 < np.mean([one.se**2 for one in found]) ** 0.5 / spread < 1.3
+
+
+@pytest.mark.parametrize(("shift", "most"), [(0.0, 1.4), (1.0, 1.2)])
+def test_the_error_of_the_limit_is_its_spread_and_little_more_for_equal_laws(shift, most):
+    rng, found = np.random.default_rng(0), []
+    for seed in range(120):
+        q, p = (torch.from_numpy(rng.normal(size=(300, 4))) for _ in range(2))
+        found.append(frechet_limit(q + shift, p, seed=seed))
+    spread = np.std([one.value for one in found], ddof=1)
+    assert 0.8 < np.mean([one.se**2 for one in found]) ** 0.5 / spread < most

@@ -209,3 +209,16 @@ def test_a_repeated_row_turns_to_measured_floors_and_barely_moves_them():
         assert one[name].floor == pytest.approx(plain[name].floor, rel=0.005)
     real[2:9] = real[0]
     assert manifold(fake, real, repeats=0)["density"].floor > 1.01
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(80, 50, 3), (30, 200, 5)])
+def test_the_coverage_floor_of_rounded_rows_is_the_mean_over_relabellings_of_the_pool(n, m, k):
+    rng = np.random.default_rng(3)
+    pool = torch.from_numpy(rng.normal(size=(n + m, 2)).round())
+    found = []
+    for _ in range(150):
+        rows = torch.from_numpy(rng.permutation(n + m))
+        found.append(manifold(pool[rows[:n]], pool[rows[n:]], k=k, repeats=0)["coverage"])
+    values, floors = (np.array([getattr(one, key) for one in found]) for key in ("value", "floor"))
+    off = values - floors  # the floor is exact of the pool, on average over which of its rows are data
+    assert abs(off.mean()) < 3.5 * off.std() / 150**0.5

@@ -208,3 +208,11 @@ def test_levels_indicators_and_constants_beside_a_column_leave_its_tail_as_it_is
         assert "left_out" not in alone.protocol
     with pytest.raises(DataError, match="no column has a tail"):
         evaluate(q[:, 1:], p[:, 1:], metrics=[PARTS["tails"]])
+
+
+@pytest.mark.parametrize(("share", "n", "k"), [(0.29, 100, 29), (0.57, 100, 57), (0.02, 149, 2), (0.07, 300, 21)])
+def test_a_share_of_rows_is_rounded_down_but_not_for_how_it_is_stored(share, n, k):
+    x = torch.arange(1.0, n + 1)
+    index, error = hill(x, share)
+    assert error == pytest.approx(index / k**0.5, rel=1e-12)
+    assert hill(x, (k + 0.5) / n) == (index, error)

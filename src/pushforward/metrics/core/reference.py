@@ -25,6 +25,7 @@ __all__ = [
     "compare",
     "real_floor",
     "se_apart",
+    "se_near",
     "subset",
 ]
 
@@ -146,52 +147,80 @@ def subset(x: Tensor, n: int, rng: np.random.Generator, *, shuffle: bool = False
 class Floor:
     r"""Which pairs of real samples a floor is the mean distance of, by the numbers of rows alone.
 
-    With a second real sample, subsets of it take the place of the fakes. Without one, real is cut in two at random;
-    where it is too small for both sets the parts are smaller than the sets compared and the distance comes out too
-    high. A known rate mends that by the factor :math:`((1/n + 1/m) / (1/n' + 1/m'))^{rate}`.
+    With a second real sample, subsets of it take the place of the fakes. Without one, real is cut in two at random.
+    Where there are too few rows for both sets, the pairs are smaller than the sets compared and their distance D is too
+    high: it falls like a power of :math:`h = (1/n + 1/m)^{-1}`. How fast depends on the law (on the line like
+    :math:`h^{-1/2}`, between two modes :math:`h^{-1/4}`, in d dimensions :math:`h^{-1/d}`), so pairs of half their rows
+    measure it, :math:`D(h) = D(h_1) (D(h_1) / D(h_2))^{\log(h / h_1) / \log(h_1 / h_2)}`: of halves and quarters the
+    square of the one over the other.
 
     Attributes:
         sizes: Rows n' and m' of a pair.
         repeats: Pairs.
         seed: Seed of the subsets.
-        factor: What the mean distance of the pairs is to be multiplied with.
+        smaller: Rows of the pairs that measure the rate, two of each pair; none where the sizes are right.
+        power: Power of D(h1) / D(h2) that the mean distance of the pairs is to be multiplied with.
+        fastest: Least D(h1) / D(h2), that of the fastest rate.
         words: All this in words.
     """
 
     sizes: tuple[int, int]
     repeats: int
     seed: int
-    factor: float
+    smaller: tuple[int, int] | None
+    power: float
+    fastest: float
     words: str
 
     @staticmethod
     def of(
-        real: int, train: int | None, sizes: tuple[int, int], *, repeats: int, seed: int, rate: float = 0.0
+        real: int, train: int | None, sizes: tuple[int, int], *, repeats: int, seed: int, fastest: float = 0.5
     ) -> Floor:
         """The pairs of so many real and training rows; see `real_floor` for the rest."""
         n, m = sizes
-        if train is not None:
-            a, b = min(n, train), min(m, real)
+        if train is None:
+            a = min(n, real // 2)
+            b, first = min(m, real - a), "real"
+        else:
+            a, b, first = min(n, train), min(m, real), "train"
             repeats = repeats if a < train else 1
-            return Floor((a, b), repeats, seed, 1.0, f"train {a} vs real {b}, mean of {repeats}")
-        a = min(n, real // 2)
-        b = min(m, real - a)
-        words = f"real {a} vs real {b}, mean of {repeats}"
-        if (a, b) == (n, m) or rate == 0:
-            return Floor((a, b), repeats, seed, 1.0, words)
-        factor = ((1 / n + 1 / m) / (1 / a + 1 / b)) ** rate
-        return Floor((a, b), repeats, seed, factor, f"{words}, scaled to {n} vs {m}")
+        words, (c, d) = f"{first} {a} vs real {b}, mean of {repeats}", (a // 2, b // 2)
+        if (a, b) == (n, m):
+            return Floor((a, b), repeats, seed, None, 0.0, 1.0, words)
+        if min(c, d) < 2:
+            return Floor((a, b), repeats, seed, None, 0.0, 1.0, f"{words}, too few for {n} vs {m}")
+        h, h1, h2 = (1 / (1 / x + 1 / y) for x, y in ((n, m), (a, b), (c, d)))
+        words = f"{words}, scaled to {n} vs {m} by the rate from {c} vs {d}"
+        power = math.log(h / h1) / math.log(h1 / h2)
+        return Floor((a, b), repeats, seed, (c, d), power, (h2 / h1) ** fastest, words)
 
     def pairs(self, real: Tensor, train: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
         """The pairs, (n', d) in the place of the fakes and (m', d), one at a time; the same rows at every call."""
         (a, b), rng = self.sizes, generator(self.seed, "evaluate", part="floor")
-        real = real if train is None else subset(real, b, rng)
+        mixed = self.smaller is not None  # parts of a pair are its first rows
+        if train is not None:
+            real = subset(real, b, rng, shuffle=mixed)
         for _ in range(self.repeats):
             if train is not None:
-                yield subset(train, a, rng), real
+                yield subset(train, a, rng, shuffle=mixed), real
             else:
-                mixed = subset(real, len(real), rng, shuffle=True)
-                yield mixed[:a], mixed[a : a + b]
+                rows = subset(real, len(real), rng, shuffle=True)
+                yield rows[:a], rows[a : a + b]
+
+    def parts(self, pair: tuple[Tensor, Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Two pairs of half the rows, (n' / 2, d) and (m' / 2, d) with no row in common, where the rate is measured."""
+        if self.smaller is None:
+            return []
+        (c, d), (x, y) = self.smaller, pair
+        return [(x[:c], y[:d]), (x[c : 2 * c], y[d : 2 * d])]
+
+    def factor(self, pairs: Sequence[float], parts: Sequence[float]) -> float:
+        """What brings the mean distance of the pairs to the sizes compared, by that of their parts."""
+        large, small = math.fsum(pairs), math.fsum(parts)
+        if not parts or large <= 0 or small <= 0:
+            return 1.0
+        ratio = (large / len(pairs)) / (small / len(parts))
+        return min(1.0, max(ratio, self.fastest)) ** self.power
 
 
 def real_floor(
@@ -202,7 +231,8 @@ def real_floor(
     *,
     repeats: int,
     seed: int,
-    rate: float = 0.0,
+    fastest: float = 0.5,
+    tick: Callable[[float], None] | None = None,
 ) -> tuple[float, str]:
     r"""Mean distance between real samples and real samples, and in words how it was had; see `Floor`.
 
@@ -213,10 +243,33 @@ def real_floor(
         sizes: Numbers n of fakes and m of real rows that the floor is for.
         repeats: Random subsets averaged.
         seed: Seed of the subsets.
-        rate: Exponent at which the distance of two samples of one law falls with their sizes; 0 leaves it as it is.
+        fastest: Largest power of :math:`1/n + 1/m` that the distance of two samples of one law falls with.
+        tick: Called with the share of pairs measured.
     """
-    floor = Floor.of(len(real), None if train is None else len(train), sizes, repeats=repeats, seed=seed, rate=rate)
-    return floor.factor * float(np.mean([distance(a, b) for a, b in floor.pairs(real, train)])), floor.words
+    floor = Floor.of(
+        len(real), None if train is None else len(train), sizes, repeats=repeats, seed=seed, fastest=fastest
+    )
+    pairs, parts = list[float](), list[float]()
+    for pair in floor.pairs(real, train):
+        pairs.append(distance(*pair))
+        parts += [distance(*part) for part in floor.parts(pair)]
+        if tick:
+            tick(len(pairs) / floor.repeats)
+    return floor.factor(pairs, parts) * float(np.mean(pairs)), floor.words
+
+
+def se_near(se: float, value: float, floor: float) -> float:
+    r"""Standard error of a distance that is quadratic in its noise where both laws are one, near its floor too.
+
+    With V the variance that the first variation gives, it is :math:`V (1 - \tfrac12 \min(1, T_0 / T))`: at the floor
+    :math:`T_0` the first variation sees noise alone, twice as large as it is; far above it, all that there is.
+
+    Args:
+        se: Standard error to first order, :math:`V^{1/2}`.
+        value: The distance T, in powers in which it is quadratic.
+        floor: What two samples of one law score on average, T0.
+    """
+    return se * math.sqrt(1 - 0.5 * (min(1.0, max(floor, 0.0) / value) if value > 0 else 1.0))
 
 
 def se_apart(values: Sequence[float], floors: Sequence[float], share: float) -> float | None:

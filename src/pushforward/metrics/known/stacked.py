@@ -19,12 +19,16 @@ from pushforward.metrics.core.features import blocked
 from pushforward.metrics.core.part import Found, Part
 from pushforward.metrics.core.reference import Given, check_samples
 from pushforward.metrics.core.result import Measure, Words
-from pushforward.metrics.quality.modes import expected_modes, labels_of, probabilities
+from pushforward.metrics.known.modes import expected_modes, labels_of, probabilities
+from pushforward.metrics.known.shares import expected_kl, log_spread, with_null
 from pushforward.randomness import generator
 
-__all__ = ["PARTS", "expected_kl", "stack_digits", "stacked_modes"]
+__all__ = ["PARTS", "stack_digits", "stacked_modes"]
 
 _PUBLISHED = 26_000
+
+_SPREAD = 99
+"""Draws that tell how far a perfect sampler's value scatters, where none are asked for a p-value."""
 
 
 def stack_digits(images: Tensor, labels: Tensor, n: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -80,7 +84,7 @@ def stacked_modes(
 
     Returns:
         `stacked_modes`: triples seen at least once; the floor is what a perfect sampler sees on average.
-        `stacked_kl`: the floor is its exact expectation, the error that of first order; the p-value compares with
+        `stacked_kl`: the floor is its exact expectation, the error that of `with_null`; the p-value compares with
         draws of a perfect sampler. Its detail holds the `counts`, (10, 10, 10).
 
     Raises:
@@ -99,11 +103,9 @@ def stacked_modes(
     value = float(_divergence(counts))
 
     # Only draws from the law itself know this statistic's law where modes hold few samples each.
-    null = (
-        _divergence(generator(seed, "evaluate", part="stacked null").multinomial(n, triples, size=draws))
-        if draws
-        else np.empty(0)
-    )
+    rng = generator(seed, "evaluate", part="stacked null")
+    drawn = _divergence(rng.multinomial(n, triples, size=draws or _SPREAD))
+    null = drawn[:draws]
     p = (1 + int((null >= value - 1e-12).sum())) / (draws + 1) if draws else None
     protocol: Words = {"modes": 1000, "samples": n, "channel_classifier": features}
     protocol["shares"] = "equal" if shares is None else "given"
@@ -112,37 +114,16 @@ def stacked_modes(
     captured = Measure(
         float((counts > 0).sum()), expected_modes(1, n, triples), None, None, n, 0, features, "higher", protocol
     )
-    words = protocol | {"reference": "uniform", "se": "first order", "p": f"{draws} multinomial draws"}
-    floor = expected_kl(n, triples, np.full(1000, 1e-3))
+    words = protocol | {"reference": "uniform", "p": f"{draws} multinomial draws"}
+    words["se"] = "first order above the floor, drawn at it"
+    uniform = np.full(1000, 1e-3)
+    floor = expected_kl(n, triples, uniform)
+    error = with_null(log_spread(counts / n, uniform) / n, value, floor, float(drawn.var()))
     detail = {"counts": torch.from_numpy(counts.reshape(10, 10, 10)), "null": torch.from_numpy(null)}
     return {
         "stacked_modes": captured,
-        "stacked_kl": Measure(value, floor, _error(counts), p, n, 0, features, "lower", words, detail),
+        "stacked_kl": Measure(value, floor, error, p, n, 0, features, "lower", words, detail),
     }
-
-
-def expected_kl(n: int, law: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
-    r"""Exact mean of KL(frequencies || reference) over samples of a law, in nats.
-
-    .. math:: \sum_k \mathbb{E} \frac{N_k}{n} \log \frac{N_k}{n r_k}, \qquad N_k \sim \mathrm{Binomial}(n, p_k)
-
-    Where p = r it is (K - 1) / 2n to first order, which is too little where modes hold few samples each.
-
-    Args:
-        n: Number of samples.
-        law: Probabilities p of the classes, (K,).
-        reference: Probabilities r that the frequencies are compared with, (K,), all positive.
-    """
-    from scipy.stats import binom
-
-    total = 0.0
-    # Rounded, because products of the same shares in another order differ in the last digit.
-    pairs, repeats = np.unique(np.round(np.stack([law, reference], 1), 15), axis=0, return_counts=True)
-    for (p, r), times in zip(pairs, repeats):
-        reach = 40 * float(n * p * (1 - p)) ** 0.5 + 40  # beyond lies less than rounding
-        seen = np.arange(max(1, int(n * p - reach)), min(n, int(n * p + reach)) + 1)
-        total += int(times) * float(binom.pmf(seen, n, p) @ (seen / n * np.log(seen / (n * r))))
-    return total
 
 
 def _counts(fake: Tensor, classify: Callable[[Tensor], Tensor]) -> NDArray[np.int64]:
@@ -151,14 +132,6 @@ def _counts(fake: Tensor, classify: Callable[[Tensor], Tensor]) -> NDArray[np.in
     for channel in range(3):
         label = 10 * label + labels_of(blocked(classify, fake[:, channel : channel + 1]), len(fake), 10)
     return np.bincount(label, minlength=1000)
-
-
-def _error(counts: NDArray[np.int64]) -> float:
-    """Standard error of KL to the uniform law, to first order: the spread of log-frequencies over the samples."""
-    n = counts.sum()
-    logs = np.log(np.where(counts > 0, 1000 * counts / n, 1))
-    spread = float(counts / n @ np.square(logs)) - float(_divergence(counts)) ** 2
-    return max(0.0, spread / n) ** 0.5
 
 
 def _divergence(counts: NDArray[np.int64]) -> NDArray[np.float64]:

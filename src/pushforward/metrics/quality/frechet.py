@@ -23,7 +23,7 @@ from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.held import HELD_VALUES, held, split_rows
 from pushforward.metrics.core.moments import Moments, moments, ticking
 from pushforward.metrics.core.part import Found, Part
-from pushforward.metrics.core.reference import Given, check_compared, se_apart, subset
+from pushforward.metrics.core.reference import Given, check_compared, se_apart, se_near, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.networks.inception import is_true_inception
 from pushforward.randomness import generator
@@ -119,7 +119,8 @@ def frechet_distance(
     The floor is measured (subsets of `train`, as many as there are fakes, against `real`) where `train` is given and
     large enough, else between random halves of real and scaled to n and m, at which it falls like 1/n + 1/m; where
     real has fewer than four rows a feature it is the closed form for a Gaussian with real's covariance, too low for
-    heavy tails. The protocol says which, and beside `train` the standard error of value less floor, `se_apart`.
+    heavy tails. The error is that of the first variation, less the noise that it counts twice at the floor (`se_near`).
+    The protocol says which floor, and beside `train` the standard error of value less floor, `se_apart`.
 
     Args:
         fake: Model samples, (draws * n, *event).
@@ -190,10 +191,11 @@ def frechet_distance(
     rng = generator(seed, "evaluate", part="frechet error")
     used = [part.features(subset(part.x, _ERROR_ROWS, rng)) for part in (sets[0], data)]
     rows = "all rows" if max(n, m) <= _ERROR_ROWS else f"{_ERROR_ROWS} rows of each"
-    protocol |= {"floor": how, "se": f"first variation, {rows}", "seed": seed}
+    protocol |= {"floor": how, "se": f"first variation, less its noise at the floor, {rows}", "seed": seed}
     if draws > 1:
         protocol["value"] = f"mean of {draws} sets of {n}; the se is that of one, over fresh rows of data too"
-    return Measure(value, floor, error(*used), None, n, m, features.id, "lower", protocol)
+    se = se_near(error(*used), value, floor)
+    return Measure(value, floor, se, None, n, m, features.id, "lower", protocol)
 
 
 _Error = Callable[[Tensor, Tensor], float]

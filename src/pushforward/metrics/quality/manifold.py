@@ -57,12 +57,13 @@ def manifold(
     """Precision, recall, density and coverage, each with what real data score.
 
     Density has the floor 1 and coverage that of `null_coverage`, whatever the law, if it is continuous. Where rows
-    or distances of the data recur, closed balls hold more than k neighbours and both floors are higher: with
-    :math:`C_i` other data in the ball about datum i they are the means of :math:`C_i / k` and of `null_coverage` with
-    :math:`C_i` in the place of k. Those of precision and recall depend on law and sizes, so they are measured:
-    subsets of `train` against the data, or without it one half of the data against the other, which is for smaller
-    samples (the protocol gives their sizes). The errors are the spread over points, times the root of 1/n + 1/m since
-    both samples move the balls; they lean to the large side.
+    or distances of the data recur, closed balls hold more than k neighbours and both floors are higher: that of
+    density is the mean of :math:`C_i / k` with :math:`C_i` other data in the ball about datum i; that of coverage the
+    mean of `null_coverage` with :math:`S_i` in the place of k, the number of others of both samples that are as near
+    to datum i as the k-th of them: it is left out only if these are all data. Those of precision and recall depend on
+    law and sizes, so they are measured: subsets of `train` against the data, or without it one half of the data
+    against the other, which is for smaller samples (the protocol gives their sizes). The errors are the spread over
+    points, times the root of 1/n + 1/m since both samples move the balls; they lean to the large side.
 
     Args:
         fake: Model samples, (n, *event).
@@ -123,7 +124,8 @@ def manifold(
         # A fresh point of a datum's law is one more candidate for its neighbours, exchangeable with the other data: it
         # lies in the ball as often as they do, C / m of the time where the ball holds C of them.
         others = cover(p, p, reach, reach, k, budget=budget).around_real - 1
-        deep, wide = ((x, f"measured, real {m} in its own balls") for x in _measured(others, n, m, k))
+        deep = float(others.mean()) / k, f"measured, real {m} in its own balls"
+        wide = _tied_coverage(p, q, k, budget), f"measured, ties of real {m} and fake {n} together"
     return {
         "precision": share(found.precision, [floor.precision for floor in floors], fakes),
         "recall": share(found.recall, [floor.recall for floor in floors], {"reached": found.reached, "rows": rows_p}),
@@ -168,10 +170,13 @@ def _tied(p: Tensor, reach: Tensor) -> bool:
     return len((reach / reach.max()).round(decimals=9).unique()) < len(reach) / 4
 
 
-def _measured(others: Tensor, n: int, m: int, k: int) -> tuple[float, float]:
-    """Floors of density and coverage, from the number of other data in the ball about each."""
-    held, times = np.unique(others.numpy().astype(int), return_counts=True)
-    return float(others.mean()) / k, float(times @ [null_coverage(n, m, c) for c in held.tolist()]) / m
+def _tied_coverage(p: Tensor, q: Tensor, k: int, budget: int) -> float:
+    """Expected coverage of the data where rows tie: of one law, which of the pool's rows are data is chance alone."""
+    pool = torch.cat([p, q])
+    radii = squared_radii(pool, k, budget=budget)
+    near = cover(pool, p, radii, radii[: len(p)], k, budget=budget).around_real - 1
+    held, times = np.unique(near.numpy().astype(int), return_counts=True)
+    return float(times @ [null_coverage(len(q), len(p), s) for s in held.tolist()]) / len(p)
 
 
 def _real_covers(

@@ -11,6 +11,7 @@ and to half the squared distance of the means as :math:`\varepsilon \to \infty`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor
@@ -19,7 +20,7 @@ from pushforward.geometry.sinkhorn import default_epsilon, potentials
 from pushforward.metrics.core.comparison import Comparison, half, sinkhorn_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
-from pushforward.metrics.core.reference import Given, compare, real_floor, subset
+from pushforward.metrics.core.reference import Given, compare, real_floor, se_near, subset
 from pushforward.metrics.core.result import Measure
 from pushforward.randomness import generator
 
@@ -112,27 +113,28 @@ def sinkhorn(
     """
     q, p, t = compare(fake, real, train, features, max_n=max_n, seed=seed)
     epsilon = epsilon or default_epsilon(p, p)
-    used, solved = subset(p, max_n, generator(seed, "evaluate", part="sinkhorn")), 0
-
-    def distance(a: Tensor, b: Tensor) -> SinkhornValue:
-        nonlocal solved
-        found, solved = (
-            sinkhorn_divergence(a, b, epsilon, tolerance=tolerance, iterations=iterations, budget=budget),
-            solved + 1,
-        )
-        if tick:
-            tick(solved / (repeats + 1))
-        return found
-
+    used, report = subset(p, max_n, generator(seed, "evaluate", part="sinkhorn")), tick or (lambda _: None)
+    distance = partial(sinkhorn_divergence, epsilon=epsilon, tolerance=tolerance, iterations=iterations, budget=budget)
     found = distance(q, used)
-    floor, how = real_floor(lambda a, b: distance(a, b).value, p, t, (len(q), len(used)), repeats=repeats, seed=seed)
+    report(1 / (repeats + 1))
+    floor, how = real_floor(
+        lambda a, b: distance(a, b).value, p, t, (len(q), len(used)), repeats=repeats, seed=seed, fastest=1.0,
+        tick=lambda share: report((1 + repeats * share) / (1 + repeats)),
+    )  # fmt: skip
     protocol: dict[str, str | float | int] = {"cost": "half squared distance", "epsilon": epsilon, "debiased": "yes"}
-    protocol |= {"tolerance": tolerance, "seed": seed, "max_n": max_n, "floor": how, "se": "first variation"}
+    protocol |= {
+        "tolerance": tolerance,
+        "seed": seed,
+        "max_n": max_n,
+        "floor": how,
+        "se": "first variation, less its noise at the floor",
+    }
     if found.error > tolerance:
         protocol["note"] = (
             f"plan off by {found.error:.2g} after {found.iterations} updates: raise epsilon or iterations"
         )
-    return Measure(found.value, floor, found.se, None, len(q), len(used), features.id, "lower", protocol)
+    se = se_near(found.se, found.value, floor)
+    return Measure(found.value, floor, se, None, len(q), len(used), features.id, "lower", protocol)
 
 
 def _part(c: Comparison) -> Found:

@@ -7,7 +7,7 @@ All functions return the distance, not its power, in data units.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from functools import partial
 from typing import TypeAlias
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from pushforward.metrics.core.comparison import Comparison, sort_cost
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.part import Found, Part, named
-from pushforward.metrics.core.reference import Floor, Given, compare, subset
+from pushforward.metrics.core.reference import Floor, Given, compare, se_near, subset
 from pushforward.metrics.core.result import Measure, Words
 from pushforward.metrics.quality.transport import as_rows, powers_by_column
 from pushforward.randomness import generator
@@ -67,8 +67,8 @@ def sliced_w2(
     """Sliced W2 with the floor of real against real.
 
     Its error joins that of the finite number of directions to that over draws of the samples: the larger of the
-    spread of real against real, by which a perfect sampler's value scatters, and of the first variation, which rules
-    where the sampler is far off, or single rows are.
+    spread of real against real, by which a perfect sampler's value scatters, and of the first variation, less the noise
+    that it counts twice at the floor (`se_near`). At the floor it is a bound, a third too large for most laws.
 
     Args:
         fake: Model samples, (n, *event).
@@ -88,23 +88,23 @@ def sliced_w2(
     along = directions(q.shape[1], projections if q.shape[1] > 1 else 1, seed)
     used, n = subset(p, max_n, generator(seed, "evaluate", part="sliced_w2")), len(q)
     sizes, everything = (n, len(used)), p if t is None else torch.cat([p, t])
-    # On the line W2 of two samples of one law falls like the root of their sizes.
-    known = partial(Floor.of, sizes=sizes, repeats=repeats, seed=seed, rate=0.5)
+    known = partial(Floor.of, sizes=sizes, repeats=repeats, seed=seed)
     # Subsets of train share rows, and real's are always the same: they scatter too little, and all rows' halves do not.
     apart, drawn = (known(len(p), None), None) if t is None else (known(len(p), len(t)), known(len(everything), None))
 
     squares, noises, sums = _by_blocks((q, used, everything), (p, t), along, (apart, drawn), budget)
     value, error = _over_directions(squares)
     lines = along.shape[1]
-    floors, halves = (np.sqrt(np.sum(each, 0) / lines) for each in sums)
-    spread = float(np.std(halves, ddof=1)) * (drawn or apart).factor if len(halves) > 1 else 0.0
-    protocol: Words = {"seed": seed, "projections": lines, "max_n": max_n}
-    protocol |= {"floor": apart.words, "se": "directions and samples"}
+    (floors, parts), (halves, quarters) = ([_roots(one, lines) for one in each] for each in sums)
+    mean = apart.factor(floors, parts) * float(np.mean(floors))
+    spread = float(np.std(halves, ddof=1)) * (drawn or apart).factor(halves, quarters) if len(halves) > 1 else 0.0
     noise = (
         float(np.hypot(*(one.std() / len(one) ** 0.5 for one in noises))) / (2 * value * lines) if value > 0 else 0.0
     )
-    mean, se = apart.factor * float(np.mean(floors)), float(np.hypot(error, max(spread, noise)))
-    return Measure(value, mean, se, None, n, len(used), features.id, "lower", protocol)
+    protocol: Words = {"seed": seed, "projections": lines, "max_n": max_n}
+    protocol |= {"floor": apart.words, "se": "directions and samples"}
+    samples = max(spread, se_near(noise, value**2, mean**2))
+    return Measure(value, mean, float(np.hypot(error, samples)), None, n, len(used), features.id, "lower", protocol)
 
 
 def _by_blocks(
@@ -113,7 +113,7 @@ def _by_blocks(
     along: Tensor,
     floors: tuple[Floor, Floor | None],
     budget: int,
-) -> tuple[Array, tuple[Array, Array], tuple[Sums, Sums]]:
+) -> tuple[Array, tuple[Array, Array], tuple[tuple[Sums, Sums], tuple[Sums, Sums]]]:
     """Sliced W2 a block of directions at a time.
 
     Args:
@@ -125,10 +125,10 @@ def _by_blocks(
 
     Returns:
         Squared distances by direction, (L,); the first variation at each fake and each datum, summed over directions;
-        sums of squares by block and pair, of the floor and of the pairs that tell its scatter.
+        sums of squares by block and pair, of the floor and of the pairs that tell its scatter, each with its parts.
     """
     (q, used, everything), (p, t), (apart, drawn) = sets, real, floors
-    squares, summed = list[Array](), (Sums(), Sums())
+    squares, summed = list[Array](), ((Sums(), Sums()), (Sums(), Sums()))
     noise_q, noise_p = np.zeros(len(q)), np.zeros(len(used))
     for some in along.split(max(1, budget // (64 * (len(q) + len(everything)))), 1):
         x, y = as_rows(q @ some), as_rows(used @ some)
@@ -136,14 +136,26 @@ def _by_blocks(
         noise_q, noise_p = noise_q + _potential(x, y), noise_p + _potential(y, x)
         del x, y
         # Every block of directions meets the same pairs: their seed is the same.
-        summed[0].append(_summed(apart.pairs(p @ some, None if t is None else t @ some)))
-        summed[1].append(summed[0][-1] if drawn is None else _summed(drawn.pairs(everything @ some, None)))
+        known = _summed(apart, p @ some, None if t is None else t @ some)
+        fresh = known if drawn is None else _summed(drawn, everything @ some, None)
+        for kept, found in zip(summed, (known, fresh)):
+            for sums, one in zip(kept, found):
+                sums.append(one)
     return np.concatenate(squares), (noise_q, noise_p), summed
 
 
-def _summed(pairs: Iterator[tuple[Tensor, Tensor]]) -> list[float]:
-    """Squared W2 of each pair, summed over its columns."""
-    return [float(powers_by_column(as_rows(a), as_rows(b), 2).sum()) for a, b in pairs]
+def _summed(floor: Floor, real: Tensor, train: Tensor | None) -> tuple[list[float], list[float]]:
+    """Squared W2 of each pair, summed over its columns, and of each part of a pair."""
+    pairs, parts = list[float](), list[float]()
+    for a, b in floor.pairs(real, train):
+        pairs.append(float(powers_by_column(as_rows(a), as_rows(b), 2).sum()))
+        parts += [float(powers_by_column(as_rows(x), as_rows(y), 2).sum()) for x, y in floor.parts((a, b))]
+    return pairs, parts
+
+
+def _roots(sums: Sums, lines: int) -> list[float]:
+    """Sliced W2 of each pair, from its sums over blocks of directions."""
+    return [math.sqrt(math.fsum(one) / lines) for one in zip(*sums)]
 
 
 def _sliced(q: Tensor, p: Tensor) -> tuple[float, float]:

@@ -9,6 +9,7 @@ Moments of order a and beyond do not exist: at a <= 2 a distance built on varian
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -29,7 +30,7 @@ from pushforward.metrics.core.result import Measure, Words
 from pushforward.plain.lists import listed
 from pushforward.randomness import generator
 
-__all__ = ["PARTS", "Quantiles", "Side", "hill", "quantile_band", "survival", "tail_values", "tails"]
+__all__ = ["PARTS", "Quantiles", "Side", "hill", "quantile_band", "survival", "tail_rows", "tail_values", "tails"]
 
 Array = NDArray[np.float64]
 Side = Literal["both", "upper", "lower"]
@@ -65,7 +66,7 @@ def hill(x: Tensor, share: float = 0.02) -> tuple[float, float]:
     if not 0 < share < 1:
         raise UsageError(f"share is {share}: give the part of the rows in the tail, e.g. 0.02")
     largest = np.sort(x.detach().double().cpu().numpy().reshape(-1))[::-1]
-    k = int(share * len(largest))
+    k = tail_rows(share, len(largest))
     if k < 2:
         raise DataError(f"{share:g} of {len(largest)} rows leaves {k} in the tail: raise the share, or draw more rows")
     if not largest[k] > 0:
@@ -74,6 +75,11 @@ def hill(x: Tensor, share: float = 0.02) -> tuple[float, float]:
     excess = float(np.log(largest[:k] / largest[k]).mean())
     index = 1 / excess if excess > 0 else float("inf")
     return index, index / k**0.5
+
+
+def tail_rows(share: float, n: int) -> int:
+    """Rows that a share of n is, rounded down but for the rounding of the share: .29 of 100 is 29."""
+    return math.floor(share * n * (1 + 1e-12))
 
 
 def tail_values(x: Tensor, side: Side = "both", centre: Tensor | None = None) -> Tensor:

@@ -125,13 +125,14 @@ def w2(
 ) -> Measure:
     """Exact W2 of equally many samples, with the floor of real against real.
 
-    W2 of two samples of one law falls only like n^(-1/d): above about eight dimensions mostly the floor is seen.
+    W2 of two samples of one law falls only like n^(-1/d): above about eight dimensions mostly the floor is seen. Where
+    the floor's rows are fewer than those compared it is scaled by the rate at which it falls from half of them to all.
 
     Args:
         fake: Model samples, (n, *event).
         real: Data samples, (m, *event).
         features: The feature space.
-        train: A second sample of the data, for the floor; without it real is cut in two.
+        train: A second sample of the data, for the floor; without it real is cut in two (see `Floor`).
         max_n: Rows used of each; more are subsampled, and the larger sample is cut to the size of the smaller.
         repeats: Subsets averaged for the floor.
         seed: Seed of all subsets.
@@ -166,18 +167,23 @@ def _exact(
 ) -> Measure:
     """Exact distance of equal sizes and its floor."""
     q, p, t = sets
-    n, rng, solved = min(len(q), len(p), max_n), generator(seed, "evaluate", part=f"w{order}"), 0
+    n, rng, report = min(len(q), len(p), max_n), generator(seed, "evaluate", part=f"w{order}"), tick or (lambda _: None)
 
     def distance(a: Tensor, b: Tensor) -> float:
-        nonlocal solved
-        rows, solved = min(len(a), len(b)), solved + 1
-        value = wasserstein(a[:rows], b[:rows], order=order)
-        if tick:
-            tick(min(1.0, solved / (repeats + 1)))
-        return value
+        rows = min(len(a), len(b))
+        return wasserstein(a[:rows], b[:rows], order=order)
 
     value = distance(subset(q, n, rng), subset(p, n, rng))
-    floor, how = real_floor(distance, p, t, (n, n), repeats=repeats, seed=seed)
+    report(1 / (repeats + 1))
+    floor, how = real_floor(
+        distance,
+        p,
+        t,
+        (n, n),
+        repeats=repeats,
+        seed=seed,
+        tick=lambda share: report((1 + repeats * share) / (1 + repeats)),
+    )
     protocol: Words = {"seed": seed, "max_n": max_n, "floor": how}
     return Measure(value, floor, None, None, n, n, features, "lower", protocol)
 

@@ -55,9 +55,9 @@ def c2st(
     Both samples are cut to one size and split alike. Columns are brought to widths about the median (`core.scale`) of
     the rows fitted on. The p-value is that of the difference T of mean scores over permutations of the held-out labels,
     which sees more than the accuracy does. `protocol["binomial_p"]` is the one-sided p-value of the accuracy itself, k
-    right answers against Binomial(2 t, 1/2); with t rows of each class it is exact or too large (Hoeffding, 1956). An
-    accuracy below 1/2 is chance and is left as it is. `detail` holds the relabelled values of T, "null", T itself,
-    "statistic", and the held-out scores.
+    right answers against Binomial(2 t, 1/2); with t rows of each class it is exact or too large wherever the accuracy
+    is above 1/2 (Hoeffding, 1956). An accuracy below 1/2 is chance and is left as it is, with a p-value above 1/2.
+    `detail` holds the relabelled values of T, "null", T itself, "statistic", and the held-out scores.
 
     Args:
         fake: Model samples, (n, *event).

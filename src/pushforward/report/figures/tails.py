@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.errors import DataError
-from pushforward.metrics.quality.tails import Quantiles, hill, quantile_band, survival, tail_values
+from pushforward.metrics.quality.tails import Quantiles, hill, quantile_band, survival, tail_rows, tail_values
 from pushforward.pictures import Points
 from pushforward.report.figures.plots import COLOURS, LINE, legend, logarithmic, svg
 from pushforward.report.reading import Record
@@ -52,7 +52,7 @@ def draw_survival(axes: Axes, groups: Mapping[str, Array], share: float = SHARE)
             index, error = np.inf, np.inf
         if np.isfinite(index):
             label = f"{name}, {index:.2f} ± {error:.2g}"
-            k = int(share * len(values))
+            k = tail_rows(share, len(values))
             ends = np.array([np.sort(values)[::-1][k], x[0]])
             axes.plot(ends, k / len(values) * (ends / ends[0]) ** -index, color=colour, linewidth=1, linestyle="--")
         axes.plot(x[shown], beyond[shown], ".", color=colour, markersize=3, label=label)

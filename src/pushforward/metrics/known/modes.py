@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import bdtrc, chdtr, chdtrc, chdtri, rel_entr
+from scipy.special import bdtrc, chdtr, chdtrc, chdtri
 from torch import Tensor
 
 from pushforward.errors import DataError
@@ -16,14 +16,12 @@ from pushforward.metrics.core.features import blocked
 from pushforward.metrics.core.part import Found, Part
 from pushforward.metrics.core.reference import Given, check_samples
 from pushforward.metrics.core.result import Measure
+from pushforward.metrics.known.shares import counted_kl, known_kl
 from pushforward.randomness import generator
 
 __all__ = ["PARTS", "class_shares", "classes", "expected_modes", "labels_of", "modes", "probabilities"]
 
 Array = NDArray[np.float64]
-
-_FEW = 5
-"""Samples expected of a mode below which a G-test's chi-squared law rejects too often; draws take its place."""
 
 
 def modes(
@@ -38,8 +36,8 @@ def modes(
 
     A sample is of high quality within `radius` sigma of its nearest centre. The published count asks for one such
     sample a mode; the strict one for twenty. Nearest-centre frequencies, over all samples, are compared with the
-    weights by KL(frequencies || weights), whose p-value is that of the likelihood-ratio test, by 999 draws where a mode
-    is to hold less than five samples. The weights count as those of the nearest centre: modes are to lie well apart.
+    weights by KL(frequencies || weights), whose p-value is that of 999 draws of a perfect sampler (`known_kl`). The
+    weights count as those of the nearest centre: modes are to lie well apart.
 
     Args:
         fake: Model samples, (n, d), in data units.
@@ -103,8 +101,8 @@ def classes(
         classify: (n, *event) -> logits (n, n_classes), or labels (n,).
         n_classes: Number of classes K.
         weights: Their shares in the data, (K,), all positive; equal where omitted.
-        n_real: Number of data samples these shares were counted in; 0 where they are known. The floor of the KL
-            allows for their noise.
+        n_real: Number of data samples these shares were counted in; 0 where they are known. Floor, error and p-value
+            of the KL allow for their noise, by relabelling the counts of both (`counted_kl`).
         features: Identity of the classifier.
 
     Returns:
@@ -205,25 +203,14 @@ def _kl(
     n_real: int = 0,
     features: str = "raw",
 ) -> Measure:
-    """KL(frequencies || shares), its expectation (K - 1) / 2n for a perfect sampler, and its G-test.
-
-    The protocol says how far a share is off at most.
-    """
-    n, k = int(counts.sum()), len(counts)
-    frequencies = counts / n
-    ratios = np.log(np.where(counts > 0, frequencies, shares) / shares)
-    value = float(rel_entr(frequencies, shares).sum())
-    error = max(0.0, float(frequencies @ ratios**2) - value**2) ** 0.5 / n**0.5
-    noise = 1 / n + (1 / n_real if n_real else 0.0)
-    if n_real == 0 and n * shares.min() < _FEW:
-        draws = generator(0, "evaluate", part="shares").multinomial(n, shares, size=999) / n
-        p_value, how = (1 + int((rel_entr(draws, shares).sum(1) >= value - 1e-12).sum())) / 1000, "999 draws"
-    else:
-        p_value, how = float(chdtrc(k - 1, 2 * value / noise)) if k > 1 else 1.0, "G-test"
+    """KL(frequencies || shares) with floor, error and p-value; the protocol says how far a share is off at most."""
+    n, frequencies = int(counts.sum()), counts / counts.sum()
+    found = counted_kl(counts, shares, n_real) if n_real else known_kl(counts, shares)
     off = float(np.abs(frequencies - shares).max())
-    protocol = protocol | {"p": how, "se": "first order", "off": off}
+    words = protocol | {"p": found.how, "floor": found.floor_words}
+    words |= {"se": "first order above the floor, drawn at it", "off": off}
     detail = {"fake_shares": torch.from_numpy(frequencies), "real_shares": torch.from_numpy(shares)}
-    return Measure(value, (k - 1) / 2 * noise, error, p_value, n, n_real, features, "lower", protocol, detail)
+    return Measure(found.value, found.floor, found.se, found.p, n, n_real, features, "lower", words, detail)
 
 
 def _modes_part(c: Comparison) -> Found:
