@@ -229,3 +229,26 @@ def test_whose_rows_are_drawn_in_is_said():
     fake.loc[:5, "age"] = -30000
     report = evaluate(fake, real, train, metrics="mmd", permutations=19)
     assert any("6 of 1,200 rows (6 of fake, 0 of real, 0 of train)" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_negative_counts_of_genes_are_impossible_however_few(scale):
+    anndata = pytest.importorskip("anndata")
+    rng = np.random.default_rng(0)
+    law = rng.gamma(0.5, 2, 50)
+    fake, real, train = ((scale * rng.poisson(law * rng.gamma(5, 0.2, (300, 1)))).astype("f4") for _ in range(3))
+    for rows, genes in ((3, 50), (1, 1)):
+        bad = fake.copy()
+        bad[:rows, :genes] = -1
+        pair = as_pair(anndata.AnnData(bad), anndata.AnnData(real), anndata.AnnData(train))
+        (found,) = [one for one in pair.findings if one.name == "support"]
+        assert found.against
+        assert f"{rows} of 300 fake rows" in found.words
+        assert (found.numbers["rows"], found.numbers["columns"]) == (rows, genes)
+        assert "support" not in pair.unsought
+    honest = as_pair(anndata.AnnData(fake), anndata.AnnData(real))
+    assert honest.findings == ()
+    assert "support" in honest.unsought  # whatever else they never have
+    centred = as_pair(anndata.AnnData(bad), anndata.AnnData(real - 1))
+    assert not any(one.name == "support" for one in centred.findings)
+    assert "support" in centred.unsought

@@ -209,6 +209,16 @@ def test_messages_name_the_line_that_names_stand_in(tmp_path, monkeypatch):
         opened(path, room=mapped)
 
 
+@pytest.mark.parametrize("budget", [None, "500"])
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_lines_of_empty_cells_are_not_called_missing(tmp_path, monkeypatch, mark, budget):
+    path = Path(write(tmp_path, mark.join("abcd"), *[3 * mark] * 100))
+    if budget:
+        monkeypatch.setenv(VARIABLE, budget)
+    with pytest.raises(DataError, match="the 100 lines below the names in line 1 have empty cells only"):
+        opened(path, room=mapped)
+
+
 @pytest.mark.parametrize("first", [10**17, 2**63 - 2, 10**19])
 def test_classes_of_any_length_are_told_apart(tmp_path, first):
     lines = [f"{k % 7}.5,{first + k % 2}" for k in range(40)]

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 from pushforward.data.blocks.scratch import Room, written
 from pushforward.errors import DataError
 
-__all__ = ["INSIDE", "ZEROS", "Found", "columns", "padded"]
+__all__ = ["INSIDE", "ZEROS", "Found", "columns", "padded", "unfilled"]
 
 CHUNK = 1 << 23  # characters that are taken apart at a time
 WORDS = 1 << 20  # different words of a column; a column of more is cut off here, and is none of labels
@@ -56,8 +56,17 @@ def columns(path: Path, mark: str, width: int, first: int, room: Room) -> Found:
         pass  # a column turned out to hold words
     texts, lines = found
     if not len(lines):
-        raise DataError(f"{path}: there are names in line {first} but no rows: add lines of numbers")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            why = unfilled(islice(file, first, None), mark, first)
+        raise DataError(f"{path}: {why or f'there are names in line {first} but no rows: add lines of numbers'}")
     return tuple(texts[j] if j in texts else numbers[j, : len(lines)] for j in range(width)), lines
+
+
+def unfilled(lines: Iterable[str], mark: str, first: int) -> str:
+    """What is to be said of lines below the names in line `first` that have cells, none of them filled; else ""."""
+    count = sum(mark in line for line in lines)
+    below = f"the {count:,} lines below the names in line {first} have" if count != 1 else f"the line below {first} has"
+    return f"{below} empty cells only: fill in numbers" if count else ""
 
 
 def _lines(path: Path) -> int:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pushforward.data.compare.grid import Grid, decimal_grid, grids
+from pushforward.data.columns.rounding import fewer_digits
+from pushforward.data.compare.grid import HEAD, Grid, spread
 from pushforward.plain.findings import Finding, of_form
+from pushforward.plain.shares import percent
 
-__all__ = ["coarse", "constant", "far_out", "units", "unlike"]
+__all__ = ["below_counts", "coarse", "constant", "far_out", "units", "unlike"]
 
 UNLIKE = 100.0  # ratio of standard deviations from which columns without names get a note
 FEW = 50  # columns that may be measurements of different things; more are genes, pixels or features
 MANY = 1000  # columns up to which decimals are counted
 EACH = 6  # columns that get a note of their own
-ENOUGH = 50  # rows of fake from which whole numbers only are no accident
-CHANCE = 1e-6  # of so many whole numbers, up to which they are none either
+ROWS = 4096  # of a large set, in which rounding is looked for in any case
 
 
 def coarse(
@@ -25,11 +26,12 @@ def coarse(
     names: Sequence[str],
     what: str,
     categorical: np.ndarray,
-    real: np.ndarray | None = None,
+    real: np.ndarray,
+    holes: Mapping[str, np.ndarray] | None = None,
 ) -> list[Finding]:
-    """Columns that hold whole numbers in fake only, (n, d): rounding alone tells the sets apart.
+    """Columns that hold whole numbers, few decimals or few digits in fake only: rounding alone tells the sets apart.
 
-    A few rows, or those of a column that is nearly whole in real, may hold whole numbers only by chance.
+    Of more than 1,000 columns only whole numbers are looked for, and of large sets in a part of the rows.
 
     Args:
         fake: Samples, (n, d).
@@ -37,40 +39,61 @@ def coarse(
         names: Names of the columns.
         what: "column" or "gene".
         categorical: Columns that stand for levels of a category, (d,).
-        real: The data, (m, d), whose share of whole numbers tells the chance; without it none is taken to be whole.
+        real: The data, (m, d).
+        holes: Which cells were empty and say nothing, (n or m, d) by role.
     """
-    if len(fake) < ENOUGH:
-        return []
-    skip = [j for j, grid in enumerate(found) if (grid is not None and grid.digits is None) or categorical[j]]
-    whole = [j for j, grid in enumerate(grids(fake, skip=skip)) if grid and grid.levels is None]
-    own = [names[j] for j in whole if real is None or _share(real[:, j]) ** len(fake) < CHANCE]
-    fewer = _fewer_decimals(fake, found, names, what, {*skip, *whole}, real)
-    if not own:
-        return fewer
-    which = f"{what} {', '.join(own)}" if len(own) <= EACH else f"{len(own):,} of {len(names):,} {what}s"
-    words = f"{which}: fake holds whole numbers only, real does not: rounding alone tells the sets apart"
-    return [of_form(words), *fewer]
-
-
-def _fewer_decimals(
-    fake: np.ndarray,
-    found: Sequence[Grid | None],
-    names: Sequence[str],
-    what: str,
-    skip: Collection[int],
-    real: np.ndarray | None,
-) -> list[Finding]:
-    """Columns that hold fewer decimals in fake than in real; arguments as for `coarse`."""
-    told = []
-    for j in set(range(fake.shape[1] if real is not None and len(names) <= MANY else 0)) - set(skip):
-        grid, known = decimal_grid(fake[:, j]), found[j]
-        if grid is None or grid.digits is None or real is None or (known and (known.digits or 0) <= grid.digits):
+    at = {role: spread(len(x), max(ROWS, HEAD // x.shape[1])) for role, x in (("fake", fake), ("real", real))}
+    q, p = fake[at["fake"]], real[at["real"]]
+    likely = (q == np.rint(q)).all(0) if len(names) > MANY else np.ones(len(names), bool)
+    told = dict[str, list[str]]()
+    for j in np.flatnonzero(likely & ~categorical).tolist():
+        grid = found[j]
+        if grid is not None and grid.digits is None:
             continue
-        share = float((np.abs(real[:, j] - grid.to_grid(real[:, j])) <= grid.close).mean())
-        if share ** len(fake) < CHANCE:
-            words = f"{what} {names[j]}: fake holds {grid.words} only, real more: rounding alone tells the sets apart"
-            told.append(of_form(words))
-    return told[:EACH]
+        cells = {"fake": q[:, j], "real": p[:, j]}
+        if holes:
+            cells = {role: x[~holes[role][at[role], j]] for role, x in cells.items()}
+        words = fewer_digits(*(np.asarray(x, np.float64) for x in cells.values()), looks=len(names))
+        if words:
+            told.setdefault(words, []).append(names[j])
+    return [of_form(_rounded(words, own, len(names), what)) for words, own in list(told.items())[:EACH]]
+
+
+def _rounded(words: str, own: Sequence[str], count: int, what: str) -> str:
+    """What is said of columns that are rounded in fake alone."""
+    which = f"{what} {', '.join(own)}" if len(own) <= EACH else f"{len(own):,} of {count:,} {what}s"
+    other = "real does not" if words == "whole numbers" else "real more"
+    return f"{which}: fake holds {words} only, {other}: rounding alone tells the sets apart"
+
+
+def below_counts(x: Mapping[str, np.ndarray], found: Sequence[Grid | None], names: Sequence[str]) -> list[Finding]:
+    """Numbers below 0 where the data are counts of genes, which no chance explains.
+
+    Args:
+        x: Values by the role of the set, (n, d).
+        found: Grid of each gene of the data, or None.
+        names: What the genes are called.
+    """
+    whole = all(grid is not None and grid.levels is None and grid.digits is None for grid in found)
+    if not whole or any(bool((part.min(0) < 0).any()) for role, part in x.items() if role != "fake"):
+        return []
+    fake = x["fake"]
+    rows = {j: below for j in np.flatnonzero(fake.min(0) < 0).tolist() if (below := np.rint(fake[:, j]) < 0).any()}
+    if not rows:
+        return []
+    worst, every = max(rows, key=lambda j: int(rows[j].sum())), np.logical_or.reduce(list(rows.values()))
+    shares = [
+        f"{int(some.sum()):,} of {len(fake):,} fake rows ({percent(float(some.mean()))})"
+        for some in (rows[worst], every)
+    ]
+    example = f"{float(fake[:, worst].min()):g}"
+    also = f"; so do {len(rows) - 1:,} more genes ({shares[1]} in all)" if len(rows) > 1 else ""
+    numbers: dict[str, str | float | int | None] = {
+        "share": float(every.mean()), "rows": int(every.sum()), "column": names[worst], "columns": len(rows),
+        "examples": example, "p": 0.0,
+    }  # fmt: skip
+    words = f"gene {names[worst]}: {shares[0]} hold numbers below 0, as {example}, which no count is{also}"
+    return [Finding("support", words, numbers=numbers)]
 
 
 def constant(fake: np.ndarray, real: np.ndarray, names: Sequence[str], what: str, categorical: np.ndarray) -> list[str]:
@@ -132,8 +155,3 @@ def units(fake: np.ndarray, real: np.ndarray) -> list[Finding]:
     logs, counts = ("fake", "real") if q < p else ("real", "fake")
     words = f"{logs} reaches {min(q, p):.3g} and {counts} {max(q, p):.4g}, as logarithms and counts do"
     return [of_form(f"{words}: compare the same layer of both")]
-
-
-def _share(x: np.ndarray) -> float:
-    """Share of whole numbers in a column, (n,)."""
-    return float((x == np.rint(x)).mean())

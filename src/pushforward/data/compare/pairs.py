@@ -235,15 +235,17 @@ def _points(clouds: Mapping[str, Points], rounded: bool) -> Pair:
         levels[j] = grid_of(data[whole, j]) if whole.any() else None
     if small and (real.table or found.fields):
         said += _as_stored(x, data, levels, found.categorical, names)
+    below = columns.below_counts(x, levels, names) if real.what == "gene" else []
     mapped = is_mapped(x["fake"])
     x["fake"], more = snapped(x["fake"], levels, names, what=real.what, apply=rounded and not mapped)
     said += more
     if rounded and mapped and more:
         said.append("fake: mapped from its file and too large to be rounded here: save it rounded")
-    said += columns.coarse(x["fake"], levels, names, real.what, found.categorical, x["real"])
+    said += columns.coarse(x["fake"], levels, names, real.what, found.categorical, x["real"], found.holes)
     filled(x, found.holes)
-    unsought = lacking(real.what, len(levels))
-    if not unsought:
+    said += below
+    unsought = {} if below else lacking(real.what, len(levels))
+    if not (unsought or below):
         said += support(x, found, levels, names, real.what, rounded=rounded and mapped)
     if small:
         said += columns.constant(x["fake"], x["real"], names, real.what, found.categorical)

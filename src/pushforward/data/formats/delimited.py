@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from pushforward.data.blocks.limits import VARIABLE, budget
-from pushforward.data.blocks.lines import INSIDE
+from pushforward.data.blocks.lines import INSIDE, unfilled
 from pushforward.data.blocks.lines import columns as long_columns
 from pushforward.data.blocks.packed import is_packed, unpacked
 from pushforward.data.blocks.scratch import Room, held
@@ -220,7 +220,8 @@ def _cells(path: Path, text: str, names: tuple[str, ...], mark: str, above: int)
     lines = [] if names else [first]
     lines += _filled(path, numbered, columns, first, str.strip)
     if not lines:
-        raise DataError(f"{path}: there are names in line {first} but no rows: add lines of numbers")
+        why = unfilled(text.splitlines()[first - above :], mark, first)
+        raise DataError(f"{path}: {why or f'there are names in line {first} but no rows: add lines of numbers'}")
     return names or tuple(map(str, range(len(columns)))), tuple(columns), lines
 
 
@@ -231,7 +232,8 @@ def _kept(path: Path, text: str, mark: str, above: int) -> tuple[Parts, Verbatim
     raw: list[list[str]] = [[] for _ in cells]
     lines = _filled(path, numbered, raw, first, str)
     if not lines:
-        raise DataError(f"{path}: there are no rows below the names in line {first}: add some")
+        why = unfilled(text.splitlines()[first - above :], mark, first)
+        raise DataError(f"{path}: {why or f'there are no rows below the names in line {first}: add some'}")
     columns = tuple([cell.strip() for cell in column] for column in raw)
     return (words(cells), columns, lines), Verbatim(mark, tuple(cells), tuple(raw))
 
