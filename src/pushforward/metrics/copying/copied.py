@@ -56,12 +56,13 @@ def copied(c: Comparison, found: Near, parts: tuple[Array, Array, Array], words:
         the two looks, times two. The detail holds what
         `findings.found` reads, one number each: `neighbours` and `labels`, the p-values; `rows`, `share`, `known`, see
         `closeness.Tail`; `split`, the p-value of training and held-out rows following one law; `seen_from`, the
-        smallest share of copies that could be seen; `level`.
+        smallest share of copies that could be seen; `level`; `equal`, the fakes that equal a training row as rows of
+        continuous numbers do not by chance, be they few.
     """
     assert c.train is not None
     q, p, t = parts
     rng = generator(c.seed, "evaluate", part="copied")
-    (fake, held, train), *_ = keys_as_stored((c.fake, c.real, c.train), budget=c.budget)
+    (fake, held, train), digits, _ = keys_as_stored((c.fake, c.real, c.train), budget=c.budget)
     value, floor = float(np.isin(fake, train).mean()), float(np.isin(held, train).mean())
     written = grain(c.train, c.space, rng)
     of_data = np.concatenate([found.real, found.hit_own])
@@ -77,12 +78,15 @@ def copied(c: Comparison, found: Near, parts: tuple[Array, Array, Array], words:
     if seen.p < SPLIT:  # only where it would accuse: one search more
         seen = tail(u, found.place, (*known, _among(q, u, c.fake, dimension, written, c.budget)))
     near = _labels(q, p, t, found, (train, held), rng) if split >= SPLIT else 1.0
+    equal = _impossible((fake, held, train), c.train, written) if digits.exact else 0
     numbers = {
-        "neighbours": seen.p, "labels": near, "rows": seen.rows, "share": seen.share,
+        "equal": equal, "neighbours": seen.p, "labels": near, "rows": seen.rows, "share": seen.share,
         "known": seen.known, "split": split, "level": LEVEL,
         "seen_from": _seen_from(len(u), (len(t), len(p)), found, dimension, written, np.concatenate(known), split),
     }  # fmt: skip
     protocol: Words = words | {"p": "the smaller of two looks, times two", "se": "binomial", "floor": "held-out rows"}
+    if equal:
+        protocol["equal_rows"] = equal
     error = (value * (1 - value) / len(u)) ** 0.5
     detail = {name: torch.tensor(float(x), dtype=torch.float64) for name, x in numbers.items()}
     p_value = min(1.0, 2 * min(seen.p, near))
@@ -121,6 +125,39 @@ def _telling(u: Array, place: Places, train: Tensor, written: Grain) -> Array:
         own |= counts[np.searchsorted(values, column[some])] == 1
     usual = np.isin(place, some[~own])
     return np.where(usual, 1.0, u)
+
+
+def _impossible(keys: tuple[NDArray[np.uint64], ...], train: Tensor, written: Grain) -> int:
+    """Samples that equal a training row where no rows of data drawn apart do, nor can but with chance zero.
+
+    A training row counts that is there once and has numbers that no other has, in columns whose values use all digits
+    of double precision, or in two columns of single precision: numbers on a grid meet, however fine it is.
+    """
+    fake, held, rows = keys
+    values, first, counts = np.unique(rows, return_index=True, return_counts=True)
+    hit = np.isin(values, fake)
+    if not written.fine or not hit.any():
+        return 0
+    sure = np.zeros(len(values))
+    flat = train.detach().flatten(1)
+    for j in written.fine:
+        column = flat[:, j].to("cpu", torch.float64).numpy()[first]
+        _, place, times = np.unique(column, return_inverse=True, return_counts=True)
+        sure += _weight(column) * (times[place.reshape(-1)] == 1)
+    telling = sure >= 1
+    if (telling & ((counts > 1) | np.isin(values, held))).any():  # the law repeats rows, or held-out rows leaked
+        return 0
+    return int(np.isin(fake, values[telling]).sum())
+
+
+def _weight(column: Array) -> float:
+    """1 for a column of full double precision, a half for single precision, 0 for what was rounded."""
+    some = column[np.unique(np.linspace(0, len(column) - 1, 200).astype(np.int64))]
+    single = bool((some.astype(np.float32) == some).all())
+    digits = [len(repr(float(str(np.float32(x)) if single else x)).split("e")[0].strip("-0.").replace(".", ""))
+              for x in some if x != 0]  # fmt: skip
+    full = bool(digits) and float(np.median(digits)) >= (7 if single else 14)
+    return (0.5 if single else 1.0) if full else 0.0
 
 
 def _labels(

@@ -26,8 +26,9 @@ def found(measures: Mapping[str, Measure]) -> tuple[Finding, ...]:
     around them allow; samples near training rather than held-out rows; or samples nearer on average to training than
     to held-out rows by four standard errors, while authenticity or near copies are off at the same level. The last two
     need training and held-out rows of one law; where these are not, `split` is found. A model that does not know the
-    rows is accused about five times in a hundred thousand, whether it is good or bad. `power` is found where many
-    copies would go unseen.
+    rows is accused about five times in a hundred thousand, whether it is good or bad. Fewer samples, even one, that
+    equal a training row to the last of all digits are `copies` too, and doubt: continuous rows do not meet by chance,
+    unless the law itself has rows that come again. `power` is found where many copies would go unseen.
 
     Args:
         measures: What `memorisation` answered with, names without a feature space; others may be among them.
@@ -38,10 +39,11 @@ def found(measures: Mapping[str, Measure]) -> tuple[Finding, ...]:
     one_law = seen["split"] >= SPLIT
     sure = min(seen["neighbours"], seen["labels"] if one_law else 1.0) < seen["level"]
     accused = sure or (one_law and _on_average(measures))
-    findings = [_copies(measures, seen)] if accused else []
+    few = not accused and seen.get("equal", 0.0) > 0
+    findings = [_copies(measures, seen)] if accused else [_equal(measures, seen)] if few else []
     if not one_law:
         findings.append(_split(measures, seen))
-    if not accused and seen["seen_from"] > POOR:
+    if not accused and not few and seen["seen_from"] > POOR:
         findings.append(_power(measures, seen))
     return tuple(findings)
 
@@ -89,6 +91,16 @@ def _copies(measures: Mapping[str, Measure], seen: Mapping[str, float]) -> Findi
         "p_neighbours": seen["neighbours"], "p_labels": seen["labels"],
     }  # fmt: skip
     return Finding("copies", words, True, numbers)
+
+
+def _equal(measures: Mapping[str, Measure], seen: Mapping[str, float]) -> Finding:
+    copied, count = measures["copied"], int(seen["equal"])
+    words = (
+        f"{count:,} of {copied.n_fake:,} samples equal{'s' if count == 1 else ''} a training row in all digits, none "
+        f"of {copied.n_real:,} held-out rows does: continuous numbers do not meet by chance, so that the model copies, "
+        "if seldom, or the law itself has rows that come again."
+    )
+    return Finding("copies", words, False, {"equal": copied.value, "equal_held_out": copied.floor, "rows": count})
 
 
 def _split(measures: Mapping[str, Measure], seen: Mapping[str, float]) -> Finding:

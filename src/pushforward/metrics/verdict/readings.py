@@ -74,6 +74,9 @@ def size(measure: Measure) -> str:
 def of_copying(measure: Measure, copied: bool, powerless: bool) -> Reading:
     """A number of copying: bad only where copies were found, since being near the training set alone proves none."""
     near = measure.p is not None and measure.p < SURE
+    equal = measure.protocol.get("equal_rows")  # said where they are too few for a p-value
+    if copied and equal and not near:
+        return Reading("doubtful", f"{equal} equal a training row in all digits, and no held-out row does")
     said = "" if measure.p is None else f" (p {measure.p:.2g})"
     if copied:
         below = measure.floor is not None and measure.value < measure.floor
