@@ -110,7 +110,7 @@ def _cost(c: Comparison) -> float:
     """Ranks and scores of each column, and sums of scores for each labelling."""
     d, most = c.real[0].numel(), rows_of(c.real[0].numel(), c.max_n)
     rows, lines = min(len(c.first), most) + min(len(c.real), most), max(c.permutations, FLOORS) + 1
-    return rows * (1.0 * lines * SCORES * d + 100.0 * lines + 6e4 * d)
+    return rows * (0.4 * lines * SCORES * d + 50.0 * lines + 3e4 * d)
 
 
 def _part(c: Comparison) -> Found:

@@ -118,7 +118,7 @@ def rows(c: Comparison) -> tuple[int, int, int]:
 def test_cost(c: Comparison) -> float:
     """A kernel matrix, and its products with all labellings."""
     n, m, d = rows(c)
-    return (n + m) ** 2 * (2.0 * d + 2.0 * c.permutations)
+    return 5e8 + (n + m) ** 2 * (2.0 * d + 0.8 * c.permutations)
 
 
 def moment_cost(c: Comparison) -> float:
@@ -140,18 +140,19 @@ def training_cost(c: Comparison) -> float:
 def sort_cost(c: Comparison) -> float:
     """Projections, and sorting them."""
     n, m, d = c.sizes
-    return 128.0 * (min(n, 5 * c.max_n) + min(m, 10 * c.max_n)) * (2.0 * d + 1e4)
+    return 128.0 * (min(n, 5 * c.max_n) + min(m, 10 * c.max_n)) * (2.0 * d + 7e3)
 
 
 def relabelled_sort_cost(c: Comparison) -> float:
     """Projections, sorted once, and running counts of all labellings."""
     n, m, d = rows(c)
-    return 128.0 * (n + m) * (2.0 * d + 190.0 * (c.permutations + 1))
+    return 128.0 * (n + m) * (2.0 * d + 55.0 * (c.permutations + 1))
 
 
 def assignment_cost(c: Comparison) -> float:
     """Exact transport, with three pairs of real samples for the floor."""
-    return 4 * 2.0 * half(c) ** 3
+    n, m, _ = c.sizes
+    return 1e8 + 4 * 2.0 * min(n, half(c)) * min(m, half(c)) * max(min(n, half(c)), min(m, half(c)))
 
 
 def copy_cost(c: Comparison) -> float:
@@ -196,12 +197,12 @@ def vote_cost(c: Comparison) -> float:
 def regression_cost(c: Comparison) -> float:
     """A linear classifier, and permutations of what it was not fitted to."""
     n, m, d = c.sizes
-    return 3e8 + 2.0 * min(n, m, 5 * c.max_n) * (1e4 * d + 200.0 * c.permutations)
+    return 1e8 + min(n, m, 5 * c.max_n) * (8e3 * d + 200.0 * c.permutations)
 
 
 def ball_cost(c: Comparison) -> float:
     """Neighbours within both samples and across, for the samples and for their floors."""
-    return 5 * kid_cost(c)
+    return 3 * kid_cost(c)
 
 
 def limit_cost(c: Comparison) -> float:
