@@ -67,7 +67,7 @@ def tail(counts: np.ndarray, t: int, n: int, m: int) -> float:
     return float(np.exp(min(0.0, float((logs @ times - SLOPES * t).min()))))
 
 
-def unseen(fake: np.ndarray, data: np.ndarray) -> float:
+def unseen(fake: np.ndarray, data: np.ndarray, some: np.ndarray | None = None) -> float:
     """A bound of the chance that so many samples hold values that the data have not.
 
     It is the smaller of two, for the choice of which both are doubled: all values count, or those that three rows or
@@ -76,11 +76,12 @@ def unseen(fake: np.ndarray, data: np.ndarray) -> float:
     Args:
         fake: How often each value occurs among the samples.
         data: How often it occurs among the data.
+        some: Which values are asked for of those that the data have not; all where it is left out.
     """
     n, m, counts = int(fake.sum()), int(data.sum()), fake + data
     chances = []
     for often in (counts > 0, counts >= REPEATED):
-        rows = int(fake[often & (data == 0)].sum())
+        rows = int(fake[often & (data == 0 if some is None else some)].sum())
         chances.append(tail(counts[often], rows, n, m))
     return min(1.0, 2 * min(chances)) if (counts < REPEATED).any() else chances[0]
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from pushforward.data.columns.combined import coded, combined
 from pushforward.data.columns.unseen import alone as log_alone
 from pushforward.data.columns.unseen import apart, beyond, unseen
 from pushforward.data.compare.grid import MOST, Grid, snapped, spread
@@ -26,12 +27,14 @@ from pushforward.plain.shares import percent
 
 __all__ = ["lacking", "support"]
 
-LEVEL = 1e-3  # of all columns together, once by counts and once by distances: an honest sample is accused this often
+# Of all columns together, once by counts, once by distances, once by combinations: an honest sample is accused so often.
+LEVEL = 1e-3
 DOUBT = 0.02  # likewise, by counts: the comparison is in doubt this often
 FAR = 0.1  # likewise, by distances: few data have numbers apart from all others, so that this is much rarer
 ENOUGH = 3  # numbers apart from all others, from which they are more than a stray one
 USUAL = 0.05  # chance up to which a few values beyond the range are worth a note in a column of fractions
 LEVELS = "levels that real never has"
+TOGETHER = "levels that real never has together"
 NEAR, AWAY = "numbers beyond", "numbers far beyond"
 SHOWN = 3  # values written out
 MANY = 10_000  # coordinates up to which values are sought that the data never have; each takes a third of a millisecond
@@ -65,6 +68,10 @@ class _Column:
     what: str
     quiet: bool = False
     far: bool = False
+
+    def called(self, what: str) -> str:
+        """The column, or both."""
+        return f"{what}{'s' if self.what == TOGETHER else ''} {self.name}"
 
     def grade(self, looks: int) -> Grade:
         """What they come to, where so many looks of the kind were taken."""
@@ -144,7 +151,8 @@ def _sought(
     """Values of the samples that the data never have: notes of few, and a finding of more than chance explains.
 
     Of numbers these are values beyond the smallest and the largest, and, where a column is discrete, numbers that are
-    none of its values; of categories, levels; and empty cells in a column that has none.
+    none of its values; of categories, levels; empty cells in a column that has none; and levels of two columns that
+    are never together.
 
     Args:
         fake: Samples, (n, d).
@@ -171,6 +179,8 @@ def _sought(
             more, count = _range(q, empty, p, levels[j], one.name)
             found, sides = [*found, *more], sides + count
     graded = _worst([(column, column.grade(max(1, sides) if column.far else looks)) for column in found])
+    both, said = _together(np.concatenate([fake, data]), fields, holes, words, what)
+    graded += both
     told = [column for column, grade in graded if grade == "against"]
     doubts = [column for column, grade in graded if grade == "doubt"]
     rest = [column for column, grade in graded if grade == "note"]
@@ -178,12 +188,31 @@ def _sought(
         rest = [*(column for column in doubts if not column.quiet), *rest]
     rest.sort(key=lambda column: (not column.far, column.p))
     notes = [
-        f"{what} {column.name}: {_share(column.rows)} hold {column.what}, {column.shown}: "
+        f"{column.called(what)}: {_share(column.rows)} hold {column.what}, {column.shown}: "
         + (f"by chance as often as {column.p:.2g}" if column.far else "no more than a sample of the data may")
         for column in rest
     ]
     more = [f"{len(notes) - SHOWN} more {what}s hold a few such values"] if len(notes) > SHOWN else []
-    return notes[:SHOWN] + more, _finding(told or doubts, what, against=bool(told))
+    return notes[:SHOWN] + more + said, _finding(told or doubts, what, against=bool(told))
+
+
+def _together(
+    x: np.ndarray,
+    fields: Sequence[Field],
+    holes: Mapping[str, np.ndarray],
+    words: Mapping[str, Mapping[str, Sequence[str]]],
+    what: str,
+) -> tuple[list[tuple[_Column, Grade]], list[str]]:
+    """Levels of two columns that the data never have together; and a note where not all columns were looked at."""
+    every = {name: [*cells["fake"], *cells["data"]] for name, cells in words.items()}
+    columns, count = coded(fields, x, np.concatenate([holes["fake"], holes["data"]]), every)
+    pairs = len(columns) * (len(columns) - 1) // 2
+    found = [
+        _Column(one.name, one.rows, one.p, one.shown, TOGETHER, quiet=True)
+        for one in combined(columns, len(holes["fake"]))
+    ]
+    few = f"levels that the data never have together are looked for in {len(columns)} of {count:,} {what}s"
+    return [(one, one.grade(pairs)) for one in found], [few] if len(columns) < count else []
 
 
 def _worst(graded: list[tuple[_Column, Grade]]) -> list[tuple[_Column, Grade]]:
@@ -210,7 +239,7 @@ def _finding(told: Sequence[_Column], what: str, *, against: bool) -> tuple[Find
         also += f" ({_share(rows)} in all)"
     remedy = "" if against else ": more rows of the data would tell"
     words = (
-        f"{what} {worst.name}: {_share(worst.rows)} hold {worst.what}, as {worst.shown} ("
+        f"{worst.called(what)}: {_share(worst.rows)} hold {worst.what}, as {worst.shown} ("
         f"in a sample of the data so many have a chance of {max(worst.p, 1e-300):.2g} at most){also}{remedy}"
     )
     numbers: dict[str, str | float | int | None] = {
