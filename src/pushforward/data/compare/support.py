@@ -27,7 +27,7 @@ from pushforward.plain.shares import percent
 
 __all__ = ["lacking", "support"]
 
-# Of all columns together, once by counts, once by distances, once by combinations: an honest sample is accused so often.
+# Of all columns together, by counts, by distances and by combinations: each accuses an honest sample this often.
 LEVEL = 1e-3
 DOUBT = 0.02  # likewise, by counts: the comparison is in doubt this often
 FAR = 0.1  # likewise, by distances: few data have numbers apart from all others, so that this is much rarer

@@ -78,8 +78,8 @@ def column_pairs(
         which, labels = unlike(scores, pool.n), labellings(pool.n, pool.m, permutations, seed)
     else:
         first, second = _cut(pool, seed)
-        which = unlike(replace(scores, z=scores.z[first]), int((first < pool.n).sum()))
-        scores, n = replace(scores, z=scores.z[second]), int((second < pool.n).sum())
+        which = unlike(scores.part(first), int((first < pool.n).sum()))
+        scores, n = scores.part(second), int((second < pool.n).sum())
         labels = labellings(n, len(second) - n, permutations, seed)
         words["looked_at"] = f"{len(which):,} of {every:,}, least alike on a quarter of the rows"
     found, lines = associated(scores, which, labels.astype(np.float64), tick), permutations + 1

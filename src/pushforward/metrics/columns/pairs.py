@@ -7,20 +7,22 @@ sample two columns then have the block
     w = \operatorname{sd}(s) \text{ of ranks}, \; \sqrt{\operatorname{E} s} \text{ of levels},
 
 whose size :math:`\|P\| / \sqrt{\min(\text{ranks})}` is the absolute rank correlation of two numbers, the correlation
-ratio of a number and a category, and Cramér's V of two categories. The distance is the size of the difference.
+ratio of a number and a category, and Cramér's V of two categories. The distance is the size of the difference. There
+the rarest of more than eight levels count as one; the statistic that is tested takes `levels`, all of them, as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pushforward.metrics.columns.levels import Levels
 from pushforward.metrics.columns.read import Category, Pool
-from pushforward.metrics.columns.scores import NEVER, deviate, ranked, shapes
+from pushforward.metrics.columns.scores import deviates, ranked, shapes
 
 __all__ = ["MOST", "Pairs", "Scores", "associated", "scored", "unlike"]
 
@@ -41,6 +43,7 @@ class Scores:
         level: Which are levels of a category, (s,).
         plain: Which count in the distance: ranks and levels, not squares and empty cells, (s,).
         names: Names of all columns.
+        codes: The level of each row, (N,), by the column, where a category has more levels than count alone; else {}.
     """
 
     z: Array
@@ -48,6 +51,11 @@ class Scores:
     level: NDArray[np.bool_]
     plain: NDArray[np.bool_]
     names: tuple[str, ...]
+    codes: Mapping[int, Ints]
+
+    def part(self, rows: Ints) -> Scores:
+        """Some of the rows."""
+        return replace(self, z=self.z[rows], codes={place: one[rows] for place, one in self.codes.items()})
 
     @property
     def ranks(self) -> Array:
@@ -80,12 +88,17 @@ def scored(pool: Pool) -> Scores:
         np.isin(own, list(categories)),
         np.concatenate([np.array(parts[k][1]) for k in order]),
         tuple(pool.names.values()),
+        {one.place: one.hot.argmax(1) for one in pool.categories} if any(map(_many, pool.categories)) else {},
     )
+
+
+def _many(one: Category) -> bool:
+    return one.hot.shape[1] > LEVELS
 
 
 def _common(one: Category) -> Array:
     """The commonest levels, and the others as one."""
-    if one.hot.shape[1] <= LEVELS:
+    if not _many(one):
         return one.hot
     order = np.argsort(-one.hot.sum(0), kind="stable")
     kept = np.sort(order[: LEVELS - 1])
@@ -130,12 +143,34 @@ def associated(
             chunk, held = [], 0
             if tick:
                 tick((k + 1) / len(which))
+    statistics = np.concatenate([one.statistics for one in found], 1)
+    _level_by_level(scores, which, labels, means, statistics)
     return Pairs(
         np.concatenate([one.which for one in found]),
-        np.concatenate([one.statistics for one in found], 1),
+        statistics,
         np.concatenate([one.distances for one in found], 1),
         np.concatenate([one.sizes for one in found], 1),
     )
+
+
+def _level_by_level(
+    scores: Scores, which: Sequence[tuple[int, int]], labels: Array, means: Array, statistics: Array
+) -> None:
+    """Raise the statistics, (B + 1, pairs), to those of all levels, where a category has more than count alone."""
+    many = {place for place, codes in scores.codes.items() if len(np.unique(codes)) > LEVELS}
+    if not many:
+        return
+    levels = Levels.of(scores.codes, labels)
+    for k, (a, b) in enumerate(which):
+        if a in scores.codes and b in scores.codes and {a, b} & many:
+            found = levels.of_two(a, b)
+        elif {a, b} & many:
+            category, number = (a, b) if a in many else (b, a)
+            own = np.flatnonzero(scores.own == number)
+            found = levels.of_one(category, scores.z[:, own], means[..., own])
+        else:
+            continue
+        statistics[:, k] = np.maximum(statistics[:, k], found)
 
 
 def _widths(scores: Scores, labels: Array) -> tuple[Array, Array]:
@@ -174,30 +209,9 @@ def _chunk(
     spread = np.sqrt((difference**2).mean(0))
     standard = (difference / np.where(spread > 0, spread, 1.0)) ** 2
     squares = np.add.reduceat(np.stack([np.ones(len(i)), plain]), starts, axis=1)
-    whole = _deviates(np.add.reduceat(standard, starts, axis=1), squares[0])
-    ordered = _deviates(np.add.reduceat(np.where(plain, standard, 0.0), starts, axis=1), squares[1])
+    whole = deviates(np.add.reduceat(standard, starts, axis=1), squares[0])
+    ordered = deviates(np.add.reduceat(np.where(plain, standard, 0.0), starts, axis=1), squares[1])
     return Pairs(pairs, np.maximum(whole, ordered), distances, size)
-
-
-def _deviates(x: Array, most: Array | float) -> Array:
-    r"""Sums of squares as normal deviates: of a chi-square that has their mean and variance over all other labellings.
-
-    Were a labelling's own sum among those, no effect could be seen to exceed :math:`\sqrt{B}` spreads, which in a
-    thousand pairs relabellings do as well. Every labelling is treated alike, so the test stays exact.
-
-    Args:
-        x: Sums, seen and relabelled, (B + 1, k).
-        most: Squares in each, which bound its degrees of freedom, (k,).
-    """
-    others = max(1, len(x) - 1)
-    center = x.mean(0)  # of little use to the sums but that they do not cancel
-    own = x - center
-    mean = -own / others
-    variance = np.maximum((own**2).sum(0) - own**2, 0.0) / others - mean**2
-    mean += center
-    known = (mean > 1e-12) & (variance > 1e-24)
-    degrees = np.where(known, np.minimum(2 * mean**2 / np.where(known, variance, 1.0), most), 0.0)
-    return np.where(known, deviate(x * degrees / np.where(known, mean, 1.0), degrees), NEVER)
 
 
 def unlike(scores: Scores, n: int, most: int = MOST) -> list[tuple[int, int]]:
@@ -207,7 +221,7 @@ def unlike(scores: Scores, n: int, most: int = MOST) -> list[tuple[int, int]]:
         return list(combinations(range(count), 2))
     kept = np.flatnonzero(scores.plain)
     labels = (np.arange(len(scores.z)) < n).astype(np.float64)[None]
-    chosen = Scores(scores.z[:, kept], scores.own[kept], scores.level[kept], scores.plain[kept], scores.names)
+    chosen = Scores(scores.z[:, kept], scores.own[kept], scores.level[kept], scores.plain[kept], scores.names, {})
     means, inverse = _widths(chosen, labels)
     blocks = [
         (rows.T @ rows / len(rows) - np.outer(mean, mean)) * np.outer(width, width)
