@@ -106,6 +106,56 @@ def test_sizes_are_the_rank_correlation_the_correlation_ratio_and_cramers_v():
     assert both.p == 1
 
 
+def test_a_column_that_is_another_reaches_the_smallest_p_among_any_number_of_pairs():
+    for seed in range(2):
+        q, p = normals(300, 120, seed), normals(300, 120, 100 + seed)
+        q[:, 7] = q[:, 8]
+        found = column_pairs(q, p, permutations=199, seed=seed)
+        assert found.p == 1 / 200
+        assert significant(found) == {frozenset("78")}
+
+
+THIRTY = (Field("town", tuple(range(30)), "category", tuple(f"t{k}" for k in range(30))),)
+
+
+def towns(n: int, seed: int, other: str, swapped: bool = False) -> tuple[Tensor, tuple[Field, ...]]:
+    """Thirty levels that are equally common and a column that follows them, perhaps with the first and last swapped."""
+    rng = np.random.default_rng([seed, 11])
+    town = rng.integers(0, 30, n)
+    if other == "number":
+        beside, field = torch.from_numpy(town + rng.normal(size=(1, n))).T, Field("other", (30,))
+    else:
+        code = np.where(rng.random(n) < 0.2, rng.integers(0, 10, n), town // 3)
+        beside, field = hot(code, 10), Field("other", tuple(range(30, 40)), "category", tuple("abcdefghij"))
+    if swapped:
+        town = np.where(town == 0, 29, np.where(town == 29, 0, town))
+    return torch.cat([hot(town, 30), beside], 1), (*THIRTY, field)
+
+
+@pytest.mark.parametrize("other", ["number", "category"])
+def test_two_of_thirty_levels_that_stand_for_each_other_are_seen_and_what_levels_are_called_is_not(other):
+    (q, fields), (p, _) = towns(500, 0, other, swapped=True), towns(500, 1, other)
+    found = column_pairs(q, p, fields=fields, permutations=199)
+    assert found.p == 1 / 200
+    assert column_pairs(towns(500, 0, other)[0], p, fields=fields, permutations=199).p > 0.05
+    order = torch.from_numpy(np.random.default_rng(0).permutation(30))
+    turned = column_pairs(*(torch.cat([x[:, order], x[:, 30:]], 1) for x in (q, p)), fields=fields, permutations=199)
+    assert turned.detail["statistic"].item() == pytest.approx(found.detail["statistic"].item(), rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", ["number", "category"])
+def test_pairs_keep_their_level_where_a_category_has_many_levels(other):
+    repeats = 400
+    p = [
+        column_pairs(towns(60, 2 * s, other)[0], *towns(140, 2 * s + 1, other)[:1], fields=towns(1, 0, other)[1],
+                     permutations=39, seed=s).p
+        for s in range(repeats)
+    ]  # fmt: skip
+    for level in (0.05, 0.2):
+        assert (np.array(p) <= level).sum() <= stats.binom.ppf(0.9985, repeats, level)
+
+
 def test_units_monotone_maps_and_the_order_of_columns_change_nothing():
     q, p = together(300, 3, 0.5, 0), together(250, 3, 0.2, 1)
     first = column_pairs(q, p)
