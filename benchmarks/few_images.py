@@ -208,8 +208,8 @@ def report(name: str, run: Trained, judge: Judge, labels: Tensor, seconds: float
     """The lines of one method: its last look, then the looks before."""
     last, marks = len(run.seconds) - 1, due(seconds)
     for k in [last, *range(last)]:
-        near = min(marks, key=lambda mark: abs(math.log(mark / run.seconds[k])))
-        way = f"stopped at {EARLY:g} of spacing" if k == run.early else f"after {near:.3g} s"
+        mark = max((mark for mark in marks if mark <= run.seconds[k]), default=marks[0])  # a step may take long
+        way = f"stopped at {EARLY:g} of spacing" if k == run.early else f"after {mark:.3g} s"
         title = name if k == last else f"{name}, {way}"
         yield judge.line(title, judge.encode(run.images[k]), labels, (run.seconds[k], run.steps[k]))
 
