@@ -217,3 +217,15 @@ def test_progress_rises_to_one_and_bad_input_is_refused():
     with pytest.raises(DataError, match="at least 2"):
         memorisation(normal(20, 2, 0), normal(20, 2, 1), normal(1, 2, 2))
     assert copies({}) is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_blends_of_training_rows_are_told_as_such_and_not_as_copies(seed):
+    """A normal law fitted to 60 rows in 40 dimensions equals none of them, and lies by them rather than by others."""
+    train, real, weights = normal(60, 40, seed), normal(300, 40, seed + 10), normal(400, 60, seed + 20) / 60**0.5
+    blends = train.mean(0) + (weights - weights.mean(1, keepdim=True)) @ train
+    words = copies(memorisation(blends, real, train))
+    assert words is not None and "blends" in words and "by training rows rather than by held-out ones" in words
+    moved = train[torch.arange(400) % 60] + 0.01 * normal(400, 40, seed + 30)
+    words = copies(memorisation(moved, real, train))
+    assert words is not None and "copies training data" in words

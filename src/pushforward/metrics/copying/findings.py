@@ -18,6 +18,9 @@ NAMES = ("authenticity", "copying", "near_copies", "train_gap", "copied")
 POOR = 0.25
 """Copies of fewer samples than this share ought to be seen, or it is said that they would not be."""
 
+MANY = 0.1
+"""Above this share of samples nearer to training rows than all but 1 % of held-out ones, words speak of copies."""
+
 
 def found(measures: Mapping[str, Measure]) -> tuple[Finding, ...]:
     """What `memorisation` found beside numbers.
@@ -81,8 +84,16 @@ def _copies(measures: Mapping[str, Measure], seen: Mapping[str, float]) -> Findi
         if seen["neighbours"] < seen["level"]
         else ""
     )
+    beside = (
+        f"its samples lie by training rows rather than by held-out ones (p {seen['labels']:.1g}), "
+        if seen["labels"] < seen["level"]
+        else ""
+    )
+    near = close.value > MANY
+    # Blends of training rows are near few of them, and yet nearer to all of them than to rows that were held out.
+    lead = "copies training data" if equal or nearer or near else "holds to its training rows, be it by blends of them"
     words = (
-        f"The model copies training data: {equal}{nearer}{close.value:.1%} of its samples are nearer to a training row "
+        f"The model {lead}: {equal}{nearer}{beside}{close.value:.1%} of its samples are nearer to a training row "
         f"than all but 1% of held-out data are, {authentic.value:.0%} are authentic against {floor:.0%} of held-out "
         f"data, z = {ranks.value:.1f}. Two-sample tests do not see this."
     )
