@@ -39,7 +39,7 @@ GRAMMAR = re.compile(
 GRADED = ("bad", "doubtful")  # from the worst on: what fails for doubtful fails for bad all the more
 BARE = "measures alone say nothing of it: give the whole report"
 COUNTED = {"mode_kl", "class_kl"}  # tests of one law that rest on no relabelling
-COPYING = {"copying", "likelihood_gap"}  # what counts against the samples beside tests and findings
+AGAINST = {"copying", "likelihood_gap"}  # what counts against the samples beside tests and findings
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Gate:
             return
         if self.name == "p":
             raise UsageError(f"gate {self.text!r}: no test with a p-value is made: add one to --metrics, as mmd")
-        if self.name == "bad" and not wanted & COPYING:
+        if self.name == "bad" and not wanted & AGAINST:
             raise UsageError(
                 f"gate {self.text!r}: no test is made, so that no model would look bad: add one to --metrics, as "
                 "mmd (with --permutations 999), or gate what may be found by its name: repeats"
@@ -161,7 +161,7 @@ class Gate:
         """Why something was not looked for that the gate rests on, in words."""
         if self.name not in ("p", *GRADED):
             return [] if self.field or self.name not in report.unknown else [report.unknown[self.name]]
-        beside = {*FINDINGS, *COPYING} if self.name in GRADED else set[str]()
+        beside = {*FINDINGS, *AGAINST} if self.name in GRADED else set[str]()
         left = [(one, {name.lower() for name in one.of}) for one in report.left_out]
         return [str(one) for one, of in left if of & (_tested() | beside) or _counted(of - set(FINDINGS))]
 

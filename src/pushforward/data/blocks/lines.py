@@ -65,8 +65,8 @@ def columns(path: Path, mark: str, width: int, first: int, room: Room) -> Found:
 def unfilled(lines: Iterable[str], mark: str, first: int) -> str:
     """What is to be said of lines below the names in line `first` that have cells, none of them filled; else ""."""
     count = sum(mark in line for line in lines)
-    below = f"the {count:,} lines below the names in line {first} have" if count != 1 else f"the line below {first} has"
-    return f"{below} empty cells only: fill in numbers" if count else ""
+    which, has = ("the line", "has") if count == 1 else (f"the {count:,} lines", "have")
+    return f"{which} below the names in line {first} {has} empty cells only: fill in numbers" if count else ""
 
 
 def _lines(path: Path) -> int:

@@ -80,7 +80,7 @@ def coded(
             found.append(Coded(one.name, codes, tuple(repr(str(level)) for level in levels)))
             continue
         values, empty = x[:, one.places[0]], holes[:, one.places[0]]
-        codes, names = np.zeros(len(x), np.int64), [f"a {one.name}"]
+        codes, names = np.zeros(len(x), np.int64), [f"some {one.name}"]
         if len(np.unique(values[:START][~empty[:START]])) <= FEW:
             levels, places = np.unique(values[~empty], return_inverse=True)
             if len(levels) <= FEW:

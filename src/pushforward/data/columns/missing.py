@@ -21,8 +21,8 @@ AMONG = STANDS | {"?", "-", ".", "missing", "unknown"}
 def partly(cells: Sequence[str], mark: str = "") -> tuple[tuple[Quantity, ...], frozenset[str]]:
     """The quantities that cells may be of which some are missing, NaN there; and what stands in their place.
 
-    None where a cell is neither missing nor fits the others, or where no cell holds a value; nothing stands for a
-    missing cell where they are quantities as they are.
+    There are no quantities where a cell is neither missing nor fits the others, or where no cell holds a value; and
+    nothing stands for a missing cell where the cells are quantities as they are.
 
     Args:
         cells: Text without spaces around it.

@@ -61,7 +61,8 @@ def coarse(
 
 def _rounded(words: str, own: Sequence[str], count: int, what: str) -> str:
     """What is said of columns that are rounded in fake alone."""
-    which = f"{what} {', '.join(own)}" if len(own) <= EACH else f"{len(own):,} of {count:,} {what}s"
+    few = f"{what}{'s' * (len(own) > 1)} {', '.join(own)}"
+    which = few if len(own) <= EACH else f"{len(own):,} of {count:,} {what}s"
     other = "real does not" if words == "whole numbers" else "real more"
     return f"{which}: fake holds {words} only, {other}: rounding alone tells the sets apart"
 
@@ -87,7 +88,8 @@ def below_counts(x: Mapping[str, np.ndarray], found: Sequence[Grid | None], name
         for some in (rows[worst], every)
     ]
     example = f"{float(fake[:, worst].min()):g}"
-    also = f"; so do {len(rows) - 1:,} more genes ({shares[1]} in all)" if len(rows) > 1 else ""
+    others = "does one more gene" if len(rows) == 2 else f"do {len(rows) - 1:,} more genes"
+    also = f"; so {others} ({shares[1]} in all)" if len(rows) > 1 else ""
     numbers: dict[str, str | float | int | None] = {
         "share": float(every.mean()), "rows": int(every.sum()), "column": names[worst], "columns": len(rows),
         "examples": example, "p": 0.0,
@@ -121,9 +123,8 @@ def unlike(real: np.ndarray) -> list[Finding]:
     widths = widths[np.isfinite(widths) & (real.min(0) < real.max(0))]
     if len(widths) < 2 or widths.max() < UNLIKE * widths.min():
         return []
-    spread = f"standard deviations from {widths.min():.3g} to {widths.max():.3g}"
-    words = f"the columns have {spread}, so the widest decide: save them as a table to compare in these"
-    return [of_form(words)]
+    unequal = f"standard deviations from {widths.min():.3g} to {widths.max():.3g}"
+    return [of_form(f"the columns have {unequal}, so the widest decide: save them as a table to compare in these")]
 
 
 def far_out(far: Mapping[str, Sequence[int]], names: Sequence[str], rows: int) -> list[str]:

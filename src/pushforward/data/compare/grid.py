@@ -19,7 +19,7 @@ from pushforward.plain.shares import percent
 
 __all__ = ["EIGHT_BITS", "MOST", "Grid", "decimal_grid", "grid_of", "grids", "pixel_grid", "snapped", "spread"]
 
-EACH = 6  # columns that get a warning of their own
+EACH = 6  # columns that get a note of their own
 MOST = 64  # levels that are still few
 SHARE = 0.05  # of the rows: so many levels are still few
 ONCE = 0.25  # of the levels: so many may occur a single time; in sparse continuous data nearly all do

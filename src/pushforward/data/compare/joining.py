@@ -18,7 +18,7 @@ import numpy as np
 
 from pushforward.data.columns.missing import filled
 from pushforward.data.columns.storage import above
-from pushforward.data.compare.matched.cells import Said, agreed, cells_of
+from pushforward.data.compare.matched.cells import Notations, agreed, cells_of
 from pushforward.data.compare.matched.order import order
 from pushforward.data.compare.mixed import HALF, encoded, with_missing
 from pushforward.data.compare.points import Points
@@ -27,7 +27,7 @@ from pushforward.plain.shares import percent
 
 __all__ = ["Joined", "joined"]
 
-SHOWN = 6  # names written out in a note or an error
+SHOWN = 6  # names written out in a note
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +109,7 @@ def _mixed(sets: Mapping[str, Points], kept: list[int], orders: Mapping[str, lis
     real, width = sets["real"], 0
     blocks: dict[str, list[np.ndarray]] = {role: [] for role in sets}
     names, fields, written = list[str](), list[Field](), dict[str, dict[str, list[str]]]()
-    said: Said = {}
+    said: Notations = {}
     for i, j in enumerate(kept):
         name = real.labels[j]
         cells = agreed(

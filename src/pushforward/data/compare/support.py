@@ -233,8 +233,10 @@ def _finding(told: Sequence[_Column], what: str, *, against: bool) -> tuple[Find
         return ()
     told = sorted(told, key=lambda column: (column.p, -column.rows.sum()))
     worst, rows = told[0], np.logical_or.reduce([column.rows for column in told])
-    others = list(dict.fromkeys(column.name for column in told if column.name != worst.name))
-    also = f"; so do {what}s {', '.join(others[:SHOWN])}{', …' if len(others) > SHOWN else ''}" if others else ""
+    others = {column.name: column for column in told if column.name != worst.name}
+    several = len(others) > 1 or any(column.what == TOGETHER for column in others.values())
+    so = f"so do {what}s" if several else f"so does {what}"
+    also = f"; {so} {', '.join(list(others)[:SHOWN])}{', …' if len(others) > SHOWN else ''}" if others else ""
     if others:
         also += f" ({_share(rows)} in all)"
     remedy = "" if against else ": more rows of the data would tell"

@@ -156,7 +156,7 @@ def associated(
 def _level_by_level(
     scores: Scores, which: Sequence[tuple[int, int]], labels: Array, means: Array, statistics: Array
 ) -> None:
-    """Raise the statistics, (B + 1, pairs), to those of all levels, where a category has more than count alone."""
+    """Raise statistics, (B + 1, pairs), in place to those of all levels, where a category has more than count alone."""
     many = {place for place, codes in scores.codes.items() if len(np.unique(codes)) > LEVELS}
     if not many:
         return

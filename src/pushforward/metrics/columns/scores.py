@@ -141,11 +141,11 @@ def deviates(x: Array, most: Array | float) -> Array:
         most: Squares in each, which bound its degrees of freedom, (k,).
     """
     others = max(1, len(x) - 1)
-    center = x.mean(0)  # of little use to the sums but that they do not cancel
-    own = x - center
+    centre = x.mean(0)
+    own = x - centre  # squares of large sums that are nearly alike would cancel
     mean = -own / others
     variance = np.maximum((own**2).sum(0) - own**2, 0.0) / others - mean**2
-    mean += center
+    mean += centre
     known = (mean > 1e-12) & (variance > 1e-24)
     degrees = np.where(known, np.minimum(2 * mean**2 / np.where(known, variance, 1.0), most), 0.0)
     return np.where(known, deviate(x * degrees / np.where(known, mean, 1.0), degrees), NEVER)

@@ -104,8 +104,8 @@ def recurring_cost(c: Comparison) -> float:
 
 def _fine(data: Tensor, fake: Tensor, digits: Precision) -> tuple[int, ...]:
     """Some columns that are continuous, in the data and together with samples: few rows need not show a grid."""
-    seed = generator(0, "evaluate", part="recurring")
-    some = [digits.of(flat_rows(x, np.sort(seed.permutation(len(x))[:SEEN]))) for x in (data, fake)]
+    rng = generator(0, "evaluate", part="recurring")
+    some = [digits.of(flat_rows(x, np.sort(rng.permutation(len(x))[:SEEN]))) for x in (data, fake)]
     fine = (
         grain(torch.from_numpy(rows), RAW, generator(0, "evaluate", part="recurring")).fine
         for rows in (some[0], np.concatenate(some))

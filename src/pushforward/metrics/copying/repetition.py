@@ -51,8 +51,8 @@ class Rows:
         rows: Keys, (n,).
         values: The keys that occur, ascending.
         counts: How often.
-        telling: Whether a value is no accident when it occurs again, by its place among the values; all are not where
-            no column is continuous.
+        telling: Whether a value is no accident when it occurs again, by its place among the values; none is where no
+            column is continuous.
         fine: Whether a column is continuous.
         exact: Whether numbers were compared to the bit.
         near: Whether rows that are nearly one count as one.

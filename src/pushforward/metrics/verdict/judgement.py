@@ -117,7 +117,7 @@ def _numbers(measure: Measure) -> tuple[float, ...]:
 
 
 def _small(measures: Mapping[str, Measure]) -> str:
-    """Samples against rows of the data, where either are few, or ""."""
+    """Numbers of samples and of rows of the data, in words, where either is small; else ""."""
     n = max((one.n_fake for one in measures.values()), default=0)
     m = max((one.n_real for one in measures.values()), default=0)
     return f"{n:,} against {m:,}" if n and m and min(n, m) < FEW else ""

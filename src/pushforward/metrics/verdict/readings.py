@@ -76,7 +76,8 @@ def of_copying(measure: Measure, copied: bool, powerless: bool) -> Reading:
     near = measure.p is not None and measure.p < SURE
     equal = measure.protocol.get("equal_rows")  # said where they are too few for a p-value
     if copied and equal and not near:
-        return Reading("doubtful", f"{equal} equal a training row in all digits, and no held-out row does")
+        verb = "equals" if equal == 1 else "equal"
+        return Reading("doubtful", f"{equal} {verb} a training row in all digits, and no held-out row does")
     said = "" if measure.p is None else f" (p {measure.p:.2g})"
     if copied:
         below = measure.floor is not None and measure.value < measure.floor

@@ -13,14 +13,15 @@ from pushforward.data.columns.separated import EITHER, WHY, Why, Written, settle
 from pushforward.data.compare.points import Points
 from pushforward.errors import DataError
 
-__all__ = ["Cells", "Said", "agreed", "cells_of"]
+__all__ = ["Cells", "Notations", "agreed", "cells_of"]
 
 Cells = np.ndarray | list[str] | Written
-Said = dict[tuple[str, str], list[str]]
+Notations = dict[tuple[str, str], list[str]]
 """Columns by the sets and the way in which they were read."""
 
 
 def cells_of(points: Points, j: int) -> Cells:
+    """One column of a set: numbers with separators or words as they were written, else numbers, (n,)."""
     name = points.labels[j]
     if name in points.written:
         return points.written[name]
@@ -28,7 +29,7 @@ def cells_of(points: Points, j: int) -> Cells:
 
 
 def agreed(
-    cells: Mapping[str, Cells], name: str, sets: Mapping[str, Points], notes: list[str], said: Said
+    cells: Mapping[str, Cells], name: str, sets: Mapping[str, Points], notes: list[str], said: Notations
 ) -> Mapping[str, np.ndarray | list[str]]:
     """One column of all sets as words or as numbers; how separators in these were read goes to what is said.
 
@@ -68,7 +69,7 @@ def _numbers(column: list[str]) -> np.ndarray | Written | None:
 
 
 def _as_read(
-    cells: Mapping[str, np.ndarray | Written], name: str, sets: Mapping[str, Points], said: Said
+    cells: Mapping[str, np.ndarray | Written], name: str, sets: Mapping[str, Points], said: Notations
 ) -> dict[str, np.ndarray]:
     """One column of numbers, with separators or without, as numbers."""
     written = {role: column for role, column in cells.items() if isinstance(column, Written)}
@@ -80,7 +81,8 @@ def _as_read(
         known = np.concatenate([np.empty(0), *rest])
         found = settled(either, known[np.isfinite(known)])
         if found is None:
-            place, cell = sets[min(either)].place, next(filter(EITHER.fullmatch, next(iter(either.values())).cells))
+            role, column = next(iter(either.items()))
+            place, cell = sets[role].place, next(filter(EITHER.fullmatch, column.cells))
             raise DataError(
                 f"{place}: column {name!r} holds numbers such as {cell!r}, whose comma may stand before decimals or "
                 "between thousands, and no other value tells: write decimals with a point and nothing between thousands"

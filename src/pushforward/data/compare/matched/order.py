@@ -23,10 +23,10 @@ def order(points: Points, real: Points, role: str, kept: list[int], notes: list[
     numbered = [_numbered(points), _numbered(real)]
     if all(numbered) or (any(numbered) and not set(wanted) <= set(known)):
         own = [j for j, label in enumerate(points.labels) if label not in points.keys]
-        if points.width not in (real.width, len(kept)) and len(own) == len(kept):
-            notes.append(f"{role}: {_left_out(points)}")
-            return own
         if points.width not in (real.width, len(kept)):
+            if len(own) == len(kept):
+                notes.append(f"{role}: {_left_out(points)}")
+                return own
             raise DataError(
                 f"{points.place} holds {points.shape} and {real.place} {real.shape}; "
                 "only like can be compared with like: give both the same columns"
