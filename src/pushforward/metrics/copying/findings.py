@@ -18,7 +18,7 @@ NAMES = ("authenticity", "copying", "near_copies", "train_gap", "copied")
 POOR = 0.25
 """Copies of fewer samples than this share ought to be seen, or it is said that they would not be."""
 
-MANY = 0.1
+MANY = 0.25
 """Above this share of samples nearer to training rows than all but 1 % of held-out ones, words speak of copies."""
 
 
