@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward.metrics.columns.read import Category, Numbers, Pool
-from pushforward.metrics.columns.scores import ENDS, deviate, ends, quadratic, ranked, repeats, shapes, single
+from pushforward.metrics.columns.scores import ENDS, deviate, ends, occurrences, quadratic, ranked, shapes, single
 
 __all__ = ["ASPECTS", "FLOORS", "SCORES", "Aspect", "Laws", "laws"]
 
@@ -88,7 +88,7 @@ def _numbers(block: Numbers, labels: NDArray[np.float32], n: int) -> Array:
         shapes(ranks, filled, block, DEGREE),
         which[:, :, None] == np.arange(cells),
         ends(ranks, filled, block),
-        repeats(block),
+        occurrences(block),
     ]
     if block.empty is not None:
         parts.append((block.empty - block.empty.mean(0))[..., None])

@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 
 from pushforward.metrics.columns.read import Numbers
 
-__all__ = ["ENDS", "deviate", "deviates", "ends", "quadratic", "ranked", "repeats", "shapes", "single", "stepped_down"]
+__all__ = ["ENDS", "deviate", "deviates", "ends", "occurrences", "quadratic", "ranked", "shapes", "single", "stepped_down"]
 
 Array = NDArray[np.float64]
 
@@ -66,7 +66,7 @@ def ends(ranks: Array, filled: Array, block: Numbers) -> NDArray[np.bool_]:
     return np.stack([sides[side] < share for side, share in ENDS], -1)
 
 
-def repeats(block: Numbers) -> Array:
+def occurrences(block: Numbers) -> Array:
     """How often the value of a row occurs in the pool, by logarithm, and whether none occurs oftener; (N, k, 2).
 
     Each less its mean, 0 in empty cells and where all values differ. A sample that is rounded, heaped or drawn in to
