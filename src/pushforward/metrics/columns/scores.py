@@ -17,7 +17,18 @@ from scipy.stats import rankdata
 
 from pushforward.metrics.columns.read import Numbers
 
-__all__ = ["ENDS", "deviate", "deviates", "ends", "occurrences", "quadratic", "ranked", "shapes", "single", "stepped_down"]
+__all__ = [
+    "ENDS",
+    "deviate",
+    "deviates",
+    "ends",
+    "occurrences",
+    "quadratic",
+    "ranked",
+    "shapes",
+    "single",
+    "stepped_down",
+]
 
 Array = NDArray[np.float64]
 
