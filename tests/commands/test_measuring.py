@@ -12,10 +12,13 @@ import pytest
 
 from pushforward import cli
 from pushforward.commands.measuring import measure_run
+from pushforward.commands.measuring.drawing import drawn
 from pushforward.data import Batches, Dataset
 from pushforward.data.toys import plane
 from pushforward.data.toys.digits import digits
+from pushforward.metrics.core.features import RAW
 from pushforward.metrics.networks.digits8 import digits8
+from pushforward.plain.findings import FINDINGS
 from pushforward.randomness import Noise
 from pushforward.recipes.parts.wiring import judge
 from pushforward.training.experiment import Experiment
@@ -76,8 +79,25 @@ def test_a_run_on_few_rows_ends_well_and_says_what_is_not_measured(tmp_path, row
         assert not stop.value.code
         found = json.loads(capsys.readouterr().out)
         assert found["metrics"] or "1 held-out row, at least 2 are needed" in found["warnings"][0]
+        told = json.loads((tmp_path / "run" / "metrics.json").read_text())
+        if not found["metrics"]:
+            assert {*FINDINGS, "mmd", "sliced_w2"} - {"few"} <= told["unknown"].keys()
+            assert set(told["unknown"].values()) == {found["warnings"][0]}
+            assert "few" not in told["unknown"]
         assert (tmp_path / "run" / "report.html").exists()
     with pytest.raises(SystemExit) as stop:
         cli.main(["evaluate", str(tmp_path / "run"), "-n", "3", "--json"])
     assert (stop.value.code or 0) == (3 if rows == 10 else 0)
     assert "at least 2" in capsys.readouterr().err if rows == 10 else True
+
+
+@pytest.mark.parametrize(
+    ("one_unit", "own", "words"),
+    [(False, False, ""), (False, True, "not in a run's own features"), (True, False, "not in images or in points")],
+)
+def test_why_impossible_values_are_not_looked_for_in_samples_of_a_run_is_said_of_that_run(one_unit, own, words):
+    data = replace(plane.load("gaussians4", n_train=100, n_test=50), one_unit=one_unit)
+    experiment = Experiment(Normal(2), Batches(data.train, 8), data, 1, features=RAW if own else None)
+    pair, _, _ = drawn(experiment, 0, None)
+    assert words in pair.unsought.get("support", "")
+    assert ("support" in pair.unsought) == bool(words)

@@ -183,7 +183,7 @@ def test_a_gate_on_what_nothing_looks_for_is_refused_before_any_work():
     lacking = dict(as_pair(*(np.zeros((4, 8, 8), np.uint8) for _ in range(2))).unsought)
     lacking |= unsought([PARTS["mmd"], PARTS["memorisation"]], trained=False)
     for gate, words in (("support", "not in images"), ("leak", "--train")):
-        with pytest.raises(UsageError, match=f"gate '{gate}' could never fail: .*{words}"):
+        with pytest.raises(UsageError, match=f"gate '{gate}' cannot be held: .*{words}"):
             parse_gate(gate).expect(["mmd"], 1, 999, lacking)
     for gate in FINDINGS.keys() - {"support", "leak"}:
         parse_gate(gate).expect(["mmd"], 1, 999, lacking)
@@ -197,8 +197,22 @@ def test_a_leak_is_gated_without_the_part_that_looks_for_copies_since_it_is_foun
     parse_gate("leak").expect(["mmd"], 1, 999, lacking)
     assert "are training rows" in (parse_gate("leak").check(found) or "")
     for gate in ("copies", "split", "power"):
-        with pytest.raises(UsageError, match="memorisation is not measured"):
+        with pytest.raises(UsageError, match="cannot be held: memorisation is not measured"):
             parse_gate(gate).expect(["mmd"], 1, 999, lacking)
+
+
+def test_copies_that_equal_rows_show_are_known_without_the_part_that_looks_for_others():
+    g = torch.Generator().manual_seed(0)
+    real, train = (torch.randn(200, 2, generator=g) for _ in range(2))
+    copied, fresh = (
+        evaluate(fake, real, train=train, metrics=[PARTS["mmd"]])
+        for fake in (train.flip(0), torch.randn(200, 2, generator=g))
+    )
+    assert "The model copies training data" in (parse_gate("copies").check(copied) or "")
+    assert "copies" not in copied.unknown
+    assert "memorisation is not measured" in fresh.unknown["copies"]
+    with pytest.raises(UsageError, match="cannot be held"):
+        parse_gate("copies").check(fresh)
 
 
 def test_doubtful_means_doubtful_or_worse_and_what_is_no_gate_is_told_of_it():

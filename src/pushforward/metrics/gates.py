@@ -75,7 +75,7 @@ class Gate:
             names: What will be measured, without feature spaces and columns.
             tests: Number of permutation tests among them.
             permutations: Relabellings B of each; the smallest p-value is 1 / (B + 1), and Holm multiplies it.
-            unsought: Findings that nothing looks for beside them, by name, and why.
+            unsought: Findings that nothing looks for beside them, or not in full, by name, and why.
 
         Raises:
             UsageError: If the gate's metric or finding is not among them, or its limit lies below any p-value.
@@ -84,7 +84,7 @@ class Gate:
             self._within_reach(names, tests if self.name == "p" else 1, permutations)
         self._tested(names, permutations)
         if self.name in unsought and not self.field:
-            raise UsageError(f"gate {self.text!r} could never fail: {unsought[self.name]}")
+            raise UsageError(f"gate {self.text!r} cannot be held: {unsought[self.name]}")
         bare = replace(self, name=self.name.split("@")[0].split("[")[0])  # spaces and columns are not known yet
         if self.field and self.name != "p" and not bare._meant(names):
             raise UsageError(f"gate {self.text!r}: {self._unknown(names)}")

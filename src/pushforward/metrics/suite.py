@@ -74,7 +74,9 @@ DEFAULT_IMAGES = _usual("images")
 
 
 def unsought(parts: Sequence[Part], *, trained: bool) -> dict[str, str]:
-    """Findings that nothing looks for where these parts are measured, by name, and why.
+    """Findings that no part looks for where these are measured, by name, and why.
+
+    Copies are among them where only the search for equal rows would see them, which needs every training row copied.
 
     Args:
         parts: What is measured.

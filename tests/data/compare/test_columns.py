@@ -153,3 +153,14 @@ def test_the_chance_is_that_of_a_split():
         assert (fewer_digits(fake, real, looks=1000) == "whole numbers") == (1000 * chance < 1e-6)
         told.append(chance < 1e-6)
     assert set(told) == {True, False}
+
+
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_no_way_of_rounding_is_passed_over_in_silence(more):
+    rng = np.random.default_rng(0)
+    real, fake = rng.uniform(1, 2, (400, 6 + more)), rng.uniform(1, 2, (400, 6 + more))
+    fake = np.column_stack([fake[:, j].round(j + 1) for j in range(6 + more)])
+    found = [one.words for one in said(fake, real)]
+    assert len(found) == 6 + bool(more)
+    if more:
+        assert found[-1].startswith(f"{more} more column{'s' * (more > 1)}: fake holds fewer decimals or digits")

@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from pushforward.data import as_pair
-from pushforward.data.columns.combined import Coded, combined
+from pushforward.data.columns.combined import Coded, coded, combined
 from pushforward.data.columns.unseen import unseen
+from pushforward.plain.fields import Field
 
 pandas = pytest.importorskip("pandas")
 
@@ -133,3 +134,11 @@ def test_of_very_many_columns_it_is_said_how_many_are_looked_at():
     fake, real = rng.integers(0, 2, (2, 50, 70)).astype(float)
     notes = as_pair(fake, real).notes
     assert any(note == "levels that the data never have together are looked for in 64 of 70 columns" for note in notes)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_levels_that_agree_in_six_digits_are_told_apart(kind):
+    days = np.array([20240130, 20240132], kind)
+    x = np.column_stack([np.tile(days, 20), np.tile(np.array([0.1, 0.5], kind), 20)])
+    found, _ = coded([Field("day", (0,)), Field("share", (1,))], x, np.zeros(x.shape, bool), {})
+    assert [one.levels for one in found] == [("20240130", "20240132"), ("0.1", "0.5")]

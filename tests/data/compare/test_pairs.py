@@ -372,7 +372,9 @@ def test_row_numbers_of_a_table_do_not_shift_an_array(tmp_path):
     frame.to_csv(tmp_path / "p.csv", index=False)
     for pair in (mixed_pair(POINTS, tmp_path / "p.csv"), mixed_pair(tmp_path / "p.csv", POINTS)):
         assert pair.fake.shape[1] == 3
-        assert any("column id is left out" in note for note in pair.notes)
+        (said,) = [note for note in pair.notes if "column id is left out" in note]
+        whose = "; the others are matched with those of real by position"
+        assert said.endswith(whose) == said.startswith("fake: ")
         assert torch.equal(torch.cat([pair.fake, pair.real]).sort(0).values, torch.from_numpy(
             np.sort(np.concatenate([POINTS, MORE]), 0)))  # fmt: skip
 

@@ -248,7 +248,27 @@ def test_negative_counts_of_genes_are_impossible_however_few(scale):
         assert "support" not in pair.unsought
     honest = as_pair(anndata.AnnData(fake), anndata.AnnData(real))
     assert honest.findings == ()
-    assert "support" in honest.unsought  # whatever else they never have
+    assert "but for numbers below 0" in honest.unsought["support"]  # whatever else they never have
     centred = as_pair(anndata.AnnData(bad), anndata.AnnData(real - 1))
     assert not any(one.name == "support" for one in centred.findings)
     assert "support" in centred.unsought
+
+
+@pytest.mark.parametrize(("count", "left"), [(4, "1 more column holds"), (5, "2 more columns hold")])
+def test_columns_that_are_not_named_agree_with_their_number(count, left):
+    rng = np.random.default_rng(0)
+    real, fake = (pandas.DataFrame(rng.choice([1, 2, 4, 5], (300, count))).add_prefix("x") for _ in range(2))
+    fake.iloc[:1] = 3
+    assert any(note.startswith(f"{left} a few such values") for note in as_pair(fake, real).notes)
+
+
+@pytest.mark.parametrize(("count", "left"), [(7, "1 more column"), (8, "2 more columns")])
+def test_columns_beyond_the_sixth_are_counted_in_notes_of_levels_and_of_empty_cells(count, left):
+    rng = np.random.default_rng(0)
+    real, fake = (rng.choice([0.5, 1.5], (300, count)) for _ in range(2))
+    fake[:30] = 9.25
+    _, notes = snapped(fake, [grid_of(column) for column in real.T], [f"x{j}" for j in range(count)])
+    assert notes[-1] == f"{left} hold{'s' * (count == 7)} values far from the levels of real"
+    real, fake = (pandas.DataFrame(rng.normal(size=(300, count))).add_prefix("x") for _ in range(2))
+    fake.iloc[:30] = np.nan
+    assert f"{left} with empty cells, filled and marked likewise" in as_pair(fake, real).notes

@@ -11,6 +11,7 @@ import torch
 
 from pushforward import evaluate
 from pushforward.data import as_pair, load, read_pair
+from pushforward.data.columns.storage import above
 from pushforward.data.compare.pairs import mixed_pair
 from pushforward.errors import DataError
 
@@ -329,6 +330,13 @@ def test_whole_numbers_that_float64_does_not_tell_apart_are_compared_exactly(for
     lost = f"{len(different) - len(doubles)} of {len(different)} different whole numbers beyond 2^53 would be equal"
     assert lost in said[0]
     assert said[0].endswith(f"compared as what they are above {start + int(above.min())}")
+
+
+def test_only_numbers_that_double_precision_may_lose_are_counted():
+    x = np.r_[np.arange(300), 2**60 + np.arange(200)].astype(np.int64)
+    _, said = above({"fake": x.astype(float), "real": x.astype(float)}, {"fake": x, "real": x})
+    lost = 200 - len(set((2.0**60 + np.arange(200)).tolist()))
+    assert said.startswith(f"{lost} of 200 different whole numbers beyond 2^53 would be equal")
 
 
 def test_a_set_in_double_precision_keeps_the_others_in_it_which_is_said_with_how_many():

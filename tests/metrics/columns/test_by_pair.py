@@ -8,9 +8,11 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from pushforward.errors import DataError
+from pushforward.errors import DataError, OutOfTime
 from pushforward.metrics.columns.by_column import column_laws
 from pushforward.metrics.columns.by_pair import column_pairs
+from pushforward.metrics.core.comparison import Comparison
+from pushforward.metrics.suite import PARTS
 from pushforward.plain.fields import Field
 from tests.metrics.columns.tables import FIELDS, hot, mixed, normals
 
@@ -176,3 +178,38 @@ def test_of_very_many_pairs_those_that_are_least_alike_are_found_and_the_number_
     assert len(found.rows) == 2000
     with pytest.raises(DataError, match="1 column makes no pair"):
         column_pairs(q[:, :1], p[:, :1])
+
+
+def test_pairs_gone_through_level_by_level_are_ticked_and_may_be_left_when_time_is_over():
+    def towns(seed: int) -> Tensor:
+        rng = np.random.default_rng(seed)
+        return torch.cat([*(hot(rng.integers(0, 12, 60), 12) for _ in range(3)), normals(60, 1, seed)], 1)
+
+    fields = [Field(name, tuple(range(12 * k, 12 * k + 12)), "category", tuple("abcdefghijkl"))
+              for k, name in enumerate(("born", "lives", "works"))]  # fmt: skip
+    fields.append(Field("pay", (36,)))
+    done = list[float]()
+    column_pairs(towns(0), towns(1), fields=fields, permutations=19, tick=done.append)
+    assert done == sorted(done)
+    assert done[-1] == 1
+    assert sum(0.5 <= one < 1 for one in done) >= 6  # at least once for each pair
+
+    def late(share: float) -> None:
+        if share > 0.6:
+            raise OutOfTime("no time was left")
+
+    with pytest.raises(OutOfTime):
+        column_pairs(towns(0), towns(1), fields=fields, permutations=19, tick=late)
+
+
+def test_the_work_level_by_level_is_reckoned_where_a_category_has_many_levels():
+    x = torch.zeros(100, 24)
+
+    def cost(levels: int) -> float:
+        fields = tuple(
+            Field(str(k), tuple(range(levels * k, levels * (k + 1))), "category", tuple("abcdefghijkl"[:levels]))
+            for k in range(24 // levels)
+        )
+        return PARTS["pairs"].cost(Comparison(x, x, None, x, x, None, fields=fields))
+
+    assert cost(12) > cost(8)

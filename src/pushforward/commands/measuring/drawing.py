@@ -24,6 +24,7 @@ from pushforward.data.formats import arrays
 from pushforward.evaluation import Chosen, space
 from pushforward.metrics.core.features import RAW
 from pushforward.plain.findings import Said, parted
+from pushforward.plain.lists import counted
 from pushforward.randomness import generator, stream
 from pushforward.training.asking import samples_of, stock
 from pushforward.training.experiment import Experiment
@@ -34,9 +35,8 @@ __all__ = ["compared_in", "drawn", "in_time", "too_few"]
 FEW = 10_000  # rows that numbers are taken over, however little memory there is, unless rows are large:
 LARGE = 1 << 23  # numbers in them, 34 MB
 FORM = {"form": "only files can be in unlike form"}
-UNSOUGHT = {
-    "support": "values that the data never have are looked for in tables, not in images or in points of one unit"
-}
+ELSEWHERE = "values that the data never have are looked for in tables, not in images or in points of one unit"
+OWN = "values that the data never have are looked for in the columns of tables, not in a run's own features"
 
 
 def drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, int]:
@@ -59,16 +59,19 @@ def drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, 
     said = list[Said]()
     table = data.kind == "points" and not data.one_unit and experiment.features is None
     names = data.columns if data.kind == "points" and len(data.columns) == math.prod(data.event) else ()
+    unsought = {"support": ELSEWHERE}
     if table:
         (fake, real, train), said = _as_told(data, fake, real, train, names)
+        unsought = lacking("column", fake[0].numel())
     elif data.kind == "points" and not data.one_unit:
         split = f"{split}; every column in its standard deviations, for which the run's features were made"
+        unsought = {"support": OWN}
     method = experiment.method
     densities = Answers(experiment, method, x.device) if able(method, Likely) else None
     more, findings = parted(said)
     known = Pair(
         fake, real, train, data.kind, names, table, (*notes, *more), data.mixture, densities, findings=findings,
-        support=data.support, unsought=FORM | (lacking("column", fake[0].numel()) if table else UNSOUGHT),
+        support=data.support, unsought=FORM | unsought,
     )  # fmt: skip
     return known, split, draws
 
@@ -152,4 +155,5 @@ def too_few(pair: Pair, draws: int) -> str | None:
     what, n = min(rows.items(), key=lambda item: item[1])
     if n >= LEAST:
         return None
-    return f"nothing is measured: {n} {what}, at least {LEAST} are needed: train on more rows or hold out more of them"
+    remedy = "train on more rows or hold out more of them"
+    return f"nothing is measured: {counted(n, what)}, at least {LEAST} are needed: {remedy}"

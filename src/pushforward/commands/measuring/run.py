@@ -23,7 +23,7 @@ from pushforward.metrics.core.features import RAW
 from pushforward.metrics.gates import parse_gate
 from pushforward.metrics.verdict.report import Report
 from pushforward.parallel.ordinary import ordinarily
-from pushforward.plain.findings import Finding
+from pushforward.plain.findings import FINDINGS, Finding
 from pushforward.settings.asked import Evaluating, Settings
 from pushforward.training.experiment import Experiment
 
@@ -90,7 +90,9 @@ def measure_run(
     with to_the_end(pair):
         few = too_few(pair, draws)
         if few is not None:
-            found = Report({}, findings=(Finding("few", few, against=False),))
+            usual = [name for part in parts("default", pair, chosen.features) for name in part.gives]
+            unsought = dict.fromkeys((*usual, *FINDINGS), few)
+            found = Report({}, findings=(Finding("few", few, against=False),), unsought=unsought)
         else:
             try:
                 found = measure_pair(pair, chosen, None, Settings(seed=seed), title=split, draws=draws, watch=watch)

@@ -84,13 +84,18 @@ def coded(
         if len(np.unique(values[:START][~empty[:START]])) <= FEW:
             levels, places = np.unique(values[~empty], return_inverse=True)
             if len(levels) <= FEW:
-                codes[~empty], names = places, [f"{level:g}" for level in levels]
+                codes[~empty], names = places, [_written(level) for level in levels]
         if empty.any():
             codes[empty], names = len(names), [*names, MISSING]
         later.append(Coded(one.name, codes, tuple(names)))
     every = [one for one in (*found, *later) if len(one.levels) > 1]
     most = int((2 * CELLS / max(1, len(x))) ** 0.5)
     return every[: max(2, min(COLUMNS, most))], len(every)
+
+
+def _written(level: np.floating) -> str:
+    """A number in as many digits as tell it from all others of its precision."""
+    return repr(float(str(level))).removesuffix(".0")  # 0.1 in single precision is 0.1, not the double that it equals
 
 
 def combined(columns: Sequence[Coded], n: int) -> list[Combined]:

@@ -113,7 +113,8 @@ def above(columns: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]) ->
     lost = len(different) - len(np.unique(different.astype(np.float64)))
     if not lost:
         return dict(columns), ""
-    share = f"{lost:,} of {len(different):,} different whole numbers beyond 2^53"
+    large = int((np.abs(different) > EXACT).sum())
+    share = f"{lost:,} of {large:,} different whole numbers beyond 2^53"
     coarse = [role for role, x in columns.items() if role not in exact and bool((np.abs(x) > EXACT).any())]
     if coarse:
         where = " and ".join(coarse)

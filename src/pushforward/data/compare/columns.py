@@ -9,6 +9,7 @@ import numpy as np
 from pushforward.data.columns.rounding import fewer_digits
 from pushforward.data.compare.grid import HEAD, Grid, spread
 from pushforward.plain.findings import Finding, of_form
+from pushforward.plain.lists import counted
 from pushforward.plain.shares import percent
 
 __all__ = ["below_counts", "coarse", "constant", "far_out", "units", "unlike"]
@@ -16,7 +17,8 @@ __all__ = ["below_counts", "coarse", "constant", "far_out", "units", "unlike"]
 UNLIKE = 100.0  # ratio of standard deviations from which columns without names get a note
 FEW = 50  # columns that may be measurements of different things; more are genes, pixels or features
 MANY = 1000  # columns up to which decimals are counted
-EACH = 6  # columns that get a note of their own
+EACH = 6  # columns that get a note of their own, or are named in one
+GROUPS = 6  # ways of rounding that get a note of their own
 ROWS = 4096  # of a large set, in which rounding is looked for in any case
 
 
@@ -56,7 +58,12 @@ def coarse(
         words = fewer_digits(*(np.asarray(x, np.float64) for x in cells.values()), looks=len(names))
         if words:
             told.setdefault(words, []).append(names[j])
-    return [of_form(_rounded(words, own, len(names), what)) for words, own in list(told.items())[:EACH]]
+    groups = list(told.items())
+    said = [_rounded(words, own, len(names), what) for words, own in groups[:GROUPS]]
+    if rest := sum(len(own) for _, own in groups[GROUPS:]):
+        more = counted(rest, f"more {what}")
+        said.append(f"{more}: fake holds fewer decimals or digits than real: rounding alone tells the sets apart")
+    return [of_form(words) for words in said]
 
 
 def _rounded(words: str, own: Sequence[str], count: int, what: str) -> str:
@@ -88,7 +95,7 @@ def below_counts(x: Mapping[str, np.ndarray], found: Sequence[Grid | None], name
         for some in (rows[worst], every)
     ]
     example = f"{float(fake[:, worst].min()):g}"
-    others = "does one more gene" if len(rows) == 2 else f"do {len(rows) - 1:,} more genes"
+    others = f"{'does' if len(rows) == 2 else 'do'} {counted(len(rows) - 1, 'more gene')}"
     also = f"; so {others} ({shares[1]} in all)" if len(rows) > 1 else ""
     numbers: dict[str, str | float | int | None] = {
         "share": float(every.mean()), "rows": int(every.sum()), "column": names[worst], "columns": len(rows),

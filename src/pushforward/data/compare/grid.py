@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pushforward.data.columns.storage import decimals
+from pushforward.plain.lists import counted
 from pushforward.plain.shares import percent
 
 __all__ = ["EIGHT_BITS", "MOST", "Grid", "decimal_grid", "grid_of", "grids", "pixel_grid", "snapped", "spread"]
@@ -218,7 +219,8 @@ def _kept(far: Mapping[int, np.ndarray], n: int, names: Sequence[str], what: str
             f"a gap away from the levels of real and stay as they are: {shown}"
         )
     more = len(far) - EACH
-    return notes + ([f"{more} more {what}s hold values far from the levels of real"] if more > 0 else [])
+    many = f"{counted(more, f'more {what}', 'hold')} values far from the levels of real"
+    return [*notes, many] if more > 0 else notes
 
 
 def _notes(found: Sequence[Grid | None], shares: np.ndarray, names: Sequence[str], what: str, apply: bool) -> list[str]:

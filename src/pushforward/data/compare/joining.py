@@ -23,6 +23,7 @@ from pushforward.data.compare.matched.order import order
 from pushforward.data.compare.mixed import HALF, encoded, with_missing
 from pushforward.data.compare.points import Points
 from pushforward.plain.fields import Field
+from pushforward.plain.lists import counted
 from pushforward.plain.shares import percent
 
 __all__ = ["Joined", "joined"]
@@ -166,7 +167,8 @@ def _marked(found: Joined) -> Joined:
         shares = ", ".join(f"{percent(float(hole[:, j].mean()))} of {role}" for role, hole in holes.items())
         notes.append(f"column {names[j]}: cells are empty, filled with the median and marked: {shares}")
     if len(some) > SHOWN:
-        notes.append(f"{len(some) - SHOWN} more columns with empty cells, filled and marked likewise")
+        left = counted(len(some) - SHOWN, "more column")
+        notes.append(f"{left} with empty cells, filled and marked likewise")
     x = {role: np.concatenate([part, holes[role][:, some] * HALF], axis=1) for role, part in found.x.items()}
     holes = {role: np.pad(hole, ((0, 0), (0, len(some)))) for role, hole in holes.items()}
     place = {int(j): d + k for k, j in enumerate(some)}

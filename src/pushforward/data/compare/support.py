@@ -22,6 +22,7 @@ from pushforward.data.compare.points import What
 from pushforward.data.formats.arrays import LARGE
 from pushforward.plain.fields import Field
 from pushforward.plain.findings import Finding, Said
+from pushforward.plain.lists import counted
 from pushforward.plain.ranges import beyond_range
 from pushforward.plain.shares import percent
 
@@ -40,7 +41,10 @@ SHOWN = 3  # values written out
 MANY = 10_000  # coordinates up to which values are sought that the data never have; each takes a third of a millisecond
 SEEN = 1 << 23  # numbers of large sets in which they are sought, of all together: a second
 ROWS = 512  # rows of a set in which they are sought in any case
-GENES = "values that the data never have are not looked for in genes: gate columns.p, or another metric"
+GENES = (
+    "values that the data never have are not looked for in genes, but for numbers below 0 where the data are "
+    "counts: gate columns.p, or another metric"
+)
 WIDE = "values that the data never have are looked for in up to 10,000 columns: compare fewer, or gate a metric"
 
 Grade = Literal["against", "doubt", "note", ""]
@@ -192,7 +196,8 @@ def _sought(
         + (f"by chance as often as {column.p:.2g}" if column.far else "no more than a sample of the data may")
         for column in rest
     ]
-    more = [f"{len(notes) - SHOWN} more {what}s hold a few such values"] if len(notes) > SHOWN else []
+    left = len(notes) - SHOWN
+    more = [f"{counted(left, f'more {what}', 'hold')} a few such values"] if left > 0 else []
     return notes[:SHOWN] + more + said, _finding(told or doubts, what, against=bool(told))
 
 

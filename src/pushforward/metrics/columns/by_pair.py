@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pushforward.errors import DataError
 from pushforward.metrics.columns.laws import FLOORS
-from pushforward.metrics.columns.pairs import MOST, Pairs, associated, scored, unlike
+from pushforward.metrics.columns.pairs import LEVELS, MOST, Pairs, associated, scored, unlike
 from pushforward.metrics.columns.read import Numbers, Pool
 from pushforward.metrics.columns.tables import (
     fields_of,
@@ -142,10 +142,12 @@ def _cut(pool: Pool, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _cost(c: Comparison) -> float:
-    """Ranks and scores of each column, and sums of products of scores for each labelling."""
+    """Ranks and scores of each column, and sums of their products for each labelling, over all rows and by level."""
     d, most = c.real[0].numel(), rows_of(c.real[0].numel(), c.max_n)
     rows, lines = min(len(c.first), most) + min(len(c.real), most), max(c.permutations, FLOORS) + 1
-    return rows * (8.0 * lines * min(MOST, d * (d - 1) // 2) + 100.0 * lines + 2e4 * d)
+    many = sum(len(one.levels) > LEVELS for one in c.fields)
+    by_level = min(MOST, many * (many - 1) // 2 + many * (len(c.fields) - many))
+    return rows * (8.0 * lines * (min(MOST, d * (d - 1) // 2) + by_level) + 100.0 * lines + 2e4 * d)
 
 
 def _part(c: Comparison) -> Found:

@@ -13,7 +13,7 @@ the rarest of more than eight levels count as one; the statistic that is tested 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -24,7 +24,7 @@ from pushforward.metrics.columns.levels import Levels
 from pushforward.metrics.columns.read import Category, Pool
 from pushforward.metrics.columns.scores import deviates, ranked, shapes
 
-__all__ = ["MOST", "Pairs", "Scores", "associated", "scored", "unlike"]
+__all__ = ["LEVELS", "MOST", "Pairs", "Scores", "associated", "scored", "unlike"]
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -135,16 +135,18 @@ def associated(
     """
     of = [np.flatnonzero(scores.own == k) for k in range(len(scores.names))]
     means, widths = _widths(scores, labels)
+    many = {place for place, codes in scores.codes.items() if len(np.unique(codes)) > LEVELS}
+    share, done = 0.5 if many else 1.0, tick or (lambda _: None)
     limit, chunk, held, found = max(1, 2**22 // len(scores.z)), list[tuple[int, int]](), 0, list[Pairs]()
     for k, (a, b) in enumerate(which):
         chunk, held = [*chunk, (a, b)], held + len(of[a]) * len(of[b])
         if held >= limit or k == len(which) - 1:
             found.append(_chunk(scores, np.array(chunk), of, labels, (means, widths)))
             chunk, held = [], 0
-            if tick:
-                tick((k + 1) / len(which))
+            done((k + 1) / len(which) * share)
     statistics = np.concatenate([one.statistics for one in found], 1)
-    _level_by_level(scores, which, labels, means, statistics)
+    if many:
+        _level_by_level(scores, which, labels, means, statistics, many, lambda part: done(share + part * (1 - share)))
     return Pairs(
         np.concatenate([one.which for one in found]),
         statistics,
@@ -154,14 +156,18 @@ def associated(
 
 
 def _level_by_level(
-    scores: Scores, which: Sequence[tuple[int, int]], labels: Array, means: Array, statistics: Array
+    scores: Scores,
+    which: Sequence[tuple[int, int]],
+    labels: Array,
+    means: Array,
+    statistics: Array,
+    many: Set[int],
+    tick: Callable[[float], None],
 ) -> None:
-    """Raise statistics, (B + 1, pairs), in place to those of all levels, where a category has more than count alone."""
-    many = {place for place, codes in scores.codes.items() if len(np.unique(codes)) > LEVELS}
-    if not many:
-        return
+    """Raise statistics, (B + 1, pairs), in place to those of all levels, where a category is one of many levels."""
     levels = Levels.of(scores.codes, labels)
     for k, (a, b) in enumerate(which):
+        tick(k / len(which))
         if a in scores.codes and b in scores.codes and {a, b} & many:
             found = levels.of_two(a, b)
         elif {a, b} & many:
@@ -171,6 +177,7 @@ def _level_by_level(
         else:
             continue
         statistics[:, k] = np.maximum(statistics[:, k], found)
+    tick(1.0)
 
 
 def _widths(scores: Scores, labels: Array) -> tuple[Array, Array]:

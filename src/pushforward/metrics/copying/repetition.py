@@ -42,7 +42,7 @@ SHARE = 0.01  # of the rows of a set: fewer repeats than that change no test
 SEVERAL = 20  # values whose numbers all have a common factor: by chance once in a million times
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """The rows of one set.
 
@@ -91,8 +91,7 @@ def repeats(q: Rows, others: Sequence[Rows]) -> Finding | None:
     """
     p = others[0]
     kinds, fewer = len(q.values), _kinds(q, p.n) < _kinds(p, q.n)
-    alone = q.telling & ~np.isin(q.values, np.concatenate([one.values for one in others]))
-    extra = int((q.counts - 1)[alone].sum())
+    extra = _alone(q, others)
     more = extra >= max(LEAST, SHARE * q.n) and excess(q, others) <= LEVEL
     collapsed = _kinds(p, q.n) > 0.8 > 2 * _kinds(q, p.n)  # rows of the data are nearly all unlike, of samples few are
     multiple = q.factor > 1 and p.factor % q.factor
@@ -119,9 +118,7 @@ def excess(q: Rows, others: Sequence[Rows]) -> float:
     rows = [(one.values[one.telling], one.counts[one.telling]) for one in (q, *others)]
     values, place = np.unique(np.concatenate([part[0] for part in rows]), return_inverse=True)
     counts = np.bincount(place, np.concatenate([part[1] for part in rows]), len(values)).astype(np.int64)
-    mine = np.zeros(len(values), np.int64)
-    mine[np.searchsorted(values, rows[0][0])] = rows[0][1]
-    seen = int((counts - 1)[mine == counts].sum())
+    seen = _alone(q, others)
     sizes, times = np.unique(counts[(counts > 1) & (counts <= q.n)], return_counts=True)
     if not seen:
         return 1.0
@@ -134,6 +131,12 @@ def excess(q: Rows, others: Sequence[Rows]) -> float:
 
     best = minimize_scalar(bound, bounds=(0.0, 50.0), method="bounded")
     return float(np.exp(min(0.0, float(best.fun), bound(50.0))))
+
+
+def _alone(q: Rows, others: Sequence[Rows]) -> int:
+    """Rows beyond the first of kinds that are no accident and that no other set has."""
+    own = q.telling & ~np.isin(q.values, np.concatenate([one.values for one in others]))
+    return int((q.counts - 1)[own].sum())
 
 
 def _kinds(x: Rows, most: int) -> float:

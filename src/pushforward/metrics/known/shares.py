@@ -70,7 +70,7 @@ def known_kl(counts: Counts, shares: Array) -> KL:
         bound = math.exp(min(0.0, (k - 1) * (1 + math.log(n * value / (k - 1))) - n * value))
         p, how = (bound, "bound of large deviations") if bound < p else (p, how)
     floor = expected_kl(n, shares, shares)
-    error = with_null(log_spread(counts / n, shares) / n, value, floor, float(null.var(ddof=1)))
+    error = with_null(log_spread(counts / n, shares) / n, value, floor, float(null.var()))
     return KL(value, floor, error, p, how, "exact mean of a perfect sampler")
 
 
@@ -95,7 +95,7 @@ def counted_kl(counts: Counts, shares: Array, n_real: int) -> KL:
     null = _blocks(k, lambda size: smoothed(rng.multivariate_hypergeometric(pool, n, size=size, method="marginals")))
     over_real = float(frequencies @ (frequencies / shares)) - 1
     variance, floor = log_spread(frequencies, shares) / n + max(0.0, over_real) / n_real, float(null.mean())
-    error, p = with_null(variance, value, floor, float(null.var(ddof=1))), _p(null, float(smoothed(counts)))
+    error, p = with_null(variance, value, floor, float(null.var())), _p(null, float(smoothed(counts)))
     return KL(value, floor, error, p, f"{_DRAWS} relabellings of the counts", "mean of the relabelled values")
 
 

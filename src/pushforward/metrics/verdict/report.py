@@ -38,7 +38,7 @@ class Report(Mapping[str, Measure]):
         notes: What was done to the samples before they were measured, in plain words.
         left_out: The parts that were to be measured and were not, and why.
         findings: What was found beside the tests, by name: impossible values, copies, too few rows.
-        unsought: Findings that nothing looked for, by name, and why.
+        unsought: Findings, and measures, that nothing looked for, by name, and why.
     """
 
     measures: dict[str, Measure]
@@ -91,8 +91,13 @@ class Report(Mapping[str, Measure]):
 
     @property
     def unknown(self) -> dict[str, str]:
-        """Measures and findings that nobody can know, since they were not looked for, by name, and why."""
-        return {name: str(one) for one in self.left_out for name in one.of} | dict(self.unsought)
+        """Measures and findings that nobody can know, since they were not looked for, by name, and why.
+
+        What was found is known, whichever other part would have looked for it too.
+        """
+        every = {name: str(one) for one in self.left_out for name in one.of} | dict(self.unsought)
+        found = {one.name for one in self.findings}
+        return {name: why for name, why in every.items() if name not in found}
 
     @cached_property
     def worst(self) -> tuple[Table, ...]:

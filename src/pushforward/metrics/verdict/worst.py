@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pushforward.plain.lists import counted
+
 __all__ = ["KINDS", "MOST", "Line", "Table", "behind", "nothing"]
 
 KINDS: Final = {"columns": "column", "pairs": "pair"}
@@ -77,9 +79,7 @@ class Table:
     def more(self, most: int = MOST) -> str:
         """How many of the rows that differ are not shown, or ""."""
         left = len(self.worth) - most
-        return f"{left:,} more {self.kind}{'s' if left > 1 else ''} stand{'s' if left == 1 else ''} in the JSON" * (
-            left > 0
-        )
+        return f"{counted(left, f'more {self.kind}', 'stand')} in the JSON" if left > 0 else ""
 
 
 def behind(metrics: Mapping[str, Sequence[Any]]) -> tuple[Table, ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from pushforward.data.compare.points import Points
 from pushforward.errors import DataError, nearest
-from pushforward.plain.lists import listed
+from pushforward.plain.lists import counted, listed
 
 __all__ = ["order"]
 
@@ -40,7 +39,7 @@ def order(points: Points, real: Points, role: str, kept: list[int], notes: list[
     places = [known[name] for name in wanted]
     left = set(real.labels)
     if extra := [name for name in points.labels if name not in left]:
-        notes.append(f"{role}: {_counted(extra, points.what)} that real has not, left out: {', '.join(extra)}")
+        notes.append(f"{role}: {counted(len(extra), points.what)} that real has not, left out: {', '.join(extra)}")
     if places != sorted(places):
         notes.append(f"{role}: {points.what}s brought into the order of real by their names")
     return places
@@ -49,7 +48,7 @@ def order(points: Points, real: Points, role: str, kept: list[int], notes: list[
 def _left_out(points: Points) -> str:
     """That columns which number or name rows were left out, of a set that is matched by position."""
     left = ", ".join(f"column {name} is left out, as {why}" for name, why in points.keys.items())
-    return f"{left}; the others are matched by position"
+    return f"{left}; the others are matched with those of real by position"
 
 
 def _numbered(points: Points) -> bool:
@@ -64,8 +63,8 @@ def _refuse_missing(points: Points, real: Points, missing: list[str]) -> None:
     there = f"{len(real.names) - len(missing):,} of the {len(real.names):,} {real.what}s of {real.place} are there"
     remedy = "use one kind of identifiers and keep all genes" if real.what == "gene" else "add them"
     raise DataError(
-        f"{points.place}: {_counted(missing, real.what)} missing, {listed(missing, SHOWN)}{hint}; {there}: {remedy}, "
-        f"or choose {real.what}s that both have{_ready(points, real, missing)}"
+        f"{points.place}: {counted(len(missing), real.what)} missing, {listed(missing, SHOWN)}{hint}; {there}: "
+        f"{remedy}, or choose {real.what}s that both have{_ready(points, real, missing)}"
     )
 
 
@@ -75,7 +74,3 @@ def _ready(points: Points, real: Points, missing: list[str]) -> str:
     if real.what == "gene" or not both or any("," in name for name in both) or not Path(real.place).suffix:
         return ""
     return f": {real.place}:{','.join(both)}"
-
-
-def _counted(names: Sequence[str], what: str) -> str:
-    return f"{len(names):,} {what}{'s' * (len(names) != 1)}"
