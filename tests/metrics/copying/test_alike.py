@@ -9,7 +9,7 @@ from pushforward.metrics.copying.alike import joined
 from pushforward.metrics.copying.findings import found
 from pushforward.metrics.copying.memorisation import memorisation
 from pushforward.metrics.copying.recurrence import recurring
-from pushforward.metrics.copying.repetition import LEVEL, Rows, excess
+from pushforward.metrics.copying.repetition import LEVEL, Tally, excess
 from pushforward.metrics.copying.rows import keys
 from pushforward.metrics.evaluate import evaluate
 from pushforward.metrics.suite import PARTS
@@ -69,7 +69,7 @@ def test_a_law_with_a_point_of_its_own_keeps_the_level_at_any_sizes():
 
 def rows(role, values):
     kinds, counts = np.unique(np.array(values, np.uint64), return_counts=True)
-    return Rows(role, np.array(values, np.uint64), kinds, counts, np.ones(len(kinds), bool), True, True)
+    return Tally(role, np.array(values, np.uint64), kinds, counts, np.ones(len(kinds), bool), True, True)
 
 
 def test_the_chance_of_repeats_is_exact_for_one_kind_and_a_bound_for_more():

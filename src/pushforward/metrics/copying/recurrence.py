@@ -19,7 +19,7 @@ from torch import Tensor
 from pushforward.metrics.copying.alike import joined
 from pushforward.metrics.copying.closeness import SEEN, grain
 from pushforward.metrics.copying.precision import Precision, flat_rows
-from pushforward.metrics.copying.repetition import LEAST, SURE, Rows, dependent, repeats
+from pushforward.metrics.copying.repetition import LEAST, SURE, Tally, dependent, repeats
 from pushforward.metrics.copying.rows import Keys, keys_as_stored
 from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.features import RAW
@@ -86,7 +86,7 @@ def recurring(
     return tuple(found)
 
 
-def _between(sets: dict[str, Rows]) -> list[Finding]:
+def _between(sets: dict[str, Tally]) -> list[Finding]:
     """What equal rows say of all sets but that those of the data repeat."""
     q, p, t = sets["fake"], sets["real"], sets.get("train")
     found = [_same(q, p)]
@@ -116,7 +116,7 @@ def _fine(data: Tensor, fake: Tensor, digits: Precision) -> tuple[int, ...]:
 
 def _sets(
     given: Mapping[str, Tensor], keys: Sequence[Keys], fine: tuple[int, ...], digits: Precision
-) -> dict[str, Rows]:
+) -> dict[str, Tally]:
     """Sets by their keys; a value tells where one of its numbers is in no other row of any of them."""
     every, first = np.unique(np.concatenate(keys), return_index=True)
     telling = np.zeros(len(every), bool)
@@ -127,11 +127,13 @@ def _sets(
     sets = {}
     for role, rows in zip(given, keys, strict=True):
         values, counts = np.unique(rows, return_counts=True)
-        sets[role] = Rows(role, rows, values, counts, telling[np.searchsorted(every, values)], bool(fine), digits.exact)
+        sets[role] = Tally(
+            role, rows, values, counts, telling[np.searchsorted(every, values)], bool(fine), digits.exact
+        )
     return sets
 
 
-def _shared(x: Rows, y: Rows, *, one_law: bool) -> int:
+def _shared(x: Tally, y: Tally, *, one_law: bool) -> int:
     """Rows of x that are rows of y, 0 where that may be an accident."""
     from scipy.stats import binom
 
@@ -151,7 +153,7 @@ def _shared(x: Rows, y: Rows, *, one_law: bool) -> int:
     return rows if float(binom.sf(both - 1, both + alone, min(1.0, chance))) < SURE else 0
 
 
-def _all_same(x: Rows, y: Rows, common: int) -> bool:
+def _all_same(x: Tally, y: Tally, common: int) -> bool:
     """Whether two sets hold the same rows as often, and such a thing is no accident."""
     if not len(x.values) == len(y.values) == common or not (x.counts == y.counts).all():
         return False
@@ -160,7 +162,7 @@ def _all_same(x: Rows, y: Rows, common: int) -> bool:
     return bool(log < np.log(SURE))
 
 
-def _same(q: Rows, p: Rows) -> Finding | None:
+def _same(q: Tally, p: Tally) -> Finding | None:
     count = _shared(q, p, one_law=False)
     if not count:
         return None
@@ -180,7 +182,7 @@ def _same(q: Rows, p: Rows) -> Finding | None:
     return Finding("same", words, False, numbers)
 
 
-def _leak(p: Rows, t: Rows) -> Finding | None:
+def _leak(p: Tally, t: Tally) -> Finding | None:
     count = _shared(p, t, one_law=True)
     if not count:
         return None
@@ -191,7 +193,7 @@ def _leak(p: Rows, t: Rows) -> Finding | None:
     return Finding("leak", words, False, {"rows": count, "share": count / p.n})
 
 
-def _taken(q: Rows, t: Rows) -> Finding | None:
+def _taken(q: Tally, t: Tally) -> Finding | None:
     common = np.intersect1d(q.values, t.values, assume_unique=True)
     if not _all_same(q, t, len(common)):
         return None
@@ -199,9 +201,9 @@ def _taken(q: Rows, t: Rows) -> Finding | None:
     return Finding("copies", words, True, {"equal": 1.0, "rows": q.n})
 
 
-def _are(x: Rows) -> str:
+def _are(x: Tally) -> str:
     return "are, but for rounding or noise," if x.near else "are"
 
 
-def _equal(x: Rows) -> str:
+def _equal(x: Tally) -> str:
     return "equal, but for rounding or noise," if x.near else "equal"

@@ -29,7 +29,7 @@ from scipy.special import gammaln
 from pushforward.metrics.copying.rows import Keys
 from pushforward.plain.findings import Finding
 
-__all__ = ["LEAST", "SURE", "Rows", "dependent", "excess", "repeats"]
+__all__ = ["LEAST", "SURE", "Tally", "dependent", "excess", "repeats"]
 
 SURE = 1e-6
 """How unlikely it must be by chance, where rows may be repeated by the law itself."""
@@ -43,8 +43,8 @@ SEVERAL = 20  # values whose numbers all have a common factor: by chance once in
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """The rows of one set.
+class Tally:
+    """The rows of one set, counted by what they hold.
 
     Attributes:
         role: What the caller calls it.
@@ -82,7 +82,7 @@ class Rows:
         return int(np.gcd.reduce(self.counts)) if len(self.values) >= SEVERAL else 1
 
 
-def repeats(q: Rows, others: Sequence[Rows]) -> Finding | None:
+def repeats(q: Tally, others: Sequence[Tally]) -> Finding | None:
     """Samples that repeat rows more than data do.
 
     Args:
@@ -111,7 +111,7 @@ def repeats(q: Rows, others: Sequence[Rows]) -> Finding | None:
     return Finding("repeats", words, True, numbers)
 
 
-def excess(q: Rows, others: Sequence[Rows]) -> float:
+def excess(q: Tally, others: Sequence[Tally]) -> float:
     """A bound on how likely a set repeats so many rows that no other has, where all are of one law; see above."""
     from scipy.optimize import minimize_scalar
 
@@ -133,13 +133,13 @@ def excess(q: Rows, others: Sequence[Rows]) -> float:
     return float(np.exp(min(0.0, float(best.fun), bound(50.0))))
 
 
-def _alone(q: Rows, others: Sequence[Rows]) -> int:
+def _alone(q: Tally, others: Sequence[Tally]) -> int:
     """Rows beyond the first of kinds that are no accident and that no other set has."""
     own = q.telling & ~np.isin(q.values, np.concatenate([one.values for one in others]))
     return int((q.counts - 1)[own].sum())
 
 
-def _kinds(x: Rows, most: int) -> float:
+def _kinds(x: Tally, most: int) -> float:
     """The share of distinct rows that is expected of so many rows of a set, or of all where it has no more."""
     n = min(most, x.n)
     missed = gammaln(x.n - x.counts + 1.0) - gammaln(np.maximum(x.n - x.counts - n, 0) + 1.0)
@@ -147,7 +147,7 @@ def _kinds(x: Rows, most: int) -> float:
     return float(np.where(x.n - x.counts < n, 1.0, 1 - np.exp(missed)).sum()) / n
 
 
-def dependent(one: Rows, sets: Mapping[str, Rows]) -> Finding | None:
+def dependent(one: Tally, sets: Mapping[str, Tally]) -> Finding | None:
     """Rows of data that are repeated.
 
     Few kinds of them, as rows of zeros, are a value of their law, which independent rows may have in common.
@@ -171,7 +171,7 @@ def dependent(one: Rows, sets: Mapping[str, Rows]) -> Finding | None:
     return Finding("dependent", words, False, numbers)
 
 
-def _more_often(x: Rows, y: Rows) -> bool:
+def _more_often(x: Tally, y: Tally) -> bool:
     """Whether x has more rows twice that y has not than y has that x has not, beyond chance; for tables of levels."""
     from scipy.stats import binom
 
