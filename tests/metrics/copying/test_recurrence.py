@@ -59,6 +59,21 @@ def test_held_out_rows_that_are_training_rows_are_a_leak(law):
     assert names(q, t[:300], t)[0] == "leak"
 
 
+@pytest.mark.parametrize("share", [0.002, 0.005, 0.01])
+def test_a_leak_is_seen_where_few_values_of_few_columns_are_telling(share):
+    """As in pictures, whose pixels are 0 in nearly all rows: equal rows count by their number there."""
+    rng = np.random.default_rng(round(1000 * share))
+
+    def law(n):
+        rare = np.where(rng.random((n, 60)) < share, rng.integers(1, 256, (n, 60)), 0)
+        return np.concatenate([rare, rng.integers(0, 2, (n, 40))], 1).astype(float)
+
+    q, p, t = law(200), law(200), law(400)
+    assert names(q, np.concatenate([t[:100], p[100:]]), t) == ["leak"]
+    assert names(np.concatenate([p[:100], q[100:]]), p, t) == ["same"]
+    assert names(q, p, t) == []
+
+
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("times", [2, 3])
 def test_rows_that_are_repeated_are_said(law, times):

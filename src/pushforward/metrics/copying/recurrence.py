@@ -144,7 +144,8 @@ def _shared(x: Tally, y: Tally, *, one_law: bool) -> int:
     if x.fine and not x.near:
         telling = int((x.telling[mine] & y.telling[others]).sum())
         # Rounded, few of a hundred thousand pairs of rows meet by chance.
-        return rows if telling >= LEAST + (0 if x.exact else MET * min(x.n, y.n)) else 0
+        if telling >= LEAST + (0 if x.exact else MET * min(x.n, y.n)):
+            return rows
     # Of values that occur twice in all, at most half are in either set once where rows are independent.
     both = int(((x.counts[mine] == 1) & (y.counts[others] == 1)).sum())
     alone = sum(int(((one.counts == 2) & ~np.isin(one.values, common)).sum()) for one in (x, y))
