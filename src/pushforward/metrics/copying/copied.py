@@ -20,7 +20,7 @@ from pushforward.metrics.copying.closeness import (
 )
 from pushforward.metrics.copying.labels import least_rows, nearer_to_train, not_one_law
 from pushforward.metrics.copying.near import Near
-from pushforward.metrics.copying.rows import keys_as_stored
+from pushforward.metrics.copying.rows import keys_as_stored, once
 from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.core.result import Measure, Words
@@ -121,8 +121,7 @@ def _telling(u: Array, place: Places, train: Tensor, written: Grain) -> Array:
     flat = train.detach().flatten(1)
     for j in written.fine:
         column = flat[:, j].cpu().numpy()
-        values, counts = np.unique(column, return_counts=True)
-        own |= counts[np.searchsorted(values, column[some])] == 1
+        own |= once(column)[some]
     usual = np.isin(place, some[~own])
     return np.where(usual, 1.0, u)
 
@@ -142,8 +141,7 @@ def _impossible(keys: tuple[NDArray[np.uint64], ...], train: Tensor, written: Gr
     flat = train.detach().flatten(1)
     for j in written.fine:
         column = flat[:, j].to("cpu", torch.float64).numpy()[first]
-        _, place, times = np.unique(column, return_inverse=True, return_counts=True)
-        sure += _weight(column) * (times[place.reshape(-1)] == 1)
+        sure += _weight(column) * once(column)
     telling = sure >= 1
     if (telling & ((counts > 1) | np.isin(values, held))).any():  # the law repeats rows, or held-out rows leaked
         return 0

@@ -20,7 +20,7 @@ from pushforward.metrics.copying.alike import joined
 from pushforward.metrics.copying.closeness import SEEN, grain
 from pushforward.metrics.copying.precision import Precision, flat_rows
 from pushforward.metrics.copying.repetition import LEAST, SURE, Tally, dependent, repeats
-from pushforward.metrics.copying.rows import Keys, keys_as_stored
+from pushforward.metrics.copying.rows import Keys, keys_as_stored, once
 from pushforward.metrics.core.comparison import Comparison
 from pushforward.metrics.core.features import RAW
 from pushforward.metrics.core.reference import Given, check_compared
@@ -122,8 +122,7 @@ def _sets(
     telling = np.zeros(len(every), bool)
     for j in fine:
         column = np.concatenate([flat_rows(x, slice(0, len(x)), np.array([j])) for x in given.values()])[first]
-        _, place, times = np.unique(digits.of(column, np.array([j])), return_inverse=True, return_counts=True)
-        telling |= times[place.reshape(-1)] == 1
+        telling |= once(digits.of(column, np.array([j])))
     sets = {}
     for role, rows in zip(given, keys, strict=True):
         values, counts = np.unique(rows, return_counts=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from pushforward.metrics.copying.precision import Precision, agreed, flat_rows
 from pushforward.randomness import generator
 
-__all__ = ["keys", "keys_as_stored", "one_of_each"]
+__all__ = ["keys", "keys_as_stored", "once", "one_of_each"]
 
 Keys = NDArray[np.uint64]
 
@@ -117,3 +117,9 @@ def one_of_each(rows: Keys, rng: np.random.Generator) -> NDArray[np.bool_]:
     chosen = np.zeros(len(rows), bool)
     chosen[order[first]] = True
     return chosen
+
+
+def once(column: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which numbers of a column, (n,) or (n, 1), occur in no other row of it; (n,)."""
+    _, place, counts = np.unique(column, return_inverse=True, return_counts=True)
+    return counts[place.reshape(-1)] == 1
