@@ -10,6 +10,7 @@ from pushforward.data import as_pair
 from pushforward.data.columns.rounding import fewer_digits
 from pushforward.data.compare.columns import coarse
 from pushforward.data.compare.grid import grids
+from pushforward.data.compare.points import of_array
 
 
 def said(fake, real):
@@ -164,3 +165,9 @@ def test_no_way_of_rounding_is_passed_over_in_silence(more):
     assert len(found) == 6 + bool(more)
     if more:
         assert found[-1].startswith(f"{more} more column{'s' * (more > 1)}: fake holds fewer decimals or digits")
+
+
+def test_columns_without_names_are_numbered_once_however_many_there_are():
+    points = of_array(np.zeros((2, 30_000)), "x")
+    assert points.labels is points.labels  # who asks in a loop over the columns would else build all again each time
+    assert points.labels[:2] == ("0", "1") and len(points.labels) == 30_000

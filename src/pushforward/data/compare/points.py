@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -60,7 +61,7 @@ class Points:
     gaps: bool = False
     exact: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """What the columns are called: their names, or where they have none their numbers from '0'."""
         return self.names or tuple(map(str, range(self.width)))
