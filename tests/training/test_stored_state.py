@@ -125,3 +125,16 @@ def test_so_is_one_whose_state_is_no_dictionary(state, tmp_path):
     checkpoint.save(tmp_path / "last", {"x": torch.zeros(3)}, state, {"step": 0})
     with pytest.raises(DataError, match="not a dictionary"):
         checkpoint.load(tmp_path / "last")
+
+
+@pytest.mark.parametrize("step", [None, -1, "1", 1.0, True])
+def test_a_checkpoint_that_does_not_say_at_which_step_it_stands_is_refused(step, run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    folder = tmp_path / "run" / "checkpoints" / "last"
+    saved = checkpoint.load(folder)
+    said = {name: value for name, value in saved.run.items() if name != "step"} | (
+        {} if step is None else {"step": step}
+    )
+    checkpoint.save(folder, saved.weights, saved.resume, said)
+    with pytest.raises(DataError, match="not a count"):
+        rebuild(tmp_path / "run")

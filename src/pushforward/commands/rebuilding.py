@@ -262,7 +262,7 @@ def _finished(
     run = saved.run
     place(experiment.method, Placement.find(device))
     try:
-        restore(experiment.method, counted({"step": 0} | run, "step"), saved.weights)
+        restore(experiment.method, counted(run, "step"), saved.weights)
         load_state(experiment.method, saved.weights, lacking=lacking(run))
         _known_classes(experiment)
     except ValueError as error:
