@@ -170,4 +170,5 @@ def test_no_way_of_rounding_is_passed_over_in_silence(more):
 def test_columns_without_names_are_numbered_once_however_many_there_are():
     points = of_array(np.zeros((2, 30_000)), "x")
     assert points.labels is points.labels  # who asks in a loop over the columns would else build all again each time
-    assert points.labels[:2] == ("0", "1") and len(points.labels) == 30_000
+    assert points.labels[:2] == ("0", "1")
+    assert len(points.labels) == 30_000
