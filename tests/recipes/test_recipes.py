@@ -157,3 +157,15 @@ def test_the_rate_of_a_critic_ends_with_the_cosine_at_the_last_step_however_long
     assert critic.schedule(critic.updates) == pytest.approx(0.1)
     assert critic.schedule(critic.updates - 1) > 0.11  # and not before
     assert critic.schedule(critic.updates // 2) == pytest.approx(0.55)  # half the way down at half the updates
+
+
+def test_the_rates_of_vgrow_end_with_the_cosine_at_its_last_update_however_many_a_step_has():
+    options = {"steps": 2, "batch": 8, "width": 8, "moves": 2, "fits": 3, "critic_steps": 2, "rate_end": 0.2}
+    experiment = RECIPES["toy_vgrow"](**options)
+    for _ in train(experiment):
+        pass
+    method = experiment.method
+    for learner, updates in ((method.flow.critic, 2 * 2 * 2), (method.generator, 2 * 3)):
+        assert learner.updates == updates
+        assert learner.schedule(updates) == pytest.approx(0.2)
+        assert learner.schedule(updates - 1) > 0.201

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Classes, Generator, LogRatio, Loop, Rows
-from pushforward.settings.options import Layers, Length, Rounds
+from pushforward.settings.options import Between, Later, Layers, Length, Rounds
 
 if TYPE_CHECKING:
     from pushforward.data import Dataset
@@ -34,13 +34,28 @@ class Outer:
     step: Length = 1.0
 
 
+@dataclass(frozen=True)
+class Course:
+    """How the critic keeps up, and what is left of penalty and rates at the end.
+
+    Attributes:
+        critic_steps: Updates of the critic before each move.
+        penalty_end: What is left of the penalty's weight at the end, as a factor.
+        rate_end: What is left of both learning rates at the end, as a factor.
+    """
+
+    critic_steps: Rounds = 1
+    penalty_end: Length = 1e-3
+    rate_end: Annotated[float, Between(0, 1), Later()] = 0.0
+
+
 @recipe
 def toy_vgrow(
     *,
     rows: Rows = Rows("toy:ring8"),
     classes: Classes = Classes(),
     critic: LogRatio = LogRatio("KL", penalty=0.05),
-    penalty_end: Length = 1e-3,
+    course: Course = Course(),
     loop: Loop = Loop(12_000, 192),
     net: Generator = Generator(2, 128, 1e-3),
     depth: Layers = 3,
@@ -52,7 +67,6 @@ def toy_vgrow(
     to zero along a cosine: early the penalty finds the modes, late its absence sharpens them.
 
     Args:
-        penalty_end: What is left of the penalty's weight at the end, as a factor.
         depth: Hidden layers of both.
     """
     from pushforward.methods.adversarial.vgrow import VGrow
@@ -62,13 +76,13 @@ def toy_vgrow(
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
 
-    points, updates = wiring.load(rows, classes, loop.seed, kind="points"), loop.steps * outer.moves
+    points, updates = wiring.load(rows, classes, loop.seed, kind="points"), loop.steps * outer.moves * course.critic_steps
     g, d = _nets(points, net, depth, wiring.counted(points, classes), loop.seed)
     adam = wiring.adam(net.rate)
-    generator = Learner(g, adam, ema=net.ema, schedule=cosine(loop.steps * outer.pool * outer.fits))
-    flow = wiring.log_ratio(
-        Learner(d, adam, schedule=cosine(updates)), critic, every=4, fading=geometric(updates, penalty_end)
-    )
+    generator = Learner(g, adam, ema=net.ema, schedule=cosine(loop.steps * outer.pool * outer.fits, course.rate_end))
+    learner = Learner(d, adam, schedule=cosine(updates, course.rate_end))
+    flow = wiring.log_ratio(learner, critic, every=4, fading=geometric(updates, course.penalty_end))
+    flow.steps = course.critic_steps
     method = VGrow(
         generator, flow, normal(net.latent), stream(loop.seed, "train"), **asdict(outer)
     )  # fmt: skip
