@@ -76,7 +76,8 @@ def toy_vgrow(
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
 
-    points, updates = wiring.load(rows, classes, loop.seed, kind="points"), loop.steps * outer.moves * course.critic_steps
+    points = wiring.load(rows, classes, loop.seed, kind="points")
+    updates = loop.steps * outer.moves * course.critic_steps
     g, d = _nets(points, net, depth, wiring.counted(points, classes), loop.seed)
     adam = wiring.adam(net.rate)
     generator = Learner(g, adam, ema=net.ema, schedule=cosine(loop.steps * outer.pool * outer.fits, course.rate_end))
