@@ -164,6 +164,20 @@ TERMS: dict[str, Term] = {
         "Half the mean squared distance between the generator’s samples and where the flow wants them. Healthy: small "
         "and falling; a rise means that the generator cannot keep up with the moves.",
         remedy="lower step, or cap the weights lower"),
+    "lag": Term(
+        "Lag",
+        "What the fits left of the particles’ way, E|G(z) − x|² / E|x − x₀|²: 0 is all of it made, 1 none; above 1 the "
+        "regression overshoots, as Adam’s steps are set by its rate and not by the way. Of several moves only. "
+        "Healthy: below 0.5, or any value while the clouds do not lie apart (stale, beside it).",
+        remedy="more fits, or a shorter step",
+        scale=Scale((0.0, 0.5), (0.0, 1.0))),
+    "stale": Term(
+        "Staleness of the critic",
+        "Share of samples of the generator, and of the particles that the critic was shown last, whose nearest "
+        "neighbour is of the same of these two clouds. Healthy: around 0.5 or below, the critic learns from the "
+        "generator’s law. Near 1 the two lie apart: it is asked where it was not taught, and modes get lost.",
+        remedy="a shorter step, fewer moves, or more fits",
+        scale=Scale((0.0, 0.8), (0.5, 1.0), log=False)),
     "generator": Term(
         "Generator’s loss",
         "Mean potential ψ(d) of the samples. It has no scale of its own and may rise while samples improve: compare it "

@@ -86,7 +86,7 @@ class FlowGenerator(BaseEstimator):
         n_features_in_: Number of columns d; of an image, the length of its first axis.
         feature_names_in_: Names of the columns, where X had some.
         columns_: Names and types of the columns, where X was a data frame of pandas; else None.
-        notes_: What was assumed of the columns, in plain words.
+        notes_: What was assumed of the columns, and how the generator lagged its particles, in plain words.
 
     Example:
         >>> from sklearn.datasets import make_moons
@@ -180,10 +180,10 @@ class FlowGenerator(BaseEstimator):
         unit = box(data) if layout.images else pooled(data)
         x = unit.encode(data).reshape(-1, *layout.event)
         labels = None if codes is None else torch.from_numpy(codes)
-        self.net_ = self._learned(layout, divergence, x, labels)
+        self.net_, said = self._learned(layout, divergence, x, labels)
         self.layout_, self.unit_, self.event_shape_ = layout, unit, data.shape[1:]
         self.classes_, self.class_prior_ = classes, prior
-        self.notes_ = () if layout.images else notes_on(self.columns_, unit.scale == 0)
+        self.notes_ = (*(() if layout.images else notes_on(self.columns_, unit.scale == 0)), *said)
         return self
 
     @overload
@@ -289,8 +289,9 @@ class FlowGenerator(BaseEstimator):
             store.fill(model.net_, {name.removeprefix("net."): tensor for name, tensor in tensors.items()}, path)
             return model
 
-    def _learned(self, layout: NetShape, divergence: Divergence, x: Samples, labels: Labels | None) -> nn.Module:
-        """Train nets of a layout on samples in model units, and return the generator's average."""
+    def _learned(self, layout: NetShape, divergence: Divergence, x: Samples, labels: Labels | None
+                 ) -> tuple[nn.Module, tuple[str, ...]]:  # fmt: skip
+        """Train nets of a layout on samples in model units; the generator's average, and what is to be known of it."""
         seed, placement = seed_of(self.random_state), find(self.device)
         nets = build(lambda: (layout.generator(), layout.critic()), seed)
         adam, updates = partial(Adam, lr=self.lr, betas=(0.0, 0.99), fused=True), self.steps * self.moves
@@ -306,7 +307,7 @@ class FlowGenerator(BaseEstimator):
         size = self.batch_size
         batches = Batches(x, size, seed=seed) if labels is None else Batches(x, size, seed=seed, labels=labels)
         follow(method.learn(batches.to(placement.device)), self.steps, self.verbose, terms_of(method))
-        return grown.sampler.requires_grad_(False).eval()
+        return grown.sampler.requires_grad_(False).eval(), method.remarks(self.steps)
 
     @torch.no_grad()
     def _drawn(self, n: int, codes: NDArray | None, rng: Noise) -> Array:

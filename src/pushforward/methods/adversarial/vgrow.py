@@ -11,7 +11,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pushforward.dynamics.velocity import observed, restrained
 from pushforward.flows.critic import conditional
+from pushforward.methods.adversarial import lag
 from pushforward.methods.sources import Box, Latent, Pass, generate
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Flow, Given, Labels, Logs, Randomness, Samples, Scalar, able, logged, unpack
@@ -55,6 +56,7 @@ class VGrow:
         project: Applied after each move, for example `clamp(-1, 1)`.
         eval_moves: Draw the pool with the generator in evaluation mode, as the published code does. Then the particles
             differ from what the regression sees wherever there is a batch norm.
+        kept_up: What looks at lag and staleness have added up to; nothing with one move. See `lag`.
     """
 
     generator: Learner
@@ -67,6 +69,7 @@ class VGrow:
     step: float = 1.0
     project: Callable[[Samples], Samples] | None = None
     eval_moves: bool = False
+    kept_up: lag.Ledger = field(default_factory=list, repr=False)
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
         """One step for each yield: a pool of the generator's samples moved, and the generator fitted to it.
@@ -84,7 +87,12 @@ class VGrow:
                     p, labels = unpack(next(stream))
                 logs = self._move(pool, p, labels)
             fits = self.fits if isinstance(self.fits, int) else self.fits(k)
-            yield logs | {"regression": self._fit(pool, fits)}
+            logs = logs | {"regression": self._fit(pool, fits)}
+            yield logs | self._look(pool, k + 1)
+
+    def remarks(self, steps: int) -> tuple[str, ...]:
+        """That the generator lags its particles, or that the critic is stale; empty as long as neither is seen."""
+        return lag.remarks(self.kept_up)
 
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event) of the generator's average."""
@@ -118,7 +126,7 @@ class VGrow:
         else:
             velocity = conditional(self.flow).velocity(q, p, (pool.labels, labels))
             velocity = velocity.given(pool.labels.repeat(self.pool)) if able(velocity, Given) else velocity
-        x = pool.x.flatten(0, 1)
+        x, pool.shown = pool.x.flatten(0, 1), q
         v, logs = observed(velocity, x)
         moved = x + self.step * v
         if self.project is not None:
@@ -143,15 +151,40 @@ class VGrow:
                 self.generator.descend(loss)
         return loss.detach()
 
+    @torch.no_grad()
+    def _look(self, pool: _Pool, step: int) -> Logs:
+        """How far the generator is from its particles, now and then; with one move the flow sees its very samples.
+
+        A pass in the mode of the draw; what that leaves in the net's buffers is taken back.
+        """
+        if self.moves == 1 or step % lag.EVERY or pool.shown is None:
+            return {}
+        net = self.generator.net
+        kept = [buffer.clone() for buffer in net.buffers()]
+        net.train(not self.eval_moves)
+        now = self._generate(pool.z[0], pool.labels, self.generator.evaluate)
+        net.train()
+        for buffer, value in zip(net.buffers(), kept, strict=True):
+            buffer.copy_(value)
+        return lag.note(self.kept_up, step, now, pool.x[0], pool.start, pool.shown)
+
 
 @dataclass
 class _Pool:
-    """Latents z (rows, n, ...), particles x (rows, n, *event), the columns' classes, and the draw with its graph."""
+    """Latents z (rows, n, ...), particles x (rows, n, *event), the columns' classes, and the draw with its graph.
+
+    Also where the first row was drawn, `start`, and what the flow was `shown` last, each (n, *event).
+    """
 
     z: Tensor
     x: Tensor
     labels: Labels | None
     drawn: Tensor | None = None
+    start: Samples = field(init=False)
+    shown: Samples | None = None
+
+    def __post_init__(self) -> None:
+        self.start = self.x[0]
 
 
 def _pick(pool: Tensor, rows: Tensor) -> Tensor:
