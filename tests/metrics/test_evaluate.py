@@ -45,7 +45,7 @@ def test_points_get_transport_and_mmd_and_modes_where_centres_are_known():
     ]
     assert list(evaluate(fake, real)) == tests_and_scores
     found = evaluate(fake, real, train=train, centres=torch.zeros(1, 2), sigma=1.0)
-    assert {"modes_captured", "high_quality", "mode_kl", "authenticity", "copying"} < found.keys()
+    assert {"modes_captured", "high_quality", "mode_kl", "mode_width", "authenticity", "copying"} < found.keys()
     assert found["w2"].protocol["floor"] == "train 200 vs real 200, mean of 3"
 
 

@@ -172,7 +172,7 @@ def test_a_gate_on_the_tests_or_the_verdict_needs_one_that_is_made(gate, measure
 
 
 def test_tests_of_other_kinds_and_of_the_users_may_answer_for_the_verdict():
-    for measured in (["mode_kl"], ["mine"], ["recall", "mmd"]):
+    for measured in (["mode_kl"], ["mode_width"], ["holes"], ["mine"], ["recall", "mmd"]):
         parse_gate("bad").expect(measured, 1, 999)
         parse_gate("p<0.05").expect(measured, 1, 999)
     parse_gate("bad").expect(["copying"], 0, 0)

@@ -40,6 +40,19 @@ def test_numbers_measured_differently_are_not_ranked(tmp_path: Path):
     assert "learned from different data" in text
 
 
+def test_the_value_nearest_to_its_floor_leads_and_what_was_found_is_no_other_way_of_measuring(tmp_path: Path):
+    folders = [make_run(tmp_path / name, seed=k) for k, name in enumerate("abc")]
+    for folder, value in zip(folders, (0.42, 0.97, 1.2)):
+        wide = measure(value, 1.0, se=0.01, n_real=0, better="near")
+        wide["protocol"] |= {"effect": f"{value} σ wide", "samples_counted": round(1000 * value)}
+        (folder / "metrics.json").write_text(json.dumps({"metrics": {"mode_width": wide}}))
+    page = Page(write_report(folders))
+    assert "do not compare" not in page.text
+    assert "mode_width\u00a0≈" in page.source
+    (row,) = re.findall(r"<tr><th scope=\"row\">mode_width.*?</tr>", page.source)
+    assert re.findall(r'class="big">([^<]*)</span> <span class="mark good">(\w*)', row) == [("0.97", "nearest")]
+
+
 def test_runs_of_one_name_get_labels_that_tell_them_apart(tmp_path: Path):
     text = Page(
         write_report([make_run(tmp_path / "a" / "run"), make_run(tmp_path / "b" / "run")], tmp_path / "x.html")

@@ -38,7 +38,7 @@ GRAMMAR = re.compile(
 )  # fmt: skip
 GRADED = ("bad", "doubtful")  # from the worst on: what fails for doubtful fails for bad all the more
 BARE = "measures alone say nothing of it: give the whole report"
-COUNTED = {"mode_kl", "class_kl"}  # tests of one law that rest on no relabelling
+COUNTED = {name for part in PARTS.values() for name in part.counted}
 AGAINST = {"copying", "likelihood_gap"}  # what counts against the samples beside tests and findings
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pushforward.metrics.core.result import OUTCOMES
 from pushforward.report.curves import curves
-from pushforward.report.numbers.metrics import FLOOR, error, heading, protocols, reading, value
+from pushforward.report.numbers.metrics import ARROWS, FLOOR, error, heading, protocols, reading, value
 from pushforward.report.reading import Record
 from pushforward.report.samples import samples
 from pushforward.report.skeleton import cells, chip, command, fill, name, notes, status, travelling, verdict
 from pushforward.report.values import HUES, count, duration, mapping, number, short, text
 
 __all__ = ["page_of_many"]
+
+LIKE = ("n_fake", "n_real", "features")  # fields of measures that compare, besides their protocol
 
 
 def page_of_many(runs: Sequence[Record]) -> str:
@@ -48,7 +51,7 @@ def _metrics(runs: Sequence[Record]) -> str:
     table = _side_by_side("Metric", runs, (_metric(metric, runs) for metric in metrics))
     measured = "".join(f"<h3>{text(run.label)}</h3>{protocols(run.metrics)}" for run in runs if run.metrics)
     return (
-        f'{title}<p class="lead">{FLOOR} ↓ lower is better, ↑ higher is better.</p>{table}'
+        f'{title}<p class="lead">{FLOOR} {ARROWS}</p>{table}'
         f"<details><summary>How they were measured</summary>{measured}</details></section>"
     )
 
@@ -57,18 +60,23 @@ def _metric(metric: str, runs: Sequence[Record]) -> str:
     """One metric of all runs; its best value is marked only where all were measured alike."""
     records = [run.metrics.get(metric) for run in runs]
     known = [record for record in records if record is not None]
-    ways = {
-        json.dumps([record.get(key) for key in ("n_fake", "n_real", "features", "protocol")], sort_keys=True)
-        for record in known
-    }
+    ways = {json.dumps([*(record.get(key) for key in LIKE), _how(record)], sort_keys=True) for record in known}
     alike = len(ways) == 1 and len({run.digest for run in runs}) == 1
     finite = {found for record in known if (found := number(record.get("value"))) is not None}
     better, best = known[0].get("better", "lower"), None
     if alike and better != "none" and len(finite) > 1:
-        best = max(finite) if better == "higher" else min(finite)
+        goal = number(known[0].get("floor")) or 0.0
+        worse = {"higher": lambda x: -x, "near": lambda x: abs(x - goal)}.get(str(better), lambda x: x)
+        best = min(finite, key=worse)
     warning = "" if alike or len(known) < 2 else "<small>measured differently: do not compare</small>"
-    row = "".join(_cell(record, best, "highest" if better == "higher" else "lowest") for record in records)
+    word = {"higher": "highest", "near": "nearest"}.get(str(better), "lowest")
+    row = "".join(_cell(record, best, word) for record in records)
     return f'<tr><th scope="row">{heading(metric, known[0])}{warning}</th>{row}</tr>'
+
+
+def _how(record: Mapping[str, Any]) -> dict[str, Any]:
+    """How a metric was measured, without what was found."""
+    return {key: x for key, x in mapping(record.get("protocol")).items() if key not in OUTCOMES}
 
 
 def _cell(record: dict[str, Any] | None, best: float | None, word: str) -> str:

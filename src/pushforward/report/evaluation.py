@@ -17,7 +17,7 @@ from pushforward.metrics.verdict.report import Report
 from pushforward.pictures import grid, scatter
 from pushforward.randomness import generator
 from pushforward.report.figures.plots import bars, histogram, quantiles
-from pushforward.report.numbers.metrics import FLOOR, MARKS, rows
+from pushforward.report.numbers.metrics import ARROWS, FLOOR, MARKS, rows
 from pushforward.report.numbers.worst import worst
 from pushforward.report.skeleton import command, fill, png_uri
 from pushforward.report.values import short, text
@@ -67,10 +67,7 @@ def write_evaluation(report: Report, shown: Shown, out: Path) -> Path:
         + (f'<aside class="notes" aria-label="Notes"><ul>{notes}</ul></aside>' if notes else "")
     )
     records = report.as_dict()["metrics"]
-    body = (
-        f'<section><h2 id="metrics">Metrics</h2><p class="lead">{FLOOR} ↓ lower is better, ↑ higher is better.</p>'
-        f"{rows(records)}</section>"
-    )
+    body = f'<section><h2 id="metrics">Metrics</h2><p class="lead">{FLOOR} {ARROWS}</p>{rows(records)}</section>'
     again = f"<section><h2>Command</h2>{command({'command': shown.command})}</section>" if shown.command else ""
     page = fill(
         f"Evaluation: {shown.title}", head + _samples(shown) + body + worst(records) + _pictures(report, shown) + again

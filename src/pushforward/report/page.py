@@ -6,7 +6,7 @@ from typing import Any
 
 from pushforward.report.curves import curves
 from pushforward.report.figures.tails import tails
-from pushforward.report.numbers.metrics import FLOOR, reading, rows, value
+from pushforward.report.numbers.metrics import ARROWS, FLOOR, reading, rows, value
 from pushforward.report.numbers.worst import worst
 from pushforward.report.reading import Record
 from pushforward.report.samples import samples
@@ -69,10 +69,7 @@ def _metrics(run: Record) -> str:
     if not run.metrics:
         return title + '<p class="lead">There are none yet: evaluate the run to fill this in.</p></section>'
     measured = f" Measured on {text(run.measured)}." if run.measured else ""
-    return (
-        f'{title}<p class="lead">{FLOOR}{measured} ↓ lower is better, ↑ higher is better.</p>'
-        f"{rows(run.metrics)}</section>"
-    )
+    return f'{title}<p class="lead">{FLOOR}{measured} {ARROWS}</p>{rows(run.metrics)}</section>'
 
 
 def _setup(run: Record) -> str:

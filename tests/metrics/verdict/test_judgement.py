@@ -46,7 +46,7 @@ def measure(rng: random.Random) -> Measure:
         rng.choice([None, math.nan, 1e-148, 0.001, 0.02, 0.05, 0.3, rng.random()]),
         rng.randint(0, 500),
         rng.randint(0, 500),
-        better=rng.choice(["lower", "higher", "none"]),
+        better=rng.choice(["lower", "higher", "near", "none"]),
         protocol=rng.choice([{}, {}, COPYING, {"hypothesis": "does not overfit"}, {"scale": "interval"}]),
     )
 
@@ -246,3 +246,24 @@ def test_a_short_name_finds_the_only_measure_that_bears_it():
     with pytest.raises(KeyError, match="did you mean FD"):
         report["FDD"]
     assert judge({}).grade == "record"
+
+
+def test_a_value_that_should_be_at_its_floor_is_read_alike_on_either_side_of_it():
+    low, high = (of_value(Measure(value, 1.0, 0.02, better="near")) for value in (0.42, 1.58))
+    assert (low.grade, low.words) == ("record", "0.42 × the floor")
+    assert (high.grade, high.words) == ("record", "1.6 × the floor")
+    for value in (0.97, 1.03):
+        close = of_value(Measure(value, 1.0, 0.02, better="near"))
+        assert (close.grade, close.words) == ("good", "at the floor; 0.96 to 1.04 × it would look so")
+        assert of_value(Measure(value, 1.0, 0.3, better="near")).grade == "doubtful"
+        assert of_value(Measure(value, 1.0, better="near")).words == f"{value:.2g} × the floor"
+    assert of_value(Measure(1.0, 1.0, better="near")).words == "at the floor; its error is not known"
+
+
+def test_a_test_says_how_much_it_found_in_the_words_of_its_measure():
+    wide = Measure(0.42, 1.0, 0.01, 0.001, 2500, better="near", protocol={"effect": "0.42 σ wide"})
+    found = Report({"mode_width": wide})
+    assert "mode_width (p 0.001, 0.42 σ wide)" in found.verdict
+    assert found.judgement.readings["mode_width"].words == (
+        "told apart from data (p 0.001, 0.42 σ wide), 0.42 × the floor"
+    )

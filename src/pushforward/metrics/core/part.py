@@ -39,6 +39,7 @@ class Part:
         usual: Where it is measured though nobody asked for it.
         place: Where it is read among the others, the lowest first; by name within a place.
         finds: Findings that its measures are looked through for.
+        counted: Measures with a p-value of one law that rests on no relabelling.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Part:
     usual: frozenset[Kind] = frozenset()
     place: int = LAST
     finds: tuple[str, ...] = ()
+    counted: frozenset[str] = frozenset()
 
     @property
     def answers(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COPYING",
+    "OUTCOMES",
     "OVERFITTING",
     "Measure",
     "Plain",
@@ -30,6 +31,9 @@ __all__ = [
 
 COPYING, OVERFITTING = "does not copy", "does not overfit"
 """Hypotheses of a model other than that its samples follow the law of the data; `protocol["hypothesis"]` names them."""
+
+OUTCOMES = frozenset(("effect", "modes_counted", "noise", "off", "samples_counted"))
+"""Entries of a protocol that say what was found, not how."""
 
 Row = Mapping[str, str | float | int | None]
 """A row of the table behind a number."""
@@ -54,8 +58,9 @@ class Measure:
         n_real: Data samples used; 0 where the data's law is known.
         features: Identity of the feature space, e.g. "raw" or "digits8-1a2b3c4d". Numbers from different feature
             spaces do not compare.
-        better: Which direction is good.
-        protocol: Everything else that changes the number: split, seed, kernel, conventions.
+        better: Which direction is good; "near" where it is the floor's, from either side.
+        protocol: Everything else that changes the number: split, seed, kernel, conventions. Its `effect` says in words
+            how much a test found.
         detail: What a picture of it needs, by name: the relabelled values of a test, the counts of classes. It goes
             into no record.
         about: What it is, in a line, for a page; the suite's own measures are explained there.
@@ -69,7 +74,7 @@ class Measure:
     n_fake: int = 0
     n_real: int = 0
     features: str = "raw"
-    better: Literal["lower", "higher", "none"] = "lower"
+    better: Literal["lower", "higher", "near", "none"] = "lower"
     protocol: dict[str, str | float | int] = field(default_factory=dict[str, "str | float | int"])
     detail: dict[str, Tensor] = field(default_factory=dict[str, "Tensor"], compare=False, repr=False)
     about: str = ""
@@ -183,6 +188,7 @@ def _unlike(a: Measure, b: Measure) -> str | None:
         "note",
         "null_95",
         "permutations",
+        *OUTCOMES,
     }  # they change the reading, not the estimand
     for key in (a.protocol.keys() | b.protocol.keys()) - drawn:
         if a.protocol.get(key) != b.protocol.get(key):

@@ -65,5 +65,6 @@ PARTS = (
         "holes", "samples where a known law has none", _part, linear_cost,
         {"holes": "Share of samples outside the data's support, to each level of its structure"},
         frozenset(("points", "support")), usual=frozenset(("points",)), place=195,
+        counted=frozenset(("holes",)),
     ),
 )  # fmt: skip

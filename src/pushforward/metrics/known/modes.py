@@ -19,7 +19,17 @@ from pushforward.metrics.core.result import Measure
 from pushforward.metrics.known.shares import counted_kl, known_kl
 from pushforward.randomness import generator
 
-__all__ = ["PARTS", "class_shares", "classes", "expected_modes", "labels_of", "modes", "probabilities"]
+__all__ = [
+    "PARTS",
+    "class_shares",
+    "classes",
+    "expected_modes",
+    "good_radius",
+    "known_modes",
+    "labels_of",
+    "modes",
+    "probabilities",
+]
 
 Array = NDArray[np.float64]
 
@@ -57,16 +67,10 @@ def modes(
     References:
         VEEGAN (Srivastava et al., 2017), arXiv:1705.07761; PacGAN (Lin et al., 2018), arXiv:1712.04086.
     """
-    fake = check_samples("fake", fake, least=1)
-    if fake.ndim != 2 or centres.ndim != 2 or fake.shape[1] != centres.shape[1]:
-        shapes = f"fake has shape {tuple(fake.shape)}, centres {tuple(centres.shape)}"
-        raise DataError(f"{shapes}: give (n, d) and (k, d) in the same units")
-    if not sigma > 0:
-        raise DataError(f"sigma is {sigma}: give the components' standard deviation in data units")
-    n, dim = len(fake), fake.shape[1]
-    shares = probabilities(weights, len(centres))
-    near = radius or (3.0 if dim <= 2 else float(chdtri(dim, chdtrc(1, 9.0)) ** 0.5))
-    wide = near * 4 / 3 if radius else (4.0 if dim <= 2 else float(chdtri(dim, chdtrc(1, 16.0)) ** 0.5))
+    fake, shares = known_modes(fake, centres, sigma, weights)
+    n, dim = fake.shape
+    near = radius or good_radius(dim)
+    wide = near * 4 / 3 if radius else good_radius(dim, 4.0)
 
     centres = centres.detach().double().cpu()
     nearest = [torch.cdist(part.detach().double().cpu(), centres).min(1) for part in fake.split(4096)]
@@ -174,6 +178,32 @@ def probabilities(weights: Tensor | Sequence[float] | None, count: int) -> Array
     return values / values.sum()
 
 
+def known_modes(
+    fake: Given, centres: Tensor, sigma: float, weights: Tensor | Sequence[float] | None
+) -> tuple[Tensor, Array]:
+    """Samples (n, d) that fit a mixture of round Gaussians, and its weights as probabilities, (k,).
+
+    Raises:
+        DataError: If the shapes do not fit, sigma is not positive, or a weight is not.
+    """
+    fake = check_samples("fake", fake, least=1)
+    if fake.ndim != 2 or centres.ndim != 2 or fake.shape[1] != centres.shape[1]:
+        shapes = f"fake has shape {tuple(fake.shape)}, centres {tuple(centres.shape)}"
+        raise DataError(f"{shapes}: give (n, d) and (k, d) in the same units")
+    if not sigma > 0:
+        raise DataError(f"sigma is {sigma}: give the components' standard deviation in data units")
+    return fake, probabilities(weights, len(centres))
+
+
+def good_radius(dim: int, deviations: float = 3.0) -> float:
+    """Distance from a centre, in sigma, that samples of high quality keep to.
+
+    So many standard deviations up to two dimensions; above, what holds as much of the law as these do on a line, since
+    a ball of three in many dimensions is nearly empty.
+    """
+    return deviations if dim <= 2 else float(chdtri(dim, chdtrc(1, deviations**2)) ** 0.5)
+
+
 def expected_modes(least: int, n: int, shares: Array) -> float:
     """Expected number of modes with at least `least` of n samples, given the chance of each, (K,)."""
     return float(bdtrc(least - 1, n, shares).sum()) if n >= least else 0.0
@@ -233,13 +263,13 @@ PARTS = (
          "high_quality": "Share of samples close to a mode",
          "high_quality_4": "Share of samples within a wider radius of a mode",
          "mode_kl": "How far the shares of the modes are off, in nats"},
-        frozenset(("centres",)), usual=frozenset(("points",)), place=190,
+        frozenset(("centres",)), usual=frozenset(("points",)), place=190, counted=frozenset(("mode_kl",)),
     ),
     Part(
         "classes", "shares of classes", _classes_part, linear_cost,
         {"classes_present": "Classes that a classifier sees in the samples",
          "smallest_class_share": "Share of the rarest class",
          "class_kl": "How far the shares of the classes are off, in nats"},
-        frozenset(("classifier",)), usual=frozenset(("images",)), place=200,
+        frozenset(("classifier",)), usual=frozenset(("images",)), place=200, counted=frozenset(("class_kl",)),
     ),
 )  # fmt: skip

@@ -67,8 +67,10 @@ def of_test(measure: Measure, adjusted: float, level: float) -> Reading:
 
 def size(measure: Measure) -> str:
     """The p-value of a test and, where the measure says it, the size of what it found."""
-    off = measure.protocol.get("off")
-    return f"p {measure.p:.2g}" + (f", a share {100 * off:.2g} points off" if isinstance(off, float) else "")
+    off, effect = measure.protocol.get("off"), measure.protocol.get("effect")
+    if isinstance(off, float):
+        return f"p {measure.p:.2g}, a share {100 * off:.2g} points off"
+    return f"p {measure.p:.2g}" + (f", {effect}" if isinstance(effect, str) else "")
 
 
 def of_copying(measure: Measure, copied: bool, powerless: bool) -> Reading:
@@ -109,6 +111,8 @@ def of_value(measure: Measure) -> Reading:
         return Reading("record", "for the record")
     if floor is None or not math.isfinite(floor):
         return Reading("record", "no floor known")
+    if measure.better == "near":
+        return _near(value, floor, se)
     higher, room = measure.better == "higher", 2 * (se or 0.0)
     if se == 0 and (measure.protocol.get("se") == "binomial" or (higher and value == 1)):
         room = 3 / max(1, measure.n_fake)  # none of n, or all: a share of 3/n goes unseen once in twenty times
@@ -132,6 +136,18 @@ def of_value(measure: Measure) -> Reading:
     if room >= floor:
         return Reading("doubtful", f"too noisy to say: up to {1 + room / floor:.2g} × the floor would look so")
     return Reading("good", f"{words}; up to {1 + room / floor:.3g} × it would look so")
+
+
+def _near(value: float, floor: float, se: float | None) -> Reading:
+    """A value that is good where its floor is, from either side."""
+    room = 2 * (se or 0.0)
+    if abs(value - floor) > room:
+        return Reading("record", f"{value / floor:.2g} × the floor" if floor > 0 else f"{value - floor:.2g} from it")
+    if floor <= 0 or se is None:
+        return Reading("good", f"at the floor{_unseen(room, 'off', se)}")
+    if room >= floor / 2:
+        return Reading("doubtful", f"too noisy to say: {max(0.0, 1 - room / floor):.2g} to {1 + room / floor:.2g} × it")
+    return Reading("good", f"at the floor; {1 - room / floor:.3g} to {1 + room / floor:.3g} × it would look so")
 
 
 def _unseen(room: float, where: str, se: float | None) -> str:

@@ -145,7 +145,7 @@ def table(measures: Mapping[str, Measure]) -> grids.Table:
     from rich.markup import escape
     from rich.table import Table as Grid
 
-    arrows = {"lower": "↓", "higher": "↑", "none": ""}
+    arrows = {"lower": "↓", "higher": "↑", "near": "≈", "none": ""}
     grid = Grid(box=None, pad_edge=False)
     grid.add_column("metric", no_wrap=True)
     for heading in ("value", "floor", "± / p", "n fake", "n real"):

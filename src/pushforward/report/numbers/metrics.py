@@ -11,7 +11,9 @@ from pushforward.metrics.suite import READINGS
 from pushforward.metrics.verdict.judgement import judge
 from pushforward.report.values import count, mapping, number, short, text
 
-__all__ = ["FLOOR", "MARKS", "error", "heading", "judged", "protocols", "reading", "rows", "value"]
+__all__ = ["ARROWS", "FLOOR", "MARKS", "error", "heading", "judged", "protocols", "reading", "rows", "value"]
+
+ARROWS = "↓ lower is better, ↑ higher is better, ≈ the nearer to the floor the better."
 
 FLOOR = (
     "The floor is what real data of the same sizes score against real data; for a count or a share it is what a "
@@ -54,7 +56,7 @@ def _row(name: str, record: dict[str, Any], heads: Sequence[str]) -> str:
 
 def heading(name: str, record: dict[str, Any]) -> str:
     """A metric's name, which way is better, and what it measures."""
-    arrow = {"lower": "\u00a0↓", "higher": "\u00a0↑"}.get(str(record.get("better", "lower")), "")
+    arrow = {"lower": "\u00a0↓", "higher": "\u00a0↑", "near": "\u00a0≈"}.get(str(record.get("better", "lower")), "")
     short_name = name.removesuffix(f"@{record.get('features')}")  # a column of its own says it
     words = text(record.get("about") or READINGS.get(name.split("@")[0].split("[")[0], ""))
     return f"{text(short_name)}{arrow}{f'<small>{words}</small>' if words else ''}"
@@ -105,7 +107,7 @@ def _measure(record: Mapping[str, Any]) -> Measure:
     protocol = {str(key): x for key, x in mapping(record.get("protocol")).items() if isinstance(x, str | int | float)}
     return Measure(
         math.nan if known is None else known, floor, se, p, n, m,
-        better=better if better in ("higher", "none") else "lower", protocol=protocol,
+        better=better if better in ("higher", "near", "none") else "lower", protocol=protocol,
     )  # fmt: skip
 
 
