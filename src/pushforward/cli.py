@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
+from typing import Any
 
 import tyro
 
 from pushforward import __version__, guests
 from pushforward.errors import DataError, TrainingError, UsageError, meant, of_memory, on_any_terminal, printable
 from pushforward.faces.answers import Told
+from pushforward.faces.benches import bench, stability
 from pushforward.faces.learning import begun, demo, recipes, train
 from pushforward.faces.publishing import export, pull, push
 from pushforward.faces.using import doctor, evaluate, merge, report, sample, transport
@@ -94,8 +96,9 @@ def _complain(message: str, code: int) -> int:
 
 COMMANDS: dict[str, Callable[..., int | Told]] = {
     command.__name__: command
-    for command in (demo, recipes, train, sample, transport, evaluate, merge, report, export, push, pull, doctor)
+    for command in (demo, recipes, train, sample, transport, evaluate, merge, report, export, push, pull, bench, doctor)
 }
+BENCHES: dict[str, Callable[..., Told]] = {one.__name__: one for one in (stability,)}
 
 EXAMPLES = """
 examples:
@@ -109,6 +112,7 @@ examples:
   pushforward report runs/grid runs/mnist
   pushforward export runs/grid --out grid.onnx
   pushforward push runs/grid hub/grid
+  pushforward bench stability --data toy:ring8 --seconds 20 --out runs/stability
 """
 
 
@@ -122,7 +126,7 @@ def _dispatch(words: list[str]) -> int:
     if words[:1] == ["--completion"]:
         from pushforward import options
 
-        options.completion(words[1] if words[1:] else "", COMMANDS)
+        options.completion(words[1] if words[1:] else "", COMMANDS, BENCHES)
         return 0
     first = (words or ["--help"])[0]
     if first not in COMMANDS and not first.startswith("-"):
@@ -132,20 +136,45 @@ def _dispatch(words: list[str]) -> int:
 
         about = "Train a recipe in a folder, evaluate it and write its report.\n" + EXAMPLES
         return begun(options.read(words[1:], about))
+    if first == "bench":
+        return _bench(words)
     read = words
     if first in COMMANDS:
         from pushforward import options
 
         read = options.with_settings(words) if first in ("sample", "evaluate") else words
         options.refuse_unknown(guests.apart(words[1:]), options.flags_of(COMMANDS[first]), f"pushforward {first}")
-    code = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS,
-        prog="pushforward",
-        args=read or ["--help"],
+    code = _read(COMMANDS, "pushforward", read or ["--help"], "Generate and move data by gradient flow.\n" + EXAMPLES)
+    return _told(code, words)
+
+
+def _bench(words: list[str]) -> int:
+    """One of the benches, which have options of their own."""
+    name = (words[1:] or ["--help"])[0]
+    if name not in BENCHES and not name.startswith("-"):
+        raise UsageError(f"bench {name}: no such bench; {meant(name, BENCHES)}there are {', '.join(BENCHES)}")
+    if name in BENCHES:
+        from pushforward import options
+
+        options.refuse_unknown(words[2:], options.flags_of(BENCHES[name]), f"pushforward bench {name}")
+    about = "Measure methods against each other over many settings."
+    return _told(_read(BENCHES, "pushforward bench", words[1:] or ["--help"], about), words)
+
+
+def _read(commands: dict[str, Callable[..., Any]], prog: str, words: list[str], about: str) -> Any:
+    """What the one of some commands answers that the words name."""
+    return tyro.extras.subcommand_cli_from_dict(
+        commands,
+        prog=prog,
+        args=words,
         use_underscores=False,
         config=(tyro.conf.FlagCreatePairsOff,),
-        description="Generate and move data by gradient flow.\n" + EXAMPLES,
+        description=about,
     )
+
+
+def _told(code: int | Told, words: list[str]) -> int:
+    """The exit code of a command that is done, or has its options read and is told how it was typed."""
     if callable(code):
         from pushforward.commands import console
 

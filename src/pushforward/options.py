@@ -127,12 +127,15 @@ def flags_of(command: Callable[..., Any]) -> set[str]:
     return found
 
 
-def completion(shell: str, commands: Mapping[str, Callable[..., Any]]) -> None:
+def completion(
+    shell: str, commands: Mapping[str, Callable[..., Any]], benches: Mapping[str, Callable[..., Any]]
+) -> None:
     """Print a script by which a shell completes commands, recipes and all of their options.
 
     Args:
         shell: bash, zsh or fish.
         commands: Every command; those of `train` are the recipes.
+        benches: Those of `bench`.
 
     Raises:
         UsageError: If the shell is another.
@@ -140,19 +143,25 @@ def completion(shell: str, commands: Mapping[str, Callable[..., Any]]) -> None:
     if shell not in SHELLS:
         raise UsageError(f"--completion {shell}: {meant(shell, SHELLS)}use one of {', '.join(SHELLS)}")
 
-    def train(**_: Any) -> None: ...
-
-    recipes = _either({name: _reader(name, recipe, {}, []) for name, recipe in RECIPES.items()})
-    kind = inspect.Parameter.KEYWORD_ONLY
-    train.__annotations__ = {"recipe": recipes}
-    train.__signature__ = inspect.Signature([inspect.Parameter("recipe", kind, annotation=recipes)])  # pyright: ignore[reportFunctionMemberAccess]
+    recipes = {name: _reader(name, recipe, {}, []) for name, recipe in RECIPES.items()}
     tyro.cli(
-        _either({**commands, "train": train}),
+        _either({**commands, "train": _one_of(recipes), "bench": _one_of(benches)}),
         prog="pushforward",
         args=["--tyro-print-completion", shell],
         use_underscores=False,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
+
+
+def _one_of(commands: Mapping[str, Callable[..., Any]]) -> Callable[..., None]:
+    """A command of commands, for the parser to list."""
+
+    def outer(**_: Any) -> None: ...
+
+    kind, either = inspect.Parameter.KEYWORD_ONLY, _either(commands)
+    outer.__annotations__ = {"name": either}
+    outer.__signature__ = inspect.Signature([inspect.Parameter("name", kind, annotation=either)])  # pyright: ignore[reportFunctionMemberAccess]
+    return outer
 
 
 def _either(commands: Mapping[str, Callable[..., Any]]) -> Any:

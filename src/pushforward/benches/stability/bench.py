@@ -1,0 +1,193 @@
+"""The bench as a whole: what there is to do, doing it side by side, and what all of it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pushforward.benches import kept
+from pushforward.benches.stability import picture, tables
+from pushforward.benches.stability.arms import Trial, trials
+from pushforward.benches.stability.outcome import Outcome, outcome
+from pushforward.benches.stability.pace import SHARE
+from pushforward.benches.stability.summary import Row, by_arm, by_factor, reference
+from pushforward.benches.stability.trial import performed, wired
+from pushforward.benches.workers import side_by_side
+from pushforward.commands.console import say, tell
+from pushforward.data import outputs
+from pushforward.errors import UsageError
+from pushforward.parallel.threads import cores
+from pushforward.progress import Bar, Pulse, span
+from pushforward.settings.benches import Stability
+
+__all__ = ["Bench", "measured"]
+
+MARK = 0.05  # CPU seconds of a look at samples, about
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All runs that are there, and what they say.
+
+    Attributes:
+        asked: What was asked.
+        runs: Runs with their outcomes and lines.
+        missing: How many are not there yet.
+        arms: A row an arm.
+        factors: A row for each value of each factor.
+        notes: What has to be said of them.
+        picture: Where the picture is.
+        markdown: Where the tables are.
+    """
+
+    asked: Stability
+    runs: Sequence[tuple[Trial, Outcome, dict[str, Any]]]
+    missing: int
+    arms: list[Row]
+    factors: list[Row]
+    notes: list[str]
+    picture: Path
+    markdown: Path
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        asked = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self.asked).items()}
+        return {
+            "asked": asked,
+            "runs": len(self.runs),
+            "missing": self.missing,
+            "cpu_seconds": round(sum(run["cpu_all"] for _, _, run in self.runs), 1),
+            "arms": [row.plain() for row in self.arms],
+            "factors": [row.plain() for row in self.factors],
+            "notes": self.notes,
+            "picture": str(self.picture),
+            "markdown": str(self.markdown),
+            "kept": str(self.asked.out / kept.RUNS),
+        }
+
+
+def measured(asked: Stability) -> Bench:
+    """Do the runs that are not kept yet, and sum up all that are asked for.
+
+    Raises:
+        UsageError: If an option is wrong, a place cannot be written, or the runs that are kept are of other code.
+        DataError: If what is kept cannot be read.
+        KeyboardInterrupt: If it is stopped; what was finished is kept.
+    """
+    asked.check()
+    painting = asked.picture or asked.out / "stability.png"
+    page = asked.markdown or asked.out / "stability.md"
+    outputs.claim_folder("--out", asked.out)
+    outputs.claim("--picture", painting, outputs.PICTURE)
+    outputs.claim("--markdown", page, (".md",), (painting,))
+    tables.check(page)
+    every = trials(asked)
+    for arm in dict.fromkeys(trial.arm for trial in every):  # what a recipe or a divergence refuses, before any work
+        wired(next(trial for trial in every if trial.arm == arm), 1)
+    there = kept.read(asked.out, [trial.key for trial in every], mixed=asked.mixed)
+    runs, left = dict(there.runs), [trial for trial in every if trial.key not in there.runs]
+    if left and not asked.report:
+        _foretold(asked, every, left)
+        runs |= _done(asked, left)
+    modes = _modes(every[0])
+    found = [(t, outcome(runs[t.key], modes), runs[t.key]) for t in every if t.key in runs]
+    if not found:
+        raise UsageError(f"--report: {asked.out} holds none of these runs yet; give the command without it")
+    notes = there.notes(asked.out) + _notes(found, len(every) - len(found))
+    pairs = [(trial, one) for trial, one, _ in found]
+    arms, factors = by_arm(pairs), by_factor(pairs)
+    notes.append(
+        f"ahead: the share that ended with every mode, less that of {reference(pairs)} at the same settings and seed"
+    )
+    picture.drawn(painting, arms, found, modes)
+    tables.placed(page, _page(asked, arms, factors, notes, len(found)))
+    return Bench(asked, found, len(every) - len(found), arms, factors, notes, painting, page)
+
+
+def _workers(asked: Stability) -> int:
+    """How many processes."""
+    if asked.workers > (here := cores()):
+        raise UsageError(f"--workers {asked.workers}: there are {here} cores; more would only wait for each other")
+    return asked.workers or min(2, here)
+
+
+def cost(trial: Trial) -> float:
+    """CPU seconds that a run takes about, rehearsal and marks included."""
+    return trial.seconds * (trial.legs + 1.5 * SHARE) + MARK * trial.marks * trial.legs
+
+
+def _foretold(asked: Stability, every: Sequence[Trial], left: Sequence[Trial]) -> None:
+    """Say what is to come before it begins."""
+    workers, seconds = _workers(asked), sum(map(cost, left))
+    further = sum(trial.legs > 1 for trial in left)
+    done = f", {len(every) - len(left)} are there" if len(left) < len(every) else ""
+    on = f", of which {further} go on to {3 * asked.seconds:g} s" if further else ""
+    wall = f", {span(seconds / workers)} with {workers} workers" if workers > 1 else ""
+    tell(f"{len(left)} runs of {asked.seconds:g} s{on}{done}: about {span(seconds)} of CPU{wall}")
+
+
+def _done(asked: Stability, left: Sequence[Trial]) -> dict[str, dict[str, Any]]:
+    """Do the runs, keep each as soon as it is done, and say how far it is."""
+    total, spent, done = sum(map(cost, left)), 0.0, dict[str, dict[str, Any]]()
+    bar, pulse = Bar(say, "stability", len(left), shown=say.is_terminal), Pulse()
+    try:
+        with bar, closing(side_by_side(performed, left, min(_workers(asked), len(left)))) as finished:
+            for trial, run in finished:
+                done[trial.key] = kept.add(asked.out, run)
+                spent += cost(trial)
+                bar.move(len(done), trial.arm)
+                if not say.is_terminal and pulse.due():
+                    tell(f"stability: {len(done)} of {len(left)} runs, {pulse.left(spent / total)}")
+    except KeyboardInterrupt:
+        tell(f"{len(done)} of {len(left)} runs are kept in {asked.out}; the same command goes on with the others")
+        raise
+    return done
+
+
+def _modes(trial: Trial) -> int:
+    """How many modes its data have."""
+    mixture = wired(trial, 1).data.mixture
+    assert mixture is not None
+    return len(mixture.means)
+
+
+def _notes(found: Sequence[tuple[Trial, Outcome, dict[str, Any]]], missing: int) -> list[str]:
+    """How equal the budgets were, and what is not there."""
+    said = [f"{missing} runs are not there yet"] if missing else []
+    if paced := [(trial, run) for trial, one, run in found if run["laid"] and not one.failed]:
+        shares = [run["cpu"] / trial.seconds for trial, run in paced]
+        cut = [run["done"] / run["laid"][-1] for _, run in paced]
+        said.append(
+            f"training up to T took {min(shares):.3f} to {max(shares):.3f} T of CPU and came to {min(cut):.3f} to "
+            f"{max(cut):.3f} of the schedules"
+        )
+    if broken := [trial.arm for trial, one, _ in found if one.failed]:
+        said.append(f"{len(broken)} runs broke off: {', '.join(sorted(set(broken)))}")
+    return said
+
+
+def _page(asked: Stability, arms: list[Row], factors: list[Row], notes: list[str], runs: int) -> str:
+    """What goes into a page: what was measured, the tables, the notes."""
+    seeds = f"{asked.seeds} seeds from {asked.seed} on" if asked.seeds > 1 else f"seed {asked.seed}"
+    grid = (
+        f"rates {_listed(asked.rates)}; widths {_listed(asked.widths)}; critic steps {_listed(asked.critic_steps)}; "
+        f"{seeds}"
+    )
+    going = {
+        "floor": f"{asked.going} of the seeds go on to 3T with every rate at {asked.floor:g} of what it was",
+        "constant": f"no schedules at all; {asked.going} of the seeds go on to 3T",
+        "none": "none goes on",
+    }
+    said = "".join(f"- {note}\n" for note in (*notes, kept.code()))
+    by_factors = f"\n{tables.markdown(factors)}" if factors else ""
+    return (
+        f"\n{runs} runs of {asked.data}, T = {asked.seconds:g} CPU s each: {grid}; {going[asked.drift]}.\n\n"
+        f"{tables.markdown(arms)}{by_factors}\n{said}\n"
+    )
+
+
+def _listed(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values))
