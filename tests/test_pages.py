@@ -80,7 +80,9 @@ def _resolves(dotted):
     return True
 
 
-COMMAND = r"(?:^|`|-m -- )((?:pushforward(?:\.cli)? )?(?:train|sample|transport|evaluate|merge|report|demo) [^`\n]+)"
+COMMAND = (
+    r"(?:^|`|-m -- )((?:pushforward(?:\.cli)? )?(?:train|sample|transport|evaluate|merge|report|demo|bench) [^`\n]+)"
+)
 COMMANDS = sorted(
     {
         (page.name, " ".join(found[1].split("#")[0].split()))
@@ -95,7 +97,7 @@ COMMANDS = sorted(
 @pytest.mark.parametrize(("page", "command"), COMMANDS)
 def test_a_command_on_a_page_has_only_options_that_there_are(page, command, capsys):
     words = command.removeprefix("pushforward.cli ").removeprefix("pushforward ").split()
-    asked = words[:2] if words[0] == "train" else words[:1]
+    asked = words[:2] if words[0] in ("train", "bench") else words[:1]
     if asked[-1].isupper() or not re.match(r"\w", asked[-1]) or ":" in asked[-1]:
         pytest.skip("no recipe of ours")
     with pytest.raises(SystemExit) as done:

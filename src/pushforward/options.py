@@ -167,7 +167,8 @@ def _one_of(commands: Mapping[str, Callable[..., Any]]) -> Callable[..., None]:
 def _either(commands: Mapping[str, Callable[..., Any]]) -> Any:
     """Commands as a type of which the parser reads one."""
     made = (Annotated[Any, tyro.conf.subcommand(name=name, constructor=make)] for name, make in commands.items())
-    return Annotated[Union[tuple(made)], tyro.conf.arg(name="")]  # noqa: UP007
+    either = Union[(*made, Annotated[None, tyro.conf.Suppress])]
+    return Annotated[either, tyro.conf.arg(name="")]
 
 
 def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str]) -> Callable[..., Training]:

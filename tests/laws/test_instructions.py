@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src" / "pushforward").rglob("*.py"))
 OF_TRAIN = {name for recipe in RECIPES.values() for name in options_of(recipe)} | set(options_of(Running))
 OF_COMMANDS = {name: options.flags_of(command) for name, command in cli.COMMANDS.items()}
-EVERYWHERE = OF_TRAIN.union(*OF_COMMANDS.values()) | {"help", "version", "completion", "sampling"}
+OF_BENCHES = {name: options.flags_of(bench) for name, bench in cli.BENCHES.items()}
+EVERYWHERE = OF_TRAIN.union(*OF_COMMANDS.values(), *OF_BENCHES.values()) | {"help", "version", "completion", "sampling"}
 
 
 @cache
@@ -122,6 +123,8 @@ GUESSES = [
     (["merge", "cells.h5ad", "--batches", "donor"], "did you mean --batch?"),
     (["report", "run", "--json=yes", "--pag", "x"], "report has no such option"),
     (["doctor", "--jsn"], "did you mean --json?"),
+    (["bench", "stabilty"], "did you mean stability?"),
+    (["bench", "stability", "--movs", "1"], "did you mean --moves?"),
     (["--completion", "bsh"], "did you mean bash?"),
 ]
 
@@ -194,6 +197,9 @@ def test_the_shell_completes_commands_recipes_options_and_choices(complete):
     assert complete("pushforward", "train", "") >= set(RECIPES)
     assert complete("pushforward", "train", "toy_vgrow", "--preci") == {"--precision"}
     assert {"fp32", "bf16"} <= complete("pushforward", "train", "toy_vgrow", "--precision", "")
+    assert complete("pushforward", "bench", "") >= set(cli.BENCHES)
+    for bench, names in OF_BENCHES.items():
+        assert {f"--{name.replace('_', '-')}" for name in names} <= complete("pushforward", "bench", bench, "--")
     for command, names in OF_COMMANDS.items():
         wanted = {f"--{name.replace('_', '-')}" for name in names - {"run", "file", "settings", "sampling"}}
         assert wanted <= complete("pushforward", command, "--") or command == "train", command

@@ -18,8 +18,7 @@ from typing import Any
 
 import torch
 
-import pushforward
-from pushforward import files
+from pushforward import __version__, files
 from pushforward.errors import DataError, UsageError
 
 __all__ = ["RUNS", "Kept", "add", "code", "read"]
@@ -71,7 +70,7 @@ def code() -> str:
     for place in COMPUTES:
         for path in sorted((root / place).rglob("*.py")) or [root / place]:
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return f"pushforward {pushforward.__version__} {digest.hexdigest()[:8]}, torch {torch.__version__}"
+    return f"pushforward {__version__} {digest.hexdigest()[:8]}, torch {torch.__version__}"
 
 
 def read(folder: Path, wanted: Iterable[str], *, mixed: bool) -> Kept:

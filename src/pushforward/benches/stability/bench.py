@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pushforward import files
 from pushforward.benches import kept
 from pushforward.benches.stability import picture, tables
 from pushforward.benches.stability.arms import Trial, trials
@@ -22,6 +23,7 @@ from pushforward.errors import UsageError
 from pushforward.parallel.threads import cores
 from pushforward.progress import Bar, Pulse, span
 from pushforward.settings.benches import Stability
+from pushforward.training.folder.lock import held
 
 __all__ = ["Bench", "measured"]
 
@@ -134,7 +136,9 @@ def _done(asked: Stability, left: Sequence[Trial]) -> dict[str, dict[str, Any]]:
     total, spent, done = sum(map(cost, left)), 0.0, dict[str, dict[str, Any]]()
     bar, pulse = Bar(say, "stability", len(left), shown=say.is_terminal), Pulse()
     try:
-        with bar, closing(side_by_side(performed, left, min(_workers(asked), len(left)))) as finished:
+        files.new_folders(asked.out)
+        shared = side_by_side(performed, left, min(_workers(asked), len(left)))
+        with held(asked.out, "--out"), bar, closing(shared) as finished:
             for trial, run in finished:
                 done[trial.key] = kept.add(asked.out, run)
                 spent += cost(trial)

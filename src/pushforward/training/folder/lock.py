@@ -73,19 +73,23 @@ class Holder:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[Holder | None]:
+def held(folder: Path, option: str = "--run") -> Iterator[Holder | None]:
     """Within, the run in a folder is this process's; gives the one before it that ended without a word, if any.
+
+    Args:
+        folder: The folder.
+        option: What names it, for messages.
 
     Raises:
         UsageError: If another process trains it, or may do so on another machine; it names the holder.
         OSError: If nothing can be written there.
     """
     path = folder / LOCK
-    file = _taken(path)
+    file = _taken(path, option)
     try:
         before = _read(file)
         if before is not None and not (before.gone or before.mine):
-            raise _busy(folder, before)
+            raise _busy(folder, before, option)
         os.ftruncate(file, 0)
         os.pwrite(file, f"{json.dumps(asdict(Holder.own()))}\n".encode(), 0)
         os.fsync(file)
@@ -121,10 +125,10 @@ def refuse(folder: Path) -> None:
     """
     found = holder(folder)
     if found is not None and not found.mine:
-        raise _busy(folder, found)
+        raise _busy(folder, found, "--run")
 
 
-def _taken(path: Path) -> int:
+def _taken(path: Path, option: str) -> int:
     """The open lock file, locked against other processes where the system does that.
 
     Raises:
@@ -140,7 +144,7 @@ def _taken(path: Path) -> int:
             if found is None:  # it was just made, and is not yet written; or just taken away
                 time.sleep(0.01)
                 continue
-            raise _busy(path.parent, found) from None
+            raise _busy(path.parent, found, option) from None
         except BaseException:
             os.close(file)
             raise
@@ -148,7 +152,7 @@ def _taken(path: Path) -> int:
             if os.path.samestat(os.fstat(file), os.lstat(path)):  # nobody took the name away before it was locked
                 return file
         os.close(file)
-    raise UsageError(f"--run {path.parent}: other processes take it up just now; name another folder")
+    raise UsageError(f"{option} {path.parent}: other processes take it up just now; name another folder")
 
 
 def _lock(file: int) -> None:
@@ -174,10 +178,10 @@ def _read(file: int) -> Holder | None:
     return None
 
 
-def _busy(folder: Path, found: Holder) -> UsageError:
+def _busy(folder: Path, found: Holder, option: str) -> UsageError:
     if found.here:
-        return UsageError(f"--run {folder}: is being trained by {found.words}; wait for it, or name another folder")
+        return UsageError(f"{option} {folder}: is being trained by {found.words}; wait for it, or name another folder")
     return UsageError(
-        f"--run {folder}: was taken by {found.words}, and nobody can tell from here whether that still works; if it "
+        f"{option} {folder}: was taken by {found.words}, and nobody can tell from here whether that still works; if it "
         f"does not, remove {folder / LOCK}"
     )
