@@ -32,7 +32,7 @@ __all__ = [
 COPYING, OVERFITTING = "does not copy", "does not overfit"
 """Hypotheses of a model other than that its samples follow the law of the data; `protocol["hypothesis"]` names them."""
 
-OUTCOMES = frozenset(("effect", "modes_counted", "noise", "off", "samples_counted"))
+OUTCOMES = frozenset(("classes_counted", "effect", "modes_counted", "noise", "off", "samples_counted"))
 """Entries of a protocol that say what was found, not how."""
 
 Row = Mapping[str, str | float | int | None]

@@ -286,7 +286,8 @@ def _cost(c: Comparison) -> float:
     """A look at each sample from each centre, and the draws."""
     assert c.centres is not None
     (n, _, d), k = c.sizes, len(c.centres)
-    return 10.0 * n * k * d + _DRAWS * 100.0 * (min(n, 256 * k) * d + k * d * d)
+    few = n if n <= 256 * k else 0  # sums of more are drawn as one
+    return 10.0 * n * k * d + _DRAWS * (400.0 * few * d + 2e3 * k * d * d)
 
 
 def _part(c: Comparison) -> Found:
