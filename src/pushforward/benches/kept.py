@@ -27,11 +27,11 @@ RUNS = "runs.jsonl"
 PARTS = {"key", "settings", "code", "marks", "failed", "cpu", "cpu_all", "done", "laid"}
 LARGEST = 2**28  # bytes that are read; a run has thousands
 
-COMPUTES = ("benches/stability/arms.py", "benches/stability/pace.py", "benches/stability/scores.py",
-            "benches/stability/trial.py", "data/batches.py", "data/blocks", "data/toys", "data/units.py", "densities",
-            "divergences", "dynamics", "flows", "geometry", "methods", "metrics/known", "nets", "objectives",
-            "randomness.py", "recipes/parts/wiring.py", "recipes/toys.py", "training/adam", "training/learner.py",
-            "training/loop.py", "training/schedule.py", "training/state.py")  # fmt: skip
+COMPUTES = ("benches/stability/pace.py", "benches/stability/scores.py", "benches/stability/trial.py", "data/batches.py",
+            "data/blocks", "data/toys", "data/units.py", "densities", "divergences", "dynamics", "flows", "geometry",
+            "methods", "metrics/known", "nets", "objectives", "randomness.py", "recipes/parts/wiring.py",
+            "recipes/toys.py", "training/adam", "training/learner.py", "training/loop.py", "training/schedule.py",
+            "training/state.py")  # fmt: skip
 """Files and folders of the package that decide what a run gives."""
 
 

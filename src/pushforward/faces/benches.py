@@ -42,9 +42,9 @@ def _stability(asked: Stability, json: bool) -> int:
     if json:
         answer(done.plain(), True)
         return 0
-    console.show(tables.table("by arm, pooled over all settings", done.arms))
+    console.show(*tables.shown("by arm", done.arms))
     if done.factors:
-        console.show(tables.table("by setting, pooled over everything else", done.factors))
+        console.show(*tables.shown("by setting", done.factors))
     for note in done.notes:
         console.tell(f"note: {note}")
     print(f"picture: {done.picture}\ntables: {done.markdown}")

@@ -31,8 +31,8 @@ class Stability:
         seconds: CPU seconds of training of every run, on one thread.
         marks: Times that a run is measured within them.
         samples: Fresh samples at each.
-        drift: How runs go on to three times the seconds: floor, at the end of their schedules with every rate held at
-            --floor; constant, without any schedule from the start; none, not at all.
+        drift: How runs go on to three times the seconds: floor, with schedules at their end and every rate held at its
+            floor; constant, without any schedule from the start; none, not at all.
         floor: What is left of every learning rate then, as a factor.
         drift_seeds: How many of the seeds go on.
         workers: Processes, one run each; 0 for as many as there are cores, two at most.

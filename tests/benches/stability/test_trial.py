@@ -8,7 +8,7 @@ import torch
 
 from pushforward.benches.stability import pace, trial
 from pushforward.benches.stability.arms import arms, trials
-from pushforward.benches.stability.scores import NAMES
+from pushforward.benches.stability.scores import NAMES, scored
 from pushforward.errors import UsageError
 from pushforward.randomness import derive
 from pushforward.recipes import RECIPES
@@ -149,10 +149,10 @@ def seen(monkeypatch):
     """The factor and the rate that the generator learns at, at each look."""
     looks, scored = [], trial.scored
 
-    def spying(experiment, *rest):
+    def spying(experiment, *rest, **more):
         learner = experiment.method.generator
         looks.append((learner.schedule(learner.updates), learner.optimiser.param_groups[0]["lr"]))
-        return scored(experiment, *rest)
+        return scored(experiment, *rest, **more)
 
     monkeypatch.setattr(trial, "scored", spying)
     return looks
@@ -185,3 +185,18 @@ def test_a_run_whose_numbers_break_off_scores_the_worst_from_there_on():
     assert "step" in found["failed"]
     assert found["marks"]["modes"] == [0.0] * 12
     assert found["marks"]["mode_kl"] == [pytest.approx(3.2189, abs=1e-3)] * 12
+
+
+def test_shape_is_measured_where_a_leg_ends_and_a_perfect_sampler_has_the_widths_of_the_data(monkeypatch):
+    whole = RECIPES["toy_gan"](data="toy:ring8", limit=5000)
+
+    class Perfect:
+        def sample(self, n, rng=None, labels=None):
+            return whole.data.test[:n] if n <= len(whole.data.test) else whole.data.train[:n]
+
+    experiment = replace(whole, method=Perfect())
+    full, bare = (scored(experiment, 2000, 0, 1, shape=shape) for shape in (True, False))
+    assert full["width"] == pytest.approx(1, abs=0.05)
+    assert full["centre"] == pytest.approx(0, abs=0.1)
+    assert (full["modes"], bare["modes"], bare["width"]) == (8, 8, None)
+    assert all(full[name] == bare[name] for name in ("modes", "high_quality", "mode_kl"))

@@ -87,8 +87,7 @@ class Trial:
         """Digest of the settings."""
         return hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode()).hexdigest()[:16]
 
-    @property
-    def words(self) -> str:
+    def __str__(self) -> str:
         """The run in a line."""
         return ", ".join([self.arm, *(f"{name} {value}" for name, value in self.options.items() if name != "data")])
 

@@ -27,7 +27,7 @@ from pushforward.training.folder.lock import held
 
 __all__ = ["Bench", "measured"]
 
-MARK = 0.05  # CPU seconds of a look at samples, about
+MARK, SHAPE = 0.02, 0.3  # CPU seconds of a look at samples, and at the shape of modes, about
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _workers(asked: Stability) -> int:
 
 def cost(trial: Trial) -> float:
     """CPU seconds that a run takes about, rehearsal and marks included."""
-    return trial.seconds * (trial.legs + 1.5 * SHARE) + MARK * trial.marks * trial.legs
+    return trial.seconds * (trial.legs + 1.5 * SHARE) + (MARK * trial.marks + SHAPE) * trial.legs
 
 
 def _foretold(asked: Stability, every: Sequence[Trial], left: Sequence[Trial]) -> None:

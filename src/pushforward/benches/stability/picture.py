@@ -66,7 +66,7 @@ def _lost(
     for k, row in enumerate(rows):
         values = [one.lost_quality for trial, one, _ in found if trial.arm == row.name]
         places = k + 0.5 * (np.arange(len(values)) / max(1, len(values) - 1) - 0.5)
-        axes.plot(values, places, "o", color=colours[row.name], markersize=3, alpha=0.45, markeredgewidth=0)
+        axes.plot(values, places, "o", color=colours[row.name], markersize=3, alpha=0.7, markeredgewidth=0)
         axes.plot([row.means["lost_quality"].value] * 2, (k - 0.35, k + 0.35), color=INK, linewidth=1.4)
     axes.set(ylim=(len(rows) - 0.5, -0.5), yticks=[], xlim=(0, None))
     clean(axes, "High quality lost after its best: each run, and their mean", "share of samples")

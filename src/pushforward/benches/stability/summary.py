@@ -11,24 +11,28 @@ from pushforward.benches.stability.arms import Trial
 from pushforward.benches.stability.outcome import Outcome
 from pushforward.benches.statistics import Mean, Share, mean
 
-__all__ = ["FAMILIES", "MEANS", "Ended", "Row", "by_arm", "by_factor", "reference", "row"]
+__all__ = ["AT_END", "FAMILIES", "LOST", "Ended", "Row", "by_arm", "by_factor", "reference", "row"]
 
 Ended = tuple[Trial, Outcome]
 
-MEANS = {
+AT_END = {
     "ahead": "ahead",
     "high_quality": "high quality",
     "mode_kl": "mode KL",
     "width": "width, σ",
     "centre": "centres off, σ",
+}
+"""Numbers of how runs ended that have a mean, and what tables call them."""
+
+LOST = {
     "lost_modes": "modes lost",
     "lost_quality": "quality lost",
-    "drift_modes": "drift of modes",
-    "drift_quality": "drift of quality",
-    "drift_kl": "drift of KL",
-    "drift_width": "drift of width",
+    "drift_modes": "drift: modes",
+    "drift_quality": "drift: quality",
+    "drift_kl": "drift: KL",
+    "drift_width": "drift: width, σ",
 }
-"""Numbers of an outcome that have a mean, and what tables call them."""
+"""The same of what was lost after the best, and of what changed from T to 3T."""
 
 FAMILIES = {"vgrow": "VGrow", "gan": "GAN"}
 

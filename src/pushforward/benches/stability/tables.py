@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table
 
 from pushforward import files
-from pushforward.benches.stability.summary import MEANS, Row
+from pushforward.benches.stability.summary import AT_END, LOST, Row
 from pushforward.benches.statistics import Mean, Share
 from pushforward.errors import UsageError
 
-__all__ = ["BEGIN", "END", "cells", "check", "markdown", "placed", "table", "words_of"]
+__all__ = ["BEGIN", "END", "check", "markdown", "placed", "shown", "words_of"]
 
 BEGIN, END = "<!-- bench stability: begin -->", "<!-- bench stability: end -->"
+PARTS = {"at T": AT_END, "lost after the best, and from T to 3T": LOST}
 DECIMALS = {"ahead": 2, "mode_kl": 4, "drift_kl": 4, "lost_modes": 2, "drift_modes": 2}
 
 
@@ -34,41 +35,39 @@ def words_of(number: Mean | Share, decimals: int = 3) -> str:
     return f"{number.value:.{decimals}f}{error}"
 
 
-def cells(row: Row, names: Sequence[str]) -> list[str]:
-    """A row in words."""
-    broken = f", {row.failed} broke off" if row.failed else ""
-    means = [words_of(row.means[name], DECIMALS.get(name, 3)) for name in names]
-    return [row.name, f"{row.runs}{broken}", words_of(row.whole), *means]
-
-
-def _shown(rows: Sequence[Row]) -> list[str]:
-    """The means that any of the rows has."""
-    return [name for name in MEANS if any(row.means[name].n for row in rows)]
-
-
-def _titles(names: Sequence[str]) -> list[str]:
-    return ["", "runs", "all modes", *(MEANS[name] for name in names)]
-
-
-def table(title: str, rows: Sequence[Row]) -> Table:
-    """Rows for a terminal."""
-    names = _shown(rows)
-    found = Table(title=title, title_justify="left", header_style="bold")
-    for k, name in enumerate(_titles(names)):
-        found.add_column(name, justify="right" if k else "left", no_wrap=k == 0)
+def _rows(rows: Sequence[Row], titles: Mapping[str, str]) -> list[list[str]]:
+    """Head and rows in words: runs and their share, then the means of these titles that any row has."""
+    names = [name for name in titles if any(row.means[name].n for row in rows)]
+    found = [["", "runs", "all modes", *(titles[name] for name in names)]]
     for row in rows:
-        found.add_row(*cells(row, names))
+        broken = f", {row.failed} broke off" if row.failed else ""
+        means = [words_of(row.means[name], DECIMALS.get(name, 3)) for name in names]
+        found.append([row.name, f"{row.runs}{broken}", words_of(row.whole), *means])
     return found
 
 
+def shown(title: str, rows: Sequence[Row]) -> list[Table]:
+    """Rows for a terminal: how runs ended, then what they lost and how they drifted."""
+    tables = list[Table]()
+    for part, titles in PARTS.items():
+        head, *body = _rows(rows, titles)
+        table = Table(title=f"{title}: {part}", title_justify="left", header_style="bold")
+        for k, name in enumerate(head):
+            table.add_column(name, justify="right" if k else "left", no_wrap=True)
+        for cells in body:
+            table.add_row(*cells)
+        tables.append(table)
+    return tables
+
+
 def markdown(rows: Sequence[Row]) -> str:
-    """Rows for a page."""
-    if not rows:
-        return ""
-    names = _shown(rows)
-    titles = _titles(names)
-    lines = [titles, ["---"] * len(titles), *(cells(row, names) for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    """The same for a page."""
+    written = list[str]()
+    for part, titles in PARTS.items():
+        head, *body = _rows(rows, titles)
+        lines = [[part, *head[1:]], ["---"] * len(head), *body]
+        written.append("".join(f"| {' | '.join(line)} |\n" for line in lines))
+    return "\n".join(written)
 
 
 def placed(path: Path, text: str) -> None:

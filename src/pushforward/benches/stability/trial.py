@@ -132,8 +132,9 @@ class _Course:
         """Measure if a mark is passed; one step may pass several, which then have seen the same."""
         passed = int(at * self.trial.marks / self.trial.seconds * (1 + 1e-12)) - len(self.seen)
         if passed > 0:
-            seed = self.trial.options["seed"]
-            score = scored(self.experiment, self.trial.samples, seed, len(self.seen) + passed)
+            seed, mark = self.trial.options["seed"], len(self.seen) + passed
+            at_end = mark % self.trial.marks == 0  # of T, 2T, 3T
+            score = scored(self.experiment, self.trial.samples, seed, mark, shape=at_end)
             self.seen += [score] * passed
 
     def fail(self, why: str) -> None:
