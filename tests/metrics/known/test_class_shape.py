@@ -89,6 +89,18 @@ def test_the_order_of_the_samples_changes_no_value_and_swapped_sides_have_the_in
     assert swapped["class_width"].value * once["class_width"].value == pytest.approx(1, rel=1e-9)
 
 
+def test_classes_that_fell_to_a_point_have_no_width_and_no_direction():
+    (x, k), (y, m) = drawn(600, 0), drawn(700, 1)
+    middle = np.stack([x[k == one].mean(0) for one in range(6)])[k]
+    found = class_shape(middle, y, k, m)
+    assert found["class_width"].value < 1e-6
+    assert found["class_width"].p == 0.001
+    assert found["class_correlation"].value == 0
+    assert found["class_correlation"].p > 0.05
+    for still in (found, class_shape(middle, middle, k, k)):
+        assert all(np.isfinite((one.value, one.se)).all() for one in still.values())
+
+
 def test_what_does_not_fit_is_refused():
     (x, k), (y, m) = drawn(60, 0), drawn(60, 1)
     with pytest.raises(DataError, match="none of 6 classes has 20 samples and as many rows"):

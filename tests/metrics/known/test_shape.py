@@ -107,6 +107,19 @@ def test_what_is_flat_is_a_correlation_of_any_direction_and_a_line_has_one():
     assert mode_shape(line, torch.zeros(1, 2), 1.0)["mode_correlation"].value == pytest.approx(1)
 
 
+def test_modes_that_fell_to_a_point_have_no_width_and_no_direction():
+    off = torch.zeros(25, 2).double()
+    off[3] = torch.tensor([0.5 * SIGMA, 0.0])
+    found = mode_shape((GRID + off).repeat(40, 1), GRID, SIGMA)
+    assert found["mode_width"].value < 1e-9
+    assert found["mode_width"].p == 0.001
+    assert found["mode_correlation"].value == 0
+    assert found["mode_correlation"].p > 0.05
+    assert found["mode_centre"].value == pytest.approx(0.1)  # one of 25 half a width off
+    assert found["mode_centre"].rows[0]["mode"] == 3
+    assert all(math.isfinite(x) for one in found.values() for x in (one.value, one.se))
+
+
 def test_numbers_do_not_change_with_units_place_direction_or_the_order_of_samples_and_modes():
     x, turn = planted(2500, 0, width=0.8, off=0.2), np.linalg.qr(np.random.default_rng(1).standard_normal((2, 2)))[0]
     order = torch.randperm(25, generator=torch.Generator().manual_seed(0))

@@ -39,6 +39,7 @@ _LEAST = 20  # samples, and rows, that a class needs
 _MOST = 1000  # of each that are looked at
 _AXES = 64  # directions in which classes of more features are compared
 _DRAWS = 999
+_POINT = 1e-13  # of the variance of samples and rows together: what has none but for rounding
 _VALUES = 2**22  # numbers of relabelled covariances at a time
 
 
@@ -130,6 +131,7 @@ class _Class:
         (n, d), m, pool = x.shape, len(y), np.concatenate([x, y])
         pool -= pool.mean(0)
         total, products = pool.T @ pool, np.einsum("ni,nj->nij", pool, pool).reshape(n + m, d * d)
+        point = _POINT * max(float(np.trace(total)) / d / (n + m), 1e-100)
         chosen = np.zeros((_DRAWS + 1, n + m))
         chosen[0, :n] = 1
         chosen[1:] = rng.permuted(np.broadcast_to(chosen[0], (_DRAWS, n + m)), axis=1)
@@ -140,22 +142,23 @@ class _Class:
             inner, outer = (some @ products).reshape(-1, d, d), np.einsum("bi,bj->bij", mean, mean)
             # The pool's mean is 0, so that of the rows is -n / m times that of the samples.
             mine, theirs = (inner - n * outer) / (n - 1), (total - inner - n**2 / m * outer) / (m - 1)
-            v, u = (np.maximum(np.trace(s, axis1=1, axis2=2) / d, 1e-300) for s in (mine, theirs))
+            v, u = (np.maximum(np.trace(s, axis1=1, axis2=2) / d, point) for s in (mine, theirs))
             bent = np.square(mine / v[:, None, None] - theirs / u[:, None, None]).sum((1, 2)) / (d * max(1, d - 1))
+            bent = np.where((v > point) & (u > point), bent, 0.0)  # what is all one point has no direction
             off = np.square(mean * (1 + n / m)).sum(1)
             parts.append((np.log(v / u), off, d * (v / n + u / m), u, bent))
         ratio, off, noise, unit, bent = (np.concatenate(part) for part in zip(*parts))
-        return _Class(label, (n, m), ratio, off, noise, unit, bent, _errors(x, y))
+        return _Class(label, (n, m), ratio, off, noise, unit, bent, _errors(x, y, point))
 
 
-def _errors(x: Array, y: Array) -> tuple[float, float, float]:
+def _errors(x: Array, y: Array, point: float) -> tuple[float, float, float]:
     """Variances to first order of what a class's samples and rows come to."""
     d, apart = x.shape[1], x.mean(0) - y.mean(0)
     sides = []
     for z in (x, y):
         z = z - z.mean(0)
         cov = z.T @ z / (len(z) - 1)
-        sides.append((z, cov, max(float(np.trace(cov)) / d, 1e-300)))
+        sides.append((z, cov, max(float(np.trace(cov)) / d, point)))
     unit, bend = sides[1][2], sides[0][1] / sides[0][2] - sides[1][1] / sides[1][2]
     ratio = off = bent = 0.0
     for z, cov, v in sides:

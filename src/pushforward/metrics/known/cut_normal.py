@@ -79,7 +79,7 @@ def width_behind(variance: Any, d: int, radius: float) -> Array:
         middle = (low + high) / 2
         small = middle**2 * cut_variance(d, radius / middle) < variance
         low, high = np.where(small, middle, low), np.where(small, high, middle)
-    return (low + high) / 2
+    return low
 
 
 def perfect_moments(n: Array, d: int, radius: float, draws: int, rng: np.random.Generator) -> Iterator[ModeMoments]:

@@ -43,6 +43,8 @@ LEAST = 20
 _DRAWS = 999
 _BLURRED = 0.002  # share of samples that may belong to two modes, up to which draws of single modes give p-values
 _ROWS = 4096
+_POINT = 1e-20  # variance of what has none but for rounding
+_NUMBERS = 2**29  # that all draws may take, 999 of them in any case up to 146 dimensions of 25 modes
 
 
 def mode_shape(
@@ -85,14 +87,17 @@ def mode_shape(
     drawn = None
     if known.blurred <= _BLURRED:
         rng = generator(0, "evaluate", part="shape")
-        parts = [_Shape.of(part, near) for part in perfect_moments(known.moments.n, d, near, _DRAWS, rng)]
+        draws = max(99, min(_DRAWS, _NUMBERS // (len(known.which) * d * d)))
+        parts = [_Shape.of(part, near) for part in perfect_moments(known.moments.n, d, near, draws, rng)]
         drawn = _Shape.joined(parts)
     seen = _Shape.of(known.moments, near)
     protocol: Words = {"modes": len(centres), "modes_counted": len(known.which), "least": least}
     protocol |= {"sigma": sigma, "radius_sigma": near, "samples_counted": round(float(known.weight.sum()))}
     if left := len(centres) - len(known.which):
         protocol["note"] = f"{left} of {len(centres)} modes hold fewer than {least} samples and are left out"
-    protocol["p"] = f"{_DRAWS} draws of as many samples in each mode" if drawn else "none, as modes overlap"
+    protocol["p"] = (
+        f"{len(drawn.statistic)} draws of as many samples in each mode" if drawn else "none, as modes overlap"
+    )
     found = {"mode_width": _width(known, seen, drawn, n, near, protocol)}
     found["mode_centre"] = _distance(known, seen.centre, drawn and drawn.centre, known.sway, n, "centre", protocol)
     if d > 1:
@@ -175,8 +180,8 @@ def _of_mode(x: Array, parts: Array) -> tuple[Array | float, ...]:
     quartic, variance = share @ lengths**2, float(np.trace(cov)) / d
     spread = max(0.0, float(quartic) / d**2 - variance**2) / n
     sway = 4 * float(mean @ cov @ mean) / n
-    off = cov / max(variance, 1e-300) - np.eye(d)
-    bent = (np.einsum("ij,jk,ik->i", y, off, y) - (off**2).sum() * lengths / d) / max(variance, 1e-300)
+    off = cov / max(variance, _POINT) - np.eye(d)
+    bent = (np.einsum("ij,jk,ik->i", y, off, y) - (off**2).sum() * lengths / d) / max(variance, _POINT)
     bend = 4 * float(share @ bent**2) / n / max(1, d * (d - 1)) ** 2
     return n, mean, cov, quartic, spread, sway, bend
 
@@ -213,10 +218,11 @@ class _Shape:
     @staticmethod
     def of(m: ModeMoments, radius: float) -> _Shape:
         """Numbers of some moments, which are cut at the radius."""
-        d, v = m.mean.shape[-1], np.maximum(m.variance, 1e-300)
+        d, v = m.mean.shape[-1], np.maximum(m.variance, _POINT)
         logs = np.log(v / cut_variance(d, radius))
         off, scale = (m.mean**2).sum(-1), d * max(1, d - 1)
-        bent = np.square(m.cov / v[..., None, None] - np.eye(d)).sum((-2, -1)) / scale
+        # Samples that are all one point have no direction.
+        bent = np.where(v > _POINT, np.square(m.cov / v[..., None, None] - np.eye(d)).sum((-2, -1)) / scale, 0.0)
         # Fourth moments say how noisy a covariance is; on a line, where none is left to be seen, it is not.
         loud = m.quartic / (d * v) ** 2 / m.n
         return _Shape(
