@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import time
 from multiprocessing import active_children
 
@@ -37,4 +38,16 @@ def test_processes_end_in_the_middle_of_their_work_when_nobody_waits_any_more():
 def test_a_process_that_is_gone_is_an_error_that_names_its_task():
     with pytest.raises(TrainingError, match=r"^7: its process ended by itself \(exit 7\)"):
         list(side_by_side(os._exit, [7, 7], 2))
+    assert not active_children()
+
+
+def test_ctrl_c_does_not_reach_the_processes():
+    work = side_by_side(time.sleep, [0.0, 600.0], 2)
+    next(work)
+    (busy,) = active_children()
+    assert busy.pid is not None
+    os.kill(busy.pid, signal.SIGINT)
+    busy.join(1.0)
+    assert busy.is_alive()
+    work.close()
     assert not active_children()

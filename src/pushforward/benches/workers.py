@@ -72,15 +72,18 @@ def _started(work: Callable[[T], R], task: T) -> _Worker[T, R]:
     context = get_context("spawn")
     mine, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(work, theirs), daemon=True)
-    process.start()
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for who shares out the work
+    try:
+        process.start()  # and keeps what is blocked
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     theirs.close()  # so that its end is seen here when the process ends
     mine.send(task)
     return _Worker(process, mine, task)
 
 
 def _serve(work: Callable[[T], R], pipe: Connection) -> None:
-    """Do what comes until nothing more does; Ctrl-C is for who shares out the work."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Do what comes until nothing more does."""
     try:
         while True:
             task = pipe.recv()

@@ -1,7 +1,9 @@
 """One run of the bench: paced, trained for its CPU seconds, measured at equal marks, and perhaps gone on with.
 
-|-- schedules, laid out for what fits into T --|-- every rate held at a floor, schedules at their end --|
-0      marks at k T / M                        T                                                       3T
+    0 -- schedules, laid out for what fits into T -- T -- every rate at a floor, schedules at their end -- 3T
+
+A step's time is not known to a percent beforehand, so at .1, .3, .6 and .9 T the schedules are laid out anew for the
+steps that will fit, at the pace since the time before: where they stand moves by what the guess was off.
 """
 
 from __future__ import annotations
