@@ -19,6 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pushforward.parallel import sharing
 from pushforward.parallel.doubles import finest
 from pushforward.types import Logs, Samples, Scalar
 
@@ -63,7 +64,7 @@ def apart(one: Samples, other: Samples) -> Scalar:
 
 @torch.no_grad()
 def note(ledger: Ledger, step: int, now: Samples, moved: Samples, start: Samples, shown: Samples) -> Logs:
-    """Enter a look: what a step came to, as numbers of the log.
+    """Enter a look: what a step came to, as numbers of the log; of all processes' samples, and all must enter it.
 
     Args:
         ledger: Where it is entered.
@@ -73,6 +74,7 @@ def note(ledger: Ledger, step: int, now: Samples, moved: Samples, start: Samples
         start: Where these were drawn, (n, *event).
         shown: The cloud that the flow was shown last, (m, *event).
     """
+    now, moved, start, shown = map(sharing.all_rows, (now, moved, start, shown))
     left, way = kept_up(now, moved, start)
     share = apart(now, shown)
     if not ledger:
