@@ -10,10 +10,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["MONITOR", "TERMS", "Scale", "Term"]
+__all__ = ["LOOKED", "MONITOR", "TERMS", "Scale", "Term"]
 
 LOG2 = math.log(2)
-MONITOR = "monitor: score"  # of the lines {"step", "score"} of the log; no step logs this name
+MONITOR = "monitor: score"  # of the lines {"step", "score", ...} of the log; no step logs this name
+LOOKED = {"score": MONITOR, "modes": "monitor: modes", "moved": "monitor: moved"}  # and what else such a line holds
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,16 @@ TERMS: dict[str, Term] = {
         "Compares samples with training data, never with the held-out part; lower is better, and its lowest point, "
         "marked by a ring, is the best checkpoint. Healthy: falling, then level; a lasting rise means that later "
         "steps made samples worse."),
+    LOOKED["modes"]: Term(
+        "Modes in samples",
+        "Components of the data’s mixture, or classes, of which the samples of a look hold at least a tenth of what as "
+        "many rows of the data hold; those of which that would be fewer than 20 rows are not counted. Healthy: all of "
+        "them, and none lost again.",
+        scale=Scale(log=False)),
+    LOOKED["moved"]: Term(
+        "Way of samples from look to look",
+        "How far samples of the same latents, or the same particles, went since the look before, in spreads of the "
+        "data. Healthy: falling, and near 0 only where the score is near that of held-out rows."),
     "speed": Term(
         "Speed ‖v‖",
         "Root mean square velocity of the samples, in model units per unit of time. Healthy: falling as samples "

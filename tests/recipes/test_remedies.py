@@ -14,7 +14,7 @@ from pushforward.errors import NotFinite
 from pushforward.options import defaults
 from pushforward.recipes import RECIPES
 from pushforward.settings.options import options_of
-from pushforward.settings.remedies import STEEP, remedy
+from pushforward.settings.remedies import STEEP, remedy, steadier
 from pushforward.terms import TERMS
 from pushforward.training.loop import checked
 
@@ -34,6 +34,21 @@ def test_a_remedy_names_options_that_the_recipe_has_and_the_one_that_was_turned_
         assert re.match(rf"lower --{name.replace('_', '-')}, which is ", said), said
         assert f"{value:g}" in said
         assert len(re.findall(r"--", said)) == 1
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("given", [{}, {"moves": 3}, {"divergence": "JS"}])
+def test_what_steadies_a_run_names_options_that_the_recipe_has(recipe, given):
+    options, usual = options_of(RECIPES[recipe]), defaults(recipe)
+    given = {name: value for name, value in given.items() if name in options}
+    ways = steadier(options, usual | given)
+    assert ways.keys() <= {"lost", "frozen", "worse"}
+    for name in re.findall(r"--([\w-]+)", " ".join(ways.values())):
+        assert name.replace("-", "_") in options
+    if "moves" in given:
+        assert "give --moves 1" in ways["lost"]
+    if "divergence" in given:
+        assert "--divergence LOGD" in ways["frozen"]
 
 
 @pytest.mark.parametrize("name", [*TERMS, "another"])

@@ -79,7 +79,7 @@ def make_run(folder: Path, data: str = "toy:ring8", seed: int = 0, **changes: An
     (folder / "run.json").write_text(json.dumps(info | changes))
     terms = [term for term in TERMS if not term.startswith("monitor")]
     lines = [{"step": k, "seconds": k / 3} | dict.fromkeys(terms, 1 / k) for k in range(1, 201, 10)]
-    lines += [{"step": k, "score": 30 / k} for k in (100, 200)]
+    lines += [{"step": k, "score": 30 / k, "modes": k // 25, "of": 8, "moved": 1 / k} for k in (100, 200)]
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     metrics = {"w2": measure(0.6 + seed / 10, 0.5, se=0.01), "mmd": measure(0.001, 0.0, p=0.25),
                "high_quality": measure(0.9, 0.98, better="higher", n_real=0)}  # fmt: skip

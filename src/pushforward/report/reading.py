@@ -19,7 +19,7 @@ from pushforward.report.classes import Classes, read_classes
 from pushforward.report.figures.chart import Curve
 from pushforward.report.numbers.metrics import MARKS, judged
 from pushforward.report.values import count, is_number, listed, mapping, number
-from pushforward.terms import MONITOR, Scale, Term
+from pushforward.terms import LOOKED, Scale, Term
 
 __all__ = ["Record", "labels", "read_run"]
 
@@ -165,7 +165,7 @@ def _read_info(path: Path) -> dict[str, Any]:
 
 
 def _read_log(path: Path, run: Record) -> None:
-    """Collect the curves; a line with nothing but step and score is the monitor's."""
+    """Collect the curves; a line with nothing but step, score and what stands with it is a look's."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:
@@ -178,10 +178,11 @@ def _read_log(path: Path, run: Record) -> None:
         if step is None:
             bad += 1
             continue
-        monitor = entry.keys() == {"score"}
+        monitor = "score" in entry and entry.keys() <= {*LOOKED, "of"}
         for key, value in entry.items():
-            if key != "seconds" and is_number(value):
-                run.curves.setdefault(MONITOR if monitor else key, []).append((step, number(value)))
+            named = LOOKED.get(key, "") if monitor else key
+            if named and key != "seconds" and is_number(value):
+                run.curves.setdefault(named, []).append((step, number(value)))
     for curve in run.curves.values():
         curve.sort(key=lambda point: point[0])
     if not run.facts and run.curves.keys() & {"bound", "critic", "kinetic"}:

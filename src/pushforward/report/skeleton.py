@@ -64,7 +64,7 @@ def still(what: str, kinetic: float, most: float, unit: str = "") -> str:
 
 
 def status(info: dict[str, Any], travelling: str = "") -> str:
-    """How training ended, in plain words; what was still `travelling` then is not well."""
+    """How training ended, in plain words; what was still `travelling` then, or lost, frozen or worse, is not well."""
     step, steps = count(info.get("step")), count(info.get("steps"))
     why = text(info.get("why", "no reason was recorded"))
     done = f"<b>Finished.</b> All {steps} steps were done."
@@ -79,8 +79,9 @@ def status(info: dict[str, Any], travelling: str = "") -> str:
     }
     unknown = ("fair", f"<b>Status unknown</b> ({text(info.get('status'))}), at step {step} of {steps}.")
     grade, words = known.get(str(info.get("status")), unknown)
-    grade = "fair" if travelling and grade == "good" else grade
-    return f'<p class="status {grade}"><span>{words}{travelling}</span></p>'
+    ending = "".join(f" {text(said)}." for said in listed(info.get("ending")))
+    grade = "fair" if (travelling or ending) and grade == "good" else grade
+    return f'<p class="status {grade}"><span>{words}{travelling}{ending}</span></p>'
 
 
 def verdict(run: Record) -> str:

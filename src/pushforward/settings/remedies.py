@@ -1,4 +1,4 @@
-"""What helps when a number is not finite, in the options that a recipe has, the one that was turned up most first."""
+"""What helps when a number is not finite or modes were lost, in the options that a recipe has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from pushforward.settings.options import Option, flag
 
-__all__ = ["STEEP", "remedy"]
+__all__ = ["STEEP", "remedy", "steadier"]
 
 STEEP = ("rate", "critic_rate", "codec_rate", "step", "slope", "penalty", "cap", "spread", "start")
 """Options that make numbers large where they are large."""
@@ -15,7 +15,7 @@ USUAL = ("rate", "critic_rate", "codec_rate", "step")  # of them those to lower 
 
 
 def remedy(options: Mapping[str, Option], arguments: Mapping[str, Any]) -> str:
-    """What to lower, in words; empty where the recipe has no option that is known to help.
+    """What to lower, the option that was turned up most first; empty where the recipe has none that is known to help.
 
     Args:
         options: The recipe's.
@@ -30,6 +30,24 @@ def remedy(options: Mapping[str, Option], arguments: Mapping[str, Any]) -> str:
         return f"lower {flag(name)}, which is {known[name]:g}{times}"
     least = [f"{flag(name)} (now {known[name]:g})" for name in USUAL if name in known]
     return f"lower {' or '.join(least)}" if least else ""
+
+
+def steadier(options: Mapping[str, Option], arguments: Mapping[str, Any]) -> dict[str, str]:
+    """What helps a run that lost modes, froze or ended worse than its best, in words, by these names.
+
+    Args:
+        options: The recipe's.
+        arguments: What they were.
+    """
+    known = {name: arguments[name] for name in options if _number(arguments.get(name))}
+    moves, pace = known.get("moves", 1) > 1, [name for name in ("radius", "step") if known.get(name)]
+    less = [f"lower {flag(pace[0])} (now {known[pace[0]]:g}) or give --moves 1"] if moves and pace else []
+    more = [f"raise {flag('penalty')} (now {known['penalty']:g})"] if "penalty" in known else []
+    rates = [f"lower {flag('rate')} (now {known['rate']:g})"] if "rate" in known else []
+    law = [] if arguments.get("divergence") != "JS" else ["--divergence LOGD or KL, whose weight does not vanish"]
+    held = [f"raise {flag('rate_end')} (now {known['rate_end']:g})"] if "rate_end" in known else []
+    ways = {"lost": less or more or rates, "frozen": law or held or more, "worse": less or rates}
+    return {name: f"train with other options: {', or '.join(words)}" for name, words in ways.items() if words}
 
 
 def _number(value: object) -> bool:

@@ -38,6 +38,8 @@ class Experiment:
             held-out data.
         conditional: Whether the nets take labels.
         threads: Threads that pay for nets of this size; 0 for all cores.
+        modes: Samples in model units -> (known modes seen in them, modes to be seen in so many samples); None where
+            none are known. See `pushforward.metrics.known.seen`.
     """
 
     method: Method
@@ -48,3 +50,4 @@ class Experiment:
     score: Callable[[Tensor], float] | None = None
     conditional: bool = False
     threads: int = 0
+    modes: Callable[[Tensor], tuple[int, int]] | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from pushforward.terms import Term
 from pushforward.training import checkpoint
 from pushforward.training.asking import samples_of
 from pushforward.training.checkpoint import Checkpoint
+from pushforward.training.ending import ending, looks_of, moved, sketch
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import terms_of
 from pushforward.training.folder.opening import lacking, unfit
@@ -87,6 +88,7 @@ class Run:
         every_samples: Steps between two looks at samples.
         every_save: Steps between two checkpoints.
         show: Writes a look at samples: (folder, step, samples in model units, data, classes or None).
+        advice: What helps a run that lost modes, froze or ended worse than its best; see `ending`.
         terms: What is known of the numbers of its log.
     """
 
@@ -98,9 +100,11 @@ class Run:
     every_samples: int = 0
     every_save: int = 0
     show: Callable[[Path, int, Tensor, Dataset, Tensor | None], None] | None = None
+    advice: Mapping[str, str] = field(default_factory=dict)
     terms: dict[str, Term] = field(init=False)
     _best: float = field(default=math.inf, init=False)
     _seconds: float = field(default=0.0, init=False)
+    _seen: Tensor | None = field(default=None, init=False, repr=False)  # a sketch of the samples at the last look
 
     def __post_init__(self) -> None:
         steps = self.experiment.steps
@@ -180,12 +184,14 @@ class Run:
             load_state(self.experiment.method, saved.weights, state["method"], lacking=lacking(saved.run))
             counted(state.get("batches"), "position")
             self.experiment.batches.load_state_dict(state["batches"])
-            self._best, self._seconds = best, seconds
+            self._best, self._seconds, seen = best, seconds, state.get("seen")
+            self._seen = seen if isinstance(seen, Tensor) else None
         except ValueError as error:
             last = layout.checkpoint(self.folder)
             raise unfit(saved.run, last, "does not fit this recipe and its arguments", error) from error
         self.description |= {"step": saved.run["step"], "best": saved.run.get("best")}
-        self.description.pop("why", None)
+        for name in ("why", "ending"):  # of where it ended before
+            self.description.pop(name, None)
         for name in ("ended", "remarks"):  # as they were then: what came later comes again
             self.description.pop(name, None)
             if name in saved.run:
@@ -209,6 +215,7 @@ class Run:
         self._note_end()
         if self.finished and self.step:
             self.description["status"] = "finished"  # a crash may have come before run.json said so
+            self._conclude()
             self.describe()
             return
         if self.step == 0:
@@ -233,6 +240,8 @@ class Run:
                 self._append(log, {"step": step, "seconds": round(self._seconds, 3)} | named | sums.take())
             if step % self.every_samples == 0 or done:
                 self._look(step)
+            if done or (halt and not stop.signal):
+                self._conclude()
             if done:
                 self.save("finished")
             elif halt:
@@ -248,6 +257,7 @@ class Run:
                 self.description["ended"] = "the method had no further step"
             if self.step % self.every_samples:
                 self._look(self.step)
+            self._conclude()
             self.save("finished")
 
     def fail(self, why: str) -> None:
@@ -272,6 +282,7 @@ class Run:
             "batches": self.experiment.batches.state_dict(),
             "best": self._best,
             "seconds": self._seconds,
+            "seen": self._seen,
         }
         checkpoint.save(layout.checkpoint(self.folder, name), tensors, state, without_places(self.description))
         self.describe()
@@ -291,13 +302,33 @@ class Run:
             return
         if self.show is not None:
             self.show(self.folder / layout.SAMPLES, step, x.cpu(), experiment.data, labels)
+        before, self._seen = self._seen, sketch(x)
         if experiment.score is None or step == 0:
             return
-        score = experiment.score(x)
-        self._append(self.folder / layout.LOG, {"step": step, "score": score})
+        score, line = experiment.score(x), {}
+        if experiment.modes is not None:
+            line["modes"], line["of"] = experiment.modes(x)
+        if before is not None and before.shape == self._seen.shape:
+            line["moved"] = moved(before, self._seen, sketch(experiment.data.train[:JUDGED]))
+        self._append(self.folder / layout.LOG, {"step": step, "score": score} | line)
         if score < self._best:
             self._best, self.description["best"] = score, {"step": step, "score": score}
             self.save("running", "best", tensors or None)
+
+    def _conclude(self) -> None:
+        """Put into the description what its looks at samples say of the run, where that is bad news."""
+        if not self.placement.writes:
+            return
+        looks, best = looks_of(self.folder / layout.LOG), self.description.get("best")
+        said = ending(looks, best, self._floor, self.advice, over=self.finished)
+        self.description.pop("ending", None)
+        if said:
+            self.description["ending"] = list(said)
+
+    def _floor(self) -> float | None:
+        """The score of as many held-out rows as a look has samples; None where there are none."""
+        score, rows = self.experiment.score, self.experiment.data.test[:JUDGED]
+        return score(rows) if score is not None and len(rows) else None
 
     def _samples(self, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         """The same particles at every look, to see them move; of a generator, new samples with the data's classes.

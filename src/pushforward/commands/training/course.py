@@ -25,7 +25,7 @@ from pushforward.parallel.placement import Placement
 from pushforward.pictures import write_samples
 from pushforward.report import write_report
 from pushforward.settings.options import checked, options_of
-from pushforward.settings.remedies import remedy
+from pushforward.settings.remedies import remedy, steadier
 from pushforward.settings.running import Running
 from pushforward.training import checkpoint
 from pushforward.training.experiment import Experiment
@@ -65,7 +65,7 @@ class Outcome:
         known = {key: self.run.description[key] for key in ("step", "steps", "seconds", "status")}
         known |= {key: self.run.description[key] for key in ("ended",) if key in self.run.description}
         known |= {"data_notes": list(self.run.experiment.data.notes), "run_notes": list(self.notes)}
-        known["remarks"] = self.run.description.get("remarks", [])
+        known |= {key: self.run.description.get(key, []) for key in ("remarks", "ending")}
         found = self.kept or {} if self.measures is None else self.measures.as_dict()
         found = found | ({"left_out": self.left_out} if self.left_out else {})
         return {"run": str(self.run.folder)} | known | found | ({} if self.page is None else {"report": str(self.page)})
@@ -140,7 +140,7 @@ def _train(
     for words in (*experiment.data.notes, *notes):
         tell_once(placement, f"note: {shortened(words)}")
     run = Run(folder, description, experiment, placement, every_samples=running.sample_every,
-              every_save=running.save_every, show=write_samples)  # fmt: skip
+              every_save=running.save_every, show=write_samples, advice=steadier(known, arguments))  # fmt: skip
     told: tuple[str, ...] = ()
     if stored is not None:
         places = {name for name, option in known.items() if option.names is not None}
@@ -156,6 +156,8 @@ def _train(
     outcome = Outcome(_watched(run, running, until, remedy(known, arguments)), run, notes=notes)
     if how := _ending(outcome, running, first, over=over):
         tell_once(placement, how)
+    for words in run.description.get("ending", ()):
+        tell_once(placement, f"warning: {words}")
     if placement.writes and not outcome.code:
         if stored is not None and not told and run.step == first:
             outcome.kept = measured(folder, run.step, until=until)

@@ -18,6 +18,7 @@ from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
 from pushforward.metrics.core.features import Features
 from pushforward.metrics.core.neighbours import chamfer
+from pushforward.metrics.known.seen import Seen, of_classifier, of_labels, of_mixture
 from pushforward.metrics.networks.digits8 import digits8
 from pushforward.metrics.quality.frechet import frechet, moments
 from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
@@ -40,6 +41,7 @@ __all__ = [
     "load",
     "load_images",
     "log_ratio",
+    "modes_of",
     "of_images",
     "score_on",
     "shares",
@@ -117,6 +119,28 @@ def score_on(data: Dataset, features: Features | None, seed: int, rows: int = 20
     return lambda x: sliced_wasserstein(x.cpu().flatten(1), flat, along)[0]
 
 
+def modes_of(data: Dataset, features: Features | None, seed: int, rows: int = 2000) -> Seen | None:
+    """What counts the modes that are known of data: of their mixture, or classes; None where there are no two.
+
+    Args:
+        data: The data set.
+        features: A feature space; if it classifies, the classes are those that it sees.
+        seed: Seed of the rows.
+        rows: Training rows that give samples their class, where no network does.
+    """
+    if data.mixture is not None and len(data.mixture.means) > 1:
+        return of_mixture(data.mixture, data.decode, data.train)
+    if data.train_labels is None or data.n_classes < 2:
+        return None
+    if features is not None and features.classify is not None:
+        return of_classifier(features.classify, data.train)
+    chosen = np.arange(len(data.train), dtype=np.int32)
+    generator(seed, "judge", part="rows").shuffle(chosen)
+    known, others = (torch.from_numpy(part.astype(np.int64)) for part in (chosen[:rows], chosen[rows : 2 * rows]))
+    others = others if len(others) >= rows // 2 else known
+    return of_labels(data.train[known], data.train_labels[known], data.n_classes, data.train[others])
+
+
 def load(
     rows: Rows,
     classes: Classes = Classes(),
@@ -191,8 +215,8 @@ def experiment(
         if labels is None
         else Batches(data.train, loop.batch, seed=seed, labels=labels)
     )
-    score = None if data.hollow else score_on(data, features, seed)
-    return Experiment(method, batches, data, loop.steps, features, score, conditional, threads)
+    score, modes = (None, None) if data.hollow else (score_on(data, features, seed), modes_of(data, features, seed))
+    return Experiment(method, batches, data, loop.steps, features, score, conditional, threads, modes)
 
 
 def of_images(method: Method, data: Dataset, loop: Loop, examples: Examples, threads: int = 0) -> Experiment:

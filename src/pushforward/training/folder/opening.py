@@ -142,7 +142,7 @@ def open_run(folder: Path, *, resume: bool) -> dict[str, Any] | None:
         )
     kinds: dict[str, Any] = {"recipe": str, "arguments": dict, "step": int, "data": dict, "options": dict}
     usual = {"seed": int, "steps": int, "seconds": float | int, "command": str, "best": dict | None, "ended": str,
-             "remarks": list}  # fmt: skip
+             "remarks": list, "ending": list}  # fmt: skip
     usual |= {"commands": list, "stages": list, "legs": list}
     kinds |= {name: kind for name, kind in usual.items() if name in description}
     if strange := [name for name, kind in kinds.items() if not isinstance(description[name], kind)]:
