@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,7 @@ def steadier(options: Mapping[str, Option], arguments: Mapping[str, Any]) -> dic
         arguments: What they were.
     """
     known = {name: arguments[name] for name in options if _number(arguments.get(name))}
-    moves, pace = known.get("moves", 1) > 1, [name for name in ("radius", "step") if known.get(name)]
+    moves, pace = known.get("moves", 1) > 1, [name for name in ("radius", "step") if 0 < known.get(name, 0) < math.inf]
     less = [f"lower {flag(pace[0])} (now {known[pace[0]]:g}) or give --moves 1"] if moves and pace else []
     more = [f"raise {flag('penalty')} (now {known['penalty']:g})"] if "penalty" in known else []
     rates = [f"lower {flag('rate')} (now {known['rate']:g})"] if "rate" in known else []
