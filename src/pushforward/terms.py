@@ -180,14 +180,14 @@ TERMS: dict[str, Term] = {
         "What the fits left of the particles’ way, E|G(z) − x|² / E|x − x₀|²: 0 is all of it made, 1 none; above 1 the "
         "regression overshoots, as Adam’s steps are set by its rate and not by the way. Of several moves only. "
         "Healthy: below 0.5, or any value while the clouds do not lie apart (stale, beside it).",
-        remedy="more fits, or a shorter step",
+        remedy="more fits, or a smaller radius or step",
         scale=Scale((0.0, 0.5), (0.0, 1.0))),
     "stale": Term(
         "Staleness of the critic",
         "Share of samples of the generator, and of the particles that the critic was shown last, whose nearest "
         "neighbour is of the same of these two clouds. Healthy: around 0.5 or below, the critic learns from the "
         "generator’s law. Near 1 the two lie apart: it is asked where it was not taught, and modes get lost.",
-        remedy="a shorter step, fewer moves, or more fits",
+        remedy="a smaller radius or step, fewer moves, or more fits",
         scale=Scale((0.0, 0.8), (0.5, 1.0), log=False)),
     "generator": Term(
         "Generator’s loss",
@@ -217,6 +217,11 @@ TERMS: dict[str, Term] = {
         "Share of the samples whose velocity was longer than the slope that the critic’s penalty asks for, and was cut "
         "to it. Healthy: near 0 once the critic has learned; a lasting share means that the penalty does not hold.",
         scale=Scale((0.0, 0.05), (0.0, 0.05), log=False)),
+    "clipped": Term(
+        "Share held to the radius",
+        "Share of the particles whose move was longer than the radius and was cut to it. Healthy: any value; "
+        "at 1 only the directions of the flow count, and the radius is the step.",
+        scale=Scale(guides=(0.0, 1.0), log=False)),
     "reconstruction": Term(
         "Reconstruction",
         "Half the mean squared distance of data from what the autoencoder makes of them, on the batches that it learns "

@@ -10,6 +10,7 @@ from torch import nn
 
 from pushforward.nets import mlp
 from pushforward.nets.blocks import FourierFeatures, PixelNorm
+from pushforward.nets.waves import Waves
 
 
 @pytest.mark.parametrize("classes", [0, 3])
@@ -38,6 +39,14 @@ def test_depth_counts_hidden_layers():
         4,
     ]
     assert [sum(isinstance(m, nn.Linear) for m in mlp.critic(2, depth=k).modules()) for k in range(4)] == [1, 2, 3, 4]
+
+
+def test_octaves_of_a_generator_set_waves_beside_its_inputs_and_nothing_else():
+    plain, waved = (mlp.generator(2, 3, width=8, depth=1, octaves=k) for k in (0, 3))
+    z = torch.randn(5, 2)
+    assert plain.body[0].in_features == 2
+    assert waved.body[1].in_features == 2 * (1 + 2 * 3)
+    torch.testing.assert_close(waved(z), waved.body[1:](Waves(2, 3)(z)), rtol=0, atol=0)
 
 
 def test_output_of_a_generator_is_bounded_by_its_last_function():

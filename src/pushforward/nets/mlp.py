@@ -8,6 +8,7 @@ from collections.abc import Callable
 from torch import nn
 
 from pushforward.nets.blocks import CriticNet, FourierFeatures, GeneratorNet
+from pushforward.nets.waves import Waves
 
 __all__ = ["critic", "generator"]
 
@@ -21,6 +22,7 @@ def generator(
     classes: int = 0,
     activation: Callable[[], nn.Module] = nn.ReLU,
     output: Callable[[], nn.Module] = nn.Identity,
+    octaves: int = 0,
 ) -> GeneratorNet:
     """A perceptron z -> x with `depth` hidden layers.
 
@@ -32,11 +34,17 @@ def generator(
         classes: Number of classes; 0 for an unconditional net.
         activation: Between layers.
         output: After the last layer, for example `nn.Tanh` for images in [-1, 1].
+        octaves: Of sines and cosines of each input, set beside it (`nets.waves`), with which a net learns sooner to
+            send neighbouring z to modes far apart; 0 for none.
     """
     shape = (event,) if isinstance(event, int) else tuple(event)
     extra = min(classes, 16)
-    layers = _layers(latent + extra, width, depth, activation)
-    body = nn.Sequential(*layers, nn.Linear(width if depth else latent + extra, math.prod(shape)), output())
+    size, front = latent + extra, list[nn.Module]()
+    if octaves:
+        front.append(waves := Waves(size, octaves))
+        size = waves.out
+    layers = _layers(size, width, depth, activation)
+    body = nn.Sequential(*front, *layers, nn.Linear(width if depth else size, math.prod(shape)), output())
     if len(shape) > 1:
         body.append(nn.Unflatten(1, shape))
     return GeneratorNet(body, latent, classes, extra)

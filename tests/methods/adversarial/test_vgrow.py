@@ -115,6 +115,37 @@ def test_a_linear_critic_moves_the_pool_by_the_sum_of_its_steps():
     torch.testing.assert_close(logs["regression"], wanted.detach(), rtol=1e-5, atol=1e-8)
 
 
+@pytest.mark.parametrize("radius", [0.2, lambda k: 0.2, 5.0])
+def test_no_particle_goes_further_in_a_move_than_the_radius_and_none_turns(radius):
+    # KL with d = a . x, |a| = 2, step 1/4: half a unit a move, or the radius
+    method = build(lr=0.0, pool=3, moves=4, step=0.25, radius=radius)
+    critic = mlp.critic(2, depth=0)
+    with torch.no_grad():
+        critic.head.weight.mul_(2 / critic.head.weight.norm())
+    method.flow = CriticFlow(Learner(critic, partial(SGD, lr=0.0)), KL)
+    logs, made = next(method.learn(data())), 0.5 if radius == 5.0 else 0.2
+    assert logs["regression"].item() == pytest.approx((4 * made) ** 2 / 2, rel=1e-5)
+    assert logs["speed"].item() == pytest.approx(made / 0.25, rel=1e-5)
+    assert logs["clipped"].item() == (made < 0.5)
+
+
+def test_a_radius_that_nothing_reaches_changes_no_bit():
+    free, held = build(moves=3, fits=2), build(moves=3, fits=2, radius=1e6)
+    for method in (free, held):
+        for _, _ in zip(range(3), method.learn(data())):
+            pass
+    for a, b in zip(free.generator.net.parameters(), held.generator.net.parameters()):
+        assert torch.equal(a, b)
+
+
+def test_a_radius_may_depend_on_the_number_of_the_step_which_start_sets():
+    asked = []
+    method = build(radius=lambda k: asked.append(k) or 1.0, moves=2)
+    for _, _ in zip(range(3), method.learn(data(), start=5)):
+        pass
+    assert asked == [5, 6, 7]
+
+
 def test_projection_is_applied_after_each_move():
     method = build(lr=0.0, moves=2, step=100.0, project=clamp(-0.1, 0.1))
     x = generate(method.generator, method.latent, N, Noise(1))  # the same latents as the first step

@@ -104,12 +104,12 @@ def remarks(ledger: Ledger) -> tuple[str, ...]:
     if lagged:
         said.append(
             f"step {lagged:,.0f}: the generator lags its particles: lag {lag:.2g} over {span} steps, where 0 is all of "
-            "their way made and 1 none of it: more fits, a shorter step, or moves 1"
+            "their way made and 1 none of it: more fits, a smaller radius or step, or moves 1"
         )
     if aged:
         said.append(
             f"step {aged:,.0f}: the critic is stale: it learns from particles that lie apart from the generator's "
-            f"samples, stale {stale:.2f} over {span} steps, where 0.5 is one law and 1 none shared: a shorter step, "
-            "fewer moves, or more fits"
+            f"samples, stale {stale:.2f} over {span} steps, where 0.5 is one law and 1 none shared: a smaller "
+            "radius or step, fewer moves, or more fits"
         )
     return tuple(said)
