@@ -461,7 +461,7 @@ def test_numbers_out_of_range_are_refused_before_any_work(option, tmp_path, caps
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("change", [{"width": "8"}, {"width": 10**8}, {"steps": None}, {"divergence": 5}, {"new": 1}])
+@pytest.mark.parametrize("change", [{"width": "8"}, {"width": 10**8}, {"batch": None}, {"divergence": 5}, {"new": 1}])
 def test_a_checkpoint_whose_description_makes_no_sense_is_refused(change, runs, tmp_path, capsys):
     from pushforward.training import checkpoint
 

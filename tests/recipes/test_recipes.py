@@ -1,6 +1,7 @@
 """Recipes: checked options, equal seeds give equal weights, and every one of them learns a step."""
 
 import inspect
+import math
 
 import pytest
 import torch
@@ -159,13 +160,32 @@ def test_the_rate_of_a_critic_ends_with_the_cosine_at_the_last_step_however_long
     assert critic.schedule(critic.updates // 2) == pytest.approx(0.55)  # half the way down at half the updates
 
 
+@pytest.mark.parametrize("moves", [1, 2, 5, 7, 20])
+def test_what_vgrow_is_not_told_suits_its_moves(moves):
+    method, steps = (made := RECIPES["toy_vgrow"](moves=moves, width=8)).method, made.steps
+    assert steps * moves == pytest.approx(12_000, abs=moves)
+    if moves == 1:  # exactly a GAN
+        assert (method.pool, method.fits, method.radius) == (1, 1, math.inf)
+        return
+    assert method.fits * method.pool / moves == pytest.approx(2, abs=method.pool / moves)
+    assert method.radius(0) * max(moves, 5) == pytest.approx(0.65)  # a pool goes no further, however many its moves
+    assert method.radius(steps) == pytest.approx(method.radius(0) * 0.05)
+
+
+def test_what_vgrow_is_told_stands():
+    method = RECIPES["toy_vgrow"](moves=3, pool=2, fits=4, radius=0.2, radius_end=0.5, steps=10, width=8).method
+    assert (method.pool, method.fits) == (2, 4)
+    assert [method.radius(k) for k in (0, 10, 20)] == pytest.approx([0.2, 0.1, 0.1])
+
+
 def test_the_rates_of_vgrow_end_with_the_cosine_at_its_last_update_however_many_a_step_has():
-    options = {"steps": 2, "batch": 8, "width": 8, "moves": 2, "fits": 3, "critic_steps": 2, "rate_end": 0.2}
+    options = {"steps": 2, "batch": 8, "width": 8, "moves": 2, "pool": 2, "fits": 3, "critic_steps": 2}
+    options |= {"rate_end": 0.2}
     experiment = RECIPES["toy_vgrow"](**options)
     for _ in train(experiment):
         pass
     method = experiment.method
-    for learner, updates in ((method.flow.critic, 2 * 2 * 2), (method.generator, 2 * 3)):
+    for learner, updates in ((method.flow.critic, 2 * 2 * 2), (method.generator, 2 * 2 * 3)):
         assert learner.updates == updates
         assert learner.schedule(updates) == pytest.approx(0.2)
         assert learner.schedule(updates - 1) > 0.201

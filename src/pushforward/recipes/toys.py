@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Classes, Generator, LogRatio, Loop, Rows
-from pushforward.settings.options import Between, Later, Layers, Length, Rounds
+from pushforward.settings.options import Between, Later, Layers, Length, Rounds, Seed, Steps
 
 if TYPE_CHECKING:
     from pushforward.data import Dataset
@@ -17,21 +18,51 @@ if TYPE_CHECKING:
 __all__ = ["toy_gan", "toy_vgrow"]
 
 
+MOVES = 12_000  # of a run that is told nothing else
+POOL = 5  # batches of particles that several moves are learned on: the critic learns one of them by heart
+
+
 @dataclass(frozen=True)
 class Outer:
-    """What a step of the outer loop does.
+    """What a step of the outer loop does; what is not given suits the number of moves.
 
     Attributes:
-        pool: Particles in a pool, as a multiple of the batch.
+        steps: Steps of training; if not given, as many as make 12,000 moves.
         moves: Moves of the pool for one step.
-        fits: Passes of the regression over the pool for one step.
+        pool: Particles in a pool, as a multiple of the batch; if not given, 1 for one move and 5 for several.
+        fits: Passes of the regression over the pool for one step; if not given, as many as make one update of the
+            generator for one move, and two a move for several.
         step: Length of a move, in standardised data units per unit velocity.
+        radius: Furthest that a particle goes in one move at the start, in standardised data units; if not given, as far
+            as the flow says for one move, and for several .65 over their number, or over 5 if that is more.
+        radius_end: What is left of it at the end, as a factor.
     """
 
-    pool: Rounds = 1
+    steps: Steps | None = None
     moves: Rounds = 1
-    fits: Rounds = 1
+    pool: Rounds | None = None
+    fits: Rounds | None = None
     step: Length = 1.0
+    radius: Length | None = None
+    radius_end: Length = 0.05
+
+    def settled(self) -> Settled:
+        """With what is not given."""
+        several = self.moves > 1
+        pool = self.pool or (POOL if several else 1)
+        fits = self.fits or (math.ceil(2 * self.moves / pool) if several else 1)
+        radius = self.radius or (0.65 / max(self.moves, 5) if several else math.inf)
+        return Settled(self.steps or max(1, MOVES // self.moves), pool, fits, radius)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Steps, the pool, passes over it, and the radius at the start."""
+
+    steps: int
+    pool: int
+    fits: int
+    radius: float
 
 
 @dataclass(frozen=True)
@@ -56,36 +87,44 @@ def toy_vgrow(
     classes: Classes = Classes(),
     critic: LogRatio = LogRatio("KL", penalty=0.05),
     course: Course = Course(),
-    loop: Loop = Loop(12_000, 192),
+    outer: Outer = Outer(),
+    batch: Annotated[int, Between(1, 10**6)] = 192,
+    seed: Seed = 0,
     net: Generator = Generator(2, 128, 1e-3),
     depth: Layers = 3,
-    outer: Outer = Outer(),
 ) -> Experiment:
     """VGrow on points. Expect every mode of ring8 and grid25, with the right weights, in about half a minute.
+
+    Of several moves none goes further than a radius that shrinks along the run: where the critic is steep a particle
+    would jump over its mode, and the generator would follow one that is far from its own law.
 
     The critic carries a zero-centred gradient penalty on data and samples that dies away, and both learning rates fall
     to zero along a cosine: early the penalty finds the modes, late its absence sharpens them.
 
     Args:
+        batch: Rows of data, and particles, that the critic sees in an update.
+        seed: Seed of everything: the split, the nets, the batches and latents.
         depth: Hidden layers of both.
     """
-    from pushforward.methods.adversarial.vgrow import VGrow
+    from pushforward.methods.adversarial.vgrow import VGrow, shrinking
     from pushforward.methods.sources import normal
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
 
-    points = wiring.load(rows, classes, loop.seed, kind="points")
+    points, todo = wiring.load(rows, classes, seed, kind="points"), outer.settled()
+    loop = Loop(todo.steps, batch, seed)
     updates = loop.steps * outer.moves * course.critic_steps
-    g, d = _nets(points, net, depth, wiring.counted(points, classes), loop.seed)
+    g, d = _nets(points, net, depth, wiring.counted(points, classes), seed)
     adam = wiring.adam(net.rate)
-    generator = Learner(g, adam, ema=net.ema, schedule=cosine(loop.steps * outer.pool * outer.fits, course.rate_end))
+    generator = Learner(g, adam, ema=net.ema, schedule=cosine(loop.steps * todo.pool * todo.fits, course.rate_end))
     learner = Learner(d, adam, schedule=cosine(updates, course.rate_end))
     flow = wiring.log_ratio(learner, critic, every=4, fading=geometric(updates, course.penalty_end))
     flow.steps = course.critic_steps
     method = VGrow(
-        generator, flow, normal(net.latent), stream(loop.seed, "train"), **asdict(outer)
+        generator, flow, normal(net.latent), stream(seed, "train"), pool=todo.pool, moves=outer.moves, fits=todo.fits,
+        step=outer.step, radius=shrinking(todo.radius, geometric(loop.steps, outer.radius_end)),
     )  # fmt: skip
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
 

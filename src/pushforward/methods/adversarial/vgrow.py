@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 import torch
@@ -23,9 +24,22 @@ from pushforward.flows.critic import conditional
 from pushforward.methods.adversarial import lag
 from pushforward.methods.sources import Box, Latent, Pass, generate
 from pushforward.training.learner import Learner
-from pushforward.types import Batch, Flow, Given, Labels, Logs, Randomness, Samples, Scalar, able, logged, unpack
+from pushforward.types import (
+    Batch,
+    Flow,
+    Given,
+    Labels,
+    Logs,
+    Randomness,
+    Samples,
+    Scalar,
+    Schedule,
+    able,
+    logged,
+    unpack,
+)
 
-__all__ = ["VGrow", "clamp", "gan", "paper", "paper_fits", "regression"]
+__all__ = ["VGrow", "clamp", "gan", "paper", "paper_fits", "regression", "shrinking"]
 
 
 def regression(x: Samples, y: Samples) -> Scalar:
@@ -36,6 +50,15 @@ def regression(x: Samples, y: Samples) -> Scalar:
 def clamp(low: float, high: float) -> Box:
     """The projection onto a box, for data that live in one."""
     return Box(low, high)
+
+
+def shrinking(radius: float, schedule: Schedule) -> float | Callable[[int], float]:
+    """A radius times what a schedule says for the number of the step; an infinite one stays so."""
+    return radius if radius == math.inf else partial(_shrunk, radius, schedule)
+
+
+def _shrunk(radius: float, schedule: Schedule, step: int) -> float:
+    return radius * schedule(step)
 
 
 @dataclass
