@@ -270,6 +270,16 @@ def test_other_arrays_raise_with_a_remedy(event):
 
 def test_many_moves_and_fits_are_a_model_too(moons):
     assert generator(steps=5, moves=3, fits=2, divergence="JS").fit(moons[0]).sample(3).shape == (3, 2)
+    assert generator(steps=5, moves=3, pool=2, radius=0.1).fit(*moons).sample(3, y=1).shape == (3, 2)
+    for name, value in (("pool", 0), ("fits", 0), ("radius", 0.0), ("radius", -1.0)):
+        with pytest.raises(ValueError, match=name):
+            generator(steps=5, moves=3, **{name: value}).fit(moons[0])
+
+
+def test_one_move_has_neither_pool_nor_radius_unless_asked(moons):
+    plain, told = (generator(steps=5, random_state=0, **given).fit(moons[0]).sample(4, random_state=0)
+                   for given in ({}, {"pool": 1, "fits": 1, "radius": 1e9}))  # fmt: skip
+    np.testing.assert_array_equal(plain, told)
 
 
 # Particles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict
 from functools import partial
@@ -28,7 +29,7 @@ from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
 from pushforward.estimators.layout import NetShape
 from pushforward.estimators.learn import Seed, build, find, follow, seed_of, seed_of_draw, validated
 from pushforward.flows.critic import CriticFlow
-from pushforward.methods.adversarial.vgrow import VGrow
+from pushforward.methods.adversarial.vgrow import Balance, VGrow, shrinking
 from pushforward.methods.sources import normal
 from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
@@ -42,6 +43,7 @@ from pushforward.types import Labels, Samples
 __all__ = ["FlowGenerator"]
 
 CALM = 1e-3  # what is left of the penalty's weight after the last step
+SHRUNK = 0.05  # what is left of the radius of several moves
 EVERY = 4  # updates of the critic from one look at its penalty to the next, which then counts so many times
 
 
@@ -68,8 +70,12 @@ class FlowGenerator(BaseEstimator):
         lr: Adam's learning rate at the first step.
         penalty: Weight of the critic's penalty at the first step; 0 for none.
         moves: Moves of the samples in one step, with a fresh batch and an update of the critic each.
-        fits: Regressions of the generator in one step.
+        pool: Samples that are moved in one step, as a multiple of the batch; None takes 1 for one move, 5 for several.
+        fits: Regressions of the generator on all of them in one step; None makes one update of it for one move, and
+            two a move for several.
         step: Length of a move, in standard units per unit velocity.
+        radius: Furthest that a sample goes in one move at the first step, in standard units, falling to a twentieth;
+            None takes no bound for one move, and what suits their number for several (`Balance`).
         ema: Decay of the generator's running average.
         cap: Largest weight w of a sample.
         device: 'cpu', 'cuda', 'auto', or any name torch knows.
@@ -122,8 +128,10 @@ class FlowGenerator(BaseEstimator):
         lr: float = 1e-3,
         penalty: float = 0.1,
         moves: int = 1,
-        fits: int = 1,
+        pool: int | None = None,
+        fits: int | None = None,
         step: float = 0.5,
+        radius: float | None = None,
         ema: float = 0.999,
         cap: float = 100.0,
         device: str = "cpu",
@@ -139,8 +147,10 @@ class FlowGenerator(BaseEstimator):
         self.lr = lr
         self.penalty = penalty
         self.moves = moves
+        self.pool = pool
         self.fits = fits
         self.step = step
+        self.radius = radius
         self.ema = ema
         self.cap = cap
         self.device = device
@@ -295,7 +305,8 @@ class FlowGenerator(BaseEstimator):
         seed, placement = seed_of(self.random_state), find(self.device)
         nets = build(lambda: (layout.generator(), layout.critic()), seed)
         adam, updates = partial(Adam, lr=self.lr, betas=(0.0, 0.99), fused=True), self.steps * self.moves
-        grown = Learner(nets[0], adam, ema=self.ema, schedule=linear(self.steps * self.fits))
+        pace = Balance.of(self.moves, math.prod(layout.event), self.pool, self.fits, self.radius)
+        grown = Learner(nets[0], adam, ema=self.ema, schedule=linear(self.steps * pace.pool * pace.fits))
         critic = Learner(nets[1], adam, schedule=linear(updates))
         grown.place(placement)
         critic.place(placement)
@@ -303,7 +314,8 @@ class FlowGenerator(BaseEstimator):
         flow = CriticFlow(critic, divergence, penalties=penalties, every=EVERY, cap=self.cap,
                           penalty_schedule=geometric(updates, CALM))  # fmt: skip
         rng = stream(seed, "train", device=placement.device)
-        method = VGrow(grown, flow, normal(layout.latent), rng, moves=self.moves, fits=self.fits, step=self.step)
+        method = VGrow(grown, flow, normal(layout.latent), rng, pool=pace.pool, moves=self.moves, fits=pace.fits,
+                       step=self.step, radius=shrinking(pace.radius, geometric(self.steps, SHRUNK)))  # fmt: skip
         size = self.batch_size
         batches = Batches(x, size, seed=seed) if labels is None else Batches(x, size, seed=seed, labels=labels)
         follow(method.learn(batches.to(placement.device)), self.steps, self.verbose, terms_of(method))
@@ -334,12 +346,12 @@ class FlowGenerator(BaseEstimator):
 
     def _checked(self) -> Divergence:
         """The divergence, after a look at all parameters."""
-        for name in ("steps", "batch_size", "depth", "moves", "fits"):
+        for name in ("steps", "batch_size", "depth", "moves"):
             check_scalar(getattr(self, name), name, Integral, min_val=1)
-        for name in ("latent_dim", "width"):
+        for name in ("latent_dim", "width", "pool", "fits"):
             if getattr(self, name) is not None:
                 check_scalar(getattr(self, name), name, Integral, min_val=1)
-        for name in ("step", "lr", "cap"):
+        for name in ("step", "lr", "cap", *(["radius"] if self.radius is not None else [])):
             check_scalar(getattr(self, name), name, Real, min_val=0, include_boundaries="neither")
         check_scalar(self.penalty, "penalty", Real, min_val=0)
         check_scalar(self.ema, "ema", Real, min_val=0, max_val=1, include_boundaries="left")

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["toy_gan", "toy_vgrow"]
 
 
-MOVES = 12_000  # of a run that is told nothing else
-POOL = 5  # batches of particles that several moves are learned on: the critic learns one of them by heart
+MOVES = 12_000  # of a run that is told no number of steps
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Outer:
             generator for one move, and two a move for several.
         step: Length of a move, in standardised data units per unit velocity.
         radius: Furthest that a particle goes in one move at the start, in standardised data units; if not given, as far
-            as the flow says for one move, and for several .65 over their number, or over 5 if that is more.
+            as the flow says for one move; for several, .46 over their number or 5, whichever is more, a column.
         radius_end: What is left of it at the end, as a factor.
     """
 
@@ -45,24 +44,6 @@ class Outer:
     step: Length = 1.0
     radius: Length | None = None
     radius_end: Length = 0.05
-
-    def settled(self) -> Settled:
-        """With what is not given."""
-        several = self.moves > 1
-        pool = self.pool or (POOL if several else 1)
-        fits = self.fits or (math.ceil(2 * self.moves / pool) if several else 1)
-        radius = self.radius or (0.65 / max(self.moves, 5) if several else math.inf)
-        return Settled(self.steps or max(1, MOVES // self.moves), pool, fits, radius)
-
-
-@dataclass(frozen=True)
-class Settled:
-    """Steps, the pool, passes over it, and the radius at the start."""
-
-    steps: int
-    pool: int
-    fits: int
-    radius: float
 
 
 @dataclass(frozen=True)
@@ -106,25 +87,26 @@ def toy_vgrow(
         seed: Seed of everything: the split, the nets, the batches and latents.
         depth: Hidden layers of both.
     """
-    from pushforward.methods.adversarial.vgrow import VGrow, shrinking
+    from pushforward.methods.adversarial.vgrow import Balance, VGrow, shrinking
     from pushforward.methods.sources import normal
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
 
-    points, todo = wiring.load(rows, classes, seed, kind="points"), outer.settled()
-    loop = Loop(todo.steps, batch, seed)
+    points = wiring.load(rows, classes, seed, kind="points")
+    loop = Loop(outer.steps or max(1, MOVES // outer.moves), batch, seed)
+    pace = Balance.of(outer.moves, math.prod(points.event), outer.pool, outer.fits, outer.radius)
     updates = loop.steps * outer.moves * course.critic_steps
     g, d = _nets(points, net, depth, wiring.counted(points, classes), seed)
     adam = wiring.adam(net.rate)
-    generator = Learner(g, adam, ema=net.ema, schedule=cosine(loop.steps * todo.pool * todo.fits, course.rate_end))
+    generator = Learner(g, adam, ema=net.ema, schedule=cosine(loop.steps * pace.pool * pace.fits, course.rate_end))
     learner = Learner(d, adam, schedule=cosine(updates, course.rate_end))
     flow = wiring.log_ratio(learner, critic, every=4, fading=geometric(updates, course.penalty_end))
     flow.steps = course.critic_steps
     method = VGrow(
-        generator, flow, normal(net.latent), stream(seed, "train"), pool=todo.pool, moves=outer.moves, fits=todo.fits,
-        step=outer.step, radius=shrinking(todo.radius, geometric(loop.steps, outer.radius_end)),
+        generator, flow, normal(net.latent), stream(seed, "train"), pool=pace.pool, moves=outer.moves, fits=pace.fits,
+        step=outer.step, radius=shrinking(pace.radius, geometric(loop.steps, outer.radius_end)),
     )  # fmt: skip
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
 

@@ -39,7 +39,7 @@ from pushforward.types import (
     unpack,
 )
 
-__all__ = ["VGrow", "clamp", "gan", "paper", "paper_fits", "regression", "shrinking"]
+__all__ = ["Balance", "VGrow", "clamp", "gan", "paper", "paper_fits", "regression", "shrinking"]
 
 
 def regression(x: Samples, y: Samples) -> Scalar:
@@ -50,6 +50,43 @@ def regression(x: Samples, y: Samples) -> Scalar:
 def clamp(low: float, high: float) -> Box:
     """The projection onto a box, for data that live in one."""
     return Box(low, high)
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What lets a generator keep up with its particles, and a critic with both.
+
+    Attributes:
+        pool: Particles in a pool, as a multiple of the batch.
+        fits: Passes of the regression over the pool.
+        radius: Furthest that a particle goes in one move at the start, in units of the data's spread.
+    """
+
+    pool: int
+    fits: int
+    radius: float
+
+    @staticmethod
+    def of(
+        moves: int, size: int, pool: int | None = None, fits: int | None = None, radius: float | None = None
+    ) -> Balance:
+        r"""What suits so many moves, where it is not given.
+
+        One move: one batch, one fit, no radius, which is a GAN. Several: five batches, of which the critic learns none
+        by heart; two updates of the generator a move; and together the moves go no further than about half the data's
+        spread, :math:`0.46\sqrt{\text{size}}`, fewer than five as far as one of five.
+
+        Args:
+            moves: Moves of a pool.
+            size: Numbers in a sample.
+            pool: As `Balance` has it; None for what suits.
+            fits: Likewise.
+            radius: Likewise.
+        """
+        several = moves > 1
+        pool = pool or (5 if several else 1)
+        fits = fits or (math.ceil(2 * moves / pool) if several else 1)
+        return Balance(pool, fits, radius or (0.46 * size**0.5 / max(moves, 5) if several else math.inf))
 
 
 def shrinking(radius: float, schedule: Schedule) -> float | Callable[[int], float]:
