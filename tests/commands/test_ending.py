@@ -20,6 +20,7 @@ def call(capsys, *words) -> tuple[dict, str]:
     return json.loads(out), " ".join(err.split())
 
 
+@pytest.mark.slow
 def test_modes_that_are_missing_are_told_once_and_again_only_of_the_new_end(tmp_path, capsys):
     run = tmp_path / "run"
     found, err = call(capsys, "train", "toy_vgrow", *SMALL, "--steps", 20, "--run", run)
@@ -39,6 +40,7 @@ def test_modes_that_are_missing_are_told_once_and_again_only_of_the_new_end(tmp_
     assert "at the end, step 30," in found["ending"][0]
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_looks_as_one_that_never_stopped(tmp_path, capsys):
     words = ["train", "toy_vgrow", *SMALL, "--steps", 40, "--sample-every", 7, "--save-every", 5]
     call(capsys, *words, "--run", tmp_path / "whole")

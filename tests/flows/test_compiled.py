@@ -108,6 +108,7 @@ def test_ensembles_of_bounded_critics_compile(mode):
     close(ours, eager, run(ours, 10, batches()), run(eager, 10, batches()), 1e-7)
 
 
+@pytest.mark.slow
 @compiles
 def test_single_precision_differs_by_rounding_only_and_a_resumed_run_not_at_all():
     ours, eager = (particles(compiled, torch.float32, ema=0.9) for compiled in (True, False))

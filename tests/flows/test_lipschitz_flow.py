@@ -42,6 +42,7 @@ def go(method: Particles, p: object, steps: int) -> list[dict[str, Tensor]]:
     return [logs for _, logs in zip(range(steps), method.learn(repeat(p)))]  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_gaussian_is_translated_at_the_speed_of_the_closed_form():
     p = normal(200, 1)
     q = normal(200, 2) + torch.tensor([6.0, 0.0])
@@ -94,6 +95,7 @@ def floor(p: Tensor, seeds: range, draw) -> float:
     return sum(wasserstein(draw(seed), p) for seed in seeds) / len(seeds)
 
 
+@pytest.mark.slow
 def test_the_published_gaussian_run_ends_at_the_floor_of_two_fresh_samples():
     """N(10, .5²) -> N(0, 1), 200 points each: D near 0 soon after arrival, W2 within reach of two fresh samples.
 
@@ -151,6 +153,7 @@ def test_a_steep_critic_reweighs_instead_and_the_particles_stay():
     assert float(logs["divergence"]) == pytest.approx(float((s * (s / shares(p)).log()).sum()), rel=0.25)
 
 
+@pytest.mark.slow
 def test_unseen_points_are_carried_as_close_to_fresh_data_as_the_particles_that_were_trained():
     source = partial(normal, 1000, mean=0.5, deviation=0.7)
     p, fresh, *others = (moons(1000, np.random.default_rng(seed)) for seed in (1, 9, 11, 12, 13))

@@ -30,6 +30,7 @@ def whole(tmp_path_factory, tables) -> Path:
     return trained(tmp_path_factory.mktemp("between") / "whole", NAME, *tables, *QUICK)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_both_streams_go_on_where_they_were(whole, tables, tmp_path):
     cut = tmp_path / "cut"
     at = kill_after(begin("train", NAME, *tables, *QUICK, "--run", cut), cut, 130)

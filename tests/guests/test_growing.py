@@ -27,6 +27,7 @@ def whole(tmp_path_factory, data) -> Path:
     return trained(tmp_path_factory.mktemp("growing") / "whole", NAME, *data, *QUICK)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "step"), [("moments", 70), ("law", 270)])
 def test_killed_in_each_stage_and_resumed_it_ends_bit_for_bit_the_same(whole, data, tmp_path, stage, step):
     cut = tmp_path / "cut"

@@ -27,6 +27,7 @@ def mine(tmp_path, monkeypatch):
     sys.modules.pop("mine", None)
 
 
+@pytest.mark.slow
 def test_its_commands_run_in_a_row_and_the_report_explains_its_number(mine, capsys):
     blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     lines = [line.split("#")[0].split() for block in blocks for line in block.splitlines()]

@@ -192,6 +192,7 @@ def test_the_options_of_a_guest_are_read_off_its_signature(watched, capsys):
     assert call(capsys, "train", f"{TWO}:experiment", "--trust", TWO, "--breadth", 3)[0] == 2
 
 
+@pytest.mark.slow
 def test_the_installed_command_finds_guests_in_the_current_folder(watched, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     script = tmp_path / "elsewhere" / "pushforward_script.py"

@@ -87,6 +87,7 @@ def test_a_conditional_critic_moves_every_class_onto_its_own():
         assert (way.x[y == label].mean(0) - p[y == label].mean(0)).norm() < 0.25
 
 
+@pytest.mark.slow
 def test_small_batches_arrive_too_and_a_seed_says_all():
     noise = Noise(4)
     p, q = noise.normal(1500, 2), noise.normal(1000, 2) + 2.0

@@ -33,11 +33,13 @@ def check_level(p, uniform=True):
         assert calibration.uniformity(p) > 0.001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in calibration.CHEAP if name != "C2ST, neighbours"])
 def test_p_values_of_equal_laws_are_uniform(name):
     check_level(calibration.p_values(calibration.CHEAP[name], EQUAL, 1000))
 
 
+@pytest.mark.slow
 def test_p_values_of_votes_are_uniform_but_for_their_ties():
     p = calibration.p_values(calibration.CHEAP["C2ST, neighbours"], EQUAL, 1000)
     check_level(p, uniform=False)
@@ -49,6 +51,7 @@ def test_p_values_of_equal_laws_are_uniform_for_what_learns(name):
     check_level(calibration.p_values(calibration.DEAR[name], EQUAL, DEAR[name]), uniform=name != "C2ST, boosting")
 
 
+@pytest.mark.slow
 def test_the_binomial_p_value_rejects_no_more_often_than_asked():
     test = calibration.CHEAP["C2ST, logistic"]
     p = np.array([test(*EQUAL(seed), seed).protocol["binomial_p"] for seed in range(1000)])

@@ -80,6 +80,7 @@ def test_killed_at_random_moments_and_resumed_ends_bit_for_bit_the_same(tmp_path
     assert kills >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_exits_and_the_run_can_be_continued(tmp_path, number, code):
     folder = tmp_path / "run"

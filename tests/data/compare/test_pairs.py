@@ -150,6 +150,7 @@ def test_large_files_are_mapped_and_hold_the_same_numbers(tmp_path, monkeypatch)
         arrays.mapped(tmp_path / "x.npy")
 
 
+@pytest.mark.slow
 def test_a_mapped_file_is_neither_copied_nor_changed(tmp_path, monkeypatch):
     for module in (arrays, pairs, points):
         monkeypatch.setattr(module, "LARGE", module.LARGE // 3)

@@ -78,7 +78,7 @@ def test_commas_between_thousands_are_left_out_and_said(tmp_path):
     np.testing.assert_allclose(read_array(path)[0], X[:, :2] * [1e4, 1], rtol=1e-9)
 
 
-@pytest.mark.parametrize("times", [1, 40_000])
+@pytest.mark.parametrize("times", [1, pytest.param(40_000, marks=pytest.mark.slow)])
 def test_postal_codes_are_no_quantities_in_text_and_parquet(tmp_path, times, monkeypatch):
     codes = [f"{k:05d}" for k in range(40)]
     rows = [f"{code},{k}.5" for k, code in enumerate(codes)] * times

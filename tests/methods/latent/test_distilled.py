@@ -109,6 +109,7 @@ def test_classes_go_to_a_generator_that_wants_them():
         torch.testing.assert_close(mean, torch.full((2,), 4.0 * k), rtol=0, atol=0.3)
 
 
+@pytest.mark.slow
 def test_a_distilled_toy_is_as_near_to_the_data_as_the_flow_it_learned_from():
     torch.manual_seed(0)
     moons, rng, source = load("toy:moons", seed=0), Noise(0), Gaussian((2,))

@@ -135,6 +135,7 @@ def test_rank_statistic_allows_for_ties_as_scipy_does():
     assert (same["copying"].value, copies(same)) == (0.0, None)
 
 
+@pytest.mark.slow
 def test_p_values_of_honest_samplers_are_uniform_or_larger():
     found = [
         memorisation(normal(60, 3, 3 * i), normal(50, 3, 3 * i + 1), normal(50, 3, 3 * i + 2), permutations=39)

@@ -24,6 +24,7 @@ def close(a, b):
     return a == b if a is None or b is None else a == pytest.approx(b, rel=1e-10, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(tmp_path):
     one, two = run(tmp_path / "one.json", 1), run(tmp_path / "two.json", 2)
     assert one["names"] == two["names"]

@@ -74,6 +74,7 @@ def test_a_window_holds_the_rows_and_columns_that_are_named(classifying):
     assert classifying.moved(padded, rows, columns).equal(wanted)
 
 
+@pytest.mark.slow
 def test_a_script_writes_weights_that_are_found_again(tmp_path):
     rng = np.random.default_rng(0)
     parts = {f"x_{split}": rng.integers(0, 256, (40, 28, 28), dtype=np.uint8) for split in ("train", "test")}

@@ -181,6 +181,7 @@ FLOORS = [
 METRICS = {"w1": w1, "w2": w2, "sinkhorn": sinkhorn, "sliced_w2": partial(sliced_w2, projections=16)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [0, 60], ids=["halves", "small train"])
 @pytest.mark.parametrize(("name", "law", "n", "times"), FLOORS, ids=[f"{a}-{b.__name__}" for a, b, *_ in FLOORS])
 def test_a_floor_of_fewer_rows_is_what_real_data_of_the_sizes_compared_score(name, law, n, times, known):

@@ -162,6 +162,7 @@ def test_the_cross_validated_score_never_has_a_p_value_or_an_error(classifier, s
     assert "c2st is the test" in measure.protocol["note"]
 
 
+@pytest.mark.slow
 def test_the_score_spreads_more_than_the_binomial_that_a_naive_test_would_use():
     pairs = ((normal(100, 5, 2 * i), normal(100, 5, 2 * i + 1)) for i in range(300))
     scores = np.array([c2st_score(q, p, seed=i).value for i, (q, p) in enumerate(pairs)])

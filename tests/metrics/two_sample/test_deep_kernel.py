@@ -43,6 +43,7 @@ def test_the_learned_matrix_is_that_of_a_kernel():
     assert 0 < matrix.min() < matrix.max() < 1 + 1e-12
 
 
+@pytest.mark.slow
 def test_learning_raises_the_signal_to_noise_on_fresh_rows():
     gains = []
     for seed in (0, 4):
@@ -52,6 +53,7 @@ def test_learning_raises_the_signal_to_noise_on_fresh_rows():
     assert before < 0.02 < after
 
 
+@pytest.mark.slow
 def test_it_sees_what_one_length_for_all_modes_does_not():
     pairs = [(blobs(1000, seed, True), blobs(1000, seed + 1, False)) for seed in (10, 20)]
     assert min(deep_kernel_test(q, p, permutations=99).p for q, p in pairs) <= 0.025  # of two
