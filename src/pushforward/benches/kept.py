@@ -131,10 +131,7 @@ def _object(line: str) -> dict[str, Any] | None:
         run = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    whole = (
-        isinstance(run, dict)
-        and {"key", "settings", "code", "marks", "failed", "cpu", "cpu_all", "done", "laid"} <= run.keys()
-    )
+    whole = isinstance(run, dict) and run.keys() >= PARTS
     return run if whole and isinstance(run["key"], str) and isinstance(run["code"], str) else None
 
 

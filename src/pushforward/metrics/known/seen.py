@@ -13,11 +13,11 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import chdtrc, chdtri
 from torch import Tensor
 
 from pushforward.densities.mixture import Mixture
 from pushforward.metrics.core.features import blocked
+from pushforward.metrics.known.modes import good_radius
 
 __all__ = ["Seen", "of_classifier", "of_labels", "of_mixture"]
 
@@ -66,7 +66,7 @@ def of_mixture(mixture: Mixture, decode: Callable[[Tensor], NDArray], data: Tens
         data: Rows of the data, (m, d), in model units.
     """
     dim = mixture.means.shape[1]
-    near = 9.0 if dim <= 2 else float(chdtri(dim, chdtrc(1, 9.0)))
+    near = good_radius(dim) ** 2
     white = torch.linalg.inv(torch.linalg.cholesky(mixture.covariances))  # (k, d, d)
 
     def place(x: Tensor) -> Tensor:
