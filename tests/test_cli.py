@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from pushforward import __version__, cli
+from tests.guests.commands import call
 
 _spec = importlib.util.spec_from_file_location("bad_inputs", Path(__file__).parent / "data" / "test_bad_inputs.py")
 assert _spec is not None
@@ -27,15 +28,6 @@ POINTS = ["train", "toy_vgrow", "--data", "toy:mixture2", *FEW, "--steps", "20",
 LABELLED = [*POINTS, "--conditional"]
 PARTICLES = ["train", "toy_particles", *FEW, "--steps", "6", "--particles", "50", "--batch", "50", "--width", "8"]
 DIGITS = ["train", "vgrow_digits", "--steps", "4", "--batch", "16", "--width", "8"]
-
-
-def call(capsys, *words: object) -> tuple[int, str, str]:
-    """Run a command in this process; exit code, standard output, standard error."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        cli.main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
 
 
 @pytest.fixture(scope="module")

@@ -27,16 +27,9 @@ from pushforward.training.asking import stock
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner
 from pushforward.training.run import Run
+from tests.guests.commands import call
 
 CLASSES = ("cat", "dog")
-
-
-def call(capsys, *words: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        cli.main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
 
 
 def dataset(train, test, labels=(None, None), kind: Kind = "points") -> Dataset:

@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from pushforward import cli
 from pushforward.benches import kept
 from pushforward.benches.stability import bench, tables
 from pushforward.benches.stability.arms import trials
@@ -16,19 +15,12 @@ from pushforward.benches.stability.summary import by_arm, by_factor, reference
 from pushforward.benches.statistics import Mean, Share
 from pushforward.errors import UsageError
 from pushforward.settings.benches import Stability
+from tests.guests.commands import call
 
 TINY = ["bench", "stability", "--data", "toy:ring8", "--moves", "1", "2", "--divergences", "KL", "--gans", "LOGD",
         "--rates", "1e-3", "--widths", "8", "--critic-steps", "1", "--seeds", "1", "--marks", "2", "--samples",
         "200"]  # fmt: skip
 QUICK = [*TINY, "--seconds", "0.1", "--drift", "none", "--workers", "1"]
-
-
-def call(capsys, *words: object) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        cli.main([str(word) for word in words])
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
 
 
 def canned(one):
