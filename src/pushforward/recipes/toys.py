@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Classes, Generator, LogRatio, Loop, Rows
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["toy_gan", "toy_vgrow"]
 
 
-MOVES = 12_000  # of a run that is told no number of steps
+MOVES = 10_000  # of a run that is told no number of steps
+SMALL = 3  # numbers of a row up to which densities are estimated by kernels
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ class Outer:
     """What a step of the outer loop does; what is not given suits the number of moves.
 
     Attributes:
-        steps: Steps of training; if not given, as many as make 12,000 moves.
+        steps: Steps of training; if not given, as many as make 10,000 moves.
         moves: Moves of the pool for one step.
-        pool: Particles in a pool, as a multiple of the batch; if not given, 1 for one move and 5 for several.
+        pool: Particles in a pool, as a multiple of the batch; if not given, as many as moves, up to 5.
         fits: Passes of the regression over the pool for one step; if not given, as many as make one update of the
-            generator for one move, and two a move for several.
+            generator for each move.
         step: Length of a move, in standardised data units per unit velocity.
         radius: Furthest that a particle goes in one move at the start, in standardised data units; if not given, as far
-            as the flow says for one move; for several, .46 over their number or 5, whichever is more, a column.
+            as the flow says for one move; for several, .46 over their number, times the root of the columns.
         radius_end: What is left of it at the end, as a factor.
     """
 
@@ -48,17 +49,35 @@ class Outer:
 
 @dataclass(frozen=True)
 class Course:
-    """How the critic keeps up, and what is left of penalty and rates at the end.
+    """How the critic keeps up, what is left of penalty and rates at the end, and when kernels take over.
 
     Attributes:
         critic_steps: Updates of the critic before each move.
+        critic_pace: Learning rate of the critic, as a factor on that of the generator.
         penalty_end: What is left of the penalty's weight at the end, as a factor.
         rate_end: What is left of both learning rates at the end, as a factor.
+        last: Share of the run, its last one, in which kernel estimates of both densities take the critic's place and
+            give the modes their shape; if not given, .4 for up to three columns, else 0.
     """
 
     critic_steps: Rounds = 1
-    penalty_end: Length = 1e-3
+    critic_pace: Length = 0.25
+    penalty_end: Length = 0.02
     rate_end: Annotated[float, Between(0, 1), Later()] = 0.0
+    last: Annotated[float, Between(0, 1)] | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the generator is like at first.
+
+    Attributes:
+        start: normal for the normal law with the data's mean and covariance, net for what fresh weights give.
+        octaves: Of sines and cosines of z, beside z; 0 for none.
+    """
+
+    start: Literal["normal", "net"] = "normal"
+    octaves: Annotated[int, Between(0, 16)] = 3
 
 
 @recipe
@@ -71,41 +90,49 @@ def toy_vgrow(
     outer: Outer = Outer(),
     batch: Annotated[int, Between(1, 10**6)] = 192,
     seed: Seed = 0,
-    net: Generator = Generator(2, 128, 1e-3),
+    net: Generator = Generator(2, 128, 4e-3),
+    first: Start = Start(),
     depth: Layers = 3,
 ) -> Experiment:
-    """VGrow on points. Expect every mode of ring8 and grid25, with the right weights, in about half a minute.
+    """VGrow on points. Expect every mode of ring8 and grid25, with the right weight and width, in about a minute.
 
-    Of several moves none goes further than a radius that shrinks along the run: where the critic is steep a particle
-    would jump over its mode, and the generator would follow one that is far from its own law.
-
-    The critic carries a zero-centred gradient penalty on data and samples that dies away, and both learning rates fall
-    to zero along a cosine: early the penalty finds the modes, late its absence sharpens them.
+    The generator starts at the normal law with the data's mean and covariance, so that every mode is near. A critic
+    with a zero-centred gradient penalty that fades leads it to the modes; then kernel estimates of both densities
+    give them their shape, which a critic on so narrow modes does not see. `--last 0` leaves that out: one move is then
+    a GAN. Of several moves none goes further than a radius that shrinks along the run. Learning rates fall along a
+    cosine; that of the generator is halved where the kernels take over.
 
     Args:
         batch: Rows of data, and particles, that the critic sees in an update.
         seed: Seed of everything: the split, the nets, the batches and latents.
+        rate: Learning rate of the generator at the start.
         depth: Hidden layers of both.
     """
+    from pushforward.flows.density import DensityFlow
+    from pushforward.flows.handover import Handover
     from pushforward.methods.adversarial.vgrow import Balance, VGrow, shrinking
     from pushforward.methods.sources import normal
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
-    from pushforward.training.schedule import cosine, geometric
+    from pushforward.training.schedule import cosine, geometric, product, step_decay
 
     points = wiring.load(rows, classes, seed, kind="points")
-    loop = Loop(outer.steps or max(1, MOVES // outer.moves), batch, seed)
-    pace = Balance.of(outer.moves, math.prod(points.event), outer.pool, outer.fits, outer.radius)
-    updates = loop.steps * outer.moves * course.critic_steps
-    g, d = _nets(points, net, depth, wiring.counted(points, classes), seed)
-    adam = wiring.adam(net.rate)
-    generator = Learner(g, adam, ema=net.ema, schedule=cosine(loop.steps * pace.pool * pace.fits, course.rate_end))
-    learner = Learner(d, adam, schedule=cosine(updates, course.rate_end))
+    loop, size = Loop(outer.steps or max(1, MOVES // outer.moves), batch, seed), math.prod(points.event)
+    pace = Balance.of(outer.moves, size, outer.pool, outer.fits, outer.radius)
+    updates, fits = loop.steps * outer.moves * course.critic_steps, pace.pool * pace.fits
+    g, d = _nets(points, net, depth, wiring.counted(points, classes), seed, first)
+    last = (0.4 if size <= SMALL else 0.0) if course.last is None else course.last
+    turn = loop.steps - round(last * loop.steps)
+    falling = cosine(loop.steps * fits, course.rate_end)
+    slower = product(falling, step_decay((turn * fits,))) if last else falling
+    generator = Learner(g, wiring.adam(net.rate, (0.5, 0.99)), ema=net.ema, schedule=slower)
+    learner = Learner(d, wiring.adam(course.critic_pace * net.rate), schedule=cosine(updates, course.rate_end))
     flow = wiring.log_ratio(learner, critic, every=4, fading=geometric(updates, course.penalty_end))
     flow.steps = course.critic_steps
     method = VGrow(
-        generator, flow, normal(net.latent), stream(seed, "train"), pool=pace.pool, moves=outer.moves, fits=pace.fits,
+        generator, Handover(flow, DensityFlow(), turn * outer.moves) if last else flow, normal(net.latent),
+        stream(seed, "train"), pool=pace.pool, moves=outer.moves, fits=pace.fits,
         step=outer.step, radius=shrinking(pace.radius, geometric(loop.steps, outer.radius_end)),
     )  # fmt: skip
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
@@ -149,13 +176,19 @@ def toy_gan(
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
 
 
-def _nets(points: Dataset, shape: Generator, depth: int, classes: int, seed: int) -> tuple[GeneratorNet, CriticNet]:
+def _nets(
+    points: Dataset, shape: Generator, depth: int, classes: int, seed: int, first: Start = Start("net", 0)
+) -> tuple[GeneratorNet, CriticNet]:
     """Perceptrons z -> x and x -> score of one width and depth."""
     from pushforward.nets import mlp
+    from pushforward.nets.start import normal_start
     from pushforward.randomness import seeded
     from pushforward.recipes.parts.wiring import leaky
 
     event, width = points.event, shape.width
+    law = normal_start(points.train, shape.latent) if first.start == "normal" else None
     with seeded(seed):
-        g = mlp.generator(shape.latent, event, width=width, depth=depth, classes=classes)
+        g = mlp.generator(
+            shape.latent, event, width=width, depth=depth, classes=classes, octaves=first.octaves, start=law
+        )
         return g, mlp.critic(event, width=width, depth=depth, classes=classes, activation=leaky)

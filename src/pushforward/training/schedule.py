@@ -7,7 +7,7 @@ from functools import partial
 
 from pushforward.types import Schedule
 
-__all__ = ["constant", "cosine", "geometric", "linear", "step_decay"]
+__all__ = ["constant", "cosine", "geometric", "linear", "product", "step_decay"]
 
 
 def constant(updates: int) -> float:
@@ -53,3 +53,12 @@ def step_decay(milestones: tuple[int, ...], factor: float = 0.5) -> Schedule:
 
 def _step_decay(milestones: tuple[int, ...], factor: float, updates: int) -> float:
     return factor ** sum(updates >= milestone for milestone in milestones)
+
+
+def product(*schedules: Schedule) -> Schedule:
+    """The factors of several schedules, multiplied."""
+    return partial(_product, schedules)
+
+
+def _product(schedules: tuple[Schedule, ...], updates: int) -> float:
+    return math.prod(schedule(updates) for schedule in schedules)

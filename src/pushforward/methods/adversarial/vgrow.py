@@ -72,9 +72,9 @@ class Balance:
     ) -> Balance:
         r"""What suits so many moves, where it is not given.
 
-        One move: one batch, one fit, no radius, which is a GAN. Several: five batches, of which the critic learns none
-        by heart; two updates of the generator a move; and together the moves go no further than about half the data's
-        spread, :math:`0.46\sqrt{\text{size}}`, fewer than five as far as one of five.
+        One move: one batch, one fit, no radius, which is a GAN. Several: up to five batches, of which the critic learns
+        none by heart; an update of the generator for each move; and together the moves go no further than about half
+        the data's spread, :math:`0.46\sqrt{\text{size}}`.
 
         Args:
             moves: Moves of a pool.
@@ -83,10 +83,9 @@ class Balance:
             fits: Likewise.
             radius: Likewise.
         """
-        several = moves > 1
-        pool = pool or (5 if several else 1)
-        fits = fits or (math.ceil(2 * moves / pool) if several else 1)
-        return Balance(pool, fits, radius or (0.46 * size**0.5 / max(moves, 5) if several else math.inf))
+        pool = pool or min(moves, 5)
+        fits = fits or math.ceil(moves / pool)
+        return Balance(pool, fits, radius or (0.46 * size**0.5 / moves if moves > 1 else math.inf))
 
 
 def shrinking(radius: float, schedule: Schedule) -> float | Callable[[int], float]:
