@@ -18,6 +18,8 @@ from torch.nn.utils import parametrize
 from pushforward.errors import DataError, UsageError
 from pushforward.nets.blocks import Affine, GeneratorNet, Norm, PixelNorm
 from pushforward.nets.resnet import Up
+from pushforward.nets.start import NormalStart
+from pushforward.nets.waves import Waves
 from pushforward.plain.words import LARGEST, Words
 
 __all__ = ["Layer", "answered", "built", "described", "plain"]
@@ -25,6 +27,8 @@ __all__ = ["Layer", "answered", "built", "described", "plain"]
 Layer = dict[str, Any]
 
 KERNEL = 16  # of a convolution's window, stride and padding
+OCTAVES = 16
+DEEPEST = 100  # layers beside a normal start
 PLAIN: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus, "gelu": nn.GELU,
     "pixel_norm": PixelNorm,
@@ -41,6 +45,8 @@ FIELDS = {
     "conv": ("inputs", "outputs", "kernel", "stride", "padding", "bias"),
     "conv_transposed": ("inputs", "outputs", "kernel", "stride", "padding", "more", "bias"),
     "up": ("width", "norm"),
+    "waves": ("inputs", "octaves"),
+    "normal_start": ("inputs", "outputs", "layers"),
 } | dict.fromkeys(PLAIN, ())
 
 
@@ -105,6 +111,11 @@ def _told(layer: nn.Module) -> Layer | None:
             found = _convolution(layer)
         case Up():
             found = {"kind": "up", "width": layer.width, "norm": layer.norm}
+        case Waves():
+            found = {"kind": "waves", "inputs": layer.dim, "octaves": len(layer.frequencies)}
+        case NormalStart() if all(_told(inner) is not None for inner in layer.body):
+            found = dict(zip(("inputs", "outputs"), layer.axes.shape))
+            found = {"kind": "normal_start", **found, "layers": [_told(inner) for inner in layer.body]}
         case _:
             alike = [name for name, kind in PLAIN.items() if type(layer) is kind and repr(layer) == repr(kind())]
             found = {"kind": alike[0]} if alike else None
@@ -159,10 +170,24 @@ def _layer(value: object, place: str) -> nn.Module:
             return nn.BatchNorm2d(words.whole("channels"))
         case "conv" | "conv_transposed":
             return _convolved(words, kind == "conv_transposed")
+        case "waves":
+            return Waves(words.whole("inputs"), words.whole("octaves", high=OCTAVES))
+        case "normal_start":
+            return _normal_start(words)
         case "up":
             return Up(words.whole("width"), words.one_of("norm", get_args(Norm)))
         case _:
             return PLAIN[kind]()
+
+
+def _normal_start(words: Words) -> nn.Module:
+    inputs, outputs, layers = words.whole("inputs"), words.whole("outputs"), words.values["layers"]
+    if not isinstance(layers, list) or not 1 <= len(layers) <= DEEPEST:
+        raise words.unlike("layers", f"a list of 1 to {DEEPEST} layers")
+    if any(isinstance(inner, dict) and inner.get("kind") == "normal_start" for inner in layers):
+        raise words.unlike("layers", "layers without a normal start of their own")
+    inside = [_layer(inner, f"{words.place}, inner layer {k}") for k, inner in enumerate(layers)]
+    return NormalStart(nn.Sequential(*inside), torch.zeros(outputs), torch.zeros(inputs, outputs))
 
 
 def _convolved(words: Words, turned: bool) -> nn.Module:
@@ -182,6 +207,8 @@ def answered(layers: nn.Sequential, x: Tensor, place: str) -> tuple[int, ...]:
         DataError: If they do not fit onto each other, or a map between them holds more than 2^24 numbers a row.
     """
     for k, layer in enumerate(layers):
+        if isinstance(layer, NormalStart):
+            answered(layer.body, x, f"{place}, layer {k}")
         try:
             x = layer(x)
         except (RuntimeError, ValueError, IndexError) as error:

@@ -130,7 +130,7 @@ class DensityFlow:
         if labels is not None:
             labels = (all_rows(labels[0]), all_rows(labels[1]))
             entry |= {"classes_q": labels[0], "classes_p": labels[1]}
-        learning = not self.found > 0 or len(self.kept) < self.memory
+        learning = not self.found > 0 or len(self.kept) <= self.memory
         self.kept[:] = [*self.kept, entry][-self.memory - 1 :]
         whole = {name: torch.cat([one[name] for one in self.kept]) for name in entry}
         if self.length is not None:

@@ -180,13 +180,18 @@ def _nets(
     points: Dataset, shape: Generator, depth: int, classes: int, seed: int, first: Start = Start("net", 0)
 ) -> tuple[GeneratorNet, CriticNet]:
     """Perceptrons z -> x and x -> score of one width and depth."""
+    import torch
+
     from pushforward.nets import mlp
     from pushforward.nets.start import normal_start
     from pushforward.randomness import seeded
     from pushforward.recipes.parts.wiring import leaky
 
     event, width = points.event, shape.width
-    law = normal_start(points.train, shape.latent) if first.start == "normal" else None
+    law, size = None, math.prod(event)
+    if first.start == "normal":
+        empty = torch.zeros(size), torch.zeros(shape.latent, size)  # a checkpoint has that of the rows
+        law = empty if points.hollow else normal_start(points.train, shape.latent)
     with seeded(seed):
         g = mlp.generator(
             shape.latent, event, width=width, depth=depth, classes=classes, octaves=first.octaves, start=law

@@ -1,0 +1,52 @@
+"""One flow for so many calls, then another: whose turn it is, whose numbers are told, and that a run can be cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from pushforward.flows.density import DensityFlow
+from pushforward.flows.handover import Handover
+from pushforward.types import Conditional, able
+
+
+@dataclass
+class Steady:
+    """The same velocity everywhere."""
+
+    speed: float
+    asked: int = 0
+    logs: dict = field(default_factory=dict)
+
+    def velocity(self, q, p):
+        self.asked += 1
+        self.logs = {"speed": torch.tensor(self.speed)}
+        return lambda x, t=0.0: torch.full_like(x, self.speed)
+
+
+def test_the_second_takes_over_after_so_many_calls():
+    first, then, x = Steady(1.0), Steady(2.0), torch.zeros(3, 2)
+    flow = Handover(first, then, 2)
+    seen, told = [], []
+    for _ in range(4):
+        seen.append(float(flow.velocity(x, x)(x)[0, 0]))
+        told.append(float(flow.logs["speed"]))
+    assert seen == told == [1.0, 1.0, 2.0, 2.0]
+    assert (first.asked, then.asked) == (2, 2)
+
+
+def test_with_no_calls_of_the_first_it_is_the_second():
+    flow, x = Handover(Steady(1.0), Steady(2.0), 0), torch.zeros(3, 2)
+    assert float(flow.velocity(x, x)(x)[0, 0]) == 2.0
+
+
+def test_classes_reach_the_flow_whose_turn_it_is():
+    torch.manual_seed(0)
+    q, p = torch.randn(30, 2), torch.randn(30, 2) + 1
+    labels = (torch.arange(30) % 2, torch.arange(30) % 2)
+    flow = Handover(DensityFlow(0.5), DensityFlow(0.2), 1)
+    assert able(flow, Conditional)
+    for length in (0.5, 0.2):
+        v = flow.velocity(q, p, labels)(q)
+        torch.testing.assert_close(v, DensityFlow(length).velocity(q, p, labels)(q))
