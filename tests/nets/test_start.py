@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pushforward.nets import mlp
-from pushforward.nets.start import normal_start
+from pushforward.nets.blocks import normal_law, started
 
 
 def cloud(d: int, n: int = 400) -> torch.Tensor:
@@ -17,7 +17,7 @@ def cloud(d: int, n: int = 400) -> torch.Tensor:
 @pytest.mark.parametrize("latent", [3, 5])
 def test_mean_and_covariance_are_those_of_the_data(latent):
     x = cloud(3)
-    mean, axes = normal_start(x, latent)
+    mean, axes = normal_law(x, latent)
     assert axes.shape == (latent, 3)
     torch.testing.assert_close(mean, x.mean(0))
     torch.testing.assert_close(axes.T @ axes, torch.cov(x.T, correction=0))
@@ -25,7 +25,7 @@ def test_mean_and_covariance_are_those_of_the_data(latent):
 
 def test_of_all_such_maps_it_moves_a_latent_least():
     x = cloud(3)
-    axes = normal_start(x, 3)[1]
+    axes = normal_law(x, 3)[1]
 
     def moved(a: torch.Tensor) -> float:
         return float((a - torch.eye(3)).square().sum())  # E|zA - z|²
@@ -39,7 +39,7 @@ def test_of_all_such_maps_it_moves_a_latent_least():
 
 def test_fewer_latents_than_numbers_are_the_leading_principal_components():
     x = cloud(6)
-    axes = normal_start(x, 2)[1]
+    axes = normal_law(x, 2)[1]
     squares, directions = torch.linalg.eigh(torch.cov(x.T, correction=0))
     best = directions[:, -2:] @ squares[-2:].diag() @ directions[:, -2:].T
     torch.testing.assert_close(axes.T @ axes, best)
@@ -47,7 +47,7 @@ def test_fewer_latents_than_numbers_are_the_leading_principal_components():
 
 def test_one_column_has_its_deviation():
     x = cloud(1)
-    mean, axes = normal_start(x, 1)
+    mean, axes = normal_law(x, 1)
     torch.testing.assert_close(axes.abs(), x.std(0, correction=0)[None])
     torch.testing.assert_close(mean, x.mean(0))
 
@@ -56,14 +56,14 @@ def test_one_column_has_its_deviation():
 @pytest.mark.parametrize("classes", [0, 4])
 def test_a_fresh_generator_is_the_affine_map_whatever_the_class(octaves, classes):
     x = cloud(2).float()
-    mean, axes = normal_start(x, 5)
-    net = mlp.generator(5, 2, width=16, classes=classes, octaves=octaves, start=(mean, axes))
+    mean, axes = normal_law(x, 5)
+    net = started(mlp.generator(5, 2, width=16, classes=classes, octaves=octaves), mean, axes)
     z, labels = torch.randn(64, 5), torch.arange(64) % 4
     torch.testing.assert_close(net(z, labels) if classes else net(z), mean + z @ axes)
 
 
 def test_every_parameter_of_it_learns():
-    net = mlp.generator(2, 2, width=16, octaves=2, start=normal_start(cloud(2).float(), 2))
+    net = started(mlp.generator(2, 2, width=16, octaves=2), *normal_law(cloud(2).float(), 2))
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
     before = [parameter.clone() for parameter in net.parameters()]
     for _ in range(3):
@@ -71,4 +71,4 @@ def test_every_parameter_of_it_learns():
         net(torch.randn(64, 2)).square().sum().backward()
         optimiser.step()
     assert all(not torch.equal(old, new) for old, new in zip(before, net.parameters(), strict=True))
-    assert {name for name, _ in net.named_buffers()} >= {"body.0.mean", "body.0.axes"}
+    assert {name for name, _ in net.named_buffers()} >= {"body.mean", "body.axes"}

@@ -3,11 +3,14 @@
 import inspect
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from pushforward.divergences import KL_LIP, W1, logistic
 from pushforward.errors import UsageError
+from pushforward.flows.critic import CriticFlow
+from pushforward.flows.local.handover import Handover
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.recipes import RECIPES
 from pushforward.recipes.parts.checks import arguments_of, recipe
@@ -135,6 +138,37 @@ def test_a_carpet_of_before_there_were_waves_is_rebuilt_without(stored, waves):
     assert arguments_of(run) == {"steps": 2, "waves": waves}
 
 
+def test_a_vgrow_of_before_it_began_at_a_normal_law_is_rebuilt_as_it_was():
+    run = {"recipe": "toy_vgrow", "arguments": {"steps": 2, "moves": 1, "rate": 1e-3, "width": 8}}
+    method = RECIPES["toy_vgrow"](**arguments_of(run)).method
+    assert isinstance(method.flow, CriticFlow)
+    assert next(name for name, _ in method.generator.net.named_parameters()) == "body.0.weight"
+    assert method.generator.net.body[0].in_features == 2
+    assert method.generator.optimiser.param_groups[0]["lr"] == method.flow.critic.optimiser.param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize(("columns", "last"), [(2, 0.4), (3, 0.4), (4, 0.0)])
+def test_kernels_take_over_where_there_are_few_columns(columns, last, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, columns)))
+    made = RECIPES["toy_vgrow"](data=str(tmp_path / "x.npy"), steps=10, moves=3, width=8)
+    flow = made.method.flow
+    assert isinstance(flow, Handover) == bool(last)
+    if isinstance(flow, Handover):
+        assert flow.at == 3 * 6
+    told = RECIPES["toy_vgrow"](data=str(tmp_path / "x.npy"), steps=10, moves=3, width=8, last=0.7).method.flow
+    assert isinstance(told, Handover)
+    assert told.at == 3 * 3
+
+
+def test_the_generators_rate_is_halved_where_kernels_take_over_and_the_critic_rests():
+    method = RECIPES["toy_vgrow"](steps=10, width=8, last=0.5, rate=1e-2, critic_pace=0.1).method
+    learner, critic = method.generator, method.flow.first.critic
+    wave = [(1 + math.cos(math.pi * k / 10)) / 2 for k in range(10)]
+    assert [learner.schedule(k) for k in range(10)] == pytest.approx([*wave[:5], *(w / 2 for w in wave[5:])])
+    assert [critic.schedule(k) for k in range(10)] == pytest.approx(wave)
+    assert critic.optimiser.param_groups[0]["lr"] == pytest.approx(1e-3)
+
+
 FALLS = {
     "toy_particles": {"particles": 20, "batch": 20},
     "gaussian_particles": {"particles": 20},
@@ -163,12 +197,12 @@ def test_the_rate_of_a_critic_ends_with_the_cosine_at_the_last_step_however_long
 @pytest.mark.parametrize("moves", [1, 2, 5, 7, 20])
 def test_what_vgrow_is_not_told_suits_its_moves(moves):
     method, steps = (made := RECIPES["toy_vgrow"](moves=moves, width=8)).method, made.steps
-    assert steps * moves == pytest.approx(12_000, abs=moves)
+    assert steps * moves == pytest.approx(10_000, abs=moves)
     if moves == 1:  # exactly a GAN
         assert (method.pool, method.fits, method.radius) == (1, 1, math.inf)
         return
-    assert method.fits * method.pool / moves == pytest.approx(2, abs=method.pool / moves)
-    assert method.radius(0) * max(moves, 5) == pytest.approx(0.46 * 2**0.5)  # a pool goes as far, however many
+    assert 1 <= method.fits * method.pool / moves < 1 + method.pool / moves  # an update of the generator a move
+    assert method.radius(0) * moves == pytest.approx(0.46 * 2**0.5)  # a pool goes as far, however many
     assert method.radius(steps) == pytest.approx(method.radius(0) * 0.05)
 
 
@@ -180,7 +214,7 @@ def test_what_vgrow_is_told_stands():
 
 def test_the_rates_of_vgrow_end_with_the_cosine_at_its_last_update_however_many_a_step_has():
     options = {"steps": 2, "batch": 8, "width": 8, "moves": 2, "pool": 2, "fits": 3, "critic_steps": 2}
-    options |= {"rate_end": 0.2}
+    options |= {"rate_end": 0.2, "last": 0}
     experiment = RECIPES["toy_vgrow"](**options)
     for _ in train(experiment):
         pass

@@ -48,7 +48,7 @@ def test_a_longer_run_has_a_second_leg_that_the_page_shows(tmp_path, capsys):
     run = begun(capsys, tmp_path / "run", VGROW, "--steps", 4)
     code, err = call(capsys, "train", "toy_vgrow", "--run", run, "--resume", "--steps", 7, "--rate", "1e-4")
     assert code == 0, err
-    assert "from here on: --steps 7 (was 4), --rate 0.0001 (was 0.001)" in err
+    assert "from here on: --steps 7 (was 4), --rate 0.0001 (was 0.004)" in err
     now = described(run)
     assert (now["step"], now["steps"], now["status"], now["arguments"]["steps"]) == (7, 7, "finished", 7)
     first, second = now["legs"]

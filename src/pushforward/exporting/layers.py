@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from pushforward.errors import DataError, UsageError
-from pushforward.nets.blocks import Affine, GeneratorNet, Norm, PixelNorm
+from pushforward.nets.blocks import Affine, GeneratorNet, Norm, NormalStart, PixelNorm
 from pushforward.nets.resnet import Up
-from pushforward.nets.start import NormalStart
 from pushforward.nets.waves import Waves
 from pushforward.plain.words import LARGEST, Words
 
@@ -113,9 +112,9 @@ def _told(layer: nn.Module) -> Layer | None:
             found = {"kind": "up", "width": layer.width, "norm": layer.norm}
         case Waves():
             found = {"kind": "waves", "inputs": layer.dim, "octaves": len(layer.frequencies)}
-        case NormalStart() if all(_told(inner) is not None for inner in layer.body):
-            found = dict(zip(("inputs", "outputs"), layer.axes.shape))
-            found = {"kind": "normal_start", **found, "layers": [_told(inner) for inner in layer.body]}
+        case NormalStart():
+            found = {"kind": "normal_start", "inputs": layer.axes.shape[0], "outputs": layer.axes.shape[1]}
+            found["layers"] = [words for words, _ in described(layer.body)]
         case _:
             alike = [name for name, kind in PLAIN.items() if type(layer) is kind and repr(layer) == repr(kind())]
             found = {"kind": alike[0]} if alike else None

@@ -20,14 +20,19 @@ __all__ = [
     "FourierFeatures",
     "GeneratorNet",
     "Norm",
+    "NormalStart",
     "PixelNorm",
     "class_shares",
     "classes_of",
     "image_shape",
     "initialise",
+    "normal_law",
     "normalisation",
+    "started",
     "steepest_of",
 ]
+
+LAW_ROWS = 10_000  # rows that a normal law is taken from, at the most
 
 Norm: TypeAlias = Literal["batch", "pixel", "none"]
 
@@ -97,6 +102,74 @@ class CriticNet(nn.Module):
         labels = _needed(labels, "critic")
         embedded = labels @ self.embed.weight if labels.is_floating_point() else self.embed(labels)
         return scores + (embedded * features).sum(1)
+
+
+class NormalStart(nn.Module):
+    r"""The affine map :math:`m + z A` beside a body that answers 0 at first: a net that starts at a normal law.
+
+    From usual weights a generator starts at a small lump, and what flows out of it to the modes tears it at random
+    places. From the law with the data's mean and covariance every mode is near, and what becomes one stays in a piece.
+
+    Args:
+        body: Maps (n, inputs) to (n, outputs).
+        mean: m, (outputs,).
+        axes: A, (inputs, outputs).
+    """
+
+    mean: Tensor
+    axes: Tensor
+
+    def __init__(self, body: nn.Sequential, mean: Tensor, axes: Tensor) -> None:
+        super().__init__()
+        self.body = body
+        self.register_buffer("mean", mean)
+        self.register_buffer("axes", axes)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Points (n, outputs) for latents (n, inputs)."""
+        return torch.addmm(self.mean, z, self.axes) + self.body(z)
+
+
+def normal_law(x: Tensor, latent: int) -> tuple[Tensor, Tensor]:
+    r"""The mean m and the axes A for which :math:`m + z A` has the mean and covariance of samples, z standard normal.
+
+    A is the symmetric square root of the covariance, with rows of zeros for what z has beside that: of all such maps it
+    moves z least. Where z has fewer numbers than x, it is that of the leading principal components.
+
+    Args:
+        x: Samples, (n, *event), of which the first 10,000 count.
+        latent: Size of z.
+
+    Returns:
+        m (d,) and A (latent, d), for events of d numbers.
+    """
+    rows = x[:LAW_ROWS].flatten(1).double()
+    mean, d = rows.mean(0), rows.shape[1]
+    squares, directions = torch.linalg.eigh(torch.cov(rows.T, correction=0).reshape(d, d))
+    scaled = directions * squares.clamp_min(0).sqrt()  # the columns in order of their length
+    if latent >= d:
+        axes = torch.cat([scaled @ directions.T, rows.new_zeros(latent - d, d)])
+    else:
+        axes = scaled.flip(1)[:, :latent].T
+    return mean.to(x), axes.to(x)
+
+
+def started(net: GeneratorNet, mean: Tensor, axes: Tensor) -> GeneratorNet:
+    """The same net, which from now on starts at a normal law; its last layer is set to 0.
+
+    Args:
+        net: A generator of vectors, whose body is a sequence of layers with a linear one at its end.
+        mean: m, (d,).
+        axes: A, (latent, d); the embedding of a class is no part of it.
+    """
+    body = net.body
+    assert isinstance(body, nn.Sequential)
+    last = [layer for layer in body if isinstance(layer, nn.Linear)][-1]
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    embedding = 0 if net.embed is None else net.embed.embedding_dim
+    net.body = NormalStart(body, mean, torch.cat([axes, axes.new_zeros(embedding, axes.shape[1])]))
+    return net
 
 
 def _needed(labels: Tensor | None, who: str) -> Tensor:

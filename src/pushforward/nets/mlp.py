@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pushforward.nets.blocks import CriticNet, FourierFeatures, GeneratorNet
-from pushforward.nets.start import NormalStart
 from pushforward.nets.waves import Waves
 
 __all__ = ["critic", "generator"]
@@ -25,7 +23,6 @@ def generator(
     activation: Callable[[], nn.Module] = nn.ReLU,
     output: Callable[[], nn.Module] = nn.Identity,
     octaves: int = 0,
-    start: tuple[Tensor, Tensor] | None = None,
 ) -> GeneratorNet:
     """A perceptron z -> x with `depth` hidden layers.
 
@@ -39,7 +36,6 @@ def generator(
         output: After the last layer, for example `nn.Tanh` for images in [-1, 1].
         octaves: Of sines and cosines of each input, set beside it (`nets.waves`), with which a net learns sooner to
             send neighbouring z to modes far apart; 0 for none.
-        start: Mean and axes of the normal law that it starts at (`nets.start`); None for what its weights give.
     """
     shape = (event,) if isinstance(event, int) else tuple(event)
     extra = min(classes, 16)
@@ -47,12 +43,8 @@ def generator(
     if octaves:
         front.append(waves := Waves(size, octaves))
         size = waves.out
-    layers = [*front, *_layers(size, width, depth, activation), nn.Linear(width if depth else size, math.prod(shape))]
-    if start is not None:
-        mean, axes = start
-        axes = torch.cat([axes, axes.new_zeros(extra, axes.shape[1])])  # the embedding of a class is no part of it
-        layers = [NormalStart(nn.Sequential(*layers), mean, axes)]
-    body = nn.Sequential(*layers, output())
+    layers = _layers(size, width, depth, activation)
+    body = nn.Sequential(*front, *layers, nn.Linear(width if depth else size, math.prod(shape)), output())
     if len(shape) > 1:
         body.append(nn.Unflatten(1, shape))
     return GeneratorNet(body, latent, classes, extra)

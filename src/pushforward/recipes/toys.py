@@ -72,11 +72,11 @@ class Start:
     """What the generator is like at first.
 
     Attributes:
-        start: normal for the normal law with the data's mean and covariance, net for what fresh weights give.
+        begin: normal for the normal law with the data's mean and covariance, net for what fresh weights give.
         octaves: Of sines and cosines of z, beside z; 0 for none.
     """
 
-    start: Literal["normal", "net"] = "normal"
+    begin: Literal["normal", "net"] = "normal"
     octaves: Annotated[int, Between(0, 16)] = 3
 
 
@@ -108,14 +108,14 @@ def toy_vgrow(
         rate: Learning rate of the generator at the start.
         depth: Hidden layers of both.
     """
-    from pushforward.flows.density import DensityFlow
-    from pushforward.flows.handover import Handover
+    from pushforward.flows.local.density import DensityFlow
+    from pushforward.flows.local.handover import Handover
     from pushforward.methods.adversarial.vgrow import Balance, VGrow, shrinking
     from pushforward.methods.sources import normal
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
-    from pushforward.training.schedule import cosine, geometric, product, step_decay
+    from pushforward.training.schedule import cosine, geometric
 
     points = wiring.load(rows, classes, seed, kind="points")
     loop, size = Loop(outer.steps or max(1, MOVES // outer.moves), batch, seed), math.prod(points.event)
@@ -124,9 +124,8 @@ def toy_vgrow(
     g, d = _nets(points, net, depth, wiring.counted(points, classes), seed, first)
     last = (0.4 if size <= SMALL else 0.0) if course.last is None else course.last
     turn = loop.steps - round(last * loop.steps)
-    falling = cosine(loop.steps * fits, course.rate_end)
-    slower = product(falling, step_decay((turn * fits,))) if last else falling
-    generator = Learner(g, wiring.adam(net.rate, (0.5, 0.99)), ema=net.ema, schedule=slower)
+    falling = cosine(loop.steps * fits, course.rate_end, half=turn / loop.steps)
+    generator = Learner(g, wiring.adam(net.rate, (0.5, 0.99)), ema=net.ema, schedule=falling)
     learner = Learner(d, wiring.adam(course.critic_pace * net.rate), schedule=cosine(updates, course.rate_end))
     flow = wiring.log_ratio(learner, critic, every=4, fading=geometric(updates, course.penalty_end))
     flow.steps = course.critic_steps
@@ -146,6 +145,7 @@ def toy_gan(
     critic: LogRatio = LogRatio("JS"),
     loop: Loop = Loop(4_000, 192),
     net: Generator = Generator(2, 128, 1e-3),
+    first: Start = Start("net", 0),
     depth: Layers = 3,
     rounds: Rounds = 5,
 ) -> Experiment:
@@ -169,7 +169,7 @@ def toy_gan(
     from pushforward.training.learner import Learner
 
     points = wiring.load(rows, classes, loop.seed, kind="points")
-    g, d = _nets(points, net, depth, wiring.counted(points, classes), loop.seed)
+    g, d = _nets(points, net, depth, wiring.counted(points, classes), loop.seed, first)
     generator = Learner(g, wiring.adam(net.rate), ema=net.ema)
     flow = wiring.log_ratio(Learner(d, wiring.adam(net.rate)), critic, every=4)
     method = GAN(generator, flow, normal(net.latent), stream(loop.seed, "train"), rounds=rounds)
@@ -177,23 +177,21 @@ def toy_gan(
 
 
 def _nets(
-    points: Dataset, shape: Generator, depth: int, classes: int, seed: int, first: Start = Start("net", 0)
+    points: Dataset, shape: Generator, depth: int, classes: int, seed: int, first: Start
 ) -> tuple[GeneratorNet, CriticNet]:
     """Perceptrons z -> x and x -> score of one width and depth."""
     import torch
 
     from pushforward.nets import mlp
-    from pushforward.nets.start import normal_start
+    from pushforward.nets.blocks import normal_law, started
     from pushforward.randomness import seeded
     from pushforward.recipes.parts.wiring import leaky
 
     event, width = points.event, shape.width
-    law, size = None, math.prod(event)
-    if first.start == "normal":
-        empty = torch.zeros(size), torch.zeros(shape.latent, size)  # a checkpoint has that of the rows
-        law = empty if points.hollow else normal_start(points.train, shape.latent)
+    size = math.prod(event)
     with seeded(seed):
-        g = mlp.generator(
-            shape.latent, event, width=width, depth=depth, classes=classes, octaves=first.octaves, start=law
-        )
+        g = mlp.generator(shape.latent, event, width=width, depth=depth, classes=classes, octaves=first.octaves)
+        if first.begin == "normal":  # a checkpoint has the law of the rows
+            empty = torch.zeros(size), torch.zeros(shape.latent, size)
+            started(g, *(empty if points.hollow else normal_law(points.train, shape.latent)))
         return g, mlp.critic(event, width=width, depth=depth, classes=classes, activation=leaky)

@@ -42,7 +42,10 @@ def steadier(options: Mapping[str, Option], arguments: Mapping[str, Any]) -> dic
     """
     known = {name: arguments[name] for name in options if _number(arguments.get(name))}
     moves, pace = known.get("moves", 1) > 1, [name for name in ("radius", "step") if 0 < known.get(name, 0) < math.inf]
-    less = [f"lower {flag(pace[0])} (now {known[pace[0]]:g}) or give --moves 1"] if moves and pace else []
+    shorter = f"lower {flag(pace[0])} (now {known[pace[0]]:g})" if pace else ""
+    if "radius" in options and "radius" not in known:  # then it suits the moves, and holds what a step says
+        shorter = "give a --radius, for shorter moves,"
+    less = [f"{shorter} or give --moves 1"] if moves and shorter else []
     more = [f"raise {flag('penalty')} (now {known['penalty']:g})"] if "penalty" in known else []
     rates = [f"lower {flag('rate')} (now {known['rate']:g})"] if "rate" in known else []
     law = [] if arguments.get("divergence") != "JS" else ["--divergence LOGD or KL, whose weight does not vanish"]

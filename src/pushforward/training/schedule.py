@@ -7,7 +7,7 @@ from functools import partial
 
 from pushforward.types import Schedule
 
-__all__ = ["constant", "cosine", "geometric", "linear", "product", "step_decay"]
+__all__ = ["constant", "cosine", "geometric", "linear", "step_decay"]
 
 
 def constant(updates: int) -> float:
@@ -24,13 +24,17 @@ def _linear(total: int, last: float, hold: float, updates: int) -> float:
     return 1.0 + (last - 1.0) * _progress(total, hold, updates)
 
 
-def cosine(total: int, last: float = 0.0, hold: float = 0.0) -> Schedule:
-    """1 for the first `hold` share of `total` updates, then half a cosine wave down to `last`, which it keeps."""
-    return partial(_cosine, total, last, hold)
+def cosine(total: int, last: float = 0.0, hold: float = 0.0, half: float = 1.0) -> Schedule:
+    """1 for the first `hold` share of `total` updates, then half a cosine wave down to `last`, which it keeps.
+
+    From the share `half` on, what it is above `last` counts half.
+    """
+    return partial(_cosine, total, last, hold, half)
 
 
-def _cosine(total: int, last: float, hold: float, updates: int) -> float:
-    return last + (1.0 - last) * (1.0 + math.cos(math.pi * _progress(total, hold, updates))) / 2
+def _cosine(total: int, last: float, hold: float, half: float, updates: int) -> float:
+    wave = (1.0 + math.cos(math.pi * _progress(total, hold, updates))) / 2
+    return last + (1.0 - last) * (wave / 2 if updates >= half * total and half < 1 else wave)
 
 
 def _progress(total: int, hold: float, updates: int) -> float:
@@ -53,12 +57,3 @@ def step_decay(milestones: tuple[int, ...], factor: float = 0.5) -> Schedule:
 
 def _step_decay(milestones: tuple[int, ...], factor: float, updates: int) -> float:
     return factor ** sum(updates >= milestone for milestone in milestones)
-
-
-def product(*schedules: Schedule) -> Schedule:
-    """The factors of several schedules, multiplied."""
-    return partial(_product, schedules)
-
-
-def _product(schedules: tuple[Schedule, ...], updates: int) -> float:
-    return math.prod(schedule(updates) for schedule in schedules)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import torch
 
-from pushforward.flows.density import DensityFlow
-from pushforward.flows.handover import Handover
+from pushforward.flows.local.density import DensityFlow
+from pushforward.flows.local.handover import Handover
 from pushforward.types import Conditional, able
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pushforward.errors import UsageError
-from pushforward.flows.density import DensityFlow, nearby
+from pushforward.flows.local.density import DensityFlow, nearby
 
 H = 0.3
 
@@ -77,7 +77,7 @@ def test_large_coordinates_cost_no_digits():
 def test_blocks_of_rows_are_the_whole(monkeypatch):
     q, p = clouds()
     whole = DensityFlow(H).velocity(q, p)(q)
-    monkeypatch.setattr("pushforward.flows.density._BLOCK", 100)
+    monkeypatch.setattr("pushforward.flows.local.density._BLOCK", 100)
     torch.testing.assert_close(DensityFlow(H).velocity(q, p)(q), whole)
 
 
