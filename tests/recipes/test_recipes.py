@@ -197,7 +197,7 @@ def test_the_rate_of_a_critic_ends_with_the_cosine_at_the_last_step_however_long
 @pytest.mark.parametrize("moves", [1, 2, 5, 7, 20])
 def test_what_vgrow_is_not_told_suits_its_moves(moves):
     method, steps = (made := RECIPES["toy_vgrow"](moves=moves, width=8)).method, made.steps
-    assert steps * moves == pytest.approx(10_000, abs=moves)
+    assert steps * moves == pytest.approx(13_000 if moves == 1 else 8_500, abs=moves)
     if moves == 1:  # exactly a GAN
         assert (method.pool, method.fits, method.radius) == (1, 1, math.inf)
         return

@@ -53,7 +53,7 @@ def test_a_longer_run_has_a_second_leg_that_the_page_shows(tmp_path, capsys):
     assert (now["step"], now["steps"], now["status"], now["arguments"]["steps"]) == (7, 7, "finished", 7)
     first, second = now["legs"]
     assert (first["from"], first["steps"]) == (0, 4)
-    assert (second["from"], second["changed"]) == (4, {"steps": [4, 7], "rate": [0.001, 0.0001]})
+    assert (second["from"], second["changed"]) == (4, {"steps": [4, 7], "rate": [0.004, 0.0001]})
     assert {"version", "threads", "device", "precision", "world"} <= first.keys() & second.keys()
     assert "from step 4" in (run / "report.html").read_text()
     assert call(capsys, "train", "toy_vgrow", "--run", run, "--resume")[0] == 0

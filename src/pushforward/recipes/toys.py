@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["toy_gan", "toy_vgrow"]
 
 
-MOVES = 10_000  # of a run that is told no number of steps
+MOVES, SEVERAL = 13_000, 8_500  # of a run that is told no number of steps: of one move a step, or more; as long
 SMALL = 3  # numbers of a row up to which densities are estimated by kernels
 
 
@@ -27,7 +27,7 @@ class Outer:
     """What a step of the outer loop does; what is not given suits the number of moves.
 
     Attributes:
-        steps: Steps of training; if not given, as many as make 10,000 moves.
+        steps: Steps of training; if not given, 13,000 of one move, or as many as make 8,500, which takes as long.
         moves: Moves of the pool for one step.
         pool: Particles in a pool, as a multiple of the batch; if not given, as many as moves, up to 5.
         fits: Passes of the regression over the pool for one step; if not given, as many as make one update of the
@@ -118,7 +118,10 @@ def toy_vgrow(
     from pushforward.training.schedule import cosine, geometric
 
     points = wiring.load(rows, classes, seed, kind="points")
-    loop, size = Loop(outer.steps or max(1, MOVES // outer.moves), batch, seed), math.prod(points.event)
+    loop, size = (
+        Loop(outer.steps or (MOVES if outer.moves == 1 else max(1, SEVERAL // outer.moves)), batch, seed),
+        math.prod(points.event),
+    )
     pace = Balance.of(outer.moves, size, outer.pool, outer.fits, outer.radius)
     updates, fits = loop.steps * outer.moves * course.critic_steps, pace.pool * pace.fits
     g, d = _nets(points, net, depth, wiring.counted(points, classes), seed, first)

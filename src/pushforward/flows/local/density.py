@@ -165,7 +165,7 @@ def _near(
     scale = -0.5 / length**2
     halves = (points.square().sum(1) * scale)[None]
     turned, ones = (points * (-2 * scale)).T, points.new_ones(len(points), 1)
-    beside, sums = torch.cat([points, ones], 1), x.new_empty(len(x), points.shape[1] + 1)
+    beside, sums = torch.cat([points, ones], 1).T.contiguous(), x.new_empty(points.shape[1] + 1, len(x))
     for rows in _blocks(len(x), len(points)):
         weights = torch.addmm(halves, x[rows] - centre, turned)
         if labels is not None and theirs is not None:
@@ -173,11 +173,11 @@ def _near(
         weights.sub_(weights.amax(1, keepdim=True).clamp_min(-1e30)).clamp_min_(_LEAST).exp_()
         if labels is not None and theirs is not None:
             weights.masked_fill_(labels[rows, None] != theirs, 0.0)
-        torch.matmul(weights, beside, out=sums[rows])
+        sums[:, rows] = beside @ weights.T  # several times as fast as the other way round
     if labels is None or theirs is None:
-        return sums[:, :-1] / sums[:, -1:] + centre, None
-    some = sums[:, -1:] > 0
-    return sums[:, :-1] / torch.where(some, sums[:, -1:], 1.0) + centre, some
+        return (sums[:-1] / sums[-1]).T + centre, None
+    some = sums[-1:].T > 0
+    return (sums[:-1] / torch.where(some.T, sums[-1], 1.0)).T + centre, some
 
 
 def _blocks(n: int, m: int) -> Iterator[slice]:
