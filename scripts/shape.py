@@ -1,0 +1,221 @@
+"""What gives modes their shape, measured on the grid of 25 modes; prints and draws what docs/vgrow.md says.
+
+    python scripts/shape.py --out docs/vgrow_shape.png              # three seeds, about half an hour on one core
+
+Every arm is `toy_vgrow` with one move and as many steps, and differs from "critic alone" in what its name says.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from pushforward.demos.drawing import BLUE, INK, PALE, RED, check_out, clean, save, sheet
+from pushforward.flows.critic import CriticFlow
+from pushforward.flows.local.handover import Handover
+from pushforward.methods.adversarial.vgrow import VGrow
+from pushforward.metrics.known.modes import modes
+from pushforward.metrics.known.shape import mode_shape
+from pushforward.nets import mlp
+from pushforward.randomness import seeded, stream
+from pushforward.recipes import RECIPES
+from pushforward.training.experiment import Experiment
+from pushforward.training.learner import Learner
+from pushforward.training.loop import train
+from pushforward.training.schedule import cosine, geometric
+from pushforward.types import Critic, Flow, Randomness, Samples, Velocity
+
+SAMPLES, SIGMA = 10_000, 0.0177  # of a mode in standardised units
+NOISE, FOURIER, SNAPSHOTS = 0.3, (64, 2.0), 20
+CALIBRATED = 0.995  # quantile of the critic's log-ratio at which everything is kept
+
+
+@dataclass
+class Noisy:
+    """A flow that sees both clouds through normal noise, which falls to half a mode's width."""
+
+    flow: Flow
+    rng: Randomness
+    steps: int
+    calls: int = 0
+    logs: dict[str, Tensor] = field(default_factory=dict)
+
+    def velocity(self, q: Samples, p: Samples) -> Velocity:
+        """The field of the noisy clouds."""
+        scale = NOISE * geometric(self.steps, SIGMA / 2 / NOISE)(self.calls)
+        self.calls += 1
+        return self.flow.velocity(*(x + scale * self.rng.normal(*x.shape) for x in (q, p)))
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Options that set an arm apart, what is done to the experiment, and how it is sampled in the end."""
+
+    options: dict[str, object] = field(default_factory=dict)
+    changed: Callable[[Experiment, int], None] = lambda experiment, seed: None
+    sampled: Callable[[VGrow, list[nn.Module], Critic], Tensor] | None = None
+
+
+def noisy(experiment: Experiment, seed: int) -> None:
+    """The critic sees noise on samples and data."""
+    method = _vgrow(experiment)
+    method.flow = Noisy(method.flow, stream(seed, "train", part="noise"), experiment.steps)
+
+
+def waving(experiment: Experiment, seed: int) -> None:
+    """The critic sees random Fourier features beside the coordinates."""
+    flow = _critic(_vgrow(experiment).flow)
+    with seeded(seed):
+        net = mlp.critic(
+            2, width=128, depth=3, activation=lambda: nn.LeakyReLU(0.2), fourier=FOURIER[0], scale=FOURIER[1]
+        )
+    rate = flow.critic.optimiser.param_groups[0]["lr"]
+    flow.critic = Learner(
+        net, lambda parameters: Adam(parameters, lr=rate, betas=(0.0, 0.99)), schedule=cosine(experiment.steps)
+    )
+
+
+def plainly(method: VGrow, snapshots: list[nn.Module], critic: Critic) -> Tensor:
+    """Samples of the average."""
+    return method.sample(SAMPLES, stream(1, "sample"))
+
+
+def mixed(method: VGrow, snapshots: list[nn.Module], critic: Critic) -> Tensor:
+    """As many samples of each of the last snapshots of the net itself."""
+    z = stream(1, "sample").normal(SAMPLES, 2)
+    return torch.cat([net(part) for net, part in zip(snapshots, z.chunk(len(snapshots)), strict=True)])
+
+
+def calibrated(method: VGrow, snapshots: list[nn.Module], critic: Critic) -> Tensor:
+    """Samples kept with a probability in proportion to the critic's p/q."""
+    x = method.sample(4 * SAMPLES, stream(1, "sample"))
+    score = critic(x)
+    keep = torch.exp(score - score.quantile(CALIBRATED)) > stream(1, "sample", part="kept").uniform(len(x)).to(x)
+    return x[keep][:SAMPLES]
+
+
+BASE, KERNELS = "critic alone", "kernels take over"
+ALONE = {"last": 0.0}
+ARMS = {
+    "from usual weights": Arm(ALONE | {"begin": "net", "octaves": 0}),
+    "from usual weights, octaves": Arm(ALONE | {"begin": "net"}),
+    "from the normal law, no octaves": Arm(ALONE | {"octaves": 0}),
+    BASE: Arm(ALONE),
+    "instance noise": Arm(ALONE, noisy),
+    "Fourier critic": Arm(ALONE, waving),
+    "penalty 50 times as large": Arm(ALONE | {"penalty_end": 1.0}),
+    "average of ten times the length": Arm(ALONE | {"ema": 0.9999}),
+    "mixture of the last iterates": Arm(ALONE, sampled=mixed),
+    "calibrated by the critic": Arm(ALONE, sampled=calibrated),
+    KERNELS: Arm(),
+}
+
+
+def _vgrow(experiment: Experiment) -> VGrow:
+    assert isinstance(experiment.method, VGrow)
+    return experiment.method
+
+
+def _critic(flow: Flow) -> CriticFlow:
+    flow = flow.flow if isinstance(flow, Noisy) else flow.first if isinstance(flow, Handover) else flow
+    assert isinstance(flow, CriticFlow)
+    return flow
+
+
+def run(arms: Sequence[Arm], steps: int, seed: int) -> list[tuple[dict[str, float], np.ndarray]]:
+    """Train one experiment, and judge the samples of every arm that differs in sampling alone."""
+    experiment = RECIPES["toy_vgrow"](data="toy:grid25", steps=steps, seed=seed, **arms[0].options)
+    arms[0].changed(experiment, seed)
+    method, snapshots = _vgrow(experiment), list[nn.Module]()
+    for step, _ in enumerate(train(experiment), 1):
+        if step > 0.9 * steps and step % max(1, steps // (10 * SNAPSHOTS)) == 0:
+            snapshots.append(deepcopy(method.generator.net).requires_grad_(False))
+    with torch.no_grad():
+        critic = _critic(method.flow).scores
+        return [_judged(experiment, (arm.sampled or plainly)(method, snapshots, critic)) for arm in arms]
+
+
+def _judged(experiment: Experiment, x: Tensor) -> tuple[dict[str, float], np.ndarray]:
+    """Numbers of samples, and where they lie about the nearest centre, in widths of a mode."""
+    mixture = experiment.data.mixture
+    assert mixture is not None
+    y = torch.as_tensor(experiment.data.decode(x)).double()
+    centres, sigma = mixture.means, float(mixture.covariances[0, 0, 0]) ** 0.5
+    found = modes(y, centres, sigma) | mode_shape(y, centres, sigma)
+    names = {"modes": "modes_captured_20", "high quality": "high_quality", "KL": "mode_kl", "width": "mode_width",
+             "centre": "mode_centre", "correlation": "mode_correlation"}  # fmt: skip
+    nearest = torch.cdist(y, centres).argmin(1)
+    return {name: found[key].value for name, key in names.items()}, ((y - centres[nearest]) / sigma).numpy()
+
+
+def row(name: str, seeds: Sequence[dict[str, float]]) -> str:
+    """An arm's row: means, with the lowest and the highest where seeds differ."""
+    looks = {"modes": "{:.0f}", "high quality": "{:.3f}", "KL": "{:.4f}", "width": "{:.2f}", "centre": "{:.2f}",
+             "correlation": "{:.2f}"}  # fmt: skip
+    cells = [name]
+    for key, look in looks.items():
+        values = [found[key] for found in seeds]
+        ends = [look.format(value) for value in (min(values), max(values))]
+        cells.append(look.format(np.mean(values)) + (f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else ""))
+    return "| " + " | ".join(cells) + " |"
+
+
+def picture(clouds: dict[str, np.ndarray], out: Path) -> None:
+    """All modes laid over each other, of the critic alone, the last phase, and the mixture itself."""
+    figure = sheet(10.5, 3.7)
+    perfect = np.random.default_rng(0).normal(size=(SAMPLES, 2))
+    panels = (("the data's law", perfect, INK), (BASE, clouds[BASE], RED), (KERNELS, clouds[KERNELS], BLUE))
+    for axes, (title, cloud, colour) in zip(figure.subplots(1, 3), panels, strict=True):
+        axes.plot(*cloud.T, ".", color=colour, markersize=1.2, alpha=0.35)
+        axes.add_patch(_circle(1.0))
+        axes.add_patch(_circle(3.0))
+        axes.set(xlim=(-4.5, 4.5), ylim=(-4.5, 4.5), aspect="equal")
+        clean(axes, title, "widths of a mode")
+        axes.grid(color=PALE, linewidth=0.6)
+    save(figure, out)
+
+
+def _circle(radius: float):
+    from matplotlib.patches import Circle
+
+    return Circle((0, 0), radius, fill=False, edgecolor=INK, linewidth=0.8, linestyle=":")
+
+
+def main() -> None:
+    """Train the arms, print the table, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=8000, help="the same for every arm")
+    parser.add_argument("--out", type=Path, help="the picture, .png, .svg or .pdf")
+    asked = parser.parse_args()
+    if asked.seeds < 1 or asked.steps < 10 * SNAPSHOTS:
+        parser.error(f"--seeds {asked.seeds} --steps {asked.steps}: give 1 and {10 * SNAPSHOTS} at the least")
+    if asked.out is not None:
+        check_out(asked.out)
+    torch.set_num_threads(1)
+    print("| arm | modes | high quality | KL | width | centre | correlation |")
+    print("|---" * 7 + "|")
+    clouds: dict[str, np.ndarray] = {}
+    resampled = [name for name, arm in ARMS.items() if arm.sampled is not None]
+    for name, arm in ARMS.items():
+        if arm.sampled is not None:
+            continue
+        names = [BASE, *resampled] if name == BASE else [name]
+        found = [run([ARMS[each] for each in names], asked.steps, seed) for seed in range(asked.seeds)]
+        for k, each in enumerate(names):
+            print(row(each, [seed[k][0] for seed in found]), flush=True)
+        clouds[name] = found[0][0][1]
+    if asked.out is not None:
+        picture(clouds, asked.out)
+
+
+if __name__ == "__main__":
+    main()
