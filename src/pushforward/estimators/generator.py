@@ -70,9 +70,8 @@ class FlowGenerator(BaseEstimator):
         lr: Adam's learning rate at the first step.
         penalty: Weight of the critic's penalty at the first step; 0 for none.
         moves: Moves of the samples in one step, with a fresh batch and an update of the critic each.
-        pool: Samples that are moved in one step, as a multiple of the batch; None takes 1 for one move, 5 for several.
-        fits: Regressions of the generator on all of them in one step; None makes one update of it for one move, and
-            two a move for several.
+        pool: Samples that are moved in one step, as a multiple of the batch; None takes as many as moves, up to 5.
+        fits: Regressions of the generator on all of them in one step; None makes one update of it for each move.
         step: Length of a move, in standard units per unit velocity.
         radius: Furthest that a sample goes in one move at the first step, in standard units, falling to a twentieth;
             None takes no bound for one move, and what suits their number for several (`Balance`).

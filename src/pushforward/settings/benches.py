@@ -23,7 +23,7 @@ class Stability:
         moves: VGrow's moves, an arm each; none leaves VGrow out.
         divergences: Its divergences, an arm each.
         gans: Divergences of the plain GAN, an arm each: JS saturates, LOGD is the log-D trick; none leaves it out.
-        rates: Learning rates of generator and critic.
+        rates: Learning rates of the generator; the critic's is a quarter of it in VGrow, the same in the GAN.
         widths: Units of their hidden layers.
         critic_steps: Updates of the critic before each move, and for each step of the GAN.
         seeds: Seeds of each, from --seed on.
@@ -48,7 +48,7 @@ class Stability:
     moves: tuple[Rounds, ...] = (1, 5, 20)
     divergences: tuple[str, ...] = ("KL", "JS", "LOGD", "JEFFREYS")
     gans: tuple[str, ...] = ("JS", "LOGD")
-    rates: tuple[Rate, ...] = (5e-4, 2e-3)
+    rates: tuple[Rate, ...] = (1e-3, 4e-3)
     widths: tuple[Units, ...] = (64, 128)
     critic_steps: tuple[Rounds, ...] = (1, 3)
     seeds: Rounds = 3
