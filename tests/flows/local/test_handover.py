@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 import torch
 
 from pushforward.flows.local.density import DensityFlow
 from pushforward.flows.local.handover import Handover
+from pushforward.recipes import RECIPES
+from pushforward.training.loop import train
+from pushforward.training.state import load_state, resume_state, weights
 from pushforward.types import Conditional, able
 
 
@@ -50,3 +54,24 @@ def test_classes_reach_the_flow_whose_turn_it_is():
     for length in (0.5, 0.2):
         v = flow.velocity(q, p, labels)(q)
         torch.testing.assert_close(v, DensityFlow(length).velocity(q, p, labels)(q))
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+@pytest.mark.parametrize("cut", [3, 5, 6, 8])
+def test_a_run_cut_before_at_and_after_the_handover_goes_on_bit_for_bit(cut, conditional):
+    options = {"data": "toy:moons", "limit": 200, "steps": 10, "batch": 16, "width": 8, "moves": 2, "last": 0.5}
+    options["conditional"] = conditional
+    whole, part, rest = (RECIPES["toy_vgrow"](**options) for _ in range(3))
+    for _ in train(whole):
+        pass
+    part.steps = cut
+    for _ in train(part):
+        pass
+    load_state(rest.method, weights(part.method), resume_state(part.method))
+    rest.batches.load_state_dict(part.batches.state_dict())
+    for _ in train(rest, cut):
+        pass
+    ends = weights(whole.method), weights(rest.method)
+    assert ends[0].keys() == ends[1].keys()
+    assert any("kept" in name for name in ends[0])
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
