@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 import torch
 
@@ -58,9 +59,11 @@ def test_classes_reach_the_flow_whose_turn_it_is():
 
 @pytest.mark.parametrize("conditional", [False, True])
 @pytest.mark.parametrize("cut", [3, 5, 6, 8])
-def test_a_run_cut_before_at_and_after_the_handover_goes_on_bit_for_bit(cut, conditional):
-    options = {"data": "toy:moons", "limit": 200, "steps": 10, "batch": 16, "width": 8, "moves": 2, "last": 0.5}
-    options["conditional"] = conditional
+def test_a_run_cut_before_at_and_after_the_handover_goes_on_bit_for_bit(cut, conditional, tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "rows.npz", x=rng.normal(size=(200, 2)), y=rng.integers(3, size=200))
+    options = {"data": f"{tmp_path / 'rows.npz'}:x", "steps": 10, "batch": 16, "width": 8, "moves": 2, "last": 0.5}
+    options |= {"conditional": True, "labels": "y"} if conditional else {}
     whole, part, rest = (RECIPES["toy_vgrow"](**options) for _ in range(3))
     for _ in train(whole):
         pass
