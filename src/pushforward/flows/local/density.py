@@ -128,7 +128,7 @@ class DensityFlow:
         q, p = (all_rows(x.detach()).flatten(1) for x in (q, p))
         entry = {"q": q, "p": p}
         if labels is not None:
-            labels = (all_rows(labels[0]), all_rows(labels[1]))
+            labels = (all_rows(labels[0]).clone(), all_rows(labels[1]).clone())  # one call may be told those of another
             entry |= {"classes_q": labels[0], "classes_p": labels[1]}
         learning = not self.found > 0 or len(self.kept) <= self.memory
         self.kept[:] = [*self.kept, entry][-self.memory - 1 :]
