@@ -8,10 +8,11 @@ Every arm is `toy_vgrow` with one move and as many steps, and differs from "crit
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,6 +33,9 @@ from pushforward.training.learner import Learner
 from pushforward.training.loop import train
 from pushforward.training.schedule import cosine, geometric
 from pushforward.types import Critic, Flow, Randomness, Samples, Velocity
+
+if TYPE_CHECKING:
+    from matplotlib.patches import Circle
 
 SAMPLES, SIGMA = 10_000, 0.0177  # of a mode in standardised units
 NOISE, FOURIER, SNAPSHOTS = 0.3, (64, 2.0), 20
@@ -59,7 +63,7 @@ class Noisy:
 class Arm:
     """Options that set an arm apart, what is done to the experiment, and how it is sampled in the end."""
 
-    options: dict[str, object] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     changed: Callable[[Experiment, int], None] = lambda experiment, seed: None
     sampled: Callable[[VGrow, list[nn.Module], Critic], Tensor] | None = None
 
@@ -103,7 +107,7 @@ def calibrated(method: VGrow, snapshots: list[nn.Module], critic: Critic) -> Ten
 
 
 BASE, KERNELS = "critic alone", "kernels take over"
-ALONE = {"last": 0.0}
+ALONE: dict[str, Any] = {"last": 0.0}
 ARMS = {
     "from usual weights": Arm(ALONE | {"begin": "net", "octaves": 0}),
     "from usual weights, octaves": Arm(ALONE | {"begin": "net"}),
@@ -183,7 +187,7 @@ def picture(clouds: dict[str, np.ndarray], out: Path) -> None:
     save(figure, out)
 
 
-def _circle(radius: float):
+def _circle(radius: float) -> Circle:
     from matplotlib.patches import Circle
 
     return Circle((0, 0), radius, fill=False, edgecolor=INK, linewidth=0.8, linestyle=":")
