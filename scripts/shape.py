@@ -116,7 +116,7 @@ ARMS = {
     "instance noise": Arm(ALONE, noisy),
     "Fourier critic": Arm(ALONE, waving),
     "penalty 50 times as large": Arm(ALONE | {"penalty_end": 1.0}),
-    "average of ten times the length": Arm(ALONE | {"ema": 0.9999}),
+    "average a tenth as long": Arm(ALONE | {"ema": 0.99}),
     "mixture of the last iterates": Arm(ALONE, sampled=mixed),
     "calibrated by the critic": Arm(ALONE, sampled=calibrated),
     KERNELS: Arm(),
