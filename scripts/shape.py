@@ -115,7 +115,7 @@ ARMS = {
     BASE: Arm(ALONE),
     "instance noise": Arm(ALONE, noisy),
     "Fourier critic": Arm(ALONE, waving),
-    "penalty 50 times as large": Arm(ALONE | {"penalty_end": 1.0}),
+    "penalty that stays": Arm(ALONE | {"penalty_end": 1.0}),
     "average a tenth as long": Arm(ALONE | {"ema": 0.99}),
     "mixture of the last iterates": Arm(ALONE, sampled=mixed),
     "calibrated by the critic": Arm(ALONE, sampled=calibrated),
