@@ -54,6 +54,7 @@ __all__ = [
     "Stops",
     "TakesSettings",
     "Transports",
+    "Untrained",
     "Valued",
     "ValuedByClass",
     "Velocity",
@@ -164,6 +165,14 @@ class External(Protocol):
 
     @property
     def external(self) -> bool: ...
+
+
+@runtime_checkable
+class Untrained(Protocol):
+    """A flow that may be past its training: its next velocity is then found from the samples of a call alone."""
+
+    @property
+    def untrained(self) -> bool: ...
 
 
 @runtime_checkable

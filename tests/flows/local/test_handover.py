@@ -13,7 +13,7 @@ from pushforward.flows.local.handover import Handover
 from pushforward.recipes import RECIPES
 from pushforward.training.loop import train
 from pushforward.training.state import load_state, resume_state, weights
-from pushforward.types import Conditional, able
+from pushforward.types import Conditional, Untrained, able
 
 
 @dataclass
@@ -39,6 +39,22 @@ def test_the_second_takes_over_after_so_many_calls():
         told.append(float(flow.logs["speed"]))
     assert seen == told == [1.0, 1.0, 2.0, 2.0]
     assert (first.asked, then.asked) == (2, 2)
+
+
+def test_it_says_when_nothing_is_learned_any_more():
+    flow, x = Handover(Steady(1.0), Steady(2.0), 1), torch.zeros(3, 2)
+    told = [flow.untrained]
+    for _ in range(2):
+        flow.velocity(x, x)
+        told.append(flow.untrained)
+    assert told == [False, False, True]
+    assert able(flow, Untrained)
+
+
+def test_a_critic_that_rests_is_not_called_stale():
+    experiment = RECIPES["toy_vgrow"](data="toy:moons", limit=200, steps=40, batch=16, width=8, moves=2, last=0.5)
+    looks = [step for step, logs in train(experiment) if "stale" in logs]
+    assert looks == [10, 20]
 
 
 def test_with_no_calls_of_the_first_it_is_the_second():

@@ -35,6 +35,11 @@ class Handover:
         return self.first if int(self.calls) <= self.at else self.then
 
     @property
+    def untrained(self) -> bool:
+        """Whether the second flow has taken over; one that is learned should not come second."""
+        return int(self.calls) > self.at
+
+    @property
     def logs(self) -> Logs:
         """The numbers of the last call."""
         return logged(self.now)

@@ -28,7 +28,7 @@ __all__ = ["APART", "EVERY", "LAGS", "WINDOW", "apart", "kept_up", "note", "rema
 EVERY = 10  # steps from one look to the next
 WINDOW = 40  # looks that a mean is taken over before anything is said
 LAGS = 0.5  # lag from which on less than a third of the way is made
-APART = 0.8  # share from which on two clouds lie apart; it is 1/2 for two draws of one law, and below for pairs
+APART = 0.9  # share from which on two clouds lie apart; it is 1/2 for two draws of one law, and below for pairs
 ROWS = 256  # points of a cloud whose neighbours are looked for
 MOST = 1000.0  # what a lag counts for at most: a pool that stands still has none
 

@@ -34,6 +34,7 @@ from pushforward.types import (
     Samples,
     Scalar,
     Schedule,
+    Untrained,
     able,
     logged,
     unpack,
@@ -223,9 +224,13 @@ class VGrow:
     def _look(self, pool: _Pool, step: int) -> Logs:
         """How far the generator is from its particles, now and then; with one move the flow sees its very samples.
 
+        Nor is there a look where nothing is learned of them that could be stale.
+
         A pass in the mode of the draw; what that leaves in the net's buffers is taken back.
         """
         if self.moves == 1 or step % lag.EVERY or pool.shown is None:
+            return {}
+        if able(self.flow, Untrained) and self.flow.untrained:
             return {}
         net = self.generator.net
         kept = [buffer.clone() for buffer in net.buffers()]
