@@ -57,7 +57,7 @@ def test_a_run_that_goes_on_looks_as_one_that_never_stopped(tmp_path, capsys):
 def test_several_long_moves_that_lose_modes_say_so_and_which_checkpoint_has_more(tmp_path, capsys):
     run = tmp_path / "run"
     words = ["train", "toy_vgrow", "--data", "toy:grid25", "--moves", 3, "--step", 0.5, "--steps", 1500]
-    free = ["--pool", 1, "--fits", 1, "--radius", "inf"]  # what several moves are not by themselves
+    free = ["--pool", 1, "--fits", 1, "--radius", "inf", "--last", 0]  # what several moves are not by themselves
     found, _ = call(capsys, *words, *free, "--run", run)
     (said,) = found["ending"]
     assert said.startswith("lost modes: ")
