@@ -1,6 +1,6 @@
 """What gives modes their shape, measured on the grid of 25 modes; prints and draws what docs/vgrow.md says.
 
-    python scripts/shape.py --out docs/vgrow_shape.png              # three seeds, about half an hour on one core
+    python scripts/shape.py --steps 6000 --out docs/vgrow_shape.png     # three seeds, about a quarter of an hour on one core
 
 Every arm is `toy_vgrow` with one move and as many steps, and differs from "critic alone" in what its name says.
 """
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from pushforward.demos.drawing import BLUE, INK, PALE, RED, check_out, clean, save, sheet
 from pushforward.flows.critic import CriticFlow
@@ -28,6 +27,7 @@ from pushforward.metrics.known.shape import mode_shape
 from pushforward.nets import mlp
 from pushforward.randomness import seeded, stream
 from pushforward.recipes import RECIPES
+from pushforward.recipes.parts import wiring
 from pushforward.training.experiment import Experiment
 from pushforward.training.learner import Learner
 from pushforward.training.loop import train
@@ -78,13 +78,9 @@ def waving(experiment: Experiment, seed: int) -> None:
     """The critic sees random Fourier features beside the coordinates."""
     flow = _critic(_vgrow(experiment).flow)
     with seeded(seed):
-        net = mlp.critic(
-            2, width=128, depth=3, activation=lambda: nn.LeakyReLU(0.2), fourier=FOURIER[0], scale=FOURIER[1]
-        )
+        net = mlp.critic(2, width=128, depth=3, activation=wiring.leaky, fourier=FOURIER[0], scale=FOURIER[1])
     rate = flow.critic.optimiser.param_groups[0]["lr"]
-    flow.critic = Learner(
-        net, lambda parameters: Adam(parameters, lr=rate, betas=(0.0, 0.99)), schedule=cosine(experiment.steps)
-    )
+    flow.critic = Learner(net, wiring.adam(rate), schedule=cosine(experiment.steps))
 
 
 def plainly(method: VGrow, snapshots: list[nn.Module], critic: Critic) -> Tensor:

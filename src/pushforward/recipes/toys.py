@@ -118,10 +118,8 @@ def toy_vgrow(
     from pushforward.training.schedule import cosine, geometric
 
     points = wiring.load(rows, classes, seed, kind="points")
-    loop, size = (
-        Loop(outer.steps or (MOVES if outer.moves == 1 else max(1, SEVERAL // outer.moves)), batch, seed),
-        math.prod(points.event),
-    )
+    size, usual = math.prod(points.event), MOVES if outer.moves == 1 else max(1, SEVERAL // outer.moves)
+    loop = Loop(outer.steps or usual, batch, seed)
     pace = Balance.of(outer.moves, size, outer.pool, outer.fits, outer.radius)
     updates, fits = loop.steps * outer.moves * course.critic_steps, pace.pool * pace.fits
     g, d = _nets(points, net, depth, wiring.counted(points, classes), seed, first)
