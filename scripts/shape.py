@@ -1,6 +1,6 @@
 """What gives modes their shape, measured on the grid of 25 modes; prints and draws what docs/vgrow.md says.
 
-    python scripts/shape.py --steps 6000 --out docs/vgrow_shape.png     # three seeds, about a quarter of an hour on one core
+    python scripts/shape.py --steps 6000 --out docs/vgrow_shape.png    # three seeds, a quarter of an hour on one core
 
 Every arm is `toy_vgrow` with one move and as many steps, and differs from "critic alone" in what its name says.
 """
