@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.func import jacrev, vmap
 
 from pushforward.nets import mlp
 from pushforward.nets.blocks import FourierFeatures, PixelNorm
-from pushforward.nets.waves import Waves
 
 
 @pytest.mark.parametrize("classes", [0, 3])
@@ -41,12 +41,25 @@ def test_depth_counts_hidden_layers():
     assert [sum(isinstance(m, nn.Linear) for m in mlp.critic(2, depth=k).modules()) for k in range(4)] == [1, 2, 3, 4]
 
 
-def test_octaves_of_a_generator_set_waves_beside_its_inputs_and_nothing_else():
-    plain, waved = (mlp.generator(2, 3, width=8, depth=1, octaves=k) for k in (0, 3))
-    z = torch.randn(5, 2)
+def test_features_of_a_generator_stand_beside_its_inputs_and_are_no_steeper_than_they():
+    plain, waved = (mlp.generator(2, 3, width=8, depth=1, fourier=k) for k in (0, 5))
     assert plain.body[0].in_features == 2
-    assert waved.body[1].in_features == 2 * (1 + 2 * 3)
-    torch.testing.assert_close(waved(z), waved.body[1:](Waves(2, 3)(z)), rtol=0, atol=0)
+    assert waved.body[1].in_features == 2 + 2 * 5
+    front, z = waved.body[0].double(), torch.randn(50, 2).double()
+    assert torch.equal(front(z)[:, :2], z)
+    slopes = vmap(jacrev(lambda point: front(point[None])[0]))(z).norm(dim=2)[:, 2:]
+    assert slopes.max() <= 1 + 1e-12
+    lengths = front.frequencies.norm(dim=0)
+    both = slopes[:, :5].square() + slopes[:, 5:].square()
+    torch.testing.assert_close(both, lengths.clamp(max=1).square().expand(50, 5))
+
+
+def test_octaves_are_waves_along_each_axis_with_slope_one():
+    front = mlp.generator(2, 3, width=8, octaves=3, fourier=1).body[0]
+    assert front.out == 2 + 2 * (2 * 3 + 1)
+    x = torch.randn(4, 2)
+    assert torch.equal(front.frequencies[:, :6], torch.tensor([[2.0, 0, 4, 0, 8, 0], [0, 2, 0, 4, 0, 8]]))
+    torch.testing.assert_close(front(x)[:, 2 + 7 + 5], (8 * x[:, 1]).sin() / 8)
 
 
 def test_output_of_a_generator_is_bounded_by_its_last_function():

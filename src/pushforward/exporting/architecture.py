@@ -18,7 +18,6 @@ from pushforward.exporting.card import Interface
 from pushforward.exporting.graph import Columns, Graph, Levels
 from pushforward.exporting.layers import answered, built, described
 from pushforward.nets.blocks import Box, GeneratorNet
-from pushforward.nets.waves import Waves
 from pushforward.plain.kinds import ColumnKind
 from pushforward.plain.words import Words
 
@@ -87,9 +86,6 @@ def graph_of(said: Words, interface: Interface) -> Graph:
         unit = _unit(said.inside("unit"), event)
     if event != interface.event:
         raise DataError(f"{place}: its layers answer with {event}, and its samples are {interface.event}")
-    for layer in body.modules():
-        if isinstance(layer, Waves):
-            layer.filled()
     box = Box(*said.numbers("box", 2)) if said.given("box") else None
     return Graph((net,), unit, box, bool(classes))
 

@@ -16,9 +16,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from pushforward.errors import DataError, UsageError
-from pushforward.nets.blocks import Affine, GeneratorNet, Norm, NormalStart, PixelNorm
+from pushforward.nets.blocks import Affine, FourierFeatures, GeneratorNet, Norm, NormalStart, PixelNorm
 from pushforward.nets.resnet import Up
-from pushforward.nets.waves import Waves
 from pushforward.plain.words import LARGEST, Words
 
 __all__ = ["Layer", "answered", "built", "described", "plain"]
@@ -26,7 +25,6 @@ __all__ = ["Layer", "answered", "built", "described", "plain"]
 Layer = dict[str, Any]
 
 KERNEL = 16  # of a convolution's window, stride and padding
-OCTAVES = 16
 DEEPEST = 100  # layers beside a normal start
 PLAIN: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "softplus": nn.Softplus, "gelu": nn.GELU,
@@ -44,7 +42,7 @@ FIELDS = {
     "conv": ("inputs", "outputs", "kernel", "stride", "padding", "bias"),
     "conv_transposed": ("inputs", "outputs", "kernel", "stride", "padding", "more", "bias"),
     "up": ("width", "norm"),
-    "waves": ("inputs", "octaves"),
+    "fourier": ("inputs", "features", "damped"),
     "normal_start": ("inputs", "outputs", "layers"),
 } | dict.fromkeys(PLAIN, ())
 
@@ -110,8 +108,9 @@ def _told(layer: nn.Module) -> Layer | None:
             found = _convolution(layer)
         case Up():
             found = {"kind": "up", "width": layer.width, "norm": layer.norm}
-        case Waves():
-            found = {"kind": "waves", "inputs": layer.dim, "octaves": len(layer.frequencies)}
+        case FourierFeatures():
+            inputs, features = layer.frequencies.shape
+            found = {"kind": "fourier", "inputs": inputs, "features": features, "damped": layer.heights is not None}
         case NormalStart():
             found = {"kind": "normal_start", "inputs": layer.axes.shape[0], "outputs": layer.axes.shape[1]}
             found["layers"] = [words for words, _ in described(layer.body)]
@@ -169,8 +168,9 @@ def _layer(value: object, place: str) -> nn.Module:
             return nn.BatchNorm2d(words.whole("channels"))
         case "conv" | "conv_transposed":
             return _convolved(words, kind == "conv_transposed")
-        case "waves":
-            return Waves(words.whole("inputs"), words.whole("octaves", high=OCTAVES))
+        case "fourier":
+            inputs, features = words.whole("inputs"), words.whole("features")
+            return FourierFeatures(inputs, features, damped=words.flag("damped"))
         case "normal_start":
             return _normal_start(words)
         case "up":

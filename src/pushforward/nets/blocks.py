@@ -212,27 +212,40 @@ def class_shares(labels: Tensor, classes: int) -> Tensor:
 
 
 class FourierFeatures(nn.Module):
-    r"""(x, cos 2\pi B x, sin 2\pi B x) with a fixed Gaussian matrix B, drawn from torch's generator at construction.
+    r"""(x, a cos k x, a sin k x) with frequencies k that do not learn: octaves along the axes, and random ones.
 
     Args:
         dim: Size of x.
-        features: Number of frequencies; the output has size dim + 2 * features.
-        scale: Standard deviation of the frequencies, in cycles per unit of x.
+        features: Number of random frequencies, normal and drawn from torch's generator at construction.
+        scale: Their standard deviation, in cycles per unit of x.
+        octaves: Frequencies 2, 4, ... of each coordinate alone, in radians per unit of x.
+        damped: Whether :math:`a = 1 / \max(1, |k|)`, so that no wave is steeper than x itself, instead of 1: a net with
+            such a front is as smooth at first as one without.
+
+    Attributes:
+        out: Size of what it answers with, dim + 2 * (dim * octaves + features).
 
     References:
         Fourier features let networks learn high frequency functions (Tancik et al., 2020), arXiv:2006.10739.
     """
 
     frequencies: Tensor
+    heights: Tensor | None
 
-    def __init__(self, dim: int, features: int, scale: float) -> None:
+    def __init__(self, dim: int, features: int, scale: float = 1.0, *, octaves: int = 0, damped: bool = False) -> None:
         super().__init__()
-        self.register_buffer("frequencies", torch.randn(dim, features) * (2 * math.pi * scale))
+        along = [2.0 ** (k + 1) * torch.eye(dim) for k in range(octaves)]
+        k = torch.cat([*along, torch.randn(dim, features) * (2 * math.pi * scale)], 1)
+        self.out = dim + 2 * k.shape[1]
+        self.register_buffer("frequencies", k)
+        self.register_buffer("heights", 1 / k.norm(dim=0).clamp_min(1) if damped else None)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features (n, dim + 2 * features)."""
+        """Features (n, out)."""
         phase = x @ self.frequencies
-        return torch.cat([x, phase.cos(), phase.sin()], 1)
+        if self.heights is None:
+            return torch.cat([x, phase.cos(), phase.sin()], 1)
+        return torch.cat([x, phase.cos() * self.heights, phase.sin() * self.heights], 1)
 
 
 class Affine(nn.Module):

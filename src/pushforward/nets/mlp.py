@@ -8,7 +8,6 @@ from collections.abc import Callable
 from torch import nn
 
 from pushforward.nets.blocks import CriticNet, FourierFeatures, GeneratorNet
-from pushforward.nets.waves import Waves
 
 __all__ = ["critic", "generator"]
 
@@ -23,6 +22,8 @@ def generator(
     activation: Callable[[], nn.Module] = nn.ReLU,
     output: Callable[[], nn.Module] = nn.Identity,
     octaves: int = 0,
+    fourier: int = 0,
+    scale: float = 1.0,
 ) -> GeneratorNet:
     """A perceptron z -> x with `depth` hidden layers.
 
@@ -34,14 +35,16 @@ def generator(
         classes: Number of classes; 0 for an unconditional net.
         activation: Between layers.
         output: After the last layer, for example `nn.Tanh` for images in [-1, 1].
-        octaves: Of sines and cosines of each input, set beside it (`nets.waves`), with which a net learns sooner to
+        octaves: Of waves of each input, set beside it (`FourierFeatures`, damped), with which a net learns sooner to
             send neighbouring z to modes far apart; 0 for none.
+        fourier: Random waves of all inputs, likewise.
+        scale: Standard deviation of their frequencies, in cycles per unit of z.
     """
     shape = (event,) if isinstance(event, int) else tuple(event)
     extra = min(classes, 16)
     size, front = latent + extra, list[nn.Module]()
-    if octaves:
-        front.append(waves := Waves(size, octaves))
+    if octaves or fourier:
+        front.append(waves := FourierFeatures(size, fourier, scale, octaves=octaves, damped=True))
         size = waves.out
     layers = _layers(size, width, depth, activation)
     body = nn.Sequential(*front, *layers, nn.Linear(width if depth else size, math.prod(shape)), output())
@@ -74,8 +77,8 @@ def critic(
     size = event if isinstance(event, int) else math.prod(event)
     front: list[nn.Module] = [] if isinstance(event, int) or len(event) == 1 else [nn.Flatten()]
     if fourier:
-        front.append(FourierFeatures(size, fourier, scale))
-        size += 2 * fourier
+        front.append(waves := FourierFeatures(size, fourier, scale))
+        size = waves.out
     return CriticNet(nn.Sequential(*front, *_layers(size, width, depth, activation)), width if depth else size, classes)
 
 

@@ -32,20 +32,11 @@ class Waves(nn.Module):
 
     def __init__(self, dim: int, octaves: int) -> None:
         super().__init__()
-        self.dim, self.out = dim, dim * (1 + 2 * octaves)
-        self.register_buffer("frequencies", _octaves(octaves), persistent=False)
-
-    def filled(self) -> None:
-        """Give the frequencies their values where the net was made without memory."""
-        if self.frequencies.is_meta:
-            self.frequencies = _octaves(len(self.frequencies))
+        self.out = dim * (1 + 2 * octaves)
+        self.register_buffer("frequencies", 2.0 ** torch.arange(1, octaves + 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (n, dim * (1 + 2 octaves)) of points (n, dim)."""
         phases = x[:, :, None] * self.frequencies
         waves = torch.cat([phases.sin(), phases.cos()], 2) / self.frequencies.repeat(2)
         return torch.cat([x[:, :, None], waves], 2).flatten(1) * (1 + len(self.frequencies)) ** -0.5
-
-
-def _octaves(octaves: int) -> Tensor:
-    return 2.0 ** torch.arange(1, octaves + 1)

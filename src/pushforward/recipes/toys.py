@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
 
 __all__ = ["toy_gan", "toy_vgrow"]
-
-
-MOVES, SEVERAL = 13_000, 8_500  # of a run that is told no number of steps: of one move a step, or more; as long
+MOVES, SEVERAL = 10_500, 8_500  # of a run that is told no number of steps: of one move a step, or more; as long
+FEATURES, FINE = 32, (1.0, 2.0)  # random waves, and how many the data's or z's spread holds; of z and x in the plane
 SMALL = 3  # numbers of a row up to which densities are estimated by kernels
 
 
@@ -27,7 +26,7 @@ class Outer:
     """What a step of the outer loop does; what is not given suits the number of moves.
 
     Attributes:
-        steps: Steps of training; if not given, 13,000 of one move, or as many as make 8,500, which takes as long.
+        steps: Steps of training; if not given, 10,500 of one move, or as many as make 8,500, which takes as long.
         moves: Moves of the pool for one step.
         pool: Particles in a pool, as a multiple of the batch; if not given, as many as moves, up to 5.
         fits: Passes of the regression over the pool for one step; if not given, as many as make one update of the
@@ -54,30 +53,34 @@ class Course:
     Attributes:
         critic_steps: Updates of the critic before each move.
         critic_pace: Learning rate of the critic, as a factor on that of the generator.
-        penalty_end: What is left of the penalty's weight at the end, as a factor.
+        penalty_end: What is left of the penalty's weight at the end, as a factor; if not given, .3 for one move, .02
+            for several.
         rate_end: What is left of both learning rates at the end, as a factor.
-        last: Share of the run, its last one, in which kernel estimates of both densities take the critic's place and
-            give the modes their shape; if not given, .4 for up to three columns, else 0.
+        last: Share of the run, its last one, in which kernel estimates of both densities take the critic's place; if
+            not given, 0 for one move, and for several .4 where there are up to three columns.
     """
 
     critic_steps: Rounds = 1
     critic_pace: Length = 0.25
-    penalty_end: Length = 0.02
+    penalty_end: Length | None = None
     rate_end: Annotated[float, Between(0, 1), Later()] = 0.0
     last: Annotated[float, Between(0, 1)] | None = None
 
 
 @dataclass(frozen=True)
 class Start:
-    """What the generator is like at first.
+    """What the nets see, and what the generator is like at first.
 
     Attributes:
         begin: normal for the normal law with the data's mean and covariance, net for what fresh weights give.
-        octaves: Of sines and cosines of z, beside z; 0 for none.
+        octaves: Of sines and cosines of each number of z, which the generator sees beside z; 0 for none.
+        fourier: Waves of random frequencies and directions, which the generator sees of z beside it, and the critic of
+            x; if not given, 32 for one move, none for several.
     """
 
     begin: Literal["normal", "net"] = "normal"
     octaves: Annotated[int, Between(0, 16)] = 3
+    fourier: Annotated[int, Between(0, 10_000)] | None = None
 
 
 @recipe
@@ -122,13 +125,14 @@ def toy_vgrow(
     loop = Loop(outer.steps or usual, batch, seed)
     pace = Balance.of(outer.moves, size, outer.pool, outer.fits, outer.radius)
     updates, fits = loop.steps * outer.moves * course.critic_steps, pace.pool * pace.fits
-    g, d = _nets(points, net, depth, wiring.counted(points, classes), seed, first)
-    last = (0.4 if size <= SMALL else 0.0) if course.last is None else course.last
+    g, d = _nets(points, net, depth, wiring.counted(points, classes), seed, first, outer.moves)
+    last = (0.4 if outer.moves > 1 and size <= SMALL else 0.0) if course.last is None else course.last
     turn = loop.steps - round(last * loop.steps)
     falling = cosine(loop.steps * fits, course.rate_end, half=turn / loop.steps)
     generator = Learner(g, wiring.adam(net.rate, (0.5, 0.99)), ema=net.ema, schedule=falling)
     learner = Learner(d, wiring.adam(course.critic_pace * net.rate), schedule=cosine(updates, course.rate_end))
-    flow = wiring.log_ratio(learner, critic, every=4, fading=geometric(updates, course.penalty_end))
+    left = course.penalty_end or (0.3 if outer.moves == 1 else 0.02)
+    flow = wiring.log_ratio(learner, critic, every=4, fading=geometric(updates, left))
     flow.steps = course.critic_steps
     method = VGrow(
         generator, Handover(flow, DensityFlow(), turn * outer.moves) if last else flow, normal(net.latent),
@@ -146,7 +150,7 @@ def toy_gan(
     critic: LogRatio = LogRatio("JS"),
     loop: Loop = Loop(4_000, 192),
     net: Generator = Generator(2, 128, 1e-3),
-    first: Start = Start("net", 0),
+    first: Start = Start("net", 0, 0),
     depth: Layers = 3,
     rounds: Rounds = 5,
 ) -> Experiment:
@@ -178,7 +182,7 @@ def toy_gan(
 
 
 def _nets(
-    points: Dataset, shape: Generator, depth: int, classes: int, seed: int, first: Start
+    points: Dataset, shape: Generator, depth: int, classes: int, seed: int, first: Start, moves: int = 1
 ) -> tuple[GeneratorNet, CriticNet]:
     """Perceptrons z -> x and x -> score of one width and depth."""
     import torch
@@ -188,11 +192,13 @@ def _nets(
     from pushforward.randomness import seeded
     from pushforward.recipes.parts.wiring import leaky
 
-    event, width = points.event, shape.width
-    size = math.prod(event)
+    event, size, latent = points.event, math.prod(points.event), shape.latent
+    waves = (FEATURES if moves == 1 else 0) if first.fourier is None else first.fourier
+    fine = [scale * math.sqrt(2 / dim) for scale, dim in zip(FINE, (latent, size))]
+    same = {"width": shape.width, "depth": depth, "classes": classes}
     with seeded(seed):
-        g = mlp.generator(shape.latent, event, width=width, depth=depth, classes=classes, octaves=first.octaves)
+        g = mlp.generator(latent, event, octaves=first.octaves, fourier=waves, scale=fine[0], **same)
         if first.begin == "normal":  # a checkpoint has the law of the rows
-            empty = torch.zeros(size), torch.zeros(shape.latent, size)
-            started(g, *(empty if points.hollow else normal_law(points.train, shape.latent)))
-        return g, mlp.critic(event, width=width, depth=depth, classes=classes, activation=leaky)
+            empty = torch.zeros(size), torch.zeros(latent, size)
+            started(g, *(empty if points.hollow else normal_law(points.train, latent)))
+        return g, mlp.critic(event, activation=leaky, fourier=waves, scale=fine[1], **same)

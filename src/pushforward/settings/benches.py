@@ -44,7 +44,7 @@ class Stability:
     """
 
     out: Path = Path("runs/stability")
-    data: Literal["toy:grid25", "toy:ring8"] = "toy:grid25"
+    data: Literal["toy:grid25", "toy:grid25_turned", "toy:ring8"] = "toy:grid25"
     moves: tuple[Rounds, ...] = (1, 5, 20)
     divergences: tuple[str, ...] = ("KL", "JS", "LOGD", "JEFFREYS")
     gans: tuple[str, ...] = ("JS", "LOGD")

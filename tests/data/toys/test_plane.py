@@ -73,6 +73,14 @@ def test_ring_and_grid_have_the_published_modes():
     assert toy.grid25.sigma == pytest.approx(0.05)
 
 
+def test_the_turned_grid_is_the_grid_seen_from_another_side():
+    assert toy.grid25_turned.sigma == toy.grid25.sigma
+    torch.testing.assert_close(torch.pdist(toy.grid25_turned.means), torch.pdist(toy.grid25.means))
+    first, last = toy.grid25_turned.means[0], toy.grid25_turned.means[4]  # along the grid's second axis
+    along = (last - first) / 8
+    assert along.tolist() == pytest.approx([-math.sin(math.pi / 6), math.cos(math.pi / 6)])
+
+
 def test_a_perfect_ring_puts_98_9_percent_within_three_standard_deviations():
     x = toy.ring8.sample(100_000, np.random.default_rng(0)).double()
     near = torch.cdist(x, toy.ring8.means).amin(1) < 3 * toy.ring8.sigma

@@ -157,7 +157,7 @@ def test_a_run_that_goes_on_says_what_it_would_have_said(often):
 @pytest.mark.parametrize(("moves", "step", "alarm"), [(3, 0.5, True), (3, 0.01, False), (1, 1.0, False)])
 def test_the_collapse_of_several_long_moves_is_told_while_it_happens(moves, step, alarm):
     free = {"pool": 1, "fits": 1, "radius": math.inf, "last": 0.0}  # what several moves are not by themselves
-    free |= {"begin": "net", "octaves": 0, "rate": 1e-3, "critic_pace": 1.0, "penalty_end": 1e-3}
+    free |= {"begin": "net", "octaves": 0, "fourier": 0, "rate": 1e-3, "critic_pace": 1.0, "penalty_end": 1e-3}
     experiment = recipes.locate("toy_vgrow")(data="toy:grid25", steps=1500, moves=moves, step=step, seed=0, **free)
     stale = [logs["stale"] for _, (_, logs) in zip(range(810), train(experiment)) if "stale" in logs]
     assert bool(experiment.method.remarks(1500)) == alarm

@@ -26,6 +26,7 @@ __all__ = [
     "gaussians2",
     "gaussians4",
     "grid25",
+    "grid25_turned",
     "load",
     "mixture2",
     "mixture_skewed",
@@ -44,6 +45,7 @@ __all__ = [
 NAMES = (
     "ring8",
     "grid25",
+    "grid25_turned",
     "gaussian",
     "gaussians2",
     "gaussians4",
@@ -70,6 +72,12 @@ ring8 = Mixture.of([[math.cos(math.pi * k / 4), math.sin(math.pi * k / 4)] for k
 
 # Twenty-five modes of standard deviation 0.05 on a square grid (PacGAN).
 grid25 = Mixture.of([[x, y] for x in (-4.0, -2.0, 0.0, 2.0, 4.0) for y in (-4.0, -2.0, 0.0, 2.0, 4.0)], sigma=0.05)
+
+# The same, turned by 30 degrees: no row or column lies along an axis, of the data or of a generator's latents.
+grid25_turned = Mixture.of(
+    (grid25.means @ torch.tensor([[math.sqrt(3), 1.0], [-1.0, math.sqrt(3)]], dtype=torch.float64) / 2).tolist(),
+    sigma=0.05,
+)
 
 # One correlated Gaussian.
 gaussian = Mixture.of([[1.0, -0.5]], covariances=[[[1.0, 0.6], [0.6, 0.8]]])

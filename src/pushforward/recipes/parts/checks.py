@@ -50,7 +50,7 @@ def data_options(wiring: Callable[..., Experiment]) -> list[str]:
 
 LATER: dict[str, dict[str, Any]] = {
     "sierpinski": {"waves": 0},
-    "toy_vgrow": {"radius": 1e9, "begin": "net", "octaves": 0, "last": 0.0, "critic_pace": 1.0},
+    "toy_vgrow": {"radius": 1e9, "begin": "net", "octaves": 0, "fourier": 0, "last": 0.0, "critic_pace": 1.0},
 }
 """What options stand for in runs of before they were there, by recipe, where the default of today is another."""
 
