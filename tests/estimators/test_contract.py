@@ -20,10 +20,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from pushforward import FlowGenerator, LatentFlow, ParticleFlow
+from pushforward.data.toys.plane import grid25
 from pushforward.divergences import KL, TV, alpha
 from pushforward.errors import DataError, TrainingError
 from pushforward.estimators import generator as generator_module
 from pushforward.estimators import particles as particles_module
+from pushforward.metrics.known.modes import modes
 from pushforward.training.checkpoint import digest_of
 
 MINE = replace(KL, name="mine", variation=lambda d: -2 * d)  # no constant of the package: a divergence from outside
@@ -228,6 +230,18 @@ def test_classes_are_respected_and_drawn_by_their_frequencies(blobs):
     wanted = np.tile(["left", "right"], 25)
     np.testing.assert_array_equal(model.sample(50, 0, y=wanted)[:, 0] > 0, wanted == "right")
     assert model.score(*blobs) > model.score(blobs[0], np.where(blobs[1] == "left", "right", "left")) + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("moves", "steps"), [(1, 5000), (5, 1000)])
+def test_a_generator_of_defaults_finds_every_mode_of_the_grid(moves, steps):
+    x, real = (grid25(n, np.random.default_rng(k)).double() for k, n in enumerate((20_000, 10_000)))
+    model = FlowGenerator(moves=moves, steps=steps, random_state=0).fit(x.numpy())
+    y = torch.from_numpy(model.sample(10_000, random_state=1))
+    found = modes(y, grid25.means, grid25.sigma)
+    assert found["modes_captured_20"].value == 25
+    assert found["high_quality"].value > 0.9 * modes(real, grid25.means, grid25.sigma)["high_quality"].value
+    assert found["mode_kl"].value < 0.02
 
 
 def test_class_questions_without_answer_raise(blobs):

@@ -12,6 +12,7 @@ from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
 from pushforward.flows.local.handover import Handover
 from pushforward.methods.latent.in_code_space import InCodeSpace
+from pushforward.nets import mlp
 from pushforward.nets.blocks import FourierFeatures
 from pushforward.recipes import RECIPES
 from pushforward.recipes.parts.checks import arguments_of, recipe
@@ -167,9 +168,15 @@ def test_random_waves_are_seen_by_both_nets_of_one_move_and_where_they_are_asked
     generator, critic = made.method.generator.net.body.body[0], made.method.flow.critic.net.body[0]
     assert generator.frequencies.shape == (2, 2 * 3 + random)
     assert isinstance(critic, FourierFeatures) == bool(random)
-    if random:
-        assert critic.frequencies.shape == (2, random)
-        assert made.method.flow.penalty_schedule(10 * made.method.moves) == (0.3 if made.method.moves == 1 else 0.02)
+    assert not random or critic.frequencies.shape == (2, random)
+    assert made.method.flow.penalty_schedule(10 * made.method.moves) == pytest.approx(0.3 if random else 0.02)
+
+
+@pytest.mark.parametrize(
+    ("size", "moves", "classes", "count"), [(2, 1, 0, 32), (4, 1, 0, 0), (2, 2, 0, 0), (2, 1, 3, 0)]
+)
+def test_random_waves_suit_one_move_on_few_columns_without_classes(size, moves, classes, count):
+    assert mlp.waves(size, moves, classes) == count
 
 
 def test_the_generators_rate_is_halved_where_kernels_take_over_and_the_critic_rests():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from numbers import Integral, Real
 from typing import Literal, Self, overload
@@ -42,7 +42,25 @@ from pushforward.types import Labels, Samples
 
 __all__ = ["FlowGenerator"]
 
-CALM = 1e-3  # what is left of the penalty's weight after the last step
+
+@dataclass(frozen=True)
+class Pace:
+    """What suits one kind of nets: the generator's learning rate, and what the rest hangs on.
+
+    Attributes:
+        lr: Adam's learning rate of the generator at the first step.
+        critic: That of the critic, as a factor on it.
+        memory: Adam's beta for the generator.
+        calm: What is left of the penalty's weight after the last step.
+    """
+
+    lr: float
+    critic: float
+    memory: float
+    calm: float
+
+
+PERCEPTRONS, CONVOLUTIONS = Pace(4e-3, 0.25, 0.5, 0.1), Pace(1e-3, 1.0, 0.0, 1e-3)
 SHRUNK = 0.05  # what is left of the radius of several moves
 EVERY = 4  # updates of the critic from one look at its penalty to the next, which then counts so many times
 
@@ -54,11 +72,14 @@ class FlowGenerator(BaseEstimator):
     :math:`w(d)\,\nabla d`, and regresses the generator on where they went (VGrow). With one move and one fit, the
     default, this is a GAN whose generator loss is the divergence's first variation. The critic carries the zero-centred
     penalty :math:`\tfrac{w}{2}(\mathbb{E}_p + \mathbb{E}_q)\|\nabla d\|^2`, whose weight falls geometrically to a
-    thousandth; learning rates fall linearly to 0, and samples come from a running average of the generator.
+    tenth, for images to a thousandth; learning rates fall linearly to 0, and samples come from a running average of the
+    generator.
 
     Vectors (n, d) are standardised column by column and learned by perceptrons; a column that does not vary is returned
-    as it is. Arrays (n, side, side) or (n, channels, side, side) are taken for images, mapped to [-1, 1], and learned
-    by convolutions; the side must be a power of two. With labels the model is conditional.
+    as it is. The generator starts at the normal law with their mean and covariance and sees waves of z beside it; with
+    one move, up to three columns and no classes both nets see random ones too. Arrays (n, side, side) or
+    (n, channels, side, side) are taken for images, mapped to [-1, 1], and learned by convolutions; the side must be a
+    power of two. With labels the model is conditional.
 
     Args:
         divergence: A constant of `pushforward.divergences` or its name, `'alpha(1.5)'`, or `'package.module:NAME'`.
@@ -67,7 +88,8 @@ class FlowGenerator(BaseEstimator):
         latent_dim: Size of z; None takes as many as a sample has numbers, but 8 to 128.
         width: Units of a hidden layer, or channels of the largest map; None takes 128 for vectors, 32 for images.
         depth: Hidden layers of the perceptrons; not used for images, whose side decides.
-        lr: Adam's learning rate at the first step.
+        lr: Adam's learning rate of the generator at the first step; the critic's is a quarter of it, for images the
+            same. None takes 4e-3, and 1e-3 for images.
         penalty: Weight of the critic's penalty at the first step; 0 for none.
         moves: Moves of the samples in one step, with a fresh batch and an update of the critic each.
         pool: Samples that are moved in one step, as a multiple of the batch; None takes as many as moves, up to 5.
@@ -124,7 +146,7 @@ class FlowGenerator(BaseEstimator):
         latent_dim: int | None = None,
         width: int | None = None,
         depth: int = 3,
-        lr: float = 1e-3,
+        lr: float | None = None,
         penalty: float = 0.1,
         moves: int = 1,
         pool: int | None = None,
@@ -185,7 +207,7 @@ class FlowGenerator(BaseEstimator):
             classes, codes = coded(labelled)
             prior = np.bincount(codes) / len(codes)
         layout = NetShape.choose(data.shape[1:], latent=self.latent_dim, width=self.width, depth=self.depth,
-                               classes=0 if classes is None else len(classes))  # fmt: skip
+                               classes=0 if classes is None else len(classes), moves=self.moves)  # fmt: skip
         unit = box(data) if layout.images else pooled(data)
         x = unit.encode(data).reshape(-1, *layout.event)
         labels = None if codes is None else torch.from_numpy(codes)
@@ -302,16 +324,18 @@ class FlowGenerator(BaseEstimator):
                  ) -> tuple[nn.Module, tuple[str, ...]]:  # fmt: skip
         """Train nets of a layout on samples in model units; the generator's average, and what is to be known of it."""
         seed, placement = seed_of(self.random_state), find(self.device)
-        nets = build(lambda: (layout.generator(), layout.critic()), seed)
-        adam, updates = partial(Adam, lr=self.lr, betas=(0.0, 0.99), fused=True), self.steps * self.moves
+        nets = build(lambda: (layout.generator(x), layout.critic()), seed)
+        suits, updates = CONVOLUTIONS if layout.images else PERCEPTRONS, self.steps * self.moves
+        lr, adam = self.lr or suits.lr, partial(Adam, fused=True)
         pace = Balance.of(self.moves, math.prod(layout.event), self.pool, self.fits, self.radius)
-        grown = Learner(nets[0], adam, ema=self.ema, schedule=linear(self.steps * pace.pool * pace.fits))
-        critic = Learner(nets[1], adam, schedule=linear(updates))
+        falling = linear(self.steps * pace.pool * pace.fits)
+        grown = Learner(nets[0], partial(adam, lr=lr, betas=(suits.memory, 0.99)), ema=self.ema, schedule=falling)
+        critic = Learner(nets[1], partial(adam, lr=suits.critic * lr, betas=(0.0, 0.99)), schedule=linear(updates))
         grown.place(placement)
         critic.place(placement)
         penalties = (partial(both, weight=self.penalty),) if self.penalty else ()
         flow = CriticFlow(critic, divergence, penalties=penalties, every=EVERY, cap=self.cap,
-                          penalty_schedule=geometric(updates, CALM))  # fmt: skip
+                          penalty_schedule=geometric(updates, suits.calm))  # fmt: skip
         rng = stream(seed, "train", device=placement.device)
         method = VGrow(grown, flow, normal(layout.latent), rng, pool=pace.pool, moves=self.moves, fits=pace.fits,
                        step=self.step, radius=shrinking(pace.radius, geometric(self.steps, SHRUNK)))  # fmt: skip
@@ -350,7 +374,8 @@ class FlowGenerator(BaseEstimator):
         for name in ("latent_dim", "width", "pool", "fits"):
             if getattr(self, name) is not None:
                 check_scalar(getattr(self, name), name, Integral, min_val=1)
-        for name in ("step", "lr", "cap", *(["radius"] if self.radius is not None else [])):
+        given = [name for name in ("lr", "radius") if getattr(self, name) is not None]
+        for name in ("step", "cap", *given):
             check_scalar(getattr(self, name), name, Real, min_val=0, include_boundaries="neither")
         check_scalar(self.penalty, "penalty", Real, min_val=0)
         check_scalar(self.ema, "ema", Real, min_val=0, max_val=1, include_boundaries="left")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from pushforward.nets import dcgan, mlp
-from pushforward.nets.blocks import CriticNet, GeneratorNet
+from pushforward.nets.blocks import CriticNet, GeneratorNet, normal_law, started
+from pushforward.types import Samples
 
 __all__ = ["NetShape"]
 
@@ -24,6 +25,9 @@ class NetShape:
         width: Units of a hidden layer, or channels of the largest map.
         depth: Hidden layers of the perceptrons.
         classes: Number of classes; 0 for none.
+        octaves: Of waves of z that a perceptron sees beside it.
+        fourier: Random waves that both perceptrons see beside their inputs.
+        normal: Whether the generator starts at the normal law with the data's mean and covariance.
     """
 
     event: tuple[int, ...]
@@ -31,10 +35,15 @@ class NetShape:
     width: int
     depth: int
     classes: int
+    octaves: int = 0
+    fourier: int = 0
+    normal: bool = False
 
     @staticmethod
-    def choose(event: Sequence[int], *, latent: int | None, width: int | None, depth: int, classes: int) -> NetShape:
-        """Fill in what is None.
+    def choose(
+        event: Sequence[int], *, latent: int | None, width: int | None, depth: int, classes: int, moves: int
+    ) -> NetShape:
+        """Fill in what is None, and what suits the shape and the moves of VGrow.
 
         Raises:
             ValueError: If the samples are neither vectors nor square images of a power-of-two side and 1 to 4 channels.
@@ -53,6 +62,9 @@ class NetShape:
             width=(128 if len(inside) == 1 else 32) if width is None else int(width),
             depth=int(depth),
             classes=classes,
+            octaves=3 if len(inside) == 1 else 0,
+            fourier=mlp.waves(inside[0], moves, classes) if len(inside) == 1 else 0,
+            normal=len(inside) == 1,
         )
 
     @property
@@ -60,19 +72,30 @@ class NetShape:
         """Whether the samples are images."""
         return len(self.event) == 3
 
-    def generator(self) -> GeneratorNet:
-        """A fresh net z -> x."""
+    def generator(self, x: Samples | None = None) -> GeneratorNet:
+        """A fresh net z -> x, for data (n, *event) of which it needs mean and covariance; None to be filled."""
         if self.images:
             channels, side, _ = self.event
             return dcgan.generator(side, channels, latent=self.latent, width=self.width, classes=self.classes)
-        return mlp.generator(self.latent, self.event, width=self.width, depth=self.depth, classes=self.classes)
+        net = mlp.generator(
+            self.latent, self.event, width=self.width, depth=self.depth, classes=self.classes, octaves=self.octaves,
+            fourier=self.fourier, scale=mlp.planar(mlp.OF_Z, self.latent),
+        )  # fmt: skip
+        if not self.normal:
+            return net
+        size = math.prod(self.event)
+        empty = torch.zeros(size), torch.zeros(self.latent, size)
+        return started(net, *(empty if x is None else normal_law(x, self.latent)))
 
     def critic(self) -> CriticNet:
         """A fresh net x -> score."""
         if self.images:
             channels, side, _ = self.event
             return dcgan.critic(side, channels, width=self.width, classes=self.classes)
-        return mlp.critic(self.event, width=self.width, depth=self.depth, classes=self.classes)
+        return mlp.critic(
+            self.event, width=self.width, depth=self.depth, classes=self.classes, fourier=self.fourier,
+            scale=mlp.planar(mlp.OF_X, math.prod(self.event)),
+        )  # fmt: skip
 
     def hollow(self) -> GeneratorNet:
         """The generator without memory for its weights, to be filled from a file."""

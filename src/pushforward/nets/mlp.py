@@ -9,7 +9,24 @@ from torch import nn
 
 from pushforward.nets.blocks import CriticNet, FourierFeatures, GeneratorNet
 
-__all__ = ["critic", "generator"]
+__all__ = ["FEW", "OF_X", "OF_Z", "critic", "generator", "planar", "waves"]
+
+FEW = 3  # numbers of a row up to which random waves and kernels show the shape of narrow modes
+OF_Z, OF_X = 1.0, 2.0  # scales of random waves in the plane that suit standard normal latents and standardised data
+
+
+def waves(size: int, moves: int, classes: int = 0) -> int:
+    """Random waves that suit a generator and its critic: 32 for one move on up to three numbers, else none.
+
+    There they show the critic narrow modes. In tables of more columns they make samples worse, at several moves a run
+    has too few updates for them, and classes are learned later with them.
+    """
+    return 32 if size <= FEW and moves == 1 and not classes else 0
+
+
+def planar(scale: float, dim: int) -> float:
+    r"""The scale in d dimensions at which phases vary as at another in two: :math:`\sqrt{2/d}` of it."""
+    return scale * math.sqrt(2 / dim)
 
 
 def generator(
@@ -44,8 +61,8 @@ def generator(
     extra = min(classes, 16)
     size, front = latent + extra, list[nn.Module]()
     if octaves or fourier:
-        front.append(waves := FourierFeatures(size, fourier, scale, octaves=octaves, damped=True))
-        size = waves.out
+        front.append(features := FourierFeatures(size, fourier, scale, octaves=octaves, damped=True))
+        size = features.out
     layers = _layers(size, width, depth, activation)
     body = nn.Sequential(*front, *layers, nn.Linear(width if depth else size, math.prod(shape)), output())
     if len(shape) > 1:
@@ -77,8 +94,8 @@ def critic(
     size = event if isinstance(event, int) else math.prod(event)
     front: list[nn.Module] = [] if isinstance(event, int) or len(event) == 1 else [nn.Flatten()]
     if fourier:
-        front.append(waves := FourierFeatures(size, fourier, scale))
-        size = waves.out
+        front.append(features := FourierFeatures(size, fourier, scale))
+        size = features.out
     return CriticNet(nn.Sequential(*front, *_layers(size, width, depth, activation)), width if depth else size, classes)
 
 

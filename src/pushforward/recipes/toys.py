@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["toy_gan", "toy_vgrow"]
 MOVES, SEVERAL = 10_500, 8_500  # of a run that is told no number of steps: of one move a step, or more; as long
-FEATURES, FINE = 32, (1.0, 2.0)  # random waves, and how many the data's or z's spread holds; of z and x in the plane
-SMALL = 3  # numbers of a row up to which densities are estimated by kernels
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ class Course:
     Attributes:
         critic_steps: Updates of the critic before each move.
         critic_pace: Learning rate of the critic, as a factor on that of the generator.
-        penalty_end: What is left of the penalty's weight at the end, as a factor; if not given, .3 for one move, .02
-            for several.
+        penalty_end: What is left of the penalty's weight at the end, as a factor; if not given, .3 with random
+            waves, else .02.
         rate_end: What is left of both learning rates at the end, as a factor.
         last: Share of the run, its last one, in which kernel estimates of both densities take the critic's place; if
             not given, 0 for one move, and for several .4 where there are up to three columns.
@@ -75,7 +73,8 @@ class Start:
         begin: normal for the normal law with the data's mean and covariance, net for what fresh weights give.
         octaves: Of sines and cosines of each number of z, which the generator sees beside z; 0 for none.
         fourier: Waves of random frequencies and directions, which the generator sees of z beside it, and the critic of
-            x; if not given, 32 for one move, none for several.
+            x; if not given, 32 for one move, up to three columns and no
+            classes, else none.
     """
 
     begin: Literal["normal", "net"] = "normal"
@@ -99,11 +98,11 @@ def toy_vgrow(
 ) -> Experiment:
     """VGrow on points. Expect every mode of ring8 and grid25, with the right weight and width, in about a minute.
 
-    The generator starts at the normal law with the data's mean and covariance, so that every mode is near. A critic
-    with a zero-centred gradient penalty that fades leads it to the modes; then kernel estimates of both densities
-    give them their shape, which a critic on so narrow modes does not see. `--last 0` leaves that out: one move is then
-    a GAN. Of several moves none goes further than a radius that shrinks along the run. Learning rates fall along a
-    cosine; that of the generator is halved where the kernels take over.
+    The generator starts at the normal law with the data's mean and covariance, so that every mode is near, and a critic
+    with a zero-centred gradient penalty that fades leads it to them. One move is a GAN, in which both nets see random
+    waves beside their input: without, a critic does not see the shape of narrow modes and shrinks them. Of several
+    moves none goes further than a radius that shrinks along the run, and in its last part kernel estimates of both
+    densities give the modes their shape; the generator's rate is halved there. Rates fall along a cosine.
 
     Args:
         batch: Rows of data, and particles, that the critic sees in an update.
@@ -115,6 +114,7 @@ def toy_vgrow(
     from pushforward.flows.local.handover import Handover
     from pushforward.methods.adversarial.vgrow import Balance, VGrow, shrinking
     from pushforward.methods.sources import normal
+    from pushforward.nets import mlp
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
@@ -125,14 +125,16 @@ def toy_vgrow(
     loop = Loop(outer.steps or usual, batch, seed)
     pace = Balance.of(outer.moves, size, outer.pool, outer.fits, outer.radius)
     updates, fits = loop.steps * outer.moves * course.critic_steps, pace.pool * pace.fits
-    g, d = _nets(points, net, depth, wiring.counted(points, classes), seed, first, outer.moves)
-    last = (0.4 if outer.moves > 1 and size <= SMALL else 0.0) if course.last is None else course.last
+    known = wiring.counted(points, classes)
+    waves = mlp.waves(size, outer.moves, known) if first.fourier is None else first.fourier
+    last = (0.4 if outer.moves > 1 and size <= mlp.FEW else 0.0) if course.last is None else course.last
+    g, d = _nets(points, net, depth, known, seed, first, waves)
     turn = loop.steps - round(last * loop.steps)
     falling = cosine(loop.steps * fits, course.rate_end, half=turn / loop.steps)
     generator = Learner(g, wiring.adam(net.rate, (0.5, 0.99)), ema=net.ema, schedule=falling)
     learner = Learner(d, wiring.adam(course.critic_pace * net.rate), schedule=cosine(updates, course.rate_end))
-    left = course.penalty_end or (0.3 if outer.moves == 1 else 0.02)
-    flow = wiring.log_ratio(learner, critic, every=4, fading=geometric(updates, left))
+    left = geometric(updates, course.penalty_end or (0.3 if waves else 0.02))
+    flow = wiring.log_ratio(learner, critic, every=4, fading=left)
     flow.steps = course.critic_steps
     method = VGrow(
         generator, Handover(flow, DensityFlow(), turn * outer.moves) if last else flow, normal(net.latent),
@@ -174,7 +176,7 @@ def toy_gan(
     from pushforward.training.learner import Learner
 
     points = wiring.load(rows, classes, loop.seed, kind="points")
-    g, d = _nets(points, net, depth, wiring.counted(points, classes), loop.seed, first)
+    g, d = _nets(points, net, depth, wiring.counted(points, classes), loop.seed, first, first.fourier or 0)
     generator = Learner(g, wiring.adam(net.rate), ema=net.ema)
     flow = wiring.log_ratio(Learner(d, wiring.adam(net.rate)), critic, every=4)
     method = GAN(generator, flow, normal(net.latent), stream(loop.seed, "train"), rounds=rounds)
@@ -182,7 +184,7 @@ def toy_gan(
 
 
 def _nets(
-    points: Dataset, shape: Generator, depth: int, classes: int, seed: int, first: Start, moves: int = 1
+    points: Dataset, shape: Generator, depth: int, classes: int, seed: int, first: Start, waves: int
 ) -> tuple[GeneratorNet, CriticNet]:
     """Perceptrons z -> x and x -> score of one width and depth."""
     import torch
@@ -193,12 +195,12 @@ def _nets(
     from pushforward.recipes.parts.wiring import leaky
 
     event, size, latent = points.event, math.prod(points.event), shape.latent
-    waves = (FEATURES if moves == 1 else 0) if first.fourier is None else first.fourier
-    fine = [scale * math.sqrt(2 / dim) for scale, dim in zip(FINE, (latent, size))]
     same = {"width": shape.width, "depth": depth, "classes": classes}
     with seeded(seed):
-        g = mlp.generator(latent, event, octaves=first.octaves, fourier=waves, scale=fine[0], **same)
+        g = mlp.generator(
+            latent, event, octaves=first.octaves, fourier=waves, scale=mlp.planar(mlp.OF_Z, latent), **same
+        )
         if first.begin == "normal":  # a checkpoint has the law of the rows
             empty = torch.zeros(size), torch.zeros(latent, size)
             started(g, *(empty if points.hollow else normal_law(points.train, latent)))
-        return g, mlp.critic(event, activation=leaky, fourier=waves, scale=fine[1], **same)
+        return g, mlp.critic(event, activation=leaky, fourier=waves, scale=mlp.planar(mlp.OF_X, size), **same)
