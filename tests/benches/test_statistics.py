@@ -1,31 +1,24 @@
-"""Shares and means: Wilson's interval solves its equation, and errors are the textbook's."""
+"""Shares and means: the interval of a share solves its equation, and errors are the textbook's."""
 
 import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, sem
+from scipy.stats import norm, sem
 
-from pushforward.benches.statistics import Share, mean, wilson
+from pushforward.benches.statistics import Share, mean
 
 COUNTS = [(0, 1), (0, 7), (1, 1), (7, 7), (3, 7), (1, 40), (39, 40), (20, 40)]
 
 
 @pytest.mark.parametrize(("count", "n"), COUNTS)
-def test_wilsons_interval_ends_where_the_share_is_as_many_errors_away(count, n):
-    for end in wilson(count, n, 1.7):
-        away = abs(count / n - end)
-        assert away == pytest.approx(1.7 * math.sqrt(end * (1 - end) / n), abs=1e-12)
-
-
-@pytest.mark.parametrize(("count", "n"), COUNTS)
-def test_wilsons_interval_is_scipys_holds_the_share_and_mirrors(count, n):
-    low, high = wilson(count, n)
-    known = binomtest(count, n).proportion_ci(method="wilson")
-    assert (low, high) == pytest.approx((known.low, known.high), abs=1e-6)
+def test_an_interval_ends_where_the_share_is_as_many_errors_away_and_mirrors(count, n):
+    low, high = Share(count, n).interval
+    for end in (low, high):
+        assert abs(count / n - end) == pytest.approx(norm.ppf(0.975) * math.sqrt(end * (1 - end) / n), abs=1e-12)
     assert 0 <= low <= count / n <= high <= 1
     assert high > low
-    assert wilson(n - count, n) == pytest.approx((1 - high, 1 - low))
+    assert Share(n - count, n).interval == pytest.approx((1 - high, 1 - low))
 
 
 def test_a_share_of_none_or_all_has_an_interval_and_no_error_of_nought():

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Mean", "Share", "mean", "wilson"]
+from scipy.stats import binomtest
 
-Z = 1.959964  # a normal number stays within with probability 95 %
+__all__ = ["Mean", "Share", "mean"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,11 @@ class Share:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's interval of 95 %, which is honest at 0 and 1 too."""
-        return wilson(self.count, self.n)
+        """Wilson's interval of 95 %, which is honest at 0 and 1 too; (0, 1) of none."""
+        if not self.n:
+            return 0.0, 1.0
+        low, high = binomtest(self.count, self.n).proportion_ci(method="wilson")
+        return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -52,25 +55,6 @@ class Mean:
     value: float
     se: float | None
     n: int
-
-
-def wilson(count: int, n: int, z: float = Z) -> tuple[float, float]:
-    """Wilson's interval for a share, the s with |count / n - s| <= z sqrt(s (1 - s) / n).
-
-    Args:
-        count: Successes, 0 <= count <= n.
-        n: Trials; of none it is (0, 1).
-        z: Normal quantile.
-
-    References:
-        Probable inference, the law of succession, and statistical inference (Wilson, 1927).
-    """
-    if not n:
-        return 0.0, 1.0
-    share, shrink = count / n, 1 + z * z / n
-    middle = (share + z * z / (2 * n)) / shrink
-    half = z / shrink * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return (0.0 if count == 0 else middle - half), (1.0 if count == n else middle + half)
 
 
 def mean(values: Iterable[float | None]) -> Mean:
