@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,18 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from mode_table import SHAPE, head, judged, row, sigma_of
 from torch import Tensor, nn
 from torch.optim import Adam
 
 from pushforward.data import Batches, Dataset, source
 from pushforward.demos.drawing import BLUE, INK, PALE, RED, SOFT, check_out, clean, save, sheet
-from pushforward.errors import DataError
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial import lag
 from pushforward.methods.adversarial.vgrow import VGrow, shrinking
 from pushforward.methods.sources import Latent, normal
-from pushforward.metrics.known.modes import modes
-from pushforward.metrics.known.shape import mode_shape
 from pushforward.nets import mlp
 from pushforward.objectives.penalties import both
 from pushforward.randomness import seeded, stream
@@ -43,6 +40,7 @@ if TYPE_CHECKING:
 
 RADIUS, LEFT = 0.1, 0.05  # of a move at the start, in standardised units, and what is left of it at the end
 BATCH, WIDTH, RATE, PENALTY, SAMPLES, LOOKS = 192, 128, 1e-3, 0.05, 2500, 20
+COLUMNS = SHAPE | {"pool's way": "{:.3g}", "generator's": "{:.3g}", "lag": "{:.2g}", "stale": "{:.2f}"}
 SHOWN = 0.5  # share of the run at which a pool is drawn
 
 
@@ -159,9 +157,9 @@ def run(arm: Arm, updates: int, seed: int) -> Course:
             course.at.append(step * arm.moves * arm.each)
             course.stale.append(float(stale))
             course.lags.append(float(lefts / ways))
-            course.modes.append(_judged(method, data, shape=False)["modes"])
+            course.modes.append(_there(method, data))
             recent.clear()
-    course.result = _judged(method, data) | {
+    course.result = judged(data, _samples(method)) | {
         "pool's way": float(np.median(course.gone)),
         "generator's": float(np.median(course.made)),
         "lag": course.lags[-1],
@@ -192,45 +190,22 @@ def _wired(arm: Arm, steps: int, seed: int) -> tuple[VGrow, Watched]:
     return method, watched
 
 
-def _judged(method: VGrow, data: Dataset, *, shape: bool = True) -> dict[str, float]:
-    """Modes, quality, KL of modes and width, of 2,500 samples that are the same draw of latents at each look."""
+def _there(method: VGrow, data: Dataset) -> float:
+    """Modes with 20 of 2,500 samples, which are the same draw of latents at each look."""
     assert data.mixture is not None
-    x = torch.as_tensor(data.decode(method.sample(SAMPLES, stream(1, "sample"))))
-    centres, sigma = data.mixture.means, float(data.mixture.covariances[0, 0, 0]) ** 0.5
-    if not shape:
-        near = torch.cdist(x.double(), centres).min(1)
-        held = torch.bincount(near.indices[near.values < 3 * sigma], minlength=len(centres))
-        return {"modes": float((held >= 20).sum())}
-    found = modes(x, centres, sigma)
-    names = {"modes": "modes_captured_20", "high quality": "high_quality", "KL": "mode_kl"}
-    result = {name: found[key].value for name, key in names.items()}
-    try:
-        result["width"] = mode_shape(x, centres, sigma)["mode_width"].value
-    except DataError:  # no mode holds 20 samples
-        result["width"] = math.nan
-    return result
+    near = torch.cdist(torch.as_tensor(data.decode(_samples(method))).double(), data.mixture.means).min(1)
+    held = torch.bincount(near.indices[near.values < 3 * sigma_of(data)], minlength=len(data.mixture.means))
+    return float((held >= 20).sum())
+
+
+def _samples(method: VGrow) -> Tensor:
+    return method.sample(SAMPLES, stream(1, "sample"))
 
 
 def _scale(data: Dataset) -> float:
     """Standard deviation of a mode in model units."""
-    assert data.mixture is not None
-    sigma = float(data.mixture.covariances[0, 0, 0]) ** 0.5
-    ends = data.encode(np.array([[0.0, 0.0], [sigma, 0.0]]))
+    ends = data.encode(np.array([[0.0, 0.0], [sigma_of(data), 0.0]]))
     return float(ends[1, 0] - ends[0, 0])
-
-
-def row(name: str, courses: Sequence[Course]) -> str:
-    """An arm's row: means, with the lowest and the highest where there are several seeds that differ."""
-    looks = {"modes": "{:.0f}", "high quality": "{:.3f}", "KL": "{:.4f}", "width": "{:.2f}", "pool's way": "{:.3g}",
-             "generator's": "{:.3g}", "lag": "{:.2g}", "stale": "{:.2f}"}  # fmt: skip
-    cells = [name]
-    for key, look in looks.items():
-        values = [course.result[key] for course in courses]
-        known = [value for value in values if math.isfinite(value)]
-        words = [look.format(value) for value in sorted(known)]
-        spread = f" ({words[0]} to {words[-1]})" if len({*words}) > 1 else ""
-        cells.append(look.format(np.mean(known)) + spread if known else "none")
-    return "| " + " | ".join(cells) + " |"
 
 
 def picture(found: dict[str, list[Course]], out: Path) -> None:
@@ -286,12 +261,11 @@ def main() -> None:
     if asked.out is not None:
         check_out(asked.out)
     torch.set_num_threads(1)
-    print("| arm | modes | high quality | KL | width | pool's way | generator's | lag | stale |")
-    print("|---" * 9 + "|")
+    print(head(COLUMNS))
     found: dict[str, list[Course]] = {}
     for name, arm in ARMS[asked.what].items():
         found[name] = [run(arm, asked.updates, seed) for seed in range(seeds)]
-        print(row(name, found[name]), flush=True)
+        print(row(name, [course.result for course in found[name]], COLUMNS), flush=True)
     if asked.out is not None:
         picture(found, asked.out)
 

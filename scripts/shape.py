@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from mode_table import SHAPE, head, judged, row, sigma_of
 from torch import Tensor, nn
 
 from pushforward.demos.drawing import BLUE, INK, PALE, RED, check_out, clean, save, sheet
 from pushforward.flows.critic import CriticFlow
 from pushforward.flows.local.handover import Handover
 from pushforward.methods.adversarial.vgrow import VGrow
-from pushforward.metrics.known.modes import modes
-from pushforward.metrics.known.shape import mode_shape
 from pushforward.randomness import stream
 from pushforward.recipes import RECIPES
 from pushforward.training.experiment import Experiment
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
 SAMPLES, SIGMA = 10_000, 0.0177  # of a mode in standardised units
 NOISE, SNAPSHOTS = 0.3, 20
+COLUMNS = SHAPE | {"centre": "{:.2f}", "correlation": "{:.2f}"}
 CALIBRATED = 0.995  # quantile of the critic's log-ratio at which everything is kept
 
 
@@ -131,32 +131,16 @@ def run(arms: Sequence[Arm], steps: int, seed: int) -> list[tuple[dict[str, floa
             snapshots.append(deepcopy(method.generator.net).requires_grad_(False))
     with torch.no_grad():
         critic = _critic(method.flow).scores
-        return [_judged(experiment, (arm.sampled or plainly)(method, snapshots, critic)) for arm in arms]
+        clouds = [(arm.sampled or plainly)(method, snapshots, critic) for arm in arms]
+    return [(judged(experiment.data, x), _about(experiment, x)) for x in clouds]
 
 
-def _judged(experiment: Experiment, x: Tensor) -> tuple[dict[str, float], np.ndarray]:
-    """Numbers of samples, and where they lie about the nearest centre, in widths of a mode."""
-    mixture = experiment.data.mixture
-    assert mixture is not None
-    y = torch.as_tensor(experiment.data.decode(x)).double()
-    centres, sigma = mixture.means, float(mixture.covariances[0, 0, 0]) ** 0.5
-    found = modes(y, centres, sigma) | mode_shape(y, centres, sigma)
-    names = {"modes": "modes_captured_20", "high quality": "high_quality", "KL": "mode_kl", "width": "mode_width",
-             "centre": "mode_centre", "correlation": "mode_correlation"}  # fmt: skip
-    nearest = torch.cdist(y, centres).argmin(1)
-    return {name: found[key].value for name, key in names.items()}, ((y - centres[nearest]) / sigma).numpy()
-
-
-def row(name: str, seeds: Sequence[dict[str, float]]) -> str:
-    """An arm's row: means, with the lowest and the highest where seeds differ."""
-    looks = {"modes": "{:.0f}", "high quality": "{:.3f}", "KL": "{:.4f}", "width": "{:.2f}", "centre": "{:.2f}",
-             "correlation": "{:.2f}"}  # fmt: skip
-    cells = [name]
-    for key, look in looks.items():
-        values = [found[key] for found in seeds]
-        ends = [look.format(value) for value in (min(values), max(values))]
-        cells.append(look.format(np.mean(values)) + (f" ({ends[0]} to {ends[1]})" if ends[0] != ends[1] else ""))
-    return "| " + " | ".join(cells) + " |"
+def _about(experiment: Experiment, x: Tensor) -> np.ndarray:
+    """Where samples lie about the nearest centre, in widths of a mode."""
+    data = experiment.data
+    assert data.mixture is not None
+    y, centres = torch.as_tensor(data.decode(x)).double(), data.mixture.means
+    return ((y - centres[torch.cdist(y, centres).argmin(1)]) / sigma_of(data)).numpy()
 
 
 def picture(clouds: dict[str, np.ndarray], out: Path) -> None:
@@ -192,8 +176,7 @@ def main() -> None:
     if asked.out is not None:
         check_out(asked.out)
     torch.set_num_threads(1)
-    print("| arm | modes | high quality | KL | width | centre | correlation |")
-    print("|---" * 7 + "|")
+    print(head(COLUMNS))
     clouds: dict[str, np.ndarray] = {}
     resampled = [name for name, arm in ARMS.items() if arm.sampled is not None]
     for name, arm in ARMS.items():
@@ -202,7 +185,7 @@ def main() -> None:
         names = [BASE, *resampled] if name == BASE else [name]
         found = [run([ARMS[each] for each in names], asked.steps, seed) for seed in range(asked.seeds)]
         for k, each in enumerate(names):
-            print(row(each, [seed[k][0] for seed in found]), flush=True)
+            print(row(each, [seed[k][0] for seed in found], COLUMNS), flush=True)
         clouds[name] = found[0][0][1]
     if asked.out is not None:
         picture(clouds, asked.out)
