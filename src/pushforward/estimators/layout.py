@@ -77,10 +77,8 @@ class NetShape:
         if self.images:
             channels, side, _ = self.event
             return dcgan.generator(side, channels, latent=self.latent, width=self.width, classes=self.classes)
-        net = mlp.generator(
-            self.latent, self.event, width=self.width, depth=self.depth, classes=self.classes, octaves=self.octaves,
-            fourier=self.fourier, scale=mlp.planar(mlp.OF_Z, self.latent),
-        )  # fmt: skip
+        net = mlp.generator(self.latent, self.event, width=self.width, depth=self.depth, classes=self.classes,
+                            octaves=self.octaves, fourier=self.fourier)  # fmt: skip
         if not self.normal:
             return net
         size = math.prod(self.event)
@@ -92,10 +90,7 @@ class NetShape:
         if self.images:
             channels, side, _ = self.event
             return dcgan.critic(side, channels, width=self.width, classes=self.classes)
-        return mlp.critic(
-            self.event, width=self.width, depth=self.depth, classes=self.classes, fourier=self.fourier,
-            scale=mlp.planar(mlp.OF_X, math.prod(self.event)),
-        )  # fmt: skip
+        return mlp.critic(self.event, width=self.width, depth=self.depth, classes=self.classes, fourier=self.fourier)
 
     def hollow(self) -> GeneratorNet:
         """The generator without memory for its weights, to be filled from a file."""

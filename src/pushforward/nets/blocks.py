@@ -217,10 +217,11 @@ class FourierFeatures(nn.Module):
     Args:
         dim: Size of x.
         features: Number of random frequencies, normal and drawn from torch's generator at construction.
-        scale: Their standard deviation, in cycles per unit of x.
+        scale: Standard deviation of their coordinates in the plane, in cycles per unit of x; for d numbers
+            :math:`\sqrt{2/d}` of it, at which phases of data of unit variance vary as much.
         octaves: Frequencies 2, 4, ... of each coordinate alone, in radians per unit of x.
-        damped: Whether :math:`a = 1 / \max(1, |k|)`, so that no wave is steeper than x itself, instead of 1: a net with
-            such a front is as smooth at first as one without.
+        damped: Whether :math:`a = 1 / \max(1, |k|)`, so that no wave is steeper than x itself, instead of 1: a fresh
+            net with such a front is as smooth as one without.
 
     Attributes:
         out: Size of what it answers with, dim + 2 * (dim * octaves + features).
@@ -235,7 +236,7 @@ class FourierFeatures(nn.Module):
     def __init__(self, dim: int, features: int, scale: float = 1.0, *, octaves: int = 0, damped: bool = False) -> None:
         super().__init__()
         along = [2.0 ** (k + 1) * torch.eye(dim) for k in range(octaves)]
-        k = torch.cat([*along, torch.randn(dim, features) * (2 * math.pi * scale)], 1)
+        k = torch.cat([*along, torch.randn(dim, features) * (2 * math.pi * scale * math.sqrt(2 / dim))], 1)
         self.out = dim + 2 * k.shape[1]
         self.register_buffer("frequencies", k)
         self.register_buffer("heights", 1 / k.norm(dim=0).clamp_min(1) if damped else None)

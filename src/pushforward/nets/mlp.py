@@ -9,10 +9,9 @@ from torch import nn
 
 from pushforward.nets.blocks import CriticNet, FourierFeatures, GeneratorNet
 
-__all__ = ["FEW", "OF_X", "OF_Z", "critic", "generator", "planar", "waves"]
+__all__ = ["FEW", "critic", "generator", "waves"]
 
 FEW = 3  # numbers of a row up to which random waves and kernels show the shape of narrow modes
-OF_Z, OF_X = 1.0, 2.0  # scales of random waves in the plane that suit standard normal latents and standardised data
 
 
 def waves(size: int, moves: int, classes: int = 0) -> int:
@@ -22,11 +21,6 @@ def waves(size: int, moves: int, classes: int = 0) -> int:
     has too few updates for them, and classes are learned later with them.
     """
     return 32 if size <= FEW and moves == 1 and not classes else 0
-
-
-def planar(scale: float, dim: int) -> float:
-    r"""The scale in d dimensions at which phases vary as at another in two: :math:`\sqrt{2/d}` of it."""
-    return scale * math.sqrt(2 / dim)
 
 
 def generator(
@@ -55,7 +49,7 @@ def generator(
         octaves: Of waves of each input, set beside it (`FourierFeatures`, damped), with which a net learns sooner to
             send neighbouring z to modes far apart; 0 for none.
         fourier: Random waves of all inputs, likewise.
-        scale: Standard deviation of their frequencies, in cycles per unit of z.
+        scale: Of their frequencies, as `FourierFeatures` has it; 1 suits z that is standard normal.
     """
     shape = (event,) if isinstance(event, int) else tuple(event)
     extra = min(classes, 16)
@@ -78,7 +72,7 @@ def critic(
     classes: int = 0,
     activation: Callable[[], nn.Module] = nn.ReLU,
     fourier: int = 0,
-    scale: float = 1.0,
+    scale: float = 2.0,
 ) -> CriticNet:
     """A perceptron x -> score with `depth` hidden layers.
 
@@ -89,7 +83,7 @@ def critic(
         classes: Number of classes; 0 for an unconditional net.
         activation: Between layers.
         fourier: Random Fourier features set beside the coordinates; 0 for none.
-        scale: Standard deviation of their frequencies, in cycles per data unit.
+        scale: Of their frequencies, as `FourierFeatures` has it; 2 suits data of unit variance.
     """
     size = event if isinstance(event, int) else math.prod(event)
     front: list[nn.Module] = [] if isinstance(event, int) or len(event) == 1 else [nn.Flatten()]

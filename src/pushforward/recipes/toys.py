@@ -197,10 +197,8 @@ def _nets(
     event, size, latent = points.event, math.prod(points.event), shape.latent
     same = {"width": shape.width, "depth": depth, "classes": classes}
     with seeded(seed):
-        g = mlp.generator(
-            latent, event, octaves=first.octaves, fourier=waves, scale=mlp.planar(mlp.OF_Z, latent), **same
-        )
+        g = mlp.generator(latent, event, octaves=first.octaves, fourier=waves, **same)
         if first.begin == "normal":  # a checkpoint has the law of the rows
             empty = torch.zeros(size), torch.zeros(latent, size)
             started(g, *(empty if points.hollow else normal_law(points.train, latent)))
-        return g, mlp.critic(event, activation=leaky, fourier=waves, scale=mlp.planar(mlp.OF_X, size), **same)
+        return g, mlp.critic(event, activation=leaky, fourier=waves, **same)
