@@ -169,19 +169,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8000, help="the same for every arm")
-    parser.add_argument("--out", type=Path, help="the picture, .png, .svg or .pdf")
+    parser.add_argument("--out", type=Path, help="the picture, .png, .svg or .pdf, of all arms")
+    parser.add_argument("--only", action="append", choices=tuple(ARMS), help="this arm alone, or more of them")
     asked = parser.parse_args()
+    wanted = asked.only or list(ARMS)
     if asked.seeds < 1 or asked.steps < 10 * SNAPSHOTS:
         parser.error(f"--seeds {asked.seeds} --steps {asked.steps}: give 1 and {10 * SNAPSHOTS} at the least")
+    if asked.out is not None and not {BASE, WAVES} <= {*wanted}:
+        parser.error(f"--out {asked.out}: the picture shows {BASE!r} and {WAVES!r}; leave --only out")
     if asked.out is not None:
         check_out(asked.out)
     torch.set_num_threads(1)
     print(head(COLUMNS))
     clouds: dict[str, np.ndarray] = {}
-    resampled = [name for name, arm in ARMS.items() if arm.sampled is not None]
-    for name, arm in ARMS.items():
-        if arm.sampled is not None:
-            continue
+    resampled = [name for name in wanted if ARMS[name].sampled is not None]
+    trained = [name for name in ARMS if name in wanted and name not in resampled]
+    for name in [BASE, *trained] if resampled and BASE not in trained else trained:
         names = [BASE, *resampled] if name == BASE else [name]
         found = [run([ARMS[each] for each in names], asked.steps, seed) for seed in range(asked.seeds)]
         for k, each in enumerate(names):

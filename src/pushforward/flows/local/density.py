@@ -5,8 +5,11 @@ r"""The flow of KL(q‖p) between kernel estimates of both densities: no critic,
     v(x) = h^2\, \nabla \log \frac{p_h}{q_h}(x) = m_p(x) - m_q(x), \qquad
     m_p(x) = \frac{\sum_j y_j\, e^{-\|x - y_j\|^2 / 2h^2}}{\sum_j e^{-\|x - y_j\|^2 / 2h^2}}
 
-It vanishes where both smoothed laws are equal, whatever h: smoothing slows it and does not bias it. A sample x counts
-itself in q_h: one that is alone has m_q(x) = x and goes to the data near it, to the mode whose border it has left.
+It vanishes where both smoothed laws are equal, whatever h: smoothing slows it and does not bias it. For that a sample
+must not count itself, which would make it rest in modes that are too narrow: neither mean sees what is nearer to x than
+r h, the sample itself or where it was a moment ago. In its place x has a small weight a in m_q: one that is alone has
+m_q(x) = x and goes to the data near it, to the mode whose border it has left. What both do not see makes them
+faster, by the share of a kernel that lies within r h: 1 % in the plane, 13 % on the line.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ __all__ = ["DensityFlow", "Shift", "nearby"]
 
 _BLOCK = 2**20  # numbers of a block of weights
 _LEAST = -60.0  # exponent, from the largest of a row, below which a weight is as good as 0 and costs time
+_HOLE, _OWN = 0.15, 0.05  # r, in lengths of the fine field, and a
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Pair:
         q: Model samples, (n, d).
         p: Data samples, (m, d).
         length: h, in data units.
+        hole: Distance from x within which points are not seen.
         share: Factor on the field.
         labels: Classes of q (n,) and of p (m,); None for one law.
     """
@@ -42,6 +47,7 @@ class Pair:
     q: Tensor
     p: Tensor
     length: float
+    hole: float
     share: float
     labels: LabelPair | None = None
 
@@ -64,8 +70,8 @@ class Shift:
         rows, total = x.flatten(1), torch.zeros_like(x.flatten(1))
         for pair in self.pairs:
             theirs = (None, None) if pair.labels is None else pair.labels
-            near_p, some_p = _near(rows, pair.p, pair.length, self.labels, theirs[1])
-            near_q, some_q = _near(rows, pair.q, pair.length, self.labels, theirs[0])
+            near_p, some_p = _near(rows, pair.p, pair, 0.0, self.labels, theirs[1])
+            near_q, some_q = _near(rows, pair.q, pair, _OWN, self.labels, theirs[0])
             moved = near_p.sub_(near_q).mul_(pair.share)
             total += moved if some_p is None or some_q is None else moved * (some_p & some_q)
         return total.view_as(x)
@@ -137,8 +143,9 @@ class DensityFlow:
             self.found.fill_(self.length)
         elif learning:
             self.found.fill_(nearby(whole["p"], self.neighbours) or self.wide)
-        fine = Pair(whole["q"], whole["p"], float(self.found), 1.0, labels and (whole["classes_q"], whole["classes_p"]))
-        broad = (Pair(q, p, self.wide, self.share, labels),) if self.share else ()
+        length, classes = float(self.found), labels and (whole["classes_q"], whole["classes_p"])
+        fine = Pair(whole["q"], whole["p"], length, _HOLE * length, 1.0, classes)
+        broad = (Pair(q, p, self.wide, fine.hole, self.share, labels),) if self.share else ()
         return Shift((fine, *broad), None if own is None else own[0])
 
 
@@ -157,27 +164,33 @@ def nearby(x: Tensor, neighbours: int) -> float:
 
 
 def _near(
-    x: Tensor, points: Tensor, length: float, labels: Labels | None, theirs: Labels | None
+    x: Tensor, points: Tensor, pair: Pair, own: float, labels: Labels | None, theirs: Labels | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Means of the points about each x, (n, d), and whether there is one of its class, (n, 1), where classes count."""
+    """Means of the points about each x, (n, d), with x of weight `own` among them.
+
+    Where classes count, also whether there is a point of its class, (n, 1).
+    """
     centre = points.mean(0)  # large coordinates stay out of the squares
-    points = points - centre
-    scale = -0.5 / length**2
-    halves = (points.square().sum(1) * scale)[None]
+    x, points, scale = x - centre, points - centre, -0.5 / pair.length**2
+    halves, squares = (points.square().sum(1) * scale)[None], x.square().sum(1)[:, None] * scale
     turned, ones = (points * (-2 * scale)).T, points.new_ones(len(points), 1)
     beside, sums = torch.cat([points, ones], 1).T.contiguous(), x.new_empty(points.shape[1] + 1, len(x))
     for rows in _blocks(len(x), len(points)):
-        weights = torch.addmm(halves, x[rows] - centre, turned)
+        weights = torch.addmm(halves, x[rows], turned).add_(squares[rows])
+        weights.masked_fill_(weights > scale * pair.hole**2, -torch.inf)
         if labels is not None and theirs is not None:
             weights.masked_fill_(labels[rows, None] != theirs, -torch.inf)
-        weights.sub_(weights.amax(1, keepdim=True).clamp_min(-1e30)).clamp_min_(_LEAST).exp_()
+        if not own:  # the nearest counts 1, however far it is
+            weights.sub_(weights.amax(1, keepdim=True).clamp_min(-1e30))
+        weights.clamp_min_(_LEAST).exp_()
         if labels is not None and theirs is not None:
             weights.masked_fill_(labels[rows, None] != theirs, 0.0)
         sums[:, rows] = beside @ weights.T  # several times as fast as the other way round
-    if labels is None or theirs is None:
-        return (sums[:-1] / sums[-1]).T + centre, None
-    some = sums[-1:].T > 0
-    return (sums[:-1] / torch.where(some.T, sums[-1], 1.0)).T + centre, some
+    some = None if labels is None or theirs is None else sums[-1:].T > 0
+    total = sums[-1] + own
+    if some is not None:
+        total = torch.where(some.T, total, 1.0)
+    return (sums[:-1].add_(x.T, alpha=own) / total).T + centre, some
 
 
 def _blocks(n: int, m: int) -> Iterator[slice]:
