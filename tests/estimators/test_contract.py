@@ -25,6 +25,7 @@ from pushforward.divergences import KL, TV, alpha
 from pushforward.errors import DataError, TrainingError
 from pushforward.estimators import generator as generator_module
 from pushforward.estimators import particles as particles_module
+from pushforward.estimators.layout import NetShape
 from pushforward.metrics.known.modes import modes
 from pushforward.training.checkpoint import digest_of
 
@@ -242,6 +243,14 @@ def test_a_generator_of_defaults_finds_every_mode_of_the_grid(moves, steps):
     assert found["modes_captured_20"].value == 25
     assert found["high_quality"].value > 0.9 * modes(real, grid25.means, grid25.sigma)["high_quality"].value
     assert found["mode_kl"].value < 0.02
+
+
+def test_rows_in_any_order_have_their_law():
+    x = torch.cat([torch.zeros(15_000, 2), torch.full((15_000, 2), 5.0)])
+    shape = NetShape.choose((2,), latent=2, width=8, depth=1, classes=0, moves=1)
+    start = shape.generator(x).body
+    torch.testing.assert_close(start.mean, torch.full((2,), 2.5))
+    torch.testing.assert_close(start.axes.T @ start.axes, torch.full((2, 2), 6.25))
 
 
 def test_class_questions_without_answer_raise(blobs):

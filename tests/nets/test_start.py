@@ -48,8 +48,18 @@ def test_fewer_latents_than_numbers_are_the_leading_principal_components():
 def test_one_column_has_its_deviation():
     x = cloud(1)
     mean, axes = normal_law(x, 1)
-    torch.testing.assert_close(axes.abs(), x.std(0, correction=0)[None])
+    torch.testing.assert_close(axes, x.std(0, correction=0)[None])
     torch.testing.assert_close(mean, x.mean(0))
+
+
+@pytest.mark.parametrize("latent", [3, 12])
+def test_fewer_rows_than_columns_have_the_same_leading_axes(latent):
+    x = cloud(30)[:8]
+    mean, axes = normal_law(x, latent)
+    torch.testing.assert_close(mean, x.mean(0))
+    squares, directions = torch.linalg.eigh(torch.cov(x.T, correction=0))
+    best = (directions * squares.clamp_min(0))[:, -latent:] @ directions[:, -latent:].T
+    torch.testing.assert_close(axes.T @ axes, best)
 
 
 @pytest.mark.parametrize("fourier", [0, 3])

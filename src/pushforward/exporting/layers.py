@@ -207,7 +207,10 @@ def answered(layers: nn.Sequential, x: Tensor, place: str) -> tuple[int, ...]:
     """
     for k, layer in enumerate(layers):
         if isinstance(layer, NormalStart):
-            answered(layer.body, x, f"{place}, layer {k}")
+            inner, outputs = answered(layer.body, x, f"{place}, layer {k}"), (layer.axes.shape[1],)
+            if inner != outputs:
+                raise DataError(f"{place}, layer {k}: its layers answer with {inner}, and it adds {outputs} to them; "
+                                "export the run again")  # fmt: skip
         try:
             x = layer(x)
         except (RuntimeError, ValueError, IndexError) as error:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pushforward.errors import UsageError
 
 __all__ = [
+    "LAW_ROWS",
     "Affine",
     "Bounded",
     "Box",
@@ -137,7 +138,7 @@ def normal_law(x: Tensor, latent: int) -> tuple[Tensor, Tensor]:
     moves z least. Where z has fewer numbers than x, it is that of the leading principal components.
 
     Args:
-        x: Samples, (n, *event), of which the first 10,000 count.
+        x: Samples in random order, (n, *event), of which the first 10,000 count.
         latent: Size of z.
 
     Returns:
@@ -145,13 +146,15 @@ def normal_law(x: Tensor, latent: int) -> tuple[Tensor, Tensor]:
     """
     rows = x[:LAW_ROWS].flatten(1).double()
     mean, d = rows.mean(0), rows.shape[1]
-    squares, directions = torch.linalg.eigh(torch.cov(rows.T, correction=0).reshape(d, d))
-    scaled = directions * squares.clamp_min(0).sqrt()  # the columns in order of their length
-    if latent >= d:
-        axes = torch.cat([scaled @ directions.T, rows.new_zeros(latent - d, d)])
+    if d > max(latent, len(rows)):  # the directions are those of the rows' products, which are fewer
+        centred = (rows - mean) / len(rows) ** 0.5
+        scaled = centred.T @ torch.linalg.eigh(centred @ centred.T).eigenvectors
     else:
-        axes = scaled.flip(1)[:, :latent].T
-    return mean.to(x), axes.to(x)
+        squares, directions = torch.linalg.eigh(torch.cov(rows.T, correction=0).reshape(d, d))
+        scaled = directions * squares.clamp_min(0).sqrt()
+        scaled = scaled @ directions.T if latent >= d else scaled
+    axes = scaled.T if latent >= d else scaled.flip(1)[:, :latent].T  # columns stand in order of their length
+    return mean.to(x), torch.cat([axes, axes.new_zeros(latent - len(axes), d)]).to(x)
 
 
 def started(net: GeneratorNet, mean: Tensor, axes: Tensor) -> GeneratorNet:

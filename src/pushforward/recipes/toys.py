@@ -48,6 +48,8 @@ class Outer:
 class Course:
     """How the critic keeps up, what is left of penalty and rates at the end, and when kernels take over.
 
+    A critic that kernels relieve ends earlier, where its schedules then stand.
+
     Attributes:
         critic_steps: Updates of the critic before each move.
         critic_pace: Learning rate of the critic, as a factor on that of the generator.
@@ -96,7 +98,7 @@ def toy_vgrow(
     first: Start = Start(),
     depth: Layers = 3,
 ) -> Experiment:
-    """VGrow on points. Expect every mode of ring8 and grid25, with the right weight and width, in about a minute.
+    """VGrow on points. Expect every mode of ring8 and grid25, nine tenths as wide as it should be, in a minute.
 
     The generator starts at the normal law with the data's mean and covariance, so that every mode is near, and a critic
     with a zero-centred gradient penalty that fades leads it to them. One move is a GAN, in which both nets see random
@@ -165,6 +167,7 @@ def toy_gan(
     Args:
         divergence: JS (saturating), LOGD (log-D trick), KL (linear), or any other as for toy_vgrow.
         depth: Hidden layers of both.
+        fourier: Waves of random frequencies that the nets see beside z and x; 0 for none.
         rate: Learning rate of generator and critic, constant.
         penalty: Weight of a zero-centred gradient penalty on data and samples; 0 for none.
         rounds: Critic updates, each on fresh samples, for one of the generator.

@@ -58,14 +58,19 @@ def test_a_new_default_of_a_recipe_is_another_run(monkeypatch):
 
 
 def test_runs_of_one_seed_share_data_and_first_weights_and_those_of_two_share_neither():
-    every = [(one, trial.wired(one, 5)) for one in trials(SMALL)]
+    every, compared = [(one, trial.wired(one, 5)) for one in trials(SMALL)], set()
     for one, mine in every:
         for other, theirs in every:
             same = one.options["seed"] == other.options["seed"]
             assert torch.equal(mine.data.train, theirs.data.train) == same
             assert (mine.batches.rows(0).tolist() == theirs.batches.rows(0).tolist()) == same
             nets = [weights(each.method.generator) for each in (mine, theirs)]
-            assert all(torch.equal(nets[0][name], nets[1][name]) for name in nets[0]) == same
+            if (
+                nets[0]["body.body.body.0.frequencies"].shape == nets[1]["body.body.body.0.frequencies"].shape
+            ):  # several have no waves
+                assert all(torch.equal(nets[0][name], nets[1][name]) for name in nets[0]) == same
+                compared.add((one.family, other.family))
+    assert ("vgrow", "gan") in compared
 
 
 def test_what_measures_is_drawn_from_streams_that_nothing_else_draws_from():

@@ -150,6 +150,12 @@ def test_lengths_that_are_none_are_refused(bad):
         DensityFlow(**bad)
 
 
+@pytest.mark.parametrize("bad", [{"neighbours": 0}, {"memory": -1}])
+def test_counts_below_the_least_are_refused(bad):
+    with pytest.raises(UsageError, match="give 1 and 0 at the least"):
+        DensityFlow(**bad)
+
+
 def test_events_of_any_shape_are_flattened():
     q, p = clouds(d=4)
     flat = DensityFlow(H).velocity(q, p)(q)

@@ -99,7 +99,7 @@ def arms(asked: Stability) -> tuple[Arm, ...]:
             {"divergence": name, "moves": count}, "critic_steps", True)
         for name, count in product(asked.divergences, asked.moves)
     ]  # fmt: skip
-    same = {"begin": "normal", "octaves": 3, "fourier": 32}  # as VGrow does, so that nets are no part of the difference
+    same = {"begin": "normal", "octaves": 3, "fourier": 32}  # the nets of VGrow at one move
     plain = [Arm(f"GAN {name}", "gan", "toy_gan", {"divergence": name, **same}, "rounds", False) for name in asked.gans]
     return (*grown, *plain)
 

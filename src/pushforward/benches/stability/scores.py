@@ -28,8 +28,8 @@ def scored(experiment: Experiment, n: int, seed: int, mark: int, *, shape: bool)
         n: Samples.
         seed: Seed of the run.
         mark: Number of the mark, from 1 on.
-        shape: Whether to measure the modes' width and centres too, which takes forty times as long; None where no
-            mode holds enough samples.
+        shape: Whether to measure the modes' width and centres too, which takes some fifteen times as long; None where
+            no mode holds enough samples.
 
     Raises:
         TrainingError: If a sample is not finite.

@@ -128,14 +128,14 @@ class _Course:
             if found is None:
                 return
             self.done = found[0]
-            self._look(min(self.spent, self.trial.legs * self.trial.seconds))
+            self._look(min(self.spent, until))
 
     def _look(self, at: float) -> None:
         """Measure if a mark is passed; one step may pass several, which then have seen the same."""
         passed = int(at * self.trial.marks / self.trial.seconds * (1 + 1e-12)) - len(self.seen)
         if passed > 0:
             seed, mark = self.trial.options["seed"], len(self.seen) + passed
-            at_end = mark % self.trial.marks == 0  # of T, 2T, 3T
+            at_end = mark // self.trial.marks > len(self.seen) // self.trial.marks  # T, 2T or 3T is passed
             score = scored(self.experiment, self.trial.samples, seed, mark, shape=at_end)
             self.seen += [score] * passed
 

@@ -85,12 +85,12 @@ class Shift:
 class DensityFlow:
     """Kernel estimates over the last few batches, and a weaker field of another length that sees from mode to mode.
 
-    Time and memory of a call grow like n (n + m) numbers, in blocks of rows. Densities cannot be estimated so in more
-    than a few dimensions: there every point is alone, and the field pulls samples onto the data.
+    To ask the field at k points takes time like k (memory + 1) (n + m), in blocks of rows. Densities cannot be
+    estimated so in more than a few dimensions: there every point is alone, and the field pulls samples onto the data.
 
     Attributes:
         length: h of the fine field, in data units; None for the median distance from a row of the data to the one that
-            is `neighbours` places near it, among the rows that are kept.
+            is `neighbours` places near it, among the first 4,096 that are kept.
         neighbours: How many.
         wide: Length of the other field, which keeps the weights of the modes: a good part of the data's spread.
         share: Its factor; 0 for none. It sees one batch.
@@ -99,7 +99,7 @@ class DensityFlow:
         found: The length in use; 0 until it is known.
 
     Raises:
-        UsageError: If a length is not positive.
+        UsageError: If a length is not positive, or there are no neighbours, or fewer batches than none.
 
     References:
         Mean shift: a robust approach toward feature space analysis (Comaniciu & Meer, 2002), for one of the means.
@@ -116,6 +116,8 @@ class DensityFlow:
     def __post_init__(self) -> None:
         if not self.wide > 0 or (self.length is not None and not self.length > 0):
             raise UsageError(f"lengths are {self.length} and {self.wide}: give positive ones, or None for the first")
+        if self.neighbours < 1 or self.memory < 0:
+            raise UsageError(f"neighbours {self.neighbours}, memory {self.memory}: give 1 and 0 at the least")
 
     @property
     def classes(self) -> int:
@@ -152,7 +154,7 @@ class DensityFlow:
 def nearby(x: Tensor, neighbours: int) -> float:
     """Median distance from a row of x, (n, d), to its neighbour of that rank; of the positive ones, 0 without any.
 
-    Rows that are equal, as categories make them, are no nearer to each other than to the next that differs.
+    The first 4,096 rows count; those with so many that are equal to them, as categories make them, do not.
     """
     x = x[:4096]
     rank = min(neighbours, len(x) - 1)

@@ -222,11 +222,10 @@ class VGrow:
 
     @torch.no_grad()
     def _look(self, pool: _Pool, step: int) -> Logs:
-        """How far the generator is from its particles, now and then; with one move the flow sees its very samples.
+        """How far the generator is from its particles, now and then.
 
-        Nor is there a look where nothing is learned of them that could be stale.
-
-        A pass in the mode of the draw; what that leaves in the net's buffers is taken back.
+        There is no look with one move, where the flow sees the generator's very samples, nor at a flow that learns
+        nothing. It is a pass in the mode of the draw; what that leaves in the net's buffers is taken back.
         """
         if self.moves == 1 or step % lag.EVERY or pool.shown is None:
             return {}
