@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from pushforward.data import Dataset
+from pushforward.densities.mixture import Mixture
 from pushforward.errors import DataError
 from pushforward.metrics.known.modes import modes
 from pushforward.metrics.known.shape import mode_shape
 
-__all__ = ["SHAPE", "head", "judged", "row", "sigma_of"]
+__all__ = ["SHAPE", "head", "judged", "mixture_of", "row", "scale"]
 
 SHAPE = {"modes": "{:.0f}", "high quality": "{:.3f}", "KL": "{:.4f}", "width": "{:.2f}"}
 """Columns that every table has, and how their numbers look."""
@@ -26,17 +27,23 @@ NAMES = {
 }  # fmt: skip
 
 
-def sigma_of(data: Dataset) -> float:
-    """Standard deviation of a mode in data units."""
+def mixture_of(data: Dataset) -> Mixture:
+    """The law of data that are known to have one."""
     assert data.mixture is not None
-    return float(data.mixture.covariances[0, 0, 0]) ** 0.5
+    return data.mixture
+
+
+def scale(data: Dataset) -> float:
+    """Standard deviation of a mode in model units."""
+    ends = data.encode(np.array([[0.0, 0.0], [mixture_of(data).sigma, 0.0]]))
+    return float(ends[1, 0] - ends[0, 0])
 
 
 def judged(data: Dataset, x: Tensor) -> dict[str, float]:
     """What samples in model units show of the modes; NaN for a shape that no mode has enough samples for."""
-    assert data.mixture is not None
-    y, centres, sigma = torch.as_tensor(data.decode(x)).double(), data.mixture.means, sigma_of(data)
-    found = modes(y, centres, sigma)
+    known = mixture_of(data)
+    y, centres, sigma = torch.as_tensor(data.decode(x)).double(), known.means, known.sigma
+    found = modes(y, centres, sigma, known.weights)
     with suppress(DataError):  # where no mode holds 20 samples
         found = found | mode_shape(y, centres, sigma)
     return {name: found[key].value if key in found else math.nan for name, key in NAMES.items()}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from mode_table import SHAPE, head, judged, row, sigma_of
+from mode_table import SHAPE, head, judged, mixture_of, row, scale
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -28,6 +28,7 @@ from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial import lag
 from pushforward.methods.adversarial.vgrow import VGrow, shrinking
 from pushforward.methods.sources import Latent, normal
+from pushforward.metrics.known.modes import modes
 from pushforward.nets import mlp
 from pushforward.objectives.penalties import both
 from pushforward.randomness import seeded, stream
@@ -134,7 +135,7 @@ class Course:
 def run(arm: Arm, updates: int, seed: int) -> Course:
     """Train one arm."""
     data = source.load("toy:grid25", seed=seed)
-    steps, scale = updates // (arm.moves * arm.each), _scale(data)
+    steps, sigma = updates // (arm.moves * arm.each), scale(data)
     method, watched = _wired(arm, steps, seed)
     course, every = Course(), max(1, steps // LOOKS)
     recent: list[list[float]] = []
@@ -147,8 +148,8 @@ def run(arm: Arm, updates: int, seed: int) -> Course:
         start, end = watched.way[0][:BATCH], watched.end[:BATCH]
         left, way = lag.kept_up(now, end, start)
         made, _ = lag.kept_up(now, start, start)
-        course.gone.append(float(way) ** 0.5 / scale)
-        course.made.append(float(made) ** 0.5 / scale)
+        course.gone.append(float(way) ** 0.5 / sigma)
+        course.made.append(float(made) ** 0.5 / sigma)
         recent.append([float(left), float(way), float(lag.apart(now, watched.shown))])
         if step == round(SHOWN * steps):
             course.trails = np.stack([data.decode(x[:BATCH]) for x in (*watched.way, watched.end)])
@@ -192,20 +193,12 @@ def _wired(arm: Arm, steps: int, seed: int) -> tuple[VGrow, Watched]:
 
 def _there(method: VGrow, data: Dataset) -> float:
     """Modes with 20 of 2,500 samples, which are the same draw of latents at each look."""
-    assert data.mixture is not None
-    near = torch.cdist(torch.as_tensor(data.decode(_samples(method))).double(), data.mixture.means).min(1)
-    held = torch.bincount(near.indices[near.values < 3 * sigma_of(data)], minlength=len(data.mixture.means))
-    return float((held >= 20).sum())
+    known = mixture_of(data)
+    return modes(torch.as_tensor(data.decode(_samples(method))), known.means, known.sigma)["modes_captured_20"].value
 
 
 def _samples(method: VGrow) -> Tensor:
     return method.sample(SAMPLES, stream(1, "sample"))
-
-
-def _scale(data: Dataset) -> float:
-    """Standard deviation of a mode in model units."""
-    ends = data.encode(np.array([[0.0, 0.0], [sigma_of(data), 0.0]]))
-    return float(ends[1, 0] - ends[0, 0])
 
 
 def picture(found: dict[str, list[Course]], out: Path) -> None:

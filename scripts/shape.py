@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from mode_table import SHAPE, head, judged, row, sigma_of
+from mode_table import SHAPE, head, judged, mixture_of, row, scale
 from torch import Tensor, nn
 
 from pushforward.demos.drawing import BLUE, INK, PALE, RED, check_out, clean, save, sheet
@@ -34,8 +34,8 @@ from pushforward.types import Critic, Flow, Randomness, Samples, Velocity
 if TYPE_CHECKING:
     from matplotlib.patches import Circle
 
-SAMPLES, SIGMA = 10_000, 0.0177  # of a mode in standardised units
-NOISE, SNAPSHOTS = 0.3, 20
+SAMPLES, SNAPSHOTS = 10_000, 20
+NOISE = 0.3  # of the instances at first, in standardised units
 COLUMNS = SHAPE | {"centre": "{:.2f}", "correlation": "{:.2f}"}
 CALIBRATED = 0.995  # quantile of the critic's log-ratio at which everything is kept
 
@@ -47,14 +47,15 @@ class Noisy:
     flow: Flow
     rng: Randomness
     steps: int
+    sigma: float
     calls: int = 0
     logs: dict[str, Tensor] = field(default_factory=dict)
 
     def velocity(self, q: Samples, p: Samples) -> Velocity:
         """The field of the noisy clouds."""
-        scale = NOISE * geometric(self.steps, SIGMA / 2 / NOISE)(self.calls)
+        noise = NOISE * geometric(self.steps, self.sigma / 2 / NOISE)(self.calls)
         self.calls += 1
-        return self.flow.velocity(*(x + scale * self.rng.normal(*x.shape) for x in (q, p)))
+        return self.flow.velocity(*(x + noise * self.rng.normal(*x.shape) for x in (q, p)))
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Arm:
 def noisy(experiment: Experiment, seed: int) -> None:
     """The critic sees noise on samples and data."""
     method = _vgrow(experiment)
-    method.flow = Noisy(method.flow, stream(seed, "train", part="noise"), experiment.steps)
+    method.flow = Noisy(method.flow, stream(seed, "train", part="noise"), experiment.steps, scale(experiment.data))
 
 
 def plainly(method: VGrow, snapshots: list[nn.Module], critic: Critic) -> Tensor:
@@ -137,10 +138,9 @@ def run(arms: Sequence[Arm], steps: int, seed: int) -> list[tuple[dict[str, floa
 
 def _about(experiment: Experiment, x: Tensor) -> np.ndarray:
     """Where samples lie about the nearest centre, in widths of a mode."""
-    data = experiment.data
-    assert data.mixture is not None
-    y, centres = torch.as_tensor(data.decode(x)).double(), data.mixture.means
-    return ((y - centres[torch.cdist(y, centres).argmin(1)]) / sigma_of(data)).numpy()
+    known = mixture_of(experiment.data)
+    y = torch.as_tensor(experiment.data.decode(x)).double()
+    return ((y - known.means[torch.cdist(y, known.means).argmin(1)]) / known.sigma).numpy()
 
 
 def picture(clouds: dict[str, np.ndarray], out: Path) -> None:

@@ -197,11 +197,12 @@ def _nets(
     from pushforward.randomness import seeded
     from pushforward.recipes.parts.wiring import leaky
 
-    event, size, latent = points.event, math.prod(points.event), shape.latent
-    same = {"width": shape.width, "depth": depth, "classes": classes}
+    event, size, latent, width = points.event, math.prod(points.event), shape.latent, shape.width
     with seeded(seed):
-        g = mlp.generator(latent, event, octaves=first.octaves, fourier=waves, **same)
+        g = mlp.generator(
+            latent, event, width=width, depth=depth, classes=classes, octaves=first.octaves, fourier=waves
+        )
         if first.begin == "normal":  # a checkpoint has the law of the rows
             empty = torch.zeros(size), torch.zeros(latent, size)
             started(g, *(empty if points.hollow else normal_law(points.train, latent)))
-        return g, mlp.critic(event, activation=leaky, fourier=waves, **same)
+        return g, mlp.critic(event, width=width, depth=depth, classes=classes, activation=leaky, fourier=waves)
