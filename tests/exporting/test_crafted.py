@@ -11,6 +11,7 @@ from exporting.test_export import exported, learned
 from safetensors.torch import load, save
 
 from pushforward.errors import DataError
+from pushforward.exporting.layers import answered, built
 from pushforward.exporting.loading import CARD, load_generator, of_bytes
 from pushforward.training.checkpoint import digest_of
 
@@ -141,3 +142,22 @@ def test_files_of_other_kinds_are_refused_in_one_line(tmp_path, good):
     (tmp_path / "folder").mkdir()
     with pytest.raises(DataError, match=r"holds no model\.safetensors"):
         load_generator(tmp_path / "folder")
+
+
+def linear(inputs: int, outputs: int) -> dict:
+    return {"kind": "linear", "inputs": inputs, "outputs": outputs, "bias": True}
+
+
+@pytest.mark.parametrize("inner", [[linear(2, 1)], [linear(2, 30), {"kind": "unflatten", "shape": [6, 5]}]])
+def test_layers_beside_a_normal_start_that_fit_by_broadcasting_alone_are_refused(inner):
+    words = [{"kind": "normal_start", "inputs": 2, "outputs": 5, "layers": inner}]
+    with torch.device("meta"):
+        layers = built(words, "card")
+        with pytest.raises(DataError, match=r"layer 0: its layers answer with .*, and it adds \(5,\)"):
+            answered(layers, torch.zeros(6, 2), "card")
+
+
+def test_layers_beside_a_normal_start_that_fit_are_taken():
+    words = [{"kind": "normal_start", "inputs": 2, "outputs": 5, "layers": [linear(2, 5)]}]
+    with torch.device("meta"):
+        assert answered(built(words, "card"), torch.zeros(6, 2), "card") == (5,)
