@@ -169,6 +169,9 @@ def test_random_waves_are_seen_by_both_nets_of_one_move_and_where_they_are_asked
     assert generator.frequencies.shape == (2, 2 * 3 + random)
     assert isinstance(critic, FourierFeatures) == bool(random)
     assert not random or critic.frequencies.shape == (2, random)
+    if random >= 32:  # cycles to a unit of z, and of x
+        assert generator.frequencies[:, 6:].std() / (2 * math.pi) == pytest.approx(1, rel=0.3)
+        assert critic.frequencies.std() / (2 * math.pi) == pytest.approx(2, rel=0.3)
     assert made.method.flow.penalty_schedule(10 * made.method.moves) == pytest.approx(0.3 if random else 0.02)
 
 
