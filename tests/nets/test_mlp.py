@@ -42,7 +42,7 @@ def test_depth_counts_hidden_layers():
 
 
 def test_features_of_a_generator_stand_beside_its_inputs_and_are_no_steeper_than_they():
-    plain, waved = (mlp.generator(2, 3, width=8, depth=1, fourier=k) for k in (0, 5))
+    plain, waved = (mlp.generator(2, 3, width=8, depth=1, beside=mlp.Beside(fourier=k)) for k in (0, 5))
     assert plain.body[0].in_features == 2
     assert waved.body[1].in_features == 2 + 2 * 5
     front, z = waved.body[0].double(), torch.randn(50, 2).double()
@@ -55,7 +55,7 @@ def test_features_of_a_generator_stand_beside_its_inputs_and_are_no_steeper_than
 
 
 def test_octaves_are_waves_along_each_axis_with_slope_one():
-    front = mlp.generator(2, 3, width=8, octaves=3, fourier=1).body[0]
+    front = mlp.generator(2, 3, width=8, beside=mlp.Beside(3, 1)).body[0]
     assert front.out == 2 + 2 * (2 * 3 + 1)
     x = torch.randn(4, 2)
     assert torch.equal(front.frequencies[:, :6], torch.tensor([[2.0, 0, 4, 0, 8, 0], [0, 2, 0, 4, 0, 8]]))

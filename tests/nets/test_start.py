@@ -67,13 +67,13 @@ def test_fewer_rows_than_columns_have_the_same_leading_axes(latent):
 def test_a_fresh_generator_is_the_affine_map_whatever_the_class(fourier, classes):
     x = cloud(2).float()
     mean, axes = normal_law(x, 5)
-    net = started(mlp.generator(5, 2, width=16, classes=classes, fourier=fourier), mean, axes)
+    net = started(mlp.generator(5, 2, width=16, classes=classes, beside=mlp.Beside(fourier, fourier)), mean, axes)
     z, labels = torch.randn(64, 5), torch.arange(64) % 4
     torch.testing.assert_close(net(z, labels) if classes else net(z), mean + z @ axes)
 
 
 def test_every_parameter_of_it_learns():
-    net = started(mlp.generator(2, 2, width=16, fourier=4), *normal_law(cloud(2).float(), 2))
+    net = started(mlp.generator(2, 2, width=16, beside=mlp.Beside(2, 4)), *normal_law(cloud(2).float(), 2))
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
     before = [parameter.clone() for parameter in net.parameters()]
     for _ in range(3):

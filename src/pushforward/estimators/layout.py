@@ -78,7 +78,7 @@ class NetShape:
             channels, side, _ = self.event
             return dcgan.generator(side, channels, latent=self.latent, width=self.width, classes=self.classes)
         net = mlp.generator(self.latent, self.event, width=self.width, depth=self.depth, classes=self.classes,
-                            octaves=self.octaves, fourier=self.fourier)  # fmt: skip
+                            beside=mlp.Beside(self.octaves, self.fourier))  # fmt: skip
         if not self.normal:
             return net
         size = math.prod(self.event)

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import nn
 
 from pushforward.nets.blocks import CriticNet, FourierFeatures, GeneratorNet
 
-__all__ = ["FEW", "critic", "generator", "waves"]
+__all__ = ["FEW", "Beside", "critic", "generator", "waves"]
 
 FEW = 3  # numbers of a row up to which random waves and kernels show the shape of narrow modes
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Damped waves that a generator sees beside its inputs (`FourierFeatures`).
+
+    With them it learns sooner to send neighbouring z to modes far apart.
+
+    Attributes:
+        octaves: Of each input by itself; 0 for none.
+        fourier: Of all inputs together, at random; 0 for none.
+        scale: Of the random frequencies; 1 suits z that is standard normal.
+    """
+
+    octaves: int = 0
+    fourier: int = 0
+    scale: float = 1.0
 
 
 def waves(size: int, moves: int, classes: int = 0) -> int:
@@ -32,9 +50,7 @@ def generator(
     classes: int = 0,
     activation: Callable[[], nn.Module] = nn.ReLU,
     output: Callable[[], nn.Module] = nn.Identity,
-    octaves: int = 0,
-    fourier: int = 0,
-    scale: float = 1.0,
+    beside: Beside = Beside(),
 ) -> GeneratorNet:
     """A perceptron z -> x with `depth` hidden layers.
 
@@ -46,16 +62,14 @@ def generator(
         classes: Number of classes; 0 for an unconditional net.
         activation: Between layers.
         output: After the last layer, for example `nn.Tanh` for images in [-1, 1].
-        octaves: Of waves of each input, set beside it (`FourierFeatures`, damped), with which a net learns sooner to
-            send neighbouring z to modes far apart; 0 for none.
-        fourier: Random waves of all inputs, likewise.
-        scale: Of their frequencies, as `FourierFeatures` has it; 1 suits z that is standard normal.
+        beside: Waves that it sees beside z and classes; none by default.
     """
     shape = (event,) if isinstance(event, int) else tuple(event)
     extra = min(classes, 16)
     size, front = latent + extra, list[nn.Module]()
-    if octaves or fourier:
-        front.append(features := FourierFeatures(size, fourier, scale, octaves=octaves, damped=True))
+    if beside.octaves or beside.fourier:
+        features = FourierFeatures(size, beside.fourier, beside.scale, octaves=beside.octaves, damped=True)
+        front.append(features)
         size = features.out
     layers = _layers(size, width, depth, activation)
     body = nn.Sequential(*front, *layers, nn.Linear(width if depth else size, math.prod(shape)), output())

@@ -199,9 +199,8 @@ def _nets(
 
     event, size, latent, width = points.event, math.prod(points.event), shape.latent, shape.width
     with seeded(seed):
-        g = mlp.generator(
-            latent, event, width=width, depth=depth, classes=classes, octaves=first.octaves, fourier=waves
-        )
+        beside = mlp.Beside(first.octaves, waves)
+        g = mlp.generator(latent, event, width=width, depth=depth, classes=classes, beside=beside)
         if first.begin == "normal":  # a checkpoint has the law of the rows
             empty = torch.zeros(size), torch.zeros(latent, size)
             started(g, *(empty if points.hollow else normal_law(points.train, latent)))
