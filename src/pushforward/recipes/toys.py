@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
 
 __all__ = ["toy_gan", "toy_vgrow"]
+
 MOVES, SEVERAL = 10_500, 8_500  # of a run that is told no number of steps: of one move a step, or more; as long
 
 
@@ -75,8 +76,7 @@ class Start:
         begin: normal for the normal law with the data's mean and covariance, net for what fresh weights give.
         octaves: Of sines and cosines of each number of z, which the generator sees beside z; 0 for none.
         fourier: Waves of random frequencies and directions, which the generator sees of z beside it, and the critic of
-            x; if not given, 32 for one move, up to three columns and no
-            classes, else none.
+            x; if not given, 32 for one move on up to three columns without classes, else none.
     """
 
     begin: Literal["normal", "net"] = "normal"
