@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from pushforward.nets import dcgan, mlp
-from pushforward.nets.blocks import LAW_ROWS, CriticNet, GeneratorNet, normal_law, started
+from pushforward.nets.blocks import LAW_ROWS, CriticNet, GeneratorNet, empty_law, normal_law, started
 from pushforward.types import Samples
 
 __all__ = ["NetShape"]
@@ -81,9 +81,9 @@ class NetShape:
                             beside=mlp.Beside(self.octaves, self.fourier))  # fmt: skip
         if not self.normal:
             return net
-        size = math.prod(self.event)
-        empty = torch.zeros(size), torch.zeros(self.latent, size)
-        return started(net, *(empty if x is None else normal_law(x[:: math.ceil(len(x) / LAW_ROWS)], self.latent)))
+        if x is None:
+            return started(net, *empty_law(math.prod(self.event), self.latent))
+        return started(net, *normal_law(x[:: math.ceil(len(x) / LAW_ROWS)], self.latent))
 
     def critic(self) -> CriticNet:
         """A fresh net x -> score."""

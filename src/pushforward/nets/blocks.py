@@ -25,6 +25,7 @@ __all__ = [
     "PixelNorm",
     "class_shares",
     "classes_of",
+    "empty_law",
     "image_shape",
     "initialise",
     "normal_law",
@@ -155,6 +156,11 @@ def normal_law(x: Tensor, latent: int) -> tuple[Tensor, Tensor]:
         scaled = scaled @ directions.T if latent >= d else scaled
     axes = scaled.T if latent >= d else scaled.flip(1)[:, :latent].T  # columns stand in order of their length
     return mean.to(x), torch.cat([axes, axes.new_zeros(latent - len(axes), d)]).to(x)
+
+
+def empty_law(size: int, latent: int) -> tuple[Tensor, Tensor]:
+    """Zeros in the shapes of `normal_law`, m (size,) and A (latent, size), for a net that a file is to fill."""
+    return torch.zeros(size), torch.zeros(latent, size)
 
 
 def started(net: GeneratorNet, mean: Tensor, axes: Tensor) -> GeneratorNet:

@@ -190,10 +190,8 @@ def _nets(
     points: Dataset, shape: Generator, depth: int, classes: int, seed: int, first: Start, waves: int
 ) -> tuple[GeneratorNet, CriticNet]:
     """Perceptrons z -> x and x -> score of one width and depth."""
-    import torch
-
     from pushforward.nets import mlp
-    from pushforward.nets.blocks import normal_law, started
+    from pushforward.nets.blocks import empty_law, normal_law, started
     from pushforward.randomness import seeded
     from pushforward.recipes.parts.wiring import leaky
 
@@ -202,6 +200,5 @@ def _nets(
         beside = mlp.Beside(first.octaves, waves)
         g = mlp.generator(latent, event, width=width, depth=depth, classes=classes, beside=beside)
         if first.begin == "normal":  # a checkpoint has the law of the rows
-            empty = torch.zeros(size), torch.zeros(latent, size)
-            started(g, *(empty if points.hollow else normal_law(points.train, latent)))
+            started(g, *(empty_law(size, latent) if points.hollow else normal_law(points.train, latent)))
         return g, mlp.critic(event, width=width, depth=depth, classes=classes, activation=leaky, fourier=waves)
