@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Classes, Generator, LogRatio, Loop, Rows
-from pushforward.settings.options import Between, Later, Layers, Length, Rounds, Seed, Steps
+from pushforward.settings.groups import Classes, Generator, LogRatio, Loop, OuterLoop, Rows
+from pushforward.settings.options import Between, Later, Layers, Length, Rounds
 
 if TYPE_CHECKING:
     from pushforward.data import Dataset
@@ -18,31 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["toy_gan", "toy_vgrow"]
 
 MOVES, SEVERAL = 10_500, 8_500  # of a run that is told no number of steps: of one move a step, or more; as long
-
-
-@dataclass(frozen=True)
-class Outer:
-    """What a step of the outer loop does; what is not given suits the number of moves.
-
-    Attributes:
-        steps: Steps of training; if not given, 10,500 of one move, or as many as make 8,500, which takes as long.
-        moves: Moves of the pool for one step.
-        pool: Particles in a pool, as a multiple of the batch; if not given, as many as moves, up to 5.
-        fits: Passes of the regression over the pool for one step; if not given, as many as make one update of the
-            generator for each move.
-        step: Length of a move, in standardised data units per unit velocity.
-        radius: Furthest that a particle goes in one move at the start, in standardised data units; if not given, as far
-            as the flow says for one move; for several, .46 over their number, times the root of the columns.
-        radius_end: What is left of it at the end, as a factor.
-    """
-
-    steps: Steps | None = None
-    moves: Rounds = 1
-    pool: Rounds | None = None
-    fits: Rounds | None = None
-    step: Length = 1.0
-    radius: Length | None = None
-    radius_end: Length = 0.05
 
 
 @dataclass(frozen=True)
@@ -91,9 +66,7 @@ def toy_vgrow(
     classes: Classes = Classes(),
     critic: LogRatio = LogRatio("KL", penalty=0.05),
     course: Course = Course(),
-    outer: Outer = Outer(),
-    batch: Annotated[int, Between(1, 10**6)] = 192,
-    seed: Seed = 0,
+    outer: OuterLoop = OuterLoop(),
     net: Generator = Generator(2, 128, 4e-3),
     first: Start = Start(),
     depth: Layers = 3,
@@ -107,8 +80,7 @@ def toy_vgrow(
     densities give the modes their shape; the generator's rate is halved there. Rates fall along a cosine.
 
     Args:
-        batch: Rows of data, and particles, that the critic sees in an update.
-        seed: Seed of everything: the split, the nets, the batches and latents.
+        steps: Steps of training; if not given, 10,500 of one move, or as many as make 8,500, which takes as long.
         rate: Learning rate of the generator at the start.
         depth: Hidden layers of both.
     """
@@ -122,15 +94,15 @@ def toy_vgrow(
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine, geometric
 
-    points = wiring.load(rows, classes, seed, kind="points")
-    size, usual = math.prod(points.event), MOVES if outer.moves == 1 else max(1, SEVERAL // outer.moves)
-    loop = Loop(outer.steps or usual, batch, seed)
+    loop = outer.loop(MOVES, SEVERAL)
+    points = wiring.load(rows, classes, loop.seed, kind="points")
+    size = math.prod(points.event)
     pace = Balance.of(outer.moves, size, outer.pool, outer.fits, outer.radius)
     updates, fits = loop.steps * outer.moves * course.critic_steps, pace.pool * pace.fits
     known = wiring.counted(points, classes)
     waves = mlp.waves(size, outer.moves, known) if first.fourier is None else first.fourier
     last = (0.4 if outer.moves > 1 and size <= mlp.FEW else 0.0) if course.last is None else course.last
-    g, d = _nets(points, net, depth, known, seed, first, waves)
+    g, d = _nets(points, net, depth, known, loop.seed, first, waves)
     turn = loop.steps - round(last * loop.steps)
     falling = cosine(loop.steps * fits, course.rate_end, half=turn / loop.steps)
     generator = Learner(g, wiring.adam(net.rate, (0.5, 0.99)), ema=net.ema, schedule=falling)
@@ -140,7 +112,7 @@ def toy_vgrow(
     flow.steps = course.critic_steps
     method = VGrow(
         generator, Handover(flow, DensityFlow(), turn * outer.moves) if last else flow, normal(net.latent),
-        stream(seed, "train"), pool=pace.pool, moves=outer.moves, fits=pace.fits,
+        stream(loop.seed, "train"), pool=pace.pool, moves=outer.moves, fits=pace.fits,
         step=outer.step, radius=shrinking(pace.radius, geometric(loop.steps, outer.radius_end)),
     )  # fmt: skip
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)

@@ -40,6 +40,7 @@ __all__ = [
     "Images",
     "LogRatio",
     "Loop",
+    "OuterLoop",
     "Pace",
     "Rows",
     "Scheme",
@@ -116,6 +117,40 @@ class Loop:
     steps: Steps
     batch: Annotated[int, Between(1, 10**6)]
     seed: Seed = 0
+
+
+@dataclass(frozen=True)
+class OuterLoop:
+    """How long VGrow trains, and what a step of its outer loop does; what is not given suits the number of moves.
+
+    Attributes:
+        steps: Steps of training; if not given, as many as take a minute or so, the fewer the more moves a step has.
+        batch: Rows of data, and particles, that the critic sees in an update.
+        seed: Seed of everything: the split, the nets, the batches and latents.
+        moves: Moves of the pool for one step.
+        pool: Particles in a pool, as a multiple of the batch; if not given, as many as moves, up to 5.
+        fits: Passes of the regression over the pool for one step; if not given, as many as make one update of the
+            generator for each move.
+        step: Length of a move per unit velocity, in data units; those of points are standardised.
+        radius: Furthest that a particle goes in one move at the start, in the same units; if not given, as far as the
+            flow says for one move; for several, .46 over their number, times the root of the numbers in a sample.
+        radius_end: What is left of it at the end, as a factor.
+    """
+
+    steps: Steps | None = None
+    batch: Annotated[int, Between(1, 10**6)] = 192
+    seed: Seed = 0
+    moves: Rounds = 1
+    pool: Rounds | None = None
+    fits: Rounds | None = None
+    step: Length = 1.0
+    radius: Length | None = None
+    radius_end: Length = 0.05
+
+    def loop(self, one: int, several: int) -> Loop:
+        """The same as a loop of so many steps, if no number is given: `one` of one move, or what makes `several` moves."""
+        usual = one if self.moves == 1 else max(1, several // self.moves)
+        return Loop(self.steps or usual, self.batch, self.seed)
 
 
 @dataclass(frozen=True)
