@@ -148,7 +148,7 @@ class OuterLoop:
     radius_end: Length = 0.05
 
     def loop(self, one: int, several: int) -> Loop:
-        """The same as a loop of so many steps, if no number is given: `one` of one move, or what makes `several` moves."""
+        """As a loop; if no steps are given, of `one` steps of one move, or as many as make `several` moves."""
         usual = one if self.moves == 1 else max(1, several // self.moves)
         return Loop(self.steps or usual, self.batch, self.seed)
 
