@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Classes, Convolutions, Examples, Generator, LogRatio, Loop, Rows
+from pushforward.settings.groups import Classes, Convolutions, Examples, Generator, LogRatio, Loop, OuterLoop, Rows
 from pushforward.settings.options import Layers, Rate, Rounds, Units
 
 if TYPE_CHECKING:
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["gan_images", "vgrow_digits", "vgrow_images"]
 
+ONE, SEVERAL = 6_000, 4_500  # moves of a run on digits that is told no number of steps: of one a step, or more; as long
+
 
 @recipe
 def vgrow_digits(
     *,
     critic: LogRatio = LogRatio("KL", penalty=0.1),
-    conditional: bool = False,
-    loop: Loop = Loop(6_000, 192),
+    conditional: bool = True,
+    outer: OuterLoop = OuterLoop(),
     net: Generator = Generator(32, 512, 2e-3, 0.998),
     critic_width: Units = 256,
     depth: Layers = 2,
@@ -32,6 +34,7 @@ def vgrow_digits(
 
     Args:
         conditional: Learn one law for each digit.
+        steps: Steps of training; if not given, 6,000 of one move, or as many as make 4,500, which takes as long.
         width: Units of a hidden layer of the generator.
         critic_width: Units of a hidden layer of the critic.
         depth: Hidden layers of both.
@@ -41,24 +44,30 @@ def vgrow_digits(
     """
     from torch import nn
 
-    from pushforward.methods.adversarial.vgrow import gan
+    from pushforward.methods.adversarial.vgrow import Balance, VGrow, shrinking
     from pushforward.methods.sources import normal
     from pushforward.metrics.networks.digits8 import digits8
     from pushforward.nets import mlp
     from pushforward.randomness import seeded, stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
-    from pushforward.training.schedule import linear
+    from pushforward.training.schedule import geometric, linear
 
-    law = Classes(conditional=conditional)
+    law, loop = Classes(conditional=conditional), outer.loop(ONE, SEVERAL)
     digits = wiring.load(Rows("digits"), law, loop.seed)
-    classes, falling = wiring.counted(digits, law), linear(loop.steps)
+    classes = wiring.counted(digits, law)
+    pace = Balance.of(outer.moves, digits.train[0].numel(), outer.pool, outer.fits, outer.radius)
     with seeded(loop.seed):
         g = mlp.generator(net.latent, digits.event, width=net.width, depth=depth, classes=classes, output=nn.Tanh)
         d = mlp.critic(digits.event, width=critic_width, depth=depth, classes=classes, activation=wiring.leaky)
+    falling = linear(loop.steps * pace.pool * pace.fits)
     generator = Learner(g, wiring.adam(net.rate), ema=net.ema, schedule=falling)
-    flow = wiring.log_ratio(Learner(d, wiring.adam(critic_rate), schedule=falling), critic, every=2)
-    method = gan(generator, flow, normal(net.latent), stream(loop.seed, "train"))
+    learner = Learner(d, wiring.adam(critic_rate), schedule=linear(loop.steps * outer.moves))
+    method = VGrow(
+        generator, wiring.log_ratio(learner, critic, every=2), normal(net.latent), stream(loop.seed, "train"),
+        pool=pace.pool, moves=outer.moves, fits=pace.fits, step=outer.step,
+        radius=shrinking(pace.radius, geometric(loop.steps, outer.radius_end)),
+    )  # fmt: skip
     return wiring.experiment(method, digits, loop, conditional=conditional, features=digits8(), threads=2)
 
 
