@@ -66,12 +66,13 @@ def read(words: Sequence[str], description: str) -> Training:
     words = guests.apart(words)
     # Read before there are options to read: those of a guest are known only once it is in.
     trust, guest = guests.words_after("--trust", words), words[:1] if ":" in "".join(words[:1]) else []
-    stored = _stored(words, trust)
+    stored, switches = _stored(words, trust), dict[str, bool]()
     found = RECIPES | {name: locate(name, trust) for name in guest}
     first = (words or ["--help"])[0]
     if first in found:
         known = {**_known(first, found[first]), **options_of(Running)}
-        refuse_unknown(words[1:], known, f"pushforward train {first}")
+        switches = {option.name: option.default for option in known.values() if isinstance(option.default, bool)}
+        refuse_unknown(words[1:], [*known, *(f"no_{name}" for name in switches)], f"pushforward train {first}")
     elif not first.startswith("-"):
         locate(first)  # says what there is
     elif first not in HELP:
@@ -80,16 +81,16 @@ def read(words: Sequence[str], description: str) -> Training:
     return tyro.extras.subcommand_cli_from_dict(
         commands,
         prog="pushforward train",
-        args=_new(words, stored) or ["--help"],
+        args=_new(words, stored, switches) or ["--help"],
         use_underscores=False,
         config=(tyro.conf.FlagCreatePairsOff,),
         description=description,
     )
 
 
-def _new(words: Sequence[str], stored: dict[str, Any]) -> list[str]:
-    """Words without flags that the run to be continued has anyway: as its defaults they are no options any more."""
-    old = {**stored.get("options", {}), **stored.get("arguments", {})}
+def _new(words: Sequence[str], stored: dict[str, Any], switches: Mapping[str, bool]) -> list[str]:
+    """Words without flags that say what holds anyway, by default or in the run to be continued: the parser has none."""
+    old = {**switches, **stored.get("options", {}), **stored.get("arguments", {})}
     said = {
         f"--{'' if value else 'no-'}{name}".replace("_", "-") for name, value in old.items() if isinstance(value, bool)
     }

@@ -129,6 +129,23 @@ GUESSES = [
 ]
 
 
+SWITCHES = [
+    (name, option.name)
+    for name, recipe in RECIPES.items()
+    for option in options_of(recipe).values()
+    if option.type is bool
+]
+
+
+@pytest.mark.parametrize(("recipe", "switch"), SWITCHES)
+def test_a_switch_is_turned_either_way_and_may_say_what_holds_anyway(recipe, switch):
+    name = switch.replace("_", "-")
+    assert options.read([recipe, f"--{name}"], "").arguments[switch] is True
+    assert options.read([recipe, f"--no-{name}"], "").arguments[switch] is False
+    with pytest.raises(UsageError, match="no such option"):
+        options.read([recipe, "--no-seed"], "")
+
+
 @pytest.mark.parametrize(
     ("words", "said"), GUESSES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
 )

@@ -30,9 +30,14 @@ def test_a_run_of_several_moves_has_fewer_steps_unless_it_is_told_how_many(moves
 
 
 def test_digits_at_several_moves_are_the_same_method_in_other_paces():
-    one, several = vgrow_digits(), vgrow_digits(moves=5)
+    one, several = vgrow_digits(moves=1), vgrow_digits(moves=5)
     assert (one.method.pool, one.method.moves, one.method.fits, one.method.radius) == (1, 1, 1, float("inf"))
-    assert (several.method.pool, several.method.moves, several.method.fits) == (5, 5, 1)
+    assert (several.method.pool, several.method.moves, several.method.fits, several.method.radius) == (
+        5,
+        5,
+        1,
+        float("inf"),
+    )
     kept = vgrow_digits(moves=5, radius=0.7, radius_end=0.1, steps=50).method.radius
     assert (kept(0), kept(50)) == (0.7, pytest.approx(0.07))
 
@@ -50,8 +55,9 @@ def test_points_at_several_moves(toy, name, moves):
 
 
 @pytest.mark.slow
-def test_digits_at_several_moves():
-    run = ended(vgrow_digits(moves=5))
+@pytest.mark.parametrize("moves", [2, 20])
+def test_digits_at_several_moves(moves):
+    run = ended(vgrow_digits(moves=moves))
     space, drawn = digits8(), torch.from_numpy(generator(1, "data").permutation(len(run.data.train)))
     labels = run.data.train_labels[drawn]
     x = run.method.sample(len(labels), Noise(1), labels)

@@ -103,7 +103,7 @@ def test_a_method_without_a_critic_is_neither_and_one_of_a_generator_is_called_s
     flow = CriticFlow(Learner(mlp.critic(2, width=8), Adam), KL, contrast=dual(KL))
     found = of(gan(Learner(mlp.generator(2, 2), Adam), flow, normal(2), Noise(0)))
     assert (found["logistic"], found["dual"], found["shape"]) == (False, False, "generator")
-    assert facts(RECIPES["vgrow_digits"](conditional=True))["conditional"] is True
+    assert [facts(RECIPES["vgrow_digits"](conditional=own))["conditional"] for own in (True, False)] == [True, False]
     assert flow.objective is not logistic
 
 
