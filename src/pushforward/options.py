@@ -182,7 +182,7 @@ def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str])
     # Threads of the run are those of run.json, not what was once asked for; who asks for none now has these.
     given = {**mine.get("options", {}), "trust": (), "threads": 0, **old}
     together = {
-        option.name: replace(option, default=given.get(option.name, option.default))
+        option.name: _turned(replace(option, default=given.get(option.name, option.default)))
         for option in (*of_recipe.values(), *of_run.values())
     }
 
@@ -198,6 +198,11 @@ def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str])
     command.__signature__ = signature_of(together.values(), Training)  # pyright: ignore[reportFunctionMemberAccess]
     command.__annotations__ = {option.name: option.type for option in together.values()} | {"return": Training}
     return command
+
+
+def _turned(option: Option) -> Option:
+    """A switch that is on, as the parser shows it: by the flag that turns it off."""
+    return replace(option, help=f"Turn this off: {option.help}") if option.default is True else option
 
 
 def _known(name: str, recipe: Recipe) -> dict[str, Option]:

@@ -171,6 +171,9 @@ def test_bad_data_raise(make, moons):
         ({"steps": 0}, "steps == 0"),
         ({"lr": -1.0}, "lr == -1"),
         ({"penalty": -1.0}, "penalty"),
+        ({"penalty": float("nan")}, "penalty == nan, must be a finite number"),
+        ({"lr": float("inf")}, "lr == inf, must be a finite number"),
+        ({"cap": float("nan")}, "cap == nan"),
         ({"step": 0.0}, "step"),
         ({"divergence": "KLL"}, "no divergence"),
         ({"divergence": TV}, "no flow"),
@@ -181,6 +184,18 @@ def test_bad_parameters_raise_at_fit(make, parameters, message, moons):
     model = make(**parameters)
     with pytest.raises(ValueError, match=message):
         model.fit(moons[0])
+
+
+def test_a_number_that_is_none_is_refused_wherever_it_stands(moons):
+    for name in ("ema", "radius", "step", "lr", "cap", "penalty"):
+        with pytest.raises(ValueError, match=f"{name} == nan"):
+            generator(moves=2, **{name: float("nan")}).fit(moons[0])
+    with pytest.raises(ValueError, match="ema == 1"):
+        generator(ema=1.0).fit(moons[0])
+    for name in ("moves", "pool", "steps"):
+        with pytest.raises(TypeError, match=f"{name} must be a whole number, not True"):
+            generator(**{name: True}).fit(moons[0])
+    assert np.isfinite(generator(moves=2, radius=float("inf")).fit(moons[0]).sample(5)).all()
 
 
 def test_divergence_is_named_by_step_and_term(moons):

@@ -58,9 +58,9 @@ def test_points_at_several_moves(toy, name, moves):
 @pytest.mark.parametrize("moves", [2, 20])
 def test_digits_at_several_moves(moves):
     run = ended(vgrow_digits(moves=moves))
-    space, drawn = digits8(), torch.from_numpy(generator(1, "data").permutation(len(run.data.train)))
-    labels = run.data.train_labels[drawn]
-    x = run.method.sample(len(labels), Noise(1), labels)
-    test, seen = moments(space(run.data.test)), space.classify(x)
-    assert frechet(moments(space(x)), test) < 2 * frechet(moments(space(run.data.train)), test)
-    assert (seen == labels).double().mean() > 0.95
+    space, rows = digits8(), run.data.train
+    x, test = run.method.sample(len(rows), Noise(1)), moments(space(run.data.test))
+    assert space.classify is not None
+    assert frechet(moments(space(x)), test) < 2 * frechet(moments(space(rows)), test)
+    shares = space.classify(x).bincount(minlength=10) / len(x)
+    assert shares.min() > 0.7 * (run.data.train_labels.bincount() / len(rows)).min()

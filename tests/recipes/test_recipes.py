@@ -25,7 +25,7 @@ VARIANTS = [(name, {}) for name in RECIPES] + [
     ("gan_images", {"spectral": True}),
     ("vgrow_images", {"preset": "paper", "net": "resnet"}),
     ("vgrow_images", {"conditional": True, "net": "resnet", "norm": "pixel"}),
-    ("vgrow_digits", {"conditional": False, "moves": 1}),
+    ("vgrow_digits", {"conditional": True, "moves": 1}),
     ("vgrow_digits", {"moves": 3, "radius": 0.5}),
     ("toy_latent", {"codec": "pca:2", "compare": "data"}),
     ("latent_particles", {"codec": "autoencoder:4", "net": "convolutional", "codec_rows": 64, "limit": 50}),

@@ -6,7 +6,8 @@ import math
 import os
 from dataclasses import asdict, dataclass
 from functools import partial
-from numbers import Integral, Real
+from itertools import chain
+from numbers import Integral
 from typing import Literal, Self, overload
 
 import numpy as np
@@ -24,6 +25,7 @@ from pushforward.data.labels import coded
 from pushforward.data.units import Array, Unit, box, pooled
 from pushforward.divergences import Divergence, locate
 from pushforward.estimators import store
+from pushforward.estimators.checks import check_count, check_number
 from pushforward.estimators.classes import coded_like
 from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
 from pushforward.estimators.layout import NetShape
@@ -369,14 +371,11 @@ class FlowGenerator(BaseEstimator):
 
     def _checked(self) -> Divergence:
         """The divergence, after a look at all parameters."""
-        for name in ("steps", "batch_size", "depth", "moves"):
-            check_scalar(getattr(self, name), name, Integral, min_val=1)
-        for name in ("latent_dim", "width", "pool", "fits"):
-            if getattr(self, name) is not None:
-                check_scalar(getattr(self, name), name, Integral, min_val=1)
-        given = [name for name in ("lr", "radius") if getattr(self, name) is not None]
-        for name in ("step", "cap", *given):
-            check_scalar(getattr(self, name), name, Real, min_val=0, include_boundaries="neither")
-        check_scalar(self.penalty, "penalty", Real, min_val=0)
-        check_scalar(self.ema, "ema", Real, min_val=0, max_val=1, include_boundaries="left")
+        optional = ("latent_dim", "width", "pool", "fits", "lr", "radius")
+        *counts, lr, radius = ([name] if getattr(self, name) is not None else [] for name in optional)
+        check_count(self, "steps", "batch_size", "depth", "moves", *chain(*counts))
+        check_number(self, "step", *lr)
+        check_number(self, "cap", *radius, endless=True)
+        check_number(self, "penalty", zero=True)
+        check_number(self, "ema", zero=True, most=1, below=True)
         return locate(self.divergence)

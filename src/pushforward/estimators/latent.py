@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Self, cast
 
 import numpy as np
@@ -23,6 +23,7 @@ from pushforward.data.units import Array, Unit, pooled
 from pushforward.divergences import Divergence, locate
 from pushforward.errors import DataError
 from pushforward.estimators import store
+from pushforward.estimators.checks import check_count, check_number
 from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
 from pushforward.estimators.learn import Seed, build, find, follow, in_turn, is_cloud, seed_of, seed_of_draw, validated
 from pushforward.flows.bounded import bounded_critic, bounded_flow
@@ -361,13 +362,11 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _checked(self) -> Divergence:
         """The divergence, after a look at all parameters."""
-        for name in ("steps", "batch_size", "width", "depth", "critic_steps", "codec_steps", "codec_width"):
-            check_scalar(getattr(self, name), name, Integral, min_val=1)
-        check_scalar(self.warmup, "warmup", Integral, min_val=0)
+        check_count(self, "steps", "batch_size", "width", "depth", "critic_steps", "codec_steps", "codec_width")
+        check_count(self, "warmup", least=0)
         if self.n_particles is not None:
-            check_scalar(self.n_particles, "n_particles", Integral, min_val=2)
-        for name in ("step", "lr", "slope", "codec_lr"):
-            check_scalar(getattr(self, name), name, Real, min_val=0, include_boundaries="neither")
+            check_count(self, "n_particles", least=2)
+        check_number(self, "step", "lr", "slope", "codec_lr")
         if isinstance(self.codec, str):
             parse(self.codec)
         return locate(self.divergence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Literal, Self, get_args
 
 import numpy as np
@@ -23,6 +23,7 @@ from pushforward.divergences import Divergence, locate
 from pushforward.dynamics.integrate import Scheme, named
 from pushforward.errors import UsageError
 from pushforward.estimators import store
+from pushforward.estimators.checks import check_count, check_number
 from pushforward.estimators.classes import coded_like, codes, source_codes
 from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
 from pushforward.estimators.fields import CriticShape, Field, Pace
@@ -443,16 +444,16 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _checked(self) -> Divergence:
         """The divergence, after a look at all parameters."""
-        for name in ("steps", "batch_size", "depth", "critic_steps", *(["width"] if self.width is not None else [])):
-            check_scalar(getattr(self, name), name, Integral, min_val=1)
-        for name in ("warmup", "record", "fields"):
-            check_scalar(getattr(self, name), name, Integral, min_val=0)
+        width = [] if self.width is None else ["width"]
+        check_count(self, "steps", "batch_size", "depth", "critic_steps", *width)
+        check_count(self, "warmup", "fields", least=0)
+        check_scalar(self.record, "record", Integral, min_val=0)  # True and False are 1 and 0
         if self.n_particles is not None:
-            check_scalar(self.n_particles, "n_particles", Integral, min_val=2)
-        for name in ("step", "lr", "cap", "slope", *(["tol"] if self.tol is not None else [])):
-            check_scalar(getattr(self, name), name, Real, min_val=0, include_boundaries="neither")
-        check_scalar(self.penalty, "penalty", Real, min_val=0)
-        check_scalar(self.decay, "decay", Real, min_val=0, max_val=1)
+            check_count(self, "n_particles", least=2)
+        check_number(self, "step", "lr", "slope", *(["tol"] if self.tol is not None else []))
+        check_number(self, "cap", endless=True)
+        check_number(self, "penalty", zero=True)
+        check_number(self, "decay", zero=True, most=1)
         for name, value, choices in (
             ("scheme", self.scheme, get_args(Scheme)),
             ("critic", self.critic, ("auto", *get_args(Constraint))),

@@ -47,5 +47,7 @@ def _stability(asked: Stability, json: bool) -> int:
         console.show(*tables.shown("by setting", done.factors))
     for note in done.notes:
         console.tell(f"note: {note}")
-    print(f"picture: {done.picture}\ntables: {done.markdown}")
+    for name, path in (("picture", done.picture), ("tables", done.markdown)):
+        if path is not None:
+            print(f"{name}: {path}")
     return 0

@@ -24,7 +24,7 @@ ONE, SEVERAL = 6_000, 4_500  # moves of a run on digits that is told no number o
 def vgrow_digits(
     *,
     critic: LogRatio = LogRatio("KL", penalty=0.1),
-    conditional: bool = True,
+    conditional: bool = False,
     outer: OuterLoop = OuterLoop(moves=10),
     net: Generator = Generator(32, 512, 2e-3, 0.998),
     critic_width: Units = 256,

@@ -12,6 +12,9 @@ from pushforward.settings.options import Between, Rate, Rounds, Seed, Units, exa
 
 __all__ = ["Stability"]
 
+LEAST = 40  # samples a mode: then one with less than 20 of them is no accident
+MODES = {"toy:grid25": 25, "toy:grid25_turned": 25, "toy:ring8": 8}
+
 
 @dataclass(frozen=True)
 class Stability:
@@ -39,7 +42,7 @@ class Stability:
         picture: Where the picture goes, .png, .svg or .pdf; stability.png in the folder if not given.
         markdown: A file for the table, .md, between its two marks where it has them; stability.md in the folder if not
             given.
-        report: Run nothing, show what is there.
+        report: Run nothing, show what is there; picture and table are written where they are named, and only there.
         mixed: Take runs that were made by another version of what computes them as they are.
     """
 
@@ -80,6 +83,11 @@ class Stability:
                 raise UsageError(f"{flag(name)}: {twice[0]} stands there twice; name each once")
             if not values and name in ("rates", "widths", "critic_steps"):
                 raise UsageError(f"{flag(name)}: name at least one")
+        if self.samples < (least := LEAST * MODES[self.data]):
+            raise UsageError(
+                f"--samples {self.samples}: {self.data} has {MODES[self.data]} modes, and one counts with 20 samples; "
+                f"give at least {least}, with which a perfect sampler shows them all"
+            )
         if self.drift != "none" and self.drift_seeds > self.seeds:
             raise UsageError(f"--drift-seeds {self.drift_seeds}: there are {self.seeds}; give at most so many")
 

@@ -145,7 +145,7 @@ class OuterLoop:
     fits: Rounds | None = None
     step: Length = 1.0
     radius: Length | None = None
-    radius_end: Length = 0.05
+    radius_end: Factor = 0.05
 
     def loop(self, one: int, several: int) -> Loop:
         """As a loop; if no steps are given, of `one` steps of one move, or as many as make `several` moves."""
@@ -167,7 +167,7 @@ class Generator:
     latent: Annotated[int, Between(1, 10**5)]
     width: Units
     rate: Rate
-    ema: Annotated[float, Between(0, 1)] = 0.999
+    ema: Annotated[float, Between(0, 1 - 1e-9)] = 0.999
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,8 @@ class Option:
         low, high = self.between.low, self.between.high
         if not all(low <= one <= high for one in (value if isinstance(value, tuple | list) else (value,))):
             limit = f"at least {low:g}" if high == math.inf else f"between {low:g} and {high:g}"
-            raise UsageError(f"{called} {value}: give a number {limit}")
+            said = " ".join(map(str, value)) if isinstance(value, tuple | list) else value
+            raise UsageError(f"{called} {said}: give a number {limit}")
 
 
 @cache

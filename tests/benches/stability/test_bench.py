@@ -19,7 +19,7 @@ from tests.guests.commands import call
 
 TINY = ["bench", "stability", "--data", "toy:ring8", "--moves", "1", "2", "--divergences", "KL", "--gans", "LOGD",
         "--rates", "1e-3", "--widths", "8", "--critic-steps", "1", "--seeds", "1", "--marks", "2", "--samples",
-        "200"]  # fmt: skip
+        "320"]  # fmt: skip
 QUICK = [*TINY, "--seconds", "0.1", "--drift", "none", "--workers", "1"]
 
 
@@ -42,11 +42,19 @@ def test_a_second_call_does_what_is_not_there_and_nothing_else(tmp_path, capsys,
     assert json.loads(out) == first
     assert (len(done), err) == (3, "")
     (folder / kept.RUNS).write_text("".join(f"{line}\n" for line in lines[1:]))
+    page = (folder / "stability.md").read_text()
     code, out, err = call(capsys, *QUICK, "--out", folder, "--report", "--json")
-    assert (len(done), json.loads(out)["missing"]) == (3, 1)
+    assert (len(done), json.loads(out)["missing"], json.loads(out)["markdown"]) == (3, 1, None)
+    assert (folder / "stability.md").read_text() == page
+    code, out, err = call(capsys, *QUICK, "--out", folder, "--report", "--markdown", tmp_path / "part.md")
+    assert f"tables: {tmp_path / 'part.md'}" in out
+    assert "picture" not in out
+    code, out, err = call(capsys, *QUICK, "--out", folder, "--report", "--seconds", "0.2")
+    assert (code, out) == (2, "")
+    assert "holds none of these runs, but 2 of other settings" in err
     code, out, err = call(capsys, *QUICK, "--out", folder)
     assert done[3:] == ["VGrow KL, 1 move"]
-    assert "1 runs of 0.1 s, 2 are there" in err
+    assert "1 run of 0.1 s, 2 are there" in err
     assert "GAN LOGD" in out
     assert sorted((folder / kept.RUNS).read_text().splitlines())[1] in lines
     assert (folder / "stability.png").read_bytes()[:4] == b"\x89PNG"
@@ -98,7 +106,8 @@ def test_two_workers_do_what_one_does_and_runs_go_on(tmp_path, capsys):
         (["--picture", "x.txt"], "--picture x.txt"),
         (["--markdown", "x.txt"], "--markdown x.txt"),
         (["--out", ""], "--out ''"),
-        (["--report"], "holds none of these runs"),
+        (["--report"], "holds none of these runs; give the command without it"),
+        (["--samples", "319"], "--samples 319: toy:ring8 has 8 modes"),
     ],
     ids=str,
 )

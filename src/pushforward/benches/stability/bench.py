@@ -41,8 +41,8 @@ class Bench:
         arms: A row an arm.
         factors: A row for each value of each factor.
         notes: What has to be said of them.
-        picture: Where the picture is.
-        markdown: Where the tables are.
+        picture: Where the picture is; None where a report was to write none.
+        markdown: Where the tables are, likewise.
     """
 
     asked: Stability
@@ -51,8 +51,8 @@ class Bench:
     arms: list[Row]
     factors: list[Row]
     notes: list[str]
-    picture: Path
-    markdown: Path
+    picture: Path | None
+    markdown: Path | None
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -65,8 +65,8 @@ class Bench:
             "arms": [row.plain() for row in self.arms],
             "factors": [row.plain() for row in self.factors],
             "notes": self.notes,
-            "picture": str(self.picture),
-            "markdown": str(self.markdown),
+            "picture": None if self.picture is None else str(self.picture),
+            "markdown": None if self.markdown is None else str(self.markdown),
             "kept": str(self.asked.out / kept.RUNS),
         }
 
@@ -80,12 +80,7 @@ def measured(asked: Stability) -> Bench:
         KeyboardInterrupt: If it is stopped; what was finished is kept.
     """
     asked.check()
-    painting = asked.picture or asked.out / "stability.png"
-    page = asked.markdown or asked.out / "stability.md"
-    outputs.claim_folder("--out", asked.out)
-    outputs.claim("--picture", painting, outputs.PICTURE)
-    outputs.claim("--markdown", page, (".md",), (painting,))
-    tables.check(page)
+    painting, page = _written(asked)
     every = trials(asked)
     for arm in dict.fromkeys(trial.arm for trial in every):  # what a recipe or a divergence refuses, before any work
         wired(next(trial for trial in every if trial.arm == arm), 1)
@@ -97,16 +92,36 @@ def measured(asked: Stability) -> Bench:
     modes = _modes(every[0])
     found = [(t, outcome(runs[t.key], modes), runs[t.key]) for t in every if t.key in runs]
     if not found:
-        raise UsageError(f"--report: {asked.out} holds none of these runs yet; give the command without it")
+        other = f", but {there.others} of other settings: name those that they were made with" if there.others else ""
+        raise UsageError(f"--report: {asked.out} holds none of these runs{other or '; give the command without it'}")
     notes = there.notes(asked.out) + _notes(found, len(every) - len(found))
     pairs = [(trial, one) for trial, one, _ in found]
     arms, factors = by_arm(pairs), by_factor(pairs)
     notes.append(
         f"ahead: the share that ended with every mode, less that of {reference(pairs)} at the same settings and seed"
     )
-    picture.drawn(painting, arms, found, modes)
-    tables.placed(page, _page(asked, arms, factors, notes, len(found)))
+    if painting is not None:
+        picture.drawn(painting, arms, found, modes)
+    if page is not None:
+        tables.placed(page, _page(asked, arms, factors, notes, len(found)))
     return Bench(asked, found, len(every) - len(found), arms, factors, notes, painting, page)
+
+
+def _written(asked: Stability) -> tuple[Path | None, Path | None]:
+    """Where picture and table go: where they are named, else into the folder, but for a report, which leaves it alone.
+
+    Raises:
+        UsageError: If a place cannot be written.
+    """
+    own = None if asked.report else asked.out
+    painting, page = asked.picture or (own and own / "stability.png"), asked.markdown or (own and own / "stability.md")
+    outputs.claim_folder("--out", asked.out)
+    if painting is not None:
+        outputs.claim("--picture", painting, outputs.PICTURE)
+    if page is not None:
+        outputs.claim("--markdown", page, (".md",), () if painting is None else (painting,))
+        tables.check(page)
+    return painting, page
 
 
 def _workers(asked: Stability) -> int:
@@ -128,7 +143,8 @@ def _foretold(asked: Stability, every: Sequence[Trial], left: Sequence[Trial]) -
     done = f", {len(every) - len(left)} are there" if len(left) < len(every) else ""
     on = f", of which {further} go on to {3 * asked.seconds:g} s" if further else ""
     wall = f", {span(seconds / workers)} with {workers} workers" if workers > 1 else ""
-    tell(f"{len(left)} runs of {asked.seconds:g} s{on}{done}: about {span(seconds)} of CPU{wall}")
+    runs = "1 run" if len(left) == 1 else f"{len(left)} runs"
+    tell(f"{runs} of {asked.seconds:g} s{on}{done}: about {span(seconds)} of CPU{wall}")
 
 
 def _done(asked: Stability, left: Sequence[Trial]) -> dict[str, dict[str, Any]]:
