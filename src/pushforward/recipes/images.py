@@ -25,7 +25,7 @@ def vgrow_digits(
     *,
     critic: LogRatio = LogRatio("KL", penalty=0.1),
     conditional: bool = False,
-    outer: OuterLoop = OuterLoop(moves=10),
+    outer: OuterLoop = OuterLoop(),
     net: Generator = Generator(32, 512, 2e-3, 0.998),
     critic_width: Units = 256,
     depth: Layers = 2,
