@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from pushforward import __version__, cli
+from pushforward import __version__, cli, options
 from tests.guests.commands import call
 
 _spec = importlib.util.spec_from_file_location("bad_inputs", Path(__file__).parent / "data" / "test_bad_inputs.py")
@@ -288,6 +288,21 @@ def test_resume_needs_no_option_repeated_and_a_finished_run_stays_finished(runs,
     code, out, _ = call(capsys, "train", "toy_vgrow", "--run", runs / "points", "--resume", "--json")
     assert code == 0
     assert json.loads(out)["step"] == 20
+
+
+@pytest.mark.parametrize(("said", "holds"), [((), True), (("--conditional",), True), (("--no-conditional",), False)])
+def test_a_switch_of_a_run_that_is_continued_holds_or_is_turned(runs, said, holds):
+    words = ["--resume", "--run", str(runs / "labelled"), *said]
+    assert options.read(["toy_vgrow", *words], "").arguments["conditional"] is holds
+    assert options.read(["toy_gan", *words], "").arguments["conditional"] is ("--conditional" in said)
+
+
+def test_a_guests_switch_that_may_be_none_is_said_with_its_value(tmp_path, monkeypatch):
+    (tmp_path / "undecided.py").write_text("def made(*, fancy: bool | None = True, fast: bool = False): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["undecided:made", "--trust", "undecided:made"]
+    assert options.read([*words, "--fancy", "None", "--fast"], "").arguments == {"fancy": None, "fast": True}
+    assert options.read([*words, "--no-fast"], "").arguments == {"fancy": True, "fast": False}
 
 
 def test_several_runs_share_a_page(runs, tmp_path, capsys):

@@ -71,7 +71,7 @@ def read(words: Sequence[str], description: str) -> Training:
     first = (words or ["--help"])[0]
     if first in found:
         known = {**_known(first, found[first]), **options_of(Running)}
-        switches = {option.name: option.default for option in known.values() if isinstance(option.default, bool)}
+        switches = _switches(known.values(), _given(first, stored))
         refuse_unknown(words[1:], [*known, *(f"no_{name}" for name in switches)], f"pushforward train {first}")
     elif not first.startswith("-"):
         locate(first)  # says what there is
@@ -81,20 +81,34 @@ def read(words: Sequence[str], description: str) -> Training:
     return tyro.extras.subcommand_cli_from_dict(
         commands,
         prog="pushforward train",
-        args=_new(words, stored, switches) or ["--help"],
+        args=_new(words, switches) or ["--help"],
         use_underscores=False,
         config=(tyro.conf.FlagCreatePairsOff,),
         description=description,
     )
 
 
-def _new(words: Sequence[str], stored: dict[str, Any], switches: Mapping[str, bool]) -> list[str]:
-    """Words without flags that say what holds anyway, by default or in the run to be continued: the parser has none."""
-    old = {**switches, **stored.get("options", {}), **stored.get("arguments", {})}
-    said = {
-        f"--{'' if value else 'no-'}{name}".replace("_", "-") for name, value in old.items() if isinstance(value, bool)
-    }
-    return [word for word in words if word.replace("_", "-") not in said]
+def _new(words: Sequence[str], switches: Mapping[str, bool]) -> list[str]:
+    """Words with a flag for each switch that is turned from what holds anyway: the parser knows no other."""
+    ways = {flag(name if on else f"no_{name}"): (name, on) for name in switches for on in (True, False)}
+    said = [ways.get(word.replace("_", "-")) for word in words]
+    turned = {**switches, **dict(way for way in said if way)}  # of several the last holds
+    left = [word for word, way in zip(words, said, strict=True) if not way]
+    return [*left, *(flag(name if on else f"no_{name}") for name, on in turned.items() if on != switches[name])]
+
+
+def _given(name: str, stored: dict[str, Any]) -> dict[str, Any]:
+    """What the run to be continued has as defaults; nothing where it is of another recipe."""
+    if stored.get("recipe") != name:
+        return {}
+    # Threads of the run are those of run.json, not what was once asked for; who asks for none now has these.
+    return {**stored["options"], "trust": (), "threads": 0, **stored["arguments"]}
+
+
+def _switches(known: Iterable[Option], given: Mapping[str, Any]) -> dict[str, bool]:
+    """The options that are flags, and what each stands at; one without a default is typed with its value."""
+    found = {option.name: given.get(option.name, option.default) for option in known if option.type is bool}
+    return {name: value for name, value in found.items() if isinstance(value, bool)}
 
 
 def refuse_unknown(words: Sequence[str], known: Iterable[str], owner: str) -> None:
@@ -177,10 +191,7 @@ def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str])
     of_recipe, of_run = _known(name, recipe), dict(options_of(Running))
     if twice := of_recipe.keys() & of_run.keys():
         raise UsageError(f"recipe {name!r}: {flag(min(twice))} is an option of every run; rename yours")
-    mine = stored if stored.get("recipe") == name else {}
-    old = mine.get("arguments", {})
-    # Threads of the run are those of run.json, not what was once asked for; who asks for none now has these.
-    given = {**mine.get("options", {}), "trust": (), "threads": 0, **old}
+    given, old = _given(name, stored), stored["arguments"] if stored.get("recipe") == name else {}
     together = {
         option.name: _turned(replace(option, default=given.get(option.name, option.default)))
         for option in (*of_recipe.values(), *of_run.values())

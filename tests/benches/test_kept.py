@@ -18,7 +18,7 @@ def test_a_run_that_is_kept_is_found_and_one_of_other_settings_is_counted_and_le
     found = kept.read(folder, ["a", "c"], mixed=False)
     assert found.runs == {"a": stored["a"]}
     assert found.others == 1
-    assert "1 runs of other settings are left out" in found.notes(folder)[0]
+    assert "runs of other settings, left out: 1" in found.notes(folder)[0]
 
 
 def test_a_line_that_was_cut_costs_itself_alone(tmp_path):

@@ -112,6 +112,8 @@ GUESSES = [
     (["trian", "toy_vgrow"], "did you mean train?"),
     (["train", "vgrow_image"], "did you mean vgrow_images?"),
     (["train", "toy_vgrow", "--stpes", "3"], "did you mean --steps?"),
+    (["train", "toy_vgrow", "--no-seed"], "did you mean --seed?"),
+    (["train", "toy_vgrow", "--no-conditonal"], "did you mean --no-conditional"),
     (["train", "toy_vgrow", "--divergence", "PEARSN"], "did you mean PEARSON?"),
     (["train", "toy_vgrow", "--data", "toy:grid52"], "did you mean toy:grid25"),
     (["train", "--data", "x.csv", "toy_vgrow"], "name the recipe first"),
@@ -142,8 +144,8 @@ def test_a_switch_is_turned_either_way_and_may_say_what_holds_anyway(recipe, swi
     name = switch.replace("_", "-")
     assert options.read([recipe, f"--{name}"], "").arguments[switch] is True
     assert options.read([recipe, f"--no-{name}"], "").arguments[switch] is False
-    with pytest.raises(UsageError, match="no such option"):
-        options.read([recipe, "--no-seed"], "")
+    assert options.read([recipe, f"--{name}", f"--no-{name}"], "").arguments[switch] is False
+    assert options.read([recipe, f"--no-{name}", f"--{name}"], "").arguments[switch] is True
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
-"""VGrow as it comes reaches every mode at any number of moves; thresholds are shares of what fresh data score."""
+"""VGrow of several moves, as it comes: every mode of a toy, every digit; thresholds are multiples of data's own."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
@@ -29,15 +31,12 @@ def test_a_run_of_several_moves_has_fewer_steps_unless_it_is_told_how_many(moves
     assert OuterLoop(steps=7, moves=moves, batch=5, seed=3).loop(6000, 4500).steps == 7
 
 
-def test_digits_at_several_moves_are_the_same_method_in_other_paces():
-    one, several = vgrow_digits(moves=1), vgrow_digits(moves=5)
-    assert (one.method.pool, one.method.moves, one.method.fits, one.method.radius) == (1, 1, 1, float("inf"))
-    assert (several.method.pool, several.method.moves, several.method.fits, several.method.radius) == (
-        5,
-        5,
-        1,
-        float("inf"),
-    )
+def test_rates_of_digits_reach_zero_with_the_last_update_at_any_number_of_moves():
+    for moves, pool, fits in ((1, 1, 1), (5, 5, 1), (7, 5, 2)):
+        method = vgrow_digits(moves=moves, steps=50).method
+        assert (method.pool, method.moves, method.fits, method.radius) == (pool, moves, fits, math.inf)
+        for learner, updates in ((method.generator, 50 * pool * fits), (method.flow.critic, 50 * moves)):
+            assert learner.schedule(updates) == 0 < learner.schedule(updates - 1)
     kept = vgrow_digits(moves=5, radius=0.7, radius_end=0.1, steps=50).method.radius
     assert (kept(0), kept(50)) == (0.7, pytest.approx(0.07))
 
@@ -49,18 +48,19 @@ def test_points_at_several_moves(toy, name, moves):
     x = run.data.decode(run.method.sample(10_000, Noise(1)))
     real = toy(10_000, generator(1, "data"))
     found, floor = (modes(torch.as_tensor(rows).double(), toy.means, toy.sigma) for rows in (x, real))
+    fresh = (len(toy.means) - 1) / (2 * len(x))  # mean KL of a perfect sampler; up to five times as much was measured
     assert found["modes_captured_20"].value == len(toy.means)
     assert found["high_quality"].value > 0.96 * floor["high_quality"].value
-    assert found["mode_kl"].value < 0.01
+    assert found["mode_kl"].value < 8 * fresh
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moves", [2, 20])
 def test_digits_at_several_moves(moves):
     run = ended(vgrow_digits(moves=moves))
-    space, rows = digits8(), run.data.train
-    x, test = run.method.sample(len(rows), Noise(1)), moments(space(run.data.test))
+    space, n = digits8(), len(run.data.test)  # sizes as in docs/vgrow.md, where no arm has more than 1.61 of the floor
+    x, rows, test = run.method.sample(n, Noise(1)), run.data.train[:n], moments(space(run.data.test))
     assert space.classify is not None
-    assert frechet(moments(space(x)), test) < 2 * frechet(moments(space(rows)), test)
-    shares = space.classify(x).bincount(minlength=10) / len(x)
-    assert shares.min() > 0.7 * (run.data.train_labels.bincount() / len(rows)).min()
+    assert frechet(moments(space(x)), test) < 1.8 * frechet(moments(space(rows)), test)
+    shares = space.classify(x).bincount(minlength=10) / n
+    assert shares.min() > 0.7 * (run.data.train_labels.bincount() / len(run.data.train)).min()

@@ -55,9 +55,9 @@ class Kept:
         """What has to be said of it, in lines."""
         said = []
         if self.others:
-            said.append(f"{folder / RUNS}: {self.others} runs of other settings are left out")
+            said.append(f"{folder / RUNS}: runs of other settings, left out: {self.others}")
         if self.damaged:
-            said.append(f"{folder / RUNS}: {self.damaged} lines are no runs and are left out")
+            said.append(f"{folder / RUNS}: lines that are no runs, left out: {self.damaged}")
         if self.foreign:
             said.append(f"{len(self.foreign)} runs were computed by other code ({_listed(self.foreign)})")
         return said

@@ -4,49 +4,53 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
+from typing import Literal, TypeAlias
 
-import numpy as np
 from sklearn.utils import check_scalar
 
-__all__ = ["check_count", "check_number"]
+__all__ = ["Ends", "check_count", "check_number"]
+
+Ends: TypeAlias = Literal["neither", "left", "right", "both"]
 
 
-def check_number(
-    model: object, *names: str, zero: bool = False, most: float = math.inf, endless: bool = False, below: bool = False
-) -> None:
-    """Check parameters of an estimator that are real numbers above 0.
+def check_number(*, most: float = math.inf, ends: Ends = "neither", optional: bool = False, **values: object) -> None:
+    """Check that parameters are numbers between 0 and the largest.
 
     Args:
-        model: The estimator.
-        names: The parameters.
-        zero: Whether 0 is one of them.
         most: The largest.
-        endless: Whether infinity is one of them.
-        below: Whether they stay below the largest.
+        ends: Which of 0 and the largest are allowed, in scikit-learn's words.
+        optional: Whether None is allowed.
+        values: The parameters by name.
 
     Raises:
-        TypeError: If one is no number.
-        ValueError: If one is out of range, or not finite; the message names it and its value.
+        TypeError: If one is no number; True and False are none.
+        ValueError: If one is out of range or NaN; the message names it and its value.
     """
-    ends = {(False, False): "right", (False, True): "neither", (True, False): "both", (True, True): "left"}[zero, below]
-    for name in names:
-        value = getattr(model, name)
-        check_scalar(value, name, Real, min_val=0, max_val=most, include_boundaries=ends)
-        if isinstance(value, bool | np.bool_):
+    for name, value in values.items():
+        if value is None and optional:
+            continue
+        if isinstance(value, bool):
             raise TypeError(f"{name} must be a number, not {value}.")
-        if math.isnan(value) or (math.isinf(value) and not endless):
-            raise ValueError(f"{name} == {value}, must be a finite number.")
+        number = check_scalar(value, name, Real, min_val=0, max_val=most, include_boundaries=ends)
+        if math.isnan(number):
+            raise ValueError(f"{name} == nan, must be a number.")
 
 
-def check_count(model: object, *names: str, least: int = 1) -> None:
-    """Check parameters of an estimator that are whole numbers.
+def check_count(*, least: int = 1, optional: bool = False, **values: object) -> None:
+    """Check that parameters are whole numbers.
+
+    Args:
+        least: The least that is allowed.
+        optional: Whether None is allowed.
+        values: The parameters by name.
 
     Raises:
         TypeError: If one is no whole number; True and False are none.
-        ValueError: If one is less than the least.
+        ValueError: If one is less than the least; the message names it and its value.
     """
-    for name in names:
-        value = getattr(model, name)
-        check_scalar(value, name, Integral, min_val=least)
-        if isinstance(value, bool | np.bool_):
+    for name, value in values.items():
+        if value is None and optional:
+            continue
+        if isinstance(value, bool):
             raise TypeError(f"{name} must be a whole number, not {value}.")
+        check_scalar(value, name, Integral, min_val=least)

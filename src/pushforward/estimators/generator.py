@@ -6,15 +6,13 @@ import math
 import os
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import chain
-from numbers import Integral
 from typing import Literal, Self, overload
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_consistent_length, check_scalar, column_or_1d
+from sklearn.utils import Tags, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -247,7 +245,7 @@ class FlowGenerator(BaseEstimator):
             ValueError: If y holds an unknown class, or the model was fitted without classes.
         """
         check_is_fitted(self)
-        check_scalar(n, "n", Integral, min_val=1)
+        check_count(n=n)
         classes = self._known() if return_labels else np.empty(0)
         x, codes = self._sampled(n, y, seed_of_draw(random_state, self.random_state), "sample")
         found = frame_of(self.columns_, x)
@@ -371,11 +369,12 @@ class FlowGenerator(BaseEstimator):
 
     def _checked(self) -> Divergence:
         """The divergence, after a look at all parameters."""
-        optional = ("latent_dim", "width", "pool", "fits", "lr", "radius")
-        *counts, lr, radius = ([name] if getattr(self, name) is not None else [] for name in optional)
-        check_count(self, "steps", "batch_size", "depth", "moves", *chain(*counts))
-        check_number(self, "step", *lr)
-        check_number(self, "cap", *radius, endless=True)
-        check_number(self, "penalty", zero=True)
-        check_number(self, "ema", zero=True, most=1, below=True)
+        check_count(steps=self.steps, batch_size=self.batch_size, depth=self.depth, moves=self.moves)
+        check_count(optional=True, latent_dim=self.latent_dim, width=self.width, pool=self.pool, fits=self.fits)
+        check_number(step=self.step)
+        check_number(optional=True, lr=self.lr)
+        check_number(ends="right", cap=self.cap)
+        check_number(ends="right", optional=True, radius=self.radius)
+        check_number(ends="left", penalty=self.penalty)
+        check_number(ends="left", most=1, ema=self.ema)
         return locate(self.divergence)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from numbers import Integral
 from typing import Any, Self, cast
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils import Tags, check_scalar
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.optim import Adam
@@ -221,7 +220,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Points, (n, d), in data units; after a fit to a data frame of pandas a frame with its columns and types.
         """
         check_is_fitted(self)
-        check_scalar(n, "n", Integral, min_val=1)
+        check_count(n=n)
         seed = seed_of_draw(random_state, self.random_state)
         if self.has_source_:
             rows = in_turn(len(self.particles_), n, generator(seed, "sample", part="rows"))
@@ -362,11 +361,11 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _checked(self) -> Divergence:
         """The divergence, after a look at all parameters."""
-        check_count(self, "steps", "batch_size", "width", "depth", "critic_steps", "codec_steps", "codec_width")
-        check_count(self, "warmup", least=0)
-        if self.n_particles is not None:
-            check_count(self, "n_particles", least=2)
-        check_number(self, "step", "lr", "slope", "codec_lr")
+        check_count(steps=self.steps, batch_size=self.batch_size, width=self.width, depth=self.depth)
+        check_count(critic_steps=self.critic_steps, codec_steps=self.codec_steps, codec_width=self.codec_width)
+        check_count(least=0, warmup=self.warmup)
+        check_count(least=2, optional=True, n_particles=self.n_particles)
+        check_number(step=self.step, lr=self.lr, slope=self.slope, codec_lr=self.codec_lr)
         if isinstance(self.codec, str):
             parse(self.codec)
         return locate(self.divergence)

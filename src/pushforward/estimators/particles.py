@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import os
 from functools import partial
-from numbers import Integral
 from typing import Literal, Self, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.optim import Adam
@@ -340,7 +338,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Points, (n, d), in data units; after a fit to a data frame of pandas a frame with its columns and types.
         """
         check_is_fitted(self)
-        check_scalar(n, "n", Integral, min_val=1)
+        check_count(n=n)
         seed = seed_of_draw(random_state, self.random_state)
         wanted = None
         if labels is not None:
@@ -444,16 +442,15 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _checked(self) -> Divergence:
         """The divergence, after a look at all parameters."""
-        width = [] if self.width is None else ["width"]
-        check_count(self, "steps", "batch_size", "depth", "critic_steps", *width)
-        check_count(self, "warmup", "fields", least=0)
-        check_scalar(self.record, "record", Integral, min_val=0)  # True and False are 1 and 0
-        if self.n_particles is not None:
-            check_count(self, "n_particles", least=2)
-        check_number(self, "step", "lr", "slope", *(["tol"] if self.tol is not None else []))
-        check_number(self, "cap", endless=True)
-        check_number(self, "penalty", zero=True)
-        check_number(self, "decay", zero=True, most=1)
+        check_count(steps=self.steps, batch_size=self.batch_size, depth=self.depth, critic_steps=self.critic_steps)
+        check_count(optional=True, width=self.width)
+        check_count(least=2, optional=True, n_particles=self.n_particles)
+        check_count(least=0, warmup=self.warmup, record=int(self.record), fields=self.fields)
+        check_number(step=self.step, lr=self.lr, slope=self.slope)
+        check_number(optional=True, tol=self.tol)
+        check_number(ends="right", cap=self.cap)
+        check_number(ends="left", penalty=self.penalty)
+        check_number(ends="both", most=1, decay=self.decay)
         for name, value, choices in (
             ("scheme", self.scheme, get_args(Scheme)),
             ("critic", self.critic, ("auto", *get_args(Constraint))),

@@ -124,14 +124,14 @@ class OuterLoop:
     """How long VGrow trains, and what a step of its outer loop does; what is not given suits the number of moves.
 
     Attributes:
-        steps: Steps of training; if not given, as many as take a minute or so, the fewer the more moves a step has.
+        steps: Steps of training; if not given, the recipe's own number, the smaller the more moves a step has.
         batch: Rows of data, and particles, that the critic sees in an update.
         seed: Seed of everything: the split, the nets, the batches and latents.
         moves: Moves of the pool for one step.
         pool: Particles in a pool, as a multiple of the batch; if not given, as many as moves, up to 5.
-        fits: Passes of the regression over the pool for one step; if not given, as many as make one update of the
-            generator for each move.
-        step: Length of a move per unit velocity, in data units; those of points are standardised.
+        fits: Passes of the regression over the pool for one step; if not given, as many as make an update of the
+            generator for each move, or more.
+        step: Length of a move per unit velocity, in units of the data as nets see them: standardised for points.
         radius: Furthest that a particle goes in one move at the start, in the same units; if not given, as far as the
             flow says for one move; for several, .46 over their number, times the root of the numbers in a sample.
         radius_end: What is left of it at the end, as a factor.
@@ -167,7 +167,7 @@ class Generator:
     latent: Annotated[int, Between(1, 10**5)]
     width: Units
     rate: Rate
-    ema: Annotated[float, Between(0, 1 - 1e-9)] = 0.999
+    ema: Annotated[float, Between(0, 0.999999)] = 0.999
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def test_a_second_call_does_what_is_not_there_and_nothing_else(tmp_path, capsys,
     assert "holds none of these runs, but 2 of other settings" in err
     code, out, err = call(capsys, *QUICK, "--out", folder)
     assert done[3:] == ["VGrow KL, 1 move"]
-    assert "1 run of 0.1 s, 2 are there" in err
+    assert "1 run of 0.1 s, 2 there already" in err
     assert "GAN LOGD" in out
     assert sorted((folder / kept.RUNS).read_text().splitlines())[1] in lines
     assert (folder / "stability.png").read_bytes()[:4] == b"\x89PNG"
@@ -106,7 +106,7 @@ def test_two_workers_do_what_one_does_and_runs_go_on(tmp_path, capsys):
         (["--picture", "x.txt"], "--picture x.txt"),
         (["--markdown", "x.txt"], "--markdown x.txt"),
         (["--out", ""], "--out ''"),
-        (["--report"], "holds none of these runs; give the command without it"),
+        (["--report"], "holds none of these runs yet; give the command without it"),
         (["--samples", "319"], "--samples 319: toy:ring8 has 8 modes"),
     ],
     ids=str,

@@ -27,6 +27,7 @@ from pushforward.training.folder.lock import held
 
 __all__ = ["Bench", "measured"]
 
+LEAST = 40  # samples for each mode, of which one counts with 20
 MARK, SHAPE = 0.02, 0.3  # CPU seconds of a look at samples, and at the shape of modes, about
 
 
@@ -84,16 +85,21 @@ def measured(asked: Stability) -> Bench:
     every = trials(asked)
     for arm in dict.fromkeys(trial.arm for trial in every):  # what a recipe or a divergence refuses, before any work
         wired(next(trial for trial in every if trial.arm == arm), 1)
+    if asked.samples < LEAST * (modes := _modes(every[0])):
+        raise UsageError(
+            f"--samples {asked.samples}: {asked.data} has {modes} modes, and one counts with 20 samples; give at least "
+            f"{LEAST * modes}, with which a perfect sampler shows all of them 99 times in 100"
+        )
     there = kept.read(asked.out, [trial.key for trial in every], mixed=asked.mixed)
     runs, left = dict(there.runs), [trial for trial in every if trial.key not in there.runs]
     if left and not asked.report:
         _foretold(asked, every, left)
         runs |= _done(asked, left)
-    modes = _modes(every[0])
     found = [(t, outcome(runs[t.key], modes), runs[t.key]) for t in every if t.key in runs]
     if not found:
-        other = f", but {there.others} of other settings: name those that they were made with" if there.others else ""
-        raise UsageError(f"--report: {asked.out} holds none of these runs{other or '; give the command without it'}")
+        other = f", but {there.others} of other settings; give the options that they were made with"
+        said = other if there.others else " yet; give the command without it"
+        raise UsageError(f"--report: {asked.out} holds none of these runs{said}")
     notes = there.notes(asked.out) + _notes(found, len(every) - len(found))
     pairs = [(trial, one) for trial, one, _ in found]
     arms, factors = by_arm(pairs), by_factor(pairs)
@@ -108,14 +114,16 @@ def measured(asked: Stability) -> Bench:
 
 
 def _written(asked: Stability) -> tuple[Path | None, Path | None]:
-    """Where picture and table go: where they are named, else into the folder, but for a report, which leaves it alone.
+    """Where picture and tables go, looked at before any work; a report writes only what is named, and not in `out`.
 
     Raises:
-        UsageError: If a place cannot be written.
+        UsageError: If one is of another format, or may not be written.
+        OSError: If one cannot be written.
     """
-    own = None if asked.report else asked.out
-    painting, page = asked.picture or (own and own / "stability.png"), asked.markdown or (own and own / "stability.md")
-    outputs.claim_folder("--out", asked.out)
+    painting, page = asked.picture, asked.markdown
+    if not asked.report:
+        outputs.claim_folder("--out", asked.out)
+        painting, page = painting or asked.out / "stability.png", page or asked.out / "stability.md"
     if painting is not None:
         outputs.claim("--picture", painting, outputs.PICTURE)
     if page is not None:
@@ -140,7 +148,7 @@ def _foretold(asked: Stability, every: Sequence[Trial], left: Sequence[Trial]) -
     """Say what is to come before it begins."""
     workers, seconds = _workers(asked), sum(map(cost, left))
     further = sum(trial.legs > 1 for trial in left)
-    done = f", {len(every) - len(left)} are there" if len(left) < len(every) else ""
+    done = f", {len(every) - len(left)} there already" if len(left) < len(every) else ""
     on = f", of which {further} go on to {3 * asked.seconds:g} s" if further else ""
     wall = f", {span(seconds / workers)} with {workers} workers" if workers > 1 else ""
     runs = "1 run" if len(left) == 1 else f"{len(left)} runs"
@@ -176,7 +184,7 @@ def _modes(trial: Trial) -> int:
 
 def _notes(found: Sequence[tuple[Trial, Outcome, dict[str, Any]]], missing: int) -> list[str]:
     """How equal the budgets were, and what is not there."""
-    said = [f"{missing} runs are not there yet"] if missing else []
+    said = [f"not there yet: {missing} of {missing + len(found)} runs"] if missing else []
     if paced := [(trial, run) for trial, one, run in found if run["laid"] and not one.failed]:
         shares = [run["cpu"] / trial.seconds for trial, run in paced]
         cut = [run["done"] / run["laid"][-1] for _, run in paced]
