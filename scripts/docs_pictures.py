@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pushforward.commands.rebuilding import rebuild
+from pushforward.commands.rebuilding import with_rows
 from pushforward.pictures import grid, scatter
 from pushforward.randomness import stream
 from pushforward.types import HasParticles, able
@@ -26,7 +26,7 @@ SIDE, GAP, HEAD, COUNT, FEW = 400, 24, 28, 2500, 1000
 
 def images(run: Path, out: Path) -> None:
     """Held-out images on the left, samples on the right, 8 x 8 each."""
-    experiment, _ = rebuild(run)
+    experiment, *_ = with_rows(run)
     fake = experiment.data.decode(experiment.method.sample(64, stream(1, "sample")))
     real = experiment.data.decode(experiment.data.test[:64])
     titled([("data, held out", _white(grid(real))), ("samples", _white(grid(fake)))], 2).save(out, optimize=True)
@@ -36,7 +36,7 @@ def points(panels: list[tuple[str, Path]], out: Path) -> None:
     """One panel a run, two in a row: 2,500 samples, or the run's few particles, over as many held-out points."""
     drawn = []
     for title, run in panels:
-        experiment, _ = rebuild(run)
+        experiment, *_ = with_rows(run)
         held = experiment.method.particles if able(experiment.method, HasParticles) else None
         few = held is not None and len(held) < FEW  # then they are what the run is about, not new points beside them
         fresh = held if few and held is not None else experiment.method.sample(COUNT, stream(1, "sample"))
