@@ -74,8 +74,8 @@ class GaussianBridge:
     def coupling(self) -> Tensor:
         r"""Cov(X_0, X_1), (d, d): :math:`2 S (M + \tau I)^{-1} S\,\Sigma_1`.
 
-        Here :math:`S = \Sigma_0^{1/2}`, :math:`M = (4 S\Sigma_1 S + \tau^2 I)^{1/2}`. The joint precision of the ends has
-        :math:`-I/\tau` beside its diagonal, as that of the noise alone has.
+        Here :math:`S = \Sigma_0^{1/2}`, :math:`M = (4 S\Sigma_1 S + \tau^2 I)^{1/2}`. The joint precision of the ends
+        has :math:`-I/\tau` beside its diagonal, as that of the noise alone has.
         """
         root, eye = _root(self.covariance0), self._eye
         middle = _root(4 * root @ self.covariance1 @ root + self.tau**2 * eye)
