@@ -90,7 +90,7 @@ def test_a_word_is_a_value_of_the_field_s_type_also_in_a_group_of_settings(word,
      ("tol=-0.1", "tol -0.1: give"), ("order=3", "'3': not of its type"), ("order=1.0", "'1.0': not of its type"),
      ("last=1", "'1': not of its type"), ("max_steps=none", "'none': not of its type"), ("half=3", "no such setting"),
      ("span=1", "'1': not of its type"), ("span=1,x", "span (tuple[float, float], with commas between)"),
-     ("levels=1,-2", "levels (1.0, -2.0): give a number at least"), ("mode=s", "mode (FAST or SLOW)"),
+     ("levels=1,-2", "levels 1.0 -2.0: give a number at least"), ("mode=s", "mode (FAST or SLOW)"),
      ("max_steps", "give it a value (int)"),
      ("table=1", "no word is a dict[str, int], set it in the recipe")],
 )  # fmt: skip
