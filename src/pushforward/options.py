@@ -191,7 +191,8 @@ def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str])
     of_recipe, of_run = _known(name, recipe), dict(options_of(Running))
     if twice := of_recipe.keys() & of_run.keys():
         raise UsageError(f"recipe {name!r}: {flag(min(twice))} is an option of every run; rename yours")
-    given, old = _given(name, stored), stored["arguments"] if stored.get("recipe") == name else {}
+    given = _given(name, stored)
+    old = stored["arguments"] if given else {}
     together = {
         option.name: _turned(replace(option, default=given.get(option.name, option.default)))
         for option in (*of_recipe.values(), *of_run.values())
@@ -213,7 +214,8 @@ def _reader(name: str, recipe: Recipe, stored: dict[str, Any], words: list[str])
 
 def _turned(option: Option) -> Option:
     """A switch that is on, as the parser shows it: by the flag that turns it off."""
-    return replace(option, help=f"Turn this off: {option.help}") if option.default is True else option
+    on = option.type is bool and option.default is True
+    return replace(option, help=f"Turn this off: {option.help}") if on else option
 
 
 def _known(name: str, recipe: Recipe) -> dict[str, Option]:

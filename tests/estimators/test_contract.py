@@ -194,7 +194,10 @@ NUMBERS = [
 ]
 COUNTS = [
     (FlowGenerator, ("steps", "batch_size", "depth", "moves", "latent_dim", "width", "pool", "fits")),
-    (ParticleFlow, ("steps", "batch_size", "depth", "critic_steps", "width", "n_particles", "warmup", "fields")),
+    (
+        ParticleFlow,
+        ("steps", "batch_size", "depth", "critic_steps", "width", "n_particles", "warmup", "record", "fields"),
+    ),
     (LatentFlow, ("steps", "batch_size", "width", "depth", "critic_steps", "codec_steps", "codec_width", "warmup")),
 ]
 
@@ -210,6 +213,8 @@ def test_true_and_false_are_no_counts(model, name, moons):
     for value in (True, False):
         with pytest.raises(TypeError, match=f"{name} must be a whole number, not {value}"):
             model(**{name: value}).fit(moons[0])
+    with pytest.raises(TypeError, match=name):
+        model(**{name: 1.5}).fit(moons[0])
 
 
 def test_an_average_that_never_moves_is_refused_and_an_endless_radius_is_none(moons):

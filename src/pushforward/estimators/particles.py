@@ -445,7 +445,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_count(steps=self.steps, batch_size=self.batch_size, depth=self.depth, critic_steps=self.critic_steps)
         check_count(optional=True, width=self.width)
         check_count(least=2, optional=True, n_particles=self.n_particles)
-        check_count(least=0, warmup=self.warmup, record=int(self.record), fields=self.fields)
+        check_count(least=0, warmup=self.warmup, record=self.record, fields=self.fields)
         check_number(step=self.step, lr=self.lr, slope=self.slope)
         check_number(optional=True, tol=self.tol)
         check_number(ends="right", cap=self.cap)
