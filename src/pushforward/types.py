@@ -22,6 +22,8 @@ __all__ = [
     "Conditional",
     "Contrast",
     "Critic",
+    "Denoiser",
+    "Denoises",
     "Described",
     "Examined",
     "Explains",
@@ -84,6 +86,9 @@ Contrast: TypeAlias = Callable[[Scores, Scores], Scalar]
 
 Schedule: TypeAlias = Callable[[int], float]
 """Number of updates done so far -> factor."""
+
+Denoiser: TypeAlias = Callable[[Samples, "float | Tensor"], Samples]
+"""(y, s) -> D(y; s) = E[Y | Y + s e = y], (n, *event): Y are data, e is standard normal, s > 0, one for all or (n,)."""
 
 
 class Velocity(Protocol):
@@ -300,6 +305,19 @@ class Likely(Protocol):
     """A law that answers for its density: log q(x), (n,), in nats, with respect to the model's units."""
 
     def log_prob(self, x: Samples, labels: Labels | None = None) -> Scores: ...
+
+
+@runtime_checkable
+class Denoises(Protocol):
+    """A method that knows the mean of the data behind a noisy sample: enough to generate, to restore and to blend."""
+
+    def denoiser(self, labels: Labels | None = None) -> Denoiser:
+        """D(y; s), for samples of the given classes (n,), in the model's units; it takes as many rows as labels."""
+        ...
+
+    def levels(self, steps: int) -> Sequence[float]:
+        """The noise levels that sampling goes down by: steps + 1 of them, the last one 0."""
+        ...
 
 
 @runtime_checkable

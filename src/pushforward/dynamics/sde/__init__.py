@@ -1,0 +1,1 @@
+"""Stochastic differential equations as data, and the samplers and time grids that act on any of them."""
