@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from pushforward.errors import UsageError
 from pushforward.types import Samples
 
-__all__ = ["ancestral", "euler_maruyama", "linear_variance", "power", "pairs_of"]
+__all__ = ["ancestral", "euler_maruyama", "linear_variance", "pairs_of", "power"]
 
 
 def ancestral(x: Samples, denoised: Samples, s: float, u: float, noise: Samples) -> Samples:
@@ -74,7 +75,7 @@ def pairs_of(levels: Sequence[float]) -> list[tuple[float, float]]:
     Raises:
         UsageError: If levels do not fall, or one but the last is not positive.
     """
-    pairs = list(zip(levels, levels[1:]))
+    pairs = list(pairwise(levels))
     if not pairs or any(not 0 <= u < s < math.inf for s, u in pairs):
         raise UsageError(f"levels {list(levels)[:6]}: give at least two that fall, the last of them 0 or more")
     return pairs
