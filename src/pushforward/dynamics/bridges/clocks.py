@@ -1,0 +1,175 @@
+r"""One denoiser, three clocks: the two stages of the bridge and the score model are one process at different paces.
+
+With D(y; s) = E[Y | Y + s ε = y], δ = τ - σ² and g(t) = τ - tδ:
+
+=======================  =============================  =================================================  ===========
+process                  level s at its time            drift                                              noise a(t)
+=======================  =============================  =================================================  ===========
+`to_smoothed`, x/t       :math:`s^2 = g(t)/t`           :math:`(\tau D(x/t; s) - \delta x) / g(t)`         τ
+`to_data`                :math:`s^2 = \sigma^2(1-t)`    :math:`(D(x; s) - x)/(1-t)`                        σ²
+`variance_exploding`     time is s, and falls           :math:`2(x - D(x; s))/s`                           2s
+=======================  =============================  =================================================  ===========
+
+The first begins at one point and ends at the smoothed data :math:`p * N(0, \sigma^2 I)`, where the second begins.
+
+References:
+    Deep generative learning via Schrödinger bridge (Wang et al., 2021), arXiv:2106.10410.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+from torch import Tensor
+
+from pushforward.dynamics.sde.process import Pinned, Process, Start
+from pushforward.errors import UsageError
+from pushforward.types import Denoiser, Randomness, Samples, Velocity
+
+__all__ = ["Noisy", "checked", "to_data", "to_smoothed", "variance_exploding"]
+
+
+def checked(tau: float, sigma: float) -> None:
+    """Refuse a bridge whose density ratio is not bounded.
+
+    Raises:
+        UsageError: Unless 0 < sigma^2 < tau.
+    """
+    if not (0 < sigma < math.inf and sigma**2 < tau < math.inf):
+        raise UsageError(f"tau {tau:g} and sigma {sigma:g}: tau must be above sigma^2 = {sigma**2:g}; raise tau")
+
+
+class Noisy:
+    """The law of a noise level far above the data: normal about their mean.
+
+    Args:
+        mean: Of the data, (*event).
+        deviation: Root of the level's and the data's variances together.
+    """
+
+    def __init__(self, mean: Tensor, deviation: float) -> None:
+        self.mean, self.deviation = mean, deviation
+
+    def __call__(self, rng: Randomness, n: int) -> Samples:
+        """Points, (n, *event)."""
+        return self.mean + self.deviation * rng.normal(n, *self.mean.shape).to(self.mean)
+
+
+def _point(mean: Tensor, rng: Randomness, n: int) -> Samples:
+    return mean.expand(n, *mean.shape).clone()
+
+
+def to_smoothed(
+    denoiser: Denoiser, mean: Tensor, *, tau: float, sigma: float, drift: Velocity | None = None
+) -> Process:
+    r"""Stage 1: from the data's mean to :math:`q_\sigma = p * N(0, \sigma^2 I)`, the Föllmer process.
+
+    All points x, and y = m + (x - m)/t, are taken about the mean m, so that the process begins there.
+
+    Args:
+        denoiser: D, which at the start is asked for nothing: there D = m.
+        mean: m, (*event).
+        tau: Variance of the noise in a unit of time.
+        sigma: Width of the smoothing.
+        drift: Another form of the drift, in the same coordinates, as of `forms`; the denoiser's own if None.
+
+    Raises:
+        UsageError: If sigma^2 >= tau.
+    """
+    checked(tau, sigma)
+    delta = tau - sigma**2
+
+    def predict(x: Samples, t: float = 0.0) -> Samples:
+        if t <= 0:
+            return mean.expand_as(x)
+        level = math.sqrt(sigma**2 + tau * (1 - t) / t)
+        return denoiser(mean + (x - mean) / t, level)
+
+    def rise(x: Samples, t: float = 0.0) -> Samples:
+        return (tau * (predict(x, t) - mean) - delta * (x - mean)) / (tau - t * delta)
+
+    def towards(x: Samples, end: Samples, t: float, u: float) -> tuple[Samples, float]:
+        now, then, h = tau - t * delta, tau - u * delta, u - t
+        return mean + then / now * (x - mean) + tau * h / now * (end - mean), tau * h * then / now
+
+    def score(x: Samples, t: float = 0.0) -> Samples:
+        return (t * (predict(x, t) - mean) - (x - mean)) / (t * (tau - t * delta))
+
+    return Process(
+        partial(_point, mean), rise if drift is None else drift, lambda t: tau, score=score,
+        pinned=Pinned(predict, towards),
+    )  # fmt: skip
+
+
+def to_data(denoiser: Denoiser, start: Start, *, sigma: float) -> Process:
+    """Stage 2: from the smoothed data to the data.
+
+    Args:
+        denoiser: D.
+        start: The law of the smoothed data, or points that stage 1 made.
+        sigma: Width of the smoothing.
+
+    Raises:
+        UsageError: If sigma is not positive.
+    """
+    if not 0 < sigma < math.inf:
+        raise UsageError(f"sigma {sigma}: give a positive width")
+
+    def level(t: float) -> float:
+        return sigma * math.sqrt(1 - t)
+
+    def predict(x: Samples, t: float = 0.0) -> Samples:
+        return denoiser(x, level(t))
+
+    def rise(x: Samples, t: float = 0.0) -> Samples:
+        return (predict(x, t) - x) / (1 - t)
+
+    def flow(x: Samples, t: float = 0.0) -> Samples:
+        return rise(x, t) / 2
+
+    def score(x: Samples, t: float = 0.0) -> Samples:
+        return (predict(x, t) - x) / level(t) ** 2
+
+    pinned = Pinned(predict, lambda x, end, t, u: _between(x, end, level(t), level(u)))
+    return Process(
+        start, rise, lambda t: sigma**2, flow=flow, score=score, pinned=pinned, closed=False
+    )  # fmt: skip
+
+
+def variance_exploding(denoiser: Denoiser, start: Start, *, high: float) -> Process:
+    """Noise of falling level: time is the level s itself, from `high` to 0.
+
+    Args:
+        denoiser: D.
+        start: The law at the highest level, for example `Noisy`.
+        high: That level.
+
+    Raises:
+        UsageError: If it is not positive.
+    """
+    if not 0 < high < math.inf:
+        raise UsageError(f"highest level {high}: give a positive number")
+
+    def predict(x: Samples, t: float = 0.0) -> Samples:
+        return denoiser(x, t)
+
+    def flow(x: Samples, t: float = 0.0) -> Samples:
+        return (x - denoiser(x, t)) / t
+
+    def rise(x: Samples, t: float = 0.0) -> Samples:
+        return 2 * flow(x, t)
+
+    def score(x: Samples, t: float = 0.0) -> Samples:
+        return (denoiser(x, t) - x) / t**2
+
+    return Process(
+        start, rise, lambda t: 2 * t, ends=(high, 0.0), flow=flow, score=score, pinned=Pinned(predict, _between),
+        closed=False,
+    )  # fmt: skip
+
+
+def _between(x: Samples, end: Samples, s: float, u: float) -> tuple[Samples, float]:
+    """Mean and variance of `levels.ancestral`."""
+    kept = (u / s) ** 2
+    return x + (1 - kept) * (end - x), kept * (s * s - u * u)
