@@ -170,6 +170,17 @@ TERMS: dict[str, Term] = {
         "Share of the samples whose weight reached the cap. Healthy: near 0, below 0.05; more means that the "
         "divergence asks for larger moves than it gets.",
         scale=Scale((0.0, 0.05), (0.0, 0.05), log=False)),
+    "denoising": Term(
+        "Denoising loss",
+        "Weighted mean squared error of the denoiser on data with noise, in units in which a net that knows mean and "
+        "spread alone pays 1. Healthy: falling fast, then slowly and without end; it never reaches 0, as noise hides "
+        "something of every sample. On training data: samples that copy rows have a low one.",
+        live=True),
+    "ratio": Term(
+        "Loss of the ratio",
+        "Logistic loss of the classifier of smoothed data against noise. Blind it pays 2 log 2 ≈ 1.39. Healthy: level "
+        "soon; far below 1 the two lie so far apart that the weights of its Monte Carlo rest on few draws.",
+        scale=Scale(guides=(2 * LOG2,), log=False)),
     "regression": Term(
         "Regression",
         "Half the mean squared distance between the generator’s samples and where the flow wants them. Healthy: small "

@@ -1,0 +1,216 @@
+r"""A score model: a net learns the denoiser D(y; s), and samples come down from noise by its drift or its flow.
+
+    s ~ levels;  y = x + s e
+    theta <- theta - rate * grad E weight(s) ||D_theta(y; s) - x||^2
+    samples:  x ~ N(mean, high^2 + spread^2);  x down the levels to 0
+
+References:
+    Elucidating the design space of diffusion-based generative models (Karras et al., 2022), arXiv:2206.00364.
+    Generative modeling by estimating gradients of the data distribution (Song & Ermon, 2019), arXiv:1907.05600.
+    Classifier-free diffusion guidance (Ho & Salimans, 2022), arXiv:2207.12598.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor
+
+from pushforward.dynamics.bridges.clocks import Noisy, variance_exploding
+from pushforward.dynamics.integrate import euler
+from pushforward.dynamics.sde.annealed import Annealed, geometric_ladder
+from pushforward.dynamics.sde.levels import power
+from pushforward.dynamics.sde.samplers import (
+    Churn,
+    EulerMaruyama,
+    Exponential,
+    PredictorCorrector,
+    ProbabilityFlow,
+    Sampler,
+    StochasticHeun,
+)
+from pushforward.dynamics.sde.simulate import simulate
+from pushforward.errors import UsageError
+from pushforward.nets.timed.preconditioned import Preconditioned
+from pushforward.objectives.matching import Levels, LogNormal, Weight, balanced, denoising
+from pushforward.settings.options import Between
+from pushforward.training.learner import Learner
+from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples, unpack
+
+__all__ = ["SAMPLERS", "Descent", "Diffusion", "SamplerName", "guided"]
+
+NUMBERS = 2**18  # of samples that go through the net at once
+SamplerName = Literal["heun", "euler", "churn", "exponential", "stochastic", "maruyama", "corrector"]
+SAMPLERS: dict[SamplerName, Sampler] = {
+    "heun": ProbabilityFlow(),
+    "euler": ProbabilityFlow(euler),
+    "churn": Churn(0.1),
+    "exponential": Exponential(),
+    "stochastic": StochasticHeun(),
+    "maruyama": EulerMaruyama(),
+    "corrector": PredictorCorrector(),
+}
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How samples come down from noise.
+
+    Attributes:
+        sampler: heun and euler along the probability flow; churn, heun that puts some noise in anew; exponential
+            (ancestral), stochastic (Heun) and maruyama (Euler) for the diffusion itself; corrector, exponential with a
+            Langevin step after each; annealed, Langevin steps alone on a geometric ladder, as score networks were
+            published.
+        steps: Steps, or levels of annealed; heun calls the net twice in each but the last.
+        high: First noise level, in units of the data's spread.
+        low: Last one above 0, likewise.
+        rho: How the levels lie: 1 evenly, larger closer together at the low end.
+        churn: Share by which churn raises a level.
+        rounds: Langevin steps of annealed on each level.
+        guidance: How far samples of a class are led beyond what the net says of it, away from what it says of all.
+    """
+
+    sampler: SamplerName | Literal["annealed"] = "heun"
+    steps: Annotated[int, Between(1, 100_000)] = 18
+    high: Annotated[float, Between(1e-3, 1e6)] = 40.0
+    low: Annotated[float, Between(1e-6, 1e3)] = 0.004
+    rho: Annotated[float, Between(0.1, 100)] = 7.0
+    churn: Annotated[float, Between(0, 10)] = 0.1
+    rounds: Annotated[int, Between(1, 10_000)] = 5
+    guidance: Annotated[float, Between(0, 100)] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise UsageError(f"levels from high {self.high:g} to low {self.low:g}: give a low one below the high one")
+
+    def levels(self, steps: int | None = None) -> list[float]:
+        """The levels, in units of the data's spread, and 0."""
+        return power(self.steps if steps is None else steps, self.high, self.low, self.rho)
+
+
+@dataclass
+class Diffusion:
+    """A denoiser that learns from data with noise on them, and generates by going down the noise levels.
+
+    Attributes:
+        denoise: D, a `Preconditioned` net, and how it learns.
+        rng: Where noise comes from.
+        law: Levels that it learns at, in units of the data's spread.
+        weight: Weight of a level, likewise.
+        drop: Share of the rows whose class is withheld in training, so that guidance has something to lead away from.
+        sampling: How samples come down.
+    """
+
+    denoise: Learner
+    rng: Randomness
+    law: Levels = field(default_factory=LogNormal)
+    weight: Weight = balanced
+    drop: float = 0.1
+    sampling: Descent = field(default_factory=Descent)
+
+    def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
+        """One update of the denoiser for each yield.
+
+        Args:
+            batches: Endless batches of data (n, *event), or of (data, labels) for a conditional net.
+            start: Number of steps done before.
+        """
+        for batch in batches:
+            yield self.step(*unpack(batch))
+
+    def step(self, x: Samples, labels: Labels | None = None) -> Logs:
+        """One update of the denoiser on a batch."""
+        net = _preconditioned(self.denoise.net)
+        relative = self.law(self.rng, len(x)).to(x)
+        noise = self.rng.normal(*x.shape).to(x)
+        if labels is not None and self.drop:
+            withheld = self.rng.uniform(len(x)).to(x) < self.drop
+            labels = torch.where(withheld, net.classes, labels)
+        weights = self.weight(relative) / net.spread.square()
+        loss = denoising(self.denoise, x, relative * net.spread, noise, weights, labels)
+        self.denoise.descend(loss)
+        return {"denoising": loss.detach()}
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the data, (*event)."""
+        return _preconditioned(self.denoise.sampler).mean
+
+    @property
+    def spread(self) -> float:
+        """Root mean square of the data about their mean, the unit of noise levels."""
+        return float(_preconditioned(self.denoise.sampler).spread)
+
+    def denoiser(self, labels: Labels | None = None) -> Denoiser:
+        """D of the net's average, guided as `sampling` says where there are classes (n,) for the n rows."""
+        return guided(self.denoise, labels, self.sampling.guidance)
+
+    def levels(self, steps: int) -> list[float]:
+        """Levels that suit so many steps, in model units, and 0."""
+        return [self.spread * level for level in self.sampling.levels(steps)]
+
+    @torch.no_grad()
+    def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
+        """n samples (n, *event), as `sampling` says."""
+        how, rng, spread = self.sampling, rng or self.rng, self.spread
+        denoiser = self.denoiser(labels)
+        start = Noisy(self.mean, spread * math.hypot(how.high, 1.0))
+        if how.sampler == "annealed":
+            ladder = geometric_ladder(max(how.steps, 2), spread * how.high, spread * how.low)
+            chain = Annealed(0.2 * ladder[-1] ** 2, how.rounds)
+            return chain(denoiser, start(rng, n), ladder, rng)
+        sampler = Churn(how.churn) if how.sampler == "churn" else SAMPLERS[how.sampler]
+        process = variance_exploding(denoiser, start, high=spread * how.high)
+        return simulate(process, n, self.levels(how.steps), sampler, rng)
+
+
+def guided(learner: Learner, labels: Labels | None = None, guidance: float = 0.0) -> Denoiser:
+    r"""The average of a denoiser in evaluation mode, :math:`D_k + w\,(D_k - D)` for classes k, some rows at a time.
+
+    Args:
+        learner: A `Preconditioned` net, and how it learns.
+        labels: Classes k (n,) of the rows; None for no class.
+        guidance: w.
+    """
+    net = _preconditioned(learner.sampler)
+
+    def evaluated(y: Samples, s: float | Tensor, k: Labels | None) -> Samples:
+        if net.training:  # there is no average: what learns answers itself
+            net.eval()
+            try:
+                return evaluated(y, s, k)
+            finally:
+                net.train()
+        with learner.autocast():
+            if k is None or not guidance:
+                return net(y, s) if k is None else net(y, s, k)
+            level = torch.as_tensor(s).to(y).expand(len(y)).repeat(2)
+            both = net(torch.cat([y, y]), level, torch.cat([k, torch.full_like(k, net.classes)]))
+        own, common = both.chunk(2)
+        return own + guidance * (own - common)
+
+    def denoiser(y: Samples, s: float | Tensor) -> Samples:
+        k = None if labels is None else labels.to(y.device)
+        size = max(1, NUMBERS // max(y[:1].numel(), 1))
+        if len(y) <= size:
+            return evaluated(y, s, k).to(y)
+        one = isinstance(s, float | int) or s.dim() == 0
+        parts = [
+            evaluated(y[at : at + size], s if one else s[at : at + size], None if k is None else k[at : at + size])
+            for at in range(0, len(y), size)
+        ]
+        return torch.cat(parts).to(y)
+
+    return denoiser
+
+
+def _preconditioned(net: torch.nn.Module) -> Preconditioned:
+    if not isinstance(net, Preconditioned):
+        raise UsageError(
+            f"a denoiser is a nets.timed.Preconditioned net, not a {type(net).__name__}: wrap yours in one"
+        )
+    return net

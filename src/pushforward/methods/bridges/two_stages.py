@@ -1,0 +1,231 @@
+r"""The Schrödinger bridge in two stages: from the data's mean to smoothed data, and from there to the data.
+
+    s ~ levels;  the denoiser learns as that of a score model
+    where a form of the drift needs it:  R <- logistic regression of Y + sigma e against sqrt(tau) e'
+    samples:  dX = b dt + sqrt(tau) dW from the mean;  dX = sigma^2 grad log q dt + sigma dW from where it ends
+
+The first stage forgets nothing and the second forgets what the first got wrong: an error of a variance shrinks by
+:math:`(v/(v + \sigma^2))^2` where data have the variance v. So few steps do for the first.
+
+References:
+    Deep generative learning via Schrödinger bridge (Wang et al., 2021), arXiv:2106.10410.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor
+
+from pushforward.divergences import logistic
+from pushforward.dynamics.bridges.clocks import checked, to_data, to_smoothed, variance_exploding
+from pushforward.dynamics.bridges.forms import RatioDrift, collapsed
+from pushforward.dynamics.sde.levels import power
+from pushforward.dynamics.sde.process import Process
+from pushforward.dynamics.sde.samplers import EulerMaruyama, Exponential, Sampler, StochasticHeun
+from pushforward.dynamics.sde.simulate import calls, simulate, tent, uniform, walk
+from pushforward.errors import UsageError
+from pushforward.methods.bridges.diffusion import SAMPLERS, Diffusion, SamplerName, guided
+from pushforward.settings.options import Between
+from pushforward.training.learner import Learner
+from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples, Velocity, unpack
+
+__all__ = ["Bridge", "Form", "Stages"]
+
+Form = Literal["denoiser", "autodiff", "score", "stein", "auto", "paper"]
+FIRST: dict[str, Sampler] = {
+    "exponential": Exponential(), "maruyama": EulerMaruyama(), "stochastic": StochasticHeun(),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stages:
+    """How samples go through the two stages.
+
+    Attributes:
+        first: Step of stage 1: exponential, maruyama (Euler) or stochastic (Heun, two calls).
+        first_steps: Steps of it.
+        first_grid: Its times: uniform, tent (short steps at both ends), or numbers from 0 to 1 with commas between.
+        second: Step of stage 2, as of a score model.
+        second_steps: Steps of it; heun calls the net twice in each but the last.
+        second_grid: Its times: power (noise levels as of a score model), uniform, tent, or numbers from 0 to 1.
+        low: Last noise level of the grid power, in units of the data's spread.
+        denoise: Whether the mean of the data is taken once more at the end, as published for maruyama; one more call.
+        form: The drift of stage 1: denoiser needs no ratio and draws nothing; autodiff, score, stein, auto and paper
+            are Monte Carlo by a learned ratio.
+        draws: Draws of these at each step, 2 or more; paper has one.
+        guidance: As of a score model.
+    """
+
+    first: Literal["exponential", "maruyama", "stochastic"] = "exponential"
+    first_steps: Annotated[int, Between(1, 100_000)] = 6
+    first_grid: Literal["uniform", "tent"] | tuple[float, ...] = "uniform"
+    second: SamplerName = "heun"
+    second_steps: Annotated[int, Between(1, 100_000)] = 15
+    second_grid: Literal["power", "uniform", "tent"] | tuple[float, ...] = "power"
+    low: Annotated[float, Between(1e-6, 1e3)] = 0.004
+    denoise: bool = False
+    form: Form = "denoiser"
+    draws: Annotated[int, Between(1, 100_000)] = 16
+    guidance: Annotated[float, Between(0, 100)] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.form not in ("denoiser", "paper") and self.draws < 2:
+            raise UsageError(f"form {self.form} with {self.draws} draws: give 2 or more, or the form paper")
+        if self.form not in ("denoiser",) and self.first == "exponential":
+            raise UsageError(f"form {self.form}: exponential steps need the denoiser; give first=maruyama")
+
+    def first_times(self) -> list[float]:
+        """Times of stage 1."""
+        return _times(self.first_grid, self.first_steps)
+
+    def second_times(self, sigma: float) -> list[float]:
+        """Times of stage 2 whose smoothing is sigma, in units of the data's spread."""
+        if self.second_grid != "power":
+            return _times(self.second_grid, self.second_steps)
+        levels = power(self.second_steps, sigma, min(self.low, sigma))
+        return [0.0, *(1 - (level / sigma) ** 2 for level in levels[1:])]
+
+
+def _times(grid: str | tuple[float, ...], steps: int) -> list[float]:
+    if isinstance(grid, tuple):
+        return list(grid)
+    return tent(steps, 0.1, 1.0) if grid == "tent" else uniform(steps)
+
+
+@dataclass
+class Bridge:
+    r"""A denoiser that drives both stages, and where it is wanted a ratio for the first one's published forms.
+
+    Attributes:
+        diffusion: The denoiser and how it learns.
+        tau: Variance of stage 1's noise in a unit of time, in units of the data's spread squared.
+        sigma: Width of the smoothing, in units of the spread; its square is below tau.
+        ratio: :math:`\log q_\sigma/N(0, \tau I)` of points about the mean, in units of the spread, and how it learns;
+            None where no form needs it.
+        sampling: How samples go through the stages.
+        told: What was seen of Monte Carlo's weights while samples were drawn, in words.
+
+    Raises:
+        UsageError: If sigma^2 >= tau.
+    """
+
+    diffusion: Diffusion
+    tau: float = 8.0
+    sigma: float = 2.0
+    ratio: Learner | None = None
+    sampling: Stages = field(default_factory=Stages)
+    told: set[str] = field(default_factory=set, repr=False)
+
+    def __post_init__(self) -> None:
+        checked(self.tau, self.sigma)
+
+    def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
+        """One update of the denoiser, and of the ratio where there is one, for each yield; as `Diffusion.learn`."""
+        for batch in batches:
+            x, labels = unpack(batch)
+            yield self.diffusion.step(x, labels) | self._contrast(x)
+
+    def _contrast(self, x: Samples) -> Logs:
+        """One update of the ratio: smoothed data against the law that noise alone has at the end of stage 1."""
+        if self.ratio is None:
+            return {}
+        rng = self.diffusion.rng
+        relative = (x - self.diffusion.mean.to(x)) / self.diffusion.spread
+        p = relative + self.sigma * rng.normal(*x.shape).to(x)
+        q = math.sqrt(self.tau) * rng.normal(*x.shape).to(x)
+        scores = self.ratio(torch.cat([q, p]))
+        loss = logistic(scores[: len(x)], scores[len(x) :])
+        self.ratio.descend(loss)
+        return {"ratio": loss.detach()}
+
+    def denoiser(self, labels: Labels | None = None) -> Denoiser:
+        """D(y; s) for samples of the given classes (n,)."""
+        return self.diffusion.denoiser(labels)
+
+    def levels(self, steps: int) -> list[float]:
+        """Levels that suit so many steps of a score model, in model units, and 0."""
+        return self.diffusion.levels(steps)
+
+    def first(self, labels: Labels | None = None, rng: Randomness | None = None) -> Process:
+        """Stage 1, in model units.
+
+        Raises:
+            UsageError: If the form of the drift needs a ratio, and there is none.
+        """
+        scale, how = self.diffusion.spread, self.sampling
+        drift = None if how.form == "denoiser" else self._by_ratio(labels, rng or self.diffusion.rng)
+        return to_smoothed(
+            self._guided(labels), self.diffusion.mean, tau=self.tau * scale**2, sigma=self.sigma * scale, drift=drift
+        )
+
+    def second(self, x: Samples, labels: Labels | None = None) -> Process:
+        """Stage 2 from points of stage 1, in model units."""
+        return to_data(self._guided(labels), lambda rng, n: x, sigma=self.sigma * self.diffusion.spread)
+
+    @torch.no_grad()
+    def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
+        """n samples (n, *event), as `sampling` says."""
+        how, rng = self.sampling, rng or self.diffusion.rng
+        x = simulate(self.first(labels, rng), n, how.first_times(), FIRST[how.first], rng)
+        if how.second != "churn":
+            return simulate(self.second(x, labels), n, how.second_times(self.sigma), SAMPLERS[how.second], rng,
+                            denoise=how.denoise)  # fmt: skip
+        high = self.sigma * self.diffusion.spread  # the same way, in noise levels for time
+        process = variance_exploding(self._guided(labels), lambda rng, n: x, high=high)
+        levels = [high * math.sqrt(1 - t) for t in how.second_times(self.sigma)]
+        return simulate(process, n, levels, SAMPLERS["churn"], rng, denoise=how.denoise)
+
+    def paths(self, n: int, rng: Randomness, labels: Labels | None = None) -> tuple[list[float], Tensor]:
+        """Times from 0 to 2, stage after stage, and the points (times, n, *event) of n samples then."""
+        how = self.sampling
+        with torch.no_grad():
+            process = self.first(labels, rng)
+            way = [(0.0, process.start(rng, n))]
+            way += walk(process, way[0][1], how.first_times(), FIRST[how.first], rng)
+            process, x = self.second(way[-1][1], labels), way[-1][1]
+            sampler = SAMPLERS["heun" if how.second == "churn" else how.second]
+            way += [(1 + t, moved) for t, moved in walk(process, x, how.second_times(self.sigma), sampler, rng)]
+        return [t for t, _ in way], torch.stack([x for _, x in way])
+
+    @property
+    def calls(self) -> int:
+        """Calls of the denoiser that a sample costs; those of a ratio aside."""
+        how = self.sampling
+        point = self.diffusion.mean[None]
+        one = calls(self.first(), how.first_times(), FIRST[how.first]) if how.form == "denoiser" else 0
+        return one + calls(self.second(point), how.second_times(self.sigma), SAMPLERS[how.second], denoise=how.denoise)
+
+    def remarks(self, steps: int) -> tuple[str, ...]:
+        """That Monte Carlo's weights collapsed, where they did."""
+        return tuple(sorted(self.told))[:1]
+
+    def _guided(self, labels: Labels | None) -> Denoiser:
+        return guided(self.diffusion.denoise, labels, self.sampling.guidance)
+
+    def _by_ratio(self, labels: Labels | None, rng: Randomness) -> Velocity:
+        """The drift of stage 1 by Monte Carlo, in model units about the mean."""
+        how, scale, mean = self.sampling, self.diffusion.spread, self.diffusion.mean
+        if self.ratio is None:
+            raise UsageError(f"form {how.form}: this model has no ratio; use the form denoiser, or train with one")
+        net, denoiser, sigma = self.ratio.sampler, self._guided(None), self.sigma
+
+        def score(y: Samples) -> Samples:
+            there = mean + scale * y
+            return (denoiser(there, sigma * scale) - there) / (scale * sigma**2)
+
+        draws = 1 if how.form == "paper" else how.draws
+        assert how.form != "denoiser"
+        form = RatioDrift(net, self.tau, sigma, how.form, draws, rng, score)
+
+        def drift(x: Samples, t: float = 0.0) -> Samples:
+            b, share = form.with_share((x - mean) / scale, t)
+            if not self.told and (said := collapsed(float(share.mean()), draws, mean.numel())):
+                self.told.add(said)
+            return scale * b
+
+        return drift
