@@ -1,0 +1,1 @@
+"""Nets that know the noise level of what they see: denoisers D(y; s). They know no loss."""
