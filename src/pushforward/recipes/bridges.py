@@ -45,9 +45,7 @@ def bridge_toy(
 
     points = wiring.load(rows, classes, loop.seed, kind="points")
     with seeded(loop.seed):
-        f = perceptron(
-            points.event, width=net.width, depth=depth, classes=wiring.counted(points, classes), waves=waves
-        )
+        f = perceptron(points.event, width=net.width, depth=depth, classes=wiring.counted(points, classes), waves=waves)
     method = _bridge(_diffusion(f, points, net, loop), points, smoothing, loop)
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
 
@@ -131,7 +129,7 @@ def bridge_cifar(
     convolved: Convolved = Convolved(2, 0.1),
     smoothing: Smoothing = Smoothing(4.0, 32.0),
 ) -> Experiment:
-    """The two-stage bridge at the published size, for CIFAR-10 on a graphics card; small with `--width 32 --steps 2000`.
+    """The two-stage bridge for CIFAR-10 at the published size, on a graphics card; small with `--width 32 --steps 2000`.
 
     sigma and tau are those of the published run, 1 and 2 for pixels in [-1/2, 1/2], whose spread is a quarter.
 

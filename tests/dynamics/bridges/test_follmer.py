@@ -140,7 +140,7 @@ def test_blocks_times_of_their_own_and_images_change_nothing(monkeypatch):
 
 
 def test_what_has_no_bounded_ratio_is_refused_with_its_numbers():
-    with pytest.raises(UsageError, match=r"sigma 1.5 and tau 2.0: tau must be above sigma\^2 = 2.25"):
+    with pytest.raises(UsageError, match=r"sigma 1.5 and tau 2: tau must be above sigma\^2 = 2.25"):
         MixtureFollmer.of(LINE, tau=2.0, sigma=1.5)
     with pytest.raises(UsageError, match="variances down to -1"):
         MixtureFollmer(torch.zeros(1, 2), -torch.ones(1, 1), None, torch.ones(1), 2.0, 1.0)

@@ -23,21 +23,12 @@ from functools import partial
 
 from torch import Tensor
 
+from pushforward.dynamics.bridges.forms import DenoiserDrift, checked
 from pushforward.dynamics.sde.process import Pinned, Process, Start
 from pushforward.errors import UsageError
 from pushforward.types import Denoiser, Randomness, Samples, Velocity
 
-__all__ = ["Noisy", "checked", "to_data", "to_smoothed", "variance_exploding"]
-
-
-def checked(tau: float, sigma: float) -> None:
-    """Refuse a bridge whose density ratio is not bounded.
-
-    Raises:
-        UsageError: Unless 0 < sigma^2 < tau.
-    """
-    if not (0 < sigma < math.inf and sigma**2 < tau < math.inf):
-        raise UsageError(f"tau {tau:g} and sigma {sigma:g}: tau must be above sigma^2 = {sigma**2:g}; raise tau")
+__all__ = ["Noisy", "to_data", "to_smoothed", "variance_exploding"]
 
 
 class Noisy:
@@ -86,9 +77,6 @@ def to_smoothed(
         level = math.sqrt(sigma**2 + tau * (1 - t) / t)
         return denoiser(mean + (x - mean) / t, level)
 
-    def rise(x: Samples, t: float = 0.0) -> Samples:
-        return (tau * (predict(x, t) - mean) - delta * (x - mean)) / (tau - t * delta)
-
     def towards(x: Samples, end: Samples, t: float, u: float) -> tuple[Samples, float]:
         now, then, h = tau - t * delta, tau - u * delta, u - t
         return mean + then / now * (x - mean) + tau * h / now * (end - mean), tau * h * then / now
@@ -97,7 +85,7 @@ def to_smoothed(
         return (t * (predict(x, t) - mean) - (x - mean)) / (t * (tau - t * delta))
 
     return Process(
-        partial(_point, mean), rise if drift is None else drift, lambda t: tau, score=score,
+        partial(_point, mean), drift or DenoiserDrift(denoiser, tau, sigma, mean), lambda t: tau, score=score,
         pinned=Pinned(predict, towards),
     )  # fmt: skip
 
@@ -133,7 +121,7 @@ def to_data(denoiser: Denoiser, start: Start, *, sigma: float) -> Process:
 
     pinned = Pinned(predict, lambda x, end, t, u: _between(x, end, level(t), level(u)))
     return Process(
-        start, rise, lambda t: sigma**2, flow=flow, score=score, pinned=pinned, closed=False
+        start, rise, lambda t: sigma**2, flow=flow, score=score, pinned=pinned, level=level, closed=False,
     )  # fmt: skip
 
 
@@ -165,7 +153,7 @@ def variance_exploding(denoiser: Denoiser, start: Start, *, high: float) -> Proc
 
     return Process(
         start, rise, lambda t: 2 * t, ends=(high, 0.0), flow=flow, score=score, pinned=Pinned(predict, _between),
-        closed=False,
+        level=lambda t: t, closed=False,
     )  # fmt: skip
 
 

@@ -12,7 +12,6 @@ References:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pushforward.densities.mixture import Mixture
+from pushforward.dynamics.bridges.forms import checked
 from pushforward.errors import UsageError
 from pushforward.parallel.doubles import fine, moved
 from pushforward.types import Samples
@@ -55,8 +55,7 @@ class MixtureFollmer:
     sigma: float
 
     def __post_init__(self) -> None:
-        if not (0 < self.sigma < math.inf and self.sigma**2 < self.tau < math.inf):
-            raise UsageError(f"sigma {self.sigma} and tau {self.tau}: tau must be above sigma^2 = {self.sigma**2:g}")
+        checked(self.tau, self.sigma)
         if not bool((self.variances >= 0).all()):
             raise UsageError(f"variances down to {float(self.variances.min()):g}: give none below 0")
 

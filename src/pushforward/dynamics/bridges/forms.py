@@ -34,7 +34,7 @@ from torch import Tensor
 from pushforward.errors import UsageError
 from pushforward.types import Critic, Denoiser, Randomness, Samples, Scores
 
-__all__ = ["DenoiserDrift", "Form", "RatioDrift", "collapsed"]
+__all__ = ["DenoiserDrift", "Form", "RatioDrift", "checked", "collapsed"]
 
 Form: TypeAlias = Literal["autodiff", "score", "stein", "auto", "paper"]
 
@@ -71,7 +71,7 @@ class DenoiserDrift:
     mean: Tensor | None = None
 
     def __post_init__(self) -> None:
-        _check(self.tau, self.sigma)
+        checked(self.tau, self.sigma)
 
     def __call__(self, x: Samples, t: float = 0.0) -> Samples:
         """b(t, x), (n, *event)."""
@@ -128,7 +128,7 @@ class RatioDrift:
     switch: float = 0.5
 
     def __post_init__(self) -> None:
-        _check(self.tau, self.sigma)
+        checked(self.tau, self.sigma)
         if self.form == "paper" and self.draws != 1:
             raise UsageError(f"{self.draws} draws in the form paper: give 1, as published, or use the form score")
         if self.form != "paper" and self.draws < 2:
@@ -215,9 +215,16 @@ def collapsed(share: float, draws: int, dims: int) -> str:
     )
 
 
-def _check(tau: float, sigma: float) -> None:
+def checked(tau: float, sigma: float) -> None:
+    """Refuse a bridge on which q_sigma / N(0, tau I) would not be bounded.
+
+    Raises:
+        UsageError: Unless 0 < sigma^2 < tau.
+    """
     if not (0 < sigma < math.inf and sigma**2 < tau < math.inf):
-        raise UsageError(f"sigma {sigma} and tau {tau}: tau must be above sigma^2 = {sigma**2:g}; give a larger one")
+        raise UsageError(
+            f"sigma {sigma:g} and tau {tau:g}: tau must be above sigma^2 = {sigma**2:g}; give a larger one"
+        )
 
 
 def _beside(numbers: Tensor, x: Samples) -> Tensor:

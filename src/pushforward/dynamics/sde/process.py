@@ -46,6 +46,7 @@ class Process:
             same law q_t at every time; None where there is none.
         score: :math:`\nabla\log q_t`; None where it is not known.
         pinned: The way to a predicted end; None where it is not known.
+        level: t -> s where X_t is a data point with normal noise of level s on it; None where it is not.
         closed: Whether drift, flow and score have a value at the last time, so that a step may end with a call there.
     """
 
@@ -56,6 +57,7 @@ class Process:
     flow: Velocity | None = None
     score: Velocity | None = None
     pinned: Pinned | None = None
+    level: Callable[[float], float] | None = None
     closed: bool = True
 
     def callable_at(self, t: float) -> bool:

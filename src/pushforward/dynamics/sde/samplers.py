@@ -9,6 +9,7 @@ step                   x at u                                                   
 `Exponential`          drawn from the bridge from x to the predicted end                        1
 `StochasticHeun`       both ends' drift averaged, with one and the same noise                   2
 `ProbabilityFlow`      along the flow, without noise                                            of its scheme
+`Multistep`            as the flow goes where D is a straight line in ln s through the last two    2, one call
 `Churn`                up by some noise, then down along the flow                               of its scheme
 `PredictorCorrector`   a step, then Langevin steps on the score at u                            of the step
 =====================  =======================================================================  ==============
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -32,8 +33,10 @@ __all__ = [
     "Churn",
     "EulerMaruyama",
     "Exponential",
+    "Multistep",
     "PredictorCorrector",
     "ProbabilityFlow",
+    "Remembering",
     "Sampler",
     "StochasticHeun",
 ]
@@ -47,6 +50,13 @@ class Sampler(Protocol):
         ...
 
     def __call__(self, process: Process, x: Samples, t: float, u: float, rng: Randomness) -> Samples: ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A step that uses what it saw on the way: each path needs one of its own."""
+
+    def fresh(self) -> Sampler: ...
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,49 @@ class ProbabilityFlow:
     def __call__(self, process: Process, x: Samples, t: float, u: float, rng: Randomness) -> Samples:
         """Points (n, *event) at u."""
         return (self.scheme if process.callable_at(u) else euler)(_flow(process), x, t, u - t)
+
+
+@dataclass
+class Multistep:
+    r"""Down the noise levels along the flow, with one call a step: order 2, and exact where D does not change.
+
+    .. math:: x' = \frac us\,x + \Bigl(1 - \frac us\Bigr)\Bigl(D + \frac{h}{2h_-}(D - D_-)\Bigr), \qquad
+        h = \ln\frac su,
+
+    D_- being the prediction of the step before and :math:`h_-` its h. The first step, and one to the level 0, take D
+    alone.
+
+    Attributes:
+        past: D_- and :math:`h_-`; None before the first step.
+
+    References:
+        DPM-Solver++: fast solver for guided sampling of diffusion probabilistic models (Lu et al., 2022),
+        arXiv:2211.01095.
+    """
+
+    past: tuple[Samples, float] | None = field(default=None, repr=False)
+
+    def fresh(self) -> Multistep:
+        """The step for another path."""
+        return Multistep()
+
+    def calls(self, process: Process, t: float, u: float) -> int:
+        """One."""
+        return 1
+
+    def __call__(self, process: Process, x: Samples, t: float, u: float, rng: Randomness) -> Samples:
+        """Points (n, *event) at u."""
+        if process.level is None:
+            raise UsageError("multistep: this process is not data with noise on them; use exponential or stochastic")
+        s, low = process.level(t), process.level(u)
+        found = _pinned(process).predict(x, t)
+        if low <= 0:
+            return found
+        h, led = math.log(s / low), found
+        if self.past is not None:
+            led = found + h / (2 * self.past[1]) * (found - self.past[0])
+        self.past = (found, h)
+        return led + low / s * (x - led)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 
 from pushforward.dynamics.sde.process import Process
-from pushforward.dynamics.sde.samplers import Sampler
+from pushforward.dynamics.sde.samplers import Remembering, Sampler
 from pushforward.errors import UsageError
 from pushforward.types import Randomness, Samples
 
@@ -72,8 +72,9 @@ def walk(
         raise UsageError(
             f"times {[round(t, 4) for t in times[:4]]}...: give at least two, that go from {first:g} to {last:g}"
         )
+    step = sampler.fresh() if isinstance(sampler, Remembering) else sampler
     for t, u in pairwise(times):
-        x = sampler(process, x, t, u, rng)
+        x = step(process, x, t, u, rng)
         yield u, x
 
 

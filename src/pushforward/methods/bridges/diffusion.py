@@ -28,6 +28,7 @@ from pushforward.dynamics.sde.samplers import (
     Churn,
     EulerMaruyama,
     Exponential,
+    Multistep,
     PredictorCorrector,
     ProbabilityFlow,
     Sampler,
@@ -44,8 +45,9 @@ from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples
 __all__ = ["SAMPLERS", "Descent", "Diffusion", "SamplerName", "guided"]
 
 NUMBERS = 2**18  # of samples that go through the net at once
-SamplerName = Literal["heun", "euler", "churn", "exponential", "stochastic", "maruyama", "corrector"]
+SamplerName = Literal["multistep", "heun", "euler", "churn", "exponential", "stochastic", "maruyama", "corrector"]
 SAMPLERS: dict[SamplerName, Sampler] = {
+    "multistep": Multistep(),
     "heun": ProbabilityFlow(),
     "euler": ProbabilityFlow(euler),
     "churn": Churn(0.1),
@@ -61,11 +63,11 @@ class Descent:
     """How samples come down from noise.
 
     Attributes:
-        sampler: heun and euler along the probability flow; churn, heun that puts some noise in anew; exponential
-            (ancestral), stochastic (Heun) and maruyama (Euler) for the diffusion itself; corrector, exponential with a
-            Langevin step after each; annealed, Langevin steps alone on a geometric ladder, as score networks were
-            published.
-        steps: Steps, or levels of annealed; heun calls the net twice in each but the last.
+        sampler: multistep, heun and euler along the probability flow; churn, heun that puts some noise in anew;
+            exponential (ancestral), stochastic (Heun) and maruyama (Euler) for the diffusion itself; corrector,
+            exponential with a Langevin step after each; annealed, Langevin steps alone on a geometric ladder, as score
+            networks were published.
+        steps: Steps, or levels of annealed; heun, churn and stochastic call the net twice in each but the last.
         high: First noise level, in units of the data's spread.
         low: Last one above 0, likewise.
         rho: How the levels lie: 1 evenly, larger closer together at the low end.
@@ -74,8 +76,8 @@ class Descent:
         guidance: How far samples of a class are led beyond what the net says of it, away from what it says of all.
     """
 
-    sampler: SamplerName | Literal["annealed"] = "heun"
-    steps: Annotated[int, Between(1, 100_000)] = 18
+    sampler: SamplerName | Literal["annealed"] = "multistep"
+    steps: Annotated[int, Between(1, 100_000)] = 36
     high: Annotated[float, Between(1e-3, 1e6)] = 40.0
     low: Annotated[float, Between(1e-6, 1e3)] = 0.004
     rho: Annotated[float, Between(0.1, 100)] = 7.0

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from pushforward.divergences import logistic
-from pushforward.dynamics.bridges.clocks import checked, to_data, to_smoothed, variance_exploding
-from pushforward.dynamics.bridges.forms import RatioDrift, collapsed
+from pushforward.dynamics.bridges.clocks import to_data, to_smoothed, variance_exploding
+from pushforward.dynamics.bridges.forms import RatioDrift, checked, collapsed
 from pushforward.dynamics.sde.levels import power
 from pushforward.dynamics.sde.process import Process
 from pushforward.dynamics.sde.samplers import EulerMaruyama, Exponential, Sampler, StochasticHeun
@@ -51,7 +51,7 @@ class Stages:
         first_steps: Steps of it.
         first_grid: Its times: uniform, tent (short steps at both ends), or numbers from 0 to 1 with commas between.
         second: Step of stage 2, as of a score model.
-        second_steps: Steps of it; heun calls the net twice in each but the last.
+        second_steps: Steps of it; heun and stochastic call the net twice in each but the last.
         second_grid: Its times: power (noise levels as of a score model), uniform, tent, or numbers from 0 to 1.
         low: Last noise level of the grid power, in units of the data's spread.
         denoise: Whether the mean of the data is taken once more at the end, as published for maruyama; one more call.
@@ -64,8 +64,8 @@ class Stages:
     first: Literal["exponential", "maruyama", "stochastic"] = "exponential"
     first_steps: Annotated[int, Between(1, 100_000)] = 6
     first_grid: Literal["uniform", "tent"] | tuple[float, ...] = "uniform"
-    second: SamplerName = "heun"
-    second_steps: Annotated[int, Between(1, 100_000)] = 15
+    second: SamplerName = "multistep"
+    second_steps: Annotated[int, Between(1, 100_000)] = 30
     second_grid: Literal["power", "uniform", "tent"] | tuple[float, ...] = "power"
     low: Annotated[float, Between(1e-6, 1e3)] = 0.004
     denoise: bool = False

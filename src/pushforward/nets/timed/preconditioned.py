@@ -55,7 +55,9 @@ class Preconditioned(nn.Module):
     def __init__(self, net: nn.Module, mean: Tensor, spread: Tensor) -> None:
         super().__init__()
         if spread.numel() != 1:
-            raise UsageError(f"spread of shape {tuple(spread.shape)}: give one number, the root mean square of the data")
+            raise UsageError(
+                f"spread of shape {tuple(spread.shape)}: give one number, the root mean square of the data"
+            )
         self.net, self.classes = net, classes_of(net)
         self.register_buffer("mean", mean)
         self.register_buffer("spread", spread.reshape(()))
@@ -82,7 +84,9 @@ class Preconditioned(nn.Module):
             x = (y - self.mean) / size
         f = self.net(x, c, labels) if self.classes else self.net(x, c)
         with full_precision(y):
-            return torch.addcmul(torch.lerp(self.mean, y, skip), out, f.to(y))  # exact where skip is 0, and where it is 1
+            return torch.addcmul(
+                torch.lerp(self.mean, y, skip), out, f.to(y)
+            )  # exact where skip is 0, and where it is 1
 
 
 def centred(x: Samples) -> tuple[Tensor, Tensor]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, pixel_shuffle, pixel_unshuffle, scaled_dot_product_attention, silu
+from torch import nn
+from torch.nn.functional import (
+    avg_pool2d,
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+    scaled_dot_product_attention,
+    silu,
+)
 
-from pushforward.errors import UsageError
-from pushforward.nets.blocks import image_shape
 from pushforward.nets.timed.embedding import LevelEmbedding
-from pushforward.types import Samples
 
 
 def _norm(w, affine=True):
@@ -26,7 +29,8 @@ class Block(nn.Module):
         self.conv1, self.conv2 = nn.Conv2d(width, width, 3, 1, 1), nn.Conv2d(width, width, 3, 1, 1)
         self.level = nn.Linear(embedding, 2 * width)
         self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
-        nn.init.zeros_(self.conv2.weight); nn.init.zeros_(self.conv2.bias)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
 
     def forward(self, h, e):
         shift, scale = self.level(e)[:, :, None, None].chunk(2, 1)
@@ -40,7 +44,8 @@ class Attention(nn.Module):
         self.norm = _norm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.heads = max(1, width // 64) if width % 64 == 0 else 1
-        nn.init.zeros_(self.out.weight); nn.init.zeros_(self.out.bias)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
 
     def forward(self, h):
         n, w, a, b = h.shape
@@ -58,11 +63,12 @@ class Level(nn.Module):
         self.after = nn.ModuleList(Block(w, embedding, dropout) for _ in range(blocks[0]))
         self.attend = Attention(w) if side <= attention and blocks[0] else None
         self.inner = None
-        self.concat=concat
+        self.concat = concat
         if len(widths) > 1:
             self.inner = Level(widths[1:], blocks[1:], side // 2, attention, embedding, dropout, concat)
             self.down, self.up = nn.Conv2d(w, widths[1], 1), nn.Conv2d(widths[1], w, 1)
-            if concat: self.join = nn.Conv2d(2*w, w, 1)
+            if concat:
+                self.join = nn.Conv2d(2 * w, w, 1)
 
     def forward(self, h, e):
         for b in self.before:
@@ -71,14 +77,27 @@ class Level(nn.Module):
             h = self.attend(h)
         if self.inner is not None:
             u = interpolate(self.up(self.inner(self.down(avg_pool2d(h, 2)), e)), scale_factor=2.0)
-            h = self.join(torch.cat([h,u],1)) if self.concat else (h + u) * 0.5**0.5
+            h = self.join(torch.cat([h, u], 1)) if self.concat else (h + u) * 0.5**0.5
         for b in self.after:
             h = b(h, e)
         return h
 
 
 class UNet(nn.Module):
-    def __init__(self, side, channels, width=32, multipliers=(1, 2), blocks=(1, 1), attention=8, classes=0, dropout=0.0, fold=1, cl=True, concat=False):
+    def __init__(
+        self,
+        side,
+        channels,
+        width=32,
+        multipliers=(1, 2),
+        blocks=(1, 1),
+        attention=8,
+        classes=0,
+        dropout=0.0,
+        fold=1,
+        cl=True,
+        concat=False,
+    ):
         super().__init__()
         self.fold, self.cl, self.classes = fold, cl, classes
         E = 4 * width
@@ -89,13 +108,16 @@ class UNet(nn.Module):
         self.norm = _norm(w, False)
         self.level = nn.Linear(E, 2 * w)
         self.last = nn.Conv2d(w, channels * fold**2, 3, 1, 1)
-        nn.init.zeros_(self.last.weight); nn.init.zeros_(self.last.bias)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
 
     def forward(self, x, c, labels=None):
         e = self.embed(c, labels)
-        if self.fold > 1: x = pixel_unshuffle(x, self.fold)
+        if self.fold > 1:
+            x = pixel_unshuffle(x, self.fold)
         h = self.stem(x)
-        if self.cl: h = h.contiguous(memory_format=torch.channels_last)
+        if self.cl:
+            h = h.contiguous(memory_format=torch.channels_last)
         h = self.body(h, e)
         shift, scale = self.level(e)[:, :, None, None].chunk(2, 1)
         y = self.last(silu(torch.addcmul(shift, self.norm(h), 1 + scale)))
