@@ -129,7 +129,7 @@ def bridge_cifar(
     convolved: Convolved = Convolved(2, 0.1),
     smoothing: Smoothing = Smoothing(4.0, 32.0),
 ) -> Experiment:
-    """The two-stage bridge for CIFAR-10 at the published size, on a graphics card; small with `--width 32 --steps 2000`.
+    """The two-stage bridge for CIFAR-10 at the published size, on a GPU; small with `--width 32 --steps 2000`.
 
     sigma and tau are those of the published run, 1 and 2 for pixels in [-1/2, 1/2], whose spread is a quarter.
 

@@ -211,7 +211,7 @@ def test_images_keep_their_shape_and_nothing_of_a_net_is_kept():
 
 
 def test_what_cannot_be_is_refused_with_its_numbers():
-    too_wide = r"sigma 1.5 and tau 2.0: tau must be above sigma\^2 = 2.25"
+    too_wide = r"sigma 1.5 and tau 2: tau must be above sigma\^2 = 2.25"
     with pytest.raises(UsageError, match=too_wide):
         DenoiserDrift(PLANE.denoised, 2.0, 1.5)
     with pytest.raises(UsageError, match=too_wide):

@@ -42,7 +42,7 @@ from pushforward.settings.options import Between
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples, unpack
 
-__all__ = ["SAMPLERS", "Descent", "Diffusion", "SamplerName", "guided"]
+__all__ = ["SAMPLERS", "Descent", "Diffusion", "SamplerName", "churning", "guided"]
 
 NUMBERS = 2**18  # of samples that go through the net at once
 SamplerName = Literal["multistep", "heun", "euler", "churn", "exponential", "stochastic", "maruyama", "corrector"]
@@ -71,7 +71,7 @@ class Descent:
         high: First noise level, in units of the data's spread.
         low: Last one above 0, likewise.
         rho: How the levels lie: 1 evenly, larger closer together at the low end.
-        churn: Share by which churn raises a level.
+        churn: By how much churn raises levels, as a share, in all steps together; at most by .41 in one.
         rounds: Langevin steps of annealed on each level.
         guidance: How far samples of a class are led beyond what the net says of it, away from what it says of all.
     """
@@ -81,7 +81,7 @@ class Descent:
     high: Annotated[float, Between(1e-3, 1e6)] = 40.0
     low: Annotated[float, Between(1e-6, 1e3)] = 0.004
     rho: Annotated[float, Between(0.1, 100)] = 7.0
-    churn: Annotated[float, Between(0, 10)] = 0.1
+    churn: Annotated[float, Between(0, 1000)] = 3.0
     rounds: Annotated[int, Between(1, 10_000)] = 5
     guidance: Annotated[float, Between(0, 100)] = 0.0
 
@@ -165,9 +165,14 @@ class Diffusion:
             ladder = geometric_ladder(max(how.steps, 2), spread * how.high, spread * how.low)
             chain = Annealed(0.2 * ladder[-1] ** 2, how.rounds)
             return chain(denoiser, start(rng, n), ladder, rng)
-        sampler = Churn(how.churn) if how.sampler == "churn" else SAMPLERS[how.sampler]
+        sampler = churning(how.churn, how.steps) if how.sampler == "churn" else SAMPLERS[how.sampler]
         process = variance_exploding(denoiser, start, high=spread * how.high)
         return simulate(process, n, self.levels(how.steps), sampler, rng)
+
+
+def churning(total: float, steps: int) -> Churn:
+    """Churn of so much in all steps together, in none more than as published."""
+    return Churn(min(total / steps, math.sqrt(2) - 1))
 
 
 def guided(learner: Learner, labels: Labels | None = None, guidance: float = 0.0) -> Denoiser:

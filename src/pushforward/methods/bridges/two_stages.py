@@ -29,7 +29,7 @@ from pushforward.dynamics.sde.process import Process
 from pushforward.dynamics.sde.samplers import EulerMaruyama, Exponential, Sampler, StochasticHeun
 from pushforward.dynamics.sde.simulate import calls, simulate, tent, uniform, walk
 from pushforward.errors import UsageError
-from pushforward.methods.bridges.diffusion import SAMPLERS, Diffusion, SamplerName, guided
+from pushforward.methods.bridges.diffusion import SAMPLERS, Diffusion, SamplerName, churning, guided
 from pushforward.settings.options import Between
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples, Velocity, unpack
@@ -53,6 +53,7 @@ class Stages:
         second: Step of stage 2, as of a score model.
         second_steps: Steps of it; heun and stochastic call the net twice in each but the last.
         second_grid: Its times: power (noise levels as of a score model), uniform, tent, or numbers from 0 to 1.
+        churn: As of a score model, for churn.
         low: Last noise level of the grid power, in units of the data's spread.
         denoise: Whether the mean of the data is taken once more at the end, as published for maruyama; one more call.
         form: The drift of stage 1: denoiser needs no ratio and draws nothing; autodiff, score, stein, auto and paper
@@ -67,6 +68,7 @@ class Stages:
     second: SamplerName = "multistep"
     second_steps: Annotated[int, Between(1, 100_000)] = 30
     second_grid: Literal["power", "uniform", "tent"] | tuple[float, ...] = "power"
+    churn: Annotated[float, Between(0, 1000)] = 3.0
     low: Annotated[float, Between(1e-6, 1e3)] = 0.004
     denoise: bool = False
     form: Form = "denoiser"
@@ -178,7 +180,7 @@ class Bridge:
         high = self.sigma * self.diffusion.spread  # the same way, in noise levels for time
         process = variance_exploding(self._guided(labels), lambda rng, n: x, high=high)
         levels = [high * math.sqrt(1 - t) for t in how.second_times(self.sigma)]
-        return simulate(process, n, levels, SAMPLERS["churn"], rng, denoise=how.denoise)
+        return simulate(process, n, levels, churning(how.churn, how.second_steps), rng, denoise=how.denoise)
 
     def paths(self, n: int, rng: Randomness, labels: Labels | None = None) -> tuple[list[float], Tensor]:
         """Times from 0 to 2, stage after stage, and the points (times, n, *event) of n samples then."""
