@@ -15,6 +15,7 @@ from pushforward import __version__, guests
 from pushforward.errors import DataError, TrainingError, UsageError, meant, of_memory, on_any_terminal, printable
 from pushforward.faces.answers import Told
 from pushforward.faces.benches import bench, stability
+from pushforward.faces.editing import interpolate, restore
 from pushforward.faces.learning import begun, demo, recipes, train
 from pushforward.faces.publishing import export, pull, push
 from pushforward.faces.using import doctor, evaluate, merge, report, sample, transport
@@ -96,7 +97,23 @@ def _complain(message: str, code: int) -> int:
 
 COMMANDS: dict[str, Callable[..., int | Told]] = {
     command.__name__: command
-    for command in (demo, recipes, train, sample, transport, evaluate, merge, report, export, push, pull, bench, doctor)
+    for command in (
+        demo,
+        recipes,
+        train,
+        sample,
+        transport,
+        restore,
+        interpolate,
+        evaluate,
+        merge,
+        report,
+        export,
+        push,
+        pull,
+        bench,
+        doctor,
+    )
 }
 BENCHES: dict[str, Callable[..., Told]] = {one.__name__: one for one in (stability,)}
 

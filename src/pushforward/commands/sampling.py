@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +28,7 @@ from pushforward.training.asking import first_of, stock
 from pushforward.training.experiment import Experiment
 from pushforward.types import HasParticles, Randomness, able
 
-__all__ = ["labels_for", "names_of", "sample", "write_npz"]
+__all__ = ["labels_for", "names_of", "sample", "write_npz", "write_pictures"]
 
 
 @ordinarily
@@ -84,7 +84,7 @@ def sample(
     names = None if chosen is None else names_of(experiment.data)[chosen.numpy()]
     notes = tables.notes(experiment.data)
     if pictures:
-        _write_pictures(path, x, names)
+        write_pictures(path, _named(x, names))
     elif path.suffix.lower() in tables.ENDINGS:
         table, notes = tables.columns(x, experiment.data, names)
         tables.write(path, table)
@@ -93,16 +93,31 @@ def sample(
     return {"out": out, "n": n, "seed": seed, "shape": list(x.shape), "notes": [*standing(run, which), *notes]}
 
 
-def _write_pictures(folder: Path, x: np.ndarray, names: np.ndarray | None) -> None:
-    """All pictures as new PNG files of a folder, or none of them; none goes through a link."""
+def _named(x: np.ndarray, names: np.ndarray | None) -> Iterator[tuple[str, Image.Image]]:
+    """Pictures and the names of their files."""
+    for k, image in enumerate(x):
+        tag = "" if names is None else "-" + re.sub(r"[^\w.-]", "_", str(names[k]))
+        yield f"{k:06d}{tag}.png", Image.fromarray(image)
+
+
+def write_pictures(folder: Path, pictures: Iterable[tuple[str, Image.Image]]) -> None:
+    """All pictures as new PNG files of a folder, or none of them; none goes through a link.
+
+    Args:
+        folder: Made where it is missing.
+        pictures: Names below the folder, and what they name; they may be made one by one.
+
+    Raises:
+        OSError: If one cannot be written; it names the folder.
+    """
     made, begun = files.new_folders(folder), list[Path]()
     try:
-        for k, image in enumerate(x):
-            tag = "" if names is None else "-" + re.sub(r"[^\w.-]", "_", str(names[k]))
-            path = folder / f"{k:06d}{tag}.png"
+        for name, image in pictures:
+            path = folder / name
+            made = [*files.new_folders(path.parent), *made]
             with path.open("xb") as file:
                 begun.append(path)
-                Image.fromarray(image).save(file, "PNG")
+                image.save(file, "PNG")
     except BaseException as error:
         for path in begun:
             path.unlink(missing_ok=True)
