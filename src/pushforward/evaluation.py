@@ -199,7 +199,8 @@ def _densities(pair: Pair, metrics: Asked) -> tuple[RowDensities | None, Asked, 
     """
     if pair.densities is None or isinstance(metrics, Mapping):
         return None, metrics, ()
-    wanted = [part for part in (DEFAULT_DENSITIES if metrics is None else metrics) if "density" in part.needs]
+    usual = () if pair.sparing else DEFAULT_DENSITIES
+    wanted = [part for part in (usual if metrics is None else metrics) if "density" in part.needs]
     if not wanted:
         return None, metrics, ()
     try:
@@ -245,7 +246,7 @@ def parts(names: str, pair: Pair, features: Features, trust: Sequence[str] = ())
     usual = DEFAULT_IMAGES if images else DEFAULT_POINTS
     groups: dict[str, Sequence[Part]] = {
         "tests": TESTS,
-        "default": [part for part in (*usual, *DEFAULT_DENSITIES) if part in fitting],
+        "default": [part for part in (*usual, *(() if pair.sparing else DEFAULT_DENSITIES)) if part in fitting],
         "all": fitting,
     }
     chosen: dict[str, Part] = {}

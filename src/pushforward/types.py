@@ -52,6 +52,7 @@ __all__ = [
     "Scores",
     "Shared",
     "Sourced",
+    "Sparing",
     "Staged",
     "Stops",
     "TakesSettings",
@@ -305,6 +306,19 @@ class Likely(Protocol):
     """A law that answers for its density: log q(x), (n,), in nats, with respect to the model's units."""
 
     def log_prob(self, x: Samples, labels: Labels | None = None) -> Scores: ...
+
+
+@runtime_checkable
+class Sparing(Likely, Protocol):
+    """A law whose density takes long: an evaluation asks for it of so many rows of a kind, and not of all.
+
+    Where these are fewer than a thousand, it asks only if somebody names what needs it.
+    """
+
+    @property
+    def density_rows(self) -> int:
+        """Rows of a kind that it is worth asking for."""
+        ...
 
 
 @runtime_checkable

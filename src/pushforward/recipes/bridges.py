@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pushforward.recipes.parts.checks import recipe
@@ -47,6 +48,7 @@ def bridge_toy(
     with seeded(loop.seed):
         f = perceptron(points.event, width=net.width, depth=depth, classes=wiring.counted(points, classes), waves=waves)
     method = _bridge(_diffusion(f, points, net, loop), points, smoothing, loop)
+    method.sampling = replace(method.sampling, low=0.002)
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
 
 

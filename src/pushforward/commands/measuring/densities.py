@@ -15,7 +15,7 @@ from pushforward.data.compare.pairs import Pair
 from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError
 from pushforward.training.experiment import Experiment
-from pushforward.types import Likely
+from pushforward.types import Likely, Sparing, able
 
 __all__ = ["Answers", "to_the_end"]
 
@@ -34,6 +34,11 @@ class Answers:
     likely: Likely
     device: torch.device
     raised: Exception | None = None
+
+    @property
+    def sparing(self) -> bool:
+        """Whether a density takes so long that it is asked for only where somebody names it."""
+        return able(self.likely, Sparing) and self.likely.density_rows < BLOCK
 
     def __call__(self) -> RowDensities:
         """At held-out and training rows, in data units.
@@ -66,6 +71,7 @@ def to_the_end(pair: Pair) -> Iterator[None]:
 def _densities(experiment: Experiment, likely: Likely, device: torch.device) -> RowDensities:
     """Log densities of a run's model at held-out and training rows, in data units."""
     data = experiment.data
+    rows = min(ROWS, likely.density_rows) if able(likely, Sparing) else ROWS
 
     def one_each(part: Tensor, labels: Tensor | None) -> Tensor:
         found: Any = likely.log_prob(part.to(device), None if labels is None else labels.to(device))
@@ -76,14 +82,14 @@ def _densities(experiment: Experiment, likely: Likely, device: torch.device) -> 
 
     def at(x: Tensor, labels: Tensor | None) -> Tensor:
         known = labels if experiment.conditional else None
-        parts = zip(x[:ROWS].split(BLOCK), [None] * ROWS if known is None else known[:ROWS].split(BLOCK))
+        parts = zip(x[:rows].split(BLOCK), [None] * rows if known is None else known[:rows].split(BLOCK))
         with torch.no_grad():
             return torch.cat([one_each(*part) for part in parts]).double() + data.log_volume
 
     law = (
         None
         if data.mixture is None or experiment.conditional
-        else data.mixture.log_prob(np.asarray(data.decode(data.test[:ROWS])))
+        else data.mixture.log_prob(np.asarray(data.decode(data.test[:rows])))
     )
     unit = "levels from 0 to 255, as a continuum" if data.kind == "images" else "data units"
     held, seen = at(data.test, data.test_labels), at(data.train, data.train_labels)

@@ -70,8 +70,8 @@ def drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, 
     densities = Answers(experiment, method, x.device) if able(method, Likely) else None
     more, findings = parted(said)
     known = Pair(
-        fake, real, train, data.kind, names, table, (*notes, *more), data.mixture, densities, findings=findings,
-        support=data.support, unsought=FORM | unsought,
+        fake, real, train, data.kind, names, table, (*notes, *more), data.mixture, densities,
+        sparing=densities is not None and densities.sparing, findings=findings, support=data.support, unsought=FORM | unsought,
     )  # fmt: skip
     return known, split, draws
 

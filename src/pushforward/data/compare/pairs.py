@@ -60,6 +60,7 @@ class Pair:
         mixture: The density that the real samples were drawn from, where it is known.
         support: Sets that are known to hold all real samples, in their units; or None.
         densities: Computes the model's log densities at rows of the data, where it answers for them.
+        sparing: Whether they take so long that they are computed only where somebody names what needs them.
         fields: Of points with columns that have names, what each coordinate is; else ().
         findings: What was found while they were read, beside notes.
         unsought: Findings that were not looked for while they were read, by name, and why.
@@ -74,6 +75,7 @@ class Pair:
     notes: tuple[str, ...]
     mixture: Mixture | None = None
     densities: Callable[[], RowDensities] | None = None
+    sparing: bool = False
     fields: tuple[Field, ...] = ()
     findings: tuple[Finding, ...] = ()
     support: Support | None = None

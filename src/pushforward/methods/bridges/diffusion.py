@@ -24,6 +24,7 @@ from pushforward.dynamics.bridges.clocks import Noisy, variance_exploding
 from pushforward.dynamics.integrate import euler
 from pushforward.dynamics.sde.annealed import Annealed, geometric_ladder
 from pushforward.dynamics.sde.levels import power
+from pushforward.dynamics.sde.likelihood import Ends, log_prob
 from pushforward.dynamics.sde.samplers import (
     Churn,
     EulerMaruyama,
@@ -36,11 +37,13 @@ from pushforward.dynamics.sde.samplers import (
 )
 from pushforward.dynamics.sde.simulate import simulate
 from pushforward.errors import UsageError
+from pushforward.nets.mlp import FEW
 from pushforward.nets.timed.preconditioned import Preconditioned
 from pushforward.objectives.matching import Levels, LogNormal, Weight, balanced, denoising
+from pushforward.randomness import stream
 from pushforward.settings.options import Between
 from pushforward.training.learner import Learner
-from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples, unpack
+from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples, Scores, unpack
 
 __all__ = ["SAMPLERS", "Descent", "Diffusion", "SamplerName", "churning", "guided"]
 
@@ -103,6 +106,8 @@ class Diffusion:
         rng: Where noise comes from.
         law: Levels that it learns at, in units of the data's spread.
         weight: Weight of a level, likewise.
+        cell: Width of the cells that the data's numbers were rounded to, in model units, 2/255 for images in [-1, 1];
+            0 where they are a continuum. Densities are those of numbers spread evenly over their cells.
         drop: Share of the rows whose class is withheld in training, so that guidance has something to lead away from.
         sampling: How samples come down.
     """
@@ -111,6 +116,7 @@ class Diffusion:
     rng: Randomness
     law: Levels = field(default_factory=LogNormal)
     weight: Weight = balanced
+    cell: float = 0.0
     drop: float = 0.1
     sampling: Descent = field(default_factory=Descent)
 
@@ -154,6 +160,31 @@ class Diffusion:
     def levels(self, steps: int) -> list[float]:
         """Levels that suit so many steps, in model units, and 0."""
         return [self.spread * level for level in self.sampling.levels(steps)]
+
+    @property
+    def density_rows(self) -> int:
+        """2,000 rows of up to three numbers, and 250 of more: a trace takes a pass back for each number, or luck."""
+        return 2_000 if self.mean.numel() <= FEW else 250
+
+    def log_prob(self, x: Samples, labels: Labels | None = None) -> Scores:
+        r"""Log density (n,) of the law that the probability flow has, in nats, with respect to model units.
+
+        It is exact, up to 32 steps of Runge and Kutta, for up to three numbers in a sample, and else unbiased, by one
+        random direction a row, the same at every call. It is the density of data with noise of level 0.002 spreads; of
+        rounded data, with a tenth of a cell, at points that are drawn evenly from the rows' cells.
+
+        Args:
+            x: Points (n, *event).
+            labels: Classes (n,), for a conditional net.
+        """
+        spread, few = self.spread, self.mean.numel() <= FEW
+        rng = stream(0, "evaluate", part="density", device=x.device)
+        if self.cell:
+            x = x + self.cell * (rng.uniform(*x.shape).to(x) - 0.5)
+        low = self.cell / 10 if self.cell else 0.002 * spread
+        ends = Ends(low, 80 * spread, self.mean, spread)
+        denoiser = guided(self.denoise, labels)
+        return log_prob(denoiser, x, ends, steps=32, probes=0 if few else 1, rng=rng)
 
     @torch.no_grad()
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:

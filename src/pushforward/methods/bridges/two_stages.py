@@ -32,7 +32,7 @@ from pushforward.errors import UsageError
 from pushforward.methods.bridges.diffusion import SAMPLERS, Diffusion, SamplerName, churning, guided
 from pushforward.settings.options import Between
 from pushforward.training.learner import Learner
-from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples, Velocity, unpack
+from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples, Scores, Velocity, unpack
 
 __all__ = ["Bridge", "Form", "Stages"]
 
@@ -152,6 +152,15 @@ class Bridge:
     def levels(self, steps: int) -> list[float]:
         """Levels that suit so many steps of a score model, in model units, and 0."""
         return self.diffusion.levels(steps)
+
+    @property
+    def density_rows(self) -> int:
+        """As of the score model that the denoiser is."""
+        return self.diffusion.density_rows
+
+    def log_prob(self, x: Samples, labels: Labels | None = None) -> Scores:
+        """Log density (n,) of the score model that the denoiser is: see `Diffusion.log_prob`."""
+        return self.diffusion.log_prob(x, labels)
 
     def first(self, labels: Labels | None = None, rng: Randomness | None = None) -> Process:
         """Stage 1, in model units.
