@@ -16,12 +16,14 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from sklearn.datasets import make_s_curve
 
+from pushforward.methods.bridges.two_stages import Bridge
 from pushforward.metrics.quality.transport import wasserstein
 from pushforward.parallel import threads
 from pushforward.randomness import generator, stream, word
@@ -31,7 +33,7 @@ from pushforward.training.loop import train
 
 Rows = np.ndarray
 PUBLISHED = {"moons": (0.111, "OT-CFM"), "scurve": (0.102, "OT-CFM"), "8gaussians": (0.253, "OT-CFM")}
-CALLS = {"first_steps": 4, "second_steps": 16}
+FIRST, SECOND = 4, 16  # calls of the net in each stage
 
 
 def moons(n: int, rng: np.random.Generator) -> Rows:
@@ -72,7 +74,8 @@ def trained(name: str, seed: int, steps: int, samples: int) -> tuple[Rows, float
             pass
         spent = time.process_time() - begun
         method = experiment.method
-        method.sampling = type(method.sampling)(**CALLS, low=0.002)
+        assert isinstance(method, Bridge)
+        method.sampling = replace(method.sampling, first_steps=FIRST, second_steps=SECOND)
         return experiment.data.decode(first_of(experiment, samples, stream(seed, "sample"))), spent
 
 

@@ -71,7 +71,8 @@ def drawn(experiment: Experiment, seed: int, n: int | None) -> tuple[Pair, str, 
     more, findings = parted(said)
     known = Pair(
         fake, real, train, data.kind, names, table, (*notes, *more), data.mixture, densities,
-        sparing=densities is not None and densities.sparing, findings=findings, support=data.support, unsought=FORM | unsought,
+        sparing=densities is not None and densities.sparing, findings=findings,
+        support=data.support, unsought=FORM | unsought,
     )  # fmt: skip
     return known, split, draws
 

@@ -236,11 +236,9 @@ def guided(learner: Learner, labels: Labels | None = None, guidance: float = 0.0
         size = max(1, NUMBERS // max(y[:1].numel(), 1))
         if len(y) <= size:
             return evaluated(y, s, k).to(y)
-        one = isinstance(s, float | int) or s.dim() == 0
-        parts = [
-            evaluated(y[at : at + size], s if one else s[at : at + size], None if k is None else k[at : at + size])
-            for at in range(0, len(y), size)
-        ]
+        each = torch.as_tensor(s).to(y).expand(len(y)).split(size)
+        classes = [None] * len(each) if k is None else k.split(size)
+        parts = [evaluated(*part) for part in zip(y.split(size), each, classes, strict=True)]
         return torch.cat(parts).to(y)
 
     return denoiser
