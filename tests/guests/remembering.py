@@ -62,20 +62,52 @@ class Remembering:
         return x
 
 
+@dataclass
+class Showing:
+    """The data in turn; no denoiser.
+
+    Attributes:
+        points: The data, (n, *event).
+    """
+
+    points: Samples
+
+    def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
+        """Nothing to learn."""
+        for _ in batches:
+            yield {"points": torch.tensor(float(len(self.points)))}
+
+    def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
+        """The first ones."""
+        return self.points.repeat(n // len(self.points) + 1, *[1] * (self.points.dim() - 1))[:n]
+
+
 def _of(points: Samples) -> Denoiser:
     return MixtureFollmer.of_points(points, tau=1e4, sigma=1.0).denoised
 
 
-def experiment(*, data: str = "digits", conditional: bool = False, seed: int = 0, limit: int = 0) -> Experiment:
+def experiment(
+    *, data: str = "digits", labels: str | None = None, conditional: bool = False, seed: int = 0
+) -> Experiment:
     """What is remembered of images. Expect the training images themselves.
 
     Args:
         data: digits, toy:NAME or PATH[:key].
+        labels: Name of an array or column of classes.
         conditional: Whether classes are known.
         seed: Seed of everything.
-        limit: Images at most; 0 for all.
     """
-    found = load(data, seed=seed, limit=limit or None)
+    found = load(data, seed=seed, labels=labels)
     method = Remembering(found.train, found.train_labels if conditional else None, stream(seed, "train"))
     batches = Batches(found.train, 8, seed=seed)
     return Experiment(method, batches, found, 1, conditional=conditional, threads=1)
+
+
+def showing(*, data: str = "digits") -> Experiment:
+    """What has no denoiser.
+
+    Args:
+        data: digits, toy:NAME or PATH[:key].
+    """
+    found = load(data)
+    return Experiment(Showing(found.train), Batches(found.train, 8), found, 1, threads=1)

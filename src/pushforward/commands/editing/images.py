@@ -121,7 +121,7 @@ def read(files: Sequence[Path], form: Form, side: int, *, greys: bool = False) -
                 f"{file}: a grey picture, and the run's are {KINDS[channels]}: use restore --colorize to colour it, "
                 "or save it in colour"
             )
-        found.append(levels[..., :channels])
+        found.append(levels[..., :channels].copy())
     return found, notes
 
 
