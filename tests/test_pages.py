@@ -80,9 +80,7 @@ def _resolves(dotted):
     return True
 
 
-COMMAND = (
-    r"(?:^|`|-m -- )((?:pushforward(?:\.cli)? )?(?:train|sample|transport|evaluate|merge|report|demo|bench) [^`\n]+)"
-)
+COMMAND = r"(?:^|`|-m -- )((?:pushforward(?:\.cli)? )?(?:train|sample|transport|restore|interpolate|evaluate|merge|report|demo|bench) [^`\n]+)"
 COMMANDS = sorted(
     {
         (page.name, " ".join(found[1].split("#")[0].split()))

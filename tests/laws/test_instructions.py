@@ -211,6 +211,9 @@ def complete(tmp_path_factory):
     return offered
 
 
+PLACES = {"run", "file", "image", "a", "b", "settings", "opening", "sampling"}  # without a flag, or groups
+
+
 def test_the_shell_completes_commands_recipes_options_and_choices(complete):
     assert complete("pushforward", "") >= set(cli.COMMANDS)
     assert complete("pushforward", "train", "") >= set(RECIPES)
@@ -220,7 +223,7 @@ def test_the_shell_completes_commands_recipes_options_and_choices(complete):
     for bench, names in OF_BENCHES.items():
         assert {f"--{name.replace('_', '-')}" for name in names} <= complete("pushforward", "bench", bench, "--")
     for command, names in OF_COMMANDS.items():
-        wanted = {f"--{name.replace('_', '-')}" for name in names - {"run", "file", "settings", "sampling"}}
+        wanted = {f"--{name.replace('_', '-')}" for name in names - PLACES}
         assert wanted <= complete("pushforward", command, "--") or command == "train", command
 
 

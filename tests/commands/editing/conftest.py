@@ -38,7 +38,7 @@ class Home:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory) -> Home:
-    """Runs `grey`, `colour`, `points` and `showing`, of which the last has no denoiser."""
+    """Runs `grey`, `colour`, `points`, `odd` of 7 x 7 pixels, and `showing`, which has no denoiser."""
     base, rng = tmp_path_factory.mktemp("editing"), np.random.default_rng(0)
     grey = rng.integers(0, 120, size=(40, SIDE, SIDE)).astype(np.uint8)
     grey[20:] += 130
@@ -50,6 +50,8 @@ def home(tmp_path_factory) -> Home:
     trained(base / "grey", name, "--data", base / "grey.npz:x", "--labels", "y", "--conditional", *TRUST)
     trained(base / "colour", name, "--data", base / "colour.npz", *TRUST)
     trained(base / "points", name, "--data", base / "points.npy", *TRUST)
+    np.savez(base / "odd.npz", x=grey[:, 1:, 1:])
+    trained(base / "odd", name, "--data", base / "odd.npz", *TRUST)
     trained(base / "showing", "remembering:showing", "--data", base / "colour.npz", *TRUST)
     return Home(base, grey, colour)
 

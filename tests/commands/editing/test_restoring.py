@@ -104,6 +104,22 @@ def test_a_small_picture_is_the_means_of_blocks(home, tmp_path, capsys):
     assert (code, "4 x 4 pixels, and 2 x 2 are wanted here" in err) == (3, True), err
 
 
+def test_pictures_that_the_model_sees_in_a_frame_of_black_come_without_it(home, tmp_path, capsys):
+    """7 x 7 pixels stand in 8 x 8, and the frame is known: what is not may be found where half of the rest is."""
+    data = load(str(home.base / "odd.npz"))
+    image = data.decode(data.train[:1])[0]
+    path = home.picture("odd.png", image)
+    for side, known in (("left", np.s_[:, :, 3:]), ("bottom", np.s_[:, :4])):
+        done, draws = restored(capsys, home.base / "odd", path, tmp_path / side, "--mask-half", side, "-n", 2)
+        assert (done["shape"], done["off"]) == ([7, 7], 0)
+        assert (draws[known] == image[known[1:]]).all()
+    _, draws = restored(capsys, home.base / "odd", path, tmp_path / "g", "--mask-half", "top", "-n", 1)
+    assert (draws[0] == image).all()
+    line = ["restore", home.base / "odd", path, "--upscale", 7, "--out", tmp_path / "u", *QUICK]
+    code, _, err = call(capsys, *line)
+    assert (code, "this run's images have no blocks" in err) == (2, True), err
+
+
 def test_fewer_draws_are_the_first_of_more_and_a_folder_gives_what_its_pictures_give(home, tmp_path, capsys):
     rng, folder = np.random.default_rng(3), tmp_path / "in"
     folder.mkdir()
