@@ -80,7 +80,8 @@ def _resolves(dotted):
     return True
 
 
-COMMAND = r"(?:^|`|-m -- )((?:pushforward(?:\.cli)? )?(?:train|sample|transport|restore|interpolate|evaluate|merge|report|demo|bench) [^`\n]+)"
+ASKED = "train|sample|transport|restore|interpolate|evaluate|merge|report|demo|bench"
+COMMAND = rf"(?:^|`|-m -- )((?:pushforward(?:\.cli)? )?(?:{ASKED}) [^`\n]+)"
 COMMANDS = sorted(
     {
         (page.name, " ".join(found[1].split("#")[0].split()))

@@ -232,6 +232,9 @@ def test_what_cannot_be_restored_is_refused():
         restore(free, KNOWN, torch.zeros(4, 2), [0.0, 1.0], Noise(0))
     with pytest.raises(UsageError, match="without derivatives; use fixed, fresh or resample"):
         restore(lambda x, s: free(x, s).detach(), KNOWN, Y.expand(4, 2), [1.0, 0.0], Noise(0), strategy=Guidance())
+    weight = torch.ones(()).double().requires_grad_(True)
+    with pytest.raises(UsageError, match="without derivatives"):
+        restore(lambda x, s: weight * x.detach(), KNOWN, Y.expand(4, 2), [1.0, 0.0], Noise(0), strategy=Guidance())
     mixture = Mixture(torch.zeros(1, 2).double(), covariance(0.5)[None], torch.ones(1).double())
     with pytest.raises(UsageError, match="2 of 2 numbers are known"):
         conditional_mixture(mixture, LinearProjection.mask(torch.tensor([1, 1])), Y)

@@ -160,10 +160,12 @@ class Guidance:
         with torch.enable_grad():
             at = x.detach().requires_grad_(True)
             denoised = task.denoiser(at, s)
-            if not denoised.requires_grad:
-                raise UsageError("guidance: this denoiser answers without derivatives; use fixed, fresh or resample")
             residual = task.projection.known(task.y - denoised)
-            (slope,) = torch.autograd.grad(residual.square().sum(), at)
+            slope = None
+            if denoised.requires_grad:  # by its weights, if not by x
+                (slope,) = torch.autograd.grad(residual.square().sum(), at, allow_unused=True)
+        if slope is None:
+            raise UsageError("guidance: this denoiser answers without derivatives; use fixed, fresh or resample")
         way, r, found = (-slope / 2).flatten(1), residual.detach().flatten(1), denoised.detach()
         along = torch.linalg.vecdot(way, r)
         least = LEAST * torch.linalg.vector_norm(way, dim=1) * torch.linalg.vector_norm(r, dim=1)
