@@ -185,6 +185,7 @@ def _convolved(data: Dataset, classes: Classes, net: Denoising, shape: Convolved
 
 def _diffusion(f, data: Dataset, net: Denoising, loop: Loop) -> Diffusion:
     """A net as a denoiser about the data's mean, in units of their spread."""
+    from pushforward.methods.adversarial.vgrow import clamp
     from pushforward.methods.bridges.diffusion import Diffusion
     from pushforward.nets.timed.preconditioned import Preconditioned, centred, empty_centre
     from pushforward.objectives.matching import LogNormal
@@ -193,12 +194,17 @@ def _diffusion(f, data: Dataset, net: Denoising, loop: Loop) -> Diffusion:
     from pushforward.training.learner import Learner
     from pushforward.training.schedule import cosine
 
+    pictures = data.kind == "images"
     mean, spread = empty_centre(data.event) if data.hollow else centred(data.train)
     learner = Learner(
         Preconditioned(f, mean, spread), wiring.adam(net.rate, (0.9, 0.99)), ema=net.average(loop.batch),
         schedule=cosine(loop.steps, net.rate_end), clip=1.0,
     )  # fmt: skip
-    return Diffusion(learner, stream(loop.seed, "train"), LogNormal(net.level_mean, net.level_deviation), drop=net.drop)
+    levels = LogNormal(net.level_mean, net.level_deviation)
+    return Diffusion(
+        learner, stream(loop.seed, "train"), levels, drop=net.drop, project=clamp(-1, 1) if pictures else None,
+        cell=(2 / 16 if data.network == "digits8" else 2 / 255) if pictures else 0.0,
+    )  # fmt: skip
 
 
 def _bridge(diffusion: Diffusion, data: Dataset, smoothing: Smoothing, loop: Loop) -> Bridge:

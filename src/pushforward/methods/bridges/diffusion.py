@@ -13,7 +13,7 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -108,6 +108,7 @@ class Diffusion:
         weight: Weight of a level, likewise.
         cell: Width of the cells that the data's numbers were rounded to, in model units, 2/255 for images in [-1, 1];
             0 where they are a continuum. Densities are those of numbers spread evenly over their cells.
+        project: Applied to samples at their end, for example `clamp(-1, 1)`.
         drop: Share of the rows whose class is withheld in training, so that guidance has something to lead away from.
         sampling: How samples come down.
     """
@@ -117,6 +118,7 @@ class Diffusion:
     law: Levels = field(default_factory=LogNormal)
     weight: Weight = balanced
     cell: float = 0.0
+    project: Callable[[Samples], Samples] | None = None
     drop: float = 0.1
     sampling: Descent = field(default_factory=Descent)
 
@@ -195,10 +197,14 @@ class Diffusion:
         if how.sampler == "annealed":
             ladder = geometric_ladder(max(how.steps, 2), spread * how.high, spread * how.low)
             chain = Annealed(0.2 * ladder[-1] ** 2, how.rounds)
-            return chain(denoiser, start(rng, n), ladder, rng)
+            return self.kept(chain(denoiser, start(rng, n), ladder, rng))
         sampler = churning(how.churn, how.steps) if how.sampler == "churn" else SAMPLERS[how.sampler]
         process = variance_exploding(denoiser, start, high=spread * how.high)
-        return simulate(process, n, self.levels(how.steps), sampler, rng)
+        return self.kept(simulate(process, n, self.levels(how.steps), sampler, rng))
+
+    def kept(self, x: Samples) -> Samples:
+        """Samples where data may lie."""
+        return x if self.project is None else self.project(x)
 
 
 def churning(total: float, steps: int) -> Churn:

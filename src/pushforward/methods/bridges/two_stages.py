@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -99,6 +99,9 @@ def _times(grid: str | tuple[float, ...], steps: int) -> list[float]:
     return tent(steps, 0.1, 1.0) if grid == "tent" else uniform(steps)
 
 
+Way: TypeAlias = tuple[Process, list[float], Sampler]
+
+
 @dataclass
 class Bridge:
     r"""A denoiser that drives both stages, and where it is wanted a ratio for the first one's published forms.
@@ -174,42 +177,40 @@ class Bridge:
             self._guided(labels), self.diffusion.mean, tau=self.tau * scale**2, sigma=self.sigma * scale, drift=drift
         )
 
-    def second(self, x: Samples, labels: Labels | None = None) -> Process:
-        """Stage 2 from points of stage 1, in model units."""
-        return to_data(self._guided(labels), lambda rng, n: x, sigma=self.sigma * self.diffusion.spread)
+    def second(self, x: Samples, labels: Labels | None = None) -> Way:
+        """Stage 2 from points of stage 1, in model units: the process, its times and its step."""
+        how, high, denoiser = self.sampling, self.sigma * self.diffusion.spread, self._guided(labels)
+        times = how.second_times(self.sigma)
+        if how.second == "churn":  # the same way, with noise levels for time
+            process = variance_exploding(denoiser, lambda rng, n: x, high=high)
+            return process, [high * math.sqrt(1 - t) for t in times], churning(how.churn, how.second_steps)
+        return to_data(denoiser, lambda rng, n: x, sigma=high), times, SAMPLERS[how.second]
 
     @torch.no_grad()
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event), as `sampling` says."""
         how, rng = self.sampling, rng or self.diffusion.rng
         x = simulate(self.first(labels, rng), n, how.first_times(), FIRST[how.first], rng)
-        if how.second != "churn":
-            return simulate(self.second(x, labels), n, how.second_times(self.sigma), SAMPLERS[how.second], rng,
-                            denoise=how.denoise)  # fmt: skip
-        high = self.sigma * self.diffusion.spread  # the same way, in noise levels for time
-        process = variance_exploding(self._guided(labels), lambda rng, n: x, high=high)
-        levels = [high * math.sqrt(1 - t) for t in how.second_times(self.sigma)]
-        return simulate(process, n, levels, churning(how.churn, how.second_steps), rng, denoise=how.denoise)
+        process, times, sampler = self.second(x, labels)
+        return self.diffusion.kept(simulate(process, n, times, sampler, rng, denoise=how.denoise))
 
+    @torch.no_grad()
     def paths(self, n: int, rng: Randomness, labels: Labels | None = None) -> tuple[list[float], Tensor]:
-        """Times from 0 to 2, stage after stage, and the points (times, n, *event) of n samples then."""
-        how = self.sampling
-        with torch.no_grad():
-            process = self.first(labels, rng)
-            way = [(0.0, process.start(rng, n))]
-            way += walk(process, way[0][1], how.first_times(), FIRST[how.first], rng)
-            process, x = self.second(way[-1][1], labels), way[-1][1]
-            sampler = SAMPLERS["heun" if how.second == "churn" else how.second]
-            way += [(1 + t, moved) for t, moved in walk(process, x, how.second_times(self.sigma), sampler, rng)]
+        """Times, 0 to 1 in stage 1 and 1 to 2 in stage 2, and the points (times, n, *event) of n samples then."""
+        how, process = self.sampling, self.first(labels, rng)
+        x = process.start(rng, n)
+        way = [(0.0, x), *walk(process, x, how.first_times(), FIRST[how.first], rng)]
+        process, times, sampler = self.second(way[-1][1], labels)
+        (begin, end), x = process.ends, way[-1][1]
+        way += [(1 + (t - begin) / (end - begin), moved) for t, moved in walk(process, x, times, sampler, rng)]
         return [t for t, _ in way], torch.stack([x for _, x in way])
 
     @property
     def calls(self) -> int:
         """Calls of the denoiser that a sample costs; those of a ratio aside."""
         how = self.sampling
-        point = self.diffusion.mean[None]
         one = calls(self.first(), how.first_times(), FIRST[how.first]) if how.form == "denoiser" else 0
-        return one + calls(self.second(point), how.second_times(self.sigma), SAMPLERS[how.second], denoise=how.denoise)
+        return one + calls(*self.second(self.diffusion.mean[None]), denoise=how.denoise)
 
     def remarks(self, steps: int) -> tuple[str, ...]:
         """That Monte Carlo's weights collapsed, where they did."""
