@@ -36,6 +36,9 @@ VARIANTS = [(name, {}) for name in RECIPES] + [
     ("toy_particles", {"divergence": "alpha_lip(2)", "refit": True, "scheme": "heun"}),
     *[("flow_particles", {"flow": flow}) for flow in ("sliced", "mmd", "energy", "kale", "kernel_gpa", "svgd", "ksd")],
     *[("flow_particles", {"flow": flow}) for flow in ("langevin", "metropolis")],
+    ("bridge_toy", {"conditional": True, "ratio": True}),
+    ("bridge_digits", {"conditional": True}),
+    ("bridge_images", {"ratio": True, "dropout": 0.1}),
     ("toy_vgrow", {"contrast": "dual", "divergence": "HELLINGER", "pool": 2, "moves": 2, "fits": 2}),
 ]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.bridges import Convolved, Denoising, Smoothing
-from pushforward.settings.groups import Classes, Examples, Images, Loop, Rows
+from pushforward.settings.groups import Classes, Examples, Loop, Rows
 from pushforward.settings.options import Count, Layers
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def score_images(
 @recipe
 def bridge_cifar(
     *,
-    examples: Examples = Examples(Rows("cifar10"), images=Images(32, 3)),
+    examples: Examples = Examples(),
     loop: Loop = Loop(200_000, 128),
     net: Denoising = Denoising(128, 2e-4, rate_end=1.0, half_life=500.0),
     convolved: Convolved = Convolved(2, 0.1),
@@ -136,7 +136,7 @@ def bridge_cifar(
     sigma and tau are those of the published run, 1 and 2 for pixels in [-1/2, 1/2], whose spread is a quarter.
 
     Args:
-        data: CIFAR-10 as PATH[:key] of an .npz file, or a folder of images.
+        data: CIFAR-10 as PATH[:key] of an .npz file, or a folder of images; digits are there to try it.
         width: Channels of the largest map.
     """
     from pushforward.recipes.parts import wiring
@@ -149,16 +149,16 @@ def bridge_cifar(
 @recipe
 def bridge_portraits(
     *,
-    examples: Examples = Examples(Rows("portraits"), images=Images(64, 3)),
+    examples: Examples = Examples(),
     loop: Loop = Loop(20_000, 32),
     net: Denoising = Denoising(48, 5e-4),
     convolved: Convolved = Convolved(),
     smoothing: Smoothing = Smoothing(),
 ) -> Experiment:
-    """The two-stage bridge on portraits or other pictures of 64 pixels.
+    """The two-stage bridge on portraits and other pictures of 64 pixels, in narrower nets; for a GPU.
 
     Args:
-        data: A folder of images, or PATH[:key].
+        data: A folder of images, or PATH[:key]; digits are there to try it.
         width: Channels of the largest map.
     """
     from pushforward.recipes.parts import wiring
