@@ -15,7 +15,7 @@ def awake() -> Callable[[nn.Module], nn.Module]:
         with torch.no_grad():
             for parameter in net.parameters():
                 if not parameter.any():
-                    parameter.normal_(0.0, 0.2)
+                    parameter.normal_(0.0, 0.1)
         return net
 
     return wake

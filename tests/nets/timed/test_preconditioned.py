@@ -127,6 +127,11 @@ def test_labels_reach_a_net_that_takes_them_and_no_other(awake):
         Preconditioned(perceptron(2), MEAN, SPREAD)(y, 0.5, labels)
 
 
+def test_samples_of_another_shape_are_refused_and_not_spread_out():
+    with pytest.raises(UsageError, match=r"samples of shape \(5, 1\): give \(n, 2\)"):
+        Preconditioned(Says(), MEAN, SPREAD)(torch.zeros(5, 1), 0.5)
+
+
 def test_a_spread_for_each_number_is_refused():
     with pytest.raises(UsageError, match=r"spread of shape \(2,\): give one number"):
         Preconditioned(Says(), MEAN, torch.ones(2))

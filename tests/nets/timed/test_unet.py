@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pushforward.errors import UsageError
+from pushforward.nets.timed.mlp import perceptron
 from pushforward.nets.timed.preconditioned import Preconditioned, empty_centre
 from pushforward.nets.timed.unet import _Attention, unet
 from pushforward.randomness import seeded
@@ -34,7 +35,7 @@ def test_large_images_have_maps_down_to_side_four():
 @pytest.mark.parametrize("side", [1, 8, 16])
 @pytest.mark.parametrize("classes", [0, 3])
 def test_every_parameter_gets_a_gradient(side, classes, awake):
-    net = awake(unet(side, 2, width=8, classes=classes, blocks=2))
+    net = awake(unet(side, 2, width=8, classes=classes, blocks=2, attention=4))
     labels = (torch.arange(9) % 4,) if classes else ()
     out = net(torch.randn(9, 2, side, side), torch.linspace(-1, 1, 9), *labels)
     (out * torch.randn_like(out)).sum().backward()
@@ -65,6 +66,7 @@ def test_attention_goes_with_the_pixels_wherever_they_are(awake):
 
 @pytest.mark.parametrize("side", [8, 32])
 def test_half_precision_is_near_and_answers_in_full(side, awake):
+    """Weights at random enlarge roundings of 2^-9 more than learned ones do, which come out a hundredth apart."""
     event = (1, side, side)
     net = awake(Preconditioned(unet(side, width=16, classes=2), *empty_centre(event)))
     y, s = torch.randn(6, *event), torch.logspace(-2, 2, 6)
@@ -72,7 +74,7 @@ def test_half_precision_is_near_and_answers_in_full(side, awake):
         under = net(y, s)
     assert under.dtype == torch.float32
     gap, said = under - net(y, s), net(y, s) - Preconditioned(unet(side), *empty_centre(event))(y, s)
-    assert 0 < gap.norm() / said.norm() < 2e-2
+    assert 0 < gap.norm() / said.norm() < 5e-2
 
 
 def test_a_net_in_double_precision_answers_in_it(awake):
@@ -90,9 +92,12 @@ def test_the_same_seed_builds_the_same_net():
     assert not torch.equal(built(1), built(2))
 
 
+@pytest.mark.parametrize(
+    "build", [lambda: unet(8, width=8, classes=2, attention=4), lambda: perceptron((1, 8, 8), classes=2, waves=3)]
+)
 @pytest.mark.parametrize("autocast", [False, True])
-def test_nothing_breaks_the_graph_of_a_compiled_net(autocast, awake):
-    net = awake(Preconditioned(unet(8, width=8, classes=2), *empty_centre((1, 8, 8))))
+def test_nothing_breaks_the_graph_of_a_compiled_net(autocast, build, awake):
+    net = awake(Preconditioned(build(), *empty_centre((1, 8, 8))))
     y, s, labels = torch.randn(4, 1, 8, 8), torch.logspace(-1, 1, 4), torch.tensor([0, 1, 2, 0])
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         said = torch.compile(net, backend="eager", fullgraph=True)(y, s, labels)

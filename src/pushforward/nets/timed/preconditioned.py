@@ -71,8 +71,10 @@ class Preconditioned(nn.Module):
             labels: Classes (n,) in 0..classes, the last one for "no class"; None for no class in any row.
 
         Raises:
-            UsageError: If there are labels and the net takes no classes.
+            UsageError: If samples have another shape than the mean, or there are labels and the net takes no classes.
         """
+        if y.shape[1:] != self.mean.shape:
+            raise UsageError(f"samples of shape {tuple(y.shape)}: give (n, {', '.join(map(str, self.mean.shape))})")
         if labels is not None and not self.classes:
             raise UsageError("this net takes no classes: leave out the labels, or build it with classes=COUNT")
         with full_precision(y):

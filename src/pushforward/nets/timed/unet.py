@@ -18,15 +18,23 @@ from pushforward.nets.blocks import image_shape
 from pushforward.nets.timed.embedding import LevelEmbedding, full_precision
 from pushforward.types import Samples
 
-__all__ = ["UNet", "unet"]
+__all__ = ["Plan", "UNet", "unet"]
 
 GROUPS = 8  # of a group norm, or as many of them as divide the channels
 HEAD = 64  # channels of a head of attention
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """What all levels of a U-Net share: the sizes of its parts."""
+class Plan:
+    """Sizes of the parts of a U-Net.
+
+    Attributes:
+        widths: Channels of the maps at the full side, half of it, and so on.
+        blocks: Residual blocks at each side on the way down, and again on the way up.
+        attention: Largest side of maps whose pixels attend to one another; 0 for none.
+        embedding: Size of the embedding of the noise level.
+        dropout: Share of the features in a block that are dropped in training.
+    """
 
     widths: tuple[int, ...]
     blocks: int
@@ -45,7 +53,7 @@ class UNet(nn.Module):
         plan: Sizes of its parts.
     """
 
-    def __init__(self, side: int, channels: int, classes: int, plan: _Plan) -> None:
+    def __init__(self, side: int, channels: int, classes: int, plan: Plan) -> None:
         super().__init__()
         self.classes, width = classes, plan.widths[0]
         self.embed = LevelEmbedding(plan.embedding, classes)
@@ -57,7 +65,7 @@ class UNet(nn.Module):
     def forward(self, x: Samples, c: Tensor, labels: Tensor | None = None) -> Samples:
         """F, (n, channels, side, side), for inputs x alike, levels c (n,) or (1,), and classes (n,) or None."""
         e = self.embed(c, labels)
-        h = self.first(x).contiguous(memory_format=torch.channels_last)
+        h = _full(self.first(x)).contiguous(memory_format=torch.channels_last)
         return self.last(self.leave(self.body(h, e), e))
 
 
@@ -81,8 +89,8 @@ def unet(
         multipliers: Channels of maps at the full side, half of it, a quarter, ..., in units of `width`; None for 1 at
             the full side, 2 at half of it, and 4 below, down to side 4.
         blocks: Residual blocks at each side on the way down, and again on the way up.
-        attention: Largest side of maps whose pixels attend to one another, at most 16; 0 for none; None for 8, or half
-            the image's side if that is less: at the full side it takes longer than the convolutions do.
+        attention: Largest side of maps whose pixels attend to one another, at most 16; 0 for none; None for 8, and for
+            none in images of side 8 or less, where two convolutions at half the side see everything.
         classes: Number of classes; 0 for none.
         dropout: Share of the features in a block that are dropped in training.
 
@@ -92,7 +100,7 @@ def unet(
     image_shape(side, channels)
     if multipliers is None:
         multipliers = [min(2**k, 4) for k in range(max(1, side.bit_length() - 2))]
-    attention = min(8, side // 2) if attention is None else attention
+    attention = (8 if side > 8 else 0) if attention is None else attention
     if not multipliers or min(*multipliers, width, blocks) < 1 or side >> (len(multipliers) - 1) < 1:
         raise UsageError(
             f"width {width}, multipliers {tuple(multipliers)}, blocks {blocks}: give at least 1 of each, and 1 to "
@@ -103,17 +111,17 @@ def unet(
     if not 0 <= dropout < 1 or classes < 0:
         raise UsageError(f"dropout {dropout}, classes {classes}: give a share from 0 to below 1, and a count from 0")
     widths = tuple(width * factor for factor in multipliers)
-    return UNet(side, channels, classes, _Plan(widths, blocks, attention, 4 * width, dropout))
+    return UNet(side, channels, classes, Plan(widths, blocks, attention, 4 * width, dropout))
 
 
 class _Level(nn.Module):
     """Maps of one side: blocks, the level of half the side beside them, blocks; attention where the side is small.
 
-    The two ways are joined by a learned mixture of channels, J h + u: stacked, they would double the convolution after
-    them, and merely added they learn a twentieth worse.
+    Half the side is joined by a learned mixture of channels, J h + u: stacked, the two would double the convolution
+    after them.
     """
 
-    def __init__(self, side: int, plan: _Plan, depth: int = 0) -> None:
+    def __init__(self, side: int, plan: Plan, depth: int = 0) -> None:
         super().__init__()
         width, rest = plan.widths[depth], plan.widths[depth + 1 :]
         self.before = nn.ModuleList(_Block(width, plan) for _ in range(plan.blocks))
@@ -147,14 +155,14 @@ class _Below(nn.Module):
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
         """The same shape, (n, width, side, side)."""
-        u = self.up(self.level(self.down(avg_pool2d(h, 2)), e))
-        return self.join(h) + interpolate(u, scale_factor=2.0)
+        u = self.up(self.level(_full(self.down(avg_pool2d(h, 2))), e))
+        return _full(self.join(h)) + interpolate(u, scale_factor=2.0)
 
 
 class _Block(nn.Module):
     """h plus two convolutions of it; between them the noise level scales and shifts, and the second one starts at 0."""
 
-    def __init__(self, width: int, plan: _Plan) -> None:
+    def __init__(self, width: int, plan: Plan) -> None:
         super().__init__()
         self.norm = _norm(width)
         self.conv1, self.conv2 = nn.Conv2d(width, width, 3, 1, 1), _zero(nn.Conv2d(width, width, 3, 1, 1))
@@ -163,7 +171,7 @@ class _Block(nn.Module):
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
         """The same shape, (n, width, side, side)."""
-        u = self.levelled(self.conv1(silu(self.norm(_full(h)))), e)
+        u = self.levelled(self.conv1(silu(self.norm(h))), e)
         return h + self.conv2(self.dropout(u))
 
 
@@ -191,7 +199,7 @@ class _Attention(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """The same shape, (n, width, side, side)."""
         n, width, side, _ = h.shape
-        rows = self.norm(_full(h)).flatten(2).mT
+        rows = self.norm(h).flatten(2).mT
         parts = self.inputs(rows).view(n, side * side, 3, self.heads, width // self.heads)
         with full_precision(h):  # a CPU takes ten times as long for the slope of attention in bfloat16
             q, k, v = _full(parts).permute(2, 0, 3, 1, 4)
@@ -205,7 +213,7 @@ def _norm(width: int, *, learned: bool = True) -> nn.GroupNorm:
 
 
 def _full(h: Tensor) -> Tensor:
-    """Norms are taken in full precision: a CPU takes twice as long for them in bfloat16."""
+    """Sums of residuals and norms are in full precision; a CPU takes twice as long for norms in bfloat16."""
     return h.float() if h.dtype == torch.bfloat16 else h
 
 
