@@ -1,0 +1,244 @@
+r"""How fast the two-stage bridge becomes exact: in steps, in draws of its ratio, in data, and in all of them at once.
+
+Each part is measured by itself, as the second stage forgets most of the errors of the first: of a wrong variance of
+normal data of variance v it leaves the share :math:`(v/(v+\sigma^2))^2`. All errors are distances W2 on the line, where
+laws can be carried through the steps without a random number.
+
+References:
+    Deep generative learning via Schrödinger bridge (Wang et al., 2021), arXiv:2106.10410.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pushforward.demos.propagation import Law, NoisyStep, interpolated, slope, w2
+from pushforward.densities.mixture import Mixture
+from pushforward.dynamics.bridges.follmer import MixtureFollmer
+from pushforward.dynamics.bridges.forms import RatioDrift
+from pushforward.dynamics.sde.levels import euler_maruyama, linear_variance, pairs_of
+from pushforward.randomness import generator, stream
+from pushforward.types import Samples, Velocity
+
+__all__ = ["BROAD", "LADDER", "NARROW", "Rate", "rates", "stage_one", "stage_two"]
+
+BROAD = Mixture.of([[-1.0], [0.8]], covariances=[[[0.04]], [[0.09]]], weights=[0.3, 0.7])  # with sigma 1, tau 2
+NARROW = Mixture.of([[-1.5], [1.5]], sigma=0.1)  # with sigma 0.5, tau 4
+LADDER = (8, 16, 32, 64, 128, 256)
+REACH, CELLS = 8.0, 1000
+CONTRACTED = 0.0625  # variance of the normal data on which the contraction is seen
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What was measured, and whether it is as it should be.
+
+    Attributes:
+        name: What is made larger.
+        sizes: How large.
+        errors: W2, at each of them.
+        value: Slope of their logarithms; for all at once the largest ratio of an error to the one before; for the
+            contraction its ratio to what it should be.
+        accepted: Lowest and highest value that is as it should be.
+        seconds: What it took.
+    """
+
+    name: str
+    sizes: tuple[float, ...]
+    errors: tuple[float, ...]
+    value: float
+    accepted: tuple[float, float]
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the value is one of those accepted."""
+        return self.accepted[0] <= self.value <= self.accepted[1]
+
+
+def rates(seed: int = 0, *, chains: int = 200_000, sets: int = 64) -> Iterator[Rate]:
+    """All six measurements, one after another.
+
+    Args:
+        seed: Of data and chains.
+        chains: Points that are followed where the number of draws is varied.
+        sets: Data sets over which errors of few data are averaged (their squares are).
+    """
+    yield _timed("steps of stage 1", LADDER, (-1.1, -0.9), lambda: [stage_one(n) for n in LADDER])
+    yield _timed("steps of stage 2", LADDER, (-1.1, -0.9), lambda: [stage_two(n) for n in LADDER])
+    yield _timed("draws of the ratio", (2, 4, 8), (-1.25, -0.75), lambda: by_draws((2, 4, 8), chains, seed))
+    counts = (64, 256, 1024, 4096)
+    yield _timed("data", counts, (-0.65, -0.35), lambda: by_data(counts, sets, seed))
+    doublings = (1, 2, 4, 8)
+    yield _timed("all of them", doublings, (0.0, 1.0), lambda: together(doublings, chains // 20, sets // 8, seed),
+                 lambda errors: max(after / before for before, after in zip(errors, errors[1:], strict=False)))  # fmt: skip
+    yield _timed("contraction of stage 2", (), (0.999, 1.001), lambda: [contraction()], lambda found: found[0])
+
+
+def _timed(
+    name: str,
+    sizes: Sequence[int],
+    accepted: tuple[float, float],
+    measure: Callable[[], list[float]],
+    value: Callable[[list[float]], float] | None = None,
+) -> Rate:
+    began = time.perf_counter()
+    errors = measure()
+    found = slope(sizes, errors) if value is None else value(errors)
+    kept = tuple(errors) if sizes else ()
+    return Rate(name, tuple(sizes), kept, found, accepted, time.perf_counter() - began)
+
+
+def stage_one(steps: int, *, exponential: bool = False, law: Mixture = BROAD) -> float:
+    """W2 from the smoothed data of what so many Euler steps of stage 1 end with, by the exact drift.
+
+    Args:
+        steps: N1.
+        exponential: Whether noise is that of the exponential integrator, which is exact where data are one point.
+        law: `BROAD`, or `NARROW` with its own sigma and tau.
+    """
+    bridge = _bridge(law)
+    end = _smoothed(law, bridge.sigma)
+    return w2(end.point().through(_first(bridge, bridge, steps, exponential=exponential)), end)
+
+
+def stage_two(steps: int, step: Callable[..., Samples] = euler_maruyama, law: Mixture = BROAD) -> float:
+    """W2 from the data of what so many steps of stage 2 end with, from the exact smoothed data by the exact denoiser.
+
+    Args:
+        steps: N2.
+        step: Down from one level to the next, one of `pushforward.dynamics.sde.levels`.
+        law: `BROAD`, or `NARROW` with its own sigma.
+    """
+    bridge = _bridge(law)
+    begin, end = _smoothed(law, bridge.sigma), _smoothed(law, 0.0)
+    pairs = pairs_of(linear_variance(steps, bridge.sigma))
+    return w2(begin.through(_down(bridge, step, s, u) for s, u in pairs), end)
+
+
+def contraction(steps: int = 64) -> float:
+    r"""What stage 2 leaves of a tenth more variance at its start, relative to :math:`(v/(v+\sigma^2))^2`."""
+    sigma, v = 1.0, CONTRACTED
+    law = Mixture.of([[0.0]], sigma=math.sqrt(v))
+    bridge = MixtureFollmer.of(law, tau=2.0, sigma=sigma)
+    moves = [_down(bridge, euler_maruyama, s, u) for s, u in pairs_of(linear_variance(steps, sigma))]
+    before, after = [], []
+    for wide in (1.0, 1.1):
+        begin = _smoothed(Mixture.of([[0.0]], sigma=math.sqrt(wide * (v + sigma**2))), 0.0)
+        before.append(begin.variance)
+        after.append(begin.through(moves).variance)
+    return (after[1] - after[0]) / (before[1] - before[0]) / (v / (v + sigma**2)) ** 2
+
+
+def by_draws(counts: Sequence[int], chains: int, seed: int, steps: int = 64) -> list[float]:
+    """W2 of chains whose drift is by so many draws, from the law that as many steps by the exact drift have.
+
+    The distance that chains by the exact drift have from it, the floor, is taken out: squares are subtracted.
+    """
+    bridge = _bridge(NARROW)
+    exact = _smoothed(NARROW, bridge.sigma).point().through(_first(bridge, bridge, steps))
+
+    def squared(drift: Velocity, counter: int) -> float:
+        return w2(_chains(drift, bridge.tau, chains, steps, seed, counter), exact) ** 2
+
+    floor = sum(squared(bridge, repeat) for repeat in range(4)) / 4
+    found = list[float]()
+    for draws in counts:
+        rng = stream(seed, "transport", draws, part="consistency")
+        drift = RatioDrift(lambda y: bridge.log_h(y, 1.0), bridge.tau, bridge.sigma, "autodiff", draws, rng)
+        found.append(math.sqrt(max(squared(drift, draws) - floor, 1e-12)))
+    return found
+
+
+def by_data(counts: Sequence[int], sets: int, seed: int) -> list[float]:
+    """W2 from the smoothed data of so many smoothed points, where stage 1 ends that knows them alone; over data sets.
+
+    The second stage, made exact, would end at the points themselves.
+    """
+    sigma, rng = 1.0, generator(seed, "data", part="consistency")
+    end, found = _smoothed(BROAD, sigma), list[float]()
+    for n in counts:
+        squares = []
+        for _ in range(sets):
+            points = MixtureFollmer.of_points(BROAD.sample(n, rng), tau=2.0, sigma=sigma)
+            squares.append(w2(_end_of(points), end) ** 2)
+        found.append(math.sqrt(sum(squares) / sets))
+    return found
+
+
+def together(factors: Sequence[int], chains: int, sets: int, seed: int) -> list[float]:
+    """W2 from the data of both stages, with 64, 8, 8 and 2 data, steps, steps and draws, times a factor; over data sets.
+
+    Ratio and denoiser know the data alone. They are read off tables.
+    """
+    sigma, tau, rng = 1.0, 2.0, generator(seed, "data", part="consistency, all")
+    end, found = _smoothed(BROAD, 0.0), list[float]()
+    for factor in factors:
+        n, steps, draws, squares = 64 * factor, 8 * factor, 2 * factor, []
+        for each in range(sets):
+            points = MixtureFollmer.of_points(BROAD.sample(n, rng), tau=tau, sigma=sigma)
+            ratio = _read(lambda y, points=points: points.log_h(y, 1.0))
+            own = 1000 * factor + each
+            drift = RatioDrift(ratio, tau, sigma, "autodiff", draws, stream(seed, "transport", own, part="consistency"))
+            x = _chains(drift, tau, chains, steps, seed, own)
+            noise = stream(seed, "sample", own, part="consistency, stage 2")
+            for s, u in pairs_of(linear_variance(steps, sigma)):
+                denoised = _read(lambda y, points=points, s=s: points.denoised(y, s)[:, 0])
+                x = euler_maruyama(x, denoised(x)[:, None], s, u, noise.normal(*x.shape).to(x))
+            squares.append(w2(x, end) ** 2)
+        found.append(math.sqrt(sum(squares) / sets))
+    return found
+
+
+def _end_of(points: MixtureFollmer) -> Law:
+    """The law at the end of stage 1."""
+    return Law.of(lambda y: points.log_h(y, 1.0) - y[:, 0].square() / (2 * points.tau), reach=REACH, cells=CELLS)
+
+
+def _chains(drift: Velocity, tau: float, chains: int, steps: int, seed: int, counter: int) -> Samples:
+    """Ends of chains of stage 1 from 0, (chains, 1), by the scheme of Euler and Maruyama."""
+    noise, h = stream(seed, "sample", counter, part="consistency"), 1 / steps
+    x = torch.zeros(chains, 1, dtype=torch.float64)
+    for k in range(steps):
+        x = x + h * drift(x, k * h) + math.sqrt(tau * h) * noise.normal(*x.shape).to(x)
+    return x
+
+
+def _first(bridge: MixtureFollmer, drift: Velocity, steps: int, *, exponential: bool = False) -> list[NoisyStep]:
+    """Steps of stage 1."""
+    h = 1 / steps
+
+    def step(t: float) -> NoisyStep:
+        wide, narrow = (bridge.tau - at * (bridge.tau - bridge.sigma**2) for at in (t, t + h))
+        scale = math.sqrt(bridge.tau * h * (narrow / wide if exponential else 1))
+        return lambda x, z: x + h * drift(x, t) + scale * z
+
+    return [step(k * h) for k in range(steps)]
+
+
+def _down(bridge: MixtureFollmer, step: Callable[..., Samples], s: float, u: float) -> NoisyStep:
+    """A step of stage 2."""
+    return lambda x, z: step(x, bridge.denoised(x, s), s, u, z)
+
+
+def _bridge(law: Mixture) -> MixtureFollmer:
+    return MixtureFollmer.of(law, tau=2.0, sigma=1.0) if law is BROAD else MixtureFollmer.of(law, tau=4.0, sigma=0.5)
+
+
+def _smoothed(law: Mixture, sigma: float) -> Law:
+    """The law with noise of this width, in cells as narrow as its modes need."""
+    wide = Mixture(law.means, law.covariances + sigma**2, law.weights)
+    return Law.of(wide.log_prob, reach=REACH, cells=1600 if law is NARROW else CELLS)
+
+
+def _read(function: Callable[[Tensor], Tensor], nodes: int = 2001) -> Callable[[Tensor], Tensor]:
+    """A function (n, 1) -> (n,) read off its table, in straight lines between nodes."""
+    at = torch.linspace(-REACH, REACH, nodes, dtype=torch.float64)
+    values = function(at[:, None])
+    return lambda x: interpolated(x[:, 0], at, values)
