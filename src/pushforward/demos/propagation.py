@@ -26,6 +26,7 @@ NoisyStep: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(points (n, 1), standard normal numbers (n, 1)) -> points (n, 1): one step of a sampler."""
 
 REACH = 8.0  # standard deviations beyond which a normal density is nothing
+BLOCK = 2**20  # shares of masses that are held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +54,20 @@ class Law:
         return Law(self.grid.new_full((2,), x), self.grid.new_ones(1), self.grid)
 
     @property
+    def at(self) -> Tensor:
+        """Middles of the cells, (m,)."""
+        return _middle(self.edges)
+
+    @property
     def mean(self) -> float:
         """Mean."""
-        return float(self.mass @ _middle(self.edges))
+        return float(self.mass @ self.at)
 
     @property
     def variance(self) -> float:
         """Variance."""
         inside = self.edges.diff().square() / 12
-        return float(self.mass @ ((_middle(self.edges) - self.mean).square() + inside))
+        return float(self.mass @ ((self.at - self.mean).square() + inside))
 
     def after(self, step: NoisyStep) -> Law:
         """The law after a step: a function of the point, plus the same multiple of the noise everywhere.
@@ -70,7 +76,7 @@ class Law:
             UsageError: If the noise is not added alike, or is narrower than a cell; or if there is none, and the
                 function does not ascend.
         """
-        points = torch.cat([_middle(self.edges), self.edges])[:, None]
+        points = torch.cat([self.at, self.edges])[:, None]
         still = step(points, torch.zeros_like(points))[:, 0]
         once, twice = (step(points, torch.full_like(points, z))[:, 0] - still for z in (1.0, 2.0))
         width = float(once[0])
@@ -78,7 +84,7 @@ class Law:
             raise UsageError("a step whose noise is not added alike everywhere: follow chains, or split it in two")
         centres, edges = still.tensor_split([len(self.mass)])
         if width:
-            return self._spread(centres, abs(width))
+            return self.spread(centres, abs(width))
         if bool((edges.diff() < -1e-12).any()):
             raise UsageError("a step without noise that turns the line back: follow chains, or take smaller steps")
         return Law(edges, self.mass, self.grid)
@@ -90,16 +96,28 @@ class Law:
             law = law.after(step)
         return law
 
-    def _spread(self, centres: Tensor, width: float) -> Law:
+    def spread(self, places: Tensor, width: float) -> Law:
+        """The law after the mass of each cell has moved to places, (m,) or as much to each of (k, m), and got noise.
+
+        Args:
+            places: Where to.
+            width: Standard deviation of the noise.
+
+        Raises:
+            UsageError: If it is narrower than a cell.
+        """
         gap, count = float(self.grid[1] - self.grid[0]), len(self.grid) - 1
         if width < gap:
             raise UsageError(f"noise of width {width:.3g} in cells of {gap:.3g}: give narrower cells")
         first, reach = float(self.grid[0]) + gap / 2, math.ceil(REACH * width / gap) + 1
-        index = ((centres - first) / gap).round().long()[:, None] + torch.arange(-reach, reach + 1)
-        share = (-0.5 * ((first + gap * index.double() - centres[:, None]) / width).square()).exp()
-        share *= (self.mass / share.sum(1))[:, None]
-        mass = self.mass.new_zeros(count)
-        mass.index_add_(0, index.clamp(0, count - 1).flatten(), share.flatten())  # what leaves stays at the edge
+        near, mass = torch.arange(-reach, reach + 1), self.mass.new_zeros(count)
+        shares = (self.mass / places[..., 0].numel()).expand_as(places).flatten()
+        size = max(1, BLOCK // len(near))
+        for part, share in zip(places.flatten().split(size), shares.split(size), strict=True):
+            index = ((part - first) / gap).round().long()[:, None] + near
+            added = (-0.5 * ((first + gap * index.double() - part[:, None]) / width).square()).exp()
+            added *= (share / added.sum(1))[:, None]
+            mass.index_add_(0, index.clamp(0, count - 1).flatten(), added.flatten())  # what leaves stays at the edge
         return Law(self.grid, mass, self.grid)
 
     def quantiles(self, levels: Tensor) -> Tensor:

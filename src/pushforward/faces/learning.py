@@ -20,7 +20,7 @@ __all__ = ["begun", "demo", "recipes", "train"]
 
 
 def demo(
-    what: Positional[Literal["digits", "likelihood", "covering"]] = "digits",
+    what: Positional[Literal["digits", "likelihood", "covering", "consistency"]] = "digits",
     /,
     *,
     run: Path | None = None,
@@ -33,7 +33,8 @@ def demo(
 
     Args:
         what: digits, learned by variational gradient flow; likelihood, why it says little about samples and samples
-            little about it; covering, which modes forward KL, reverse KL and JS keep.
+            little about it; covering, which modes forward KL, reverse KL and JS keep; consistency, at which rates the
+            two-stage bridge becomes exact, in about two minutes.
         run: Folder of the run of digits; by default a new one under runs/.
         out: Picture of the others, .png, .svg or .pdf; by default named after them.
         seed: Seed of everything.
@@ -50,19 +51,36 @@ def demo(
         picture = out or Path(f"{what}.png")
         outputs.claim("--out", picture, outputs.PICTURE)
         computing.use(computing.asked(threads))
+        if what == "consistency":
+            return _consistency(picture, seed, json)
         numbers = demos.paradox(picture, seed) if what == "likelihood" else demos.covering(picture)
         width = max(map(len, numbers))
         lines = "\n".join(f"{name:{width}} {value:.4g}" for name, value in numbers.items())
         answer({"picture": str(picture), "numbers": numbers}, json, f"{lines}\npicture: {picture}")
         return 0
     if out is not None:
-        raise UsageError(f"--out {out}: goes with demo likelihood and demo covering; demo digits writes --run FOLDER")
+        raise UsageError(f"--out {out}: goes with the demos that draw a picture; demo digits writes --run FOLDER")
     from pushforward import options
 
     words = ["train", "vgrow_digits", "--seed", str(seed), *(["--run", str(run)] if run else [])]
     words += ["--threads", str(threads)] if threads else []
     arguments = options.defaults("vgrow_digits") | {"seed": seed}
     return begun(options.Training("vgrow_digits", arguments, run, Running(threads=threads, json=json), words), "demo")
+
+
+def _consistency(picture: Path, seed: int, json: bool) -> int:
+    """The table of rates, row by row as they are found, and the picture; 1 where a rate is not as it should be."""
+    from dataclasses import asdict
+
+    from pushforward import demos
+    from pushforward.demos.consistency import HEAD, line
+
+    if not json:
+        printed(HEAD)
+    found = demos.consistency(picture, seed, told=None if json else lambda rate: print(line(rate), flush=True))
+    rates = [asdict(rate) | {"holds": rate.holds} for rate in found]
+    answer({"picture": str(picture), "rates": rates}, json, f"picture: {picture}")
+    return 0 if all(rate.holds for rate in found) else 1
 
 
 def recipes(*, json: bool = False) -> int:
