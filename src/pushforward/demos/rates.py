@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ from pushforward.dynamics.bridges.follmer import MixtureFollmer
 from pushforward.dynamics.bridges.forms import RatioDrift
 from pushforward.dynamics.sde.levels import euler_maruyama, linear_variance, pairs_of
 from pushforward.randomness import generator, stream
-from pushforward.types import Samples, Velocity
+from pushforward.types import Samples
 
 __all__ = ["BROAD", "LADDER", "NARROW", "Rate", "rates", "stage_one", "stage_two"]
 
@@ -67,9 +68,9 @@ def rates(seed: int = 0, *, drifts: int = 40_000, sets: int = 64) -> Iterator[Ra
 
     Args:
         seed: Of data and chains.
-        drifts: How often the drift is drawn in a step, over all cells, where the number of draws is varied; a quarter as
-            many chains are followed for each data set where all are.
-        sets: Data sets over which errors of few data are averaged (their squares are); an eighth of them where all vary.
+        drifts: How often the drift is drawn at a step, over all cells, where the number of its draws is varied; a
+            sixteenth of that for each data set where all numbers are.
+        sets: Data sets over which errors of few data are averaged (their squares are); a quarter where all are varied.
     """
     yield _timed("steps of stage 1", LADDER, (-1.1, -0.9), lambda: [stage_one(n) for n in LADDER])
     yield _timed("steps of stage 2", LADDER, (-1.1, -0.9), lambda: [stage_two(n) for n in LADDER])
@@ -77,10 +78,14 @@ def rates(seed: int = 0, *, drifts: int = 40_000, sets: int = 64) -> Iterator[Ra
     yield _timed("draws of the ratio", counts, (-1.25, -0.75), lambda: by_draws(counts, drifts, seed))
     sizes = (64, 256, 1024, 4096)
     yield _timed("data", sizes, (-0.65, -0.35), lambda: by_data(sizes, sets, seed))
-    doublings = (1, 2, 4, 8)
-    yield _timed("all of them", doublings, (0.0, 1.0), lambda: together(doublings, drifts // 4, max(1, sets // 8), seed),
-                 lambda errors: max(after / before for before, after in zip(errors, errors[1:], strict=False)))  # fmt: skip
+    few = max(1, sets // 4)
+    yield _timed("all of them", (1, 2, 4, 8), (0, 1), lambda: together((1, 2, 4, 8), drifts // 16, few, seed), _slowest)
     yield _timed("contraction of stage 2", (), (0.999, 1.001), lambda: [contraction()], lambda found: found[0])
+
+
+def _slowest(errors: Sequence[float]) -> float:
+    """The largest ratio of an error to the one before."""
+    return max(after / before for before, after in pairwise(errors))
 
 
 def _timed(
@@ -141,19 +146,16 @@ def contraction(steps: int = 64) -> float:
 def by_draws(counts: Sequence[int], drifts: int, seed: int, steps: int = 64) -> list[float]:
     """W2 of stage 1 by a ratio and so many draws, from what as many steps by the exact drift end with.
 
-    Laws are carried through the steps; at each one the drift is drawn for every cell, `drifts` times in all. So what is
-    left of chance is a fraction of what as many chains have, and there is no floor to subtract.
+    Laws are carried through the steps, with a drift that is drawn anew for every cell. So what is left of chance is a
+    fraction of what as many chains have, and there is no floor to subtract.
     """
-    bridge, h = _bridge(NARROW), 1 / steps
+    bridge = _bridge(NARROW)
     start = _smoothed(NARROW, bridge.sigma, cells=400).point()
     exact, found = start.through(_first(bridge, steps)), list[float]()
     for draws in counts:
-        rng, law = stream(seed, "transport", draws, part="consistency"), start
+        rng = stream(seed, "transport", draws, part="consistency")
         drift = RatioDrift(lambda y: bridge.log_h(y, 1.0), bridge.tau, bridge.sigma, "autodiff", draws, rng)
-        for k in range(steps):
-            times = -(-drifts // len(law.mass))
-            x = law.at.repeat(times)[:, None]
-            law = law.spread((x + h * drift(x, k * h)).view(times, -1), math.sqrt(bridge.tau * h))
+        law = _drawn(start, drift, steps, drifts)
         even = Law(law.edges, (law.mass + law.mass.flip(0)) / 2, law.grid)  # as data are: the modes weigh the same
         found.append(w2(even, exact))
     return found
@@ -164,53 +166,46 @@ def by_data(counts: Sequence[int], sets: int, seed: int) -> list[float]:
 
     The second stage, made exact, would end at the points themselves.
     """
-    sigma, rng = 1.0, generator(seed, "data", part="consistency")
-    end, found = _smoothed(BROAD, sigma), list[float]()
+    rng, end, found = generator(seed, "data", part="consistency"), _smoothed(BROAD, 1.0), list[float]()
+
+    def squared(points: MixtureFollmer) -> float:
+        law = Law.of(lambda y: points.log_h(y, 1.0) - y[:, 0].square() / (2 * points.tau), reach=REACH, cells=CELLS)
+        return w2(law, end) ** 2
+
     for n in counts:
-        squares = []
-        for _ in range(sets):
-            points = MixtureFollmer.of_points(BROAD.sample(n, rng), tau=2.0, sigma=sigma)
-            squares.append(w2(_end_of(points), end) ** 2)
-        found.append(math.sqrt(sum(squares) / sets))
+        errors = [squared(MixtureFollmer.of_points(BROAD.sample(n, rng), tau=2.0, sigma=1.0)) for _ in range(sets)]
+        found.append(math.sqrt(sum(errors) / sets))
     return found
 
 
-def together(factors: Sequence[int], chains: int, sets: int, seed: int) -> list[float]:
-    """W2 from the data of both stages, with 64, 8, 8 and 2 data, steps, steps and draws, times a factor; over data sets.
+def together(factors: Sequence[int], drifts: int, sets: int, seed: int) -> list[float]:
+    """W2 from the data of both stages, by 64 data, 8 and 8 steps and 2 draws, each times a factor; over data sets.
 
-    Ratio and denoiser know the data alone. They are read off tables.
+    Ratio and denoiser know the data alone, of which the larger sets have those of the smaller ones. The ratio is read
+    off a table.
     """
-    sigma, tau, rng = 1.0, 2.0, generator(seed, "data", part="consistency, all")
-    end, found = _smoothed(BROAD, 0.0), list[float]()
-    for factor in factors:
-        n, steps, draws, squares = 64 * factor, 8 * factor, 2 * factor, []
-        for each in range(sets):
-            points = MixtureFollmer.of_points(BROAD.sample(n, rng), tau=tau, sigma=sigma)
-            ratio = _read(lambda y, points=points: points.log_h(y, 1.0))
-            own = 1000 * factor + each
-            drift = RatioDrift(ratio, tau, sigma, "autodiff", draws, stream(seed, "transport", own, part="consistency"))
-            x = _chains(drift, tau, chains, steps, seed, own)
-            noise = stream(seed, "sample", own, part="consistency, stage 2")
-            for s, u in pairs_of(linear_variance(steps, sigma)):
-                denoised = _read(lambda y, points=points, s=s: points.denoised(y, s)[:, 0])
-                x = euler_maruyama(x, denoised(x)[:, None], s, u, noise.normal(*x.shape).to(x))
-            squares.append(w2(x, end) ** 2)
-        found.append(math.sqrt(sum(squares) / sets))
-    return found
+    rng, end = generator(seed, "data", part="consistency, all"), _smoothed(BROAD, 0.0, cells=600)
+    data = [BROAD.sample(64 * max(factors), rng) for _ in range(sets)]
+
+    def squared(each: int, factor: int) -> float:
+        bridge = MixtureFollmer.of_points(data[each][: 64 * factor], tau=2.0, sigma=1.0)
+        source = stream(seed, "transport", 1000 * factor + each, part="consistency")
+        drift = RatioDrift(_read(lambda y: bridge.log_h(y, 1.0)), 2.0, 1.0, "autodiff", 2 * factor, source)
+        middle = _drawn(end.point(), drift, 8 * factor, drifts)
+        pairs = pairs_of(linear_variance(8 * factor, 1.0))
+        return w2(middle.through(_down(bridge, euler_maruyama, s, u) for s, u in pairs), end) ** 2
+
+    return [math.sqrt(sum(squared(each, factor) for each in range(sets)) / sets) for factor in factors]
 
 
-def _end_of(points: MixtureFollmer) -> Law:
-    """The law at the end of stage 1."""
-    return Law.of(lambda y: points.log_h(y, 1.0) - y[:, 0].square() / (2 * points.tau), reach=REACH, cells=CELLS)
-
-
-def _chains(drift: Velocity, tau: float, chains: int, steps: int, seed: int, counter: int) -> Samples:
-    """Ends of chains of stage 1 from 0, (chains, 1), by the scheme of Euler and Maruyama."""
-    noise, h = stream(seed, "sample", counter, part="consistency"), 1 / steps
-    x = torch.zeros(chains, 1, dtype=torch.float64)
+def _drawn(start: Law, drift: RatioDrift, steps: int, drifts: int) -> Law:
+    """The law at the end of stage 1, of which each cell is carried by so many draws of the drift, in all, at a step."""
+    law, h = start, 1 / steps
     for k in range(steps):
-        x = x + h * drift(x, k * h) + math.sqrt(tau * h) * noise.normal(*x.shape).to(x)
-    return x
+        times = -(-drifts // len(law.mass))
+        x = law.at.repeat(times)[:, None]
+        law = law.spread((x + h * drift(x, k * h)).view(times, -1), math.sqrt(drift.tau * h))
+    return law
 
 
 def _first(bridge: MixtureFollmer, steps: int, *, exponential: bool = False) -> list[NoisyStep]:
