@@ -6,15 +6,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["FlowGenerator", "LatentFlow", "ParticleFlow", "__version__", "evaluate", "load_generator", "merge"]
+__all__ = [
+    "BridgeSampler",
+    "FlowGenerator",
+    "LatentFlow",
+    "ParticleFlow",
+    "__version__",
+    "evaluate",
+    "load_generator",
+    "merge",
+]
 
 if TYPE_CHECKING:
-    from pushforward.estimators import FlowGenerator, LatentFlow, ParticleFlow
+    from pushforward.estimators import BridgeSampler, FlowGenerator, LatentFlow, ParticleFlow
     from pushforward.evaluation import evaluate
     from pushforward.exporting.loading import load_generator
     from pushforward.merging import merge
 
 _HOMES = {
+    "BridgeSampler": "pushforward.estimators",
     "FlowGenerator": "pushforward.estimators",
     "LatentFlow": "pushforward.estimators",
     "ParticleFlow": "pushforward.estimators",

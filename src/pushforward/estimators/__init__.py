@@ -1,7 +1,8 @@
 """The face: generative models and moving clouds as scikit-learn estimators, fit / sample / transport / save / load."""
 
+from pushforward.estimators.bridges.sampler import BridgeSampler
 from pushforward.estimators.generator import FlowGenerator
 from pushforward.estimators.latent import LatentFlow
 from pushforward.estimators.particles import ParticleFlow
 
-__all__ = ["FlowGenerator", "LatentFlow", "ParticleFlow"]
+__all__ = ["BridgeSampler", "FlowGenerator", "LatentFlow", "ParticleFlow"]

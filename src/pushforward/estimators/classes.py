@@ -2,18 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
 from pushforward.data.labels import coded, coded_among
+from pushforward.data.units import Array
 from pushforward.errors import DataError, UsageError
 from pushforward.plain.lists import listed
-from pushforward.randomness import Noise
+from pushforward.randomness import Noise, Purpose, generator
 from pushforward.types import Samples
 
-__all__ = ["coded_like", "codes", "source_codes"]
+__all__ = ["Labelling", "coded_like", "codes", "source_codes"]
+
+
+@dataclass(frozen=True, eq=False)
+class Labelling:
+    """The classes that a fit saw, if any.
+
+    Attributes:
+        classes: In sorted order; None for a model without classes.
+        prior: Their frequencies, or None.
+    """
+
+    classes: NDArray | None = None
+    prior: Array | None = None
+
+    @staticmethod
+    def of(y: ArrayLike | None, data: Array) -> tuple[Labelling, Tensor | None]:
+        """The classes of rows (n, *event), and each row's number, int64 (n,), or None.
+
+        Raises:
+            ValueError: If y are no classes, or not one for each row.
+        """
+        if y is None:
+            return Labelling(), None
+        check_consistent_length(data, y)
+        labelled = np.asarray(column_or_1d(y, warn=True))
+        check_classification_targets(labelled)
+        classes, numbers = coded(labelled)
+        return Labelling(classes, np.bincount(numbers) / len(numbers)), torch.from_numpy(numbers)
+
+    @staticmethod
+    def unpacked(found: Mapping[str, Any]) -> Labelling:
+        """The inverse of `packed`."""
+        classes, prior = (None if found[name] is None else np.array(found[name]) for name in ("classes", "class_prior"))
+        return Labelling(classes, prior)
+
+    def packed(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {"classes": None if self.classes is None else self.classes.tolist(),
+                "class_prior": None if self.prior is None else self.prior.tolist()}  # fmt: skip
+
+    @property
+    def known(self) -> NDArray:
+        """The classes.
+
+        Raises:
+            ValueError: If the fit saw none.
+        """
+        if self.classes is None:
+            raise ValueError("this model was fitted without classes: fit(X, y) makes it conditional")
+        return self.classes
+
+    def coded(self, y: ArrayLike, n: int) -> Tensor:
+        """Each row's number, int64 (n,), of one class for all rows or one each; errors as of `known`, `coded_like`."""
+        return coded_like(y, self.known, n, "y")
+
+    def drawn(self, n: int, y: ArrayLike | None, seed: int, name: Purpose) -> Tensor | None:
+        """Numbers of the classes that are wanted, int64 (n,), drawn by frequency where y is None; None without classes.
+
+        Raises:
+            ValueError: As of `coded`.
+        """
+        if y is not None:
+            return self.coded(y, n)
+        if self.classes is None:
+            return None
+        return torch.from_numpy(generator(seed, name, part="labels").choice(len(self.classes), n, p=self.prior))
 
 
 def codes(labels: ArrayLike, n: int, what: str) -> tuple[np.ndarray, Tensor]:

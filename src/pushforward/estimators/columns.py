@@ -17,7 +17,7 @@ import numpy as np
 from pushforward.data.units import Array
 from pushforward.errors import DataError
 
-__all__ = ["Columns", "Rows", "frame_of", "looked_at", "notes_on"]
+__all__ = ["Columns", "Rows", "frame_of", "looked_at", "notes_on", "rounded"]
 
 Rows: TypeAlias = Any
 """Rows (n, d): an array, or after a fit to a data frame of pandas a frame with its columns."""
@@ -244,3 +244,11 @@ def frame_of(columns: Columns | None, x: Array, like: Any = None) -> Rows:
         return x if columns is None else columns.framed(x)
     found = looked_at(like)
     return x if found is None else found.framed(x, like.index, typed=False)
+
+
+def rounded(columns: Columns | None, x: Array) -> Array:
+    """Rows (n, d) as the columns of a fit's frame would hold them, float64; as they are where there was none."""
+    if columns is None:
+        return x
+    frame = columns.framed(x)
+    return np.column_stack([np.asarray(frame.iloc[:, k], np.float64) for k in range(x.shape[1])])

@@ -12,29 +12,27 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.optim import Adam
 
 from pushforward.data.batches import Batches
-from pushforward.data.labels import coded
 from pushforward.data.units import Array, Unit, box, pooled
 from pushforward.divergences import Divergence, locate
 from pushforward.estimators import store
 from pushforward.estimators.checks import check_count, check_number
-from pushforward.estimators.classes import coded_like
+from pushforward.estimators.classes import Labelling
 from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
 from pushforward.estimators.layout import NetShape
-from pushforward.estimators.learn import Seed, build, find, follow, seed_of, seed_of_draw, validated
+from pushforward.estimators.learn import Seed, build, find, follow, samples_of, seed_of, seed_of_draw, validated
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import Balance, VGrow, shrinking
 from pushforward.methods.sources import normal
 from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
 from pushforward.parallel.ordinary import ordinarily
-from pushforward.randomness import Noise, Purpose, blocks, filled, generator, stream
+from pushforward.randomness import Noise, Purpose, blocks, filled, stream
 from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import geometric, linear
@@ -199,21 +197,16 @@ class FlowGenerator(BaseEstimator):
             TrainingError: If training diverges.
         """
         divergence = self._checked()
-        data, classes, codes, prior = self._validated(X, reset=True), None, None, None
-        if y is not None:
-            check_consistent_length(data, y)
-            labelled = np.asarray(column_or_1d(y, warn=True))
-            check_classification_targets(labelled)
-            classes, codes = coded(labelled)
-            prior = np.bincount(codes) / len(codes)
+        data = validated(self, X, reset=True, images=True)
+        labelling, labels = Labelling.of(y, data)
+        classes = labelling.classes
         layout = NetShape.choose(data.shape[1:], latent=self.latent_dim, width=self.width, depth=self.depth,
                                classes=0 if classes is None else len(classes), moves=self.moves)  # fmt: skip
         unit = box(data) if layout.images else pooled(data)
         x = unit.encode(data).reshape(-1, *layout.event)
-        labels = None if codes is None else torch.from_numpy(codes)
         self.net_, said = self._learned(layout, divergence, x, labels)
         self.layout_, self.unit_, self.event_shape_ = layout, unit, data.shape[1:]
-        self.classes_, self.class_prior_ = classes, prior
+        self.classes_, self.class_prior_ = classes, labelling.prior
         self.notes_ = (*(() if layout.images else notes_on(self.columns_, unit.scale == 0)), *said)
         return self
 
@@ -246,21 +239,15 @@ class FlowGenerator(BaseEstimator):
         """
         check_is_fitted(self)
         check_count(n=n)
-        classes = self._known() if return_labels else np.empty(0)
+        classes = self._labelling.known if return_labels else np.empty(0)
         x, codes = self._sampled(n, y, seed_of_draw(random_state, self.random_state), "sample")
         found = frame_of(self.columns_, x)
         return (found, classes[codes]) if return_labels else found
 
     def _sampled(self, n: int, y: ArrayLike | None, seed: int, name: Purpose) -> tuple[Array, NDArray | None]:
         """n samples in data units from the streams of one purpose, and the numbers of their classes, if any."""
-        if self.classes_ is None and y is None:
-            return self._drawn(n, None, stream(seed, name)), None
-        classes = self._known()
-        if y is None:
-            codes = generator(seed, name, part="labels").choice(len(classes), n, p=self.class_prior_)
-        else:
-            codes = coded_like(y, classes, n, "y").numpy()
-        return self._drawn(n, codes, stream(seed, name)), codes
+        codes = self._labelling.drawn(n, y, seed, name)
+        return self._drawn(n, codes, stream(seed, name)), None if codes is None else codes.numpy()
 
     @ordinarily
     def score(self, X: ArrayLike, y: ArrayLike | None = None) -> float:
@@ -274,9 +261,9 @@ class FlowGenerator(BaseEstimator):
             y: Their classes, (n,), or None.
         """
         check_is_fitted(self)
-        data = self._validated(X, reset=False)
+        data = samples_of(self, X)
         known = None if self.classes_ is None else y
-        groups = np.zeros(len(data), int) if known is None else coded_like(known, self._known(), len(data), "y").numpy()
+        groups = np.zeros(len(data), int) if known is None else self._labelling.coded(known, len(data)).numpy()
         p = self.unit_.encode(data).flatten(1)
         q = self.unit_.encode(self._sampled(len(data), known, 0, "judge")[0]).flatten(1)
         along, total = directions(p.shape[1], 128, seed=0), 0.0
@@ -292,9 +279,7 @@ class FlowGenerator(BaseEstimator):
             path: The file, for example moons.safetensors; replaced if it is there.
         """
         check_is_fitted(self)
-        learned = {"event": self.event_shape_, "layout": asdict(self.layout_),
-                   "classes": None if self.classes_ is None else self.classes_.tolist(),
-                   "class_prior": None if self.class_prior_ is None else self.class_prior_.tolist()}  # fmt: skip
+        learned = {"event": self.event_shape_, "layout": asdict(self.layout_)} | self._labelling.packed()
         tensors = {f"net.{name}": tensor for name, tensor in self.net_.state_dict().items()}
         store.write(path, self, learned, tensors | self.unit_.tensors())
 
@@ -314,8 +299,8 @@ class FlowGenerator(BaseEstimator):
             store.told(learned, event=list[int], layout=dict, classes=list | None, class_prior=list[float] | None)
             model.layout_ = store.made(NetShape, learned["layout"])
             model.unit_, model.event_shape_ = Unit.of_tensors(tensors), tuple(learned["event"])
-            model.classes_ = None if learned["classes"] is None else np.array(learned["classes"])
-            model.class_prior_ = None if learned["class_prior"] is None else np.array(learned["class_prior"])
+            labelling = Labelling.unpacked(learned)
+            model.classes_, model.class_prior_ = labelling.classes, labelling.prior
             model.net_ = model.layout_.hollow()
             store.fill(model.net_, {name.removeprefix("net."): tensor for name, tensor in tensors.items()}, path)
             return model
@@ -345,27 +330,18 @@ class FlowGenerator(BaseEstimator):
         return grown.sampler.requires_grad_(False).eval(), method.remarks(self.steps)
 
     @torch.no_grad()
-    def _drawn(self, n: int, codes: NDArray | None, rng: Noise) -> Array:
+    def _drawn(self, n: int, classes: Labels | None, rng: Noise) -> Array:
         """n samples in data units, with classes given by number; fewer are the first of them."""
-        device, classes = find(self.device).device, None if codes is None else torch.from_numpy(codes)
+        device = find(self.device).device
         net, parts = self.net_.to(device), []
         for start, size in blocks(n):
             labels = () if classes is None else (filled(classes, start, size).to(device),)
             parts.append(net(rng.normal(size, self.layout_.latent).to(device), *labels).cpu())
         return self.unit_.decode(torch.cat(parts)[:n].reshape(n, *self.event_shape_))
 
-    def _known(self) -> NDArray:
-        """The classes, of a model that has some."""
-        if self.classes_ is None:
-            raise ValueError("this model was fitted without classes: fit(X, y) makes it conditional")
-        return self.classes_
-
-    def _validated(self, X: ArrayLike, *, reset: bool) -> Array:
-        """X as finite float64, (n, *event); once fitted, of the event shape seen then."""
-        x = validated(self, X, reset=reset, images=True)
-        if not reset and x.shape[1:] != self.event_shape_:
-            raise ValueError(f"samples of shape {x.shape[1:]}, but fit saw {self.event_shape_}")
-        return x
+    @property
+    def _labelling(self) -> Labelling:
+        return Labelling(self.classes_, self.class_prior_)
 
     def _checked(self) -> Divergence:
         """The divergence, after a look at all parameters."""

@@ -12,7 +12,24 @@ from pushforward.nets import dcgan, mlp
 from pushforward.nets.blocks import LAW_ROWS, CriticNet, GeneratorNet, empty_law, normal_law, started
 from pushforward.types import Samples
 
-__all__ = ["NetShape"]
+__all__ = ["NetShape", "shape_inside"]
+
+
+def shape_inside(event: Sequence[int]) -> tuple[int, ...]:
+    """Shape of one sample in the model: (d,) or (channels, side, side).
+
+    Raises:
+        ValueError: If the samples are neither vectors nor square images of a power-of-two side and 1 to 4 channels.
+    """
+    inside = (1, *event) if len(event) == 2 else tuple(event)
+    if len(inside) not in (1, 3):
+        raise ValueError(f"samples of shape {tuple(event)}: give vectors (n, d), images (n, side, side) or "
+                         "(n, channels, side, side), or flatten them to vectors")  # fmt: skip
+    if len(inside) == 3 and (inside[1] != inside[2] or inside[1] & (inside[1] - 1) or inside[0] > 4):
+        raise ValueError(f"images of shape {tuple(event)}: the side must be a power of two, with 1 to 4 channels; "
+                         "crop, pad or resize them, or flatten them to vectors, as series: "
+                         f"X.reshape(len(X), {math.prod(event)})")  # fmt: skip
+    return inside
 
 
 @dataclass(frozen=True)
@@ -48,14 +65,7 @@ class NetShape:
         Raises:
             ValueError: If the samples are neither vectors nor square images of a power-of-two side and 1 to 4 channels.
         """
-        inside = (1, *event) if len(event) == 2 else tuple(event)
-        if len(inside) not in (1, 3):
-            raise ValueError(f"samples of shape {tuple(event)}: give vectors (n, d), images (n, side, side) or "
-                             "(n, channels, side, side), or flatten them to vectors")  # fmt: skip
-        if len(inside) == 3 and (inside[1] != inside[2] or inside[1] & (inside[1] - 1) or inside[0] > 4):
-            raise ValueError(f"images of shape {tuple(event)}: the side must be a power of two, with 1 to 4 channels; "
-                             "crop, pad or resize them, or flatten them to vectors, as series: "
-                             f"X.reshape(len(X), {math.prod(event)})")  # fmt: skip
+        inside = shape_inside(event)
         return NetShape(
             inside,
             latent=min(max(math.prod(inside), 8), 128) if latent is None else int(latent),

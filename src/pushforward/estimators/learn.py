@@ -34,6 +34,7 @@ __all__ = [
     "in_turn",
     "is_cloud",
     "kept",
+    "samples_of",
     "seed_of",
     "seed_of_draw",
     "validated",
@@ -69,7 +70,27 @@ class Framed(Protocol):
     columns_: Columns | None
 
 
-def validated(estimator: Framed, X: Any, *, reset: bool = False, images: bool = False, sparse: bool = False) -> Array:
+class Generative(Framed, Protocol):
+    """An estimator that knows the shape of its samples."""
+
+    event_shape_: tuple[int, ...]
+
+
+def samples_of(estimator: Generative, X: Any, *, missing: bool = False) -> Array:
+    """X as float64, (n, *event), of the columns and of the event shape that the fit saw; arguments as of `validated`.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    x = validated(estimator, X, images=True, missing=missing)
+    if x.shape[1:] != estimator.event_shape_:
+        raise ValueError(f"samples of shape {x.shape[1:]}, but fit saw {estimator.event_shape_}")
+    return x
+
+
+def validated(
+    estimator: Framed, X: Any, *, reset: bool = False, images: bool = False, sparse: bool = False, missing: bool = False
+) -> Array:
     """X as finite float64, (n, d) or, where images are welcome, (n, *event).
 
     Args:
@@ -78,6 +99,7 @@ def validated(estimator: Framed, X: Any, *, reset: bool = False, images: bool = 
         reset: Whether this is the data that the estimator is fitted to; two rows are needed then.
         images: Whether X may have more than two axes.
         sparse: Whether X may be a sparse matrix of scipy; it is made dense.
+        missing: Whether NaN may stand for numbers that are missing.
 
     Raises:
         DataError: If a column holds no numbers or shares its name, names that are no text are others than those of the
@@ -90,7 +112,7 @@ def validated(estimator: Framed, X: Any, *, reset: bool = False, images: bool = 
         raise DataError(f"X has shape {shape}, rows of {len(shape) - 1} axes: give rows of numbers, such as "
                         f"X.reshape({shape[0]}, {math.prod(shape[1:])})")  # fmt: skip
     found: Any = validate_data(cast(BaseEstimator, estimator), cast(Any, X), dtype=np.float64,
-                          allow_nd=images, reset=reset,
+                          allow_nd=images, reset=reset, ensure_all_finite="allow-nan" if missing else True,
                           accept_sparse=["csr", "csc"] if sparse else False,
                           ensure_min_samples=2 if reset else 1)  # fmt: skip
     if reset:

@@ -156,13 +156,14 @@ def _given(params: object, kind: type[BaseEstimator]) -> dict[str, Any]:
 
 
 def load(path: str | os.PathLike[str], kind: type[Kind],
-         divergence: str | Divergence | None) -> tuple[Kind, dict[str, Any], dict[str, Tensor]]:  # fmt: skip
+         divergence: str | Divergence | None = None) -> tuple[Kind, dict[str, Any], dict[str, Tensor]]:  # fmt: skip
     """Read and verify a file, and build the estimator that it holds; what `fit` learned is left to the caller.
 
     Args:
         path: The file.
         kind: The class that is to be restored.
-        divergence: Takes the place of the stored one; needed where that lives outside this package.
+        divergence: Takes the place of the stored one; needed where that lives outside this package. Estimators that
+            lower none have none.
 
     Returns:
         The estimator with its parameters and columns, what fit found out, with the file's `format`, and the tensors.
@@ -189,9 +190,11 @@ def load(path: str | os.PathLike[str], kind: type[Kind],
     if run.get("estimator") != kind.__name__:
         raise DataError(f"{path}: holds a {run.get('estimator', 'training checkpoint')}, not a {kind.__name__}")
     params = _given(run["params"], kind)
-    if strange := params.keys() - inspect.signature(kind).parameters.keys():
+    known = inspect.signature(kind).parameters.keys()
+    if strange := params.keys() - known:
         raise DataError(f"{path}: {kind.__name__} has no parameter {min(strange)!r}; update pushforward")
-    params["divergence"] = found(path, params["divergence"], divergence)
+    if "divergence" in known:
+        params["divergence"] = found(path, params["divergence"], divergence)
     estimator = kind(**params)
     setattr(estimator, "n_features_in_", run["n_features_in"])  # noqa: B010
     if run["feature_names_in"] is not None:

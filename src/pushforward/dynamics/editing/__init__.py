@@ -2,7 +2,7 @@
 
 from pushforward.dynamics.editing.exact import conditional_mixture
 from pushforward.dynamics.editing.interpolation import PATHS, Path, interpolate
-from pushforward.dynamics.editing.projection import SIDES, LinearProjection, Side
+from pushforward.dynamics.editing.projection import SIDES, LinearProjection, Projection, RowMasks, Side
 from pushforward.dynamics.editing.restoring import restore
 from pushforward.dynamics.editing.strategies import Fixed, Fresh, Guidance, Resample, Strategy, Task, strategy
 
@@ -14,7 +14,9 @@ __all__ = [
     "Guidance",
     "LinearProjection",
     "Path",
+    "Projection",
     "Resample",
+    "RowMasks",
     "Side",
     "Strategy",
     "Task",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -18,15 +18,58 @@ from torch import Tensor
 from pushforward.errors import UsageError
 from pushforward.types import Samples
 
-__all__ = ["SIDES", "LinearProjection", "Side"]
+__all__ = ["SIDES", "LinearProjection", "Projection", "RowMasks", "Side"]
 
 Side = Literal["left", "right", "top", "bottom"]
 SIDES: tuple[Side, ...] = get_args(Side)
 
 
+class Projection(Protocol):
+    """What is known of samples: an orthogonal projector for each row."""
+
+    def known(self, x: Samples) -> Samples:
+        """P x, (n, *event)."""
+        ...
+
+    def replace(self, x: Samples, y: Samples) -> Samples:
+        """(I − P) x + P y, (n, *event)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class RowMasks:
+    """Of each row single numbers are known, of another row others.
+
+    Attributes:
+        seen: Where a number is known, boolean, (n, *event).
+
+    Raises:
+        UsageError: If these are no booleans.
+    """
+
+    seen: Tensor
+
+    def __post_init__(self) -> None:
+        if self.seen.dtype != torch.bool:
+            raise UsageError(f"masks of {self.seen.dtype}: give booleans, True where something is known")
+
+    def known(self, x: Samples) -> Samples:
+        """P x, (n, *event)."""
+        return torch.where(self._of(x), x, 0)
+
+    def replace(self, x: Samples, y: Samples) -> Samples:
+        """(I − P) x + P y, (n, *event): what is known are the numbers of y, to the last bit."""
+        return torch.where(self._of(x), y, x)
+
+    def _of(self, x: Samples) -> Tensor:
+        if x.shape != self.seen.shape:
+            raise UsageError(f"samples {tuple(x.shape)}, masks {tuple(self.seen.shape)}: give a mask for each row")
+        return self.seen.to(x.device)
+
+
 @dataclass(frozen=True, eq=False)
 class LinearProjection:
-    """The orthogonal projector P onto what is known of a sample.
+    """The orthogonal projector P onto what is known of a sample, the same for all rows.
 
     Attributes:
         seen: m, boolean, (*event), the same all over a block.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pushforward.dynamics.editing.projection import LinearProjection
+from pushforward.dynamics.editing.projection import Projection
 from pushforward.dynamics.editing.strategies import Resample, Step, Strategy, Task
 from pushforward.dynamics.sde.levels import ancestral, pairs_of
 from pushforward.types import Denoiser, Randomness, Samples
@@ -25,7 +25,7 @@ REPAINT = Resample()
 @torch.no_grad()
 def restore(
     denoiser: Denoiser,
-    projection: LinearProjection,
+    projection: Projection,
     y: Samples,
     levels: Sequence[float],
     rng: Randomness,

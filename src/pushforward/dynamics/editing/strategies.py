@@ -18,7 +18,7 @@ from typing import Protocol, TypeAlias
 
 import torch
 
-from pushforward.dynamics.editing.projection import LinearProjection
+from pushforward.dynamics.editing.projection import Projection
 from pushforward.errors import UsageError, meant
 from pushforward.settings.options import Length, Rounds, examined
 from pushforward.types import Denoiser, Randomness, Samples
@@ -46,7 +46,7 @@ class Task:
     """
 
     denoiser: Denoiser
-    projection: LinearProjection
+    projection: Projection
     y: Samples
     rng: Randomness
     step: Step

@@ -1,0 +1,158 @@
+"""Which denoiser an array of samples calls for, and what it sees of them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pushforward.data.units import Array, Unit
+from pushforward.estimators.learn import build
+from pushforward.estimators.store import fill
+from pushforward.nets.timed.mlp import perceptron
+from pushforward.nets.timed.preconditioned import Preconditioned, empty_centre
+from pushforward.settings.bridges import Denoising
+from pushforward.types import Samples
+
+__all__ = ["Coordinates", "DenoiserShape", "Pace"]
+
+SMALL = 8  # largest side of images that a perceptron learns as well as convolutions, in a fraction of their time
+WAVES = 32  # of random frequencies, which the perceptron of vectors sees beside them
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What suits one kind of samples.
+
+    Attributes:
+        net: Width, learning rate and noise levels.
+        batch: Rows of a batch.
+        low: Last noise level of samples above 0, in units of the data's spread.
+    """
+
+    net: Denoising
+    batch: int
+    low: float
+
+
+POINTS = Pace(Denoising(128, 4e-3, level_mean=-1.5, level_deviation=2.0), 512, 0.002)
+STAMPS = Pace(Denoising(256, 2e-3), 192, 0.004)
+PICTURES = Pace(Denoising(32, 1e-3), 64, 0.004)
+
+
+@dataclass(frozen=True)
+class DenoiserShape:
+    """Sizes of a denoiser.
+
+    Attributes:
+        event: Shape of one sample in the model: (d,) of the columns that vary, or (channels, side, side).
+        width: Units of a hidden layer, or channels of the largest map.
+        depth: Hidden layers of the perceptron.
+        classes: Number of classes; 0 for none.
+        waves: Random waves that the perceptron sees beside its input.
+    """
+
+    event: tuple[int, ...]
+    width: int
+    depth: int
+    classes: int
+    waves: int
+
+    @staticmethod
+    def choose(event: tuple[int, ...], *, width: int | None, depth: int, classes: int) -> DenoiserShape:
+        """Fill in what is None, and what suits the shape, as `shape_inside` has it."""
+        width = _pace(event).net.width if width is None else int(width)
+        return DenoiserShape(event, width, int(depth), classes, WAVES if len(event) == 1 else 0)
+
+    @property
+    def images(self) -> bool:
+        """Whether the samples are images."""
+        return len(self.event) == 3
+
+    @property
+    def pace(self) -> Pace:
+        """What suits samples of this shape."""
+        return _pace(self.event)
+
+    def denoiser(self, mean: Tensor, spread: Tensor) -> Preconditioned:
+        """A fresh net for data with that mean and spread."""
+        if self.images and self.event[-1] > SMALL:
+            from pushforward.nets.timed.unet import unet
+
+            channels, side, _ = self.event
+            return Preconditioned(unet(side, channels, width=self.width, classes=self.classes), mean, spread)
+        net = perceptron(self.event, width=self.width, depth=self.depth, classes=self.classes, waves=self.waves)
+        return Preconditioned(net, mean, spread)
+
+    def filled(self, tensors: dict[str, Tensor], path: str | os.PathLike[str]) -> nn.Module:
+        """The denoiser with the tensors of a file, without memory for any before they are known to fit.
+
+        Raises:
+            DataError: If they do not fit.
+            ValueError: If a file says of more layers than it has tensors.
+        """
+        if self.depth > len(tensors):
+            raise ValueError(f"{self.depth} layers, {len(tensors)} tensors")
+        with torch.device("meta"):
+            fill(self.denoiser(*empty_centre(self.event)), tensors, path)
+        return fill(build(lambda: self.denoiser(*empty_centre(self.event)), 0), tensors, path)
+
+
+def _pace(event: tuple[int, ...]) -> Pace:
+    if len(event) == 1:
+        return POINTS
+    return STAMPS if event[-1] <= SMALL else PICTURES
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates:
+    """Between data units and what the model sees: standard units, without the columns that do not vary.
+
+    Attributes:
+        unit: Of all columns, or of all pixels.
+        outside: Shape of one sample in data units.
+        inside: In the model.
+    """
+
+    unit: Unit
+    outside: tuple[int, ...]
+    inside: tuple[int, ...]
+
+    @cached_property
+    def moving(self) -> np.ndarray | None:
+        """Numbers of the columns that vary; None of images, whose pixels share one scale."""
+        return None if len(self.inside) == 3 else np.flatnonzero(self.unit.scale)
+
+    @property
+    def log_volume(self) -> float:
+        """log |det dy/dx| of model units y by data units x, of what the model sees, in nats."""
+        if self.moving is None:
+            return self.unit.log_volume(self.outside)
+        return Unit(self.unit.shift[self.moving], self.unit.scale[self.moving]).log_volume(self.inside)
+
+    def parts(self, x: np.ndarray) -> np.ndarray:
+        """Of anything that samples (n, *outside) have in each number what the model sees, (n, *inside)."""
+        return x.reshape(-1, *self.inside) if self.moving is None else x[:, self.moving]
+
+    def encode(self, x: Array) -> Samples:
+        """Data units (n, *outside) -> model units (n, *inside), float32; what is too large for it becomes infinite."""
+        return torch.from_numpy(self.parts(self.unit.encode(x).numpy()))
+
+    def decode(self, x: Samples) -> Array:
+        """Model units (n, *inside) -> data units (n, *outside), float64, with the columns that do not vary."""
+        if self.moving is None:
+            return self.unit.decode(x).reshape(-1, *self.outside)
+        whole = torch.zeros(len(x), *self.outside)
+        whole[:, self.moving] = x.cpu()
+        return self.unit.decode(whole)
+
+    def possible(self, x: Array) -> np.ndarray:
+        """Which samples have in columns that do not vary what these always have, boolean (n,)."""
+        if self.moving is None:
+            return np.ones(len(x), bool)
+        still = self.unit.scale == 0
+        return (x[:, still] == self.unit.shift[still]).all(1)

@@ -1,0 +1,86 @@
+"""What a bridge of an estimator does in model units: it learns, and answers for densities and for what is missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from pushforward.data.units import Array
+from pushforward.dynamics.editing import RowMasks, Strategy, restore
+from pushforward.estimators.bridges.shape import DenoiserShape
+from pushforward.methods.bridges.diffusion import Descent, Diffusion
+from pushforward.methods.bridges.two_stages import Bridge, Stages
+from pushforward.objectives.matching import LogNormal
+from pushforward.randomness import Noise, blocks, filled
+from pushforward.training.learner import Learner
+from pushforward.types import Labels, Samples, Scores
+
+__all__ = ["bridge_of", "densities", "restorations", "samples"]
+
+
+def bridge_of(learner: Learner, layout: DenoiserShape, how: Stages, tau: float, sigma: float, rng: Noise) -> Bridge:
+    """The two stages around a denoiser of a layout."""
+    net, low = layout.pace.net, layout.pace.low
+    law = LogNormal(net.level_mean, net.level_deviation)
+    sampling = Descent(low=low, guidance=how.guidance)
+    return Bridge(Diffusion(learner, rng, law, drop=net.drop, sampling=sampling), tau, sigma, sampling=how)
+
+
+def samples(bridge: Bridge, n: int, labels: Labels | None, rng: Noise) -> Samples:
+    """The first n of the samples (n, *event) that a stream fixes, of given classes (n,) or none."""
+    parts = [
+        bridge.sample(size, rng, None if labels is None else filled(labels, start, size)).cpu()
+        for start, size in blocks(n)
+    ]
+    return torch.cat(parts)[:n]
+
+
+def densities(bridge: Bridge, x: Samples, labels: Labels | None, prior: Array | None) -> Scores:
+    r"""Log densities, float64 (n,), given classes (n,), or :math:`\log\sum_k \pi_k\,p(x \,|\, k)` of all.
+
+    Args:
+        bridge: The bridge.
+        x: Points, (n, *event).
+        labels: Their classes; None for the mixture, or where there are no classes.
+        prior: Frequencies pi of the classes; None where there are none.
+    """
+    return torch.cat([x.new_zeros(0, dtype=torch.float64, device="cpu"), *_densities(bridge, x, labels, prior)])
+
+
+def _densities(bridge: Bridge, x: Samples, labels: Labels | None, prior: Array | None) -> Iterator[Scores]:
+    for rows in torch.arange(len(x)).split(bridge.density_rows):
+        part = x[rows.to(x.device)]
+        if labels is not None or prior is None:
+            yield bridge.log_prob(part, None if labels is None else labels[rows]).double().cpu()
+            continue
+        each = [
+            bridge.log_prob(part, torch.full((len(part),), k)).double().cpu() + math.log(share)
+            for k, share in enumerate(prior.tolist())
+        ]
+        yield torch.stack(each).logsumexp(0)
+
+
+def restorations(
+    bridge: Bridge, given: Samples, seen: Tensor, n: int, how: Strategy, steps: int, labels: Labels | None, rng: Noise
+) -> Samples:
+    """The first n of the draws of rows that a stream fixes, (n m, *event), those of one round after another.
+
+    Args:
+        bridge: The bridge.
+        given: Rows, (m, *event), of which what is not seen is not looked at.
+        seen: Where a number is known, boolean, (m, *event).
+        n: Draws of each.
+        how: How what is known enters.
+        steps: Noise levels.
+        labels: Classes of the rows, (m,), or None.
+        rng: Where noise comes from.
+    """
+    mean, levels, parts = bridge.diffusion.mean, bridge.levels(steps), list[Samples]()
+    for start, size in blocks(n * len(given)):
+        rows = torch.arange(start, start + size) % len(given)
+        denoiser, y = bridge.denoiser(None if labels is None else labels[rows]), given[rows].to(mean.device)
+        parts.append(restore(denoiser, RowMasks(seen[rows]), y, levels, rng, strategy=how, mean=mean).cpu())
+    return torch.cat(parts)[: n * len(given)]
