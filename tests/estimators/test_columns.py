@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pushforward import FlowGenerator, LatentFlow, ParticleFlow
+from pushforward import BridgeSampler, FlowGenerator, LatentFlow, ParticleFlow
 from pushforward.errors import DataError
 
 pandas = pytest.importorskip("pandas")
@@ -22,6 +22,10 @@ def generator():
     return FlowGenerator(steps=3, batch_size=16, width=8, depth=1, random_state=0)
 
 
+def bridge():
+    return BridgeSampler(steps=3, batch_size=16, width=8, depth=1, random_state=0)
+
+
 def particles():
     return ParticleFlow(steps=3, width=8, depth=1, critic_steps=1, warmup=1, random_state=0)
 
@@ -30,7 +34,7 @@ def latent():
     return LatentFlow("pca:2", steps=3, width=8, depth=1, critic_steps=1, warmup=1, random_state=0)
 
 
-ALL = pytest.mark.parametrize("make", [generator, particles, latent], ids=lambda make: make.__name__)
+ALL = pytest.mark.parametrize("make", [generator, bridge, particles, latent], ids=lambda make: make.__name__)
 MOVING = pytest.mark.parametrize("make", [particles, latent], ids=lambda make: make.__name__)
 
 
@@ -107,7 +111,7 @@ def test_a_frame_whose_names_are_no_text_is_given_back_as_one(make, kind, tmp_pa
     pandas.testing.assert_frame_equal(type(fitted).load(tmp_path / "f.safetensors").sample(5), got)
     with pytest.raises(DataError, match="stands where the fit saw"):
         fitted.score(x.iloc[:, ::-1])
-    if make is not generator:
+    if make in (particles, latent):
         moved = fitted.transport(x)
         assert moved.index.equals(rows)
         assert moved.columns.equals(names)

@@ -14,7 +14,7 @@ from torch import Tensor
 from pushforward import cli
 from pushforward.commands.sampling import labels_for
 from pushforward.errors import TrainingError
-from pushforward.estimators import FlowGenerator, LatentFlow, ParticleFlow
+from pushforward.estimators import BridgeSampler, FlowGenerator, LatentFlow, ParticleFlow
 from pushforward.randomness import blocks, filled, stream
 from pushforward.recipes import RECIPES
 from pushforward.settings.options import options_of
@@ -124,6 +124,8 @@ def _moons(n: int = 90) -> tuple[np.ndarray, np.ndarray]:
 
 x, y = _moons()
 FITTED: dict[str, Any] = {
+    "bridge": lambda: BridgeSampler(steps=3, width=8, random_state=0).fit(x),
+    "bridge of classes": lambda: BridgeSampler(steps=3, width=8, random_state=0).fit(x, y),
     "generator": lambda: FlowGenerator(steps=3, random_state=0).fit(x),
     "generator of classes": lambda: FlowGenerator(steps=3, random_state=0).fit(x, y),
     "generator of images": lambda: FlowGenerator(steps=2, width=4, random_state=0).fit(

@@ -21,7 +21,7 @@ from pushforward.commands.sampling import labels_for
 from pushforward.data import Batches, load
 from pushforward.data.raw import chosen
 from pushforward.data.toys.lift import lift
-from pushforward.estimators import FlowGenerator, LatentFlow, ParticleFlow
+from pushforward.estimators import BridgeSampler, FlowGenerator, LatentFlow, ParticleFlow
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.randomness import Noise, Purpose, derive, generator, seeded, stream, word
 from pushforward.recipes import RECIPES
@@ -187,6 +187,7 @@ ESTIMATORS: dict[str, Any] = {
     "particles": lambda seed: ParticleFlow(steps=5, warmup=3, random_state=seed),
     "latent": lambda seed: LatentFlow("pca:2", steps=5, warmup=2, random_state=seed),
     "generator": lambda seed: FlowGenerator(steps=5, random_state=seed),
+    "bridge": lambda seed: BridgeSampler(steps=5, width=8, random_state=seed),
 }
 X = make_moons(300, noise=0.05, random_state=0)[0]
 
@@ -200,7 +201,7 @@ def test_an_estimator_samples_nothing_that_it_has_drawn_before(name, monkeypatch
     assert watched.shared == 0
     assert len(rows(found)) == 300
     assert not rows(found) & rows(X)
-    if name != "generator":
+    if name in ("particles", "latent"):
         assert not rows(found) & rows(model.particles_)
     assert np.array_equal(found, model.sample(300, random_state=0))
     assert not rows(found) & rows(model.sample(300, random_state=1))
