@@ -179,7 +179,7 @@ def test_class_questions_without_answer_raise(blobs, sides):
 # Images and frames
 
 
-@pytest.mark.parametrize("event", [(8, 8), (1, 4, 4), (3, 8, 8)], ids=str)
+@pytest.mark.parametrize("event", [(8, 8), (1, 4, 4), (3, 8, 8), (16, 16)], ids=str)
 def test_images_keep_their_shape_and_have_densities(event):
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 17, (40, *event)), rng.integers(3, size=40)
@@ -350,9 +350,10 @@ def test_a_file_brings_back_the_same_model(moons, tmp_path):
     assert again.fit(moons[0]).sample(1).shape == (1, 2)
 
 
-def test_a_file_keeps_images(tmp_path):
+@pytest.mark.parametrize("side", [8, 16])
+def test_a_file_keeps_images(side, tmp_path):
     path = tmp_path / "model.safetensors"
-    model = bridge(width=8).fit(np.random.default_rng(0).random((30, 1, 8, 8)))
+    model = bridge(width=8).fit(np.random.default_rng(0).random((30, 1, side, side)))
     model.save(path)
     np.testing.assert_array_equal(BridgeSampler.load(path).sample(3, 1), model.sample(3, 1))
 

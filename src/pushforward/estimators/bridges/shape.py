@@ -15,6 +15,7 @@ from pushforward.estimators.learn import build
 from pushforward.estimators.store import fill
 from pushforward.nets.timed.mlp import perceptron
 from pushforward.nets.timed.preconditioned import Preconditioned, empty_centre
+from pushforward.nets.timed.unet import unet
 from pushforward.settings.bridges import Denoising
 from pushforward.types import Samples
 
@@ -81,8 +82,6 @@ class DenoiserShape:
     def denoiser(self, mean: Tensor, spread: Tensor) -> Preconditioned:
         """A fresh net for data with that mean and spread."""
         if self.images and self.event[-1] > SMALL:
-            from pushforward.nets.timed.unet import unet
-
             channels, side, _ = self.event
             return Preconditioned(unet(side, channels, width=self.width, classes=self.classes), mean, spread)
         net = perceptron(self.event, width=self.width, depth=self.depth, classes=self.classes, waves=self.waves)
