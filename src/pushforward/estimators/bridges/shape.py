@@ -98,7 +98,9 @@ class DenoiserShape:
             raise ValueError(f"{self.depth} layers, {len(tensors)} tensors")
         with torch.device("meta"):
             fill(self.denoiser(*empty_centre(self.event)), tensors, path)
-        return fill(build(lambda: self.denoiser(*empty_centre(self.event)), 0), tensors, path)
+        net = build(lambda: self.denoiser(*empty_centre(self.event)), 0)
+        net.load_state_dict(tensors)  # copied: the order in memory that convolutions have is part of their last bits
+        return net.requires_grad_(False).eval()
 
 
 def _pace(event: tuple[int, ...]) -> Pace:
