@@ -115,8 +115,11 @@ def test_classes_tell_where_the_data_lie():
 
 
 def test_what_is_learned_is_the_exact_denoiser_of_a_narrow_mixture():
-    """EDM-weighted, the best linear denoiser is off by 0.35 of what is to be told; a net that is right is off by less
-    than a hundredth of that. Twenty times less is asked for after 600 steps, a few seconds of a core."""
+    """The best linear denoiser, which is where a net starts, is off by 0.52 of the noise that is to be told.
+
+    600 steps, three seconds of a core, leave a seventieth to an eightieth of that, over three seeds, and 4000 steps a
+    four hundredth.
+    """
     corners = [[math.cos(math.pi * k / 4), math.sin(math.pi * k / 4)] for k in range(8)]
     mixture = Mixture.of(corners, sigma=0.02)
     data = mixture(50_000, torch.Generator().manual_seed(0)).float()
