@@ -17,7 +17,7 @@ import numpy as np
 from pushforward.data.units import Array
 from pushforward.errors import DataError
 
-__all__ = ["Columns", "Rows", "frame_of", "looked_at", "notes_on", "rounded"]
+__all__ = ["Columns", "Rows", "frame_of", "looked_at", "notes_on", "one_row", "rounded"]
 
 Rows: TypeAlias = Any
 """Rows (n, d): an array, or after a fit to a data frame of pandas a frame with its columns."""
@@ -252,3 +252,13 @@ def rounded(columns: Columns | None, x: Array) -> Array:
         return x
     frame = columns.framed(x)
     return np.column_stack([np.asarray(frame.iloc[:, k], np.float64) for k in range(x.shape[1])])
+
+
+def one_row(given: Any) -> Any:
+    """A row of a data frame of pandas, given as a frame or as a series, as a frame; None for anything else."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None:
+        return None
+    if isinstance(given, pandas.Series):
+        return given.to_frame().T
+    return given if isinstance(given, pandas.DataFrame) else None

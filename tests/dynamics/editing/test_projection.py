@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pushforward.dynamics.editing import SIDES, LinearProjection
+from pushforward.dynamics.editing import SIDES, LinearProjection, RowMasks
 from pushforward.errors import UsageError
 
 EVENT = (3, 4, 6)
@@ -108,3 +108,20 @@ def test_pooled_is_the_mean_of_blocks_in_their_place():
 def test_what_does_not_fit_is_refused_with_both_sizes(made, said):
     with pytest.raises(UsageError, match=said):
         made()
+
+
+def test_masks_of_rows_are_the_masks_of_each():
+    seen = torch.rand(5, 3, 4, generator=torch.Generator().manual_seed(0)) < 0.5
+    x, y = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(1))
+    rows = RowMasks(seen)
+    for k, mask in enumerate(seen):
+        one = LinearProjection.mask(mask)
+        assert torch.equal(rows.known(x)[k], one.known(x[k : k + 1])[0])
+        assert torch.equal(rows.replace(x, y)[k], one.replace(x[k : k + 1], y[k : k + 1])[0])
+
+
+def test_masks_of_rows_that_do_not_fit_are_refused():
+    with pytest.raises(UsageError, match="give booleans"):
+        RowMasks(torch.ones(2, 3))
+    with pytest.raises(UsageError, match="give a mask for each row"):
+        RowMasks(torch.ones(2, 3, dtype=torch.bool)).known(torch.ones(3, 3))

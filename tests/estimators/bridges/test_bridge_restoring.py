@@ -208,6 +208,10 @@ def test_a_path_of_a_class_stays_in_it_and_rows_of_frames_are_ends():
     row = model.interpolate(data.iloc[0], data.iloc[[1]], 4, y="v", level=20.0)
     assert row.dtypes.to_dict() == data.dtypes.to_dict()
     assert (row["a"] > 0).all()
+    with pytest.raises(ValueError, match=r"in the same order|should match"):
+        model.interpolate(data.iloc[0, ::-1], data.iloc[1], 4)
+    with pytest.raises(DataError, match=r"b has shape \(2, 2\)"):
+        model.interpolate(data.iloc[0], data.iloc[:2], 4)
 
 
 def test_a_path_of_images_has_their_shape(images):

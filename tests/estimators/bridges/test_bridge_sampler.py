@@ -79,6 +79,16 @@ def test_densities_of_a_normal_law_are_its_own_in_units_of_the_data(normal):
     assert normal.score(x) == pytest.approx(found.mean(), rel=1e-12)
 
 
+def test_densities_of_many_columns_are_right_on_average_and_the_same_at_every_call():
+    x = np.random.default_rng(0).normal(2.0, 3.0, (2000, 5))
+    model = BridgeSampler(steps=400, batch_size=256, width=32, depth=2, random_state=0).fit(x)
+    found = model.score_samples(x[:400])
+    exact = multivariate_normal(np.full(5, 2.0), 9 * np.eye(5)).logpdf(x[:400])
+    assert found.mean() == pytest.approx(exact.mean(), abs=0.25)
+    assert np.corrcoef(found, exact)[0, 1] > 0.8
+    np.testing.assert_array_equal(model.score_samples(x[:400]), found)
+
+
 def test_densities_move_with_the_units_of_the_data(moons):
     x, unit, shift = moons[0], np.array([3.7, 0.02]), np.array([-5.0, 100.0])
     here, there = bridge().fit(x), bridge().fit(unit * x + shift)
@@ -173,6 +183,8 @@ def test_class_questions_without_answer_raise(blobs, sides):
         sides.sample(2, y="up")
     with pytest.raises(UsageError, match=r"guidance 2\.0: leads samples of a class"):
         bridge(guidance=2.0).fit(blobs[0])
+    with pytest.raises(UsageError, match=r"guidance 2\.0: leads samples of a class"):
+        bridge().fit(blobs[0]).set_params(guidance=2.0).sample()
     assert bridge().fit(*blobs).fit(blobs[0]).classes_ is None
 
 

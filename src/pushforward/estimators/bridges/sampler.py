@@ -29,7 +29,7 @@ from pushforward.estimators.bridges.shape import Coordinates, DenoiserShape
 from pushforward.estimators.bridges.work import bridge_of, densities, restorations, samples
 from pushforward.estimators.checks import check_count, check_number
 from pushforward.estimators.classes import Labelling
-from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on, rounded
+from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on, one_row, rounded
 from pushforward.estimators.layout import shape_inside
 from pushforward.estimators.learn import Seed, build, find, follow, samples_of, seed_of, seed_of_draw, validated
 from pushforward.methods.bridges.two_stages import Bridge, Stages
@@ -174,8 +174,7 @@ class BridgeSampler(BaseEstimator):
         data = validated(self, X, reset=True, images=True)
         labelling, labels = Labelling.of(y, data)
         classes = 0 if labelling.classes is None else len(labelling.classes)
-        if self.guidance and not classes:
-            raise UsageError(f"guidance {self.guidance}: leads samples of a class: give classes, fit(X, y), or use 0")
+        self._guided(bool(classes))
         inside = shape_inside(data.shape[1:])
         unit = box(data) if len(inside) == 3 else pooled(data)
         inside = inside if len(inside) == 3 else (int(np.count_nonzero(unit.scale)),)
@@ -284,7 +283,7 @@ class BridgeSampler(BaseEstimator):
                 axes. None for all that is not NaN. Samples of which all is known come back as they are.
             n: Draws of each sample; with one seed and the same samples, few draws are the first of many.
             random_state: Seed of the draws; None for that of the estimator.
-            y: Classes: one for all samples, or one each, (m,); None leaves the class open too.
+            y: Classes: one for all samples, or one each, (m,); None leaves the class open too, without `guidance`.
             strategy: How what is known enters: 'fixed', 'fresh', 'resample:CYCLES', 'guidance:SCALE', or one of
                 `pushforward.dynamics.editing`.
             steps: Noise levels; 'resample' goes through each as often as its cycles say, 10 by default.
@@ -328,7 +327,7 @@ class BridgeSampler(BaseEstimator):
         """A row of samples from one like a to one like b: the mixtures of both are given noise, and freed of it again.
 
         Args:
-            a: A sample, (*event), in data units.
+            a: A sample, (*event), in data units, or a row of a data frame.
             b: Another.
             n: Samples of the row, at least 2.
             random_state: Seed of the noise; None for that of the estimator.
@@ -349,7 +348,7 @@ class BridgeSampler(BaseEstimator):
         check_count(least=2, n=n)
         check_count(steps=steps)
         check_number(level=level)
-        ends = [one_sample(given, name, self.event_shape_) for given, name in ((a, "a"), (b, "b"))]
+        ends = [one_sample(self._row(given), name, self.event_shape_) for given, name in ((a, "a"), (b, "b"))]
         labels = self._coded(y, n)
         method = self._method()
         denoiser, levels = method.denoiser(labels), linear_variance(steps, level * method.diffusion.spread)
@@ -414,11 +413,17 @@ class BridgeSampler(BaseEstimator):
     def _method(self, kind: torch.dtype = torch.float32) -> Bridge:
         """The fitted bridge, which computes in a floating type; it draws nothing from a stream of its own."""
         self._checked()
+        self._guided(self.classes_ is not None)
         placement = find(self.device)
         net = self.net_.to(placement.device)
         learner = Learner(net if kind == torch.float32 else deepcopy(net).to(kind), partial(SGD, lr=0.0))
         learner.place(placement)
         return self._bridge(learner, self.layout_, 0)
+
+    def _row(self, given: ArrayLike) -> ArrayLike:
+        """A row of a data frame with its columns looked at, and anything else as it is."""
+        row = one_row(given)
+        return given if row is None else samples_of(self, row, missing=True)
 
     def _coded(self, y: ArrayLike | None, n: int) -> Labels | None:
         return None if y is None else self._labelling.coded(y, n)
@@ -449,3 +454,8 @@ class BridgeSampler(BaseEstimator):
         check_number(optional=True, lr=self.lr)
         check_number(ends="left", half_life=self.half_life, guidance=self.guidance)
         checked(self.tau, self.sigma)
+
+    def _guided(self, classed: bool) -> None:
+        """Refuse guidance where there are no classes."""
+        if self.guidance and not classed:
+            raise UsageError(f"guidance {self.guidance}: leads samples of a class: give classes, fit(X, y), or use 0")
