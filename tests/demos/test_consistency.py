@@ -10,17 +10,27 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pushforward.demos import rates as measured
 from pushforward.demos.consistency import HEAD, consistency, line
 from pushforward.demos.propagation import Law, slope, w2
-from pushforward.demos.rates import BROAD, LADDER, NARROW, Rate, by_draws, contraction, rates, stage_one, stage_two
+from pushforward.demos.rates import (
+    BROAD,
+    LADDER,
+    NARROW,
+    Rate,
+    by_draws,
+    contraction,
+    euler_steps,
+    rates,
+    stage_one,
+    stage_two,
+)
 from pushforward.densities.mixture import Mixture
 from pushforward.dynamics.bridges import MixtureFollmer
 from pushforward.dynamics.integrate import heun
 from pushforward.dynamics.sde.levels import ancestral, pairs_of, power
 from pushforward.faces.learning import demo
 
-BRIDGE = MixtureFollmer.of(BROAD, tau=2.0, sigma=1.0)
+BRIDGE = BROAD.bridge
 
 
 def test_stage_one_is_of_first_order_in_its_steps():
@@ -37,7 +47,7 @@ def test_stage_two_is_of_first_order_in_its_steps():
 
 def test_the_noise_of_the_exponential_integrator_pays_where_data_are_concentrated():
     assert stage_one(64, exponential=True) == pytest.approx(0.0060, rel=0.01)
-    assert stage_one(16, law=NARROW, exponential=True) < 0.7 * stage_one(16, law=NARROW)
+    assert stage_one(16, setting=NARROW, exponential=True) < 0.7 * stage_one(16, setting=NARROW)
     assert stage_one(16, exponential=True) > 2 * stage_one(16)
 
 
@@ -49,22 +59,16 @@ def test_ancestral_steps_are_better_on_coarse_grids_and_slower_to_become_exact()
 
 
 def test_the_probability_flow_by_heun_is_of_second_order():
-    begin, end = (
-        Law.of(Mixture(BROAD.means, BROAD.covariances + s**2, BROAD.weights).log_prob, reach=8.0, cells=40_000)
-        for s in (1.0, 0.0)
-    )
-    errors = []
-    for steps in (8, 16, 32):
-        law = begin
-        for s, u in pairs_of(power(steps, 1.0, 0.002)):
+    """The last of its steps, to level 0, is Euler's, which ends at D."""
+    begin, end = (BROAD.smoothed(s, cells=40_000) for s in (1.0, 0.0))
 
-            def way(x, t=0.0):
-                return (x - BRIDGE.denoised(x, t)) / t if t else torch.zeros_like(x)
+    def flow(x, t=0.0):
+        return (x - BRIDGE.denoised(x, t)) / t
 
-            law = law.after(
-                lambda x, z, s=s, u=u: heun(way, x, s, u - s) if u else BRIDGE.denoised(x, s)
-            )  # the last step is Euler's: D itself
-        errors.append(w2(law, end))
+    def step(s: float, u: float):
+        return lambda x, _: heun(flow, x, s, u - s) if u else BRIDGE.denoised(x, s)
+
+    errors = [w2(begin.through(step(s, u) for s, u in pairs_of(power(n, 1.0, 0.002))), end) for n in (8, 16, 32)]
     assert errors == pytest.approx([0.0306, 0.0061, 0.0013], rel=0.2)
     assert slope((8, 16, 32), errors) == pytest.approx(-2.25, abs=0.25)
 
@@ -74,7 +78,7 @@ def test_a_normal_law_has_the_errors_of_its_recursions():
     c, tau, steps = 1.0, 2.0, 128
     bridge = MixtureFollmer.of(Mixture.of([[0.0]], sigma=math.sqrt(c - 0.25)), tau=tau, sigma=0.5)
     start = Law.of(lambda x: -0.5 * x[:, 0].square() / c, reach=8.0, cells=800).point()
-    law = start.through(measured._first(bridge, steps))
+    law = start.through(euler_steps(bridge, steps))
     variance = 0.0
     for k in range(steps):
         wide, narrow = (tau - at * (tau - c) for at in (k / steps, (k + 1) / steps))
@@ -92,7 +96,7 @@ def test_stage_one_that_knows_points_alone_ends_at_the_smoothed_points():
     points = torch.tensor([[-1.2], [0.1], [0.9], [1.0], [2.0]]).double()
     bridge = MixtureFollmer.of_points(points, tau=2.0, sigma=1.0)
     end = Law.of(Mixture.of(points.tolist(), sigma=1.0).log_prob, reach=8.0, cells=600)
-    errors = [w2(end.point().through(measured._first(bridge, n)), end) for n in (16, 32, 64)]
+    errors = [w2(end.point().through(euler_steps(bridge, n)), end) for n in (16, 32, 64)]
     assert slope((16, 32, 64), errors) == pytest.approx(-1, abs=0.05)
     assert errors[-1] < 0.01
 

@@ -10,7 +10,7 @@ from pushforward.demos.rates import Rate, rates
 
 __all__ = ["HEAD", "consistency", "line"]
 
-COLUMNS = "{:21} {:>10}  {:41} {:>7}  {:14} {:7} {:>7}"
+COLUMNS = "{:22} {:>10}  {:41} {:>7}  {:14} {:7} {:>7}"
 HEAD = COLUMNS.format("what is made larger", "from .. to", "errors, W2", "value", "accepted", "verdict", "seconds")
 COLOURS = (BLUE, RED, GREEN, SOFT, INK)
 
@@ -67,7 +67,7 @@ def _draw(out: Path, found: Sequence[Rate]) -> None:
     axes.set_xticks([2**k for k in range(0, 13, 2)], [f"{2**k:,}" for k in range(0, 13, 2)])
     axes.set_yticks([0.3, 0.1, 0.03, 0.01, 0.003, 0.001], ["0.3", "0.1", "0.03", "0.01", "0.003", "0.001"])
     axes.minorticks_off()
-    axes.set(xlim=(0.12, 2**15), ylim=(4e-4, 0.5))
+    axes.set(xlim=(0.06, 2**15), ylim=(4e-4, 0.5))
     clean(axes, "The two-stage bridge becomes exact, each of its errors at a rate of its own",
           "how many (of all of them: times what it began with)", "W2 from the law that it should be")  # fmt: skip
     save(figure, out)

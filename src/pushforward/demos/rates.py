@@ -27,13 +27,45 @@ from pushforward.dynamics.sde.levels import euler_maruyama, linear_variance, pai
 from pushforward.randomness import generator, stream
 from pushforward.types import Samples
 
-__all__ = ["BROAD", "LADDER", "NARROW", "Rate", "rates", "stage_one", "stage_two"]
+__all__ = [
+    "BROAD", "LADDER", "NARROW", "Rate", "Setting", "by_data", "by_draws", "contraction", "euler_steps", "level_steps",
+    "rates", "stage_one", "stage_two", "together",
+]  # fmt: skip
 
-BROAD = Mixture.of([[-1.0], [0.8]], covariances=[[[0.04]], [[0.09]]], weights=[0.3, 0.7])  # with sigma 1, tau 2
-NARROW = Mixture.of([[-1.5], [1.5]], sigma=0.1)  # with sigma 0.5, tau 4
 LADDER = (8, 16, 32, 64, 128, 256)
-REACH, CELLS = 8.0, 1000
-CONTRACTED = 0.0625  # variance of the normal data on which the contraction is seen
+REACH = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """Data on the line, and the bridge to them.
+
+    Attributes:
+        law: Law of the data.
+        tau: Variance of the noise of stage 1 in one unit of time.
+        sigma: Width of the smoothing.
+        cells: Cells from -8 to 8, as narrow as the modes need.
+    """
+
+    law: Mixture
+    tau: float
+    sigma: float
+    cells: int
+
+    @property
+    def bridge(self) -> MixtureFollmer:
+        """The exact one."""
+        return MixtureFollmer.of(self.law, tau=self.tau, sigma=self.sigma)
+
+    def smoothed(self, sigma: float, cells: int | None = None) -> Law:
+        """The data with noise of this width."""
+        wide = Mixture(self.law.means, self.law.covariances + sigma**2, self.law.weights)
+        return Law.of(wide.log_prob, reach=REACH, cells=cells or self.cells)
+
+
+BROAD = Setting(Mixture.of([[-1.0], [0.8]], covariances=[[[0.04]], [[0.09]]], weights=[0.3, 0.7]), 2.0, 1.0, 1000)
+NARROW = Setting(Mixture.of([[-1.5], [1.5]], sigma=0.1), 4.0, 0.5, 1600)
+NORMAL = Setting(Mixture.of([[0.0]], sigma=0.25), 2.0, 1.0, 1000)
 
 
 @dataclass(frozen=True)
@@ -74,7 +106,7 @@ def rates(seed: int = 0, *, drifts: int = 40_000, sets: int = 64) -> Iterator[Ra
     """
     yield _timed("steps of stage 1", LADDER, (-1.1, -0.9), lambda: [stage_one(n) for n in LADDER])
     yield _timed("steps of stage 2", LADDER, (-1.1, -0.9), lambda: [stage_two(n) for n in LADDER])
-    counts = (4, 8, 16, 32)  # from 2 to 8 the slope is still -0.75: the order is reached from above
+    counts = (4, 8, 16, 32)  # from 2 to 8 the slope is -0.75: it comes near -1 slowly
     yield _timed("draws of the ratio", counts, (-1.25, -0.75), lambda: by_draws(counts, drifts, seed))
     sizes = (64, 256, 1024, 4096)
     yield _timed("data", sizes, (-0.65, -0.35), lambda: by_data(sizes, sets, seed))
@@ -102,45 +134,37 @@ def _timed(
     return Rate(name, tuple(sizes), kept, found, accepted, time.perf_counter() - began)
 
 
-def stage_one(steps: int, *, exponential: bool = False, law: Mixture = BROAD) -> float:
+def stage_one(steps: int, *, exponential: bool = False, setting: Setting = BROAD) -> float:
     """W2 from the smoothed data of what so many Euler steps of stage 1 end with, by the exact drift.
 
     Args:
         steps: N1.
-        exponential: Whether noise is that of the exponential integrator, which is exact where data are one point.
-        law: `BROAD`, or `NARROW` with its own sigma and tau.
+        exponential: See `euler_steps`.
+        setting: Data and bridge.
     """
-    bridge = _bridge(law)
-    end = _smoothed(law, bridge.sigma)
-    return w2(end.point().through(_first(bridge, steps, exponential=exponential)), end)
+    end = setting.smoothed(setting.sigma)
+    return w2(end.point().through(euler_steps(setting.bridge, steps, exponential=exponential)), end)
 
 
-def stage_two(steps: int, step: Callable[..., Samples] = euler_maruyama, law: Mixture = BROAD) -> float:
+def stage_two(steps: int, step: Callable[..., Samples] = euler_maruyama, setting: Setting = BROAD) -> float:
     """W2 from the data of what so many steps of stage 2 end with, from the exact smoothed data by the exact denoiser.
 
     Args:
         steps: N2.
         step: Down from one level to the next, one of `pushforward.dynamics.sde.levels`.
-        law: `BROAD`, or `NARROW` with its own sigma.
+        setting: Data and bridge.
     """
-    bridge = _bridge(law)
-    begin, end = _smoothed(law, bridge.sigma), _smoothed(law, 0.0)
-    pairs = pairs_of(linear_variance(steps, bridge.sigma))
-    return w2(begin.through(_down(bridge, step, s, u) for s, u in pairs), end)
+    begin, end = setting.smoothed(setting.sigma), setting.smoothed(0.0)
+    return w2(begin.through(level_steps(setting.bridge, linear_variance(steps, setting.sigma), step)), end)
 
 
 def contraction(steps: int = 64) -> float:
-    r"""What stage 2 leaves of a tenth more variance at its start, relative to :math:`(v/(v+\sigma^2))^2`."""
-    sigma, v = 1.0, CONTRACTED
-    law = Mixture.of([[0.0]], sigma=math.sqrt(v))
-    bridge = MixtureFollmer.of(law, tau=2.0, sigma=sigma)
-    moves = [_down(bridge, euler_maruyama, s, u) for s, u in pairs_of(linear_variance(steps, sigma))]
-    before, after = [], []
-    for wide in (1.0, 1.1):
-        begin = _smoothed(Mixture.of([[0.0]], sigma=math.sqrt(wide * (v + sigma**2))), 0.0)
-        before.append(begin.variance)
-        after.append(begin.through(moves).variance)
-    return (after[1] - after[0]) / (before[1] - before[0]) / (v / (v + sigma**2)) ** 2
+    r"""What stage 2 leaves of a tenth more variance at its start, relative to :math:`(v/(v+\sigma^2))^2`: 1."""
+    v, wide, begin = NORMAL.law.sigma**2, NORMAL.law.sigma**2 + NORMAL.sigma**2, NORMAL.smoothed(NORMAL.sigma)
+    wider = begin.after(lambda x, z: math.sqrt(1.1) * x)
+    moves = level_steps(NORMAL.bridge, linear_variance(steps, NORMAL.sigma))
+    left = wider.through(moves).variance - begin.through(moves).variance
+    return left / (wider.variance - begin.variance) / (v / wide) ** 2
 
 
 def by_draws(counts: Sequence[int], drifts: int, seed: int, steps: int = 64) -> list[float]:
@@ -149,9 +173,8 @@ def by_draws(counts: Sequence[int], drifts: int, seed: int, steps: int = 64) -> 
     Laws are carried through the steps, with a drift that is drawn anew for every cell. So what is left of chance is a
     fraction of what as many chains have, and there is no floor to subtract.
     """
-    bridge = _bridge(NARROW)
-    start = _smoothed(NARROW, bridge.sigma, cells=400).point()
-    exact, found = start.through(_first(bridge, steps)), list[float]()
+    bridge, start = NARROW.bridge, NARROW.smoothed(NARROW.sigma, cells=400).point()
+    exact, found = start.through(euler_steps(bridge, steps)), list[float]()
     for draws in counts:
         rng = stream(seed, "transport", draws, part="consistency")
         drift = RatioDrift(lambda y: bridge.log_h(y, 1.0), bridge.tau, bridge.sigma, "autodiff", draws, rng)
@@ -166,14 +189,16 @@ def by_data(counts: Sequence[int], sets: int, seed: int) -> list[float]:
 
     The second stage, made exact, would end at the points themselves.
     """
-    rng, end, found = generator(seed, "data", part="consistency"), _smoothed(BROAD, 1.0), list[float]()
+    rng, end, found = generator(seed, "data", part="consistency"), BROAD.smoothed(1.0), list[float]()
 
     def squared(points: MixtureFollmer) -> float:
-        law = Law.of(lambda y: points.log_h(y, 1.0) - y[:, 0].square() / (2 * points.tau), reach=REACH, cells=CELLS)
+        law = Law.of(
+            lambda y: points.log_h(y, 1.0) - y[:, 0].square() / (2 * points.tau), reach=REACH, cells=BROAD.cells
+        )
         return w2(law, end) ** 2
 
     for n in counts:
-        errors = [squared(MixtureFollmer.of_points(BROAD.sample(n, rng), tau=2.0, sigma=1.0)) for _ in range(sets)]
+        errors = [squared(MixtureFollmer.of_points(BROAD.law.sample(n, rng), tau=2.0, sigma=1.0)) for _ in range(sets)]
         found.append(math.sqrt(sum(errors) / sets))
     return found
 
@@ -184,16 +209,15 @@ def together(factors: Sequence[int], drifts: int, sets: int, seed: int) -> list[
     Ratio and denoiser know the data alone, of which the larger sets have those of the smaller ones. The ratio is read
     off a table.
     """
-    rng, end = generator(seed, "data", part="consistency, all"), _smoothed(BROAD, 0.0, cells=600)
-    data = [BROAD.sample(64 * max(factors), rng) for _ in range(sets)]
+    rng, end = generator(seed, "data", part="consistency, all"), BROAD.smoothed(0.0, cells=600)
+    data = [BROAD.law.sample(64 * max(factors), rng) for _ in range(sets)]
 
     def squared(each: int, factor: int) -> float:
         bridge = MixtureFollmer.of_points(data[each][: 64 * factor], tau=2.0, sigma=1.0)
         source = stream(seed, "transport", 1000 * factor + each, part="consistency")
         drift = RatioDrift(_read(lambda y: bridge.log_h(y, 1.0)), 2.0, 1.0, "autodiff", 2 * factor, source)
         middle = _drawn(end.point(), drift, 8 * factor, drifts)
-        pairs = pairs_of(linear_variance(8 * factor, 1.0))
-        return w2(middle.through(_down(bridge, euler_maruyama, s, u) for s, u in pairs), end) ** 2
+        return w2(middle.through(level_steps(bridge, linear_variance(8 * factor, 1.0))), end) ** 2
 
     return [math.sqrt(sum(squared(each, factor) for each in range(sets)) / sets) for factor in factors]
 
@@ -208,8 +232,14 @@ def _drawn(start: Law, drift: RatioDrift, steps: int, drifts: int) -> Law:
     return law
 
 
-def _first(bridge: MixtureFollmer, steps: int, *, exponential: bool = False) -> list[NoisyStep]:
-    """Steps of stage 1."""
+def euler_steps(bridge: MixtureFollmer, steps: int, *, exponential: bool = False) -> list[NoisyStep]:
+    """Steps of stage 1 by the exact drift, of Euler and Maruyama.
+
+    Args:
+        bridge: Whose drift.
+        steps: N1.
+        exponential: Whether noise is that of the exponential integrator, which is exact where data are one point.
+    """
     h = 1 / steps
 
     def step(t: float) -> NoisyStep:
@@ -220,19 +250,15 @@ def _first(bridge: MixtureFollmer, steps: int, *, exponential: bool = False) -> 
     return [step(k * h) for k in range(steps)]
 
 
-def _down(bridge: MixtureFollmer, step: Callable[..., Samples], s: float, u: float) -> NoisyStep:
-    """A step of stage 2."""
-    return lambda x, z: step(x, bridge.denoised(x, s), s, u, z)
+def level_steps(
+    bridge: MixtureFollmer, levels: Sequence[float], step: Callable[..., Samples] = euler_maruyama
+) -> list[NoisyStep]:
+    """Steps of stage 2 down a ladder, by the exact denoiser and one of the steps of `sde.levels`."""
 
+    def down(s: float, u: float) -> NoisyStep:
+        return lambda x, z: step(x, bridge.denoised(x, s), s, u, z)
 
-def _bridge(law: Mixture) -> MixtureFollmer:
-    return MixtureFollmer.of(law, tau=2.0, sigma=1.0) if law is BROAD else MixtureFollmer.of(law, tau=4.0, sigma=0.5)
-
-
-def _smoothed(law: Mixture, sigma: float, cells: int | None = None) -> Law:
-    """The law with noise of this width, in cells as narrow as its modes need."""
-    wide = Mixture(law.means, law.covariances + sigma**2, law.weights)
-    return Law.of(wide.log_prob, reach=REACH, cells=cells or (1600 if law is NARROW else CELLS))
+    return [down(s, u) for s, u in pairs_of(levels)]
 
 
 def _read(function: Callable[[Tensor], Tensor], nodes: int = 2001) -> Callable[[Tensor], Tensor]:

@@ -105,7 +105,8 @@ class RatioDrift:
 
     Attributes:
         log_ratio: :math:`\log q_\sigma/\varphi_\tau` up to a constant, (m, *event) -> (m,): the logits of a balanced
-            classifier of smoothed data against N(0, tau I). It is never exponentiated.
+            classifier of smoothed data against N(0, tau I). Only differences of it are exponentiated, and of these
+            only the form paper takes such as may be large.
         tau: Variance of the noise in one unit of time, above sigma^2.
         sigma: Width of the smoothing.
         form: Which one of them.
