@@ -79,7 +79,7 @@ def test_in_every_recipe(name):
 
 @pytest.mark.parametrize("name", CLASSED)
 def test_with_classes_drawn_or_wanted(name):
-    data = {} if name == "vgrow_digits" else {"data": "toy:ring8" if name.startswith("toy_") else "digits"}
+    data = {} if name.endswith("_digits") else {"data": "toy:ring8" if "toy" in name else "digits"}
     experiment = built(name, conditional=True, **data)
     learn(experiment)
     holds(experiment)

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.bridges import Convolved, Denoising, Smoothing
-from pushforward.settings.groups import Classes, Examples, Loop, Rows
-from pushforward.settings.options import Count, Layers
+from pushforward.settings.bridges import Convolved, Denoising, Perceptrons, Pictures, Smoothing
+from pushforward.settings.groups import Classes, Loop, Rows
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from pushforward.data import Dataset
     from pushforward.methods.bridges.diffusion import Diffusion
     from pushforward.methods.bridges.two_stages import Bridge
@@ -27,27 +28,18 @@ def bridge_toy(
     classes: Classes = Classes(),
     loop: Loop = Loop(8_000, 512),
     net: Denoising = Denoising(128, 4e-3, level_mean=-1.5, level_deviation=2.0),
-    depth: Layers = 3,
-    waves: Count = 32,
+    hidden: Perceptrons = Perceptrons(waves=32),
     smoothing: Smoothing = Smoothing(),
 ) -> Experiment:
     """The two-stage bridge on points. Expect every mode of ring8 and grid25, as wide as it should be, in a minute.
 
-    One denoiser drives both stages: 6 steps from the mean to the smoothed data, 15 from there to the data, in 35 calls
-    of the net; `pushforward sample RUN --sampling.second-steps 8` takes fewer.
-
-    Args:
-        depth: Hidden layers.
-        waves: Of random frequencies, which the net sees of a point beside it; 0 for none.
+    One denoiser drives both stages, 6 steps from the mean to the smoothed data and 30 from there to the data, which is
+    36 calls of the net; settings of sampling take fewer, or the ways of others.
     """
-    from pushforward.nets.timed.mlp import perceptron
-    from pushforward.randomness import seeded
     from pushforward.recipes.parts import wiring
 
     points = wiring.load(rows, classes, loop.seed, kind="points")
-    with seeded(loop.seed):
-        f = perceptron(points.event, width=net.width, depth=depth, classes=wiring.counted(points, classes), waves=waves)
-    method = _bridge(_diffusion(f, points, net, loop), points, smoothing, loop)
+    method = _bridge(_by_perceptron(points, classes, net, hidden, loop), points, smoothing, loop)
     method.sampling = replace(method.sampling, low=0.002)
     return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
 
@@ -56,134 +48,106 @@ def bridge_toy(
 def bridge_digits(
     *,
     conditional: bool = False,
-    loop: Loop = Loop(6_000, 192),
+    loop: Loop = Loop(10_000, 192),
     net: Denoising = Denoising(256, 2e-3),
-    depth: Layers = 3,
+    hidden: Perceptrons = Perceptrons(),
     smoothing: Smoothing = Smoothing(),
 ) -> Experiment:
     """The two-stage bridge on scikit-learn's handwritten digits, 8 x 8. Expect readable digits after a minute of CPU.
 
     Args:
         conditional: Learn one law for each digit.
-        depth: Hidden layers.
     """
     from pushforward.metrics.networks.digits8 import digits8
-    from pushforward.nets.timed.mlp import perceptron
-    from pushforward.randomness import seeded
     from pushforward.recipes.parts import wiring
 
     law = Classes(conditional=conditional)
     digits = wiring.load(Rows("digits"), law, loop.seed)
-    with seeded(loop.seed):
-        f = perceptron(digits.event, width=net.width, depth=depth, classes=wiring.counted(digits, law))
-    method = _bridge(_diffusion(f, digits, net, loop), digits, smoothing, loop)
+    method = _bridge(_by_perceptron(digits, law, net, hidden, loop), digits, smoothing, loop)
     return wiring.experiment(method, digits, loop, conditional=conditional, features=digits8(), threads=1)
+
+
+def _by_perceptron(data: Dataset, classes: Classes, net: Denoising, hidden: Perceptrons, loop: Loop) -> Diffusion:
+    """A score model of points or flat images by a perceptron."""
+    from pushforward.nets.timed.mlp import perceptron
+    from pushforward.randomness import seeded
+    from pushforward.recipes.parts import wiring
+
+    with seeded(loop.seed):
+        f = perceptron(
+            data.event, width=net.width, depth=hidden.depth, classes=wiring.counted(data, classes), waves=hidden.waves
+        )
+    return _diffusion(f, data, net, loop)
 
 
 @recipe
 def bridge_images(
-    *,
-    examples: Examples = Examples(),
-    loop: Loop = Loop(6_000, 64),
-    net: Denoising = Denoising(32, 1e-3),
-    convolved: Convolved = Convolved(),
-    smoothing: Smoothing = Smoothing(),
+    *, pictures: Pictures = Pictures(Loop(6_000, 64), Denoising(16, 2e-3)), smoothing: Smoothing = Smoothing()
 ) -> Experiment:
-    """The two-stage bridge on any images, by a U-Net. Expect readable digits of MNIST after ten minutes of two cores.
-
-    Args:
-        width: Channels of the largest map.
-    """
-    from pushforward.recipes.parts import wiring
-
-    data = wiring.load_images(examples, loop.seed)
-    method = _bridge(_convolved(data, examples.classes, net, convolved, loop), data, smoothing, loop)
-    return wiring.of_images(method, data, loop, examples)
+    """The two-stage bridge on any images, by a U-Net. Expect readable digits of MNIST after ten minutes of two cores."""
+    return _of_images(pictures, smoothing)
 
 
 @recipe
-def score_images(
-    *,
-    examples: Examples = Examples(),
-    loop: Loop = Loop(6_000, 64),
-    net: Denoising = Denoising(32, 1e-3),
-    convolved: Convolved = Convolved(),
-) -> Experiment:
-    """A score model on any images: the denoiser of `bridge_images`, sampled from noise in 35 calls.
+def score_images(*, pictures: Pictures = Pictures(Loop(6_000, 64), Denoising(16, 2e-3))) -> Experiment:
+    """A score model on any images: the denoiser of bridge_images, sampled from noise in 36 calls.
 
-    `pushforward sample RUN --sampling.sampler annealed` samples it as score networks were first published.
-
-    Args:
-        width: Channels of the largest map.
+    The setting `annealed` of its sampling is the way in which score networks were first published.
     """
-    from pushforward.recipes.parts import wiring
-
-    data = wiring.load_images(examples, loop.seed)
-    return wiring.of_images(_convolved(data, examples.classes, net, convolved, loop), data, loop, examples)
+    return _of_images(pictures, None)
 
 
 @recipe
 def bridge_cifar(
     *,
-    examples: Examples = Examples(),
-    loop: Loop = Loop(200_000, 128),
-    net: Denoising = Denoising(128, 2e-4, rate_end=1.0, half_life=500.0),
-    convolved: Convolved = Convolved(2, 0.1),
+    pictures: Pictures = Pictures(
+        Loop(200_000, 128), Denoising(128, 2e-4, rate_end=1.0, half_life=500.0), convolved=Convolved(2, 0.1)
+    ),
     smoothing: Smoothing = Smoothing(4.0, 32.0),
 ) -> Experiment:
-    """The two-stage bridge for CIFAR-10 at the published size, on a GPU; small with `--width 32 --steps 2000`.
+    """The two-stage bridge for CIFAR-10 at the published size, on a GPU; small with `--width 16 --steps 2000`.
 
     sigma and tau are those of the published run, 1 and 2 for pixels in [-1/2, 1/2], whose spread is a quarter.
 
     Args:
         data: CIFAR-10 as PATH[:key] of an .npz file, or a folder of images; digits are there to try it.
-        width: Channels of the largest map.
     """
-    from pushforward.recipes.parts import wiring
-
-    data = wiring.load_images(examples, loop.seed)
-    method = _bridge(_convolved(data, examples.classes, net, convolved, loop), data, smoothing, loop)
-    return wiring.of_images(method, data, loop, examples)
+    return _of_images(pictures, smoothing)
 
 
 @recipe
 def bridge_portraits(
-    *,
-    examples: Examples = Examples(),
-    loop: Loop = Loop(20_000, 32),
-    net: Denoising = Denoising(48, 5e-4),
-    convolved: Convolved = Convolved(),
-    smoothing: Smoothing = Smoothing(),
+    *, pictures: Pictures = Pictures(Loop(20_000, 32), Denoising(32, 5e-4)), smoothing: Smoothing = Smoothing()
 ) -> Experiment:
-    """The two-stage bridge on portraits and other pictures of 64 pixels, in narrower nets; for a GPU.
+    """The two-stage bridge on portraits and other pictures of 64 pixels; a day of two cores, or an hour of a GPU.
 
     Args:
         data: A folder of images, or PATH[:key]; digits are there to try it.
-        width: Channels of the largest map.
     """
-    from pushforward.recipes.parts import wiring
-
-    data = wiring.load_images(examples, loop.seed)
-    method = _bridge(_convolved(data, examples.classes, net, convolved, loop), data, smoothing, loop)
-    return wiring.of_images(method, data, loop, examples)
+    return _of_images(pictures, smoothing)
 
 
-def _convolved(data: Dataset, classes: Classes, net: Denoising, shape: Convolved, loop: Loop) -> Diffusion:
-    """A score model of images by a U-Net."""
+def _of_images(pictures: Pictures, smoothing: Smoothing | None) -> Experiment:
+    """A score model of images by a U-Net, or the bridge around it."""
     from pushforward.nets.timed.unet import unet
     from pushforward.randomness import seeded
     from pushforward.recipes.parts import wiring
 
+    loop, net, shape, classes = pictures.loop, pictures.net, pictures.convolved, pictures.examples.classes
+    data = wiring.load_images(pictures.examples, loop.seed)
     channels, side, _ = data.event
     with seeded(loop.seed):
         f = unet(
             side, channels, width=net.width, blocks=shape.blocks, dropout=shape.dropout,
             classes=wiring.counted(data, classes),
         )  # fmt: skip
-    return _diffusion(f, data, net, loop)
+    method = _diffusion(f, data, net, loop)
+    return wiring.of_images(
+        method if smoothing is None else _bridge(method, data, smoothing, loop), data, loop, pictures.examples
+    )
 
 
-def _diffusion(f, data: Dataset, net: Denoising, loop: Loop) -> Diffusion:
+def _diffusion(f: Module, data: Dataset, net: Denoising, loop: Loop) -> Diffusion:
     """A net as a denoiser about the data's mean, in units of their spread."""
     from pushforward.methods.adversarial.vgrow import clamp
     from pushforward.methods.bridges.diffusion import Diffusion

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from pushforward.settings.options import Between, Factor, Layers, Rate, Units
+from pushforward.settings.groups import Examples, Loop
+from pushforward.settings.options import Between, Count, Factor, Rate, Rounds, Units
 
-__all__ = ["Convolved", "Denoising", "Smoothing"]
+__all__ = ["Convolved", "Denoising", "Perceptrons", "Pictures", "Smoothing"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Denoising:
     """A denoiser, and how it learns.
 
     Attributes:
-        width: Units of a hidden layer, or channels of the largest map.
+        width: Units of a hidden layer, or channels of a U-Net's maps at the full side.
         rate: Learning rate at the start; it falls along a cosine.
         rate_end: What is left of it at the end, as a factor.
         half_life: Images or rows in which the running average that samples come from forgets half of what it was, in
@@ -36,6 +37,19 @@ class Denoising:
     def average(self, batch: int) -> float:
         """The decay of the running average for so many rows a step."""
         return 0.5 ** (batch / (1000 * self.half_life)) if self.half_life else 0.0
+
+
+@dataclass(frozen=True)
+class Perceptrons:
+    """A perceptron on points or flat images.
+
+    Attributes:
+        depth: Hidden layers.
+        waves: Of random frequencies, which the net sees of a point beside it; 0 for none.
+    """
+
+    depth: Rounds = 3
+    waves: Count = 0
 
 
 @dataclass(frozen=True)
@@ -66,5 +80,15 @@ class Convolved:
         dropout: Share of the maps that is left out at random in training.
     """
 
-    blocks: Layers = 1
+    blocks: Rounds = 1
     dropout: Annotated[float, Between(0, 0.9)] = 0.0
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images, a U-Net, and how long it learns on how many of them at a time."""
+
+    loop: Loop
+    net: Denoising
+    examples: Examples = field(default=Examples())
+    convolved: Convolved = field(default=Convolved())
