@@ -88,7 +88,7 @@ class Convolved:
 class Pictures:
     """Images, a U-Net, and how long it learns on how many of them at a time."""
 
-    loop: Loop
-    net: Denoising
+    loop: Loop = field(default=Loop(6_000, 64))
+    net: Denoising = field(default=Denoising(16, 2e-3))
     examples: Examples = field(default=Examples())
     convolved: Convolved = field(default=Convolved())
