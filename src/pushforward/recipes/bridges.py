@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.bridges import Convolved, Denoising, Perceptrons, Pictures, Smoothing
-from pushforward.settings.groups import Classes, Loop, Rows
+from pushforward.settings.bridges import Bridging, Convolved, Denoising, Distilling, Perceptrons, Pictures, Smoothing
+from pushforward.settings.groups import Classes, LogRatio, Loop, Rows
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["bridge_cifar", "bridge_digits", "bridge_images", "bridge_portraits", "bridge_toy", "score_images"]
 
+OF_POINTS = Bridging(
+    distilling=Distilling(0, 4e-3, refine_rate=5e-4, critic_rate=2e-3, critic_width=128, critic=LogRatio(penalty=0.05))
+)
+OF_IMAGES = Bridging(distilling=Distilling(critic_width=16, critic=LogRatio(penalty=0.5)))
+
 
 @recipe
 def bridge_toy(
@@ -29,7 +34,7 @@ def bridge_toy(
     loop: Loop = Loop(8_000, 512),
     net: Denoising = Denoising(128, 4e-3, level_mean=-1.5, level_deviation=2.0),
     hidden: Perceptrons = Perceptrons(waves=32),
-    smoothing: Smoothing = Smoothing(),
+    bridging: Bridging = OF_POINTS,
 ) -> Experiment:
     """The two-stage bridge on points. Expect every mode of ring8 and grid25, as wide as it should be, in a minute.
 
@@ -37,11 +42,13 @@ def bridge_toy(
     36 calls of the net; settings of sampling take fewer, or the ways of others.
     """
     from pushforward.recipes.parts import wiring
+    from pushforward.recipes.parts.distilling import distilled
 
     points = wiring.load(rows, classes, loop.seed, kind="points")
-    method = _bridge(_by_perceptron(points, classes, net, hidden, loop), points, smoothing, loop)
+    method = _bridge(_by_perceptron(points, classes, net, hidden, loop), points, bridging.smoothing, loop)
     method.sampling = replace(method.sampling, low=0.002)
-    return wiring.experiment(method, points, loop, conditional=classes.conditional, threads=1)
+    learner, whole = distilled(method, points, bridging.distilling, loop, classes)
+    return wiring.experiment(learner, points, whole, conditional=classes.conditional, threads=1)
 
 
 @recipe
@@ -51,7 +58,7 @@ def bridge_digits(
     loop: Loop = Loop(10_000, 192),
     net: Denoising = Denoising(256, 2e-3),
     hidden: Perceptrons = Perceptrons(),
-    smoothing: Smoothing = Smoothing(),
+    bridging: Bridging = Bridging(),
 ) -> Experiment:
     """The two-stage bridge on scikit-learn's handwritten digits, 8 x 8. Expect readable digits after a minute of CPU.
 
@@ -60,11 +67,13 @@ def bridge_digits(
     """
     from pushforward.metrics.networks.digits8 import digits8
     from pushforward.recipes.parts import wiring
+    from pushforward.recipes.parts.distilling import distilled
 
     law = Classes(conditional=conditional)
     digits = wiring.load(Rows("digits"), law, loop.seed)
-    method = _bridge(_by_perceptron(digits, law, net, hidden, loop), digits, smoothing, loop)
-    return wiring.experiment(method, digits, loop, conditional=conditional, features=digits8(), threads=1)
+    method = _bridge(_by_perceptron(digits, law, net, hidden, loop), digits, bridging.smoothing, loop)
+    learner, whole = distilled(method, digits, bridging.distilling, loop, law)
+    return wiring.experiment(learner, digits, whole, conditional=conditional, features=digits8(), threads=1)
 
 
 def _by_perceptron(data: Dataset, classes: Classes, net: Denoising, hidden: Perceptrons, loop: Loop) -> Diffusion:
@@ -81,9 +90,9 @@ def _by_perceptron(data: Dataset, classes: Classes, net: Denoising, hidden: Perc
 
 
 @recipe
-def bridge_images(*, pictures: Pictures = Pictures(), smoothing: Smoothing = Smoothing()) -> Experiment:
+def bridge_images(*, pictures: Pictures = Pictures(), bridging: Bridging = OF_IMAGES) -> Experiment:
     """The two-stage bridge on any images, by a U-Net. Expect readable digits of MNIST in ten minutes of two cores."""
-    return _of_images(pictures, smoothing)
+    return _of_images(pictures, bridging)
 
 
 @recipe
@@ -101,7 +110,7 @@ def bridge_cifar(
     pictures: Pictures = Pictures(
         Loop(200_000, 128), Denoising(128, 2e-4, rate_end=1.0, half_life=500.0), convolved=Convolved(2, 0.1)
     ),
-    smoothing: Smoothing = Smoothing(4.0, 32.0),
+    bridging: Bridging = replace(OF_IMAGES, smoothing=Smoothing(4.0, 32.0)),
 ) -> Experiment:
     """The two-stage bridge for CIFAR-10 at the published size, on a GPU; small with `--width 16 --steps 2000`.
 
@@ -110,26 +119,27 @@ def bridge_cifar(
     Args:
         data: CIFAR-10 as PATH[:key] of an .npz file, or a folder of images; digits are there to try it.
     """
-    return _of_images(pictures, smoothing)
+    return _of_images(pictures, bridging)
 
 
 @recipe
 def bridge_portraits(
-    *, pictures: Pictures = Pictures(Loop(20_000, 32), Denoising(32, 5e-4)), smoothing: Smoothing = Smoothing()
+    *, pictures: Pictures = Pictures(Loop(20_000, 32), Denoising(32, 5e-4)), bridging: Bridging = OF_IMAGES
 ) -> Experiment:
     """The two-stage bridge on portraits and other pictures of 64 pixels; a day of two cores, or an hour of a GPU.
 
     Args:
         data: A folder of images, or PATH[:key]; digits are there to try it.
     """
-    return _of_images(pictures, smoothing)
+    return _of_images(pictures, bridging)
 
 
-def _of_images(pictures: Pictures, smoothing: Smoothing | None) -> Experiment:
+def _of_images(pictures: Pictures, bridging: Bridging | None) -> Experiment:
     """A score model of images by a U-Net, or the bridge around it."""
     from pushforward.nets.timed.unet import unet
     from pushforward.randomness import seeded
     from pushforward.recipes.parts import wiring
+    from pushforward.recipes.parts.distilling import distilled
 
     loop, net, shape, classes = pictures.loop, pictures.net, pictures.convolved, pictures.examples.classes
     data = wiring.load_images(pictures.examples, loop.seed)
@@ -139,10 +149,12 @@ def _of_images(pictures: Pictures, smoothing: Smoothing | None) -> Experiment:
             side, channels, width=net.width, blocks=shape.blocks, dropout=shape.dropout,
             classes=wiring.counted(data, classes),
         )  # fmt: skip
-    method = _diffusion(f, data, net, loop)
-    return wiring.of_images(
-        method if smoothing is None else _bridge(method, data, smoothing, loop), data, loop, pictures.examples
-    )
+    score = _diffusion(f, data, net, loop)
+    if bridging is None:
+        return wiring.of_images(score, data, loop, pictures.examples)
+    method = _bridge(score, data, bridging.smoothing, loop)
+    learner, whole = distilled(method, data, bridging.distilling, loop, classes)
+    return wiring.of_images(learner, data, whole, pictures.examples)
 
 
 def _diffusion(f: Module, data: Dataset, net: Denoising, loop: Loop) -> Diffusion:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pushforward.settings.groups import Examples, Loop
-from pushforward.settings.options import Between, Count, Factor, Rate, Rounds, Units
+from pushforward.settings.groups import Examples, LogRatio, Loop
+from pushforward.settings.options import Between, Count, Factor, Number, Rate, Rounds, Units
 
-__all__ = ["Convolved", "Denoising", "Perceptrons", "Pictures", "Smoothing"]
+__all__ = ["Bridging", "Convolved", "Denoising", "Distilling", "Perceptrons", "Pictures", "Smoothing"]
 
 
 @dataclass(frozen=True)
@@ -92,3 +92,43 @@ class Pictures:
     net: Denoising = field(default=Denoising(16, 2e-3))
     examples: Examples = field(default=Examples())
     convolved: Convolved = field(default=Convolved())
+
+
+@dataclass(frozen=True)
+class Distilling:
+    """A generator that does in one call of its net what the model does in many.
+
+    Attributes:
+        distil_steps: Regressions of a generator on where the model's flow carries noise; 0 for none. They count on top
+            of `steps`, and samples then come from the generator; `--sampling.model teacher` draws from the model.
+        distil_rate: Their learning rate at the start; it falls along a cosine.
+        pairs: Pairs of noise and sample that it is regressed on. They are made once, and checkpoints hold them.
+        pair_steps: Steps of the model's flow to a pair's sample, of one call each.
+        refine_steps: Steps in which the regressed generator then follows a critic's flow to the data, one move a step,
+            on top of all others; 0 for none. `--sampling.model generator` then draws from it as it was before.
+        refine_rate: The generator's learning rate then; it falls to 0 in a straight line.
+        critic_rate: The critic's, likewise.
+        critic_width: Units of a hidden layer of the critic and of a generator of points, or channels of the critic's
+            largest map.
+        critic_steps: Updates of the critic before each move.
+        penalty: Weight of a zero-centred gradient penalty on data and samples, at some of the critic's updates.
+    """
+
+    distil_steps: Count = 0
+    distil_rate: Rate = 2e-3
+    pairs: Number = 20_000
+    pair_steps: Annotated[int, Between(1, 100_000)] = 36
+    refine_steps: Count = 0
+    refine_rate: Rate = 2e-4
+    critic_rate: Rate = 1e-3
+    critic_width: Units = 256
+    critic_steps: Rounds = 1
+    critic: LogRatio = field(default=LogRatio("KL", penalty=0.3))
+
+
+@dataclass(frozen=True)
+class Bridging:
+    """The stages of a bridge, and the generator that may take their place."""
+
+    smoothing: Smoothing = field(default=Smoothing())
+    distilling: Distilling = field(default=Distilling())

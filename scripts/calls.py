@@ -1,0 +1,215 @@
+"""How good samples are for how many calls of the net: the curve of trained bridges, and of what they were distilled to.
+
+    pushforward train bridge_toy --steps 4000 --distil-steps 6000 --refine-steps 3000 --run runs/ring8
+    python scripts/calls.py runs/ring8 --out calls.png --json calls.json
+    python scripts/calls.py runs/digits-0 runs/digits-1 --published           # with 2,000 calls of Euler, as published
+
+Of each run as many sets of samples are drawn as there are seeds, in every way. Points of a known mixture are held
+against its modes, all others by sliced W2; images by the Fréchet distance in the run's feature space. What they are
+held against is the held-out data, and the floor is what training rows score. ± is the deviation over runs and seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from pushforward import files
+from pushforward.commands.rebuilding import with_rows
+from pushforward.commands.sampling import labels_for
+from pushforward.demos.drawing import BLUE, GREEN, INK, PALE, RED, SOFT, check_out, clean, save, sheet
+from pushforward.errors import DataError, UsageError
+from pushforward.methods.bridges.diffusion import Diffusion
+from pushforward.methods.bridges.two_stages import Bridge, Stages
+from pushforward.methods.latent.distilled import Distilled
+from pushforward.metrics.core.features import RAW
+from pushforward.metrics.core.result import Measure
+from pushforward.metrics.known.modes import modes
+from pushforward.metrics.known.shape import mode_shape
+from pushforward.metrics.quality.frechet import frechet_distance
+from pushforward.metrics.quality.sliced import sliced_w2
+from pushforward.parallel import threads
+from pushforward.randomness import stream
+from pushforward.training.asking import first_of
+from pushforward.training.experiment import Experiment
+from pushforward.types import Method, Samples
+
+STEPS = (2, 4, 8, 18, 36)
+SCORE: dict[str, Literal["heun", "multistep", "exponential"]] = {
+    "flow, heun": "heun",
+    "flow, multistep": "multistep",
+    "diffusion, exponential": "exponential",
+}
+LOGARITHMIC = ("FD", "sliced W2", "KL")
+KINDS = {
+    "flow, heun": RED,
+    "flow, multistep": BLUE,
+    "diffusion, exponential": GREEN,
+    "bridge": INK,
+    "bridge as published": INK,
+    "regressed": "#CC79A7",
+    "refined": "#E69F00",
+}
+"""Ways to samples and their colours."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to samples: its kind, its calls of a net for a sample, and what draws them."""
+
+    kind: str
+    calls: int
+    method: Method
+
+
+def ways(method: Method, published: bool) -> list[Way]:
+    """The ways that a run has.
+
+    Raises:
+        UsageError: If it is a run of something else.
+    """
+    found, inner = list[Way](), method.teacher if isinstance(method, Distilled) else method
+    score = inner.diffusion if isinstance(inner, Bridge) else inner
+    if not isinstance(score, Diffusion):
+        raise UsageError(f"a run of a {type(method).__name__}: give one of a bridge or a score model")
+    for kind, sampler in SCORE.items():
+        for steps in STEPS:
+            how = replace(score.sampling, sampler=sampler, steps=steps)
+            found.append(Way(kind, 2 * steps - 1 if sampler == "heun" else steps, replace(score, sampling=how)))
+    if isinstance(inner, Bridge):
+        for first in (1, 2, 3, 6):
+            usual = replace(inner, sampling=replace(inner.sampling, first_steps=first, second_steps=5 * first))
+            found.append(Way("bridge", usual.calls, usual))
+        if published:
+            slow = Stages("maruyama", 1000, "uniform", "maruyama", 1000, "uniform")
+            found.append(Way("bridge as published", 2000, replace(inner, sampling=slow)))
+    if isinstance(method, Distilled):
+        pairs = (method.starts, method.ends, method.source, method.rng)
+        found.append(Way("regressed", 1, Distilled(method.generator, *pairs, labels=method.labels)))
+        if method.refined is not None:
+            found.append(Way("refined", 1, method.refined))
+    return found
+
+
+def measured(experiment: Experiment, x: Samples) -> dict[str, Measure]:
+    """What samples in model units score against held-out data."""
+    data = experiment.data
+    held = torch.as_tensor(data.encode(data.decode(x)))  # as a file would hold them: rounded, and in the box
+    if data.kind == "images":
+        return {"FD": frechet_distance(held, data.test, experiment.features or RAW, train=data.train, small=True)}
+    found = {"sliced W2": sliced_w2(held, data.test, train=data.train)}
+    if data.mixture is None:
+        return found
+    y, known = torch.as_tensor(data.decode(x)).double(), data.mixture
+    some, shape = modes(y, known.means, known.sigma, known.weights), dict[str, Measure]()
+    with suppress(DataError):  # where no mode holds 20 samples
+        shape = mode_shape(y, known.means, known.sigma)
+    measures = some | shape
+    names = {"high quality": "high_quality", "KL": "mode_kl", "width": "mode_width"}
+    return {name: measures[key] for name, key in names.items() if key in measures} | found
+
+
+@dataclass
+class Row:
+    """Numbers of one way: (runs x seeds) values and floors for each name."""
+
+    kind: str
+    calls: int
+    values: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    floors: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+
+    def note(self, found: Mapping[str, Measure]) -> None:
+        """Add what one set of samples scored."""
+        for name, measure in found.items():
+            self.values.setdefault(name, []).append(measure.value)
+            self.floors.setdefault(name, []).append(math.nan if measure.floor is None else measure.floor)
+
+    def about(self, name: str) -> tuple[float, float, float]:
+        """Mean, deviation and mean floor of a number; NaN where there is none."""
+        values, floors = self.values.get(name, [math.nan]), self.floors.get(name, [math.nan])
+        return float(np.mean(values)), float(np.std(values, ddof=len(values) > 1)), float(np.mean(floors))
+
+
+def table(rows: Sequence[Row], names: Sequence[str]) -> str:
+    """All rows as a table."""
+    cells = [["samples by", "calls", *names]]
+    for row in rows:
+        known = [row.about(name) for name in names]
+        cells.append([row.kind, f"{row.calls:,}", *(f"{mean:.4g} ± {around:.2g}" for mean, around, _ in known)])
+    cells.append(["floor: training rows", "", *(f"{rows[0].about(name)[2]:.4g}" for name in names)])
+    widths = [max(len(line[k]) for line in cells) for k in range(len(cells[0]))]
+    return "\n".join("  ".join(word.ljust(width) for word, width in zip(line, widths)) for line in cells)
+
+
+def picture(rows: Sequence[Row], names: Sequence[str], out: Path) -> None:
+    """A panel for each number, over calls."""
+    figure = sheet(4.2 * len(names), 3.8)
+    for axes, name in zip(np.ravel(figure.subplots(1, len(names))), names):
+        floor = rows[0].about(name)[2]
+        axes.axhline(floor, color=SOFT, linestyle=":", linewidth=1)
+        for kind, colour in KINDS.items():
+            known = sorted((row.calls, *row.about(name)[:2]) for row in rows if row.kind == kind)
+            if known:
+                calls, means, around = zip(*known)
+                axes.errorbar(calls, means, around, color=colour, marker="o", markersize=4, linewidth=1.2, label=kind)
+        axes.set_xscale("log")
+        if name in LOGARITHMIC:
+            axes.set_yscale("log")
+        clean(axes, name, "calls of a net for a sample")
+        axes.grid(color=PALE, linewidth=0.6)
+    figure.axes[0].legend(fontsize=7.5, frameon=False)
+    save(figure, out)
+
+
+def run(folders: Sequence[Path], asked: argparse.Namespace) -> list[Row]:
+    """Every way of every run, so many times."""
+    rows = dict[tuple[str, int], Row]()
+    for folder in folders:
+        experiment, _, notes = with_rows(folder, trust=tuple(asked.trust))
+        for note in notes:
+            print(f"note: {folder}: {note}")
+        for way in ways(experiment.method, asked.published):
+            one = replace(experiment, method=way.method)
+            row = rows.setdefault((way.kind, way.calls), Row(way.kind, way.calls))
+            for seed in range(asked.seeds):
+                labels = labels_for(one, asked.samples, stream(seed, "sample", part="labels"), None)
+                row.note(measured(one, first_of(one, asked.samples, stream(seed, "sample"), labels)))
+    return list(rows.values())
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Draw, measure, print, and write what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs of one recipe")
+    parser.add_argument("--seeds", type=int, default=3, help="sets of samples of each run in each way")
+    parser.add_argument("--samples", type=int, default=5000)
+    parser.add_argument("--published", action="store_true", help="also 1,000 and 1,000 steps of Euler, as published")
+    parser.add_argument("--trust", nargs="+", default=[], help="guests that may be imported")
+    parser.add_argument("--out", type=Path, help="the picture, .png, .svg or .pdf")
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args(words)
+    if asked.seeds < 1 or asked.samples < 2:
+        parser.error(f"--seeds {asked.seeds} --samples {asked.samples}: give 1 and 2 at the least")
+    if asked.out is not None:
+        check_out(asked.out)
+    threads.use(1)
+    rows = run(asked.runs, asked)
+    names = list(rows[0].values)
+    print(table(rows, names))
+    if asked.out is not None:
+        picture(rows, names, asked.out)
+    if asked.json is not None:
+        files.write(asked.json, json.dumps([asdict(row) for row in rows], indent=1) + "\n", parents=True)
+
+
+if __name__ == "__main__":
+    main()
