@@ -29,7 +29,7 @@ from pushforward.commands.sampling import labels_for
 from pushforward.demos.drawing import BLUE, GREEN, INK, PALE, RED, SOFT, check_out, clean, save, sheet
 from pushforward.errors import DataError, UsageError
 from pushforward.methods.bridges.diffusion import Diffusion
-from pushforward.methods.bridges.two_stages import Bridge, Stages
+from pushforward.methods.bridges.two_stages import Bridge, Crossing
 from pushforward.methods.latent.distilled import Distilled
 from pushforward.metrics.core.features import RAW
 from pushforward.metrics.core.result import Measure
@@ -90,7 +90,7 @@ def ways(method: Method, published: bool) -> list[Way]:
             usual = replace(inner, sampling=replace(inner.sampling, first_steps=first, second_steps=5 * first))
             found.append(Way("bridge", usual.calls, usual))
         if published:
-            slow = Stages("maruyama", 1000, "uniform", "maruyama", 1000, "uniform")
+            slow = Crossing("maruyama", 1000, "uniform", "maruyama", 1000, "uniform")
             found.append(Way("bridge as published", 2000, replace(inner, sampling=slow)))
     if isinstance(method, Distilled):
         pairs = (method.starts, method.ends, method.source, method.rng)

@@ -14,6 +14,7 @@ from pushforward.training import checkpoint
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
 PARTICLES = Path(__file__).with_name("particles_worker.py")
+BRIDGE = Path(__file__).with_name("bridge_worker.py")
 STAGES = Path(__file__).with_name("stages_worker.py")
 SLOW = "alpha", "classes", "mmd", "sinkhorn"
 
@@ -33,6 +34,14 @@ def test_two_ranks_equal_one_with_the_joint_batch(tmp_path, pool, moves, classes
     gap = max(float((one[name] - two[name]).abs().max()) for name in one)
     assert gap < 1e-6
     assert any(float(value.abs().max()) > 0.1 for value in one.values())
+
+
+def test_two_ranks_learn_the_bridge_of_one(tmp_path):
+    one, two = (run(tmp_path / f"{n}.pt", n, worker=BRIDGE) for n in (1, 2))
+    assert one.keys() == two.keys()
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-6
+    assert any("ratio" in name for name in one)
+    assert float(one["diffusion.denoise.net.net.last.weight"].abs().max()) > 0.01
 
 
 @pytest.mark.parametrize(

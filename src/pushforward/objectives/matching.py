@@ -53,7 +53,7 @@ class LogNormal:
 
 @dataclass(frozen=True)
 class Ladder:
-    """Any of some levels, all as likely, drawn in opposite pairs: k and N - 1 - k.
+    """Any of some levels, all as likely.
 
     Attributes:
         levels: From high to low; `levels.linear_variance` and `annealed.geometric_ladder` are the published ones.
@@ -71,8 +71,8 @@ class Ladder:
     def __call__(self, rng: Randomness, n: int) -> Tensor:
         """Levels, (n,)."""
         known = torch.tensor(self.levels)
-        half = rng.integers(len(known), (n + 1) // 2)
-        return known.to(half.device)[torch.cat([half, len(known) - 1 - half])[:n]]
+        chosen = rng.integers(len(known), n)
+        return known.to(chosen.device)[chosen]
 
 
 def balanced(s: Tensor) -> Tensor:

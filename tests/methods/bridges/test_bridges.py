@@ -15,7 +15,7 @@ from pushforward.densities.mixture import Mixture
 from pushforward.dynamics.bridges import GaussianBridge, MixtureFollmer
 from pushforward.errors import UsageError
 from pushforward.methods.bridges.diffusion import Descent, Diffusion, guided
-from pushforward.methods.bridges.two_stages import Bridge, Stages
+from pushforward.methods.bridges.two_stages import Bridge, Crossing
 from pushforward.nets.timed.mlp import perceptron
 from pushforward.nets.timed.preconditioned import Preconditioned
 from pushforward.randomness import Noise
@@ -60,7 +60,7 @@ def diffusion(net: nn.Module | None = None, **settings) -> Diffusion:
 
 def bridge(net: nn.Module | None = None, ratio: bool = False, **settings) -> Bridge:
     classifier = Learner(nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)), partial(Adam, lr=1e-3)) if ratio else None
-    return Bridge(diffusion(net), 8.0, 2.0, classifier, Stages(**settings))
+    return Bridge(diffusion(net), 8.0, 2.0, classifier, Crossing(**settings))
 
 
 SAMPLERS = ["multistep", "heun", "churn", "exponential", "stochastic", "maruyama", "corrector"]
@@ -119,6 +119,16 @@ def test_stage_one_of_a_normal_law_is_the_gaussian_bridge_from_a_point():
     )
     for t in (0.1, 0.5, 0.9):
         torch.testing.assert_close(model.first().drift(x, t).double(), exact(x.double(), t), rtol=2e-5, atol=2e-5)
+
+
+def test_the_energy_of_stage_one_is_twice_tau_times_the_divergence_from_noise():
+    spent, wanted = bridge().energies(4_000, Noise(1), steps=200)
+    exact = 2 * 8 * 2 * 0.5 * (5 / 8 - 1 - math.log(5 / 8))  # 2 tau KL(N(0, 5 I) || N(0, 8 I)) in the plane
+    assert wanted == pytest.approx(exact, rel=0.06)  # both are means over samples
+    assert spent == pytest.approx(exact, rel=0.04)
+    spent, wanted = bridge(Known(MIXTURE)).energies(4_000, Noise(1), steps=200)
+    assert spent == pytest.approx(wanted, rel=0.1)
+    assert abs(wanted - exact) > 0.02 * exact  # and it is no longer that of the normal law
 
 
 def test_log_densities_are_those_of_the_exact_law():
@@ -224,8 +234,8 @@ def test_the_ratio_is_learned_by_logistic_regression_beside_the_denoiser():
     [
         (lambda: Bridge(diffusion(), 4.0, 2.0), "tau must be above sigma\\^2 = 4"),
         (lambda: Descent(low=2.0, high=1.0), "below the high one"),
-        (lambda: Stages(form="stein", first="maruyama", draws=1), "2 or more"),
-        (lambda: Stages(form="stein"), "first=maruyama"),
+        (lambda: Crossing(form="stein", first="maruyama", draws=1), "2 or more"),
+        (lambda: Crossing(form="stein"), "first=maruyama"),
         (lambda: guided(Learner(nn.Linear(2, 2), partial(Adam, lr=1.0))), "wrap yours in one"),
         (lambda: bridge(first_grid=(0.0, 0.6, 0.4)).sample(2, Noise(0)), "go from 0 to 1"),
     ],

@@ -13,7 +13,7 @@ from pushforward.dynamics.sde.samplers import Remembering, Sampler
 from pushforward.errors import UsageError
 from pushforward.types import Randomness, Samples
 
-__all__ = ["calls", "simulate", "tent", "uniform", "walk"]
+__all__ = ["calls", "energy", "simulate", "tent", "uniform", "walk"]
 
 
 def uniform(steps: int, ends: tuple[float, float] = (0.0, 1.0)) -> list[float]:
@@ -116,6 +116,24 @@ def simulate(
             raise UsageError("a final denoising: this process predicts no end; leave it out")
         x = process.pinned.predict(x, times[-2])
     return x
+
+
+@torch.no_grad()
+def energy(process: Process, x: Samples, times: Sequence[float], sampler: Sampler, rng: Randomness) -> float:
+    r""":math:`E\int\|b(X_t, t)\|^2\,|dt|` along the paths from points x, by the drift at the start of each step.
+
+    Args:
+        process: What is followed.
+        x: Points at the first time, (n, *event).
+        times: Any grid from there on; its error falls with the steps, in proportion.
+        sampler: The step.
+        rng: Where noise comes from.
+    """
+    total, t = 0.0, times[0]
+    for u, moved in walk(process, x, times, sampler, rng):
+        total += abs(u - t) * float(process.drift(x, t).flatten(1).square().sum(1).mean())
+        x, t = moved, u
+    return total
 
 
 def calls(process: Process, times: Sequence[float], sampler: Sampler, *, denoise: bool = False) -> int:

@@ -12,7 +12,7 @@ from pushforward.data.units import Array
 from pushforward.dynamics.editing import RowMasks, Strategy, restore
 from pushforward.estimators.bridges.shape import DenoiserShape
 from pushforward.methods.bridges.diffusion import Descent, Diffusion
-from pushforward.methods.bridges.two_stages import Bridge, Stages
+from pushforward.methods.bridges.two_stages import Bridge, Crossing
 from pushforward.objectives.matching import LogNormal
 from pushforward.randomness import Noise, blocks, filled
 from pushforward.training.learner import Learner
@@ -21,7 +21,7 @@ from pushforward.types import Labels, Samples, Scores
 __all__ = ["bridge_of", "densities", "restorations", "samples"]
 
 
-def bridge_of(learner: Learner, layout: DenoiserShape, how: Stages, tau: float, sigma: float, rng: Noise) -> Bridge:
+def bridge_of(learner: Learner, layout: DenoiserShape, how: Crossing, tau: float, sigma: float, rng: Noise) -> Bridge:
     """The two stages around a denoiser of a layout."""
     net, low = layout.pace.net, layout.pace.low
     law = LogNormal(net.level_mean, net.level_deviation)

@@ -25,16 +25,19 @@ from pushforward.divergences import logistic
 from pushforward.dynamics.bridges.clocks import to_data, to_smoothed, variance_exploding
 from pushforward.dynamics.bridges.forms import RatioDrift, checked, collapsed
 from pushforward.dynamics.sde.levels import power
+from pushforward.dynamics.sde.likelihood import Ends, log_prob
 from pushforward.dynamics.sde.process import Process
 from pushforward.dynamics.sde.samplers import EulerMaruyama, Exponential, Sampler, StochasticHeun
-from pushforward.dynamics.sde.simulate import calls, simulate, tent, uniform, walk
+from pushforward.dynamics.sde.simulate import calls, energy, simulate, tent, uniform, walk
 from pushforward.errors import UsageError
 from pushforward.methods.bridges.diffusion import SAMPLERS, Diffusion, SamplerName, churning, guided
+from pushforward.nets.mlp import FEW
+from pushforward.parallel.doubles import fine
 from pushforward.settings.options import Between
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples, Scores, Velocity, unpack
 
-__all__ = ["Bridge", "Form", "Stages"]
+__all__ = ["Bridge", "Crossing", "Form"]
 
 Form = Literal["denoiser", "autodiff", "score", "stein", "auto", "paper"]
 FIRST: dict[str, Sampler] = {
@@ -43,7 +46,7 @@ FIRST: dict[str, Sampler] = {
 
 
 @dataclass(frozen=True)
-class Stages:
+class Crossing:
     """How samples go through the two stages.
 
     Attributes:
@@ -123,7 +126,7 @@ class Bridge:
     tau: float = 8.0
     sigma: float = 2.0
     ratio: Learner | None = None
-    sampling: Stages = field(default_factory=Stages)
+    sampling: Crossing = field(default_factory=Crossing)
     told: set[str] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
@@ -204,6 +207,25 @@ class Bridge:
         (begin, end), x = process.ends, way[-1][1]
         way += [(1 + (t - begin) / (end - begin), moved) for t, moved in walk(process, x, times, sampler, rng)]
         return [t for t, _ in way], torch.stack([x for _, x in way])
+
+    def energies(self, n: int, rng: Randomness, steps: int = 100) -> tuple[float, float]:
+        r"""The energy of stage 1, and what it is of the exact bridge, each by n samples: two numbers that should agree.
+
+        .. math:: E\int_0^1\|b(X_t, t)\|^2 dt = 2\tau\,KL(q_\sigma \| N(m, \tau I))
+
+        On the left the drift along paths of so many steps of Euler's, on the right log q_sigma by the probability flow
+        at their ends; both in units of the data's variance.
+        """
+        process, scale = self.first(), self.diffusion.spread
+        mean, tau, sigma = self.diffusion.mean, self.tau * scale**2, self.sigma * scale
+        spent = energy(process, process.start(rng, n), uniform(steps), EulerMaruyama(), rng)
+        x = simulate(process, n, uniform(steps), Exponential(), rng)
+        few = mean.numel() <= FEW
+        ends = Ends(sigma, 80 * scale, mean, scale)
+        own = log_prob(self._guided(None), x, ends, steps=32, probes=0 if few else 1, rng=rng)
+        offset = fine(x - mean).flatten(1)
+        other = -0.5 * (offset.square().sum(1) / tau + mean.numel() * math.log(2 * math.pi * tau))
+        return spent / scale**2, 2 * self.tau * float((own - other).mean())
 
     @property
     def calls(self) -> int:
