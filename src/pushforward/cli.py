@@ -123,6 +123,7 @@ examples:
   pushforward train toy_vgrow --data toy:grid25 --run runs/grid
   pushforward train vgrow_images --data mnist.npz:x_train --features digits8 --run runs/mnist
   pushforward sample runs/grid -n 1000 --seed 1 --out samples.npz
+  pushforward restore runs/bridge digit.png --mask-half left -n 8 --out restored/
   pushforward evaluate --fake samples/ --real photos/ --train photos_train/ --features cifar_resnet --page page.html
   pushforward evaluate --fake synthetic.csv --real held_out.csv --fail-if 'p<0.01' 'recall<0.5'
   pushforward merge cells.h5ad --batch donor --target A --labels cell_type --out merged.h5ad --page merge.html
