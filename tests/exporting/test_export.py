@@ -31,9 +31,10 @@ from pushforward.recipes import RECIPES
 from pushforward.training.asking import first_of
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import facts
-from pushforward.types import able
+from pushforward.types import Denoises, able
 
 SMALL: dict[str, Any] = {"latent": 6, "data": "digits"}
+DISTILLED = {"distil_steps": 2, "refine_steps": 2, "pairs": 20, "pair_steps": 3, "critic_width": 8}
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "points": ("toy_vgrow", {}),
     "points of classes": ("toy_vgrow", {"conditional": True}),
@@ -54,6 +55,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
         "latent_particles",
         {"distil_steps": 2, "codec": "autoencoder:3", "net": "convolutional"},
     ),
+    "a bridge in one call": ("bridge_toy", {"conditional": True, **DISTILLED}),
     "codes of points": ("latent_particles", {"distil_steps": 2, "codec": "pca:2", "data": "toy:moons"}),
 }
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -123,7 +125,8 @@ def test_every_recipe_that_learns_a_generator_exports_it_and_others_say_what_is_
         experiment = built(name)
         assert facts(experiment)["shape"] != "generator"
         assert not able(experiment.method, OnePass)
-        with pytest.raises(UsageError, match=rf"^{name}: .*particles.* pushforward sample.*--distil-steps"):
+        kind = "one pass" if able(experiment.method, Denoises) else "particles"
+        with pytest.raises(UsageError, match=rf"^{name}: .*{kind}.* pushforward sample.*--distil-steps"):
             graph_and_interface(experiment, name)
     with pytest.raises(UsageError, match="particles"):
         graph_and_interface(built("latent_particles"), "latent_particles")

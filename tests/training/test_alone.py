@@ -44,6 +44,12 @@ CASES: dict[str, tuple[str, ...]] = {
     "toy_latent in data": (TABLE, "toy_latent", "--dim", "4", "--codec-steps", "3", *CLOUD, "--compare", "data"),
     "vgrow_images": (PICTURES, "vgrow_images", *IMAGES),
     "gan_images": (PICTURES, "gan_images", *IMAGES, "--conditional"),
+    "bridge_toy": (TABLE, "bridge_toy", *NETS, "--conditional", "--ratio"),
+    "bridge_toy distilled": (
+        TABLE, "bridge_toy", *NETS, "--distil-steps", "3", "--refine-steps", "3", "--pairs", "20", "--pair-steps", "3",
+    ),
+    **{name: (PICTURES, name, *NETS) for name in ("bridge_images", "bridge_cifar", "bridge_portraits")},
+    "score_images": (PICTURES, "score_images", *NETS, "--conditional"),
     "few_particles": (PICTURES, "few_particles", *NETS, "--particles", "30", "--warmup", "2"),
     "few_particles by class": (
         PICTURES, "few_particles", *NETS, "--particles", "30", "--warmup", "2", "--source", "class",
@@ -57,6 +63,7 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 MADE = {
+    "bridge_digits",
     "vgrow_digits",
     "gaussian_particles",
     "four_modes",

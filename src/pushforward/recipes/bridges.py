@@ -38,7 +38,7 @@ def bridge_toy(
 ) -> Experiment:
     """The two-stage bridge on points. Expect every mode of ring8 and grid25, as wide as it should be, in a minute.
 
-    One denoiser drives both stages, 6 steps from the mean to the smoothed data and 30 from there to the data, which is
+    One denoiser drives both stages, 12 steps from the mean to the smoothed data and 24 from there to the data, which is
     36 calls of the net; settings of sampling take fewer, or the ways of others.
     """
     from pushforward.recipes.parts import wiring
@@ -110,11 +110,11 @@ def bridge_cifar(
     pictures: Pictures = Pictures(
         Loop(200_000, 128), Denoising(128, 2e-4, rate_end=1.0, half_life=500.0), convolved=Convolved(2, 0.1)
     ),
-    bridging: Bridging = replace(OF_IMAGES, smoothing=Smoothing(4.0, 32.0)),
+    bridging: Bridging = OF_IMAGES,
 ) -> Experiment:
     """The two-stage bridge for CIFAR-10 at the published size, on a GPU; small with `--width 16 --steps 2000`.
 
-    sigma and tau are those of the published run, 1 and 2 for pixels in [-1/2, 1/2], whose spread is a quarter.
+    sigma and tau, as everywhere, are those of the published run: 1 and 2 for pixels in [-1/2, 1/2], spread a quarter.
 
     Args:
         data: CIFAR-10 as PATH[:key] of an .npz file, or a folder of images; digits are there to try it.

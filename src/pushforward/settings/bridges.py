@@ -64,8 +64,8 @@ class Smoothing:
         ratio_rate: Its learning rate.
     """
 
-    sigma: Annotated[float, Between(1e-3, 1e3)] = 2.0
-    tau: Annotated[float, Between(1e-6, 1e6)] = 8.0
+    sigma: Annotated[float, Between(1e-3, 1e3)] = 4.0
+    tau: Annotated[float, Between(1e-6, 1e6)] = 32.0
     ratio: bool = False
     ratio_width: Units = 128
     ratio_rate: Rate = 1e-3

@@ -66,10 +66,10 @@ class Crossing:
     """
 
     first: Literal["exponential", "maruyama", "stochastic"] = "exponential"
-    first_steps: Annotated[int, Between(1, 100_000)] = 6
+    first_steps: Annotated[int, Between(1, 100_000)] = 12
     first_grid: Literal["uniform", "tent"] | tuple[float, ...] = "uniform"
     second: SamplerName = "multistep"
-    second_steps: Annotated[int, Between(1, 100_000)] = 30
+    second_steps: Annotated[int, Between(1, 100_000)] = 24
     second_grid: Literal["power", "uniform", "tent"] | tuple[float, ...] = "power"
     churn: Annotated[float, Between(0, 1000)] = 3.0
     low: Annotated[float, Between(1e-6, 1e3)] = 0.004
@@ -123,8 +123,8 @@ class Bridge:
     """
 
     diffusion: Diffusion
-    tau: float = 8.0
-    sigma: float = 2.0
+    tau: float = 32.0
+    sigma: float = 4.0
     ratio: Learner | None = None
     sampling: Crossing = field(default_factory=Crossing)
     told: set[str] = field(default_factory=set, repr=False)
