@@ -31,6 +31,7 @@ __all__ = [
     "Flow",
     "Given",
     "HasCritic",
+    "HasEnergy",
     "HasParticles",
     "LabelPair",
     "Labels",
@@ -38,6 +39,7 @@ __all__ = [
     "Logged",
     "Logs",
     "Method",
+    "Pathways",
     "Penalty",
     "Place",
     "Placeable",
@@ -331,6 +333,33 @@ class Denoises(Protocol):
 
     def levels(self, steps: int) -> Sequence[float]:
         """The noise levels that sampling goes down by: steps + 1 of them, the last one 0."""
+        ...
+
+
+@runtime_checkable
+class Pathways(Protocol):
+    """A method whose samples go along paths of a diffusion, in stages that take a unit of time each: 0 to 1, 1 to 2."""
+
+    def paths(self, n: int, rng: Randomness, labels: Labels | None = None) -> tuple[Sequence[float], Tensor]:
+        """Times that rise from 0 to the number of stages, and the points (times, n, *event) of n samples then."""
+        ...
+
+    def drift(self, x: Samples, t: float, rng: Randomness, labels: Labels | None = None) -> Samples:
+        """The drift at points (n, *event) and a time below the last; at a whole one that of the stage that begins."""
+        ...
+
+    @property
+    def calls(self) -> int:
+        """Calls of its net that a sample costs."""
+        ...
+
+
+@runtime_checkable
+class HasEnergy(Protocol):
+    """A method that finds the energy of its first stage in two ways, which agree where what it learned is exact."""
+
+    def energies(self, n: int, rng: Randomness) -> tuple[float, float]:
+        r""":math:`E\int\|b\|^2 dt` by the drift along n paths, and by log densities where they end."""
         ...
 
 

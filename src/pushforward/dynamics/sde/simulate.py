@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
+from torch import Tensor
 
 from pushforward.dynamics.sde.process import Process
 from pushforward.dynamics.sde.samplers import Remembering, Sampler
 from pushforward.errors import UsageError
+from pushforward.parallel.doubles import fine
 from pushforward.types import Randomness, Samples
 
 __all__ = ["calls", "energy", "simulate", "tent", "uniform", "walk"]
@@ -119,21 +121,29 @@ def simulate(
 
 
 @torch.no_grad()
-def energy(process: Process, x: Samples, times: Sequence[float], sampler: Sampler, rng: Randomness) -> float:
-    r""":math:`E\int\|b(X_t, t)\|^2\,|dt|` along the paths from points x, by the drift at the start of each step.
+def energy(process: Process, x: Samples, times: Sequence[float], rng: Randomness) -> tuple[Samples, Tensor, Tensor]:
+    r"""Euler's paths from points x: their ends, their energies :math:`\int\|b(X_t, t)\|^2\,|dt|`, and what noise adds.
+
+    That is :math:`2\int b\cdot\sqrt{a}\,dW`, of mean 0. For constant a both together are 2a times the logarithm of the
+    density that paths have against those of the noise alone (Girsanov): where that is known otherwise, taking this from
+    it leaves energies again, path by path.
 
     Args:
         process: What is followed.
         x: Points at the first time, (n, *event).
-        times: Any grid from there on; its error falls with the steps, in proportion.
-        sampler: The step.
+        times: Any grid from there on; the error of the energy falls with the steps, in proportion.
         rng: Where noise comes from.
+
+    Returns:
+        Points (n, *event), and two numbers of each path, (n,), in the finest type of the device.
     """
-    total, t = 0.0, times[0]
-    for u, moved in walk(process, x, times, sampler, rng):
-        total += abs(u - t) * float(process.drift(x, t).flatten(1).square().sum(1).mean())
-        x, t = moved, u
-    return total
+    spent, added = fine(x.new_zeros(len(x))), fine(x.new_zeros(len(x)))
+    for t, u in pairwise(times):
+        b, noise = process.drift(x, t), math.sqrt(process.diffusion(t) * abs(u - t)) * rng.normal(*x.shape).to(x)
+        spent = spent + abs(u - t) * fine(b).flatten(1).square().sum(1)
+        added = added + 2 * torch.linalg.vecdot(fine(b).flatten(1), fine(noise).flatten(1))
+        x = x + (u - t) * b + noise
+    return x, spent, added
 
 
 def calls(process: Process, times: Sequence[float], sampler: Sampler, *, denoise: bool = False) -> int:

@@ -199,33 +199,52 @@ class Bridge:
 
     @torch.no_grad()
     def paths(self, n: int, rng: Randomness, labels: Labels | None = None) -> tuple[list[float], Tensor]:
-        """Times, 0 to 1 in stage 1 and 1 to 2 in stage 2, and the points (times, n, *event) of n samples then."""
+        """Times, 0 to 1 in stage 1 and 1 to 2 in stage 2, and the points (times, n, *event) of n samples then.
+
+        Those of stage 2 are of its published clock, 2 - (s / sigma)^2 at the noise level s, whatever the sampler.
+        """
         how, process = self.sampling, self.first(labels, rng)
         x = process.start(rng, n)
         way = [(0.0, x), *walk(process, x, how.first_times(), FIRST[how.first], rng)]
         process, times, sampler = self.second(way[-1][1], labels)
-        (begin, end), x = process.ends, way[-1][1]
-        way += [(1 + (t - begin) / (end - begin), moved) for t, moved in walk(process, x, times, sampler, rng)]
+        high, falls = self.sigma * self.diffusion.spread, how.second == "churn"
+        for t, x in walk(process, way[-1][1], times, sampler, rng):
+            way.append((2 - (t / high) ** 2 if falls else 1 + t, x))
         return [t for t, _ in way], torch.stack([x for _, x in way])
 
+    @torch.no_grad()
+    def drift(self, x: Samples, t: float, rng: Randomness, labels: Labels | None = None) -> Samples:
+        """The drift at points (n, *event) and a time of `paths`, below 2, in model units; from 1 on that of stage 2.
+
+        Raises:
+            UsageError: If the time is another.
+        """
+        if not 0 <= t < 2:
+            raise UsageError(f"drift at {t:g}: give a time from 0, and below 2, where stage 2 ends")
+        if t < 1:
+            return self.first(labels, rng).drift(x, t)
+        second = to_data(self._guided(labels), lambda rng, n: x, sigma=self.sigma * self.diffusion.spread)
+        return second.drift(x, t - 1)
+
+    @torch.no_grad()
     def energies(self, n: int, rng: Randomness, steps: int = 100) -> tuple[float, float]:
-        r"""The energy of stage 1, and what it is of the exact bridge, each by n samples: two numbers that should agree.
+        r"""The energy of stage 1, and what it is of the exact bridge: two numbers that should agree.
 
         .. math:: E\int_0^1\|b(X_t, t)\|^2 dt = 2\tau\,KL(q_\sigma \| N(m, \tau I))
 
-        On the left the drift along paths of so many steps of Euler's, on the right log q_sigma by the probability flow
-        at their ends; both in units of the data's variance.
+        On the left the drift along n paths of so many steps of Euler's, on the right log q_sigma at their ends by the
+        probability flow, less :math:`2\sqrt\tau\int b\,dW`, which is 0 in the mean and most of what paths differ by;
+        both in units of the data's variance.
         """
-        process, scale = self.first(), self.diffusion.spread
+        process, scale = self.first(rng=rng), self.diffusion.spread
         mean, tau, sigma = self.diffusion.mean, self.tau * scale**2, self.sigma * scale
-        spent = energy(process, process.start(rng, n), uniform(steps), EulerMaruyama(), rng)
-        x = simulate(process, n, uniform(steps), Exponential(), rng)
-        few = mean.numel() <= FEW
-        ends = Ends(sigma, 80 * scale, mean, scale)
+        x, spent, added = energy(process, process.start(rng, n), uniform(steps), rng)
+        ends, few = Ends(sigma, 80 * scale, mean, scale), mean.numel() <= FEW
         own = log_prob(self._guided(None), x, ends, steps=32, probes=0 if few else 1, rng=rng)
         offset = fine(x - mean).flatten(1)
         other = -0.5 * (offset.square().sum(1) / tau + mean.numel() * math.log(2 * math.pi * tau))
-        return spent / scale**2, 2 * self.tau * float((own - other).mean())
+        exact = 2 * self.tau * (own - other) - added / scale**2
+        return float(spent.mean()) / scale**2, float(exact.mean())
 
     @property
     def calls(self) -> int:
