@@ -5,6 +5,7 @@ A folder holds:
     samples/data.png  step-000100.png ...     images: a grid of 64
     samples/data.npz  step-000100.npz ...     points: a float32 array x, (n, d), in data units, and where there are
                                               classes, numbers `labels` (n,) and `names` of them
+    samples/paths.npz                         how some came to be: see `pushforward.report.paths`
 """
 
 from __future__ import annotations

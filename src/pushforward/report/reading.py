@@ -18,6 +18,7 @@ from pushforward.pictures import Film, Points, read_clouds, read_grids
 from pushforward.report.classes import Classes, read_classes
 from pushforward.report.figures.chart import Curve
 from pushforward.report.numbers.metrics import MARKS, judged
+from pushforward.report.paths import Paths, read_paths
 from pushforward.report.values import count, is_number, listed, mapping, number
 from pushforward.terms import LOOKED, Scale, Term
 
@@ -40,6 +41,7 @@ class Record:
         grids: Grids of images.
         clouds: Clouds of points.
         classes: Classes of the points in the clouds, if they have some.
+        paths: How some samples came to be, where that was kept.
         notes: What is missing or damaged.
     """
 
@@ -54,6 +56,7 @@ class Record:
     grids: Film[bytes] = field(default_factory=Film[bytes])
     clouds: Film[Points] = field(default_factory=Film[Points])
     classes: Classes | None = None
+    paths: Paths | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -231,7 +234,8 @@ def _read_metrics(path: Path, run: Record) -> None:
 def _read_samples(folder: Path, run: Record) -> None:
     run.grids, run.clouds = read_grids(folder), read_clouds(folder)
     run.classes = read_classes(folder, run.clouds)
-    damaged = run.grids.damaged + run.clouds.damaged
+    run.paths, unread = read_paths(folder)
+    damaged = run.grids.damaged + run.clouds.damaged + unread
     run.notes += [f"samples/{name} could not be read and was left out." for name in damaged]
     if not run.grids.frames and not run.clouds.frames:
         run.notes.append("There are no samples to show: the folder samples/ holds none that can be read.")

@@ -12,6 +12,7 @@ from pushforward.commands.measuring.densities import to_the_end
 from pushforward.commands.measuring.drawing import compared_in, drawn, in_time, too_few
 from pushforward.commands.measuring.judging import Evaluated, expected, judged
 from pushforward.commands.measuring.kept import store
+from pushforward.commands.measuring.paths import keep_paths
 from pushforward.commands.rebuilding import standing, with_rows
 from pushforward.commands.watching import Until, Watching
 from pushforward.data import outputs
@@ -32,7 +33,7 @@ __all__ = ["evaluate_run", "measure_run"]
 
 @ordinarily
 def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
-    """Measure a run's samples against its held-out data, and write metrics.json.
+    """Measure a run's samples against its held-out data, and write metrics.json, and samples/paths.npz for the page.
 
     Args:
         asked: What the user asked, with the folder of a run; `features` "auto" is what the run was judged by.
@@ -42,7 +43,7 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
     if asked.page is not None:
         outputs.claim("--page", asked.page, outputs.PAGE, (asked.features, asked.data, *outputs.read_by(asked.run)))
     if asked.run.is_dir():
-        outputs.plain(asked.run, (asked.run / layout.METRICS,))
+        outputs.plain(asked.run, (asked.run / layout.METRICS, asked.run / layout.SAMPLES))
         files.tried(asked.run / layout.METRICS)
     settings, gates = asked.settings, [parse_gate(gate) for gate in asked.fail_if]
     experiment, description, other = with_rows(
@@ -63,6 +64,7 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
             found = measure_pair(pair, chosen, wanted, settings, title=split, draws=draws, watch=watch)
         found = replace(found, notes=(*standing(description, asked.checkpoint), *found.notes, *other))
         store(asked.run, found, asked.checkpoint, description["step"], settings.seed, asked.sampling, asked.data)
+        keep_paths(asked.run, experiment, description["step"], settings.seed)
         return judged(found, pair, gates, split, asked.page, command)
 
 
@@ -100,6 +102,7 @@ def measure_run(
                 return None
         found = replace(found, notes=(*note, *found.notes))
         store(folder, found, which, step, seed, had=watch.seconds if note or watch.cut else None)
+        keep_paths(folder, experiment, step, seed, until)
         return found
 
 

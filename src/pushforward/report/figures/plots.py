@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward.errors import printable
+from pushforward.report.values import text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +28,7 @@ __all__ = [
     "WORDS",
     "bars",
     "drawable",
+    "figure",
     "histogram",
     "legend",
     "logarithmic",
@@ -174,16 +177,22 @@ def plainly(own: Mapping[str, Any] | None = None) -> Iterator[None]:
         yield
 
 
-def svg(draw: Callable[[Axes], None]) -> bytes:
-    """A figure on an Agg-free canvas: no window, no global state."""
+def figure(name: str, picture: bytes) -> str:
+    """An SVG file as a figure of a page, with its name below."""
+    uri = f"data:image/svg+xml;base64,{b64encode(picture).decode()}"
+    return f'<figure class="stage"><img alt="{text(name)}" src="{uri}"><figcaption>{text(name)}</figcaption></figure>'
+
+
+def svg(draw: Callable[[Axes], None], size: tuple[float, float] = (4.2, 2.6)) -> bytes:
+    """A figure of so many inches on an Agg-free canvas: no window, no global state."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     own = {"svg.hashsalt": "pushforward", "font.size": 9, "font.family": "sans-serif"}
     with plainly(own):
-        figure = Figure(figsize=(4.2, 2.6), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
+        sheet = Figure(figsize=size, layout="constrained")
+        FigureCanvasSVG(sheet)
+        axes = sheet.add_subplot()
         draw(axes)
         axes.patch.set_alpha(0)
         axes.spines[["top", "right"]].set_visible(False)
@@ -193,5 +202,5 @@ def svg(draw: Callable[[Axes], None]) -> bytes:
         axes.xaxis.label.set_color(WORDS)
         axes.yaxis.label.set_color(WORDS)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        sheet.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     return buffer.getvalue()

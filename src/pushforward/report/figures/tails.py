@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,8 @@ from torch import Tensor
 from pushforward.errors import DataError
 from pushforward.metrics.quality.tails import Quantiles, hill, quantile_band, survival, tail_rows, tail_values
 from pushforward.pictures import Points
-from pushforward.report.figures.plots import COLOURS, LINE, legend, logarithmic, svg
+from pushforward.report.figures.plots import COLOURS, LINE, figure, legend, logarithmic, svg
 from pushforward.report.reading import Record
-from pushforward.report.values import text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -154,7 +152,7 @@ def tails(run: Record) -> str:
             axes.set_xlabel(f"quantiles of data: {name}")
             axes.set_ylabel("of samples")
 
-        figures += [_figure(name, svg(beyond)), _figure(f"Quantiles of {name}", svg(against))]
+        figures += [figure(name, svg(beyond)), figure(f"Quantiles of {name}", svg(against))]
     return (
         '<section><h2 id="tails">Tails</h2><p class="lead">The last samples beside held-out data. Left, the share of '
         f"rows beyond x: a straight line is a power law, the dashed ones are Hill’s, through the largest {SHARE:.0%}, "
@@ -162,11 +160,6 @@ def tails(run: Record) -> str:
         "level with a chance of 95 %, they would lie if both were samples of one law.</p>"
         f'<div class="curves">{"".join(figures)}</div></section>'
     )
-
-
-def _figure(name: str, picture: bytes) -> str:
-    uri = f"data:image/svg+xml;base64,{b64encode(picture).decode()}"
-    return f'<figure class="stage"><img alt="{text(name)}" src="{uri}"><figcaption>{text(name)}</figcaption></figure>'
 
 
 def _tensor(x: Array) -> Tensor:
