@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +26,7 @@ from pushforward.randomness import stream
 from pushforward.settings.options import Between, Seed, checked, options_of
 from pushforward.training.asking import first_of, stock
 from pushforward.training.experiment import Experiment
-from pushforward.types import HasParticles, Randomness, able
+from pushforward.types import HasParticles, Randomness, Remarks, able
 
 __all__ = ["labels_for", "names_of", "sample", "write_npz", "write_pictures"]
 
@@ -80,7 +80,9 @@ def sample(
     if pictures and any(path.glob("*.png")):
         raise UsageError(f"--out {out}: already holds PNG files; name a new folder, so that two draws do not mix")
     chosen = labels_for(experiment, n, stream(seed, "sample", part="labels"), labels)
+    before = _remarks(experiment, run)
     x = tables.held(experiment.data.decode(first_of(experiment, n, stream(seed, "sample"), chosen)), experiment.data)
+    told = [remark for remark in _remarks(experiment, run) if remark not in before]
     names = None if chosen is None else names_of(experiment.data)[chosen.numpy()]
     notes = tables.notes(experiment.data)
     if pictures:
@@ -90,7 +92,7 @@ def sample(
         tables.write(path, table)
     else:
         write_npz(path, {"x": x} if names is None else {"x": x, "labels": names})
-    return {"out": out, "n": n, "seed": seed, "shape": list(x.shape), "notes": [*standing(run, which), *notes]}
+    return {"out": out, "n": n, "seed": seed, "shape": list(x.shape), "notes": [*standing(run, which), *notes, *told]}
 
 
 def _named(x: np.ndarray, names: np.ndarray | None) -> Iterator[tuple[str, Image.Image]]:
@@ -98,6 +100,11 @@ def _named(x: np.ndarray, names: np.ndarray | None) -> Iterator[tuple[str, Image
     for k, image in enumerate(x):
         tag = "" if names is None else "-" + re.sub(r"[^\w.-]", "_", str(names[k]))
         yield f"{k:06d}{tag}.png", Image.fromarray(image)
+
+
+def _remarks(experiment: Experiment, run: Mapping[str, Any]) -> Sequence[str]:
+    """What the method has to say of itself."""
+    return experiment.method.remarks(run["step"]) if able(experiment.method, Remarks) else ()
 
 
 def write_pictures(folder: Path, pictures: Iterable[tuple[str, Image.Image]]) -> None:
