@@ -50,20 +50,19 @@ def keep_paths(folder: Path, experiment: Experiment, step: int, seed: int, until
     labels = _labels(experiment, n)
     times, x = _walked(method, data, n, rng, labels)
     each = (time.monotonic() - begun) / max(1, n * method.calls)
-    kept = _kept(times, TIMES[data.kind])
-    times, x = [times[k] for k in kept], x[kept]
-    shown, fields = None, tuple[Field, ...]()
-    if data.kind == "images":
-        shown = np.stack([data.decode(one) for one in x])
-    elif data.event == (2,):
-        shown = np.stack([data.decode(one) for one in x])
-        fields = tuple(_field(method, data, times[k], x[k], rng, labels) for k in _moments(times))
+    some = _kept(times, TIMES[data.kind])
+    times, x = [times[k] for k in some], x[some]
+    plane, fields = data.event == (2,), tuple[Field, ...]()
+    shown = np.stack([data.decode(one) for one in x]) if plane or data.kind == "images" else None
+    if plane:
+        found = (_field(method, data, times[k], x[k], rng, labels) for k in _moments(times))
+        fields = tuple(field for field in found if np.isfinite(field.drift).all())
     energies, rows = None, max(LEAST, min(MOST, NUMBERS // max(1, x[0, 0].numel())))
     if able(method, HasEnergy) and COST * rows * each < until.to_measure:
         energies = method.energies(rows, rng)
     name = "" if labels is None or bool((labels != 0).any()) else str((data.classes or ("0",))[0])
-    found = Paths(step, method.calls, np.array(times), shown, fields, energies, name)
-    files.write(folder / layout.SAMPLES / FILE, found.content(), parents=True)
+    kept = Paths(step, method.calls, np.array(times), shown, fields, energies, name)
+    files.write(folder / layout.SAMPLES / FILE, kept.content(), parents=True)
 
 
 def _labels(experiment: Experiment, n: int) -> Labels | None:

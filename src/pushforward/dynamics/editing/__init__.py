@@ -1,5 +1,6 @@
 """Editing by a denoiser: what is missing is filled in, and two samples are joined by a path of others."""
 
+from pushforward.dynamics.editing.covering import coverage, nominal
 from pushforward.dynamics.editing.exact import conditional_mixture
 from pushforward.dynamics.editing.interpolation import PATHS, Path, interpolate
 from pushforward.dynamics.editing.projection import SIDES, LinearProjection, Projection, RowMasks, Side
@@ -21,7 +22,9 @@ __all__ = [
     "Strategy",
     "Task",
     "conditional_mixture",
+    "coverage",
     "interpolate",
+    "nominal",
     "restore",
     "strategy",
 ]
