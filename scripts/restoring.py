@@ -1,7 +1,7 @@
 """How well a run restores pictures that it has not seen; what docs/bridges.md says.
 
     python scripts/restoring.py runs/mnist --data mnist.npz:x_train --images 100 --out restored
-    python scripts/restoring.py runs/digits --images 20 --draws 9 --out restored --json
+    python scripts/restoring.py runs/digits --images 20 --draws 9 --out restored --json     # a second an image
 
 The first held-out images of the run's own split, whose rows are in random order. Of each a part is hidden: the left
 half, all but the means of 2 x 2 blocks, and of images in colour all but the grey. Errors are root mean squares over the
@@ -50,8 +50,8 @@ from pushforward.training.experiment import Experiment
 from pushforward.types import Denoiser
 
 BLOCK = 4096  # training rows that are compared at once
-SHOWN = 4  # draws in a grid
-WAY, LEVEL = 9, 1.0  # pictures on a way between two, and the noise that it goes through, in model units
+SHOWN, ROWS = 4, 10  # draws of an image, and images, in a grid
+WAY, LEVEL = 9, 0.632  # pictures on a way between two, and the noise that it goes through, as interpolate has it
 HALF = 127.5  # levels of a model unit
 
 
@@ -175,7 +175,7 @@ def measured(bench: Bench, name: str, out: Path) -> dict[str, Any]:
     """The numbers of a task, and its grid as a file."""
     known, rows = known_of(bench.form, name), bench.experiment.data.train
     draws = bench.restored(known, name)
-    neighbour = known.replace(nearest(bench.truth, rows, known.known)[0], bench.truth)
+    neighbour = known.replace(nearest(bench.truth, rows, known.known)[0], bench.truth).clamp(-1, 1)
     ways = {
         "mean": draws.mean(0),
         "average": rows.mean(0).expand_as(bench.truth),
@@ -192,7 +192,7 @@ def measured(bench: Bench, name: str, out: Path) -> dict[str, Any]:
     found |= {"right": {way: told(values) for way, values in sure.items() if values is not None}}
     shown = [bench.truth, known.known(bench.truth), *draws[:SHOWN], ways["mean"], neighbour]
     shown += [ways["bicubic"]] if name == "blocks" else []
-    save(torch.stack(shown, 1).flatten(0, 1), len(shown), bench, out / f"{name}.png")
+    save(torch.stack(shown, 1)[:ROWS].flatten(0, 1), len(shown), bench, out / f"{name}.png")
     return found
 
 
@@ -208,7 +208,7 @@ def ways(bench: Bench, out: Path) -> dict[str, Any]:
     rng, ladder = stream(bench.seed, "sample", part="restoring ways"), linear_variance(50, LEVEL)
     rows = [interpolate(bench.denoiser, x, y, WAY, ladder, rng) for x, y in zip(a, b)]
     path = bench.rounded(torch.stack(rows))
-    save(path.flatten(0, 1), WAY, bench, out / "ways.png")
+    save(path[:ROWS].flatten(0, 1), WAY, bench, out / "ways.png")
     off = torch.cat([path[:, 0] - a[: len(path)], path[:, -1] - b])
     size, train = bench.framed(a[0]).numel(), bench.experiment.data.train
     apart = {"middle": path[:, WAY // 2], "mixture": (a[: len(b)] + b) / 2, "held-out": bench.truth}
