@@ -1,6 +1,7 @@
 """What the pages say about the code is true: snippets compile, what they import is there, and links lead somewhere."""
 
 import ast
+import dataclasses
 import re
 import sys
 import tomllib
@@ -11,6 +12,9 @@ from types import ModuleType
 import pytest
 
 from pushforward.cli import main
+from pushforward.methods.bridges.diffusion import Descent
+from pushforward.methods.bridges.two_stages import Crossing
+from pushforward.methods.latent.distilled import Drawn
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (ROOT, ROOT / "docs", ROOT / "benchmarks")
@@ -103,6 +107,9 @@ def test_a_command_on_a_page_has_only_options_that_there_are(page, command, caps
         main([*asked, "--help"])
     assert done.value.code == 0
     known = set(re.findall(r"--[a-z][\w.-]*", capsys.readouterr().out))
+    if "sampling" in {word.split(".")[0].strip("-") for word in words}:
+        fields = {one.name for group in (Crossing, Descent, Drawn) for one in dataclasses.fields(group)}
+        known |= {f"--sampling.{name.replace('_', '-')}" for name in fields}
     assert {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)} <= known | {"--help"}
 
 

@@ -100,12 +100,13 @@ class Distilling:
 
     Attributes:
         distil_steps: Regressions of a generator on where the model's flow carries noise; 0 for none. They count on top
-            of `steps`, and samples then come from the generator; `--sampling.model teacher` draws from the model.
+            of `steps`, and samples then come from the generator; the setting model of sampling, teacher, draws from
+            the model.
         distil_rate: Their learning rate at the start; it falls along a cosine.
         pairs: Pairs of noise and sample that it is regressed on. They are made once, and checkpoints hold them.
         pair_steps: Steps of the model's flow to a pair's sample, of one call each.
         refine_steps: Steps in which the regressed generator then follows a critic's flow to the data, one move a step,
-            on top of all others; 0 for none. `--sampling.model generator` then draws from it as it was before.
+            on top of all others; 0 for none. The setting model, generator, then draws from it as it was before.
         refine_rate: The generator's learning rate then; it falls to 0 in a straight line.
         critic_rate: The critic's, likewise.
         critic_width: Units of a hidden layer of the critic and of a generator of points, or channels of the critic's
