@@ -1,6 +1,7 @@
 """`python -m benchmarks.bridges`: all parts, or those whose name contains --only, as a table, and as JSON in a file.
 
-A ratio is base / side: above 1 the side is faster. Times are CPU milliseconds of a step, or of all samples of a call.
+A ratio is base / side: above 1 the side is faster. Times are CPU milliseconds of a step, or of all samples of a call;
+rows/s are rows or samples in a CPU second.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # idle threads must not spin; read when torch is imported
 
 PARTS = ("step", "precision", "sample")
-COLUMNS = "{:10} {:22} {:18} {:>9} {:14} {:>9}  {:>5} {:12} {:>9} {:>8} {:>7}"
-HEAD = ["part", "case", "side", "ms", "base", "ms", "ratio", "quartiles", "overhead", "batch", "first s"]
+COLUMNS = "{:10} {:22} {:18} {:>9} {:14} {:>9}  {:>5} {:12} {:>9} {:>6} {:>8} {:>7}"
+HEAD = ["part", "case", "side", "ms", "base", "ms", "ratio", "quartiles", "overhead", "rows", "rows/s", "first s"]
 
 
 def main() -> int:
@@ -30,7 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bridges", description=__doc__)
     parser.add_argument("--only", default="", metavar="NAME", help=f"those of {', '.join(PARTS)} with NAME in it")
     parser.add_argument("--repeats", type=int, default=15, help="timings of each side of a step (default 15)")
-    parser.add_argument("--images", type=int, default=256, help="samples of a call, of side 32 (default 256)")
+    parser.add_argument("--images", type=int, default=64, help="samples of a call, of side 32 (default 64)")
     parser.add_argument("--no-compile", action="store_true", help="leave out compiled steps: compiling takes minutes")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows into a file as well")
@@ -63,14 +64,14 @@ def measured(parts: list[str], repeats: int, images: int, compiled: bool) -> Ite
 
     few = max(2, repeats // 3)
     for name, case in STEPS.items() if "step" in parts else ():
-        yield from compare("step", name, str(case.batch), steps(case), repeats, 0.3)
+        yield from compare("step", name, case.batch, steps(case), repeats, 0.3)
     narrow = STEPS["U-Net, 32 x 32"]
     for name, case in (("U-Net, width 16", narrow), ("U-Net, width 32", WIDE)) if "precision" in parts else ():
-        yield from compare("precision", name, str(case.batch), precisions(case, compiled), few, 0.5)
+        yield from compare("precision", name, case.batch, precisions(case, compiled), few, 0.5)
     for name, case in SAMPLES.items() if "sample" in parts else ():
         n = images if case is narrow else 1_000
         for model, sides in samples(case, n).items():
-            yield from compare("sample", f"{model}, {name}", str(n), sides, few, 0.5)
+            yield from compare("sample", f"{model}, {name}", n, sides, few if case is narrow else repeats, 0.5)
 
 
 def check() -> int:
@@ -101,7 +102,7 @@ def shown(r: Row) -> str:
     """One line of the table."""
     times = r.side, f"{r.side_ms:,.2f}", r.base, f"{r.base_ms:,.2f}"
     ratio = f"{r.ratio:.2f}", f"{r.low:.2f} .. {r.high:.2f}", f"{r.overhead:+.1f} %"
-    return COLUMNS.format(r.part, r.case, *times, *ratio, r.batch, f"{r.first_s:.1f}")
+    return COLUMNS.format(r.part, r.case, *times, *ratio, r.rows, f"{r.speed:,.0f}", f"{r.first_s:.1f}")
 
 
 if __name__ == "__main__":

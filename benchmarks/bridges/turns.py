@@ -29,13 +29,14 @@ class Row:
         case: Name of the case.
         side: Whose row it is.
         base: Whom it is compared with.
-        batch: Sizes.
+        rows: Rows of a batch, or samples of a call.
         side_ms: Median time of this side.
         base_ms: Median time of the base.
         ratio: Median of the repeats' base / side; above 1 this side is faster.
         low: Lower quartile of the ratios.
         high: Upper quartile of the ratios.
         overhead: 1 / ratio - 1, in percent.
+        speed: Rows in a CPU second of this side.
         first_s: Wall seconds of this side's first call, compilation included.
         repeats: Number of ratios.
         threads: Threads of torch.
@@ -45,25 +46,26 @@ class Row:
     case: str
     side: str
     base: str
-    batch: str
+    rows: int
     side_ms: float
     base_ms: float
     ratio: float
     low: float
     high: float
     overhead: float
+    speed: float
     first_s: float
     repeats: int
     threads: int
 
 
-def compare(part: str, case: str, batch: str, sides: Sequence[Side], repeats: int, slice_s: float) -> list[Row]:
+def compare(part: str, case: str, n: int, sides: Sequence[Side], repeats: int, slice_s: float) -> list[Row]:
     """A row for each side but the last, which is the base.
 
     Args:
         part: Part of the benchmark.
         case: Name of the case.
-        batch: Sizes.
+        n: Rows of a batch, or samples of a call.
         sides: Ways to do the same, the base last.
         repeats: Number of ratios, at least 2.
         slice_s: CPU seconds that the base gets in a repeat, at least one call.
@@ -81,8 +83,8 @@ def compare(part: str, case: str, batch: str, sides: Sequence[Side], repeats: in
         ratios = [other / own for own, other in zip(times[side.name], times[base], strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
         own, other = (1e3 * statistics.median(times[name]) for name in (side.name, base))
-        found = own, other, middle, low, high, 100 * (1 / middle - 1), first
-        rows.append(Row(part, case, side.name, base, batch, *found, repeats, torch.get_num_threads()))
+        found = own, other, middle, low, high, 100 * (1 / middle - 1), 1e3 * n / own, first
+        rows.append(Row(part, case, side.name, base, n, *found, repeats, torch.get_num_threads()))
     return rows
 
 
