@@ -1,4 +1,4 @@
-"""The two-stage bridge on three data sets of the plane that bridges are published on; what docs/bridges.md says.
+"""The two-stage bridge on three data sets of the plane that bridges are published on.
 
     python scripts/plane_bridges.py                # five seeds, 10,000 samples of 20 calls; an hour on one core
     python scripts/plane_bridges.py --data moons --seeds 1 --samples 2000

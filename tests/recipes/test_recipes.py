@@ -38,6 +38,8 @@ VARIANTS = [(name, {}) for name in RECIPES] + [
     *[("flow_particles", {"flow": flow}) for flow in ("langevin", "metropolis")],
     ("bridge_toy", {"conditional": True, "ratio": True}),
     ("bridge_digits", {"conditional": True}),
+    ("bridge_digits", {"law": "linear"}),
+    ("score_images", {"law": "geometric"}),
     ("bridge_images", {"ratio": True, "dropout": 0.1}),
     ("toy_vgrow", {"contrast": "dual", "divergence": "HELLINGER", "pool": 2, "moves": 2, "fits": 2}),
 ]

@@ -26,7 +26,7 @@ def restore(*, asked: Annotated[Restoring, arg(name="")], json: bool = False) ->
 
     computing.as_run(asked.run, asked.opening.threads)
     done = restore_pictures(asked)
-    off = "to the last bit" if not done["off"] else f"to {done['off']:g} of 255 levels"
+    off = "to the last bit" if not done["off"] else f"to {done['off']:.2g} of 255 levels"
     what = f"{done['n']} draws of each of {len(done['pictures'])} pictures: {done['out']}"
     answer(done, json, f"{_notes(done)}{what}\nwhat was known of them is in them {off}")
     return 0

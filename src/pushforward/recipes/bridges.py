@@ -159,10 +159,12 @@ def _of_images(pictures: Pictures, bridging: Bridging | None) -> Experiment:
 
 def _diffusion(f: Module, data: Dataset, net: Denoising, loop: Loop) -> Diffusion:
     """A net as a denoiser about the data's mean, in units of their spread."""
+    from pushforward.dynamics.sde.annealed import geometric_ladder
+    from pushforward.dynamics.sde.levels import linear_variance
     from pushforward.methods.adversarial.vgrow import clamp
     from pushforward.methods.bridges.diffusion import Diffusion
     from pushforward.nets.timed.preconditioned import Preconditioned, centred, empty_centre
-    from pushforward.objectives.matching import LogNormal
+    from pushforward.objectives.matching import Ladder, Levels, LogNormal, balanced, by_score
     from pushforward.randomness import stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
@@ -174,9 +176,13 @@ def _diffusion(f: Module, data: Dataset, net: Denoising, loop: Loop) -> Diffusio
         Preconditioned(f, mean, spread), wiring.adam(net.rate, (0.9, 0.99)), ema=net.average(loop.batch),
         schedule=cosine(loop.steps, net.rate_end), clip=1.0,
     )  # fmt: skip
-    levels = LogNormal(net.level_mean, net.level_deviation)
+    ladders = {"geometric": geometric_ladder(10, 4.0, 0.04), "linear": linear_variance(1000, 4.0)[:-1]}
+    levels: Levels = LogNormal(net.level_mean, net.level_deviation)
+    if net.law != "normal":
+        levels = Ladder(tuple(ladders[net.law]))
     return Diffusion(
-        learner, stream(loop.seed, "train"), levels, drop=net.drop, project=clamp(-1, 1) if pictures else None,
+        learner, stream(loop.seed, "train"), levels, balanced if net.law == "normal" else by_score, drop=net.drop,
+        project=clamp(-1, 1) if pictures else None,
         cell=(2 / 16 if data.network == "digits8" else 2 / 255) if pictures else 0.0,
     )  # fmt: skip
 

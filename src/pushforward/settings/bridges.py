@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pushforward.settings.groups import Examples, LogRatio, Loop
 from pushforward.settings.options import Between, Count, Factor, Number, Rate, Rounds, Units
@@ -21,7 +21,10 @@ class Denoising:
         rate_end: What is left of it at the end, as a factor.
         half_life: Images or rows in which the running average that samples come from forgets half of what it was, in
             thousands.
-        level_mean: Mean of the logarithm of the noise level, in units of the data's spread.
+        law: Of the noise levels that it learns at: normal in their logarithm; or as first published, ten levels with a
+            constant ratio from 4 spreads to a hundredth of that (geometric), or a thousand from 4 spreads on, evenly
+            spaced in variance (linear), which are weighted by the score's error.
+        level_mean: Mean of the logarithm of the noise level, in units of the data's spread, where that is normal.
         level_deviation: Its standard deviation; a larger one learns more of the finest and the coarsest.
         drop: Share of rows whose class is withheld, so that sampling can be guided; only with classes.
     """
@@ -30,6 +33,7 @@ class Denoising:
     rate: Rate
     rate_end: Factor = 1e-3
     half_life: Annotated[float, Between(0, 1e6)] = 20.0
+    law: Literal["normal", "geometric", "linear"] = "normal"
     level_mean: Annotated[float, Between(-20, 20)] = -0.5
     level_deviation: Annotated[float, Between(1e-3, 20)] = 1.2
     drop: Annotated[float, Between(0, 1)] = 0.1

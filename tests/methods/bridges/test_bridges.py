@@ -254,12 +254,28 @@ def test_the_ratio_is_learned_by_logistic_regression_beside_the_denoiser():
         (lambda: Crossing(form="stein", first="maruyama", draws=1), "2 or more"),
         (lambda: Crossing(form="stein"), "first=maruyama"),
         (lambda: guided(Learner(nn.Linear(2, 2), partial(Adam, lr=1.0))), "wrap yours in one"),
-        (lambda: bridge(first_grid=(0.0, 0.6, 0.4)).sample(2, Noise(0)), "go from 0 to 1"),
+        (lambda: Crossing(first_grid=(0.0, 0.6, 0.4)), "first_grid 0.0,0.6,0.4: give times that go from 0 to 1"),
+        (lambda: Crossing(second_grid=(0.0, 0.9)), "go from 0 to 1"),
+        (lambda: Crossing(first_grid=()), "go from 0 to 1"),
+        (lambda: Crossing(denoise=True), "leave it out"),
+        (lambda: bridge(guidance=1.0).sample(2, Noise(0)), "guidance 1 without classes"),
+        (lambda: diffusion(Nothing(3), drop=0.0).guided(torch.zeros(2).long(), 1.0), "drop 0"),
+        (
+            lambda: bridge(ratio=True, form="stein", first="maruyama").sample(2, Noise(0), torch.zeros(2).long()),
+            "knows no classes",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_by_the_numbers(made, said):
     with pytest.raises(UsageError, match=said):
         made()
+
+
+def test_calls_count_those_of_every_form():
+    assert bridge(second_steps=5, first_steps=4).calls == 9
+    assert bridge(ratio=True, second_steps=5, first_steps=4, form="score", first="maruyama", draws=8).calls == 37
+    assert bridge(ratio=True, second_steps=5, first_steps=4, form="stein", first="maruyama", draws=8).calls == 5
+    assert bridge(second="maruyama", second_steps=5, first_steps=4, denoise=True).calls == 10
 
 
 def test_grids_of_the_users_own_are_followed():

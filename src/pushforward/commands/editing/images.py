@@ -75,7 +75,10 @@ def form_of(data: Dataset, folder: Path, command: str, fit: bool) -> Form:
     if data.kind != "images":
         raise UsageError(f"{folder}: this run's samples are points; {command} takes runs of images")
     unit = data.known_unit
-    assert isinstance(unit, Pixels)
+    if not isinstance(unit, Pixels):
+        raise UsageError(
+            f"{folder}: its images are in units of a {type(unit).__name__}; {command} takes those of Pixels"
+        )
     return Form(unit, fit)
 
 

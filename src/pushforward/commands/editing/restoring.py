@@ -133,7 +133,7 @@ def restore_pictures(asked: Restoring) -> dict[str, Any]:
     write_pictures(out, (one for name, x in zip(names, given, strict=True) for one in worker.pictures(x, name)))
     return {
         "out": str(out), "pictures": names, "n": asked.n, "task": _task(asked), "strategy": asked.strategy,
-        "steps": asked.steps, "seed": opening.seed, "off": round(worker.off, 4),
+        "steps": asked.steps, "seed": opening.seed, "off": worker.off,
         "shape": [form.pixels.inner] * 2 + [form.pixels.channels] * (form.pixels.channels > 1),
         "notes": [*standing(run, opening.checkpoint), *notes, *said, *more],
     }  # fmt: skip

@@ -142,9 +142,9 @@ def _traced(denoiser: Denoiser, y: Samples, s: float, directions: Tensor) -> tup
         flat, k = clean.flatten(1), directions.shape[1]
         trace = flat.new_zeros(len(flat))
         for j in range(k or flat.shape[1]):
-            along = (
-                directions[:, j] if k else torch.zeros_like(flat).index_fill_(1, torch.tensor([j]).to(y.device), 1.0)
-            )
+            along = directions[:, j] if k else torch.zeros_like(flat)
+            if not k:
+                along[:, j] = 1.0
             (back,) = torch.autograd.grad(flat, y, along, retain_graph=True)
             trace = trace + (back.flatten(1) * along).sum(1)
     return clean.detach(), trace / k if k else trace

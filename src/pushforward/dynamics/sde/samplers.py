@@ -86,7 +86,7 @@ class Exponential:
 
     def __call__(self, process: Process, x: Samples, t: float, u: float, rng: Randomness) -> Samples:
         """Points (n, *event) at u."""
-        pinned = _pinned(process)
+        pinned = _pinned(process, "exponential steps")
         mean, variance = pinned.towards(x, pinned.predict(x, t), t, u)
         return mean + math.sqrt(variance) * _noise(x, rng) if variance > 0 else mean
 
@@ -164,7 +164,7 @@ class Multistep:
         if process.level is None:
             raise UsageError("multistep: this process is not data with noise on them; use exponential or stochastic")
         s, low = process.level(t), process.level(u)
-        found = _pinned(process).predict(x, t)
+        found = _pinned(process, "multistep").predict(x, t)
         if low <= 0:
             return found
         h, led = math.log(s / low), found
@@ -268,13 +268,15 @@ def _mean_norm(x: Samples) -> Tensor:
     return x.flatten(1).norm(dim=1).mean()
 
 
-def _pinned(process: Process) -> Pinned:
+def _pinned(process: Process, who: str) -> Pinned:
     if process.pinned is None:
-        raise UsageError("exponential steps: this process predicts no end; use euler_maruyama")
+        raise UsageError(f"{who}: this process predicts no end; use EulerMaruyama")
     return process.pinned
 
 
 def _flow(process: Process) -> Velocity:
     if process.flow is None:
-        raise UsageError("probability flow: this process begins at a point and has none; use exponential steps")
+        raise UsageError(
+            "probability flow: this process has none, as one that begins at a point; use exponential steps"
+        )
     return process.flow

@@ -19,7 +19,13 @@ __all__ = ["calls", "energy", "simulate", "tent", "uniform", "walk"]
 
 
 def uniform(steps: int, ends: tuple[float, float] = (0.0, 1.0)) -> list[float]:
-    """Times at equal distances, steps + 1 of them."""
+    """Times at equal distances, steps + 1 of them.
+
+    Raises:
+        UsageError: If there is no step.
+    """
+    if steps < 1:
+        raise UsageError(f"uniform grid of {steps} steps: give at least one")
     return [ends[0] + (ends[1] - ends[0]) * k / steps for k in range(steps)] + [ends[1]]
 
 

@@ -1,4 +1,4 @@
-"""What a bridge of an estimator does in model units: it learns, and answers for densities and for what is missing."""
+"""What a bridge of an estimator does in model units: samples, densities, and what is missing."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ from pushforward.settings.options import Between
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples, Scores, unpack
 
-__all__ = ["SAMPLERS", "Descent", "Diffusion", "SamplerName", "churning", "guided"]
+__all__ = ["Descent", "Diffusion", "SamplerName", "guided", "step_of"]
 
 NUMBERS = 2**18  # of samples that go through the net at once
 SamplerName = Literal["multistep", "heun", "euler", "churn", "exponential", "stochastic", "maruyama", "corrector"]
@@ -53,7 +53,6 @@ SAMPLERS: dict[SamplerName, Sampler] = {
     "multistep": Multistep(),
     "heun": ProbabilityFlow(),
     "euler": ProbabilityFlow(euler),
-    "churn": Churn(0.1),
     "exponential": Exponential(),
     "stochastic": StochasticHeun(),
     "maruyama": EulerMaruyama(),
@@ -70,7 +69,8 @@ class Descent:
             exponential (ancestral), stochastic (Heun) and maruyama (Euler) for the diffusion itself; corrector,
             exponential with a Langevin step after each; annealed, Langevin steps alone on a geometric ladder, as score
             networks were published.
-        steps: Steps, or levels of annealed; heun, churn and stochastic call the net twice in each but the last.
+        steps: Steps, or levels of annealed; heun, churn, stochastic and corrector call the net twice in all but the
+            last.
         high: First noise level, in units of the data's spread.
         low: Last one above 0, likewise.
         rho: How the levels lie: 1 evenly, larger closer together at the low end.
@@ -134,7 +134,7 @@ class Diffusion:
 
     def step(self, x: Samples, labels: Labels | None = None) -> Logs:
         """One update of the denoiser on a batch."""
-        net = _preconditioned(self.denoise.net)
+        net = self.net
         relative = self.law(self.rng, len(x)).to(x)
         noise = self.rng.normal(*x.shape).to(x)
         if labels is not None and self.drop:
@@ -146,18 +146,35 @@ class Diffusion:
         return {"denoising": loss.detach()}
 
     @property
+    def net(self) -> Preconditioned:
+        """The net that learns."""
+        return _preconditioned(self.denoise.net)
+
+    @property
     def mean(self) -> Tensor:
         """Mean of the data, (*event)."""
-        return _preconditioned(self.denoise.sampler).mean
+        return self.net.mean
 
     @property
     def spread(self) -> float:
-        """Root mean square of the data about their mean, the unit of noise levels."""
-        return float(_preconditioned(self.denoise.sampler).spread)
+        """Root mean square of the data about their mean, the unit of noise levels; reading it waits for the device."""
+        return float(self.net.spread)
 
     def denoiser(self, labels: Labels | None = None) -> Denoiser:
-        """D of the net's average, guided as `sampling` says where there are classes (n,) for the n rows."""
-        return guided(self.denoise, labels, self.sampling.guidance)
+        """D of the net's average, guided as `sampling` says, for classes (n,) of the n rows."""
+        return self.guided(labels, self.sampling.guidance)
+
+    def guided(self, labels: Labels | None, guidance: float) -> Denoiser:
+        """The function `guided` of the net's average.
+
+        Raises:
+            UsageError: If there is guidance but no class to lead to, or none was withheld in training.
+        """
+        if guidance and labels is None:
+            raise UsageError(f"guidance {guidance:g} without classes: leave it out, or train with classes")
+        if guidance and not self.drop:
+            raise UsageError(f"guidance {guidance:g}: this model learned with drop 0, and so nothing of all classes")
+        return guided(self.denoise, labels, guidance)
 
     def levels(self, steps: int) -> list[float]:
         """Levels that suit so many steps, in model units, and 0."""
@@ -172,7 +189,8 @@ class Diffusion:
         r"""Log density (n,) of the law that the probability flow has, in nats, with respect to model units.
 
         It is exact, up to 32 steps of Runge and Kutta, for up to three numbers in a sample, and else unbiased, by one
-        random direction a row, the same at every call. It is the density of data with noise of level 0.002 spreads; of
+        random direction a row, the same for the same rows at every call. It is the density of data with
+        noise of level 0.002 spreads; of
         rounded data, with a tenth of a cell, at points that are drawn evenly from the rows' cells.
 
         Args:
@@ -198,7 +216,7 @@ class Diffusion:
             ladder = geometric_ladder(max(how.steps, 2), spread * how.high, spread * how.low)
             chain = Annealed(0.2 * ladder[-1] ** 2, how.rounds)
             return self.kept(chain(denoiser, start(rng, n), ladder, rng))
-        sampler = churning(how.churn, how.steps) if how.sampler == "churn" else SAMPLERS[how.sampler]
+        sampler = step_of(how.sampler, how.churn, how.steps)
         process = variance_exploding(denoiser, start, high=spread * how.high)
         return self.kept(simulate(process, n, self.levels(how.steps), sampler, rng))
 
@@ -207,9 +225,9 @@ class Diffusion:
         return x if self.project is None else self.project(x)
 
 
-def churning(total: float, steps: int) -> Churn:
-    """Churn of so much in all steps together, in none more than as published."""
-    return Churn(min(total / steps, math.sqrt(2) - 1))
+def step_of(name: SamplerName, churn: float = 0.0, steps: int = 1) -> Sampler:
+    """The step of a name; churn of so much in all steps together, and in none more than published."""
+    return Churn(min(churn / steps, math.sqrt(2) - 1)) if name == "churn" else SAMPLERS[name]
 
 
 def guided(learner: Learner, labels: Labels | None = None, guidance: float = 0.0) -> Denoiser:

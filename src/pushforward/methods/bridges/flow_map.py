@@ -21,7 +21,7 @@ from pushforward.dynamics.bridges.clocks import Noisy, variance_exploding
 from pushforward.dynamics.sde.process import Process
 from pushforward.dynamics.sde.simulate import calls, simulate
 from pushforward.errors import UsageError
-from pushforward.methods.bridges.diffusion import SAMPLERS
+from pushforward.methods.bridges.diffusion import step_of
 from pushforward.randomness import Noise
 from pushforward.types import Denoises, Labels, Samples
 
@@ -67,13 +67,13 @@ class FlowMap:
         """Where the flow carries standard normal z (n, *event), of the given classes (n,)."""
         process, levels = self._process(labels)
         x = self.model.mean.to(z) + math.hypot(levels[0], self.model.spread) * z
-        return simulate(process, len(z), levels, SAMPLERS[self.sampler], Noise(0), start=x)  # none of them draws noise
+        return simulate(process, len(z), levels, step_of(self.sampler), Noise(0), start=x)  # none of them draws noise
 
     @property
     def calls(self) -> int:
         """Calls of the denoiser for one sample."""
         process, levels = self._process(None)
-        return calls(process, levels, SAMPLERS[self.sampler])
+        return calls(process, levels, step_of(self.sampler))
 
     def _process(self, labels: Labels | None) -> tuple[Process, list[float]]:
         levels = list(self.model.levels(self.steps))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated, Literal, TypeAlias
 
 import torch
@@ -30,7 +31,7 @@ from pushforward.dynamics.sde.process import Process
 from pushforward.dynamics.sde.samplers import EulerMaruyama, Exponential, Sampler, StochasticHeun
 from pushforward.dynamics.sde.simulate import calls, energy, simulate, tent, uniform, walk
 from pushforward.errors import UsageError
-from pushforward.methods.bridges.diffusion import SAMPLERS, Diffusion, SamplerName, churning, guided
+from pushforward.methods.bridges.diffusion import Diffusion, SamplerName, guided, step_of
 from pushforward.nets.mlp import FEW
 from pushforward.parallel.doubles import fine
 from pushforward.settings.options import Between
@@ -51,14 +52,15 @@ class Crossing:
 
     Attributes:
         first: Step of stage 1: exponential, maruyama (Euler) or stochastic (Heun, two calls).
-        first_steps: Steps of it.
+        first_steps: Steps of it; a grid of numbers has its own.
         first_grid: Its times: uniform, tent (short steps at both ends), or numbers from 0 to 1 with commas between.
         second: Step of stage 2, as of a score model.
-        second_steps: Steps of it; heun and stochastic call the net twice in each but the last.
+        second_steps: Steps of it, likewise; heun, churn, stochastic and corrector call the net twice in all but the
+            last.
         second_grid: Its times: power (noise levels as of a score model), uniform, tent, or numbers from 0 to 1.
         churn: As of a score model, for churn.
         low: Last noise level of the grid power, in units of the data's spread.
-        denoise: Whether the mean of the data is taken once more at the end, as published for maruyama; one more call.
+        denoise: Whether the mean of the data is taken at the end of maruyama, as published; one more call.
         form: The drift of stage 1: denoiser needs no ratio and draws nothing; autodiff, score, stein, auto and paper
             are Monte Carlo by a learned ratio.
         draws: Draws of these at each step, 2 or more; paper has one.
@@ -79,10 +81,17 @@ class Crossing:
     guidance: Annotated[float, Between(0, 100)] = 0.0
 
     def __post_init__(self) -> None:
+        for name, grid in (("first_grid", self.first_grid), ("second_grid", self.second_grid)):
+            if isinstance(grid, tuple) and (
+                (*grid[:1], *grid[-1:]) != (0, 1) or any(t >= u for t, u in pairwise(grid))
+            ):
+                raise UsageError(f"{name} {','.join(map(str, grid))}: give times that go from 0 to 1 and rise")
         if self.form not in ("denoiser", "paper") and self.draws < 2:
             raise UsageError(f"form {self.form} with {self.draws} draws: give 2 or more, or the form paper")
-        if self.form not in ("denoiser",) and self.first == "exponential":
+        if self.form != "denoiser" and self.first == "exponential":
             raise UsageError(f"form {self.form}: exponential steps need the denoiser; give first=maruyama")
+        if self.denoise and self.second != "maruyama":
+            raise UsageError(f"denoise after {self.second}: its last step is the mean of the data; leave it out")
 
     def first_times(self) -> list[float]:
         """Times of stage 1."""
@@ -127,7 +136,7 @@ class Bridge:
     sigma: float = 4.0
     ratio: Learner | None = None
     sampling: Crossing = field(default_factory=Crossing)
-    told: set[str] = field(default_factory=set, repr=False)
+    told: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         checked(self.tau, self.sigma)
@@ -143,7 +152,7 @@ class Bridge:
         if self.ratio is None:
             return {}
         rng = self.diffusion.rng
-        relative = (x - self.diffusion.mean.to(x)) / self.diffusion.spread
+        relative = (x - self.diffusion.mean.to(x)) / self.diffusion.net.spread
         p = relative + self.sigma * rng.normal(*x.shape).to(x)
         q = math.sqrt(self.tau) * rng.normal(*x.shape).to(x)
         scores = self.ratio(torch.cat([q, p]))
@@ -152,8 +161,8 @@ class Bridge:
         return {"ratio": loss.detach()}
 
     def denoiser(self, labels: Labels | None = None) -> Denoiser:
-        """D(y; s) for samples of the given classes (n,)."""
-        return self.diffusion.denoiser(labels)
+        """D(y; s) for samples of the given classes (n,), guided as `sampling` says."""
+        return self._guided(labels)
 
     def levels(self, steps: int) -> list[float]:
         """Levels that suit so many steps of a score model, in model units, and 0."""
@@ -186,8 +195,8 @@ class Bridge:
         times = how.second_times(self.sigma)
         if how.second == "churn":  # the same way, with noise levels for time
             process = variance_exploding(denoiser, lambda rng, n: x, high=high)
-            return process, [high * math.sqrt(1 - t) for t in times], churning(how.churn, how.second_steps)
-        return to_data(denoiser, lambda rng, n: x, sigma=high), times, SAMPLERS[how.second]
+            return process, [high * math.sqrt(1 - t) for t in times], step_of(how.second, how.churn, len(times) - 1)
+        return to_data(denoiser, lambda rng, n: x, sigma=high), times, step_of(how.second)
 
     @torch.no_grad()
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
@@ -240,7 +249,7 @@ class Bridge:
         mean, tau, sigma = self.diffusion.mean, self.tau * scale**2, self.sigma * scale
         x, spent, added = energy(process, process.start(rng, n), uniform(steps), rng)
         ends, few = Ends(sigma, 80 * scale, mean, scale), mean.numel() <= FEW
-        own = log_prob(self._guided(None), x, ends, steps=32, probes=0 if few else 1, rng=rng)
+        own = log_prob(guided(self.diffusion.denoise), x, ends, steps=32, probes=0 if few else 1, rng=rng)
         offset = fine(x - mean).flatten(1)
         other = -0.5 * (offset.square().sum(1) / tau + mean.numel() * math.log(2 * math.pi * tau))
         exact = 2 * self.tau * (own - other) - added / scale**2
@@ -248,24 +257,27 @@ class Bridge:
 
     @property
     def calls(self) -> int:
-        """Calls of the denoiser that a sample costs; those of a ratio aside."""
+        """Calls of the denoiser that a sample costs; those of a ratio aside, of which there is one for each draw."""
         how = self.sampling
-        one = calls(self.first(), how.first_times(), FIRST[how.first]) if how.form == "denoiser" else 0
+        draws = {"denoiser": 1, "score": how.draws, "paper": 1}.get(how.form, 0)  # that ask the denoiser in a step
+        one = draws * calls(self.first(), how.first_times(), FIRST[how.first]) if draws else 0
         return one + calls(*self.second(self.diffusion.mean[None]), denoise=how.denoise)
 
     def remarks(self, steps: int) -> tuple[str, ...]:
         """That Monte Carlo's weights collapsed, where they did."""
-        return tuple(sorted(self.told))[:1]
+        return (self.told,) if self.told else ()
 
     def _guided(self, labels: Labels | None) -> Denoiser:
-        return guided(self.diffusion.denoise, labels, self.sampling.guidance)
+        return self.diffusion.guided(labels, self.sampling.guidance)
 
     def _by_ratio(self, labels: Labels | None, rng: Randomness) -> Velocity:
         """The drift of stage 1 by Monte Carlo, in model units about the mean."""
         how, scale, mean = self.sampling, self.diffusion.spread, self.diffusion.mean
         if self.ratio is None:
             raise UsageError(f"form {how.form}: this model has no ratio; use the form denoiser, or train with one")
-        net, denoiser, sigma = self.ratio.sampler, self._guided(None), self.sigma
+        if labels is not None:
+            raise UsageError(f"form {how.form}: the ratio knows no classes; use the form denoiser")
+        net, denoiser, sigma = self.ratio.sampler, guided(self.diffusion.denoise), self.sigma
 
         def score(y: Samples) -> Samples:
             there = mean + scale * y
@@ -277,8 +289,7 @@ class Bridge:
 
         def drift(x: Samples, t: float = 0.0) -> Samples:
             b, share = form.with_share((x - mean) / scale, t)
-            if not self.told and (said := collapsed(float(share.mean()), draws, mean.numel())):
-                self.told.add(said)
+            self.told = self.told or collapsed(float(share.mean()), draws, mean.numel())
             return scale * b
 
         return drift

@@ -264,8 +264,10 @@ class Distilled:
         """The average of the generator that learned last, and the law of its source points.
 
         Raises:
-            UsageError: If samples are kept anywhere but in a box.
+            UsageError: If samples are kept anywhere but in a box, or no generator has begun to learn.
         """
+        if self.carry is not None and not self._learned("generator"):
+            raise UsageError("the generator has learned nothing yet: samples are still the teacher's; train on")
         if self.project is not None and not isinstance(self.project, Box):
             raise UsageError("samples by a function of one's own: no pass of nets; give a clamp, or none")
         refined = self.refined is not None and self._learned("refined")
@@ -274,7 +276,8 @@ class Distilled:
 
     def transport(self, x: Tensor, labels: Labels | None = None) -> Samples:
         """Carry new points (m, *start) along in one pass, as the generator learned it from the flow."""
-        return generate(self.generator, lambda rng, n: x, len(x), self.rng, labels)
+        carried = generate(self.generator, lambda rng, n: x, len(x), self.rng, labels)
+        return carried if self.project is None else self.project(carried)
 
 
 def pairs(
