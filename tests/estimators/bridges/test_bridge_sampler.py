@@ -139,7 +139,7 @@ def blobs():
 
 @pytest.fixture(scope="module")
 def sides(blobs) -> BridgeSampler:
-    return bridge(steps=300, width=32).fit(*blobs)
+    return bridge(steps=1000, width=32, first_steps=12, second_steps=24).fit(*blobs)
 
 
 def test_classes_are_respected_and_drawn_by_their_frequencies(sides):
@@ -284,7 +284,7 @@ def test_bad_data_raise(moons):
         ({"lr": float("inf")}, "lr == inf"),
         ({"sigma": 0.0}, "sigma == 0"),
         ({"sigma": float("inf")}, "sigma == inf"),
-        ({"tau": 4.0}, r"sigma 2 and tau 4: tau must be above sigma\^2 = 4"),
+        ({"tau": 16.0}, r"sigma 4 and tau 16: tau must be above sigma\^2 = 16"),
         ({"half_life": -1.0}, "half_life == -1"),
         ({"half_life": float("inf")}, "half_life == inf"),
         ({"guidance": -0.5}, "guidance == -0.5"),
@@ -374,7 +374,7 @@ def test_a_damaged_file_and_one_of_another_estimator_are_refused(moons, tmp_path
     path = tmp_path / "model.safetensors"
     bridge().fit(moons[0]).save(path)
     whole = path.read_bytes()
-    for content in (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:-10], whole.replace(b'\\"tau\\": 8', b'\\"tau\\": 9')):
+    for content in (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:-10], whole.replace(b'\\"tau\\": 32', b'\\"tau\\": 33')):
         assert content != whole
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"model\.safetensors"):
