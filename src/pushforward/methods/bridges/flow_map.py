@@ -22,7 +22,7 @@ from pushforward.dynamics.sde.process import Process
 from pushforward.dynamics.sde.simulate import calls, simulate
 from pushforward.errors import UsageError
 from pushforward.methods.bridges.diffusion import step_of
-from pushforward.randomness import Noise
+from pushforward.randomness import stream
 from pushforward.types import Denoises, Labels, Samples
 
 __all__ = ["FlowMap", "ScoreModel"]
@@ -67,7 +67,8 @@ class FlowMap:
         """Where the flow carries standard normal z (n, *event), of the given classes (n,)."""
         process, levels = self._process(labels)
         x = self.model.mean.to(z) + math.hypot(levels[0], self.model.spread) * z
-        return simulate(process, len(z), levels, step_of(self.sampler), Noise(0), start=x)  # none of them draws noise
+        silent = stream(0, "sample")  # none of these steps draws from it
+        return simulate(process, len(z), levels, step_of(self.sampler), silent, start=x)
 
     @property
     def calls(self) -> int:
