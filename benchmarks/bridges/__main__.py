@@ -48,6 +48,7 @@ def main() -> int:
     if options.check:
         return check()
     print(f"torch {torch.__version__}; CPU ms; ratio = base / side\n\n{COLUMNS.format(*HEAD)}")
+    torch.zeros(2**22)  # freed at once: glibc then keeps pages, as late in any run, and no side pays for new ones
     rows: list[Row] = []
     for row in measured(chosen, options.repeats, options.images, not options.no_compile):
         rows.append(row)
