@@ -39,7 +39,7 @@ def bridge_toy(
     """The two-stage bridge on points. Expect every mode of ring8 and grid25, as wide as it should be, in a minute.
 
     One denoiser drives both stages, 12 steps from the mean to the smoothed data and 24 from there to the data, which is
-    36 calls of the net; settings of sampling take fewer, or the ways of others.
+    35 calls of the net; settings of sampling take fewer, or the ways of others.
     """
     from pushforward.recipes.parts import wiring
     from pushforward.recipes.parts.distilling import distilled

@@ -374,7 +374,11 @@ def test_a_damaged_file_and_one_of_another_estimator_are_refused(moons, tmp_path
     path = tmp_path / "model.safetensors"
     bridge().fit(moons[0]).save(path)
     whole = path.read_bytes()
-    for content in (whole[:-1] + bytes([whole[-1] ^ 1]), whole[:-10], whole.replace(b'\\"tau\\": 32', b'\\"tau\\": 33')):
+    for content in (
+        whole[:-1] + bytes([whole[-1] ^ 1]),
+        whole[:-10],
+        whole.replace(b'\\"tau\\": 32', b'\\"tau\\": 33'),
+    ):
         assert content != whole
         path.write_bytes(content)
         with pytest.raises(DataError, match=r"model\.safetensors"):

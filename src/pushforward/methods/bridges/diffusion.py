@@ -47,7 +47,7 @@ from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples
 
 __all__ = ["Descent", "Diffusion", "SamplerName", "guided", "step_of"]
 
-NUMBERS = 2**18  # of samples that go through the net at once
+NUMBERS = 2**16  # of samples that go through the net at once: on a processor larger blocks are slower
 SamplerName = Literal["multistep", "heun", "euler", "churn", "exponential", "stochastic", "maruyama", "corrector"]
 SAMPLERS: dict[SamplerName, Sampler] = {
     "multistep": Multistep(),

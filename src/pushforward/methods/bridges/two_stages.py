@@ -257,10 +257,14 @@ class Bridge:
 
     @property
     def calls(self) -> int:
-        """Calls of the denoiser that a sample costs; those of a ratio aside, of which there is one for each draw."""
+        """Calls of the denoiser that a sample costs; those of a ratio aside, of which there is one for each draw.
+
+        At the start of stage 1, which is the mean of the data, the denoiser need not be asked.
+        """
         how = self.sampling
         draws = {"denoiser": 1, "score": how.draws, "paper": 1}.get(how.form, 0)  # that ask the denoiser in a step
         one = draws * calls(self.first(), how.first_times(), FIRST[how.first]) if draws else 0
+        one -= how.form == "denoiser"
         return one + calls(*self.second(self.diffusion.mean[None]), denoise=how.denoise)
 
     def remarks(self, steps: int) -> tuple[str, ...]:
