@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from pushforward.pictures import MAX_ARRAY, UNREADABLE
 
-__all__ = ["FILE", "Field", "Paths", "read_paths"]
+__all__ = ["FILE", "DriftField", "Paths", "read_paths"]
 
 FILE = "paths.npz"
 MOST_TIMES, MOST_MOMENTS = 1000, 24  # that a page draws
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
+class DriftField:
     """The drift at a time.
 
     Attributes:
@@ -58,7 +58,7 @@ class Paths:
     calls: int
     times: NDArray[np.float64]
     x: NDArray[Any] | None = None
-    fields: tuple[Field, ...] = ()
+    fields: tuple[DriftField, ...] = ()
     energies: tuple[float, float] | None = None
     label: str = ""
 
@@ -108,14 +108,14 @@ def _paths(arrays: dict[str, NDArray[Any]]) -> Paths:
     times = _numbers(arrays["times"], 1)
     if not 2 <= len(times) <= MOST_TIMES or (np.diff(times) <= 0).any() or times[0] != 0 or times[-1] > MOST_MOMENTS:
         raise ValueError("times that do not rise from 0")
-    x, fields = arrays.get("x"), tuple[Field, ...]()
+    x, fields = arrays.get("x"), tuple[DriftField, ...]()
     if x is not None and (0 in x.shape or not _shown(x) or len(x) != len(times)):
         raise ValueError(f"{x.dtype} of shape {x.shape}, neither images nor points")
     if "moments" in arrays:
         moments, at, drift = (_numbers(arrays[name], n) for name, n in (("moments", 1), ("at", 3), ("drift", 3)))
         if len(moments) > MOST_MOMENTS or at.shape != drift.shape or at.shape[::2] != (len(moments), 2):
             raise ValueError("drifts that do not fit their points")
-        fields = tuple(Field(float(t), own, b) for t, own, b in zip(moments, at, drift, strict=True))
+        fields = tuple(DriftField(float(t), own, b) for t, own, b in zip(moments, at, drift, strict=True))
     step, calls = (int(_numbers(arrays[name], 0)) for name in ("step", "calls"))
     return Paths(step, calls, times, x, fields, _energies(arrays.get("energies")), str(arrays.get("label", "")))
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from pushforward.densities.mixture import Mixture
 from pushforward.dynamics.bridges import MixtureFollmer
 from pushforward.dynamics.integrate import AdamsBashforth, euler, heun, rk4
-from pushforward.dynamics.sde.likelihood import Ends, log_prob
+from pushforward.dynamics.sde.likelihood import Reach, log_prob
 from pushforward.errors import UsageError
 from pushforward.randomness import stream
 
@@ -45,20 +45,20 @@ def places(law: Mixture, n: int = 8) -> Tensor:
 @pytest.mark.parametrize("known", [False, True])
 def test_it_is_the_density_of_the_smoothed_law(name, known):
     law = LAWS[name]
-    ends = Ends(LOW, 300.0, law.weights @ law.means, 0.6) if known else Ends(LOW, 3e5)
+    ends = Reach(LOW, 300.0, law.weights @ law.means, 0.6) if known else Reach(LOW, 3e5)
     found = log_prob(denoiser(law), places(law), ends, steps=200)
     torch.testing.assert_close(found, smoothed(law).log_prob(places(law)), rtol=0, atol=1e-4)
 
 
 def test_a_normal_law_of_the_given_mean_and_spread_takes_one_step():
     law = Mixture.of([[0.3, -1.0, 2.0]], sigma=0.7)
-    found = log_prob(denoiser(law), places(law), Ends(0.2, 3.0, law.means[0], 0.7), steps=1, scheme=euler)
+    found = log_prob(denoiser(law), places(law), Reach(0.2, 3.0, law.means[0], 0.7), steps=1, scheme=euler)
     torch.testing.assert_close(found, smoothed(law, 0.2).log_prob(places(law)), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("scheme", "order"), [(euler, 1), (heun, 2), (AdamsBashforth(2), 2), (rk4, 4)])
 def test_its_error_has_the_order_of_the_scheme(scheme, order):
-    law, ends = LAWS["line"], Ends(0.2, 50.0, spread=0.8)
+    law, ends = LAWS["line"], Reach(0.2, 50.0, spread=0.8)
     steps = (40, 80)
     exact = log_prob(denoiser(law), places(law), ends, steps=400)
     coarse, fine = (
@@ -73,14 +73,14 @@ def test_the_far_end_is_wrong_by_the_square_of_its_level_where_the_width_is():
     law, errors = LAWS["mixture"], list[float]()
     truth, mean = smoothed(law).log_prob(places(law)), law.weights @ law.means
     for high in (8.0, 16.0):
-        found = log_prob(denoiser(law), places(law), Ends(LOW, high, mean, 0.6), steps=100)
+        found = log_prob(denoiser(law), places(law), Reach(LOW, high, mean, 0.6), steps=100)
         errors.append(float((found - truth).abs().max()))
     assert 3.5 < errors[0] / errors[1] < 5
     assert errors[1] < 0.02
 
 
 def test_random_directions_give_the_trace_on_average_and_nothing_else_is_random():
-    law, ends, times = LAWS["mixture"], Ends(LOW, 100.0, spread=0.6), 400
+    law, ends, times = LAWS["mixture"], Reach(LOW, 100.0, spread=0.6), 400
     x = places(law, 3)
     exact = log_prob(denoiser(law), x, ends, steps=24)
     one = log_prob(denoiser(law), x.repeat(times, 1), ends, steps=24, probes=1, rng=stream(0, "train")).view(times, 3)
@@ -96,7 +96,7 @@ def test_random_directions_give_the_trace_on_average_and_nothing_else_is_random(
 
 @pytest.mark.parametrize("probes", [0, 2])
 def test_rows_at_a_time_change_nothing(probes):
-    law, ends = LAWS["mixture"], Ends(LOW, 100.0)
+    law, ends = LAWS["mixture"], Reach(LOW, 100.0)
     ways = [
         log_prob(denoiser(law), places(law), ends, steps=10, probes=probes, rng=stream(0, "train"), rows=rows)
         for rows in (None, 3)
@@ -113,7 +113,7 @@ def test_images_in_the_type_of_nets_are_followed_finely():
         asked.append(y.dtype)
         return y * scale**2 / (scale**2 + s**2)
 
-    found = log_prob(net, images, Ends(0.01, 400.0, spread=0.4), steps=100)
+    found = log_prob(net, images, Reach(0.01, 400.0, spread=0.4), steps=100)
     law = torch.distributions.Normal(0.0, math.hypot(0.5, 0.01))
     torch.testing.assert_close(found, law.log_prob(images.double()).flatten(1).sum(1), rtol=0, atol=1e-4)
     assert set(asked) == {torch.float32}
@@ -122,12 +122,12 @@ def test_images_in_the_type_of_nets_are_followed_finely():
 def test_what_cannot_be_is_refused_with_the_remedy():
     law = LAWS["line"]
     with pytest.raises(UsageError, match="levels 0 to 5: give 0 < low < high"):
-        Ends(0, 5)
+        Reach(0, 5)
     with pytest.raises(UsageError, match="spread is -1"):
-        Ends(0.1, 5, spread=-1)
+        Reach(0.1, 5, spread=-1)
     with pytest.raises(UsageError, match="2 probes and no source for them: give rng="):
-        log_prob(denoiser(law), places(law), Ends(LOW, 5.0), probes=2)
+        log_prob(denoiser(law), places(law), Reach(LOW, 5.0), probes=2)
     with pytest.raises(UsageError, match="steps 0"):
-        log_prob(denoiser(law), places(law), Ends(LOW, 5.0), steps=0)
+        log_prob(denoiser(law), places(law), Reach(LOW, 5.0), steps=0)
     with pytest.raises(UsageError, match="no slope in y"):
-        log_prob(torch.no_grad()(denoiser(law)), places(law), Ends(LOW, 5.0))
+        log_prob(torch.no_grad()(denoiser(law)), places(law), Reach(LOW, 5.0))

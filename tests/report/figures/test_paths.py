@@ -17,12 +17,12 @@ from report.runs import EVIL, Page, make_run
 
 from pushforward.report import write_report
 from pushforward.report.figures.paths import draw_field, draw_paths
-from pushforward.report.paths import FILE, Field, Paths, read_paths
+from pushforward.report.paths import FILE, DriftField, Paths, read_paths
 
 RNG = np.random.default_rng(0)
 TIMES = np.array([0.0, 0.5, 1.0, 1.25, 2.0])
 AT = RNG.normal(size=(9, 2))
-FIELDS = (Field(0.5, AT, -2 * AT), Field(1.25, AT + 1, AT**2))
+FIELDS = (DriftField(0.5, AT, -2 * AT), DriftField(1.25, AT + 1, AT**2))
 POINTS = Paths(300, 36, TIMES, RNG.normal(size=(5, 30, 2)), FIELDS, (5.5, 5.4), "three")
 IMAGES = Paths(300, 36, TIMES, RNG.integers(0, 256, (5, 4, 8, 8), np.uint8), energies=(75.0, 60.0))
 BARE = Paths(7, 12, np.array([0.0, 1.0]))

@@ -17,7 +17,7 @@ from pushforward.data.dataset import Dataset
 from pushforward.errors import DataError
 from pushforward.files import layout
 from pushforward.randomness import stream
-from pushforward.report.paths import FILE, Field, Paths
+from pushforward.report.paths import FILE, DriftField, Paths
 from pushforward.training.experiment import Experiment
 from pushforward.types import HasEnergy, Labels, Pathways, Randomness, able
 
@@ -52,7 +52,7 @@ def keep_paths(folder: Path, experiment: Experiment, step: int, seed: int, until
     each = (time.monotonic() - begun) / max(1, n * method.calls)
     some = _kept(times, TIMES[data.kind])
     times, x = [times[k] for k in some], x[some]
-    plane, fields = data.event == (2,), tuple[Field, ...]()
+    plane, fields = data.event == (2,), tuple[DriftField, ...]()
     shown = np.stack([data.decode(one) for one in x]) if plane or data.kind == "images" else None
     if plane:
         found = (_field(method, data, times[k], x[k], rng, labels) for k in _moments(times))
@@ -107,7 +107,9 @@ def _moments(times: Sequence[float]) -> list[int]:
     return sorted(near)
 
 
-def _field(method: Pathways, data: Dataset, t: float, cloud: Tensor, rng: Randomness, labels: Labels | None) -> Field:
+def _field(
+    method: Pathways, data: Dataset, t: float, cloud: Tensor, rng: Randomness, labels: Labels | None
+) -> DriftField:
     """The drift at a time on a grid around the samples then, in data units."""
     ends = torch.tensor([0.005, 0.995], dtype=cloud.dtype, device=cloud.device)
     low, high = torch.quantile(cloud, ends, dim=0)
@@ -117,4 +119,4 @@ def _field(method: Pathways, data: Dataset, t: float, cloud: Tensor, rng: Random
     known = None if labels is None else labels[:1].expand(len(at))
     drift = method.drift(at, t, rng, known).detach()
     here, there = (np.asarray(data.decode(points)) for points in (at.double(), at.double() + drift.double()))
-    return Field(t, here, there - here)
+    return DriftField(t, here, there - here)

@@ -29,11 +29,11 @@ from pushforward.errors import UsageError
 from pushforward.parallel.doubles import fine
 from pushforward.types import Denoiser, Randomness, Samples, Scores
 
-__all__ = ["Ends", "log_prob"]
+__all__ = ["Reach", "log_prob"]
 
 
 @dataclass(frozen=True, eq=False)
-class Ends:
+class Reach:
     r"""Between which levels the flow is followed, and what is assumed at its far end.
 
     Attributes:
@@ -63,7 +63,7 @@ class Ends:
 def log_prob(
     denoiser: Denoiser,
     x: Samples,
-    ends: Ends,
+    ends: Reach,
     *,
     steps: int = 64,
     probes: int = 0,
@@ -111,7 +111,9 @@ def log_prob(
     return torch.cat([_followed(denoiser, part, ends, directions, steps, scheme) for part, directions in parts])
 
 
-def _followed(denoiser: Denoiser, x: Samples, ends: Ends, directions: Tensor, steps: int, scheme: Integrator) -> Scores:
+def _followed(
+    denoiser: Denoiser, x: Samples, ends: Reach, directions: Tensor, steps: int, scheme: Integrator
+) -> Scores:
     """Log densities of some points, whose way and integral are followed as one state (n, d + 1)."""
     mean = fine(x.new_zeros(x.shape[1:]) if ends.mean is None else ends.mean.to(x.device)).flatten()
     d, low, shape, kind = len(mean), math.hypot(ends.low, ends.spread), x.shape, x.dtype

@@ -9,7 +9,7 @@ step                   x at u                                                   
 `Exponential`          drawn from the bridge from x to the predicted end                        1
 `StochasticHeun`       both ends' drift averaged, with one and the same noise                   2
 `ProbabilityFlow`      along the flow, without noise                                            of its scheme
-`Multistep`            as the flow goes where D is a straight line in ln s through the last two    2, one call
+`Multistep`            along the flow, D being a line in ln s through the last two              2, by one call
 `Churn`                up by some noise, then down along the flow                               of its scheme
 `PredictorCorrector`   a step, then Langevin steps on the score at u                            of the step
 =====================  =======================================================================  ==============
@@ -138,11 +138,11 @@ class Multistep:
     .. math:: x' = \frac us\,x + \Bigl(1 - \frac us\Bigr)\Bigl(D + \frac{h}{2h_-}(D - D_-)\Bigr), \qquad
         h = \ln\frac su,
 
-    D_- being the prediction of the step before and :math:`h_-` its h. The first step, and one to the level 0, take D
-    alone.
+    :math:`D_-` being the prediction of the step before and :math:`h_-` its h. The first step, and one to the level 0,
+    take D alone.
 
     Attributes:
-        past: D_- and :math:`h_-`; None before the first step.
+        past: :math:`D_-` and :math:`h_-`; None before the first step.
 
     References:
         DPM-Solver++: fast solver for guided sampling of diffusion probabilistic models (Lu et al., 2022),

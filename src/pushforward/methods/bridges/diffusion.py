@@ -24,7 +24,7 @@ from pushforward.dynamics.bridges.clocks import Noisy, variance_exploding
 from pushforward.dynamics.integrate import euler
 from pushforward.dynamics.sde.annealed import Annealed, geometric_ladder
 from pushforward.dynamics.sde.levels import power
-from pushforward.dynamics.sde.likelihood import Ends, log_prob
+from pushforward.dynamics.sde.likelihood import Reach, log_prob
 from pushforward.dynamics.sde.samplers import (
     Churn,
     EulerMaruyama,
@@ -202,7 +202,7 @@ class Diffusion:
         if self.cell:
             x = x + self.cell * (rng.uniform(*x.shape).to(x) - 0.5)
         low = self.cell / 10 if self.cell else 0.002 * spread
-        ends = Ends(low, 80 * spread, self.mean, spread)
+        ends = Reach(low, 80 * spread, self.mean, spread)
         denoiser = guided(self.denoise, labels)
         return log_prob(denoiser, x, ends, steps=32, probes=0 if few else 1, rng=rng)
 

@@ -26,7 +26,7 @@ from pushforward.divergences import logistic
 from pushforward.dynamics.bridges.clocks import to_data, to_smoothed, variance_exploding
 from pushforward.dynamics.bridges.forms import RatioDrift, checked, collapsed
 from pushforward.dynamics.sde.levels import power
-from pushforward.dynamics.sde.likelihood import Ends, log_prob
+from pushforward.dynamics.sde.likelihood import Reach, log_prob
 from pushforward.dynamics.sde.process import Process
 from pushforward.dynamics.sde.samplers import EulerMaruyama, Exponential, Sampler, StochasticHeun
 from pushforward.dynamics.sde.simulate import calls, energy, simulate, tent, uniform, walk
@@ -248,7 +248,7 @@ class Bridge:
         process, scale = self.first(rng=rng), self.diffusion.spread
         mean, tau, sigma = self.diffusion.mean, self.tau * scale**2, self.sigma * scale
         x, spent, added = energy(process, process.start(rng, n), uniform(steps), rng)
-        ends, few = Ends(sigma, 80 * scale, mean, scale), mean.numel() <= FEW
+        ends, few = Reach(sigma, 80 * scale, mean, scale), mean.numel() <= FEW
         own = log_prob(guided(self.diffusion.denoise), x, ends, steps=32, probes=0 if few else 1, rng=rng)
         offset = fine(x - mean).flatten(1)
         other = -0.5 * (offset.square().sum(1) / tau + mean.numel() * math.log(2 * math.pi * tau))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pushforward.pictures import grid
 from pushforward.report.figures.plots import COLOURS, WORDS, figure, svg
-from pushforward.report.paths import Field, Paths
+from pushforward.report.paths import DriftField, Paths
 from pushforward.report.reading import Record
 from pushforward.report.skeleton import png_uri
 from pushforward.report.values import digits, short, text
@@ -97,7 +97,7 @@ def draw_paths(axes: Axes, kept: Paths, stage: int) -> None:
     _square(axes, way.reshape(-1, 2))
 
 
-def draw_field(axes: Axes, kept: Paths, field: Field) -> None:
+def draw_field(axes: Axes, kept: Paths, field: DriftField) -> None:
     """The drift as arrows over the samples at its time.
 
     Args:
