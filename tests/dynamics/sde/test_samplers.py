@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from pushforward.dynamics.bridges.clocks import Noisy, to_data, to_smoothed, variance_exploding
-from pushforward.dynamics.integrate import euler, heun, rk4
+from pushforward.dynamics.integrate import AdamsBashforth, euler, heun, rk4
 from pushforward.dynamics.sde.annealed import Annealed, geometric_ladder
 from pushforward.dynamics.sde.levels import linear_variance, power
 from pushforward.dynamics.sde.samplers import (
@@ -198,9 +198,10 @@ def test_multistep_is_exact_where_the_prediction_does_not_change_and_begins_each
     start = torch.tensor([[1.5], [0.0]], dtype=torch.float64)
     *_, (_, x) = walk(process, start, [2.0, 1.0, 0.3, 0.1], Multistep(), Noise(0))
     torch.testing.assert_close(x, 0.7 + (start - 0.7) * 0.05, rtol=1e-13, atol=1e-13)
-    bent, step = exploding(0.25, 2.0), Multistep()
-    once = list(walk(bent, start, [2.0, 1.0, 0.3], step, Noise(0)))[-1][1]
-    assert torch.equal(once, list(walk(bent, start, [2.0, 1.0, 0.3], step, Noise(0)))[-1][1])
+    bent = exploding(0.25, 2.0)
+    for step in (Multistep(), PredictorCorrector(Multistep()), ProbabilityFlow(AdamsBashforth(2))):
+        once = list(walk(bent, start, [2.0, 1.0, 0.3, 0.1], step, Noise(0)))[-1][1]
+        assert torch.equal(once, list(walk(bent, start, [2.0, 1.0, 0.3, 0.1], step, Noise(0)))[-1][1])
 
 
 def test_annealed_langevin_settles_at_the_variance_of_its_steps():

@@ -18,12 +18,12 @@ step                   x at u                                                   
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from pushforward.dynamics.integrate import Integrator, euler, heun
+from pushforward.dynamics.integrate import Integrator, euler, fresh, heun
 from pushforward.dynamics.integrate import calls as calls_of
 from pushforward.dynamics.sde.process import Pinned, Process
 from pushforward.errors import UsageError
@@ -121,6 +121,10 @@ class ProbabilityFlow:
     """
 
     scheme: Integrator = heun
+
+    def fresh(self) -> ProbabilityFlow:
+        """The step for another path, of a scheme that remembers."""
+        return replace(self, scheme=fresh(self.scheme))
 
     def calls(self, process: Process, t: float, u: float) -> int:
         """As many as the scheme's, or one into an end where nothing is defined."""
@@ -243,6 +247,11 @@ class PredictorCorrector:
     def __post_init__(self) -> None:
         if self.rounds < 0 or not 0 < self.ratio < math.inf:
             raise UsageError(f"{self.rounds} rounds of ratio {self.ratio}: give 0 or more rounds, and a positive ratio")
+
+    def fresh(self) -> PredictorCorrector:
+        """The step for another path, of a predictor that remembers."""
+        inside = self.predictor
+        return replace(self, predictor=inside.fresh() if isinstance(inside, Remembering) else inside)
 
     def calls(self, process: Process, t: float, u: float) -> int:
         """Those of the predictor, and one a round."""
