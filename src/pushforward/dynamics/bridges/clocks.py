@@ -23,7 +23,8 @@ from functools import partial
 
 from torch import Tensor
 
-from pushforward.dynamics.bridges.forms import DenoiserDrift, checked
+from pushforward.dynamics.bridges.forms import DenoiserDrift, checked, level_at
+from pushforward.dynamics.sde.levels import towards
 from pushforward.dynamics.sde.process import Pinned, Process, Start
 from pushforward.errors import UsageError
 from pushforward.types import Denoiser, Randomness, Samples, Velocity
@@ -44,7 +45,11 @@ class Noisy:
 
     def __call__(self, rng: Randomness, n: int) -> Samples:
         """Points, (n, *event)."""
-        return self.mean + self.deviation * rng.normal(n, *self.mean.shape).to(self.mean)
+        return self.at(rng.normal(n, *self.mean.shape).to(self.mean))
+
+    def at(self, z: Tensor) -> Samples:
+        """The points that standard normal z (n, *event) stand for."""
+        return self.mean.to(z) + self.deviation * z
 
 
 def _point(mean: Tensor, rng: Randomness, n: int) -> Samples:
@@ -74,10 +79,9 @@ def to_smoothed(
     def predict(x: Samples, t: float = 0.0) -> Samples:
         if t <= 0:
             return mean.expand_as(x)
-        level = math.sqrt(sigma**2 + tau * (1 - t) / t)
-        return denoiser(mean + (x - mean) / t, level)
+        return denoiser(mean + (x - mean) / t, level_at(t, tau, sigma))
 
-    def towards(x: Samples, end: Samples, t: float, u: float) -> tuple[Samples, float]:
+    def onwards(x: Samples, end: Samples, t: float, u: float) -> tuple[Samples, float]:
         now, then, h = tau - t * delta, tau - u * delta, u - t
         return mean + then / now * (x - mean) + tau * h / now * (end - mean), tau * h * then / now
 
@@ -86,7 +90,7 @@ def to_smoothed(
 
     return Process(
         partial(_point, mean), drift or DenoiserDrift(denoiser, tau, sigma, mean), lambda t: tau, score=score,
-        pinned=Pinned(predict, towards),
+        pinned=Pinned(predict, onwards),
     )  # fmt: skip
 
 
@@ -119,7 +123,7 @@ def to_data(denoiser: Denoiser, start: Start, *, sigma: float) -> Process:
     def score(x: Samples, t: float = 0.0) -> Samples:
         return (predict(x, t) - x) / level(t) ** 2
 
-    pinned = Pinned(predict, lambda x, end, t, u: _between(x, end, level(t), level(u)))
+    pinned = Pinned(predict, lambda x, end, t, u: towards(x, end, level(t), level(u)))
     return Process(
         start, rise, lambda t: sigma**2, flow=flow, score=score, pinned=pinned, level=level, closed=False,
     )  # fmt: skip
@@ -152,12 +156,6 @@ def variance_exploding(denoiser: Denoiser, start: Start, *, high: float) -> Proc
         return (denoiser(x, t) - x) / t**2
 
     return Process(
-        start, rise, lambda t: 2 * t, ends=(high, 0.0), flow=flow, score=score, pinned=Pinned(predict, _between),
+        start, rise, lambda t: 2 * t, ends=(high, 0.0), flow=flow, score=score, pinned=Pinned(predict, towards),
         level=lambda t: t, closed=False,
     )  # fmt: skip
-
-
-def _between(x: Samples, end: Samples, s: float, u: float) -> tuple[Samples, float]:
-    """Mean and variance of `levels.ancestral`."""
-    kept = (u / s) ** 2
-    return x + (1 - kept) * (end - x), kept * (s * s - u * u)

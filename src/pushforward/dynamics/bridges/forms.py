@@ -34,7 +34,7 @@ from torch import Tensor
 from pushforward.errors import UsageError
 from pushforward.types import Critic, Denoiser, Randomness, Samples, Scores
 
-__all__ = ["DenoiserDrift", "Form", "RatioDrift", "checked", "collapsed"]
+__all__ = ["DenoiserDrift", "Form", "RatioDrift", "checked", "collapsed", "level_at"]
 
 Form: TypeAlias = Literal["autodiff", "score", "stein", "auto", "paper"]
 
@@ -78,8 +78,7 @@ class DenoiserDrift:
         start = x.new_zeros(x.shape[1:]) if self.mean is None else self.mean.to(x)
         gap, offset = self.tau - self.sigma**2, x - start
         if t > 0:
-            level = math.sqrt(self.sigma**2 + self.tau * max(1 - t, 0.0) / t)
-            clean = self.denoiser(start + offset / t, level) - start
+            clean = self.denoiser(start + offset / t, level_at(t, self.tau, self.sigma)) - start
         elif self.mean is None:
             clean = self.denoiser(torch.zeros_like(x), FAR * math.sqrt(self.tau))
         else:
@@ -214,6 +213,11 @@ def collapsed(share: float, draws: int, dims: int) -> str:
         f"of {draws} draws {counting:.1f} count in {dims} dimensions: the weights of a ratio collapse, and the drift "
         "is that of its largest; use the form denoiser (DenoiserDrift), which draws nothing"
     )
+
+
+def level_at(t: float, tau: float, sigma: float) -> float:
+    r"""The noise level of x/t in stage 1, :math:`\sqrt{\sigma^2 + \tau(1-t)/t}`, for 0 < t <= 1."""
+    return math.sqrt(sigma**2 + tau * max(1 - t, 0.0) / t)
 
 
 def checked(tau: float, sigma: float) -> None:

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pushforward.errors import UsageError
 from pushforward.types import Samples
 
-__all__ = ["ancestral", "euler_maruyama", "linear_variance", "pairs_of", "power"]
+__all__ = ["ancestral", "euler_maruyama", "linear_variance", "pairs_of", "power", "towards"]
 
 
 def ancestral(x: Samples, denoised: Samples, s: float, u: float, noise: Samples) -> Samples:
@@ -31,8 +31,14 @@ def ancestral(x: Samples, denoised: Samples, s: float, u: float, noise: Samples)
         u: The next one, 0 <= u < s.
         noise: Standard normal numbers, (n, *event).
     """
+    mean, variance = towards(x, denoised, s, u)
+    return mean + math.sqrt(variance) * noise
+
+
+def towards(x: Samples, end: Samples, s: float, u: float) -> tuple[Samples, float]:
+    """Mean (n, *event) and variance of the law at level u of points x at level s, on their way to the end."""
     kept = (u / s) ** 2
-    return x + (1 - kept) * (denoised - x) + math.sqrt(kept * (s * s - u * u)) * noise
+    return x + (1 - kept) * (end - x), kept * (s * s - u * u)
 
 
 def euler_maruyama(x: Samples, denoised: Samples, s: float, u: float, noise: Samples) -> Samples:

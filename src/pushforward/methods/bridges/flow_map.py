@@ -65,18 +65,17 @@ class FlowMap:
 
     def __call__(self, z: Tensor, labels: Labels | None = None) -> Samples:
         """Where the flow carries standard normal z (n, *event), of the given classes (n,)."""
-        process, levels = self._process(labels)
-        x = self.model.mean.to(z) + math.hypot(levels[0], self.model.spread) * z
+        process, levels, start = self._process(labels)
         silent = stream(0, "sample")  # none of these steps draws from it
-        return simulate(process, len(z), levels, step_of(self.sampler), silent, start=x)
+        return simulate(process, len(z), levels, step_of(self.sampler), silent, start=start.at(z))
 
     @property
     def calls(self) -> int:
         """Calls of the denoiser for one sample."""
-        process, levels = self._process(None)
+        process, levels, _ = self._process(None)
         return calls(process, levels, step_of(self.sampler))
 
-    def _process(self, labels: Labels | None) -> tuple[Process, list[float]]:
+    def _process(self, labels: Labels | None) -> tuple[Process, list[float], Noisy]:
         levels = list(self.model.levels(self.steps))
         start = Noisy(self.model.mean, math.hypot(levels[0], self.model.spread))
-        return variance_exploding(self.model.denoiser(labels), start, high=levels[0]), levels
+        return variance_exploding(self.model.denoiser(labels), start, high=levels[0]), levels, start
