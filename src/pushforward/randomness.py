@@ -90,15 +90,22 @@ def filled(x: Tensor, start: int, size: int) -> Tensor:
 
 
 @contextmanager
-def seeded(seed: int, part: str = "") -> Iterator[None]:
-    """Within: nets are initialised from the stream "init"; torch's own generators are as before afterwards.
+def seeded(seed: int, part: str = "", name: Purpose = "init", counter: int = 0) -> Iterator[None]:
+    """Within: what takes its numbers from torch's own generators, as first weights and dropout do, is a named stream.
+
+    The processor's generator is as before afterwards.
 
     Args:
         seed: The user's seed.
         part: Which nets; two that are built apart must not begin with the same weights.
+        name: What the numbers are for.
+        counter: Number of the step.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derive(seed, "init", part=part))
+        begin = derive(seed, name, counter, part=part)
+        torch.default_generator.manual_seed(begin)
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed(begin)
         yield
 
 

@@ -40,6 +40,7 @@ class Experiment:
         threads: Threads that pay for nets of this size; 0 for all cores.
         modes: Samples in model units -> (known modes seen in them, modes to be seen in so many samples); None where
             none are known. See `pushforward.metrics.known.seen`.
+        seed: Of what its nets draw by themselves while they learn, as their dropout.
     """
 
     method: Method
@@ -51,3 +52,4 @@ class Experiment:
     conditional: bool = False
     threads: int = 0
     modes: Callable[[Tensor], tuple[int, int]] | None = None
+    seed: int = 0

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pushforward.errors import NotFinite, TrainingError
+from pushforward.randomness import seeded
 from pushforward.terms import TERMS, Term
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import terms_of
@@ -17,16 +18,24 @@ from pushforward.training.facts import terms_of
 __all__ = ["checked", "train"]
 
 UNKNOWN = Term("", "")  # of a number that nobody explains, for its remedy
+END: Mapping[str, object] = {}  # of a method that has no further step
 
 
-def train(experiment: Experiment, start: int = 0) -> Iterator[tuple[int, dict[str, float]]]:
+def train(experiment: Experiment, start: int = 0, rank: int = 0) -> Iterator[tuple[int, dict[str, float]]]:
     """Yield (step, numbers) for each step after `start`, to the experiment's last or until the method ends.
+
+    What nets draw from torch's own generators, as their dropout, is in each step a stream of the experiment's seed, the
+    step and the process: a run that was stopped draws what it would have drawn.
 
     Raises:
         TrainingError: If a number is not finite: names the step, the term and a remedy.
     """
     steps, terms = experiment.method.learn(experiment.batches, start), terms_of(experiment.method)
-    for step, logs in zip(range(start + 1, experiment.steps + 1), steps):
+    for step in range(start + 1, experiment.steps + 1):
+        with seeded(experiment.seed, f"nets of process {rank}", "train", step):
+            logs = next(steps, END)
+        if logs is END:
+            return
         yield step, checked(logs, step, terms)
 
 

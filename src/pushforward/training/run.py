@@ -225,7 +225,7 @@ class Run:
         if until is not None and self.step >= until:
             self.save("stopped")
             return
-        for step, numbers in train(self.experiment, self.step):
+        for step, numbers in train(self.experiment, self.step, self.placement.rank):
             stage = method.stage if able(method, Staged) else ""
             named = {"stage": stage} if stage else {}
             self.description |= {"step": step} | named

@@ -216,7 +216,7 @@ def experiment(
         else Batches(data.train, loop.batch, seed=seed, labels=labels)
     )
     score, modes = (None, None) if data.hollow else (score_on(data, features, seed), modes_of(data, features, seed))
-    return Experiment(method, batches, data, loop.steps, features, score, conditional, threads, modes)
+    return Experiment(method, batches, data, loop.steps, features, score, conditional, threads, modes, seed)
 
 
 def of_images(method: Method, data: Dataset, loop: Loop, examples: Examples, threads: int = 0) -> Experiment:
