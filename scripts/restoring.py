@@ -51,7 +51,7 @@ from pushforward.types import Denoiser
 
 BLOCK = 4096  # training rows that are compared at once
 SHOWN, ROWS = 4, 10  # draws of an image, and images, in a grid
-WAY, LEVEL = 9, 0.632  # pictures on a way between two, and the noise that it goes through, as interpolate has it
+WAY, LEVEL = 9, 1.0  # pictures on a way between two, and the noise that it goes through, in spreads
 HALF = 127.5  # levels of a model unit
 
 
@@ -70,6 +70,8 @@ class Bench:
         draws: Draws of each image.
         seed: Of the noise.
         scale: Levels of the training images, in model units and in order.
+        mean: Of the data as the model has it, which what is hidden begins about.
+        spread: Of the data about it.
     """
 
     experiment: Experiment
@@ -82,6 +84,8 @@ class Bench:
     draws: int
     seed: int
     scale: Tensor
+    mean: Tensor
+    spread: float
 
     def rounded(self, x: Tensor) -> Tensor:
         """x on the levels that the data have."""
@@ -91,7 +95,10 @@ class Bench:
     def restored(self, known: LinearProjection, name: str) -> Tensor:
         """Draws, (draws, n, *event)."""
         y, rng = self.truth, stream(self.seed, "sample", part=f"restoring {name}")
-        x = [restore(self.denoiser, known, y, self.ladder, rng, strategy=self.how) for _ in range(self.draws)]
+        x = [
+            restore(self.denoiser, known, y, self.ladder, rng, strategy=self.how, mean=self.mean)
+            for _ in range(self.draws)
+        ]
         return self.rounded(torch.stack(x))
 
     def framed(self, x: Tensor) -> Tensor:
@@ -205,7 +212,7 @@ def _each(draws: Tensor, bench: Bench) -> np.ndarray | None:
 def ways(bench: Bench, out: Path) -> dict[str, Any]:
     """Ways from one held-out image to the next but one: their ends and their middles, and a grid."""
     a, b = bench.truth[0::2], bench.truth[1::2]
-    rng, ladder = stream(bench.seed, "sample", part="restoring ways"), linear_variance(50, LEVEL)
+    rng, ladder = stream(bench.seed, "sample", part="restoring ways"), linear_variance(50, LEVEL * bench.spread)
     rows = [interpolate(bench.denoiser, x, y, WAY, ladder, rng) for x, y in zip(a, b)]
     path = bench.rounded(torch.stack(rows))
     save(path[:ROWS].flatten(0, 1), WAY, bench, out / "ways.png")
@@ -242,7 +249,7 @@ def opened(asked: argparse.Namespace) -> Bench:
     return Bench(
         experiment, form, data.test[:n], None if data.test_labels is None else data.test_labels[:n],
         lambda y, s: inner(y.to(device), s).to(y.device), [float(s) for s in method.levels(asked.steps)],
-        strategy(asked.strategy), asked.draws, asked.seed, scale,
+        strategy(asked.strategy), asked.draws, asked.seed, scale, method.mean.cpu(), method.spread,
     )  # fmt: skip
 
 

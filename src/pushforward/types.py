@@ -335,6 +335,16 @@ class Denoises(Protocol):
         """The noise levels that sampling goes down by: steps + 1 of them, the last one 0."""
         ...
 
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the data, (*event), in the model's units."""
+        ...
+
+    @property
+    def spread(self) -> float:
+        """Root mean square of the data about their mean, the unit of noise levels."""
+        ...
+
 
 @runtime_checkable
 class Pathways(Protocol):

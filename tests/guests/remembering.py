@@ -52,6 +52,16 @@ class Remembering:
         """From far beyond the data to far below their distances."""
         return power(steps, 80.0, 0.002)
 
+    @property
+    def mean(self) -> torch.Tensor:
+        """Of the points."""
+        return self.points.mean(0)
+
+    @property
+    def spread(self) -> float:
+        """Of the points about it."""
+        return float((self.points - self.mean).square().mean().sqrt())
+
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """Down the levels from noise."""
         rng, free = rng or self.rng, self.denoiser(labels)

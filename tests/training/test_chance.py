@@ -1,6 +1,6 @@
 """What nets draw from torch's own generators while they learn comes again: it is a stream of seed, step and process."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -18,7 +18,7 @@ from pushforward.types import Batch
 class Dropping:
     """Learns nothing; each step says which of 16 places its dropout left."""
 
-    def learn(self, batches: Iterator[Batch], start: int = 0) -> Iterator[dict[str, torch.Tensor]]:
+    def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[dict[str, torch.Tensor]]:
         """Numbers below 2^16."""
         del batches, start
         drop = torch.nn.Dropout(0.5)

@@ -17,6 +17,7 @@ from torch import Tensor
 from pushforward import files
 from pushforward.commands import tables
 from pushforward.commands.rebuilding import rebuild, standing
+from pushforward.commands.watching import Watching
 from pushforward.data import Dataset, outputs
 from pushforward.errors import UsageError
 from pushforward.parallel.ordinary import ordinarily
@@ -81,7 +82,10 @@ def sample(
         raise UsageError(f"--out {out}: already holds PNG files; name a new folder, so that two draws do not mix")
     chosen = labels_for(experiment, n, stream(seed, "sample", part="labels"), labels)
     before = _remarks(experiment, run)
-    x = tables.held(experiment.data.decode(first_of(experiment, n, stream(seed, "sample"), chosen)), experiment.data)
+    with Watching() as watch:
+        watch.begin("sampling", 0.0)
+        drawn = first_of(experiment, n, stream(seed, "sample"), chosen, watch.tick)
+    x = tables.held(experiment.data.decode(drawn), experiment.data)
     told = [remark for remark in _remarks(experiment, run) if remark not in before]
     names = None if chosen is None else names_of(experiment.data)[chosen.numpy()]
     notes = tables.notes(experiment.data)

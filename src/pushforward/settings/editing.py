@@ -98,7 +98,7 @@ class Interpolating:
         out: X.webp, an animation, or X.png, a row of pictures from the one to the other.
         n: Pictures of the row, the first like the one, the last like the other.
         path: linear, one noise for the whole row; or spherical, the noise turns from one to another.
-        level: Noise that the mixture of both is given and freed of again, in units of pixels from -1 to 1: near 0 it
+        level: Noise that the mixture of both is given and freed of again, in units of the data's spread: near 0 it
             stays a mixture, and the higher the more they are the run's own and the less like the two.
         steps: Steps from there to no noise.
         fit: Cut pictures of another size to their central square and resize them; they are refused without.
@@ -111,7 +111,7 @@ class Interpolating:
     out: Path
     n: Annotated[int, Between(2, 1000), arg(aliases=["-n"])] = 10
     path: Literal["linear", "spherical"] = "linear"
-    level: Length = 0.632
+    level: Length = 1.0
     steps: Many = 100
     fit: bool = False
     opening: Annotated[Opening, arg(name="")] = Opening()

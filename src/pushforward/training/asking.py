@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -27,7 +28,13 @@ def stock(method: Method) -> int | None:
     return None if recorded and able(method, Sourced) and method.source is not None else len(method.particles)
 
 
-def first_of(experiment: Experiment, n: int, rng: Randomness, labels: Labels | None = None) -> Samples:
+def first_of(
+    experiment: Experiment,
+    n: int,
+    rng: Randomness,
+    labels: Labels | None = None,
+    tick: Callable[[float], None] = lambda fraction: None,
+) -> Samples:
     """The first n samples (n, *event) of the sequence that a stream fixes: of 40 the first 20 are those of 20.
 
     A method is asked for whole `randomness.blocks`, the last of which may hold more than is wanted; particles that are
@@ -38,6 +45,7 @@ def first_of(experiment: Experiment, n: int, rng: Randomness, labels: Labels | N
         n: How many.
         rng: Where they are drawn from, a stream at its start.
         labels: Their classes, (n,), themselves the first of a sequence; None where there are none.
+        tick: Called with the share that is drawn, after each block.
 
     Raises:
         TrainingError: As `samples_of`.
@@ -47,10 +55,11 @@ def first_of(experiment: Experiment, n: int, rng: Randomness, labels: Labels | N
         return samples_of(experiment, n, rng, labels)
     carried = able(experiment.method, Records) and len(experiment.method.tape) > 0
     cuts = blocks(n, math.prod(experiment.data.event) if carried else None) if most is None else [(0, most)]
-    parts = [
-        samples_of(experiment, size, rng, None if labels is None else filled(labels, start, size), finite=False)
-        for start, size in cuts
-    ]
+    parts = list[Samples]()
+    for start, size in cuts:
+        own = None if labels is None else filled(labels, start, size)
+        parts.append(samples_of(experiment, size, rng, own, finite=False))
+        tick(min(1.0, (start + size) / n))
     found = (parts[0] if len(parts) == 1 else torch.cat(parts))[:n]
     _finite(experiment, found)
     return found

@@ -60,7 +60,7 @@ def test_a_row_begins_and_ends_at_what_was_given_where_the_level_is_low(path, ho
 
 
 def test_every_picture_of_a_row_is_one_of_the_runs(home, pair, tmp_path, capsys):
-    words = ["interpolate", home.base / "colour", *pair, "-n", 6, "--level", 1.5, "--out", tmp_path / "x.webp", *QUICK]
+    words = ["interpolate", home.base / "colour", *pair, "-n", 6, "--level", 3, "--out", tmp_path / "x.webp", *QUICK]
     assert call(capsys, *words)[0] == 0
     row = frames(tmp_path / "x.webp", 6)
     off = np.abs(row[:, None].astype(float) - home.colour[None]).max((2, 3, 4)).min(1)

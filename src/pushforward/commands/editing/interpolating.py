@@ -68,9 +68,8 @@ def interpolate_pictures(asked: Interpolating) -> dict[str, Any]:
     given = form.pixels.encode(levels).to(device)
     denoiser = method.denoiser(None if labels is None else labels.to(device))
     rng = stream(opening.seed, "sample", part="interpolate")
-    x = interpolate(
-        denoiser, given[0], given[1], asked.n, linear_variance(asked.steps, asked.level), rng, path=asked.path
-    )
+    down = linear_variance(asked.steps, asked.level * method.spread)
+    x = interpolate(denoiser, given[0], given[1], asked.n, down, rng, path=asked.path)
     if not bool(torch.isfinite(x).all()):
         raise TrainingError(
             f"{asked.run}: the path has numbers that are not finite; take a lower --level, or more --steps"

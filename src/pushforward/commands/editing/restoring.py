@@ -15,6 +15,7 @@ from torch import Tensor
 from pushforward.commands.editing.images import Form, denoising, files_of, form_of, mask_of, read
 from pushforward.commands.rebuilding import rebuild, standing
 from pushforward.commands.sampling import labels_for, write_pictures
+from pushforward.commands.watching import Watching
 from pushforward.data import outputs
 from pushforward.dynamics.editing import LinearProjection, Strategy, restore, strategy
 from pushforward.errors import TrainingError, UsageError
@@ -43,8 +44,12 @@ class Worker:
         denoiser: (classes) -> D.
         levels: The noise levels.
         labels: Classes of the draws, or None.
+        mean: Of the data, which what is not known begins about.
         device: Where the denoiser is.
+        watch: Who is told of every block of draws.
+        total: Draws of all pictures.
         off: The distance so far.
+        done: Draws so far.
     """
 
     asked: Restoring
@@ -54,8 +59,12 @@ class Worker:
     denoiser: Callable[[Labels | None], Denoiser]
     levels: list[float]
     labels: Labels | None
+    mean: Tensor
     device: torch.device
+    watch: Watching
+    total: int
     off: float = 0.0
+    done: int = 0
 
     def draws(self, y: Tensor, name: str) -> Samples:
         """Restorations of a picture (1, *event), (n, *event): the first n of a sequence that the seed and name fix."""
@@ -65,8 +74,11 @@ class Worker:
             x = restore(
                 self.denoiser(labels), self.projection, y.expand(size, *y.shape[1:]).to(self.device), self.levels,
                 stream(self.asked.opening.seed, "sample", start, part=f"restore {name}"), strategy=self.how,
+                mean=self.mean,
             )  # fmt: skip
             found.append(x.cpu())
+            self.done += min(size, n - start)
+            self.watch.tick(self.done / self.total)
         x = torch.cat(found)[:n]
         if not bool(torch.isfinite(x).all()):
             raise TrainingError(
@@ -128,9 +140,14 @@ def restore_pictures(asked: Restoring) -> dict[str, Any]:
     if asked.n > SHOWN:
         more.append(f"grids show the first {SHOWN} of {asked.n} draws")
     levels, device = [float(level) for level in method.levels(asked.steps)], Placement.find(opening.device).device
-    worker = Worker(asked, form, projection, how, method.denoiser, levels, labels, device)
     names = _names(files, asked.image)
-    write_pictures(out, (one for name, x in zip(names, given, strict=True) for one in worker.pictures(x, name)))
+    with Watching() as watch:
+        watch.begin("restoring", 0.0)
+        worker = Worker(
+            asked, form, projection, how, method.denoiser, levels, labels, method.mean, device, watch,
+            asked.n * len(names),
+        )  # fmt: skip
+        write_pictures(out, (one for name, x in zip(names, given, strict=True) for one in worker.pictures(x, name)))
     return {
         "out": str(out), "pictures": names, "n": asked.n, "task": _task(asked), "strategy": asked.strategy,
         "steps": asked.steps, "seed": opening.seed, "off": worker.off,

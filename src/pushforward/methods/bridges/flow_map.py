@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from torch import Tensor
 
@@ -25,21 +25,7 @@ from pushforward.methods.bridges.diffusion import step_of
 from pushforward.randomness import stream
 from pushforward.types import Denoises, Labels, Samples
 
-__all__ = ["FlowMap", "ScoreModel"]
-
-
-class ScoreModel(Denoises, Protocol):
-    """A model that denoises, and knows where its data lie: see `pushforward.methods.bridges.diffusion.Diffusion`."""
-
-    @property
-    def mean(self) -> Tensor:
-        """Mean of the data, (*event)."""
-        ...
-
-    @property
-    def spread(self) -> float:
-        """Root mean square of the data about their mean."""
-        ...
+__all__ = ["FlowMap"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +41,7 @@ class FlowMap:
         UsageError: If there is no step.
     """
 
-    model: ScoreModel
+    model: Denoises
     steps: int = 36
     sampler: Literal["multistep", "heun", "euler"] = "multistep"
 

@@ -169,6 +169,16 @@ class Bridge:
         return self.diffusion.levels(steps)
 
     @property
+    def mean(self) -> Tensor:
+        """Mean of the data, (*event)."""
+        return self.diffusion.mean
+
+    @property
+    def spread(self) -> float:
+        """Root mean square of the data about their mean; reading it waits for the device."""
+        return self.diffusion.spread
+
+    @property
     def density_rows(self) -> int:
         """As of the score model that the denoiser is."""
         return self.diffusion.density_rows

@@ -214,6 +214,16 @@ class Distilled:
         """The teacher's noise levels for so many steps, and 0."""
         return list(self._denoises().levels(steps))
 
+    @property
+    def mean(self) -> Tensor:
+        """Mean of the teacher's data, (*event)."""
+        return self._denoises().mean
+
+    @property
+    def spread(self) -> float:
+        """Root mean square of the teacher's data about their mean."""
+        return self._denoises().spread
+
     def _denoises(self) -> Denoises:
         if not able(self.teacher, Denoises):
             raise UsageError(f"teacher: a {type(self.teacher).__name__} has no denoiser; use a score model or a bridge")
