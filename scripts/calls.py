@@ -3,11 +3,12 @@
     pushforward train bridge_toy --steps 4000 --distil-steps 6000 --refine-steps 3000 --run runs/ring8
     python scripts/calls.py runs/ring8 --out calls.png --json calls.json
     python scripts/calls.py runs/digits-0 runs/digits-1 --published           # with 2,000 calls of Euler, as published
+    python scripts/calls.py runs/mnist-0 runs/mnist-1 --features mnist_lenet --beside runs/vgrow-0 runs/vgrow-1
 
 Of each run as many sets of samples are drawn as there are seeds, in every way. Points of a known mixture are held
-against its modes, all others by sliced W2; images by the Fréchet distance in the run's feature space. What they are
-held against is the held-out data, and the floor is what training rows score, or of modes a perfect sampler. ± is the
-deviation over runs and seeds.
+against its modes, all others by sliced W2; images by the Fréchet distance in the run's feature space, or another
+network's. What they are held against is the held-out data, and the floor is what training rows score, or of modes a
+perfect sampler. ± is the deviation over runs and seeds. Runs of any other method stand beside them as they sample.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -29,10 +32,11 @@ from pushforward.commands.rebuilding import with_rows
 from pushforward.commands.sampling import labels_for
 from pushforward.demos.drawing import BLUE, GREEN, INK, PALE, RED, SOFT, check_out, clean, save, sheet
 from pushforward.errors import DataError, UsageError
+from pushforward.evaluation import NETWORKS
 from pushforward.methods.bridges.diffusion import Diffusion
 from pushforward.methods.bridges.two_stages import Bridge, Crossing
 from pushforward.methods.latent.distilled import Distilled
-from pushforward.metrics.core.features import RAW
+from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.result import Measure
 from pushforward.metrics.known.modes import modes
 from pushforward.metrics.known.shape import mode_shape
@@ -51,6 +55,7 @@ SCORE: dict[str, Literal["heun", "multistep", "exponential"]] = {
     "diffusion, exponential": "exponential",
 }
 LOGARITHMIC = ("FD", "sliced W2", "KL")
+PALE_BLUE = "#56B4E9"
 KINDS = {
     "flow, heun": RED,
     "flow, multistep": BLUE,
@@ -59,6 +64,7 @@ KINDS = {
     "bridge as published": INK,
     "regressed": "#CC79A7",
     "refined": "#E69F00",
+    "beside": PALE_BLUE,
 }
 """Ways to samples and their colours."""
 
@@ -101,12 +107,12 @@ def ways(method: Method, published: bool) -> list[Way]:
     return found
 
 
-def measured(experiment: Experiment, x: Samples) -> dict[str, Measure]:
+def measured(experiment: Experiment, x: Samples, features: Features) -> dict[str, Measure]:
     """What samples in model units score against held-out data."""
     data = experiment.data
     held = torch.as_tensor(data.encode(data.decode(x)))  # as a file would hold them: rounded, and in the box
     if data.kind == "images":
-        return {"FD": frechet_distance(held, data.test, experiment.features or RAW, train=data.train, small=True)}
+        return {"FD": frechet_distance(held, data.test, features, train=data.train, small=True)}
     found = {"sliced W2": sliced_w2(held, data.test, train=data.train)}
     if data.mixture is None:
         return found
@@ -127,12 +133,20 @@ class Row:
     calls: int
     values: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     floors: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    seconds: list[float] = field(default_factory=list[float])
 
-    def note(self, found: Mapping[str, Measure]) -> None:
-        """Add what one set of samples scored."""
+    def note(self, found: Mapping[str, Measure], seconds: float) -> None:
+        """Add what one set of samples scored, and what it took of a processor."""
+        self.seconds.append(seconds)
         for name, measure in found.items():
             self.values.setdefault(name, []).append(measure.value)
             self.floors.setdefault(name, []).append(math.nan if measure.floor is None else measure.floor)
+
+    @property
+    def last(self) -> str:
+        """The set that was noted last, in words."""
+        scores = [f"{name} {values[-1]:.4g}" for name, values in self.values.items()]
+        return ", ".join([*scores, f"{self.seconds[-1]:.0f} s"])
 
     def about(self, name: str) -> tuple[float, float, float]:
         """Mean, deviation and mean floor of a number; NaN where there is none."""
@@ -181,19 +195,25 @@ def picture(rows: Sequence[Row], names: Sequence[str], out: Path) -> None:
     save(figure, out)
 
 
-def run(folders: Sequence[Path], asked: argparse.Namespace) -> list[Row]:
+def run(asked: argparse.Namespace) -> list[Row]:
     """Every way of every run, so many times."""
     rows = dict[tuple[str, int], Row]()
-    for folder in folders:
+    named = NETWORKS[asked.features]() if asked.features else None
+    for folder in [*asked.runs, *asked.beside]:
         experiment, _, notes = with_rows(folder, trust=tuple(asked.trust))
+        features = named or experiment.features or RAW
         for note in notes:
-            print(f"note: {folder}: {note}")
-        for way in ways(experiment.method, asked.published):
+            print(f"note: {folder}: {note}", file=sys.stderr)
+        other = [Way("beside", 1, experiment.method)]
+        for way in other if folder in asked.beside else ways(experiment.method, asked.published):
             one = replace(experiment, method=way.method)
             row = rows.setdefault((way.kind, way.calls), Row(way.kind, way.calls))
             for seed in range(asked.seeds):
+                begun = time.process_time()
                 labels = labels_for(one, asked.samples, stream(seed, "sample", part="labels"), None)
-                row.note(measured(one, first_of(one, asked.samples, stream(seed, "sample"), labels)))
+                x = first_of(one, asked.samples, stream(seed, "sample"), labels)
+                row.note(measured(one, x, features), time.process_time() - begun)
+                print(f"{folder}: {row.kind}, {row.calls:,} calls, set {seed}: {row.last}", file=sys.stderr, flush=True)
     return list(rows.values())
 
 
@@ -203,6 +223,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs of one recipe")
     parser.add_argument("--seeds", type=int, default=3, help="sets of samples of each run in each way")
     parser.add_argument("--samples", type=int, default=5000)
+    parser.add_argument("--features", choices=NETWORKS, help="network that compares images; the run's if left out")
+    parser.add_argument("--beside", nargs="+", type=Path, default=[], help="runs of other methods, as they sample")
     parser.add_argument("--published", action="store_true", help="also 1,000 and 1,000 steps of Euler, as published")
     parser.add_argument("--trust", nargs="+", default=[], help="guests that may be imported")
     parser.add_argument("--out", type=Path, help="the picture, .png, .svg or .pdf")
@@ -213,7 +235,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if asked.out is not None:
         check_out(asked.out)
     threads.use(1)
-    rows = run(asked.runs, asked)
+    rows = run(asked)
     names = list(dict.fromkeys(name for row in rows for name in row.values))
     print(table(rows, names))
     if asked.out is not None:

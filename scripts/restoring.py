@@ -15,11 +15,11 @@ its standard error. They are told of
     bicubic     of the means of blocks, PIL's enlargement
 
 Draws are rounded to the levels that the training images have. `covered` is how often the hidden pixel is within the
-central 80 % of its draws, beside what it is of draws that have its law. `right` is the share of images that the run's
-feature network puts in their class; that network may have been trained on them, so that only the originals are a
-measure of it. A run with classes is not told them. Of pairs of held-out images a way is made between the two: how far
-its ends are from them, and how far its middle is from the nearest training image, beside the mixture of the two images
-and held-out images themselves.
+central 80 % of its draws, beside what it is of draws that have its law. `right` is the share of images that a network,
+the run's or that of --features, puts in their class, or, of a run without classes, in the class where it puts the
+original. It may have been trained on them: of known classes the originals say how good it is. A run with classes is not
+told them. Of pairs of held-out images a way is made between the two: how far its ends are from them, and how far its
+middle is from the nearest training image, beside the mixture of the two images and held-out images themselves.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ from pushforward.commands.rebuilding import with_rows
 from pushforward.dynamics.editing import LinearProjection, Strategy, coverage, interpolate, nominal, restore, strategy
 from pushforward.dynamics.sde.levels import linear_variance
 from pushforward.errors import UsageError
-from pushforward.metrics.core.features import blocked
+from pushforward.evaluation import NETWORKS
+from pushforward.metrics.core.features import Features, blocked
 from pushforward.parallel import threads
 from pushforward.parallel.placement import Placement
 from pushforward.pictures import grid
@@ -64,6 +65,7 @@ class Bench:
         form: What its pictures are like.
         truth: Held-out images, (n, *event).
         labels: Their classes, or None.
+        judge: The network that tells classes, or None.
         denoiser: D, of no class.
         ladder: Noise levels.
         how: How what is known enters.
@@ -78,6 +80,7 @@ class Bench:
     form: Form
     truth: Tensor
     labels: Tensor | None
+    judge: Features | None
     denoiser: Denoiser
     ladder: list[float]
     how: Strategy
@@ -168,12 +171,14 @@ def told(values: np.ndarray) -> dict[str, float]:
 
 
 def right(x: Tensor, bench: Bench) -> np.ndarray | None:
-    """Whether images (n, *event) are put in their class, (n,); None where nothing does or there are no classes."""
-    judge, labels = bench.experiment.features, bench.labels
-    if judge is None or judge.classify is None or labels is None:
+    """Whether images (n, *event) are put in their class, (n,), or where the original is; None where nothing does."""
+    judge, labels = bench.judge, bench.labels
+    if judge is None or judge.classify is None:
         return None
     scores = blocked(judge.classify, x)
-    if scores.shape[1] != bench.experiment.data.n_classes:
+    if labels is None:
+        labels = blocked(judge.classify, bench.truth).argmax(1)
+    elif scores.shape[1] != bench.experiment.data.n_classes:
         return None
     return (scores.argmax(1) == labels).double().numpy()
 
@@ -248,6 +253,7 @@ def opened(asked: argparse.Namespace) -> Bench:
     scale = torch.cat([part.unique() for part in data.train.split(BLOCK)]).unique()
     return Bench(
         experiment, form, data.test[:n], None if data.test_labels is None else data.test_labels[:n],
+        NETWORKS[asked.features]() if asked.features else experiment.features,
         lambda y, s: inner(y.to(device), s).to(y.device), [float(s) for s in method.levels(asked.steps)],
         strategy(asked.strategy), asked.draws, asked.seed, scale, method.mean.cpu(), method.spread,
     )  # fmt: skip
@@ -258,6 +264,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", help="where the data are now, FILE[:key]; where they were if left out")
+    parser.add_argument("--features", choices=NETWORKS, help="network that tells classes; the run's if left out")
     parser.add_argument("--images", type=int, default=10)
     parser.add_argument("--draws", type=int, default=8, help="4 or more; of 9 the central band is 80 %% exactly")
     parser.add_argument("--strategy", default="resample", help="fixed, fresh, resample[:CYCLES] or guidance[:SCALE]")

@@ -45,7 +45,7 @@ from pushforward.plain.findings import LeftOut
 from pushforward.report.evaluation import Shown, write_evaluation
 from pushforward.settings.asked import Settings
 
-__all__ = ["SPACES", "Chosen", "Settings", "evaluate", "measure_pair", "parts", "space"]
+__all__ = ["NETWORKS", "SPACES", "Chosen", "Settings", "evaluate", "measure_pair", "parts", "space"]
 
 NETWORKS: dict[str, Callable[[], Features]] = {
     "digits8": digits8,
@@ -53,6 +53,7 @@ NETWORKS: dict[str, Callable[[], Features]] = {
     "fashion_lenet": fashion_lenet,
     "cifar_resnet": cifar_resnet,
 }
+"""Networks that come with the library, by the names of their feature spaces."""
 SPACES = ("auto", "raw", "pixels", "scaled", "pca", "random", *NETWORKS)
 """Feature spaces that have a name; "pca:K" and "random:K" set the number of features. Others are given as a FILE."""
 

@@ -16,6 +16,7 @@ from commands.editing.conftest import TRUST, Home
 from PIL import Image
 
 from pushforward.errors import UsageError
+from pushforward.metrics.core.features import Features
 
 path = Path(__file__).parents[3] / "scripts/restoring.py"
 spec = importlib.util.spec_from_file_location("restoring_script", path)
@@ -29,7 +30,7 @@ spec.loader.exec_module(script)
 def opened(home: Home, name: str, images: int = 4):
     return script.opened(
         argparse.Namespace(
-            run=home.base / name, data=None, images=images, draws=4, strategy="fresh", steps=8, seed=0,
+            run=home.base / name, data=None, features=None, images=images, draws=4, strategy="fresh", steps=8, seed=0,
             checkpoint="last", device="cpu", trust=[TRUST[1]],
         )
     )  # fmt: skip
@@ -98,6 +99,17 @@ def test_it_runs_through_and_writes_numbers_and_grids(home, name, tmp_path, caps
         w, h = Image.open(tmp_path / "out" / f"{task}.png").size
         scale = (w + 2) // columns[task] // 8
         assert (w, h) == (columns[task] * (8 * scale + 2) - 2, (1 if task == "ways" else 3) * (8 * scale + 2) - 2)
+
+
+def test_of_a_run_without_classes_right_is_where_the_original_is_put(home):
+    def brightness(x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([-x.mean((1, 2, 3)), x.mean((1, 2, 3))], 1)
+
+    bench = replace(opened(home, "grey"), labels=None, judge=Features("brightness", "", None, brightness, brightness))
+    flat = torch.tensor([-0.5, 0.5, 0.5, -0.5])[:, None, None, None].expand_as(bench.truth)
+    bench = replace(bench, truth=flat)
+    assert script.right(flat, bench).tolist() == [1, 1, 1, 1]
+    assert script.right(-flat[:1].expand_as(flat), bench).tolist() == [0, 1, 1, 0]
 
 
 def test_what_cannot_be_measured_is_refused(home, tmp_path):
