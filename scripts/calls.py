@@ -78,8 +78,8 @@ class Way:
     method: Method
 
 
-def ways(method: Method, published: bool) -> list[Way]:
-    """The ways that a run has.
+def ways(method: Method, published: bool, whole: bool = True) -> list[Way]:
+    """The ways that a run has; a generator is one of them once its training is whole.
 
     Raises:
         UsageError: If it is a run of something else.
@@ -99,7 +99,7 @@ def ways(method: Method, published: bool) -> list[Way]:
         if published:
             slow = Crossing("maruyama", 1000, "uniform", "maruyama", 1000, "uniform")
             found.append(Way("bridge as published", 2000, replace(inner, sampling=slow)))
-    if isinstance(method, Distilled):
+    if isinstance(method, Distilled) and whole:
         pairs = (method.starts, method.ends, method.source, method.rng)
         found.append(Way("regressed", 1, Distilled(method.generator, *pairs, labels=method.labels)))
         if method.refined is not None:
@@ -200,12 +200,15 @@ def run(asked: argparse.Namespace) -> list[Row]:
     rows = dict[tuple[str, int], Row]()
     named = NETWORKS[asked.features]() if asked.features else None
     for folder in [*asked.runs, *asked.beside]:
-        experiment, _, notes = with_rows(folder, trust=tuple(asked.trust))
+        experiment, run, notes = with_rows(folder, trust=tuple(asked.trust))
         features = named or experiment.features or RAW
         for note in notes:
             print(f"note: {folder}: {note}", file=sys.stderr)
+        whole = run["step"] >= experiment.steps
+        if not whole:
+            print(f"note: {folder}: stopped at step {run['step']}; its generator is left out", file=sys.stderr)
         other = [Way("beside", 1, experiment.method)]
-        for way in other if folder in asked.beside else ways(experiment.method, asked.published):
+        for way in other if folder in asked.beside else ways(experiment.method, asked.published, whole):
             one = replace(experiment, method=way.method)
             row = rows.setdefault((way.kind, way.calls), Row(way.kind, way.calls))
             for seed in range(asked.seeds):

@@ -36,6 +36,7 @@ EMA = 0.999  # decay of the generators' averages
 OCTAVES, DEPTH = 3, 3  # waves of each number of z, and hidden layers of the nets for points
 LEFT = 0.3  # of the penalty at the end, for points
 SMALL = 256  # numbers in an image up to which its critic is a perceptron
+PAIRS = 256  # of points and small images that a regression takes at once; of others as many as the denoiser's batch
 
 
 def distilled(bridge: Bridge, data: Dataset, how: Distilling, loop: Loop, classes: Classes) -> tuple[Method, Loop]:
@@ -67,6 +68,7 @@ def distilled(bridge: Bridge, data: Dataset, how: Distilling, loop: Loop, classe
         teacher=bridge, lessons=loop.steps, carry=FlowMap(score, how.pair_steps),
         ready=None if points else partial(_inherit, generator, score.denoise), imitations=steps,
         refined=refined, project=None if points else clamp(-1, 1),
+        batch=PAIRS if math.prod(data.event) <= SMALL else loop.batch,
     )  # fmt: skip
     return method, replace(loop, steps=loop.steps + steps + refining)
 
