@@ -34,7 +34,7 @@ from pushforward.demos.drawing import BLUE, GREEN, INK, PALE, RED, SOFT, check_o
 from pushforward.errors import DataError, UsageError
 from pushforward.evaluation import NETWORKS
 from pushforward.methods.bridges.diffusion import Diffusion
-from pushforward.methods.bridges.two_stages import Bridge, Crossing
+from pushforward.methods.bridges.two_stages import Bridge, BridgeSampling
 from pushforward.methods.latent.distilled import Distilled
 from pushforward.metrics.core.features import RAW, Features
 from pushforward.metrics.core.result import Measure
@@ -46,7 +46,7 @@ from pushforward.parallel import threads
 from pushforward.randomness import stream
 from pushforward.training.asking import first_of
 from pushforward.training.experiment import Experiment
-from pushforward.types import Method, Samples
+from pushforward.types import Method, Pathways, Samples, able
 
 STEPS = (4, 8, 18, 36)
 SCORE: dict[str, Literal["heun", "multistep", "exponential"]] = {
@@ -55,7 +55,7 @@ SCORE: dict[str, Literal["heun", "multistep", "exponential"]] = {
     "diffusion, exponential": "exponential",
 }
 LOGARITHMIC = ("FD", "sliced W2", "KL")
-PALE_BLUE = "#56B4E9"
+BESIDE = "#56B4E9"  # runs of other recipes
 KINDS = {
     "flow, heun": RED,
     "flow, multistep": BLUE,
@@ -64,7 +64,6 @@ KINDS = {
     "bridge as published": INK,
     "regressed": "#CC79A7",
     "refined": "#E69F00",
-    "beside": PALE_BLUE,
 }
 """Ways to samples and their colours."""
 
@@ -90,21 +89,27 @@ def ways(method: Method, published: bool, whole: bool = True) -> list[Way]:
         raise UsageError(f"a run of a {type(method).__name__}: give one of a bridge or a score model")
     for kind, sampler in SCORE.items():
         for steps in STEPS:
-            how = replace(score.sampling, sampler=sampler, steps=steps)
-            found.append(Way(kind, 2 * steps - 1 if sampler == "heun" else steps, replace(score, sampling=how)))
+            one = replace(score, sampling=replace(score.sampling, sampler=sampler, steps=steps))
+            found.append(Way(kind, one.calls, one))
     if isinstance(inner, Bridge):
         for first in (1, 2, 3, 6):
             usual = replace(inner, sampling=replace(inner.sampling, first_steps=first, second_steps=5 * first))
             found.append(Way("bridge", usual.calls, usual))
         if published:
-            slow = Crossing("maruyama", 1000, "uniform", "maruyama", 1000, "uniform")
-            found.append(Way("bridge as published", 2000, replace(inner, sampling=slow)))
+            slow = BridgeSampling("euler_maruyama", 1000, "uniform", "euler_maruyama", 1000, "uniform")
+            one = replace(inner, sampling=slow)
+            found.append(Way("bridge as published", one.calls, one))
     if isinstance(method, Distilled) and whole:
         pairs = (method.starts, method.ends, method.source, method.rng)
         found.append(Way("regressed", 1, Distilled(method.generator, *pairs, labels=method.labels)))
         if method.refined is not None:
             found.append(Way("refined", 1, method.refined))
     return found
+
+
+def calls_of(method: Method) -> int:
+    """Calls of a net that a sample of any method costs: one of a generator, those that others say."""
+    return method.calls if able(method, Pathways) else 1
 
 
 def measured(experiment: Experiment, x: Samples, features: Features) -> dict[str, Measure]:
@@ -181,7 +186,8 @@ def picture(rows: Sequence[Row], names: Sequence[str], out: Path) -> None:
     figure = sheet(4.2 * len(names), 3.8)
     for axes, name in zip(np.ravel(figure.subplots(1, len(names))), names):
         axes.axhline(floor_of(rows, name), color=SOFT, linestyle=":", linewidth=1)
-        for kind, colour in KINDS.items():
+        for kind in dict.fromkeys(row.kind for row in rows):
+            colour = KINDS.get(kind, BESIDE)
             known = sorted((row.calls, *row.about(name)[:2]) for row in rows if row.kind == kind and name in row.values)
             if known:
                 calls, means, around = zip(*known)
@@ -207,7 +213,7 @@ def run(asked: argparse.Namespace) -> list[Row]:
         whole = run["step"] >= experiment.steps
         if not whole:
             print(f"note: {folder}: stopped at step {run['step']}; its generator is left out", file=sys.stderr)
-        other = [Way("beside", 1, experiment.method)]
+        other = [Way(run["recipe"], calls_of(experiment.method), experiment.method)]
         for way in other if folder in asked.beside else ways(experiment.method, asked.published, whole):
             one = replace(experiment, method=way.method)
             row = rows.setdefault((way.kind, way.calls), Row(way.kind, way.calls))

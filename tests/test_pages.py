@@ -12,9 +12,9 @@ from types import ModuleType
 import pytest
 
 from pushforward.cli import main
-from pushforward.methods.bridges.diffusion import Descent
-from pushforward.methods.bridges.two_stages import Crossing
-from pushforward.methods.latent.distilled import Drawn
+from pushforward.methods.bridges.diffusion import ScoreSampling
+from pushforward.methods.bridges.two_stages import BridgeSampling
+from pushforward.methods.latent.distilled import DistilledSampling
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (ROOT, ROOT / "docs", ROOT / "benchmarks")
@@ -108,7 +108,11 @@ def test_a_command_on_a_page_has_only_options_that_there_are(page, command, caps
     assert done.value.code == 0
     known = set(re.findall(r"--[a-z][\w.-]*", capsys.readouterr().out))
     if "sampling" in {word.split(".")[0].strip("-") for word in words}:
-        fields = {one.name for group in (Crossing, Descent, Drawn) for one in dataclasses.fields(group)}
+        fields = {
+            one.name
+            for group in (BridgeSampling, ScoreSampling, DistilledSampling)
+            for one in dataclasses.fields(group)
+        }
         known |= {f"--sampling.{name.replace('_', '-')}" for name in fields}
     assert {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)} <= known | {"--help"}
 

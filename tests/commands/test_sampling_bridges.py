@@ -31,7 +31,7 @@ def run(tmp_path_factory):
 
 
 def test_draws_of_monte_carlo_that_do_not_count_are_said(capsys, run, tmp_path):
-    words = ["--sampling.form", "autodiff", "--sampling.first", "maruyama", "--sampling.draws", 64]
+    words = ["--sampling.form", "autodiff", "--sampling.first", "euler_maruyama", "--sampling.draws", 64]
     code, out, _ = call(capsys, "sample", run, "-n", 3, "--out", tmp_path / "x.npz", *words, "--json")
     assert code == 0
     assert any("of 64 draws" in note and "form denoiser" in note for note in json.loads(out)["notes"])

@@ -14,8 +14,8 @@ from torch.optim import Adam
 from pushforward.densities.mixture import Mixture
 from pushforward.dynamics.bridges import GaussianBridge, MixtureFollmer
 from pushforward.errors import UsageError
-from pushforward.methods.bridges.diffusion import Descent, Diffusion, guided
-from pushforward.methods.bridges.two_stages import Bridge, Crossing
+from pushforward.methods.bridges.diffusion import Diffusion, ScoreSampling, guided
+from pushforward.methods.bridges.two_stages import Bridge, BridgeSampling
 from pushforward.nets.timed.mlp import perceptron
 from pushforward.nets.timed.preconditioned import Preconditioned
 from pushforward.randomness import Noise
@@ -60,10 +60,10 @@ def diffusion(net: nn.Module | None = None, **settings) -> Diffusion:
 
 def bridge(net: nn.Module | None = None, ratio: bool = False, **settings) -> Bridge:
     classifier = Learner(nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)), partial(Adam, lr=1e-3)) if ratio else None
-    return Bridge(diffusion(net), 8.0, 2.0, classifier, Crossing(**settings))
+    return Bridge(diffusion(net), 8.0, 2.0, classifier, BridgeSampling(**settings))
 
 
-SAMPLERS = ["multistep", "heun", "churn", "exponential", "stochastic", "maruyama", "corrector"]
+SAMPLERS = ["multistep", "heun", "churn", "exponential", "stochastic_heun", "euler_maruyama", "predictor_corrector"]
 
 
 def moments(x: torch.Tensor) -> tuple[float, float]:
@@ -74,19 +74,19 @@ def moments(x: torch.Tensor) -> tuple[float, float]:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_of_a_score_model_ends_at_the_normal_law_that_its_denoiser_knows(sampler):
-    model = diffusion(sampling=Descent(sampler, steps=120, low=0.02))
+    model = diffusion(sampling=ScoreSampling(sampler, steps=120, low=0.02))
     mean, cov = moments(model.sample(20_000, Noise(1)))
     assert mean < 0.05
-    assert cov < (0.12 if sampler in ("corrector", "maruyama") else 0.06)
+    assert cov < (0.12 if sampler in ("predictor_corrector", "euler_maruyama") else 0.06)
 
 
 @pytest.mark.parametrize("second", SAMPLERS)
-@pytest.mark.parametrize("first", ["exponential", "maruyama", "stochastic"])
+@pytest.mark.parametrize("first", ["exponential", "euler_maruyama", "stochastic_heun"])
 def test_every_pair_of_stages_ends_at_the_normal_law_that_the_denoiser_knows(first, second):
     model = bridge(first=first, second=second, first_steps=30, second_steps=80, low=0.02)
     mean, cov = moments(model.sample(10_000, Noise(1)))
     assert mean < 0.06
-    assert cov < (0.14 if second in ("corrector", "maruyama") else 0.09)
+    assert cov < (0.14 if second in ("predictor_corrector", "euler_maruyama") else 0.09)
 
 
 def test_thirty_five_calls_find_both_modes_as_wide_as_they_are():
@@ -202,7 +202,7 @@ def test_classes_are_withheld_from_their_share_of_the_rows():
 
 
 def test_monte_carlo_says_when_its_draws_do_not_count():
-    model = bridge(first="maruyama", form="stein", first_steps=3, draws=32)
+    model = bridge(first="euler_maruyama", form="stein", first_steps=3, draws=32)
     with pytest.raises(UsageError, match="has no ratio"):
         model.sample(4, Noise(0))
     assert model.remarks(1) == ()
@@ -220,7 +220,7 @@ def _steep() -> nn.Module:
 
 @pytest.mark.parametrize("form", ["autodiff", "score", "stein", "auto"])
 def test_a_ratio_that_is_learned_gives_the_law_that_the_denoiser_gives(form):
-    model = bridge(first="maruyama", form=form, first_steps=40, second_steps=60, draws=64)
+    model = bridge(first="euler_maruyama", form=form, first_steps=40, second_steps=60, draws=64)
 
     class Exact(nn.Module):
         """log q_sigma / N(0, tau) of points about the mean in units of the spread: both laws are normal."""
@@ -250,18 +250,18 @@ def test_the_ratio_is_learned_by_logistic_regression_beside_the_denoiser():
     ("made", "said"),
     [
         (lambda: Bridge(diffusion(), 4.0, 2.0), "tau must be above sigma\\^2 = 4"),
-        (lambda: Descent(low=2.0, high=1.0), "below the high one"),
-        (lambda: Crossing(form="stein", first="maruyama", draws=1), "2 or more"),
-        (lambda: Crossing(form="stein"), "first=maruyama"),
+        (lambda: ScoreSampling(low=2.0, high=1.0), "below the high one"),
+        (lambda: BridgeSampling(form="stein", first="euler_maruyama", draws=1), "2 or more"),
+        (lambda: BridgeSampling(form="stein"), "first=euler_maruyama"),
         (lambda: guided(Learner(nn.Linear(2, 2), partial(Adam, lr=1.0))), "wrap yours in one"),
-        (lambda: Crossing(first_grid=(0.0, 0.6, 0.4)), "first_grid 0.0,0.6,0.4: give times that go from 0 to 1"),
-        (lambda: Crossing(second_grid=(0.0, 0.9)), "go from 0 to 1"),
-        (lambda: Crossing(first_grid=()), "go from 0 to 1"),
-        (lambda: Crossing(denoise=True), "leave it out"),
+        (lambda: BridgeSampling(first_grid=(0.0, 0.6, 0.4)), "first_grid 0.0,0.6,0.4: give times that go from 0 to 1"),
+        (lambda: BridgeSampling(second_grid=(0.0, 0.9)), "go from 0 to 1"),
+        (lambda: BridgeSampling(first_grid=()), "go from 0 to 1"),
+        (lambda: BridgeSampling(denoise=True), "leave it out"),
         (lambda: bridge(guidance=1.0).sample(2, Noise(0)), "guidance 1 without classes"),
         (lambda: diffusion(Nothing(3), drop=0.0).guided(torch.zeros(2).long(), 1.0), "drop 0"),
         (
-            lambda: bridge(ratio=True, form="stein", first="maruyama").sample(2, Noise(0), torch.zeros(2).long()),
+            lambda: bridge(ratio=True, form="stein", first="euler_maruyama").sample(2, Noise(0), torch.zeros(2).long()),
             "knows no classes",
         ),
     ],
@@ -279,17 +279,29 @@ def test_calls_are_counted_as_they_are_made():
             counted[0] += 1
             return super().forward(x, c)
 
-    for first in ("exponential", "maruyama", "stochastic"):
+    for first in ("exponential", "euler_maruyama", "stochastic_heun"):
         model, counted[0] = bridge(Counting(), first=first, first_steps=4, second="heun", second_steps=5), 0
+        model.sample(3, Noise(0))
+        assert counted[0] == model.calls
+    for sampler in (*SAMPLERS, "annealed"):
+        model, counted[0] = diffusion(Counting(), sampling=ScoreSampling(sampler, steps=5, churn=0.0)), 0
         model.sample(3, Noise(0))
         assert counted[0] == model.calls
 
 
+def test_levels_for_restoring_end_where_the_second_stage_does():
+    model = bridge(low=0.07)
+    levels = model.levels(6)
+    assert len(levels) == 7
+    assert levels[0] == pytest.approx(SPREAD * model.diffusion.sampling.high)
+    assert levels[-2:] == [pytest.approx(SPREAD * 0.07), 0.0]
+
+
 def test_calls_count_those_of_every_form():
     assert bridge(second_steps=5, first_steps=4).calls == 8
-    assert bridge(ratio=True, second_steps=5, first_steps=4, form="score", first="maruyama", draws=8).calls == 37
-    assert bridge(ratio=True, second_steps=5, first_steps=4, form="stein", first="maruyama", draws=8).calls == 5
-    assert bridge(second="maruyama", second_steps=5, first_steps=4, denoise=True).calls == 9
+    assert bridge(ratio=True, second_steps=5, first_steps=4, form="score", first="euler_maruyama", draws=8).calls == 37
+    assert bridge(ratio=True, second_steps=5, first_steps=4, form="stein", first="euler_maruyama", draws=8).calls == 5
+    assert bridge(second="euler_maruyama", second_steps=5, first_steps=4, denoise=True).calls == 9
 
 
 def test_grids_of_the_users_own_are_followed():

@@ -18,9 +18,9 @@ from pushforward.dynamics.sde.levels import power
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import VGrow, clamp
-from pushforward.methods.bridges.diffusion import Descent, Diffusion
+from pushforward.methods.bridges.diffusion import Diffusion, ScoreSampling
 from pushforward.methods.bridges.flow_map import FlowMap
-from pushforward.methods.latent.distilled import Distilled, Drawn
+from pushforward.methods.latent.distilled import Distilled, DistilledSampling
 from pushforward.methods.sources import OnePass
 from pushforward.nets import mlp
 from pushforward.nets.timed.mlp import perceptron
@@ -50,7 +50,7 @@ def build(seed: int = 0, *, classes: int = 0, lessons: int = LESSONS, fits: int 
     with seeded(seed):
         net = Preconditioned(perceptron(2, width=16, depth=2, classes=classes), *centred(DATA))
         critic = mlp.critic(2, width=8, classes=classes)
-    model = Diffusion(Learner(net, ADAM, ema=0.9), rng, sampling=Descent(steps=4))
+    model = Diffusion(Learner(net, ADAM, ema=0.9), rng, sampling=ScoreSampling(steps=4))
     with seeded(seed + 1):
         nets = [OneCall(Preconditioned(perceptron(2, width=16, depth=2, classes=classes), *centred(DATA)), 40.0)
                 for _ in range(2)]  # fmt: skip
@@ -199,7 +199,7 @@ def test_samples_come_from_what_learned_last_and_else_from_what_is_asked_for():
     torch.testing.assert_close(method.sample(7, rng()), refined)
     assert not torch.allclose(refined, imitated)
     for model, wanted in (("teacher", taught), ("generator", imitated), ("refined", refined)):
-        method.sampling = Drawn(model)
+        method.sampling = DistilledSampling(model)
         torch.testing.assert_close(method.sample(7, rng()), wanted)
 
 
@@ -252,7 +252,7 @@ def test_what_the_pairs_cost_is_told_once_they_are_made():
 def test_what_cannot_be_is_named():
     method = build()
     advance(method, LESSONS + 1)
-    method.sampling = Drawn("refined")
+    method.sampling = DistilledSampling("refined")
     with pytest.raises(UsageError, match="samples of model refined: this run has learned teacher, generator; give one"):
         method.sample(3, Noise(0))
     with pytest.raises(UsageError, match="give imitations"):

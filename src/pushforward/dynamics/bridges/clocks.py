@@ -19,11 +19,12 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor
 
-from pushforward.dynamics.bridges.forms import DenoiserDrift, checked, level_at
+from pushforward.dynamics.bridges.forms import DenoiserDrift
 from pushforward.dynamics.sde.levels import towards
 from pushforward.dynamics.sde.process import Pinned, Process, Start
 from pushforward.errors import UsageError
@@ -73,25 +74,14 @@ def to_smoothed(
     Raises:
         UsageError: If sigma^2 >= tau.
     """
-    checked(tau, sigma)
-    delta = tau - sigma**2
-
-    def predict(x: Samples, t: float = 0.0) -> Samples:
-        if t <= 0:
-            return mean.expand_as(x)
-        return denoiser(mean + (x - mean) / t, level_at(t, tau, sigma))
+    exact, delta = DenoiserDrift(denoiser, tau, sigma, mean), tau - sigma**2
 
     def onwards(x: Samples, end: Samples, t: float, u: float) -> tuple[Samples, float]:
         now, then, h = tau - t * delta, tau - u * delta, u - t
         return mean + then / now * (x - mean) + tau * h / now * (end - mean), tau * h * then / now
 
-    def score(x: Samples, t: float = 0.0) -> Samples:
-        return (t * (predict(x, t) - mean) - (x - mean)) / (t * (tau - t * delta))
-
-    return Process(
-        partial(_point, mean), drift or DenoiserDrift(denoiser, tau, sigma, mean), lambda t: tau, score=score,
-        pinned=Pinned(predict, onwards),
-    )  # fmt: skip
+    pinned = Pinned(exact.predict, onwards)
+    return Process(partial(_point, mean), drift or exact, lambda t: tau, pinned=pinned)
 
 
 def to_data(denoiser: Denoiser, start: Start, *, sigma: float) -> Process:
@@ -108,25 +98,7 @@ def to_data(denoiser: Denoiser, start: Start, *, sigma: float) -> Process:
     if not 0 < sigma < math.inf:
         raise UsageError(f"sigma {sigma}: give a positive width")
 
-    def level(t: float) -> float:
-        return sigma * math.sqrt(1 - t)
-
-    def predict(x: Samples, t: float = 0.0) -> Samples:
-        return denoiser(x, level(t))
-
-    def rise(x: Samples, t: float = 0.0) -> Samples:
-        return (predict(x, t) - x) / (1 - t)
-
-    def flow(x: Samples, t: float = 0.0) -> Samples:
-        return rise(x, t) / 2
-
-    def score(x: Samples, t: float = 0.0) -> Samples:
-        return (predict(x, t) - x) / level(t) ** 2
-
-    pinned = Pinned(predict, lambda x, end, t, u: towards(x, end, level(t), level(u)))
-    return Process(
-        start, rise, lambda t: sigma**2, flow=flow, score=score, pinned=pinned, level=level, closed=False,
-    )  # fmt: skip
+    return _noisy(denoiser, start, lambda t: sigma * math.sqrt(1 - t), lambda t: -0.5 / (1 - t))
 
 
 def variance_exploding(denoiser: Denoiser, start: Start, *, high: float) -> Process:
@@ -143,19 +115,34 @@ def variance_exploding(denoiser: Denoiser, start: Start, *, high: float) -> Proc
     if not 0 < high < math.inf:
         raise UsageError(f"highest level {high}: give a positive number")
 
+    return _noisy(denoiser, start, lambda t: t, lambda t: 1 / t, (high, 0.0))
+
+
+def _noisy(
+    denoiser: Denoiser,
+    start: Start,
+    level: Callable[[float], float],
+    rate: Callable[[float], float],
+    ends: tuple[float, float] = (0.0, 1.0),
+) -> Process:
+    r"""Data with noise of a level s(t) on them, whose rate is :math:`r = \mathrm{d}\ln s/\mathrm{d}t`.
+
+    The flow is :math:`r\,(x - D)`, the drift twice that, the score :math:`(D - x)/s^2`, the noise :math:`2 s^2 |r|`.
+    """
+
     def predict(x: Samples, t: float = 0.0) -> Samples:
-        return denoiser(x, t)
+        return denoiser(x, level(t))
 
     def flow(x: Samples, t: float = 0.0) -> Samples:
-        return (x - denoiser(x, t)) / t
+        return rate(t) * (x - predict(x, t))
 
-    def rise(x: Samples, t: float = 0.0) -> Samples:
+    def drift(x: Samples, t: float = 0.0) -> Samples:
         return 2 * flow(x, t)
 
     def score(x: Samples, t: float = 0.0) -> Samples:
-        return (denoiser(x, t) - x) / t**2
+        return (predict(x, t) - x) / level(t) ** 2
 
+    pinned = Pinned(predict, lambda x, end, t, u: towards(x, end, level(t), level(u)))
     return Process(
-        start, rise, lambda t: 2 * t, ends=(high, 0.0), flow=flow, score=score, pinned=Pinned(predict, towards),
-        level=lambda t: t, closed=False,
-    )  # fmt: skip
+        start, drift, lambda t: 2 * level(t) ** 2 * abs(rate(t)), ends, flow, score, pinned, level, closed=False
+    )

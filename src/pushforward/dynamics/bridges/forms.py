@@ -39,7 +39,6 @@ __all__ = ["DenoiserDrift", "Form", "RatioDrift", "checked", "collapsed", "level
 Form: TypeAlias = Literal["autodiff", "score", "stein", "auto", "paper"]
 
 BLOCK = 2**22  # numbers of the draws that are held at once
-FAR = 1e6  # level, in roots of tau, at which a denoiser knows no more than the mean
 LEAST = 0.1  # share of the draws that must count for the weights to be worth their cost
 
 
@@ -57,9 +56,7 @@ class DenoiserDrift:
             at the first t above 0.
         tau: Variance of the noise in one unit of time, above sigma^2.
         sigma: Width of the smoothing.
-        mean: Mean of the data, (*event): the process starts there, and the formula is that of x - mean. None for a
-            start at 0; then the mean, which t = 0 needs, is what the denoiser says of 0 at the level
-            :math:`10^6\sqrt\tau`, and a learned one that was never asked so far out should be given it.
+        mean: Mean of the data, (*event), where the process starts; the formula is that of x - mean.
 
     Raises:
         UsageError: If sigma^2 >= tau, or one is not a positive number.
@@ -68,22 +65,22 @@ class DenoiserDrift:
     denoiser: Denoiser
     tau: float
     sigma: float
-    mean: Tensor | None = None
+    mean: Tensor
 
     def __post_init__(self) -> None:
         checked(self.tau, self.sigma)
 
+    def predict(self, x: Samples, t: float = 0.0) -> Samples:
+        """D, (n, *event): the mean of the data given X_t = x."""
+        start = self.mean.to(x)
+        if t <= 0:
+            return start.expand_as(x)
+        return self.denoiser(start + (x - start) / t, level_at(t, self.tau, self.sigma))
+
     def __call__(self, x: Samples, t: float = 0.0) -> Samples:
         """b(t, x), (n, *event)."""
-        start = x.new_zeros(x.shape[1:]) if self.mean is None else self.mean.to(x)
-        gap, offset = self.tau - self.sigma**2, x - start
-        if t > 0:
-            clean = self.denoiser(start + offset / t, level_at(t, self.tau, self.sigma)) - start
-        elif self.mean is None:
-            clean = self.denoiser(torch.zeros_like(x), FAR * math.sqrt(self.tau))
-        else:
-            clean = torch.zeros_like(x)
-        return (self.tau * clean - gap * offset) / (self.tau - t * gap)
+        start, gap = self.mean.to(x), self.tau - self.sigma**2
+        return (self.tau * (self.predict(x, t) - start) - gap * (x - start)) / (self.tau - t * gap)
 
 
 @dataclass(frozen=True, eq=False)

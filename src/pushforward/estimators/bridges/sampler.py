@@ -32,7 +32,7 @@ from pushforward.estimators.classes import Labelling
 from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on, one_row, rounded
 from pushforward.estimators.layout import shape_inside
 from pushforward.estimators.learn import Seed, build, find, follow, samples_of, seed_of, seed_of_draw, validated
-from pushforward.methods.bridges.two_stages import Bridge, Crossing
+from pushforward.methods.bridges.two_stages import Bridge, BridgeSampling
 from pushforward.nets.timed.preconditioned import centred
 from pushforward.parallel.doubles import finest
 from pushforward.parallel.ordinary import ordinarily
@@ -405,7 +405,7 @@ class BridgeSampler(BaseEstimator):
 
     def _bridge(self, learner: Learner, layout: DenoiserShape, seed: int) -> Bridge:
         """The two stages around a denoiser, sampled as the parameters say."""
-        stages = Crossing(first_steps=self.first_steps, second_steps=self.second_steps, low=layout.pace.low,
+        stages = BridgeSampling(first_steps=self.first_steps, second_steps=self.second_steps, low=layout.pace.low,
                         guidance=self.guidance)  # fmt: skip
         rng = stream(seed, "train", device=learner.placement.device)
         return bridge_of(learner, layout, stages, self.tau, self.sigma, rng)

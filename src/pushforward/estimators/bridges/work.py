@@ -11,8 +11,8 @@ from torch import Tensor
 from pushforward.data.units import Array
 from pushforward.dynamics.editing import RowMasks, Strategy, restore
 from pushforward.estimators.bridges.shape import DenoiserShape
-from pushforward.methods.bridges.diffusion import Descent, Diffusion
-from pushforward.methods.bridges.two_stages import Bridge, Crossing
+from pushforward.methods.bridges.diffusion import Diffusion
+from pushforward.methods.bridges.two_stages import Bridge, BridgeSampling
 from pushforward.objectives.matching import LogNormal
 from pushforward.randomness import Noise, blocks, filled
 from pushforward.training.learner import Learner
@@ -21,12 +21,13 @@ from pushforward.types import Labels, Samples, Scores
 __all__ = ["bridge_of", "densities", "restorations", "samples"]
 
 
-def bridge_of(learner: Learner, layout: DenoiserShape, how: Crossing, tau: float, sigma: float, rng: Noise) -> Bridge:
+def bridge_of(
+    learner: Learner, layout: DenoiserShape, how: BridgeSampling, tau: float, sigma: float, rng: Noise
+) -> Bridge:
     """The two stages around a denoiser of a layout."""
-    net, low = layout.pace.net, layout.pace.low
+    net = layout.pace.net
     law = LogNormal(net.level_mean, net.level_deviation)
-    sampling = Descent(low=low, guidance=how.guidance)
-    return Bridge(Diffusion(learner, rng, law, drop=net.drop, sampling=sampling), tau, sigma, sampling=how)
+    return Bridge(Diffusion(learner, rng, law, drop=net.drop), tau, sigma, sampling=how)
 
 
 def samples(bridge: Bridge, n: int, labels: Labels | None, rng: Noise) -> Samples:

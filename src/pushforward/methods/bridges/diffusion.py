@@ -25,6 +25,7 @@ from pushforward.dynamics.integrate import euler
 from pushforward.dynamics.sde.annealed import Annealed, geometric_ladder
 from pushforward.dynamics.sde.levels import power
 from pushforward.dynamics.sde.likelihood import Reach, log_prob
+from pushforward.dynamics.sde.process import Process
 from pushforward.dynamics.sde.samplers import (
     Churn,
     EulerMaruyama,
@@ -35,7 +36,7 @@ from pushforward.dynamics.sde.samplers import (
     Sampler,
     StochasticHeun,
 )
-from pushforward.dynamics.sde.simulate import simulate
+from pushforward.dynamics.sde.simulate import calls, simulate
 from pushforward.errors import UsageError
 from pushforward.nets.mlp import FEW
 from pushforward.nets.timed.preconditioned import Preconditioned
@@ -45,32 +46,34 @@ from pushforward.settings.options import Between
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples, Scores, unpack
 
-__all__ = ["Descent", "Diffusion", "SamplerName", "guided", "step_of"]
+__all__ = ["Diffusion", "SamplerName", "ScoreSampling", "guided", "step_of"]
 
 NUMBERS = 2**16  # of samples that go through the net at once: on a processor larger blocks are slower
-SamplerName = Literal["multistep", "heun", "euler", "churn", "exponential", "stochastic", "maruyama", "corrector"]
+SamplerName = Literal[
+    "multistep", "heun", "euler", "churn", "exponential", "stochastic_heun", "euler_maruyama", "predictor_corrector"
+]
 SAMPLERS: dict[SamplerName, Sampler] = {
     "multistep": Multistep(),
     "heun": ProbabilityFlow(),
     "euler": ProbabilityFlow(euler),
     "exponential": Exponential(),
-    "stochastic": StochasticHeun(),
-    "maruyama": EulerMaruyama(),
-    "corrector": PredictorCorrector(),
+    "stochastic_heun": StochasticHeun(),
+    "euler_maruyama": EulerMaruyama(),
+    "predictor_corrector": PredictorCorrector(),
 }
 
 
 @dataclass(frozen=True)
-class Descent:
+class ScoreSampling:
     """How samples come down from noise.
 
     Attributes:
         sampler: multistep, heun and euler along the probability flow; churn, heun that puts some noise in anew;
-            exponential (ancestral), stochastic (Heun) and maruyama (Euler) for the diffusion itself; corrector,
+            exponential (ancestral), stochastic_heun and euler_maruyama for the diffusion itself; predictor_corrector,
             exponential with a Langevin step after each; annealed, Langevin steps alone on a geometric ladder, as score
             networks were published.
-        steps: Steps, or levels of annealed; heun, churn, stochastic and corrector call the net twice in all but the
-            last.
+        steps: Steps, or levels of annealed; heun, churn, stochastic_heun and predictor_corrector call the net twice
+            in all but the last.
         high: First noise level, in units of the data's spread.
         low: Last one above 0, likewise.
         rho: How the levels lie: 1 evenly, larger closer together at the low end.
@@ -120,7 +123,7 @@ class Diffusion:
     cell: float = 0.0
     project: Callable[[Samples], Samples] | None = None
     drop: float = 0.1
-    sampling: Descent = field(default_factory=Descent)
+    sampling: ScoreSampling = field(default_factory=ScoreSampling)
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
         """One update of the denoiser for each yield.
@@ -189,9 +192,8 @@ class Diffusion:
         r"""Log density (n,) of the law that the probability flow has, in nats, with respect to model units.
 
         It is exact, up to 32 steps of Runge and Kutta, for up to three numbers in a sample, and else unbiased, by one
-        random direction a row, the same for the same rows at every call. It is the density of data with
-        noise of level 0.002 spreads; of
-        rounded data, with a tenth of a cell, at points that are drawn evenly from the rows' cells.
+        random direction a row, the same for the same rows at every call. It is the density of data with noise of level
+        0.002 spreads; of rounded data, with a tenth of a cell, at points that are drawn evenly from the rows' cells.
 
         Args:
             x: Points (n, *event).
@@ -209,16 +211,37 @@ class Diffusion:
     @torch.no_grad()
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event), as `sampling` says."""
-        how, rng, spread = self.sampling, rng or self.rng, self.spread
-        denoiser = self.denoiser(labels)
-        start = Noisy(self.mean, spread * math.hypot(how.high, 1.0))
-        if how.sampler == "annealed":
-            ladder = geometric_ladder(max(how.steps, 2), spread * how.high, spread * how.low)
-            chain = Annealed(0.2 * ladder[-1] ** 2, how.rounds)
-            return self.kept(chain(denoiser, start(rng, n), ladder, rng))
-        sampler = step_of(how.sampler, how.churn, how.steps)
-        process = variance_exploding(denoiser, start, high=spread * how.high)
-        return self.kept(simulate(process, n, self.levels(how.steps), sampler, rng))
+        rng, denoiser = rng or self.rng, self.denoiser(labels)
+        if self.sampling.sampler == "annealed":
+            chain, ladder = self._chain()
+            return self.kept(chain(denoiser, self._noise()(rng, n), ladder, rng))
+        process, levels, sampler = self._way(denoiser)
+        return self.kept(simulate(process, n, levels, sampler, rng))
+
+    @property
+    def calls(self) -> int:
+        """Calls of the net that a sample costs."""
+        if self.sampling.sampler == "annealed":
+            chain, ladder = self._chain()
+            return chain.calls(ladder)
+        return calls(*self._way(self.denoiser()))
+
+    def _noise(self) -> Noisy:
+        """The law of the first level."""
+        return Noisy(self.mean, self.spread * math.hypot(self.sampling.high, 1.0))
+
+    def _way(self, denoiser: Denoiser) -> tuple[Process, list[float], Sampler]:
+        """The process, its levels and its step."""
+        how = self.sampling
+        assert how.sampler != "annealed"
+        process = variance_exploding(denoiser, self._noise(), high=self.spread * how.high)
+        return process, self.levels(how.steps), step_of(how.sampler, how.churn, how.steps)
+
+    def _chain(self) -> tuple[Annealed, list[float]]:
+        """Langevin steps alone, and their ladder."""
+        how, spread = self.sampling, self.spread
+        ladder = geometric_ladder(max(how.steps, 2), spread * how.high, spread * how.low)
+        return Annealed(0.2 * ladder[-1] ** 2, how.rounds), ladder
 
     def kept(self, x: Samples) -> Samples:
         """Samples where data may lie."""

@@ -38,36 +38,36 @@ from pushforward.settings.options import Between
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Denoiser, Labels, Logs, Randomness, Samples, Scores, Velocity, unpack
 
-__all__ = ["Bridge", "Crossing", "Form"]
+__all__ = ["Bridge", "BridgeSampling", "Form"]
 
 Form = Literal["denoiser", "autodiff", "score", "stein", "auto", "paper"]
 FIRST: dict[str, Sampler] = {
-    "exponential": Exponential(), "maruyama": EulerMaruyama(), "stochastic": StochasticHeun(),
+    "exponential": Exponential(), "euler_maruyama": EulerMaruyama(), "stochastic_heun": StochasticHeun(),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Crossing:
+class BridgeSampling:
     """How samples go through the two stages.
 
     Attributes:
-        first: Step of stage 1: exponential, maruyama (Euler) or stochastic (Heun, two calls).
+        first: Step of stage 1: exponential, euler_maruyama or stochastic_heun (two calls).
         first_steps: Steps of it; a grid of numbers has its own.
         first_grid: Its times: uniform, tent (short steps at both ends), or numbers from 0 to 1 with commas between.
         second: Step of stage 2, as of a score model.
-        second_steps: Steps of it, likewise; heun, churn, stochastic and corrector call the net twice in all but the
-            last.
+        second_steps: Steps of it, likewise; heun, churn, stochastic_heun and predictor_corrector call the net twice in
+            all but the last.
         second_grid: Its times: power (noise levels as of a score model), uniform, tent, or numbers from 0 to 1.
         churn: As of a score model, for churn.
         low: Last noise level of the grid power, in units of the data's spread.
-        denoise: Whether the mean of the data is taken at the end of maruyama, as published; one more call.
+        denoise: Whether D(x; s) is taken at the end of euler_maruyama, as published; one more call.
         form: The drift of stage 1: denoiser needs no ratio and draws nothing; autodiff, score, stein, auto and paper
             are Monte Carlo by a learned ratio.
         draws: Draws of these at each step, 2 or more; paper has one.
         guidance: As of a score model.
     """
 
-    first: Literal["exponential", "maruyama", "stochastic"] = "exponential"
+    first: Literal["exponential", "euler_maruyama", "stochastic_heun"] = "exponential"
     first_steps: Annotated[int, Between(1, 100_000)] = 12
     first_grid: Literal["uniform", "tent"] | tuple[float, ...] = "uniform"
     second: SamplerName = "multistep"
@@ -89,9 +89,9 @@ class Crossing:
         if self.form not in ("denoiser", "paper") and self.draws < 2:
             raise UsageError(f"form {self.form} with {self.draws} draws: give 2 or more, or the form paper")
         if self.form != "denoiser" and self.first == "exponential":
-            raise UsageError(f"form {self.form}: exponential steps need the denoiser; give first=maruyama")
-        if self.denoise and self.second != "maruyama":
-            raise UsageError(f"denoise after {self.second}: its last step is the mean of the data; leave it out")
+            raise UsageError(f"form {self.form}: exponential steps need the denoiser; give first=euler_maruyama")
+        if self.denoise and self.second != "euler_maruyama":
+            raise UsageError(f"denoise after {self.second}: its last step is the denoiser's prediction; leave it out")
 
     def first_times(self) -> list[float]:
         """Times of stage 1."""
@@ -135,7 +135,7 @@ class Bridge:
     tau: float = 32.0
     sigma: float = 4.0
     ratio: Learner | None = None
-    sampling: Crossing = field(default_factory=Crossing)
+    sampling: BridgeSampling = field(default_factory=BridgeSampling)
     told: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
@@ -165,8 +165,9 @@ class Bridge:
         return self._guided(labels)
 
     def levels(self, steps: int) -> list[float]:
-        """Levels that suit so many steps of a score model, in model units, and 0."""
-        return self.diffusion.levels(steps)
+        """Levels that suit so many steps of a score model, down to the last one of stage 2, in model units, and 0."""
+        high = self.diffusion.sampling.high
+        return [self.diffusion.spread * level for level in power(steps, high, min(self.sampling.low, high))]
 
     @property
     def mean(self) -> Tensor:

@@ -42,7 +42,7 @@ from pushforward.types import (
     able,
 )
 
-__all__ = ["Carries", "Distilled", "Drawn", "pairs"]
+__all__ = ["Carries", "Distilled", "DistilledSampling", "pairs"]
 
 
 class Carries(Protocol):
@@ -57,7 +57,7 @@ class Carries(Protocol):
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DistilledSampling:
     """What samples come from.
 
     Attributes:
@@ -112,7 +112,7 @@ class Distilled:
     imitations: int | None = None
     refined: VGrow | None = None
     project: Callable[[Samples], Samples] | None = None
-    sampling: Drawn = field(default_factory=Drawn)
+    sampling: DistilledSampling = field(default_factory=DistilledSampling)
     stages: Stages = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -65,7 +65,7 @@ def distilled(bridge: Bridge, data: Dataset, how: Distilling, loop: Loop, classe
     method = Distilled(
         generator, starts, starts, source, score.rng,
         labels=None if labels is None else labels[first.integers(len(labels), how.pairs)],
-        teacher=bridge, lessons=loop.steps, carry=FlowMap(score, how.pair_steps),
+        teacher=bridge, lessons=loop.steps, carry=FlowMap(bridge, how.pair_steps),
         ready=None if points else partial(_inherit, generator, score.denoise), imitations=steps,
         refined=refined, project=None if points else clamp(-1, 1),
         batch=PAIRS if math.prod(data.event) <= SMALL else loop.batch,
