@@ -34,7 +34,7 @@ def demo(
     Args:
         what: digits, learned by variational gradient flow; likelihood, why it says little about samples and samples
             little about it; covering, which modes forward KL, reverse KL and JS keep; consistency, at which rates the
-            two-stage bridge becomes exact, in about two minutes.
+            two-stage bridge becomes exact, in about a minute.
         run: Folder of the run of digits; by default a new one under runs/.
         out: Picture of the others, .png, .svg or .pdf; by default named after them.
         seed: Seed of everything.

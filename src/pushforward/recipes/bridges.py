@@ -6,7 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.bridges import Bridging, Convolved, Denoising, Distilling, Perceptrons, Pictures, Smoothing
+from pushforward.settings.bridges import (
+    POINTS,
+    STAMPS,
+    Bridging,
+    Convolved,
+    Denoising,
+    Distilling,
+    Perceptrons,
+    Pictures,
+    Smoothing,
+)
 from pushforward.settings.groups import Classes, LogRatio, Loop, Rows
 
 if TYPE_CHECKING:
@@ -31,9 +41,9 @@ def bridge_toy(
     *,
     rows: Rows = Rows("toy:ring8"),
     classes: Classes = Classes(),
-    loop: Loop = Loop(8_000, 512),
-    net: Denoising = Denoising(128, 4e-3, level_mean=-1.5, level_deviation=2.0),
-    hidden: Perceptrons = Perceptrons(waves=32),
+    loop: Loop = Loop(8_000, POINTS.batch),
+    net: Denoising = POINTS.net,
+    hidden: Perceptrons = Perceptrons(waves=POINTS.waves),
     bridging: Bridging = OF_POINTS,
 ) -> Experiment:
     """The two-stage bridge on points. Expect every mode of ring8 and grid25, as wide as it should be, in a minute.
@@ -46,7 +56,7 @@ def bridge_toy(
 
     points = wiring.load(rows, classes, loop.seed, kind="points")
     method = _bridge(_by_perceptron(points, classes, net, hidden, loop), points, bridging.smoothing, loop)
-    method.sampling = replace(method.sampling, low=0.002)
+    method.sampling = replace(method.sampling, low=POINTS.low)
     learner, whole = distilled(method, points, bridging.distilling, loop, classes)
     return wiring.experiment(learner, points, whole, conditional=classes.conditional, threads=1)
 
@@ -55,8 +65,8 @@ def bridge_toy(
 def bridge_digits(
     *,
     conditional: bool = False,
-    loop: Loop = Loop(10_000, 192),
-    net: Denoising = Denoising(256, 2e-3),
+    loop: Loop = Loop(10_000, STAMPS.batch),
+    net: Denoising = STAMPS.net,
     hidden: Perceptrons = Perceptrons(),
     bridging: Bridging = Bridging(),
 ) -> Experiment:

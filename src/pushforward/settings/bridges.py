@@ -8,7 +8,19 @@ from typing import Annotated, Literal
 from pushforward.settings.groups import Examples, LogRatio, Loop
 from pushforward.settings.options import Between, Count, Factor, Number, Rate, Rounds, Units
 
-__all__ = ["Bridging", "Convolved", "Denoising", "Distilling", "Perceptrons", "Pictures", "Smoothing"]
+__all__ = [
+    "PICTURES",
+    "POINTS",
+    "STAMPS",
+    "Bridging",
+    "Convolved",
+    "Denoising",
+    "Distilling",
+    "Pace",
+    "Perceptrons",
+    "Pictures",
+    "Smoothing",
+]
 
 
 @dataclass(frozen=True)
@@ -44,12 +56,35 @@ class Denoising:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """What suits one kind of samples, in recipes and estimators alike.
+
+    Attributes:
+        net: Width, learning rate and noise levels.
+        batch: Rows of a batch.
+        low: Last noise level of samples above 0, in units of the data's spread.
+        waves: Random Fourier features that a perceptron sees beside a sample.
+    """
+
+    net: Denoising
+    batch: int
+    low: float = 0.004
+    waves: int = 0
+
+
+POINTS = Pace(Denoising(128, 4e-3, level_mean=-1.5, level_deviation=2.0), 512, 0.002, 32)
+STAMPS = Pace(Denoising(256, 2e-3), 192)
+"""Images that a perceptron learns as well as convolutions."""
+PICTURES = Pace(Denoising(32, 1e-3), 64)
+
+
+@dataclass(frozen=True)
 class Perceptrons:
     """A perceptron on points or flat images.
 
     Attributes:
         depth: Hidden layers.
-        waves: Of random frequencies, which the net sees of a point beside it; 0 for none.
+        waves: Random Fourier features that the net sees beside the point; 0 for none.
     """
 
     depth: Rounds = 3
@@ -63,7 +98,7 @@ class Smoothing:
     Attributes:
         sigma: Width of the smoothed data between the stages, in units of the data's spread.
         tau: Variance of the noise of stage 1, in units of the data's variance; above the square of sigma.
-        ratio: Learn the ratio as well that the Monte-Carlo forms of stage 1 need; the form denoiser needs none.
+        ratio: Also learn the density ratio that the Monte-Carlo forms of stage 1 need; the form denoiser needs none.
         ratio_width: Units of a hidden layer of it.
         ratio_rate: Its learning rate.
     """
@@ -104,15 +139,16 @@ class Distilling:
 
     Attributes:
         distil_steps: Regressions of a generator on where the model's flow carries noise; 0 for none. They count on top
-            of `steps`, and samples then come from the generator; the setting model of sampling, teacher, draws from
-            the model.
+            of `steps`, and samples then come from the generator, or, with model teacher among the settings of sampling,
+            from the model as before.
         distil_rate: Their learning rate at the start; it falls along a cosine.
         pairs: Pairs of noise and sample that it is regressed on. They are made once, and checkpoints hold them.
         pair_steps: Steps of the model's flow to a pair's sample, of one call each.
         refine_steps: Steps in which the regressed generator then follows a critic's flow to the data, one move a step,
-            on top of all others; 0 for none. The setting model, generator, then draws from it as it was before.
+            on top of all others; 0 for none. With model generator among the settings of sampling, samples come from it
+            as it was before.
         refine_rate: The generator's learning rate then; it falls to 0 in a straight line.
-        critic_rate: The critic's, likewise.
+        critic_rate: Learning rate of the critic that refines, likewise.
         critic_width: Units of a hidden layer of the critic and of a generator of points, or channels of the critic's
             largest map.
         critic_steps: Updates of the critic before each move.

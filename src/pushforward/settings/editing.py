@@ -98,8 +98,8 @@ class Interpolating:
         out: X.webp, an animation, or X.png, a row of pictures from the one to the other.
         n: Pictures of the row, the first like the one, the last like the other.
         path: linear, one noise for the whole row; or spherical, the noise turns from one to another.
-        level: Noise that the mixture of both is given and freed of again, in units of the data's spread: near 0 it
-            stays a mixture, and the higher the more they are the run's own and the less like the two.
+        level: Noise that is added to the blend of both and removed again, in units of the data's spread: near 0 the
+            row is a plain blend; the higher, the more its pictures are the run's own and the less like the two.
         steps: Steps from there to no noise.
         fit: Cut pictures of another size to their central square and resize them; they are refused without.
         opening: How the run is opened.

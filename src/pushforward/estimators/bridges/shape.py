@@ -16,33 +16,12 @@ from pushforward.estimators.store import fill
 from pushforward.nets.timed.mlp import perceptron
 from pushforward.nets.timed.preconditioned import Preconditioned, empty_centre
 from pushforward.nets.timed.unet import unet
-from pushforward.settings.bridges import Denoising
+from pushforward.settings.bridges import PICTURES, POINTS, STAMPS, Pace
 from pushforward.types import Samples
 
-__all__ = ["Coordinates", "DenoiserShape", "Pace"]
+__all__ = ["Coordinates", "DenoiserShape"]
 
 SMALL = 8  # largest side of images that a perceptron learns as well as convolutions, in a fraction of their time
-WAVES = 32  # of random frequencies, which the perceptron of vectors sees beside them
-
-
-@dataclass(frozen=True)
-class Pace:
-    """What suits one kind of samples.
-
-    Attributes:
-        net: Width, learning rate and noise levels.
-        batch: Rows of a batch.
-        low: Last noise level of samples above 0, in units of the data's spread.
-    """
-
-    net: Denoising
-    batch: int
-    low: float
-
-
-POINTS = Pace(Denoising(128, 4e-3, level_mean=-1.5, level_deviation=2.0), 512, 0.002)
-STAMPS = Pace(Denoising(256, 2e-3), 192, 0.004)
-PICTURES = Pace(Denoising(32, 1e-3), 64, 0.004)
 
 
 @dataclass(frozen=True)
@@ -67,7 +46,7 @@ class DenoiserShape:
     def choose(event: tuple[int, ...], *, width: int | None, depth: int, classes: int) -> DenoiserShape:
         """Fill in what is None, and what suits the shape, as `shape_inside` has it."""
         width = _pace(event).net.width if width is None else int(width)
-        return DenoiserShape(event, width, int(depth), classes, WAVES if len(event) == 1 else 0)
+        return DenoiserShape(event, width, int(depth), classes, _pace(event).waves)
 
     @property
     def images(self) -> bool:
