@@ -37,8 +37,9 @@ def restore(
     r"""Samples x of the model with P x = P y, (n, *event), in the type of y.
 
     The law of x given what is known is met in the limit of many cycles and small steps, and by no strategy exactly: on
-    a normal law of correlation 0.9 whose first number is known at four deviations, 1000 steps of Euler and Maruyama put
-    the mean of the other to 0.69 of what it is by `Fixed` and `Fresh`, and to 0.97 by `Resample`.
+    a normal law of correlation 0.9 whose first number is known at four deviations, 1000 steps of Euler and Maruyama,
+    evenly in variance from level 4, put the mean of the other to 0.69 of what it is by `Fixed` and `Fresh`, and to 0.97
+    by `Resample`.
 
     Args:
         denoiser: D(x; s); `Guidance` takes its derivative.

@@ -110,7 +110,7 @@ class Diffusion:
         law: Levels that it learns at, in units of the data's spread.
         weight: Weight of a level, likewise.
         cell: Width of the cells that the data's numbers were rounded to, in model units, 2/255 for images in [-1, 1];
-            0 where they are a continuum. Densities are those of numbers spread evenly over their cells.
+            0 where they are a continuum. Densities are taken at numbers spread evenly over their cells: see `log_prob`.
         project: Applied to samples at their end, for example `clamp(-1, 1)`.
         drop: Share of the rows whose class is withheld in training, so that guidance has something to lead away from.
         sampling: How samples come down.
@@ -193,7 +193,9 @@ class Diffusion:
 
         It is exact, up to 32 steps of Runge and Kutta, for up to three numbers in a sample, and else unbiased, by one
         random direction a row, the same for the same rows at every call. It is the density of data with noise of level
-        0.002 spreads; of rounded data, with a tenth of a cell, at points that are drawn evenly from the rows' cells.
+        0.002 spreads; of rounded data with noise as wide as rounding, cell/sqrt(12), at points that are drawn evenly from
+        the rows' cells: a bound from below of the log probability of their levels. With less noise a net that knows the
+        levels would be asked for the density between them, which is next to nothing.
 
         Args:
             x: Points (n, *event).
@@ -203,7 +205,7 @@ class Diffusion:
         rng = stream(0, "evaluate", part="density", device=x.device)
         if self.cell:
             x = x + self.cell * (rng.uniform(*x.shape).to(x) - 0.5)
-        low = self.cell / 10 if self.cell else 0.002 * spread
+        low = self.cell / math.sqrt(12) if self.cell else 0.002 * spread
         ends = Reach(low, 80 * spread, self.mean, spread)
         denoiser = guided(self.denoise, labels)
         return log_prob(denoiser, x, ends, steps=32, probes=0 if few else 1, rng=rng)
