@@ -1,8 +1,8 @@
 r"""How fast the two-stage bridge becomes exact: in steps, in draws of its ratio, in data, and in all of them at once.
 
 Each part is measured by itself, as the second stage forgets most of the errors of the first: of a wrong variance of
-normal data of variance v it leaves the share :math:`(v/(v+\sigma^2))^2`, as noise comes anew in its steps. All errors are
-distances W2 on the line, where laws can be carried through the steps without a random number.
+normal data of variance v it leaves the share :math:`(v/(v+\sigma^2))^2`, as noise comes anew in its steps. All errors
+are distances W2 on the line, where laws can be carried through the steps without a random number.
 
 References:
     Deep generative learning via Schrödinger bridge (Wang et al., 2021), arXiv:2106.10410.

@@ -165,7 +165,7 @@ def test_rounded_data_have_the_density_of_what_is_spread_over_their_cells():
 
 
 def test_a_net_that_knows_the_levels_pays_about_their_entropy():
-    """Two independent numbers on 17 levels, by the exact denoiser of the levels: the bound is within a tenth of a bit."""
+    """Two numbers on 17 levels, by the exact denoiser of the levels: the bound is within a tenth of a bit."""
     k = torch.arange(17.0)
     log_share = torch.distributions.Binomial(16, torch.tensor(0.4)).log_prob(k)
     cell, levels = 0.125, k / 8 - 1

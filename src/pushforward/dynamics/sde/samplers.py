@@ -229,8 +229,8 @@ class Churn:
 class PredictorCorrector:
     r"""A step, and then Langevin steps at its end: :math:`x + \epsilon\nabla\log q_u + \sqrt{2\epsilon}\,\varepsilon`.
 
-    :math:`\epsilon = 2\,(r\,\|\varepsilon\| / \|\nabla\log q_u\|)^2`, norms being means over the points. The Langevin steps
-    do not shrink with the predictor's: however many there are, a variance stays too large by :math:`1/(1 - r^2)`.
+    :math:`\epsilon = 2\,(r\,\|\varepsilon\| / \|\nabla\log q_u\|)^2`, norms being means over the points. The Langevin
+    steps do not shrink with the predictor's: however many there are, a variance is too large by :math:`1/(1 - r^2)`.
 
     Attributes:
         predictor: The step.

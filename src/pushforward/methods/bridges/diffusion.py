@@ -193,9 +193,9 @@ class Diffusion:
 
         It is exact, up to 32 steps of Runge and Kutta, for up to three numbers in a sample, and else unbiased, by one
         random direction a row, the same for the same rows at every call. It is the density of data with noise of level
-        0.002 spreads; of rounded data with noise as wide as rounding, cell/sqrt(12), at points that are drawn evenly from
-        the rows' cells: a bound from below of the log probability of their levels. With less noise a net that knows the
-        levels would be asked for the density between them, which is next to nothing.
+        0.002 spreads; of rounded data with noise as wide as rounding, cell/sqrt(12), at points that are drawn evenly
+        from the rows' cells: a bound from below of the log probability of their levels. With less noise a net that
+        knows the levels would be asked for the density between them, which is next to nothing.
 
         Args:
             x: Points (n, *event).

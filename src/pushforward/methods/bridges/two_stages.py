@@ -4,9 +4,9 @@ r"""The Schrödinger bridge in two stages: from the data's mean to smoothed data
     where a form of the drift needs it:  R <- logistic regression of Y + sigma e against sqrt(tau) e'
     samples:  dX = b dt + sqrt(tau) dW from the mean;  dX = sigma^2 grad log q dt + sigma dW from where it ends
 
-The first stage forgets nothing and the second forgets what the first got wrong: where data have the variance v an error
-of a variance shrinks by :math:`v/(v + \sigma^2)` along the flow, and by the square of that where noise comes anew. So few
-steps do for the first.
+The first stage forgets nothing and the second forgets what the first got wrong: where data have the variance v an
+error of a variance shrinks by :math:`v/(v + \sigma^2)` along the flow, and by the square of that where noise comes
+anew. So few steps do for the first.
 
 References:
     Deep generative learning via Schrödinger bridge (Wang et al., 2021), arXiv:2106.10410.
