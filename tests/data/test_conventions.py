@@ -10,7 +10,7 @@ from PIL import Image
 from pushforward.data import as_pair, read_pair
 from pushforward.data.compare.pairs import Pair
 from pushforward.data.formats.pictures import header
-from pushforward.data.pixels import convention, levels
+from pushforward.data.pixels import cell_of, convention, levels
 from pushforward.errors import DataError, UsageError
 
 RNG = np.random.default_rng(0)
@@ -265,3 +265,18 @@ def test_tensors_of_images_pass_unchanged_and_bytes_come_to_model_units():
 def test_tensors_of_images_on_another_scale_or_shape_are_refused(fake, words):
     with pytest.raises(DataError, match=words):
         as_pair(fake, IMAGES.float() / 127.5 - 1)
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        (np.arange(256), 1 / 127.5),
+        (np.array([0, 255]), 2.0),
+        (np.arange(17) * 255 / 16, 2 / 16),
+        (np.array([0, 7, 200, 255]), 1 / 127.5),  # few, and not evenly: rounded to 256 all the same
+        (np.array([80]), 1 / 127.5),
+    ],
+)
+def test_the_cell_is_the_distance_of_levels_that_lie_evenly(found, wanted):
+    x = torch.from_numpy(np.resize(found, (5000, 1, 4, 4)) / 127.5 - 1).float()
+    assert cell_of(x) == pytest.approx(wanted, rel=1e-6)

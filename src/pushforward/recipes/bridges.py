@@ -169,6 +169,9 @@ def _of_images(pictures: Pictures, bridging: Bridging | None) -> Experiment:
 
 def _diffusion(f: Module, data: Dataset, net: Denoising, loop: Loop) -> Diffusion:
     """A net as a denoiser about the data's mean, in units of their spread."""
+    import torch
+
+    from pushforward.data.pixels import cell_of
     from pushforward.dynamics.sde.annealed import geometric_ladder
     from pushforward.dynamics.sde.levels import linear_variance
     from pushforward.methods.adversarial.vgrow import clamp
@@ -193,7 +196,7 @@ def _diffusion(f: Module, data: Dataset, net: Denoising, loop: Loop) -> Diffusio
     return Diffusion(
         learner, stream(loop.seed, "train"), levels, balanced if net.law == "normal" else by_score, drop=net.drop,
         project=clamp(-1, 1) if pictures else None,
-        cell=(2 / 16 if data.network == "digits8" else 2 / 255) if pictures else 0.0,
+        cell=torch.tensor(0.0 if data.hollow else cell_of(data.train)) if pictures else None,
     )  # fmt: skip
 
 

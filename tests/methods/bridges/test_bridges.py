@@ -156,7 +156,7 @@ def test_log_densities_are_those_of_the_exact_law():
 def test_rounded_data_have_the_density_of_what_is_spread_over_their_cells():
     law = torch.distributions.Normal(MEAN, SPREAD)
     x, cell = MEAN + 0.25 * torch.arange(-3.0, 4)[:, None].expand(7, 2), 0.25
-    model = diffusion(cell=cell)
+    model = diffusion(cell=torch.tensor(cell))
     drawn = torch.stack([model.log_prob(x)])[0]
     around = torch.stack([law.log_prob(x + shift).sum(1) for shift in (-cell / 2, cell / 2)])
     slack = (around[0] - around[1]).abs() + 0.15
@@ -192,7 +192,7 @@ def test_a_net_that_knows_the_levels_pays_about_their_entropy():
             return (clean - mean - (spread / r) ** 2 * r * x) * r / (s[:, None] * spread)
 
     net = Preconditioned(Combed(), mean, torch.tensor(spread))
-    model = Diffusion(Learner(net, partial(Adam, lr=1e-3)), Noise(0), cell=cell)
+    model = Diffusion(Learner(net, partial(Adam, lr=1e-3)), Noise(0), cell=torch.tensor(cell))
     found = model.log_prob(places).double()
     bits = -float((weights.exp().double() * (found + 2 * math.log(cell))).sum()) / (2 * math.log(2))
     entropy = -float((log_share.exp() * log_share).sum()) / math.log(2)

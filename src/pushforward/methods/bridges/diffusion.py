@@ -109,8 +109,9 @@ class Diffusion:
         rng: Where noise comes from.
         law: Levels that it learns at, in units of the data's spread.
         weight: Weight of a level, likewise.
-        cell: Width of the cells that the data's numbers were rounded to, in model units, 2/255 for images in [-1, 1];
-            0 where they are a continuum. Densities are taken at numbers spread evenly over their cells: see `log_prob`.
+        cell: Width of the cells that the data's numbers were rounded to, in model units, (), 2/255 for photographs in
+            [-1, 1]; None where they are a continuum. Densities are taken at numbers spread evenly over their cells: see
+            `log_prob`.
         project: Applied to samples at their end, for example `clamp(-1, 1)`.
         drop: Share of the rows whose class is withheld in training, so that guidance has something to lead away from.
         sampling: How samples come down.
@@ -120,7 +121,7 @@ class Diffusion:
     rng: Randomness
     law: Levels = field(default_factory=LogNormal)
     weight: Weight = balanced
-    cell: float = 0.0
+    cell: Tensor | None = None
     project: Callable[[Samples], Samples] | None = None
     drop: float = 0.1
     sampling: ScoreSampling = field(default_factory=ScoreSampling)
@@ -203,9 +204,10 @@ class Diffusion:
         """
         spread, few = self.spread, self.mean.numel() <= FEW
         rng = stream(0, "evaluate", part="density", device=x.device)
-        if self.cell:
-            x = x + self.cell * (rng.uniform(*x.shape).to(x) - 0.5)
-        low = self.cell / math.sqrt(12) if self.cell else 0.002 * spread
+        low = 0.002 * spread
+        if self.cell is not None:
+            x = x + self.cell.to(x) * (rng.uniform(*x.shape).to(x) - 0.5)
+            low = float(self.cell) / math.sqrt(12)
         ends = Reach(low, 80 * spread, self.mean, spread)
         denoiser = guided(self.denoise, labels)
         return log_prob(denoiser, x, ends, steps=32, probes=0 if few else 1, rng=rng)
