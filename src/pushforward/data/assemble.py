@@ -16,7 +16,7 @@ from pushforward.data.dataset import Dataset, Split, every_class, fingerprint, s
 from pushforward.data.labels import numbered
 from pushforward.data.pixels import Pixels, inner_side, model_side
 from pushforward.data.raw import Raw, enough
-from pushforward.data.units import Unit, of_moments, robust
+from pushforward.data.units import Unit, of_moments, robust, stretched
 from pushforward.errors import DataError, UsageError
 from pushforward.plain.sizes import size
 from pushforward.randomness import generator
@@ -87,7 +87,7 @@ def assemble(
         split=Split(seed, fraction, len(x), len(x_test), digest),
         columns=raw.columns,
         classes=classes,
-        notes=(*notes, *more, *_heavy_note(raw, rows, heavy)),
+        notes=(*notes, *more, *_far_note(raw, x, heavy), *_heavy_note(raw, rows, heavy)),
         kinds=raw.kinds,
         label=raw.label,
         unit=unit,
@@ -152,6 +152,11 @@ def _columns(raw: Raw, rows: np.ndarray, seed: int, side: int | None, channels: 
         x = sampled(raw.x, rows, generator(seed, "data", part="quartiles"))
         return robust(x, place=raw.place, columns=raw.columns)
     return of_moments(moments(training(raw.x, rows)), place=raw.place, columns=raw.columns)
+
+
+def _far_note(raw: Raw, x: Tensor, heavy: bool) -> tuple[str, ...]:
+    """What is said of columns whose scale a few rows set."""
+    return () if raw.kind == "images" or heavy or x.dim() != 2 else stretched(x, raw.columns)
 
 
 def _heavy_note(raw: Raw, rows: np.ndarray, heavy: bool) -> tuple[str, ...]:

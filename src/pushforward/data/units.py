@@ -6,6 +6,7 @@ of images, which also cuts and resizes them, is `pixels.Pixels`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from torch import Tensor
 from pushforward.data.blocks.moments import Moments, moments
 from pushforward.errors import DataError
 
+MANY = 100_000  # rows that quartiles are taken of
+FEW_SET = 0.1  # of the width by the standard deviation: the middle half of a column whose far rows set its scale
 SHOWN, LONGEST = 6, 200  # names and characters that are written out in a message
 
-__all__ = ["Array", "Unit", "box", "of_moments", "pooled", "robust", "standardise"]
+__all__ = ["MANY", "Array", "Unit", "box", "of_moments", "pooled", "robust", "standardise", "stretched"]
 
 Array = NDArray[np.float64]
 
@@ -166,6 +169,26 @@ def pooled(*clouds: Array) -> Unit:
         k = int(np.argmax(faint))
         raise ValueError(f"column {k} varies too little to standardise, by {high[k] - low[k]:.1e}: rescale it")
     return Unit(np.where(still, low, shift), np.where(still, 0.0, scale))
+
+
+def stretched(z: np.ndarray | Tensor, names: Sequence[object] = ()) -> tuple[str, ...]:
+    """What is said of columns whose standard deviation is that of a few far rows: the others look alike in it.
+
+    Args:
+        z: Rows in standard units, (n, d); the first hundred thousand are looked at.
+        names: Of the columns; their numbers if there are none.
+    """
+    x = np.asarray(z[:MANY], np.float64)
+    low, high = np.quantile(x, (0.25, 0.75), axis=0)
+    middle, far = (high - low) / 1.3489795003921634, np.abs(x).max(0)
+    found = np.flatnonzero((middle > 0) & (middle < FEW_SET))
+    said = tuple(
+        f"column {names[k] if names else k}: its scale is that of a few far rows, the farthest {far[k]:.0f} standard "
+        f"deviations out; the middle half of the rows is {1 / middle[k]:.0f} times narrower than it says: leave such "
+        "rows out, or take logarithms"
+        for k in found[:SHOWN]
+    )
+    return said if len(found) <= SHOWN else (*said, f"the same of {len(found) - SHOWN} further columns")
 
 
 def box(images: Array) -> Unit:

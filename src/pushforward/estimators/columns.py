@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from pushforward.data.units import Array
+from pushforward.data.units import MANY, Array, Unit, stretched
 from pushforward.errors import DataError
 
 __all__ = ["Columns", "Rows", "frame_of", "looked_at", "notes_on", "one_row", "rounded"]
@@ -206,15 +206,16 @@ def _kind(column: Any) -> str:
     return ""
 
 
-def notes_on(columns: Columns | None, still: Array) -> tuple[str, ...]:
+def notes_on(columns: Columns | None, unit: Unit, x: Array) -> tuple[str, ...]:
     """What is assumed of the columns of a fit, in words.
 
     Args:
         columns: Those of a data frame, or None.
-        still: Which columns do not vary, (d,).
+        unit: Their unit, whose scale is 0 where they do not vary.
+        x: The rows, (n, d).
     """
-    notes = []
-    if where := np.flatnonzero(still).tolist():
+    notes = list(stretched(unit.encode(x[:MANY]), columns.names if columns else ()))
+    if where := np.flatnonzero(unit.scale == 0).tolist():
         named = [repr(columns.names[k]) if columns else str(k) for k in where]
         notes.append(f"columns that do not vary come back as they are: {', '.join(named)}")
     if columns is not None:

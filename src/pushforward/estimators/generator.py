@@ -207,7 +207,7 @@ class FlowGenerator(BaseEstimator):
         self.net_, said = self._learned(layout, divergence, x, labels)
         self.layout_, self.unit_, self.event_shape_ = layout, unit, data.shape[1:]
         self.classes_, self.class_prior_ = classes, labelling.prior
-        self.notes_ = (*(() if layout.images else notes_on(self.columns_, unit.scale == 0)), *said)
+        self.notes_ = (*(() if layout.images else notes_on(self.columns_, unit, data)), *said)
         return self
 
     @overload

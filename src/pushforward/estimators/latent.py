@@ -187,7 +187,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         method.starts = method.lessons = None
         self._learned(method, unit, start is not None)
         dense = [f"sparse rows were made dense, {p.shape}"] if issparse(target) else []
-        self.notes_ = (*dense, *notes_on(self.columns_, unit.scale == 0), *moved.remarks(int(self.steps)))
+        self.notes_ = (*dense, *notes_on(self.columns_, unit, p), *moved.remarks(int(self.steps)))
         return self
 
     def transform(self, X: ArrayLike) -> Array:

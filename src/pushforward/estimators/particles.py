@@ -259,7 +259,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         seen: list[Logs] = []
         follow(kept(method.learn(batches), seen), self.steps, self.verbose, terms_of(method))
         self._finish(method, unit, shape, classes, has, seen, pace)
-        self.notes_ = (*notes_on(self.columns_, unit.scale == 0), *method.remarks(int(self.steps)))
+        self.notes_ = (*notes_on(self.columns_, unit, p), *method.remarks(int(self.steps)))
         return self
 
     def _shape(self, event: int, classes: int) -> CriticShape:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pushforward.recipes.parts.checks import recipe
@@ -55,8 +54,7 @@ def bridge_toy(
     from pushforward.recipes.parts.distilling import distilled
 
     points = wiring.load(rows, classes, loop.seed, kind="points")
-    method = _bridge(_by_perceptron(points, classes, net, hidden, loop), points, bridging.smoothing, loop)
-    method.sampling = replace(method.sampling, low=POINTS.low)
+    method = _bridge(_by_perceptron(points, classes, net, hidden, loop), points, bridging.smoothing, loop, POINTS.low)
     learner, whole = distilled(method, points, bridging.distilling, loop, classes)
     return wiring.experiment(learner, points, whole, conditional=classes.conditional, threads=1)
 
@@ -200,12 +198,12 @@ def _diffusion(f: Module, data: Dataset, net: Denoising, loop: Loop) -> Diffusio
     )  # fmt: skip
 
 
-def _bridge(diffusion: Diffusion, data: Dataset, smoothing: Smoothing, loop: Loop) -> Bridge:
+def _bridge(diffusion: Diffusion, data: Dataset, smoothing: Smoothing, loop: Loop, low: float = 0.004) -> Bridge:
     """The two stages around a denoiser."""
-    from pushforward.methods.bridges.two_stages import Bridge
+    from pushforward.methods.bridges.two_stages import Bridge, BridgeSampling
 
     ratio = _ratio(data, smoothing, loop) if smoothing.ratio else None
-    return Bridge(diffusion, smoothing.tau, smoothing.sigma, ratio)
+    return Bridge(diffusion, smoothing.tau, smoothing.sigma, ratio, BridgeSampling(low=low))
 
 
 def _ratio(data: Dataset, smoothing: Smoothing, loop: Loop) -> Learner:

@@ -109,9 +109,9 @@ def test_of_nothing_known_a_sample_of_the_model_is_made(normal):
 def test_columns_that_do_not_vary_are_filled_with_what_they_always_hold(x):
     data = np.insert(x, 1, 0.1, axis=1)
     model = BridgeSampler(steps=3, batch_size=16, width=8, random_state=0).fit(data)
-    found = model.restore([[10.0, np.nan, np.nan], [np.nan, 7.0, -3.0]], steps=5)[0]
+    found = model.restore([[10.0, np.nan, np.nan], [np.nan, 0.1, -3.0]], steps=5)[0]
     assert found[0, 1] == 0.1
-    assert found[1, 1] == 7.0
+    assert found[1, 1] == 0.1
     assert np.isfinite(found).all()
 
 
@@ -161,7 +161,11 @@ def test_whole_numbers_of_a_frame_are_whole_where_they_were_missing():
         (lambda m, x: m.restore(x, ["yes", "no"]), "not True and False"),
         (lambda m, x: m.restore([[np.nan, 1.0]], [True, False]), r"X\[0, 0\] is NaN and said to be known"),
         (lambda m, x: m.restore([[np.inf, 1.0]]), "infinity"),
-        (lambda m, x: m.restore([[1e300, np.nan]]), "too far from what fit saw"),
+        (lambda m, x: m.restore([[1e300, np.nan]]), r"X\[0, 0\] is 1e\+300, more than 100 deviations"),
+        (lambda m, x: m.restore([[np.nan, 1e6]]), r"X\[0, 1\] is 1e\+06, more than 100 deviations"),
+        (lambda m, x: m.interpolate([0.0, 1e30], x[1]), r"a\[0, 1\] is 1e\+30"),
+        (lambda m, x: m.restore(x, strategy=None), "strategy None: give its name"),
+        (lambda m, x: m.set_params(guidance=0.0).restore(x, strategy=3), "strategy 3"),
         (lambda m, x: m.restore(np.ones((2, 3))), "3 features"),
         (lambda m, x: m.restore(x, n=0), "n == 0"),
         (lambda m, x: m.restore(x, steps=0), "steps == 0"),
@@ -220,3 +224,29 @@ def test_a_path_of_images_has_their_shape(images):
     np.testing.assert_array_equal(
         model.interpolate(x[0], x[1], 4, 7, steps=5), model.interpolate(x[0], x[1], 4, 7, steps=5)
     )
+
+
+def test_a_column_that_did_not_vary_is_restored_with_its_value_alone():
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.normal(size=200), np.full(200, 7.0)])
+    model = BridgeSampler(steps=20, width=8, random_state=0).fit(x)
+    assert (model.restore([[np.nan, 7.0]], n=3, steps=2)[..., 1] == 7).all()
+    for work in (lambda: model.restore([[np.nan, 9.0]], steps=2), lambda: model.interpolate([0, 7.0], [1, 9.0])):
+        with pytest.raises(DataError, match="is 9, in a column that did not vary"):
+            work()
+
+
+def test_guidance_in_restoring_asks_for_a_class():
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    model = BridgeSampler(steps=20, width=8, guidance=1.0, random_state=0).fit(x, x[:, 0] > 0)
+    for work in (lambda: model.restore([[0.0, np.nan]], steps=2), lambda: model.interpolate(x[0], x[1])):
+        with pytest.raises(UsageError, match="guidance 1 leads to a class: give y"):
+            work()
+    assert model.restore([[0.0, np.nan]], steps=2, y=True).shape == (1, 1, 2)
+
+
+def test_a_far_row_that_sets_a_scale_is_said():
+    x = np.random.default_rng(0).normal(size=(300, 2))
+    x[17, 1] = 1e6
+    (note,) = BridgeSampler(steps=5, width=8, random_state=0).fit(x).notes_
+    assert "column 1: its scale is that of a few far rows, the farthest 17 standard deviations out" in note

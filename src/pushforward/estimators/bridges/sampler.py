@@ -22,7 +22,7 @@ from pushforward.data.units import Array, Unit, box, pooled
 from pushforward.dynamics.bridges.forms import checked
 from pushforward.dynamics.editing import Path, Strategy, interpolate, strategies
 from pushforward.dynamics.sde.levels import linear_variance
-from pushforward.errors import DataError, TrainingError, UsageError
+from pushforward.errors import TrainingError, UsageError
 from pushforward.estimators import store
 from pushforward.estimators.bridges.given import mask_of, one_sample
 from pushforward.estimators.bridges.shape import Coordinates, DenoiserShape
@@ -183,7 +183,7 @@ class BridgeSampler(BaseEstimator):
         self.net_ = self._learned(layout, x, labels)
         self.layout_, self.unit_, self.event_shape_ = layout, unit, data.shape[1:]
         self.classes_, self.class_prior_ = labelling.classes, labelling.prior
-        self.notes_ = () if layout.images else notes_on(self.columns_, unit.scale == 0)
+        self.notes_ = () if layout.images else notes_on(self.columns_, unit, data)
         return self
 
     @overload
@@ -299,12 +299,13 @@ class BridgeSampler(BaseEstimator):
         check_is_fitted(self)
         check_count(n=n, steps=steps)
         how = strategies.strategy(strategy) if isinstance(strategy, str) else strategy
+        if not callable(how):
+            raise UsageError(f"strategy {how!r}: give its name, as 'resample', or one of pushforward.dynamics.editing")
+        self._led(y)
         place = self._coordinates
         data = samples_of(self, X, missing=True)
         seen = mask_of(known, data)
-        given = place.encode(np.where(seen, data, np.broadcast_to(self.unit_.shift, self.event_shape_)))
-        if not bool(given.isfinite().all()):
-            raise DataError(f"X holds {np.abs(data[seen]).max():.1e}, too far from what fit saw: leave such rows out")
+        given = place.known(data, seen, "X")
         labels, masks = self._coded(y, len(data)), torch.from_numpy(place.parts(seen).copy())
         rng = stream(seed_of_draw(random_state, self.random_state), "sample", part="restore")
         x = restorations(self._method(), given, masks, n, how, steps, labels, rng)
@@ -349,11 +350,15 @@ class BridgeSampler(BaseEstimator):
         check_count(steps=steps)
         check_number(level=level)
         ends = [one_sample(self._row(given), name, self.event_shape_) for given, name in ((a, "a"), (b, "b"))]
+        self._led(y)
         labels = self._coded(y, n)
         method = self._method()
         denoiser, levels = method.denoiser(labels), linear_variance(steps, level * method.diffusion.spread)
         rng = stream(seed_of_draw(random_state, self.random_state), "sample", part="interpolate")
-        first, last = self._coordinates.encode(np.stack(ends)).to(method.diffusion.mean.device)
+        first, last = (
+            self._coordinates.known(end[None], np.ones_like(end[None], bool), name)[0].to(method.mean.device)
+            for end, name in zip(ends, "ab", strict=True)
+        )
         return frame_of(self.columns_, self._decoded(interpolate(denoiser, first, last, n, levels, rng, path=path)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -454,6 +459,11 @@ class BridgeSampler(BaseEstimator):
         check_number(optional=True, lr=self.lr)
         check_number(ends="left", half_life=self.half_life, guidance=self.guidance)
         checked(self.tau, self.sigma)
+
+    def _led(self, y: ArrayLike | None) -> None:
+        """Refuse guidance that is told no class."""
+        if self.guidance and y is None:
+            raise UsageError(f"guidance {self.guidance:g} leads to a class: give y, or set_params(guidance=0)")
 
     def _guided(self, classed: bool) -> None:
         """Refuse guidance where there are no classes."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pushforward.data.units import Array, Unit
+from pushforward.errors import DataError
 from pushforward.estimators.learn import build
 from pushforward.estimators.store import fill
 from pushforward.nets.timed.mlp import perceptron
@@ -21,6 +22,7 @@ from pushforward.types import Samples
 
 __all__ = ["Coordinates", "DenoiserShape"]
 
+FARTHEST = 100  # standard deviations that a known number may lie from the mean; of n rows none lies beyond sqrt(n)
 SMALL = 8  # largest side of images that a perceptron learns as well as convolutions, in a fraction of their time
 
 
@@ -121,6 +123,28 @@ class Coordinates:
     def encode(self, x: Array) -> Samples:
         """Data units (n, *outside) -> model units (n, *inside), float32; what is too large for it becomes infinite."""
         return torch.from_numpy(self.parts(self.unit.encode(x).numpy()))
+
+    def known(self, x: Array, seen: np.ndarray, name: str) -> Samples:
+        """The model units of what is known of samples, (n, *inside); the middle of what fit saw where it is not.
+
+        Args:
+            x: Samples, (n, *outside).
+            seen: Where they are known, likewise.
+            name: What they are called in messages.
+
+        Raises:
+            DataError: If a known number lies too far from what fit saw, or differs in a column that did not vary.
+        """
+        shift, scale = self.unit.columns(self.outside)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            apart = np.where(seen, np.abs(x - shift) / scale, 0.0)
+        for wrong, said in (
+            (np.isinf(apart) & (scale == 0), "in a column that did not vary where fit saw it: give its value there"),
+            (apart > FARTHEST, f"more than {FARTHEST} deviations from what fit saw, where nothing was learned"),
+        ):
+            if (at := np.argwhere(wrong)).size:
+                raise DataError(f"{name}{at[0].tolist()} is {x[tuple(at[0])]:g}, {said}; or leave it open, as NaN")
+        return self.encode(np.where(seen, x, shift))
 
     def decode(self, x: Samples) -> Array:
         """Model units (n, *inside) -> data units (n, *outside), float64, with the columns that do not vary."""

@@ -91,6 +91,28 @@ class BridgeSampling:
             raise UsageError(f"form {self.form} with {self.draws} draws: give 2 or more, or the form paper")
         if self.form != "denoiser" and self.first == "exponential":
             raise UsageError(f"form {self.form}: exponential steps need the denoiser; give first=euler_maruyama")
+        usual = type(self)
+        idle = (
+            ("churn", self.churn, usual.churn, self.second != "churn", "give second=churn"),
+            ("draws", self.draws, usual.draws, self.form in ("denoiser", "paper"), "give another form"),
+            (
+                "first_steps",
+                self.first_steps,
+                usual.first_steps,
+                isinstance(self.first_grid, tuple),
+                "the grid has its own",
+            ),
+            (
+                "second_steps",
+                self.second_steps,
+                usual.second_steps,
+                isinstance(self.second_grid, tuple),
+                "the grid has its own",
+            ),
+        )
+        for name, value, default, unused, remedy in idle:
+            if unused and value != default:
+                raise UsageError(f"{name} {value:g}: does nothing here, {remedy}; or leave it out")
         if self.denoise and self.second != "euler_maruyama":
             raise UsageError(f"denoise after {self.second}: its last step is the denoiser's prediction; leave it out")
 
@@ -102,7 +124,9 @@ class BridgeSampling:
         """Times of stage 2 whose smoothing is sigma, in units of the data's spread."""
         if self.second_grid != "power":
             return _times(self.second_grid, self.second_steps)
-        levels = power(self.second_steps, sigma, min(self.low, sigma))
+        if self.low >= sigma:
+            raise UsageError(f"low {self.low:g}: stage 2 begins at sigma {sigma:g}; give a low one below it")
+        levels = power(self.second_steps, sigma, self.low)
         return [0.0, *(1 - (level / sigma) ** 2 for level in levels[1:])]
 
 
@@ -129,7 +153,7 @@ class Bridge:
         told: What was seen of Monte Carlo's weights while samples were drawn, in words.
 
     Raises:
-        UsageError: If sigma^2 >= tau.
+        UsageError: If sigma^2 >= tau, or stage 2 would begin below its last level.
     """
 
     diffusion: Diffusion
@@ -141,6 +165,7 @@ class Bridge:
 
     def __post_init__(self) -> None:
         checked(self.tau, self.sigma)
+        self.sampling.second_times(self.sigma)
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
         """One update of the denoiser, and of the ratio where there is one, for each yield; as `Diffusion.learn`."""
