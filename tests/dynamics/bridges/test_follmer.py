@@ -144,3 +144,22 @@ def test_what_has_no_bounded_ratio_is_refused_with_its_numbers():
         MixtureFollmer.of(LINE, tau=2.0, sigma=1.5)
     with pytest.raises(UsageError, match="variances down to -1"):
         MixtureFollmer(torch.zeros(1, 2), -torch.ones(1, 1), None, torch.ones(1), 2.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (lambda made, x: made.denoised(x, 0.0), "noise 0.0: give one above 0"),
+        (lambda made, x: made.denoised(x, torch.tensor([1.0, -1.0])), "give one above 0"),
+        (lambda made, x: made.drift(x, 2.0), "time 2.0: give one from 0 to 1"),
+        (lambda made, x: made.drift(x, math.nan), "from 0 to 1"),
+        (lambda made, x: made.denoised(x.long(), 1.0), "of torch.int64: give floating-point numbers"),
+        (lambda made, x: made.drift(x[:, :1], 0.5), r"points \(2, 1\).*2 in a row"),
+        (lambda made, x: MixtureFollmer.of_points(x[:0], tau=2.0, sigma=1.0), r"\(0, 2\): give"),
+        (lambda made, x: MixtureFollmer.of_points(x[0], tau=2.0, sigma=1.0), r"shape \(2,\): give"),
+    ],
+)
+def test_points_times_and_widths_that_there_are_not_are_refused(what, said):
+    x = torch.ones(2, 2)
+    with pytest.raises(UsageError, match=said):
+        what(MixtureFollmer.of_points(x, tau=2.0, sigma=1.0), x)

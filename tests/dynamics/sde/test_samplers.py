@@ -261,6 +261,13 @@ def test_calls_are_counted_as_they_are_made():
         (lambda: simulate(first(1.0, 2.0, 1.0), 2, uniform(4), ProbabilityFlow(), Noise(0)), "begins at a point"),
         (lambda: simulate(first(1.0, 2.0, 1.0), 2, [0.0, 0.5, 0.4], Exponential(), Noise(0)), "go from 0 to 1"),
         (lambda: simulate(exploding(1.0, 2.0), 2, uniform(4), Exponential(), Noise(0)), "go from 2 to 0"),
+        (lambda: simulate(first(1.0, 2.0, 1.0), 2, [0, math.nan, 1], Exponential(), Noise(0)), "go from 0 to 1"),
+        (lambda: simulate(first(1.0, 2.0, 1.0), 2, [-1.0, 0.0, 1.0], Exponential(), Noise(0)), "go from 0 to 1"),
+        (lambda: simulate(first(1.0, 2.0, 1.0), -1, uniform(4), Exponential(), Noise(0)), "-1 points"),
+        (
+            lambda: simulate(first(1.0, 2.0, 1.0), 3, uniform(4), Exponential(), Noise(0), start=torch.zeros(5, 1)),
+            "3 points from 5",
+        ),
         (lambda: simulate(second(1.0, 2.0), 2, uniform(4), Churn(0.1), Noise(0)), "time is its noise level"),
         (lambda: tent(7, 1, 2), "even"),
         (lambda: power(5, 1.0, 2.0), "0 < low <= high"),

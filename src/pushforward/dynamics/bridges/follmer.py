@@ -69,7 +69,13 @@ class MixtureFollmer:
 
     @classmethod
     def of_points(cls, points: Samples, *, tau: float, sigma: float) -> MixtureFollmer:
-        """The bridge to the points (n, *event) themselves, all as likely."""
+        """The bridge to the points (n, *event) themselves, all as likely.
+
+        Raises:
+            UsageError: If there is none, or they have no axis of numbers.
+        """
+        if points.dim() < 2 or not len(points):
+            raise UsageError(f"points of shape {tuple(points.shape)}: give (n, *event), one row or more")
         rows = fine(points.flatten(1))
         weights = rows.new_full((len(rows),), 1 / len(rows))
         return cls(rows, rows.new_zeros(len(rows), 1), None, weights, tau, sigma)
@@ -87,7 +93,11 @@ class MixtureFollmer:
         Args:
             y: Points (n, *event).
             s: Width of the noise, above 0; or one for each point, (n,).
+
+        Raises:
+            UsageError: If a width is not positive, or points are of another size.
         """
+        self._checked(y, s, "noise", bool((torch.as_tensor(s) > 0).all()), "above 0")
         return self._by_blocks(y, s, self._denoised)
 
     def score(self, y: Samples, s: float | Tensor) -> Samples:
@@ -105,7 +115,12 @@ class MixtureFollmer:
         Args:
             x: Points (n, *event).
             t: Time, or one for each point, (n,).
+
+        Raises:
+            UsageError: If a time is not one from 0 to 1, or points are of another size.
         """
+        at = torch.as_tensor(t)
+        self._checked(x, t, "time", bool(((at >= 0) & (at <= 1)).all()), "from 0 to 1")
         return self._by_blocks(x, t, self._drift)
 
     __call__ = drift
@@ -114,6 +129,15 @@ class MixtureFollmer:
         r"""log h(t, x), (n,), float64, differentiable in x; at t = 1 it is :math:`\log q_\sigma/\varphi_\tau`."""
         rows = fine(x.flatten(1))
         return torch.logsumexp(self._h_terms(rows, self._numbers(rows, t))[0], 1)
+
+    def _checked(self, x: Samples, at: float | Tensor, what: str, within: bool, wanted: str) -> None:
+        """Refuse points that are none of the data's space, and what is out of range."""
+        if not within:
+            raise UsageError(f"{what} {at}: give one {wanted}")
+        if not x.is_floating_point() or x.shape[1:].numel() != self.means.shape[1]:
+            raise UsageError(
+                f"points {tuple(x.shape)} of {x.dtype}: give floating-point numbers, {self.means.shape[1]} in a row"
+            )
 
     def _by_blocks(self, x: Samples, at: float | Tensor, function: Callable[[Tensor, Tensor], Tensor]) -> Samples:
         """A function of rows (n, d) and their numbers (n,), block after block, in the type and shape of x."""

@@ -76,7 +76,8 @@ def walk(
     """
     first, last = process.ends
     way = 1 if last > first else -1
-    if len(times) < 2 or any(way * (u - t) <= 0 for t, u in pairwise(times)) or way * (times[-1] - last) > 0:
+    rises = all(way * (u - t) > 0 for t, u in pairwise(times))  # not of what is not a number
+    if len(times) < 2 or not rises or way * (times[0] - first) < 0 or way * (times[-1] - last) > 0:
         raise UsageError(
             f"times {[round(t, 4) for t in times[:4]]}...: give at least two, that go from {first:g} to {last:g}"
         )
@@ -112,8 +113,12 @@ def simulate(
         seen: Told every time of the grid but the first, with the points then: for a bar, or a path.
 
     Raises:
-        UsageError: If the grid or the sampler does not suit the process.
+        UsageError: If the grid or the sampler does not suit the process, or there are not n first points.
     """
+    if n < 0 or (start is not None and len(start) != n):
+        raise UsageError(
+            f"{n} points{'' if start is None else f' from {len(start)}'}: give a count from 0, and as many"
+        )
     x = process.start(rng, n) if start is None else start
     for t, moved in walk(process, x, times, sampler, rng):
         x = moved
