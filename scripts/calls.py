@@ -46,7 +46,7 @@ from pushforward.parallel import threads
 from pushforward.randomness import stream
 from pushforward.training.asking import first_of
 from pushforward.training.experiment import Experiment
-from pushforward.types import Method, Pathways, Samples, able
+from pushforward.types import CountsCalls, Method, Samples, able
 
 STEPS = (4, 8, 18, 36)
 SCORE: dict[str, Literal["heun", "multistep", "exponential"]] = {
@@ -109,7 +109,7 @@ def ways(method: Method, published: bool, whole: bool = True) -> list[Way]:
 
 def calls_of(method: Method) -> int:
     """Calls of a net that a sample of any method costs: one of a generator, those that others say."""
-    return method.calls if able(method, Pathways) else 1
+    return method.calls if able(method, CountsCalls) else 1
 
 
 def measured(experiment: Experiment, x: Samples, features: Features) -> dict[str, Measure]:

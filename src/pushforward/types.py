@@ -21,6 +21,7 @@ __all__ = [
     "Blends",
     "Conditional",
     "Contrast",
+    "CountsCalls",
     "Critic",
     "Denoiser",
     "Denoises",
@@ -347,7 +348,17 @@ class Denoises(Protocol):
 
 
 @runtime_checkable
-class Pathways(Protocol):
+class CountsCalls(Protocol):
+    """A method that says how many calls of its net a sample costs."""
+
+    @property
+    def calls(self) -> int:
+        """The number, for the settings of sampling as they are."""
+        ...
+
+
+@runtime_checkable
+class Pathways(CountsCalls, Protocol):
     """A method whose samples go along paths of a diffusion, in stages that take a unit of time each: 0 to 1, 1 to 2."""
 
     def paths(self, n: int, rng: Randomness, labels: Labels | None = None) -> tuple[Sequence[float], Tensor]:
@@ -356,11 +367,6 @@ class Pathways(Protocol):
 
     def drift(self, x: Samples, t: float, rng: Randomness, labels: Labels | None = None) -> Samples:
         """The drift at points (n, *event) and a time below the last; at a whole one that of the stage that begins."""
-        ...
-
-    @property
-    def calls(self) -> int:
-        """Calls of its net that a sample costs."""
         ...
 
 

@@ -34,13 +34,14 @@ from pushforward.training.folder.opening import lacking, unfit
 from pushforward.training.folder.places import without_places
 from pushforward.training.learner import counted
 from pushforward.training.loop import train
-from pushforward.training.state import load_state, place, restore, resume_state, weights
-from pushforward.types import HasParticles, Placeable, Remarks, Staged, Stops, able
+from pushforward.training.state import load_state, members, place, restore, resume_state, weights
+from pushforward.types import CountsCalls, HasParticles, Placeable, Remarks, Staged, Stops, able
 
 __all__ = ["Progress", "Run", "Status", "Stop"]
 
 Status = Literal["running", "finished", "stopped", "interrupted", "failed"]
 JUDGED = 1000  # samples that choose the best checkpoint
+DEAR, LARGE = 200, 256  # how many of those that take several calls of a net each, from so many numbers in one on
 
 
 @dataclass
@@ -102,6 +103,7 @@ class Run:
     show: Callable[[Path, int, Tensor, Dataset, Tensor | None], None] | None = None
     advice: Mapping[str, str] = field(default_factory=dict)
     terms: dict[str, Term] = field(init=False)
+    _judged: int = field(default=0, init=False)  # samples of a look, the same at all of them
     _best: float = field(default=math.inf, init=False)
     _seconds: float = field(default=0.0, init=False)
     _seen: Tensor | None = field(default=None, init=False, repr=False)  # a sketch of the samples at the last look
@@ -112,6 +114,7 @@ class Run:
         self.every_samples = self.every_samples or max(1, steps // 20)
         self.every_save = self.every_save or max(1, steps // 20)
         self.terms = terms_of(self.experiment.method)
+        self._judged = judged(self.experiment)
         place(self.experiment.method, self.placement)
         if able(self.experiment.batches, Placeable):
             self.experiment.batches.place(self.placement)
@@ -309,7 +312,7 @@ class Run:
         if experiment.modes is not None:
             line["modes"], line["of"] = experiment.modes(x)
         if before is not None and before.shape == self._seen.shape:
-            line["moved"] = moved(before, self._seen, sketch(experiment.data.train[:JUDGED]))
+            line["moved"] = moved(before, self._seen, sketch(experiment.data.train[: self._judged]))
         self._append(self.folder / layout.LOG, {"step": step, "score": score} | line)
         if score < self._best:
             self._best, self.description["best"] = score, {"step": step, "score": score}
@@ -327,7 +330,7 @@ class Run:
 
     def _floor(self) -> float | None:
         """The score of as many held-out rows as a look has samples; None where there are none."""
-        score, rows = self.experiment.score, self.experiment.data.test[:JUDGED]
+        score, rows = self.experiment.score, self.experiment.data.test[: self._judged]
         return score(rows) if score is not None and len(rows) else None
 
     def _samples(self, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
@@ -339,14 +342,14 @@ class Run:
         experiment, method = self.experiment, self.experiment.method
         if able(method, HasParticles):
             particles, known = tensors.get("particles", method.particles), tensors.get("labels", method.labels)
-            rows = torch.linspace(0, len(particles) - 1, min(len(particles), JUDGED)).long().to(particles.device)
+            rows = torch.linspace(0, len(particles) - 1, min(len(particles), self._judged)).long().to(particles.device)
             return particles[rows], None if known is None or len(known) != len(particles) else known[rows]
         labels = None
         if experiment.conditional and experiment.data.train_labels is not None:
             known = experiment.data.train_labels
-            labels = known[torch.linspace(0, len(known) - 1, JUDGED).long()].sort().values
+            labels = known[torch.linspace(0, len(known) - 1, self._judged).long()].sort().values
         rng = stream(self.description["seed"], "judge", part="samples")
-        return samples_of(experiment, JUDGED, rng, labels, finite=False), labels
+        return samples_of(experiment, self._judged, rng, labels, finite=False), labels
 
     def _append(self, path: Path, line: dict[str, Any]) -> None:
         if self.placement.writes:
@@ -402,3 +405,9 @@ class _Means:
         means = {name: total / self.counts[name] for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
         return means
+
+
+def judged(experiment: Experiment) -> int:
+    """Samples of a look; fewer of large ones that take several calls of a net each, so that looks stay a small share."""
+    several = any(able(part, CountsCalls) and part.calls > 1 for _, part in members(experiment.method))
+    return DEAR if several and math.prod(experiment.data.event) > LARGE else JUDGED
