@@ -408,6 +408,6 @@ class _Means:
 
 
 def judged(experiment: Experiment) -> int:
-    """Samples of a look; fewer of large ones that take several calls of a net each, so that looks stay a small share."""
+    """Samples of a look; fewer of large ones that take several calls of a net each, so that looks stay cheap."""
     several = any(able(part, CountsCalls) and part.calls > 1 for _, part in members(experiment.method))
     return DEAR if several and math.prod(experiment.data.event) > LARGE else JUDGED
