@@ -92,8 +92,8 @@ def ways(method: Method, published: bool, whole: bool = True) -> list[Way]:
             one = replace(score, sampling=replace(score.sampling, sampler=sampler, steps=steps))
             found.append(Way(kind, one.calls, one))
     if isinstance(inner, Bridge):
-        for first in (1, 2, 3, 6):
-            usual = replace(inner, sampling=replace(inner.sampling, first_steps=first, second_steps=5 * first))
+        for first in (2, 4, 6, 12):  # as the defaults are, one to two
+            usual = replace(inner, sampling=replace(inner.sampling, first_steps=first, second_steps=2 * first))
             found.append(Way("bridge", usual.calls, usual))
         if published:
             slow = BridgeSampling("euler_maruyama", 1000, "uniform", "euler_maruyama", 1000, "uniform")
@@ -215,6 +215,8 @@ def run(asked: argparse.Namespace) -> list[Row]:
             print(f"note: {folder}: stopped at step {run['step']}; its generator is left out", file=sys.stderr)
         other = [Way(run["recipe"], calls_of(experiment.method), experiment.method)]
         for way in other if folder in asked.beside else ways(experiment.method, asked.published, whole):
+            if asked.kinds and way.kind not in (*asked.kinds, run["recipe"]):
+                continue
             one = replace(experiment, method=way.method)
             row = rows.setdefault((way.kind, way.calls), Row(way.kind, way.calls))
             for seed in range(asked.seeds):
@@ -235,6 +237,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--features", choices=NETWORKS, help="network that compares images; the run's if left out")
     parser.add_argument("--beside", nargs="+", type=Path, default=[], help="runs of other methods, as they sample")
     parser.add_argument("--published", action="store_true", help="also 1,000 and 1,000 steps of Euler, as published")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, help="these ways alone")
     parser.add_argument("--trust", nargs="+", default=[], help="guests that may be imported")
     parser.add_argument("--out", type=Path, help="the picture, .png, .svg or .pdf")
     parser.add_argument("--json", type=Path)
