@@ -20,6 +20,7 @@ from pushforward.errors import DataError
 
 MANY = 100_000  # rows that quartiles are taken of
 FEW_SET = 0.1  # of the width by the standard deviation: the middle half of a column whose far rows set its scale
+QUARTILES = 1.3489795003921634  # their distance in a standard normal law
 SHOWN, LONGEST = 6, 200  # names and characters that are written out in a message
 
 __all__ = ["MANY", "Array", "Unit", "box", "of_moments", "pooled", "robust", "standardise", "stretched"]
@@ -140,7 +141,7 @@ def robust(x: np.ndarray, *, place: str, columns: tuple[str, ...] = ()) -> Unit:
     if len(still):
         name = (columns or tuple(map(str, range(x.shape[1]))))[int(still[0])]
         raise DataError(f"{place}: the quartiles of column {name!r} are equal, so it has no robust scale: leave it out")
-    return Unit(middle, (high - low) / 1.3489795003921634)
+    return Unit(middle, (high - low) / QUARTILES)
 
 
 def pooled(*clouds: Array) -> Unit:
@@ -180,7 +181,7 @@ def stretched(z: np.ndarray | Tensor, names: Sequence[object] = ()) -> tuple[str
     """
     x = np.asarray(z[:MANY], np.float64)
     low, high = np.quantile(x, (0.25, 0.75), axis=0)
-    middle, far = (high - low) / 1.3489795003921634, np.abs(x).max(0)
+    middle, far = (high - low) / QUARTILES, np.abs(x).max(0)
     found = np.flatnonzero((middle > 0) & (middle < FEW_SET))
     said = tuple(
         f"column {names[k] if names else k}: its scale is that of a few far rows, the farthest {far[k]:.0f} standard "

@@ -76,6 +76,10 @@ class Levels:
         """The numbers of levels 0, ..., K - 1."""
         return self.low + y * ((self.high - self.low) / (self.count - 1))
 
+    def values(self, like: Tensor) -> Tensor:
+        """All K numbers, (K,), where and in the type that another tensor is."""
+        return self.value(torch.arange(self.count, device=like.device, dtype=like.dtype))
+
 
 def log_interval(a: Tensor, b: Tensor, shape: Shape = "logistic") -> Tensor:
     r""":math:`\log(F(b) - F(a))` for a < b, of the standard logistic or normal law, also far from its middle.
@@ -152,16 +156,11 @@ class Categorical:
 
     def mean(self, theta: Tensor) -> Samples:
         r"""Mean of x, (n, \*event)."""
-        return torch.einsum("nk...,k->n...", theta.softmax(1), self._values(theta))
+        return torch.einsum("nk...,k->n...", theta.softmax(1), self.levels.values(theta))
 
     def sample(self, theta: Tensor, rng: Randomness) -> Samples:
         r"""x, (n, \*event)."""
-        u = rng.uniform(len(theta), 1, *theta.shape[2:]).to(theta)
-        y = (u > theta.softmax(1).cumsum(1)).sum(1).clamp(max=self.levels.count - 1)
-        return self.levels.value(y.to(theta))
-
-    def _values(self, like: Tensor) -> Tensor:
-        return self.levels.value(torch.arange(self.levels.count, device=like.device, dtype=like.dtype))
+        return self.levels.value(_drawn(theta, rng).to(theta))
 
 
 @dataclass(frozen=True)
@@ -191,42 +190,41 @@ class Discretised:
 
     def log_prob(self, x: Samples, theta: Tensor) -> Scores:
         r""":math:`\sum_j \log P(x_j)`, (n,), in nats, for x (n, \*event) and theta (n, `parameters`, \*event)."""
-        y, (mu, s, logits) = self.levels.index(x)[:, None], self._parts(theta)
-        a = torch.where(y == 0, -torch.inf, (y - mu) / s)
-        b = torch.where(y == self.levels.count - 1, torch.inf, (y + 1 - mu) / s)
-        own = log_interval(a, b, self.shape)
-        if logits is not None:
-            own = torch.logsumexp(own + logits.log_softmax(1), 1, keepdim=True)
-        return own.flatten(1).sum(1)
+        return self._each(self.levels.index(x), theta).flatten(1).sum(1)
 
     def mean(self, theta: Tensor) -> Samples:
         r"""Mean of x, (n, \*event), summed over all levels."""
         total = torch.zeros_like(theta[:, 0])
-        for value in self._all(theta):
-            total = total + value * self._each(value.expand_as(total), theta).exp()
+        for y, value in enumerate(self.levels.values(theta)):
+            total = total + value * self._each(torch.full_like(total, y), theta).exp()
         return total
 
     def sample(self, theta: Tensor, rng: Randomness) -> Samples:
         r"""x, (n, \*event)."""
         mu, s, logits = self._parts(theta)
         if logits is not None:
-            u = rng.uniform(len(theta), 1, *theta.shape[2:]).to(theta)
-            k = (u > logits.softmax(1).cumsum(1)).sum(1, keepdim=True).clamp(max=self.components - 1)
+            k = _drawn(logits, rng)[:, None]
             mu, s = mu.gather(1, k), s.gather(1, k)
         e = rng.normal(*mu.shape).to(mu) if self.shape == "normal" else torch.logit(rng.uniform(*mu.shape).to(mu))
         y = (mu + s * e).floor().nan_to_num(0.0).clamp(0, self.levels.count - 1)
         return self.levels.value(y[:, 0])
 
-    def _each(self, x: Samples, theta: Tensor) -> Samples:
-        """log P of each number, (n, *event)."""
-        flat = theta.movedim(1, -1).reshape(-1, self.parameters)
-        return self.log_prob(x.reshape(-1, 1), flat[..., None]).view_as(x)
-
-    def _all(self, like: Tensor) -> Tensor:
-        return self.levels.value(torch.arange(self.levels.count, device=like.device, dtype=like.dtype))
+    def _each(self, y: Tensor, theta: Tensor) -> Tensor:
+        """log P of each level y, (n, *event)."""
+        y, (mu, s, logits) = y[:, None], self._parts(theta)
+        a = torch.where(y == 0, -torch.inf, (y - mu) / s)
+        b = torch.where(y == self.levels.count - 1, torch.inf, (y + 1 - mu) / s)
+        own = log_interval(a, b, self.shape)
+        return own[:, 0] if logits is None else torch.logsumexp(own + logits.log_softmax(1), 1)
 
     def _parts(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Locations and widths in levels, (n, components, *event), and logits of weights, or None."""
         half, k = self.levels.count / 2, self.components
         mu, s = half * (theta[:, :k] + 1), half * theta[:, k : 2 * k].exp()
         return mu, s, theta[:, 2 * k :] if k > 1 else None
+
+
+def _drawn(logits: Tensor, rng: Randomness) -> Tensor:
+    """Which of the K of the second axis are drawn, whole numbers (n, *event), for logits (n, K, *event)."""
+    u = rng.uniform(len(logits), 1, *logits.shape[2:]).to(logits)
+    return (u > logits.softmax(1).cumsum(1)).sum(1).clamp(max=logits.shape[1] - 1)

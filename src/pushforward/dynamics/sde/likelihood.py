@@ -77,8 +77,8 @@ def log_prob(
     are given their noise first, or `low` is far below what tells them apart. Data on a grid, as pixels of L values,
     have no density: dequantise them (add uniform noise of one cell), and with cells of width w a bound on the bits of
     a dimension is `pushforward.metrics.likelihood.density.bits_per_dim(-(mean + d * log(w)), d)`, of the mean of what
-    is answered here; for 256 values from -1 to 1, w = 2 / 255. A denoiser that knows
-    the grid needs a low level of about :math:`w/\sqrt{12}`, or it finds next to nothing between its points.
+    is answered here; for 256 values from -1 to 1, w = 2 / 255. A denoiser that knows the grid needs a low level of
+    about :math:`w/\sqrt{12}`, or it finds next to nothing between its points.
 
     Args:
         denoiser: D(y; s), differentiable in y, a row by itself; it is asked in the type of x.

@@ -11,7 +11,7 @@ step                   x at u                                                   
 `ProbabilityFlow`      along the flow, without noise                                            of its scheme
 `Multistep`            along the flow, D being a line in ln s through the last two              2, by one call
 `Churn`                up by some noise, then down along the flow                               of its scheme
-`PredictorCorrector`   a step, then Langevin steps on the score at u                            of the step
+`PredictorCorrector`   a step, then Langevin steps on the score at u                            none, see it
 =====================  =======================================================================  ==============
 """
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Annotated, Literal, TypeAlias
 
@@ -192,8 +192,9 @@ class Bridge:
 
     def levels(self, steps: int) -> list[float]:
         """Levels that suit so many steps of a score model, down to the last one of stage 2, in model units, and 0."""
-        high = self.diffusion.sampling.high
-        return [self.diffusion.spread * level for level in power(steps, high, min(self.sampling.low, high))]
+        score = self.diffusion.sampling
+        down = replace(score, low=min(self.sampling.low, score.high)).levels(steps)
+        return [self.spread * level for level in down]
 
     @property
     def mean(self) -> Tensor:
