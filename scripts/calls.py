@@ -4,6 +4,7 @@
     python scripts/calls.py runs/ring8 --out calls.png --json calls.json
     python scripts/calls.py runs/digits-0 runs/digits-1 --published           # with 2,000 calls of Euler, as published
     python scripts/calls.py runs/mnist-0 runs/mnist-1 --features mnist_lenet --beside runs/vgrow-0 runs/vgrow-1
+    python scripts/calls.py --more a.json b.json --out calls.png              # of earlier calls, with no run anew
 
 Of each run as many sets of samples are drawn as there are seeds, in every way. Points of a known mixture are held
 against its modes, all others by sliced W2; images by the Fréchet distance in the run's feature space, or another
@@ -201,9 +202,22 @@ def picture(rows: Sequence[Row], names: Sequence[str], out: Path) -> None:
     save(figure, out)
 
 
+def earlier(paths: Sequence[Path]) -> dict[tuple[str, int], Row]:
+    """Rows of files that `--json` wrote; those of one way and as many calls are one."""
+    rows = dict[tuple[str, int], Row]()
+    for path in paths:
+        for one in json.loads(path.read_text()):
+            row = rows.setdefault((one["kind"], one["calls"]), Row(one["kind"], one["calls"]))
+            for known, more in ((row.values, one["values"]), (row.floors, one["floors"])):
+                for name, numbers in more.items():
+                    known.setdefault(name, []).extend(numbers)
+            row.seconds.extend(one["seconds"])
+    return rows
+
+
 def run(asked: argparse.Namespace) -> list[Row]:
     """Every way of every run, so many times."""
-    rows = dict[tuple[str, int], Row]()
+    rows = earlier(asked.more)
     named = NETWORKS[asked.features]() if asked.features else None
     for folder in [*asked.runs, *asked.beside]:
         experiment, run, notes = with_rows(folder, trust=tuple(asked.trust))
@@ -212,7 +226,7 @@ def run(asked: argparse.Namespace) -> list[Row]:
             print(f"note: {folder}: {note}", file=sys.stderr)
         whole = run["step"] >= experiment.steps
         if not whole:
-            print(f"note: {folder}: stopped at step {run['step']}; its generator is left out", file=sys.stderr)
+            print(f"note: {folder}: stopped at step {run['step']} of {experiment.steps}", file=sys.stderr)
         other = [Way(run["recipe"], calls_of(experiment.method), experiment.method)]
         for way in other if folder in asked.beside else ways(experiment.method, asked.published, whole):
             if asked.kinds and way.kind not in (*asked.kinds, run["recipe"]):
@@ -231,7 +245,8 @@ def run(asked: argparse.Namespace) -> list[Row]:
 def main(words: Sequence[str] | None = None) -> None:
     """Draw, measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs of one recipe")
+    parser.add_argument("runs", nargs="*", type=Path, help="folders of runs of one recipe")
+    parser.add_argument("--more", nargs="+", type=Path, default=[], help="files of earlier calls' --json to add to")
     parser.add_argument("--seeds", type=int, default=3, help="sets of samples of each run in each way")
     parser.add_argument("--samples", type=int, default=5000)
     parser.add_argument("--features", choices=NETWORKS, help="network that compares images; the run's if left out")
@@ -244,6 +259,8 @@ def main(words: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(words)
     if asked.seeds < 1 or asked.samples < 2:
         parser.error(f"--seeds {asked.seeds} --samples {asked.samples}: give 1 and 2 at the least")
+    if not (asked.runs or asked.beside or asked.more):
+        parser.error("no run: give folders of runs, or files of earlier calls with --more")
     if asked.out is not None:
         check_out(asked.out)
     threads.use(1)
