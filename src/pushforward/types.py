@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "Blends",
+    "Bounds",
     "Conditional",
     "Contrast",
     "CountsCalls",
@@ -321,6 +322,21 @@ class Sparing(Likely, Protocol):
     @property
     def density_rows(self) -> int:
         """Rows of a kind that it is worth asking for."""
+        ...
+
+
+@runtime_checkable
+class Bounds(Likely, Protocol):
+    """A law whose `log_prob` is a bound from below, or a probability, and says so."""
+
+    @property
+    def discrete(self) -> bool:
+        """Whether it is of the probability of levels, which has no unit to convert, and not of a density."""
+        ...
+
+    @property
+    def protocol(self) -> str:
+        """How the last number was found, in words."""
         ...
 
 

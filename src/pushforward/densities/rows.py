@@ -27,6 +27,7 @@ class RowDensities:
         dim: Numbers in a row.
         law: The log density of the data's own law at the held-out rows, (m,) float64, where it is known.
         unit: What the units of the data are, in words.
+        by: How the densities were found, in words, where that is not exact.
     """
 
     held: Tensor
@@ -34,3 +35,4 @@ class RowDensities:
     dim: int
     law: Tensor | None = None
     unit: str = "data units"
+    by: str = ""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pushforward.errors import UsageError
 from pushforward.nets import mlp
 
-__all__ = ["AutoencoderNet", "convolutional", "perceptron"]
+__all__ = ["AutoencoderNet", "convolutional", "convolutions", "perceptron"]
 
 
 class AutoencoderNet(nn.Module):
@@ -123,12 +123,37 @@ def convolutional(
     _positive(code)
     if len(event) != 3:
         raise UsageError(f"event {tuple(event)}: convolutions need (channels, height, width); use perceptron")
-    channels, height, breadth = event
+    encoder, decoder = convolutions(event, code, code, event[0], width=width, dense=dense, activation=activation)
+    return AutoencoderNet(encoder, decoder.append(output()), code)
+
+
+def convolutions(
+    event: tuple[int, ...],
+    code: int,
+    told: int,
+    channels: int,
+    *,
+    width: int,
+    dense: int,
+    activation: Callable[[], nn.Module] = nn.SiLU,
+) -> tuple[nn.Sequential, nn.Sequential]:
+    """Both sides of `convolutional`, for an encoder that gives `told` numbers and a decoder that gives `channels` maps.
+
+    Args:
+        event: (channels, height, width) of an image.
+        code: Numbers that the decoder takes.
+        told: Numbers that the encoder gives.
+        channels: Maps that the decoder gives.
+        width: Channels of the largest hidden map.
+        dense: Units of the dense layers beside the code.
+        activation: Between layers.
+    """
+    first, height, breadth = event
     sizes = [(height, breadth)]
     while max(sizes[-1]) > 4:
         height, breadth = (height + 1) // 2, (breadth + 1) // 2
         sizes.append((height, breadth))
-    widths = [channels, *(width * min(2**k, 8) for k in range(len(sizes) - 1))]
+    widths = [first, *(width * min(2**k, 8) for k in range(len(sizes) - 1))]
     inner = (widths[-1], *sizes[-1])
     down: list[nn.Module] = []
     for k in range(len(sizes) - 1):
@@ -136,14 +161,14 @@ def convolutional(
     up: list[nn.Module] = []
     for k in range(len(sizes) - 2, -1, -1):
         more = 1 - sizes[k][0] % 2, 1 - sizes[k][1] % 2  # the transposed map gives 2 s - 1, or 2 s with one row more
-        up += [activation(), nn.ConvTranspose2d(widths[k + 1], widths[k], 3, 2, 1, more)]
+        up += [activation(), nn.ConvTranspose2d(widths[k + 1], widths[k] if k else channels, 3, 2, 1, more)]
     encoder = nn.Sequential(
-        *down, nn.Flatten(), nn.Linear(math.prod(inner), dense), activation(), nn.Linear(dense, code)
+        *down, nn.Flatten(), nn.Linear(math.prod(inner), dense), activation(), nn.Linear(dense, told)
     )
     decoder = nn.Sequential(
-        nn.Linear(code, dense), activation(), nn.Linear(dense, math.prod(inner)), nn.Unflatten(1, inner), *up, output()
+        nn.Linear(code, dense), activation(), nn.Linear(dense, math.prod(inner)), nn.Unflatten(1, inner), *up
     )
-    return AutoencoderNet(encoder, decoder, code)
+    return encoder, decoder
 
 
 def _positive(code: int) -> None:

@@ -15,7 +15,7 @@ from pushforward.data.compare.pairs import Pair
 from pushforward.densities.rows import RowDensities
 from pushforward.errors import DataError
 from pushforward.training.experiment import Experiment
-from pushforward.types import Likely, Sparing, able
+from pushforward.types import Bounds, Likely, Sparing, able
 
 __all__ = ["Answers", "to_the_end"]
 
@@ -70,7 +70,8 @@ def to_the_end(pair: Pair) -> Iterator[None]:
 
 def _densities(experiment: Experiment, likely: Likely, device: torch.device) -> RowDensities:
     """Log densities of a run's model at held-out and training rows, in data units."""
-    data = experiment.data
+    data, discrete = experiment.data, able(likely, Bounds) and likely.discrete
+    volume = 0.0 if discrete else data.log_volume
     rows = min(ROWS, likely.density_rows) if able(likely, Sparing) else ROWS
 
     def one_each(part: Tensor, labels: Tensor | None) -> Tensor:
@@ -84,13 +85,18 @@ def _densities(experiment: Experiment, likely: Likely, device: torch.device) -> 
         known = labels if experiment.conditional else None
         parts = zip(x[:rows].split(BLOCK), [None] * rows if known is None else known[:rows].split(BLOCK))
         with torch.no_grad():
-            return torch.cat([one_each(*part) for part in parts]).double() + data.log_volume
+            return torch.cat([one_each(*part) for part in parts]).double() + volume
 
     law = (
         None
         if data.mixture is None or experiment.conditional
         else data.mixture.log_prob(np.asarray(data.decode(data.test[:rows])))
     )
-    unit = "levels from 0 to 255, as a continuum" if data.kind == "images" else "data units"
+    pictures = data.kind == "images"
+    unit = "levels from 0 to 255, as a continuum" if pictures else "data units"
     held, seen = at(data.test, data.test_labels), at(data.train, data.train_labels)
-    return RowDensities(held, seen, data.train[0].numel(), law, unit)
+    by = likely.protocol if able(likely, Bounds) else ""
+    if not discrete:
+        return RowDensities(held, seen, data.train[0].numel(), law, unit, by)
+    shown = np.asarray(data.decode(data.test[:1])).size  # padding is no part of a picture
+    return RowDensities(held, seen, shown, law, "probabilities of levels", by)

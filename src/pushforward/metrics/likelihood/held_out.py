@@ -49,7 +49,7 @@ def held_out_likelihood(densities: RowDensities) -> Mapping[str, Measure]:
         "floor": "the law of the data, on the same rows" if known else "rows that the model learned from",
         "se": "over the held-out rows",
         "scale": "interval",
-    }
+    } | ({"by": densities.by} if densities.by else {})
     se = float((held.var() / len(held)).sqrt())
     nll = Measure(-_mean(held), -_mean(best), se, None, 0, len(held), "log-likelihood", "lower", protocol,
                   {"held": held, "seen": seen})  # fmt: skip

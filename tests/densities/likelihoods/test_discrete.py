@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import logistic, norm
 
-from pushforward.densities.discrete import Bernoulli, Categorical, Discretised, Levels, log_interval
+from pushforward.densities.likelihoods.discrete import Bernoulli, Categorical, Discretised, Levels, log_interval
 from pushforward.errors import DataError, UsageError
 from pushforward.randomness import Noise
 
@@ -22,7 +22,7 @@ LAWS = [
 
 
 def parameters(law, n: int = 5, event: tuple[int, ...] = (2, 3), seed: int = 0) -> torch.Tensor:
-    return torch.randn(n, law.parameters, *event, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.randn(n, law.outputs, *event, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def each(law, theta: torch.Tensor) -> torch.Tensor:

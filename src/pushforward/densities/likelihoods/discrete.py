@@ -7,7 +7,7 @@ A continuous law on [0, K) is cut at whole numbers, and what lies beyond the end
 so that the probabilities of all levels sum to 1. The differences are taken in logarithms: 60 widths from the middle a
 plain difference of two logistic functions is 0, in double precision too.
 
-Parameters :math:`\theta` stand in the second axis, (n, `parameters`, \*event), and are numbers without bounds:
+Parameters :math:`\theta` stand in the second axis, (n, `outputs`, \*event), and are numbers without bounds:
 locations m and logarithms of widths a in units in which the levels fill [-1, 1], :math:`\mu = K(m + 1)/2`,
 :math:`s = e^a K/2`; and logits.
 
@@ -115,7 +115,7 @@ class Bernoulli:
             raise UsageError(f"{self.levels.count} levels: a Bernoulli law has 2; use Categorical or Discretised")
 
     @property
-    def parameters(self) -> int:
+    def outputs(self) -> int:
         """One logit."""
         return 1
 
@@ -145,7 +145,7 @@ class Categorical:
     levels: Levels
 
     @property
-    def parameters(self) -> int:
+    def outputs(self) -> int:
         """K logits."""
         return self.levels.count
 
@@ -184,12 +184,12 @@ class Discretised:
             raise UsageError(f"{self.components} components: give at least 1")
 
     @property
-    def parameters(self) -> int:
+    def outputs(self) -> int:
         """2, or 3 for each component of a mixture."""
         return 2 if self.components == 1 else 3 * self.components
 
     def log_prob(self, x: Samples, theta: Tensor) -> Scores:
-        r""":math:`\sum_j \log P(x_j)`, (n,), in nats, for x (n, \*event) and theta (n, `parameters`, \*event)."""
+        r""":math:`\sum_j \log P(x_j)`, (n,), in nats, for x (n, \*event) and theta (n, `outputs`, \*event)."""
         return self._each(self.levels.index(x), theta).flatten(1).sum(1)
 
     def mean(self, theta: Tensor) -> Samples:

@@ -1,0 +1,1 @@
+"""Likelihoods: what the numbers that a decoder answers with say of a sample."""

@@ -1,0 +1,121 @@
+r"""A latent-variable model p(z) p(x|z) with what answers for its codes, q(z|x): the three log densities of a bound."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pushforward.densities.flows import DiagonalNormal, FlowPosterior, NormalisingFlow
+from pushforward.densities.laws import Law
+from pushforward.densities.likelihoods.likelihood import Likelihood
+from pushforward.errors import UsageError
+from pushforward.nets.variational.sides import Sides
+from pushforward.types import Randomness, Samples, Scores
+
+__all__ = ["ACTIVE", "LatentModel"]
+
+ACTIVE = 0.01  # variance over data of a code's middle, from which on it tells something
+WIDEST = 7.0  # of log deviations: an encoder that has not learned yet answers with anything
+
+
+class LatentModel(nn.Module):
+    r"""An encoder, a decoder and the laws around them.
+
+    .. math::
+        p(x) = \int p(z)\, p(x|z)\,dz, \qquad z_0 = m(x) + s(x)\,\varepsilon, \quad z = T(z_0; c(x)) \sim q(z|x)
+
+    with T the identity where there is no flow. The encoder gives m, log s and c, in this order. `varies` follows the
+    variance over rows of each number of m in the passes that train, a mean over the last hundred.
+
+    Args:
+        sides: Encoder and decoder; the first answers with 2 code + context numbers.
+        likelihood: p(x|z), given what the decoder says.
+        prior: p(z).
+        code: Numbers of z.
+        flow: T, whose context is what the encoder has to say beside m and s; None for a diagonal posterior.
+
+    Raises:
+        UsageError: If the flow is of codes of another size.
+    """
+
+    varies: Tensor
+    passes: Tensor
+
+    def __init__(
+        self, sides: Sides, likelihood: Likelihood, prior: Law, code: int, flow: NormalisingFlow | None = None
+    ) -> None:
+        super().__init__()
+        if flow is not None and flow.dim != code:
+            raise UsageError(f"a flow of {flow.dim} numbers for codes of {code}: give one of {code}")
+        self.encoder, self.decoder, self.code = sides.encoder, sides.decoder, code
+        self.likelihood, self.prior = likelihood, prior
+        self.posterior = None if flow is None else FlowPosterior(flow)
+        self.register_buffer("varies", torch.zeros(code))
+        self.register_buffer("passes", torch.zeros(()))
+
+    def forward(self, x: Samples, e: Tensor, doubly: bool = False) -> Tensor:
+        r"""log p(x|z), log p(z) and log q(z|x) of S codes of each sample, (3, S, n), in nats.
+
+        Args:
+            x: Samples (n, \*event).
+            e: Standard normal numbers (S, n, code).
+            doubly: Whether the encoder's gradient is the doubly reparametrised one of the importance-weighted bound:
+                what reaches z is then multiplied by the share of its weight, and log q takes no gradient but by z.
+        """
+        base, context = self.base(x)
+        if self.training and torch.is_grad_enabled():
+            self._follow(base.mean)
+        if doubly:
+            z = base.at(e)
+            return self._doubly(x, z, DiagonalNormal(base.mean.detach(), base.log_deviation.detach()))
+        z, own = self.drawn(base, e, context)
+        return torch.stack((self.likelihood_of(x, z), self.prior.log_prob(z), own))
+
+    @torch.no_grad()
+    def _follow(self, middle: Tensor) -> None:
+        self.passes += 1
+        self.varies.lerp_(middle.var(0, correction=0).to(self.varies), self.passes.reciprocal().clamp_min(0.01))
+
+    def _doubly(self, x: Samples, z: Tensor, fixed: DiagonalNormal) -> Tensor:
+        if self.posterior is not None:
+            raise UsageError("a doubly reparametrised gradient of a flow goes back through it: use importance")
+        parts = torch.stack((self.likelihood_of(x, z), self.prior.log_prob(z), fixed.log_prob(z)))
+        share = (parts[0] + parts[1] - parts[2]).detach().softmax(0)
+        if z.requires_grad:
+            z.register_hook(lambda slope: slope * share[..., None])
+        return parts
+
+    def base(self, x: Samples) -> tuple[DiagonalNormal, Tensor | None]:
+        """The law of z0 of each sample, (n, code), and what the flow is told of it, (n, context), or None."""
+        told = self.encoder(x).float() if x.dtype == torch.float32 else self.encoder(x)
+        mean, log_deviation, context = told.tensor_split((self.code, 2 * self.code), 1)
+        base = DiagonalNormal(mean, log_deviation.clamp(-WIDEST, WIDEST))
+        return base, context if context.shape[1] else None
+
+    def drawn(self, base: DiagonalNormal, e: Tensor, context: Tensor | None) -> tuple[Tensor, Scores]:
+        """z (S, n, code) that standard normal e stand for, and log q(z|x), (S, n)."""
+        if self.posterior is None:
+            z = base.at(e)
+            return z, base.log_prob(z)
+        told = None if context is None else context.expand(len(e), *context.shape)
+        return self.posterior.draw(base, e, told)
+
+    def likelihood_of(self, x: Samples, z: Tensor) -> Scores:
+        """log p(x|z), (S, n), for x (n, *event) and z (S, n, code)."""
+        many = x.expand(len(z), *x.shape).flatten(0, 1)
+        return self.likelihood.log_prob(many, self.decoded(z.flatten(0, 1))).view(z.shape[:2])
+
+    def decoded(self, z: Tensor) -> Tensor:
+        """What the decoder says of codes (n, code), in no less than float32."""
+        theta = self.decoder(z)
+        return theta.float() if theta.dtype in (torch.bfloat16, torch.float16) else theta
+
+    def codes(self, x: Samples, e: Tensor | None = None) -> Tensor:
+        """A code of each sample, (n, code): drawn from q by e (n, code), or where the middle of z0 goes."""
+        base, context = self.base(x)
+        return self.drawn(base, torch.zeros_like(base.mean)[None] if e is None else e[None], context)[0][0]
+
+    def samples(self, z: Tensor, rng: Randomness | None) -> Samples:
+        """Samples (n, *event) of codes: drawn from p(x|z), or its means where there is no rng."""
+        theta = self.decoded(z)
+        return self.likelihood.mean(theta) if rng is None else self.likelihood.sample(theta, rng)

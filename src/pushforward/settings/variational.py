@@ -1,0 +1,86 @@
+"""Groups of options of variational autoencoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pushforward.settings.options import Between, Count, Factor, Layers, Rate, Rounds, Units, Weight
+
+__all__ = ["Autoencoding", "Bounding", "Codes"]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The laws of codes.
+
+    Attributes:
+        code: Numbers of a code.
+        prior: normal is N(0, I); mixture, of normal laws with full covariances; vamp, of the posteriors of inputs that
+            are learned; maf, nsf and realnvp are normalising flows, as fast in training as the others.
+        components: Laws in a mixture, or inputs of vamp.
+        posterior: diagonal; or maf, nsf and realnvp, flows of a diagonal one, which the encoder also tells of a row.
+        flow_steps: Steps of each flow.
+        flow_width: Units of the hidden layers of its nets.
+        context: Numbers that the encoder tells the flow of the posterior; 0 for none.
+    """
+
+    code: Annotated[int, Between(1, 4096)] = 16
+    prior: Literal["normal", "mixture", "vamp", "maf", "nsf", "realnvp"] = "normal"
+    components: Rounds = 50
+    posterior: Literal["diagonal", "maf", "nsf", "realnvp"] = "diagonal"
+    flow_steps: Rounds = 4
+    flow_width: Units = 128
+    context: Count = 0
+
+
+@dataclass(frozen=True)
+class Bounding:
+    """What is descended.
+
+    Attributes:
+        bound: elbo; importance, of several codes of a row; doubly, the same with a gradient of the encoder that keeps
+            its signal, for a diagonal posterior.
+        draws: Codes of a row in a step.
+        beta: Weight of the rate in the elbo; at anything but 1 it is no bound of the likelihood.
+        free: Nats of the rate, on average over a batch, that cost nothing.
+        warmup: Steps in which beta rises from 0.
+    """
+
+    bound: Literal["elbo", "importance", "doubly"] = "elbo"
+    draws: Rounds = 1
+    beta: Weight = 1.0
+    free: Weight = 0.0
+    warmup: Count = 0
+
+
+@dataclass(frozen=True)
+class Autoencoding:
+    """A variational autoencoder.
+
+    Attributes:
+        likelihood: Of a pixel given its code: bernoulli for black and white; logistic, mixture (of five logistic laws)
+            and categorical for levels; normal, of one width, where numbers are a continuum.
+        levels: That pixels have, evenly from black to white; 2 where they are put in black and white.
+        net: dense, perceptrons; or convolutional.
+        width: Units of a hidden layer; an eighth of them are the channels of the largest map.
+        depth: Hidden layers of perceptrons, of the encoder and of the decoder.
+        rate: Learning rate at the start; it falls along a cosine.
+        rate_end: What is left of it at the end, as a factor.
+        half_life: Rows in which the running average that answers forgets half of what it was, in thousands.
+    """
+
+    likelihood: Literal["bernoulli", "logistic", "mixture", "categorical", "normal"] = "logistic"
+    levels: Annotated[int, Between(2, 65_536)] = 256
+    net: Literal["dense", "convolutional"] = "dense"
+    width: Units = 256
+    depth: Layers = 2
+    rate: Rate = 1e-3
+    rate_end: Factor = 1e-2
+    half_life: Annotated[float, Between(0, 1e6)] = 20.0
+    codes: Codes = field(default=Codes())
+    bounding: Bounding = field(default=Bounding())
+
+    def average(self, batch: int) -> float:
+        """The decay of the running average for so many rows a step."""
+        return 0.5 ** (batch / (1000 * self.half_life)) if self.half_life else 0.0
