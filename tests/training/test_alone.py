@@ -50,6 +50,14 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     **{name: (PICTURES, name, *NETS) for name in ("bridge_images", "bridge_cifar", "bridge_portraits")},
     "score_images": (PICTURES, "score_images", *NETS, "--conditional"),
+    "vae_mnist": (PICTURES, "vae_mnist", *NETS, "--posterior", "maf", "--context", "2", "--binarise", "dynamic"),
+    "vae_images": (PICTURES, "vae_images", *NETS, "--likelihood", "mixture", "--code", "3"),
+    **{
+        f"vae_latent {name}": (
+            PICTURES, "vae_latent", *NETS, "--code", "3", "--learner", name, "--prior-steps", "3", "--prior-width", "8",
+        )
+        for name in ("score", "bridge", "vgrow", "particles")
+    },
     "few_particles": (PICTURES, "few_particles", *NETS, "--particles", "30", "--warmup", "2"),
     "few_particles by class": (
         PICTURES, "few_particles", *NETS, "--particles", "30", "--warmup", "2", "--source", "class",
@@ -64,6 +72,7 @@ CASES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 MADE = {
     "bridge_digits",
+    "vae_digits",
     "vgrow_digits",
     "gaussian_particles",
     "four_modes",

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from pushforward.recipes.parts.checks import recipe
-from pushforward.settings.groups import Examples, Loop, Rows
-from pushforward.settings.variational import Autoencoding, Codes
+from pushforward.settings.groups import Loop, Rows
+from pushforward.settings.variational import Autoencoding, Codes, Encoded, Learned
 
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
 
-__all__ = ["vae_digits", "vae_images", "vae_mnist"]
+__all__ = ["vae_digits", "vae_images", "vae_latent", "vae_mnist"]
 
 
 @recipe
 def vae_digits(
-    *, loop: Loop = Loop(6_000, 192), model: Autoencoding = Autoencoding(levels=17, codes=Codes(prior="maf"))
+    *, loop: Loop = Loop(6_000, 192), model: Autoencoding = Autoencoding(codes=Codes(prior="maf"))
 ) -> Experiment:
     """A variational autoencoder on scikit-learn's handwritten digits, 17 levels a pixel. Expect digits in a minute."""
     from pushforward.metrics.networks.digits8 import digits8
@@ -30,10 +30,8 @@ def vae_digits(
 @recipe
 def vae_mnist(
     *,
-    examples: Examples = Examples(),
+    images: Encoded = Encoded(Loop(20_000, 128), Autoencoding("bernoulli", codes=Codes(32, "maf"))),
     binarise: Literal["threshold", "dynamic"] = "threshold",
-    loop: Loop = Loop(20_000, 128),
-    model: Autoencoding = Autoencoding("bernoulli", codes=Codes(32, "maf")),
 ) -> Experiment:
     """A variational autoencoder of images in black and white, as MNIST is compared by likelihoods.
 
@@ -46,16 +44,14 @@ def vae_mnist(
     from pushforward.recipes.parts import wiring
     from pushforward.recipes.parts.variational import binarised, vae_of
 
+    loop, examples = images.loop, images.examples
     data = binarised(wiring.load_images(examples, loop.seed), binarise, loop.seed)
-    return wiring.of_images(vae_of(data, model, loop, binarise), data, loop, examples, threads=1)
+    return wiring.of_images(vae_of(data, images.model, loop, binarise), data, loop, examples, threads=1)
 
 
 @recipe
 def vae_images(
-    *,
-    examples: Examples = Examples(),
-    loop: Loop = Loop(10_000, 128),
-    model: Autoencoding = Autoencoding("mixture", net="convolutional", codes=Codes(32, "maf")),
+    *, images: Encoded = Encoded(model=Autoencoding("mixture", net="convolutional", codes=Codes(32, "maf")))
 ) -> Experiment:
     """A variational autoencoder of grey or coloured images, whose pixels keep their levels.
 
@@ -65,5 +61,38 @@ def vae_images(
     from pushforward.recipes.parts import wiring
     from pushforward.recipes.parts.variational import vae_of
 
+    data = wiring.load_images(images.examples, images.loop.seed)
+    method = vae_of(data, images.model, images.loop)
+    return wiring.of_images(method, data, images.loop, images.examples, threads=1)
+
+
+@recipe
+def vae_latent(
+    *, images: Encoded = Encoded(Loop(6_000, 128), Autoencoding("mixture")), prior: Learned = Learned()
+) -> Experiment:
+    """A variational autoencoder whose prior another method learns: the law of the codes that data have.
+
+    The bound loses KL(aggregated posterior, prior) nats to a prior of one's choice; what learns the aggregated
+    posterior itself loses what it fails to learn.
+
+    Args:
+        data: Images as PATH[:key], their folder, or digits.
+        steps: Steps of the autoencoder.
+    """
+    from dataclasses import replace
+
+    from pushforward.methods.latent.in_code_space import InCodeSpace
+    from pushforward.methods.latent.vae import FromPosterior, VAESampling
+    from pushforward.randomness import stream
+    from pushforward.recipes.parts import wiring
+    from pushforward.recipes.parts.priors import learned_prior
+    from pushforward.recipes.parts.variational import vae_of
+
+    loop, examples = images.loop, images.examples
     data = wiring.load_images(examples, loop.seed)
-    return wiring.of_images(vae_of(data, model, loop), data, loop, examples, threads=1)
+    vae = vae_of(data, images.model, loop)
+    vae.sampling = VAESampling(prior.output)
+    codec = FromPosterior(vae, stream(loop.seed, "train", part="posterior"))
+    learned = learned_prior(images.model.codes.code, prior, loop)
+    method = InCodeSpace(codec, learned, loop.steps, project=vae.project)
+    return wiring.of_images(method, data, replace(loop, steps=loop.steps + prior.prior_steps), examples, threads=1)

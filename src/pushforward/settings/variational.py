@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pushforward.settings.options import Between, Count, Factor, Layers, Rate, Rounds, Units, Weight
+from pushforward.settings.groups import Examples, Loop
+from pushforward.settings.options import Between, Count, Factor, Layers, Rate, Rounds, Steps, Units, Weight
 
-__all__ = ["Autoencoding", "Bounding", "Codes"]
+__all__ = ["Autoencoding", "Bounding", "Codes", "Encoded", "Learned"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Autoencoding:
     Attributes:
         likelihood: Of a pixel given its code: bernoulli for black and white; logistic, mixture (of five logistic laws)
             and categorical for levels; normal, of one width, where numbers are a continuum.
-        levels: That pixels have, evenly from black to white; 2 where they are put in black and white.
+        levels: That pixels have, evenly from black to white; if not given 256, of the bundled digits 17. There are 2
+            where images are put in black and white.
         net: dense, perceptrons; or convolutional.
         width: Units of a hidden layer; an eighth of them are the channels of the largest map.
         depth: Hidden layers of perceptrons, of the encoder and of the decoder.
@@ -71,7 +73,7 @@ class Autoencoding:
     """
 
     likelihood: Literal["bernoulli", "logistic", "mixture", "categorical", "normal"] = "logistic"
-    levels: Annotated[int, Between(2, 65_536)] = 256
+    levels: Annotated[int, Between(2, 65_536)] | None = None
     net: Literal["dense", "convolutional"] = "dense"
     width: Units = 256
     depth: Layers = 2
@@ -84,3 +86,31 @@ class Autoencoding:
     def average(self, batch: int) -> float:
         """The decay of the running average for so many rows a step."""
         return 0.5 ** (batch / (1000 * self.half_life)) if self.half_life else 0.0
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Images, a variational autoencoder of them, and how long it learns on how many of them at a time."""
+
+    loop: Loop = field(default=Loop(10_000, 128))
+    model: Autoencoding = field(default=Autoencoding())
+    examples: Examples = field(default=Examples())
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A prior that is learned after the autoencoder, on codes drawn from its posteriors.
+
+    Attributes:
+        learner: What learns their law: score, a score model; bridge, one in two stages; vgrow, a generator; particles.
+        prior_steps: Its steps, on top of those of the autoencoder.
+        prior_width: Units of a hidden layer of its nets; those of the critic of particles have 64.
+        prior_rate: Its learning rate at the start.
+        output: draw pixels from p(x|z), or their mean, which has less noise in it than data have.
+    """
+
+    learner: Literal["score", "bridge", "vgrow", "particles"] = "bridge"
+    prior_steps: Steps = 6_000
+    prior_width: Units = 256
+    prior_rate: Rate = 2e-3
+    output: Literal["draw", "mean"] = "mean"

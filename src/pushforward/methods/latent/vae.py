@@ -35,6 +35,7 @@ __all__ = ["Bound", "FlowVAE", "FromPosterior", "VAESampling"]
 
 Bound = Literal["elbo", "importance", "doubly"]
 NUMBERS = 2**22  # of samples, a copy for each code, that go through the decoder at once
+TOGETHER = 16  # codes of a row whose weights are found before they are summed
 WARM = 0.5  # share of the steps from which on a posterior that tells nothing is said to have collapsed
 
 
@@ -162,9 +163,8 @@ class FlowVAE:
     def likelihood(self, x: Samples, draws: int) -> LogMean:
         """The bound of `log_prob` by so many codes of each row, and how many of them count."""
         net, rng, found = self._average, stream(0, "evaluate", part="density", device=x.device), LogMean()
-        most = max(1, NUMBERS // max(1, x.numel()))
         while found.count < draws:
-            size = min(most, draws - found.count)
+            size = min(TOGETHER, draws - found.count)
             e = rng.normal(len(x), size, net.code).to(x).transpose(0, 1)
             found.add(torch.cat([Parts(*net(rows, own)).weights for rows, own in _blocks(x, e)], 1).double())
         return found

@@ -95,7 +95,8 @@ def _likelihood(data: Dataset, spec: Autoencoding, binarise: Binarise) -> Likeli
         return Normal()
     if data.kind != "images":
         raise UsageError(f"--likelihood {name}: {data.name} holds points, which have no levels; use normal")
-    levels = Levels(2 if binarise != "none" else spec.levels)
+    usual = 17 if data.network == "digits8" else 256
+    levels = Levels(2 if binarise != "none" else spec.levels or usual)
     if not data.hollow:
         levels.index(data.test[:LOOK] if binarise == "dynamic" else data.train[:LOOK])
     if name == "bernoulli":
