@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -83,7 +84,7 @@ def test_the_ladder_rises_towards_the_likelihood_and_its_gap_is_half_the_varianc
     for k, rows in ((1, 40_000), (2, 40_000), (5, 40_000), (20, 100_000)):
         bound = importance_weighted(parts(x, q, q.loc + normal(k, rows, 2, seed=k) @ q.scale_tril.T))
         found.append((float(bound.mean()), float(bound.std()) / math.sqrt(rows)))
-    for (low, a), (high, b) in zip(found, found[1:]):
+    for (low, a), (high, b) in pairwise(found):
         assert high > low - 3 * math.hypot(a, b)
     assert all(value < exact + 3 * error for value, error in found)
     assert found[-1][0] > found[0][0] + 0.1

@@ -15,6 +15,7 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -25,9 +26,21 @@ from pushforward.errors import UsageError
 from pushforward.parallel.doubles import fine
 from pushforward.types import Randomness, Scores
 
-__all__ = ["Aggregate", "Surgery", "active_units", "divergence", "divergence_of_dimensions", "surgery"]
+__all__ = ["Aggregate", "Surgery", "active_units", "divergence", "divergence_of_dimensions", "in_blocks", "surgery"]
 
 NUMBERS = 2**18  # of differences that are held at once
+
+
+def in_blocks(each: Callable[[Tensor], Scores], z: Tensor, numbers: int) -> Scores:
+    """What is asked of points z (..., d), (...), a block of rows (b, d) -> (b,) at a time.
+
+    Args:
+        each: What is asked of a block.
+        z: The points.
+        numbers: What `each` holds for a point.
+    """
+    found = [each(rows) for rows in z.reshape(-1, z.shape[-1]).split(max(1, NUMBERS // numbers))]
+    return torch.cat(found).reshape(z.shape[:-1])
 
 
 @dataclass(frozen=True)
@@ -49,11 +62,12 @@ class Aggregate:
         mean, precision = self.parts.mean, (-self.parts.log_deviation).exp()
         n, d = mean.shape
         constant = -self.parts.log_deviation.sum(1) - 0.5 * d * math.log(2 * math.pi) - math.log(n)
-        found = list[Tensor]()
-        for rows in z.reshape(-1, d).split(max(1, NUMBERS // (n * d))):
+
+        def each(rows: Tensor) -> Scores:
             white = (rows[:, None] - mean) * precision
-            found.append(torch.logsumexp(constant - 0.5 * white.square().sum(2), 1))
-        return torch.cat(found).reshape(z.shape[:-1])
+            return torch.logsumexp(constant - 0.5 * white.square().sum(2), 1)
+
+        return in_blocks(each, z, n * d)
 
     def sample(self, n: int, rng: Randomness, context: None = None) -> Tensor:
         """n points, (n, d)."""
