@@ -62,6 +62,17 @@ def test_memory_does_not_grow_with_the_number_of_pairs():
     assert seen.numbers <= aggregate.NUMBERS < n * n * d / 100
 
 
+def test_surgery_keeps_nothing_for_slopes():
+    kept, parts = list[Tensor](), laws(9, 2)
+    parts.mean.requires_grad_()
+    z = parts.mean.detach()
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        surgery(parts, standard(z), z, standard(z))
+        assert not kept
+        Aggregate(parts).log_prob(z)
+        assert kept
+
+
 def test_points_of_the_mixture_have_its_moments():
     parts, n = laws(7, 2, spread=2.0), 40_000
     z, deviation = Aggregate(parts).sample(n, Noise(0, dtype=torch.float64)), parts.log_deviation.exp()
