@@ -4,15 +4,18 @@ r"""The aggregated posterior, the mean of q(z|x_i) over data, and what a bound l
     \tfrac1n\sum_i KL(q_i \| p) = I + KL(\bar q \| p), \qquad \bar q = \tfrac1n\sum_i q_i, \quad
     I = \tfrac1n\sum_i KL(q_i \| \bar q) \in [0, \log n],
 
-so that only the last term sees the prior, and the best prior is :math:`\bar q` itself.
+so that only the last term sees the prior, and the best prior is :math:`\bar q` itself. Numbers of a code that tell
+nothing of their row, a collapse, are found by their divergence from N(0, 1) and by means that do not move.
 
 References:
-    ELBO surgery (Hoffman & Johnson, 2016); VAE with a VampPrior (Tomczak & Welling, 2018), arXiv:1705.07120.
+    ELBO surgery (Hoffman & Johnson, 2016); VAE with a VampPrior (Tomczak & Welling, 2018), arXiv:1705.07120;
+    Importance weighted autoencoders (Burda et al., 2016), arXiv:1509.00519, for active units.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,11 +23,24 @@ from torch import Tensor
 
 from pushforward.densities.flows import DiagonalNormal
 from pushforward.errors import UsageError
+from pushforward.parallel.doubles import fine
 from pushforward.types import Randomness, Scores
 
-__all__ = ["Aggregate", "Surgery", "surgery"]
+__all__ = ["Aggregate", "Surgery", "active_units", "divergence", "divergence_of_dimensions", "in_blocks", "surgery"]
 
-NUMBERS = 2**22  # of differences that are held at once
+NUMBERS = 2**18  # of differences that are held at once
+
+
+def in_blocks(each: Callable[[Tensor], Scores], z: Tensor, numbers: int) -> Scores:
+    """What is asked of points z (..., d), (...), a block of rows (b, d) -> (b,) at a time.
+
+    Args:
+        each: What is asked of a block.
+        z: The points.
+        numbers: What `each` holds for a point.
+    """
+    found = [each(rows) for rows in z.reshape(-1, z.shape[-1]).split(max(1, NUMBERS // numbers))]
+    return torch.cat(found).reshape(z.shape[:-1])
 
 
 @dataclass(frozen=True)
@@ -38,15 +54,20 @@ class Aggregate:
     parts: DiagonalNormal
 
     def log_prob(self, z: Tensor, context: None = None) -> Scores:
-        """log of the mixture at z (m, d), (m,), over all n laws in blocks: O(m n d) time, and memory as one pleases."""
+        """log of the mixture at m points z (..., d), (...), over all n laws: O(m n d) time.
+
+        Differences are taken a block of points at a time, so that without slopes memory is O(m + n d); with them every
+        block is kept.
+        """
         mean, precision = self.parts.mean, (-self.parts.log_deviation).exp()
         n, d = mean.shape
         constant = -self.parts.log_deviation.sum(1) - 0.5 * d * math.log(2 * math.pi) - math.log(n)
-        found = list[Tensor]()
-        for rows in z.split(max(1, NUMBERS // (n * d))):
+
+        def each(rows: Tensor) -> Scores:
             white = (rows[:, None] - mean) * precision
-            found.append(torch.logsumexp(constant - 0.5 * white.square().sum(2), 1))
-        return torch.cat(found) if found else z.new_zeros(0)
+            return torch.logsumexp(constant - 0.5 * white.square().sum(2), 1)
+
+        return in_blocks(each, z, n * d)
 
     def sample(self, n: int, rng: Randomness, context: None = None) -> Tensor:
         """n points, (n, d)."""
@@ -74,6 +95,7 @@ class Surgery:
     most: float
 
 
+@torch.no_grad()
 def surgery(parts: DiagonalNormal, prior: Scores, z: Tensor, own: Scores) -> Surgery:
     r"""The divergence's two parts, by one draw z_i of each of n laws.
 
@@ -92,9 +114,47 @@ def surgery(parts: DiagonalNormal, prior: Scores, z: Tensor, own: Scores) -> Sur
     n = len(parts.mean)
     if not len(z) == len(prior) == len(own) == n:
         raise UsageError(f"{len(z)} draws, {len(prior)} and {len(own)} densities of {n} laws: give one of each")
-    among = Aggregate(parts).log_prob(z).double()
-    information, marginal = own.double() - among, among - prior.double()
+    among, prior, own = fine(Aggregate(parts).log_prob(z)), fine(prior), fine(own)
+    information, marginal = own - among, among - prior
     return Surgery(
-        float((own.double() - prior.double()).mean()), float(information.mean()), float(marginal.mean()),
+        float((own - prior).mean()), float(information.mean()), float(marginal.mean()),
         float(marginal.std() / math.sqrt(n)) if n > 1 else math.nan, math.log(n),
     )  # fmt: skip
+
+
+def divergence(q: DiagonalNormal, p: DiagonalNormal) -> Scores:
+    r"""KL(q ‖ p) of two laws of independent normal numbers, (...), in nats.
+
+    .. math:: \sum_k \tfrac12\Bigl(r_k - 1 - \log r_k + \frac{(m_k - m'_k)^2}{s_k'^2}\Bigr), \qquad
+        r_k = \frac{s_k^2}{s_k'^2}
+
+    Args:
+        q: Means m and deviations s, (..., d).
+        p: m' and s', of a shape that broadcasts with q's.
+    """
+    return _each(q.mean - p.mean, q.log_deviation - p.log_deviation, p.log_deviation).sum(-1)
+
+
+def divergence_of_dimensions(q: DiagonalNormal) -> Tensor:
+    """KL of each number of a code from N(0, 1), in nats, (..., d): near 0 in every row where it tells nothing."""
+    return _each(q.mean, q.log_deviation, torch.zeros_like(q.mean))
+
+
+def _each(shift: Tensor, log_ratio: Tensor, log_deviation: Tensor) -> Tensor:
+    """KL of single numbers, by the logarithm of the ratio of deviations, so that those near 0 keep their digits."""
+    return 0.5 * (torch.expm1(2 * log_ratio) - 2 * log_ratio + (shift * (-log_deviation).exp()).square())
+
+
+def active_units(means: Tensor, least: float = 0.01) -> Tensor:
+    r"""Which numbers of a code move with the row, booleans (d,): :math:`\operatorname{Var}_i(m_{ik})` above a bound.
+
+    Args:
+        means: Posterior means of n rows, (n, d).
+        least: The bound.
+
+    Raises:
+        UsageError: If there are fewer than two rows.
+    """
+    if len(means) < 2:
+        raise UsageError(f"{len(means)} rows: give the means of at least 2, since what counts is how they vary")
+    return fine(means).var(0, correction=0) > least

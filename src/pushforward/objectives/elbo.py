@@ -113,7 +113,7 @@ def doubly_reparametrised(parts: Parts) -> Scores:
 
 @dataclass
 class LogMean:
-    """The logarithm of a mean of weights that come in blocks, and how many of them count.
+    """The logarithm of a mean of weights that come in blocks, and how many of them count: memory of one block.
 
     Attributes:
         total: Logarithm of the sum of the weights so far, (n,).
@@ -139,8 +139,9 @@ class LogMean:
 
     @property
     def effective(self) -> Scores:
-        r""":math:`(\sum w)^2/\sum w^2`, between 1 and the count, (n,)."""
-        return (2 * self._known(self.total) - self._known(self.squares)).exp()
+        r""":math:`(\sum w)^2/\sum w^2`, between 1 and the count, (n,); 0 where no weight is above 0."""
+        total = self._known(self.total)
+        return torch.where(total == -torch.inf, 0.0, (2 * total - self._known(self.squares)).exp())
 
     @staticmethod
     def _known(x: Tensor | None) -> Tensor:
