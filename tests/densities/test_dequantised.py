@@ -19,8 +19,8 @@ from pushforward.densities.dequantised import (
     UniformNoise,
     bits_per_dimension,
 )
-from pushforward.densities.discrete import Levels
 from pushforward.densities.flows import DiagonalNormal, NormalisingFlow
+from pushforward.densities.likelihoods.discrete import Levels
 from pushforward.errors import DataError, UsageError
 from pushforward.randomness import Noise
 

@@ -9,13 +9,38 @@ from pushforward.densities.flows import DiagonalNormal, FlowPosterior, Normalisi
 from pushforward.densities.laws import Law
 from pushforward.densities.likelihoods.likelihood import Likelihood
 from pushforward.errors import UsageError
-from pushforward.nets.variational.sides import Sides
 from pushforward.types import Randomness, Samples, Scores
 
-__all__ = ["ACTIVE", "LatentModel"]
+__all__ = ["ACTIVE", "Encoder", "LatentModel"]
 
 ACTIVE = 0.01  # variance over data of a code's middle, from which on it tells something
+HALF = (torch.bfloat16, torch.float16)
 WIDEST = 7.0  # of log deviations: an encoder that has not learned yet answers with anything
+
+
+class Encoder(nn.Module):
+    """What a net says of the codes of a row: the law of z0, and what a flow is told.
+
+    Args:
+        net: (n, *event) -> (n, 2 code + context): means, logarithms of deviations, and the context.
+        code: Numbers of z.
+    """
+
+    def __init__(self, net: nn.Module, code: int) -> None:
+        super().__init__()
+        self.net, self.code = net, code
+
+    def forward(self, x: Samples) -> tuple[DiagonalNormal, Tensor | None]:
+        """The law of z0 of each row, (n, code), and the context (n, context), or None."""
+        told = self.net(x)
+        told = told.float() if told.dtype in HALF else told
+        mean, log_deviation, context = told.tensor_split((self.code, 2 * self.code), 1)
+        base = DiagonalNormal(mean, log_deviation.clamp(-WIDEST, WIDEST))
+        return base, context if context.shape[1] else None
+
+    def base(self, x: Samples) -> DiagonalNormal:
+        """The law of z0 alone."""
+        return self(x)[0]
 
 
 class LatentModel(nn.Module):
@@ -24,14 +49,14 @@ class LatentModel(nn.Module):
     .. math::
         p(x) = \int p(z)\, p(x|z)\,dz, \qquad z_0 = m(x) + s(x)\,\varepsilon, \quad z = T(z_0; c(x)) \sim q(z|x)
 
-    with T the identity where there is no flow. The encoder gives m, log s and c, in this order. `varies` follows the
+    with T the identity where there is no flow. `varies` follows the
     variance over rows of each number of m in the passes that train, a mean over the last hundred.
 
     Args:
-        sides: Encoder and decoder; the first answers with 2 code + context numbers.
+        encoder: m, s and c.
+        decoder: (n, code) -> (n, outputs, *event).
         likelihood: p(x|z), given what the decoder says.
         prior: p(z).
-        code: Numbers of z.
         flow: T, whose context is what the encoder has to say beside m and s; None for a diagonal posterior.
 
     Raises:
@@ -42,12 +67,18 @@ class LatentModel(nn.Module):
     passes: Tensor
 
     def __init__(
-        self, sides: Sides, likelihood: Likelihood, prior: Law, code: int, flow: NormalisingFlow | None = None
+        self,
+        encoder: Encoder,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        prior: Law,
+        flow: NormalisingFlow | None = None,
     ) -> None:
         super().__init__()
+        code = encoder.code
         if flow is not None and flow.dim != code:
             raise UsageError(f"a flow of {flow.dim} numbers for codes of {code}: give one of {code}")
-        self.encoder, self.decoder, self.code = sides.encoder, sides.decoder, code
+        self.encoder, self.decoder, self.code = encoder, decoder, code
         self.likelihood, self.prior = likelihood, prior
         self.posterior = None if flow is None else FlowPosterior(flow)
         self.register_buffer("varies", torch.zeros(code))
@@ -62,7 +93,7 @@ class LatentModel(nn.Module):
             doubly: Whether the encoder's gradient is the doubly reparametrised one of the importance-weighted bound:
                 what reaches z is then multiplied by the share of its weight, and log q takes no gradient but by z.
         """
-        base, context = self.base(x)
+        base, context = self.encoder(x)
         if self.training and torch.is_grad_enabled():
             self._follow(base.mean)
         if doubly:
@@ -85,13 +116,6 @@ class LatentModel(nn.Module):
             z.register_hook(lambda slope: slope * share[..., None])
         return parts
 
-    def base(self, x: Samples) -> tuple[DiagonalNormal, Tensor | None]:
-        """The law of z0 of each sample, (n, code), and what the flow is told of it, (n, context), or None."""
-        told = self.encoder(x).float() if x.dtype == torch.float32 else self.encoder(x)
-        mean, log_deviation, context = told.tensor_split((self.code, 2 * self.code), 1)
-        base = DiagonalNormal(mean, log_deviation.clamp(-WIDEST, WIDEST))
-        return base, context if context.shape[1] else None
-
     def drawn(self, base: DiagonalNormal, e: Tensor, context: Tensor | None) -> tuple[Tensor, Scores]:
         """z (S, n, code) that standard normal e stand for, and log q(z|x), (S, n)."""
         if self.posterior is None:
@@ -108,11 +132,11 @@ class LatentModel(nn.Module):
     def decoded(self, z: Tensor) -> Tensor:
         """What the decoder says of codes (n, code), in no less than float32."""
         theta = self.decoder(z)
-        return theta.float() if theta.dtype in (torch.bfloat16, torch.float16) else theta
+        return theta.float() if theta.dtype in HALF else theta
 
     def codes(self, x: Samples, e: Tensor | None = None) -> Tensor:
         """A code of each sample, (n, code): drawn from q by e (n, code), or where the middle of z0 goes."""
-        base, context = self.base(x)
+        base, context = self.encoder(x)
         return self.drawn(base, torch.zeros_like(base.mean)[None] if e is None else e[None], context)[0][0]
 
     def samples(self, z: Tensor, rng: Randomness | None) -> Samples:

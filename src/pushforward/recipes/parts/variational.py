@@ -9,14 +9,14 @@ import torch
 
 from pushforward.data import Dataset
 from pushforward.densities.flows import FlowDensity, FlowKind, NormalisingFlow
-from pushforward.densities.laws import Law, StandardNormal
+from pushforward.densities.laws import Law, NormalMixture, StandardNormal, Vamp
 from pushforward.densities.likelihoods.discrete import Bernoulli, Categorical, Discretised, Levels
 from pushforward.densities.likelihoods.likelihood import Likelihood
 from pushforward.densities.likelihoods.normal import Normal
 from pushforward.errors import UsageError
 from pushforward.methods.adversarial.vgrow import clamp
 from pushforward.methods.latent.vae import FlowVAE
-from pushforward.nets.variational.model import LatentModel
+from pushforward.nets.variational.model import Encoder, LatentModel
 from pushforward.nets.variational.sides import Sides, convolutional, perceptrons
 from pushforward.objectives.elbo import Weighting
 from pushforward.randomness import seeded, stream
@@ -75,8 +75,9 @@ def vae_of(data: Dataset, spec: Autoencoding, loop: Loop, binarise: Binarise = "
     likelihood = _likelihood(data, spec, binarise)
     with seeded(loop.seed):
         sides = _sides(data, spec, likelihood.outputs)
+        encoder = Encoder(sides.encoder, codes.code)
         flow = _flow(codes, codes.posterior, codes.context) if codes.posterior != "diagonal" else None
-        model = LatentModel(sides, likelihood, _prior(codes), codes.code, flow)
+        model = LatentModel(encoder, sides.decoder, likelihood, _prior(codes, encoder, data, loop.seed), flow)
     learner = Learner(
         model, adam(spec.rate, (0.9, 0.99)), ema=spec.average(loop.batch), schedule=cosine(loop.steps, spec.rate_end),
         clip=100.0,
@@ -123,8 +124,13 @@ def _flow(codes: Codes, kind: FlowKind, context: int = 0) -> NormalisingFlow:
     return NormalisingFlow(codes.code, kind, steps=codes.flow_steps, hidden=hidden, context=context)
 
 
-def _prior(codes: Codes) -> Law:
+def _prior(codes: Codes, encoder: Encoder, data: Dataset, seed: int) -> Law:
     """p(z) by its name."""
     if codes.prior == "normal":
         return StandardNormal(codes.code)
+    if codes.prior == "mixture":
+        return NormalMixture(codes.code, codes.components)
+    if codes.prior == "vamp":
+        rows = stream(seed, "init", part="vamp").integers(len(data.train), codes.components)
+        return Vamp(encoder.base, data.train[rows])
     return FlowDensity(_flow(codes, codes.prior))

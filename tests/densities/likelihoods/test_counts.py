@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from pushforward.densities.counts import NegativeBinomial, SharedDispersion, log_rates
+from pushforward.densities.likelihoods.counts import NegativeBinomial, SharedDispersion, log_rates
 from pushforward.errors import DataError, UsageError
 from pushforward.randomness import Noise
 

@@ -39,7 +39,7 @@ class NegativeBinomial:
     r"""Counts 0, 1, 2, ... with :math:`\theta = (\log\mu, \log r)`, (n, 2, \*event)."""
 
     @property
-    def parameters(self) -> int:
+    def outputs(self) -> int:
         """log mu and log r."""
         return 2
 
@@ -76,7 +76,7 @@ class NegativeBinomial:
 
     def _parts(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """log mu and log r, in the finest type of the device."""
-        if theta.shape[1] != self.parameters:
+        if theta.shape[1] != self.outputs:
             raise UsageError(
                 f"{theta.shape[1]} parameters of each count: give 2, log mu and log r, or add r by SharedDispersion"
             )
