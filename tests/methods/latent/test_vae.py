@@ -17,7 +17,7 @@ from pushforward.densities.likelihoods.discrete import Bernoulli, Categorical, L
 from pushforward.densities.likelihoods.likelihood import Likelihood
 from pushforward.densities.likelihoods.normal import Normal
 from pushforward.errors import UsageError
-from pushforward.methods.latent.vae import FlowVAE, FromPosterior, VAESampling, drawn_levels
+from pushforward.methods.latent.vae import VAE, FromPosterior, VAESampling, drawn_levels
 from pushforward.nets.variational.model import Encoder, LatentModel
 from pushforward.nets.variational.sides import Sides, convolutional, perceptrons
 from pushforward.objectives.elbo import Parts, Weighting, doubly_reparametrised, elbo, importance_weighted
@@ -155,9 +155,9 @@ def test_the_doubly_reparametrised_gradient_is_that_of_squared_shares():
         )
 
 
-def vae(model: LatentModel, **more: object) -> FlowVAE:
+def vae(model: LatentModel, **more: object) -> VAE:
     learner = Learner(model, partial(Adam, lr=1e-2, fused=True), ema=0.9)
-    return FlowVAE(learner, stream(0, "train"), **more)  # pyright: ignore[reportArgumentType]
+    return VAE(learner, stream(0, "train"), **more)  # pyright: ignore[reportArgumentType]
 
 
 def test_probabilities_of_all_rows_sum_to_one():
@@ -203,7 +203,7 @@ def test_data_whose_numbers_are_independent_collapse_the_posterior_and_a_run_say
         model = made(perceptrons((2,), 2, 4, 1, width=32, depth=1), Normal((2,)), StandardNormal(2), 2)
     steps = 600
     learner = Learner(model, partial(Adam, lr=1e-2, fused=True), ema=0.9, schedule=cosine(steps))
-    method = FlowVAE(learner, stream(0, "train"))
+    method = VAE(learner, stream(0, "train"))
     batches = (x[torch.randint(4000, (256,), generator=torch.Generator().manual_seed(k))] for k in range(steps))
     logs = list(method.learn(batches))
     said = method.remarks(steps)

@@ -31,7 +31,7 @@ from pushforward.terms import Term
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Labels, Logs, Randomness, Samples, Scores, unpack
 
-__all__ = ["Bound", "FlowVAE", "FromPosterior", "VAESampling"]
+__all__ = ["VAE", "Bound", "FromPosterior", "VAESampling"]
 
 Bound = Literal["elbo", "importance", "doubly"]
 NUMBERS = 2**22  # of samples, a copy for each code, that go through the decoder at once
@@ -53,7 +53,7 @@ class VAESampling:
 
 
 @dataclass
-class FlowVAE:
+class VAE:
     r"""p(z) p(x|z) and q(z|x), which learn together; a codec too, whose codes are where the middle of q goes.
 
     Attributes:
@@ -211,7 +211,7 @@ class FromPosterior:
         rng: Where codes are drawn from.
     """
 
-    vae: FlowVAE
+    vae: VAE
     rng: Randomness
 
     @property

@@ -15,7 +15,7 @@ from pushforward.densities.likelihoods.likelihood import Likelihood
 from pushforward.densities.likelihoods.normal import Normal
 from pushforward.errors import UsageError
 from pushforward.methods.adversarial.vgrow import clamp
-from pushforward.methods.latent.vae import FlowVAE
+from pushforward.methods.latent.vae import VAE
 from pushforward.nets.variational.model import Encoder, LatentModel
 from pushforward.nets.variational.sides import Sides, convolutional, perceptrons
 from pushforward.objectives.elbo import Weighting
@@ -59,7 +59,7 @@ def _cut(x: Samples) -> Samples:
     return x if not len(x) or bool(x.isnan().any()) else torch.where(x > 0, 1.0, -1.0)
 
 
-def vae_of(data: Dataset, spec: Autoencoding, loop: Loop, binarise: Binarise = "none") -> FlowVAE:
+def vae_of(data: Dataset, spec: Autoencoding, loop: Loop, binarise: Binarise = "none") -> VAE:
     """A variational autoencoder of a data set.
 
     Args:
@@ -83,7 +83,7 @@ def vae_of(data: Dataset, spec: Autoencoding, loop: Loop, binarise: Binarise = "
         clip=100.0,
     )  # fmt: skip
     weighting = Weighting(bounding.beta, bounding.free, bounding.warmup)
-    return FlowVAE(
+    return VAE(
         learner, stream(loop.seed, "train"), weighting, bounding.draws, bounding.bound, binarise == "dynamic",
         clamp(-1, 1) if data.kind == "images" else None,
     )  # fmt: skip
