@@ -184,6 +184,20 @@ def test_blocks_of_rows_and_codes_do_not_change_a_likelihood(monkeypatch):
     assert whole.count == parts.count == 64
 
 
+@pytest.mark.parametrize("draws", [1, 10, 16, 100, 250])
+def test_a_likelihood_is_of_as_many_codes_as_it_says_and_its_sign_is_that_of_a_likelihood(draws):
+    method = vae(linear(3, 2).float(), sampling=VAESampling(draws=draws))
+    calls = list[int]()
+    model = method.model.sampler
+    assert isinstance(model, LatentModel)
+    model.decoder.register_forward_hook(lambda _, given, __: calls.append(len(given[0])))
+    near, far = method.log_prob(torch.stack([torch.zeros(3), torch.full((3,), 20.0)]))
+    assert sum(calls) == 2 * draws
+    assert near > far
+    assert near < 0
+    assert f"by {draws} codes" in method.protocol
+
+
 def test_more_codes_give_a_higher_bound_below_the_exact_value():
     model = linear(4, 2).float()
     x = torch.randn(400, 4, generator=torch.Generator().manual_seed(0))

@@ -23,7 +23,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 from torch.special import log_ndtr
 
 from pushforward.errors import DataError, UsageError
@@ -64,8 +64,10 @@ class Levels:
         """
         place = (x - self.low) * ((self.count - 1) / (self.high - self.low))
         y = place.round()
-        wrong = ((place - y).abs() > OFF) | (y < 0) | (y > self.count - 1) | place.isnan()
-        if bool(wrong.any()):
+        least, largest = y.aminmax() if y.numel() else (y.new_zeros(()), y.new_zeros(()))
+        far = (place - y).abs_().amax() if y.numel() else least
+        if not bool((far <= OFF) & (least >= 0) & (largest < self.count)):  # so that NaN is on none
+            wrong = ~(((place - y).abs() <= OFF) & (y >= 0) & (y < self.count))
             raise DataError(
                 f"{int(wrong.sum())} of {x.numel()} numbers, such as {float(x[wrong][0]):.6g}, are on none of the "
                 f"{self.count} levels from {self.low:g} to {self.high:g}: round the data, or name the levels they have"
@@ -122,7 +124,7 @@ class Bernoulli:
     def log_prob(self, x: Samples, theta: Tensor) -> Scores:
         r""":math:`\sum_j \log P(x_j)`, (n,), in nats, for x (n, \*event) and theta (n, 1, \*event)."""
         y, logits = self.levels.index(x), theta[:, 0]
-        return -binary_cross_entropy_with_logits(logits, y, reduction="none").flatten(1).sum(1)
+        return (logits * y).flatten(1).sum(1) - softplus(logits).flatten(1).sum(1)
 
     def mean(self, theta: Tensor) -> Samples:
         r"""Mean of x, (n, \*event)."""
