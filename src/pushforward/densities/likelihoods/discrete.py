@@ -195,11 +195,13 @@ class Discretised:
         return self._each(self.levels.index(x), theta).flatten(1).sum(1)
 
     def mean(self, theta: Tensor) -> Samples:
-        r"""Mean of x, (n, \*event), summed over all levels."""
-        total = torch.zeros_like(theta[:, 0])
-        for y, value in enumerate(self.levels.values(theta)):
-            total = total + value * self._each(torch.full_like(total, y), theta).exp()
-        return total
+        r"""Mean of x, (n, \*event): of its level :math:`E y = \sum_{k \ge 1} P(y \ge k)`."""
+        mu, s, logits = self._parts(theta)
+        beyond = torch.special.ndtr if self.shape == "normal" else torch.sigmoid
+        each = torch.zeros_like(mu)
+        for k in range(1, self.levels.count):
+            each = each + beyond((mu - k) / s)
+        return self.levels.value(each[:, 0] if logits is None else (logits.softmax(1) * each).sum(1))
 
     def sample(self, theta: Tensor, rng: Randomness) -> Samples:
         r"""x, (n, \*event)."""
