@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +27,7 @@ Array = NDArray[np.float64]
 SIDE, WIDE = (3.0, 3.0), (6.2, 2.6)  # of figures, in inches
 FULL = 0.9  # of log n: an information beyond that has met its ceiling
 BARS, NAMED, LETTERS = 256, 32, 24  # bars of numbers of a code, those that are named, and letters of a class
+GOLDEN = 0.6180339887498949  # heights of codes of one number: even, and out of order
 SHADES = (0.02, 0.1, 0.25, 0.5, 0.75, 1.001)  # of the largest density of both
 
 
@@ -158,11 +160,11 @@ def _plane(densities: Densities | None) -> list[str]:
     both = (("Density of the prior", densities.prior), ("Density of the aggregated posterior", densities.aggregate))
     known = [(name, field) for name, field in both if field is not None]
     top = max((float(field.max()) for _, field in known), default=0.0)
-    return [
-        figure(f"{name}; the darkest is {short(top, 3)}",
-               svg(lambda axes, field=field: draw_density(axes, densities, field, top), SIDE))
-        for name, field in known
-    ]  # fmt: skip
+    figures = list[str]()
+    for name, field in known:
+        picture = svg(partial(draw_density, densities=densities, field=field, top=top), SIDE)
+        figures.append(figure(f"{name}; the darkest is {short(top, 3)}", picture))
+    return figures
 
 
 def plane_of(kept: Codes) -> tuple[Array, Array, Array]:
@@ -173,7 +175,7 @@ def plane_of(kept: Codes) -> tuple[Array, Array, Array]:
     clouds = kept.middle, kept.drawn, kept.prior
     d = kept.middle.shape[1]
     if d == 1:
-        one, two, three = (np.stack([x[:, 0], np.arange(len(x)) * 0.6180339887498949 % 1.0], 1) for x in clouds)
+        one, two, three = (np.stack([x[:, 0], np.arange(len(x)) * GOLDEN % 1.0], 1, dtype=np.float64) for x in clouds)
         return one, two, three
     if d == 2:
         return clouds
@@ -181,7 +183,7 @@ def plane_of(kept: Codes) -> tuple[Array, Array, Array]:
     around = kept.middle - centre
     axes = np.linalg.eigh(around.T @ around)[1][:, [-1, -2]]
     axes = axes * np.where(axes[np.abs(axes).argmax(0), [0, 1]] < 0, -1.0, 1.0)
-    one, two, three = ((x - centre) @ axes for x in clouds)
+    one, two, three = ((x - centre) @ axes.astype(np.float64) for x in clouds)
     return one, two, three
 
 
