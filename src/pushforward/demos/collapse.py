@@ -151,18 +151,11 @@ def _over_steps(bound: Axes, rate: Axes, found: dict[str, Trained]) -> None:
         bound.plot(one.steps, one.bounds, color=colour, linewidth=2, label=f"{name}: {one.bounds[-1]:.3f} at the end")
         order = one.rates[-1].argsort(descending=True).tolist()
         for k, style in zip(order, ("-", ":")):
-            last = float(one.rates[-1, k])
-            rate.plot(one.steps, one.rates[:, k], style, color=colour, linewidth=2, label=f"{name}: {last:.3f}")
+            end = float(one.rates[-1, k])
+            rate.plot(one.steps, one.rates[:, k], style, color=colour, linewidth=2, label=f"{name}: {end:.3f}")
     bound.axhline(BEST, color=GREEN, linewidth=1.2)
-    bound.text(
-        found["aligned"].steps[-1],
-        BEST + 0.01,
-        f"−entropy of both, {BEST:.4f}",
-        color=GREEN,
-        fontsize=9,
-        ha="right",
-        va="bottom",
-    )
+    last, words = found["aligned"].steps[-1], f"−entropy of both, {BEST:.4f}"
+    bound.text(last, BEST + 0.01, words, color=GREEN, fontsize=9, ha="right", va="bottom")
     lowest = min(one.bounds[-1] for one in found.values())
     bound.set_ylim(min(lowest, BEST) - 0.6, BEST + 0.12)
     clean(bound, "Bound on held-out rows", "step", "nats, in data units")
