@@ -5,7 +5,8 @@ A folder holds:
     samples/data.png  step-000100.png ...     images: a grid of 64
     samples/data.npz  step-000100.npz ...     points: a float32 array x, (n, d), in data units, and where there are
                                               classes, numbers `labels` (n,) and `names` of them
-    samples/paths.npz                         how some came to be: see `pushforward.report.paths`
+    samples/paths.npz                         how some came to be: see `pushforward.report.kept.paths`
+    samples/codes.npz                         codes of held-out rows: see `pushforward.report.kept.codes`
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Everywhere p is the data, q the model, r = q/p and d = log p/q; q comes before p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor, device
@@ -32,9 +32,12 @@ __all__ = [
     "External",
     "Flow",
     "Given",
+    "HasCodes",
     "HasCritic",
     "HasEnergy",
     "HasParticles",
+    "Infers",
+    "KnowsPrior",
     "LabelPair",
     "Labels",
     "Likely",
@@ -337,6 +340,54 @@ class Bounds(Likely, Protocol):
     @property
     def protocol(self) -> str:
         """How the last number was found, in words."""
+        ...
+
+
+@runtime_checkable
+class Infers(Protocol):
+    """What knows the codes that a row may have: z = T(z0; x) of normal z0 with independent numbers is of law q(z|x)."""
+
+    @property
+    def posterior_flow(self) -> Literal["none", "common", "own"]:
+        """What T is: nothing, one map for all rows, or one that sees the row."""
+        ...
+
+    @property
+    def discrete(self) -> bool:
+        """Whether p(x|z) is a probability of levels, which has no unit to convert, and not a density."""
+        ...
+
+    def posterior(self, x: Samples) -> tuple[Tensor, Tensor]:
+        """Means of z0 and logarithms of its deviations, (n, code) each, of samples (n, *event)."""
+        ...
+
+    def account(self, x: Samples, e: Tensor) -> tuple[Tensor, Scores, Scores]:
+        """The codes z (n, code) that standard normal e (n, code) stand for, log p(x|z) and log q(z|x), in nats.
+
+        With e = 0 it is the code that the middle of z0 goes to.
+        """
+        ...
+
+
+@runtime_checkable
+class HasCodes(Infers, Protocol):
+    """A method whose samples are decoded codes, z ~ p(z) and x ~ p(x|z)."""
+
+    def codes(self, n: int, rng: Randomness) -> Tensor:
+        """n draws of p(z), (n, code)."""
+        ...
+
+    def decode(self, z: Tensor) -> Samples:
+        """Samples (n, *event) of codes."""
+        ...
+
+
+@runtime_checkable
+class KnowsPrior(HasCodes, Protocol):
+    """One that answers for the density of p(z), so that what a bound loses to it is known."""
+
+    def log_prior(self, z: Tensor) -> Scores:
+        """log p(z), (n,), in nats, of codes (n, code)."""
         ...
 
 

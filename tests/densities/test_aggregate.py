@@ -11,7 +11,14 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pushforward.densities import aggregate
-from pushforward.densities.aggregate import Aggregate, active_units, divergence, divergence_of_dimensions, surgery
+from pushforward.densities.aggregate import (
+    Aggregate,
+    active_units,
+    divergence,
+    divergence_of_dimensions,
+    information_of_dimensions,
+    surgery,
+)
 from pushforward.densities.flows import DiagonalNormal
 from pushforward.errors import UsageError
 from pushforward.randomness import Noise
@@ -157,3 +164,20 @@ def test_units_are_active_where_means_move():
 def test_what_does_not_fit_is_refused(made, said):
     with pytest.raises(UsageError, match=said):
         made()
+
+
+def test_what_each_number_tells_is_its_mutual_information_whatever_else_a_code_holds():
+    n, rng = 4000, Noise(3)
+    deviation = torch.tensor([0.1, 0.5, 1.0]).double()
+    means = (1 - deviation.square()).sqrt() * rng.normal(n, 3).double()
+    parts = DiagonalNormal(means, deviation.log().expand(n, 3))
+    found = information_of_dimensions(parts, parts.at(rng.normal(n, 3).double()))
+    torch.testing.assert_close(found, -deviation.log(), atol=0.05, rtol=0)
+    assert abs(float(found[2])) < 1e-12
+    own = divergence_of_dimensions(parts).mean(0)  # the law of all rows is N(0, 1), so that nothing else is lost
+    torch.testing.assert_close(found, own, atol=0.03, rtol=0)
+
+
+def test_what_a_number_tells_is_at_most_the_logarithm_of_the_rows():
+    parts = DiagonalNormal(torch.arange(50.0).double()[:, None], torch.full((50, 1), -9.0).double())
+    torch.testing.assert_close(information_of_dimensions(parts, parts.mean), torch.tensor([math.log(50)]).double())

@@ -50,6 +50,7 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     **{name: (PICTURES, name, *NETS) for name in ("bridge_images", "bridge_cifar", "bridge_portraits")},
     "score_images": (PICTURES, "score_images", *NETS, "--conditional"),
+    "vae_toy": (TABLE, "vae_toy", *NETS),
     "vae_mnist": (PICTURES, "vae_mnist", *NETS, "--posterior", "maf", "--context", "2", "--binarise", "dynamic"),
     **{
         f"vae_mnist {name}": (PICTURES, "vae_mnist", *NETS, "--prior", name, "--components", "3")

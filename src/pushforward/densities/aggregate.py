@@ -26,7 +26,16 @@ from pushforward.errors import UsageError
 from pushforward.parallel.doubles import fine
 from pushforward.types import Randomness, Scores
 
-__all__ = ["Aggregate", "Surgery", "active_units", "divergence", "divergence_of_dimensions", "in_blocks", "surgery"]
+__all__ = [
+    "Aggregate",
+    "Surgery",
+    "active_units",
+    "divergence",
+    "divergence_of_dimensions",
+    "in_blocks",
+    "information_of_dimensions",
+    "surgery",
+]
 
 NUMBERS = 2**18  # of differences that are held at once
 
@@ -138,6 +147,27 @@ def divergence(q: DiagonalNormal, p: DiagonalNormal) -> Scores:
 def divergence_of_dimensions(q: DiagonalNormal) -> Tensor:
     """KL of each number of a code from N(0, 1), in nats, (..., d): near 0 in every row where it tells nothing."""
     return _each(q.mean, q.log_deviation, torch.zeros_like(q.mean))
+
+
+@torch.no_grad()
+def information_of_dimensions(parts: DiagonalNormal, z: Tensor) -> Tensor:
+    r"""What each number of a code tells by itself of the row that it came from, (d,), in nats, whatever the prior.
+
+    .. math:: I_k = \tfrac1n\sum_i KL(q_{ik} \| \bar q_k) \in [0, \log n], \qquad
+        \tfrac1n\sum_i KL(q_{ik} \| N(0, 1)) = I_k + KL(\bar q_k \| N(0, 1))
+
+    It is estimated by one draw of each law, and may fall below 0 by chance.
+
+    Args:
+        parts: q_i, means (n, d).
+        z: One draw of each, (n, d).
+    """
+    found = []
+    for k in range(z.shape[1]):
+        own = DiagonalNormal(parts.mean[:, k : k + 1], parts.log_deviation[:, k : k + 1])
+        at = z[:, k : k + 1]
+        found.append((fine(own.log_prob(at)) - fine(Aggregate(own).log_prob(at))).mean())
+    return torch.stack(found)
 
 
 def _each(shift: Tensor, log_ratio: Tensor, log_deviation: Tensor) -> Tensor:

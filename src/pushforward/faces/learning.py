@@ -20,7 +20,7 @@ __all__ = ["begun", "demo", "recipes", "train"]
 
 
 def demo(
-    what: Positional[Literal["digits", "likelihood", "covering", "consistency"]] = "digits",
+    what: Positional[Literal["digits", "likelihood", "covering", "consistency", "collapse"]] = "digits",
     /,
     *,
     run: Path | None = None,
@@ -34,7 +34,8 @@ def demo(
     Args:
         what: digits, learned by variational gradient flow; likelihood, why it says little about samples and samples
             little about it; covering, which modes forward KL, reverse KL and JS keep; consistency, at which rates the
-            two-stage bridge becomes exact, in about a minute.
+            two-stage bridge becomes exact, in about a minute; collapse, when the codes of a variational autoencoder
+            tell nothing.
         run: Folder of the run of digits; by default a new one under runs/.
         out: Picture of the others, .png, .svg or .pdf; by default named after them.
         seed: Seed of everything.
@@ -53,7 +54,8 @@ def demo(
         computing.use(computing.asked(threads))
         if what == "consistency":
             return _consistency(picture, seed, json)
-        numbers = demos.paradox(picture, seed) if what == "likelihood" else demos.covering(picture)
+        draws = {"likelihood": demos.paradox, "collapse": demos.collapse}
+        numbers = draws[what](picture, seed) if what in draws else demos.covering(picture)
         width = max(map(len, numbers))
         lines = "\n".join(f"{name:{width}} {value:.4g}" for name, value in numbers.items())
         answer({"picture": str(picture), "numbers": numbers}, json, f"{lines}\npicture: {picture}")

@@ -1,4 +1,4 @@
-"""Recipes of variational autoencoders: digits, black and white or grey images, by any prior and posterior."""
+"""Recipes of variational autoencoders: points, digits, black and white or grey images, by any prior and posterior."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Loop, Rows
-from pushforward.settings.variational import Autoencoding, Codes, Encoded, Learned
+from pushforward.settings.variational import Autoencoding, Bounding, Codes, Encoded, Learned
 
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
 
-__all__ = ["vae_digits", "vae_images", "vae_latent", "vae_mnist"]
+__all__ = ["vae_digits", "vae_images", "vae_latent", "vae_mnist", "vae_toy"]
 
 
 @recipe
@@ -96,3 +96,24 @@ def vae_latent(
     learned = learned_prior(images.model.codes.code, prior, loop)
     method = InCodeSpace(codec, learned, loop.steps, project=vae.project)
     return wiring.of_images(method, data, replace(loop, steps=loop.steps + prior.prior_steps), examples, threads=1)
+
+
+@recipe
+def vae_toy(
+    *,
+    rows: Rows = Rows("toy:moons"),
+    loop: Loop = Loop(4_000, 256),
+    model: Autoencoding = Autoencoding(
+        "normal", width=128, rate=4e-3, codes=Codes(2, "maf", flow_width=64), bounding=Bounding(warmup=1_000)
+    ),
+) -> Experiment:
+    """A variational autoencoder of points, whose codes and their prior can be seen in a plane. Expect half a minute.
+
+    The width of p(x|z) is learned, one for each column, so that bounds are of densities in data units. At first it is
+    as wide as the data, where a code that tells nothing is next to no loss: beta rises, so that codes come first.
+    """
+    from pushforward.recipes.parts import wiring
+    from pushforward.recipes.parts.variational import vae_of
+
+    points = wiring.load(rows, seed=loop.seed, kind="points")
+    return wiring.experiment(vae_of(points, model, loop), points, loop, threads=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pushforward.report.curves import curves
+from pushforward.report.figures.codes import codes
 from pushforward.report.figures.paths import paths
 from pushforward.report.figures.tails import tails
 from pushforward.report.numbers.metrics import ARROWS, FLOOR, reading, rows, value
@@ -38,7 +39,7 @@ def page_of_one(run: Record) -> str:
         f'<p class="eyebrow">pushforward · report of a run</p><h1>{name(run)}</h1>'
         f"{status(run.info, travelling(run))}{verdict(run)}{_facts(run)}{notes([run])}"
     )
-    body = head + samples([run]) + paths(run) + tails(run)
+    body = head + samples([run]) + paths(run) + codes(run) + tails(run)
     body += _metrics(run) + worst(run.metrics) + curves([run]) + _setup(run)
     return fill(f"{run.info['recipe']} on {run.data.get('name', 'unknown data')}", body)
 

@@ -17,8 +17,9 @@ from pushforward.files import layout
 from pushforward.pictures import Film, Points, read_clouds, read_grids
 from pushforward.report.classes import Classes, read_classes
 from pushforward.report.figures.chart import Curve
+from pushforward.report.kept.codes import Codes, read_codes
+from pushforward.report.kept.paths import Paths, read_paths
 from pushforward.report.numbers.metrics import MARKS, judged
-from pushforward.report.paths import Paths, read_paths
 from pushforward.report.values import count, is_number, listed, mapping, number
 from pushforward.terms import LOOKED, Scale, Term
 
@@ -42,6 +43,7 @@ class Record:
         clouds: Clouds of points.
         classes: Classes of the points in the clouds, if they have some.
         paths: How some samples came to be, where that was kept.
+        codes: Codes of held-out rows, where these were kept.
         notes: What is missing or damaged.
     """
 
@@ -57,6 +59,7 @@ class Record:
     clouds: Film[Points] = field(default_factory=Film[Points])
     classes: Classes | None = None
     paths: Paths | None = None
+    codes: Codes | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -235,7 +238,8 @@ def _read_samples(folder: Path, run: Record) -> None:
     run.grids, run.clouds = read_grids(folder), read_clouds(folder)
     run.classes = read_classes(folder, run.clouds)
     run.paths, unread = read_paths(folder)
-    damaged = run.grids.damaged + run.clouds.damaged + unread
+    run.codes, others = read_codes(folder)
+    damaged = run.grids.damaged + run.clouds.damaged + unread + others
     run.notes += [f"samples/{name} could not be read and was left out." for name in damaged]
     if not run.grids.frames and not run.clouds.frames:
         run.notes.append("There are no samples to show: the folder samples/ holds none that can be read.")

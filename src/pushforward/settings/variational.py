@@ -60,8 +60,8 @@ class Autoencoding:
     """A variational autoencoder.
 
     Attributes:
-        likelihood: Of a pixel given its code: bernoulli for black and white; logistic, mixture (of five logistic laws)
-            and categorical for levels; normal, of one width, where numbers are a continuum.
+        likelihood: Of a number given its code: bernoulli for black and white; logistic, mixture (of five logistic laws)
+            and categorical for levels; normal where numbers are a continuum, of one width, of points one a column.
         levels: That pixels have, evenly from black to white; if not given 256, of the bundled digits 17. There are 2
             where images are put in black and white.
         net: dense, perceptrons; or convolutional.

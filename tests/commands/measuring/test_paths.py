@@ -20,7 +20,7 @@ from pushforward.data.toys import plane
 from pushforward.data.toys.digits import digits
 from pushforward.errors import DataError
 from pushforward.randomness import Noise
-from pushforward.report.paths import FILE, Paths, read_paths
+from pushforward.report.kept.paths import FILE, Paths, read_paths
 from pushforward.training.experiment import Experiment
 from pushforward.types import Batch, Labels, Logs, Randomness, Samples
 

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim import LBFGS, Adam
 
+from pushforward.codecs import PCA
 from pushforward.densities.flows import FlowDensity, NormalisingFlow
 from pushforward.densities.laws import Law, StandardNormal
 from pushforward.densities.likelihoods.discrete import Bernoulli, Categorical, Levels
 from pushforward.densities.likelihoods.likelihood import Likelihood
 from pushforward.densities.likelihoods.normal import Normal
 from pushforward.errors import UsageError
+from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.latent.vae import VAE, FromPosterior, VAESampling, drawn_levels
 from pushforward.nets.variational.model import Encoder, LatentModel
 from pushforward.nets.variational.sides import Sides, convolutional, perceptrons
@@ -24,6 +26,7 @@ from pushforward.objectives.elbo import Parts, Weighting, doubly_reparametrised,
 from pushforward.randomness import seeded, stream
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
+from pushforward.types import HasCodes, Infers, KnowsPrior, able
 
 
 def made(
@@ -41,6 +44,16 @@ class Reshaped(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.linear(z)[:, None]
+
+
+class Fixed:
+    """A method whose samples are all the same."""
+
+    def learn(self, batches, start=0):
+        yield from ()
+
+    def sample(self, n, rng=None, labels=None) -> Tensor:
+        return torch.full((n, 2), 7.0)
 
 
 def linear(size: int, code: int, seed: int = 0) -> LatentModel:
@@ -286,3 +299,41 @@ def test_the_flow_of_a_posterior_hears_of_the_row():
     logs = next(iter(islice(method.learn(iter([x])), 1)))
     assert all(math.isfinite(float(value)) for value in logs.values())
     assert flow.steps[0].hyper[0].weight.grad is not None
+
+
+@pytest.mark.parametrize(("kind", "context", "name"), [(None, 0, "none"), ("maf", 0, "common"), ("maf", 3, "own")])
+def test_an_account_of_codes_is_that_of_the_bound_and_the_middle_is_where_rows_are_encoded(kind, context, name):
+    with seeded(0):
+        flow = None if kind is None else NormalisingFlow(2, kind, steps=1, hidden=(8,), context=context)
+        model = made(perceptrons((4,), 2, 4 + context, 1, width=8, depth=1), Normal(), StandardNormal(2), 2, flow)
+        for parameter in () if flow is None else flow.parameters():
+            nn.init.normal_(parameter, std=0.5)
+    generator = torch.Generator().manual_seed(0)
+    x, e = torch.randn(6, 4, generator=generator), torch.randn(6, 2, generator=generator)
+    method = vae(model)
+    assert method.posterior_flow == name
+    z, likelihood, own = method.account(x, e)
+    parts = Parts(*model(x, e[None]))
+    torch.testing.assert_close(likelihood, parts.likelihood[0])
+    torch.testing.assert_close(method.log_prior(z), parts.prior[0])
+    torch.testing.assert_close(own, parts.posterior[0])
+    torch.testing.assert_close(method.account(x, torch.zeros_like(e))[0], method.encode(x))
+    mean, log_deviation = method.posterior(x)
+    z0 = mean + log_deviation.exp() * e
+    torch.testing.assert_close(z, z0 if flow is None else flow(z0, model.encoder(x)[1])[0])
+
+
+def test_a_prior_that_another_method_learns_has_codes_and_a_density_that_nobody_asks_for():
+    method = vae(linear(3, 2).float())
+    codec = FromPosterior(vae(linear(3, 2, seed=1).float()), stream(0, "train", part="posterior"))
+    inside, plain = InCodeSpace(codec, Fixed()), InCodeSpace(PCA.fit(torch.randn(9, 3), 2), Fixed())
+    for thing, wanted in ((method, (True, True, True)), (inside, (True, True, False)), (plain, (False,) * 3)):
+        assert tuple(able(thing, kind) for kind in (Infers, HasCodes, KnowsPrior)) == wanted
+    x, e = torch.randn(5, 3), torch.zeros(5, 2)
+    for got, want in zip(inside.account(x, e), codec.vae.account(x, e), strict=True):
+        assert torch.equal(got, want)
+    assert torch.equal(inside.posterior(x)[0], codec.vae.posterior(x)[0])
+    assert (inside.posterior_flow, inside.discrete) == ("none", False)
+    assert torch.equal(inside.codes(4, stream(0, "sample")), torch.full((4, 2), 7.0))
+    with pytest.raises(UsageError, match="a PCA has one code for a row"):
+        plain.posterior(x)

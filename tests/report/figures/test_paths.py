@@ -17,7 +17,7 @@ from report.runs import EVIL, Page, make_run
 
 from pushforward.report import write_report
 from pushforward.report.figures.paths import draw_field, draw_paths
-from pushforward.report.paths import FILE, DriftField, Paths, read_paths
+from pushforward.report.kept.paths import FILE, DriftField, Paths, read_paths
 
 RNG = np.random.default_rng(0)
 TIMES = np.array([0.0, 0.5, 1.0, 1.25, 2.0])

@@ -17,7 +17,7 @@ from pushforward.data.dataset import Dataset
 from pushforward.errors import DataError
 from pushforward.files import layout
 from pushforward.randomness import stream
-from pushforward.report.paths import FILE, DriftField, Paths
+from pushforward.report.kept.paths import FILE, DriftField, Paths
 from pushforward.training.experiment import Experiment
 from pushforward.types import HasEnergy, Labels, Pathways, Randomness, able
 

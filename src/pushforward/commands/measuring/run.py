@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pushforward import files
+from pushforward.commands.measuring.codes import keep_codes
 from pushforward.commands.measuring.densities import to_the_end
 from pushforward.commands.measuring.drawing import compared_in, drawn, in_time, too_few
 from pushforward.commands.measuring.judging import Evaluated, expected, judged
@@ -33,7 +34,7 @@ __all__ = ["evaluate_run", "measure_run"]
 
 @ordinarily
 def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
-    """Measure a run's samples against its held-out data, and write metrics.json, and samples/paths.npz for the page.
+    """Measure a run's samples against its held-out data, and write metrics.json, and paths and codes for the page.
 
     Args:
         asked: What the user asked, with the folder of a run; `features` "auto" is what the run was judged by.
@@ -65,6 +66,7 @@ def evaluate_run(asked: Evaluating, command: str = "") -> Evaluated:
         found = replace(found, notes=(*standing(description, asked.checkpoint), *found.notes, *other))
         store(asked.run, found, asked.checkpoint, description["step"], settings.seed, asked.sampling, asked.data)
         keep_paths(asked.run, experiment, description["step"], settings.seed)
+        keep_codes(asked.run, experiment, description["step"], settings.seed)
         return judged(found, pair, gates, split, asked.page, command)
 
 
@@ -103,6 +105,7 @@ def measure_run(
         found = replace(found, notes=(*note, *found.notes))
         store(folder, found, which, step, seed, had=watch.seconds if note or watch.cut else None)
         keep_paths(folder, experiment, step, seed, until)
+        keep_codes(folder, experiment, step, seed, until)
         return found
 
 

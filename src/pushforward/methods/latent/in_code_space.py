@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -28,7 +29,9 @@ from pushforward.randomness import blocks, filled
 from pushforward.training.stages import Stage, Stages
 from pushforward.types import (
     Batch,
+    HasCodes,
     HasParticles,
+    Infers,
     Labels,
     Logs,
     Method,
@@ -37,6 +40,7 @@ from pushforward.types import (
     Remarks,
     Restores,
     Samples,
+    Scores,
     Shared,
     Sourced,
     Staged,
@@ -176,6 +180,38 @@ class InCodeSpace:
         z = self.method.sample(n, rng, labels)
         return torch.cat([self.decode(filled(z, start, size)) for start, size in blocks(n)])[:n]
 
+    def codes(self, n: int, rng: Randomness) -> Tensor:
+        """n codes (n, *code) from the method."""
+        return self.method.sample(n, rng)
+
+    @property
+    def _inferring(self) -> Infers:
+        if not able(self.codec, Infers):
+            raise UsageError(f"a {type(self.codec).__name__} has one code for a row; use a variational autoencoder")
+        return self.codec
+
+    def posterior(self, x: Samples) -> tuple[Tensor, Tensor]:
+        """As of the codec, where it draws codes; see `offers`.
+
+        Raises:
+            UsageError: If it does not.
+        """
+        return self._inferring.posterior(x)
+
+    def account(self, x: Samples, e: Tensor) -> tuple[Tensor, Scores, Scores]:
+        """As of the codec."""
+        return self._inferring.account(x, e)
+
+    @property
+    def posterior_flow(self) -> Literal["none", "common", "own"]:
+        """As of the codec; none where it does not draw codes."""
+        return self.codec.posterior_flow if able(self.codec, Infers) else "none"
+
+    @property
+    def discrete(self) -> bool:
+        """As of the codec."""
+        return able(self.codec, Infers) and self.codec.discrete
+
     def one_pass(self) -> Pass:
         """The method's pass to codes, and the decoder; see `offers`.
 
@@ -218,7 +254,13 @@ class InCodeSpace:
         return self.method.remarks(steps - self.codec_steps) if able(self.method, Remarks) else ()
 
     def offers(self, capability: type) -> bool:
-        """Whether the method has what this one passes on: its particles, tape and source, transport, and its pass."""
+        """Whether the method has what this one passes on: its particles, tape and source, transport, and its pass.
+
+        Codes of rows are passed on from a codec that draws them; the density of the method's codes is not, as that of
+        a score model takes an integral for each of them.
+        """
+        if capability in (Infers, HasCodes):
+            return able(self.codec, Infers)
         if capability is OnePass:
             return able(self.method, OnePass) and able(self.codec, Decodes)
         return capability not in PASSED_ON or able(self.method, capability)

@@ -120,8 +120,7 @@ class VAE:
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event), as `sampling` says."""
         rng = rng or self.rng
-        z = self._average.prior.sample(n, rng).to(self._net.varies)
-        return self._seen(z, rng)
+        return self._seen(self.codes(n, rng), rng)
 
     def _seen(self, z: Tensor, rng: Randomness) -> Samples:
         x = self._average.samples(z, rng if self.sampling.output == "draw" else None)
@@ -183,6 +182,38 @@ class VAE:
         x = self._average.samples(z, None)
         return x if self.project is None else self.project(x)
 
+    @torch.no_grad()
+    def codes(self, n: int, rng: Randomness) -> Tensor:
+        """n draws of p(z), (n, code)."""
+        return self._average.prior.sample(n, rng).to(self._net.varies)
+
+    @torch.no_grad()
+    def log_prior(self, z: Tensor) -> Scores:
+        """log p(z), (n,), of codes (n, code)."""
+        return self._average.prior.log_prob(z)
+
+    @torch.no_grad()
+    def posterior(self, x: Samples) -> tuple[Tensor, Tensor]:
+        """Means of z0 and logarithms of its deviations, (n, code) each."""
+        base = self._average.encoder.base(x)
+        return base.mean, base.log_deviation
+
+    @torch.no_grad()
+    def account(self, x: Samples, e: Tensor) -> tuple[Tensor, Scores, Scores]:
+        """The codes (n, code) that standard normal e (n, code) stand for, log p(x|z) and log q(z|x)."""
+        net = self._average
+        base, context = net.encoder(x)
+        z, own = net.drawn(base, e[None], context)
+        return z[0], net.likelihood_of(x, z)[0], own[0]
+
+    @property
+    def posterior_flow(self) -> Literal["none", "common", "own"]:
+        """Whether q(z|x) has a flow, and whether that is told of the row."""
+        posterior = self._net.posterior
+        if posterior is None:
+            return "none"
+        return "own" if posterior.flow.context else "common"
+
     def remarks(self, steps: int) -> Sequence[str]:
         """That the posterior has collapsed, where it has: looked at twenty times in a run, from its middle on."""
         done = self.model.updates
@@ -231,6 +262,24 @@ class FromPosterior:
     def decode(self, z: Tensor) -> Samples:
         """Samples of codes, as the settings of the autoencoder say: drawn from p(x|z), or its means."""
         return self.vae.decode(z) if self.vae.sampling.output == "mean" else self._drawn(z)
+
+    def posterior(self, x: Samples) -> tuple[Tensor, Tensor]:
+        """As of the autoencoder; its prior is passed on by nothing, for it is not the one that is learned."""
+        return self.vae.posterior(x)
+
+    def account(self, x: Samples, e: Tensor) -> tuple[Tensor, Scores, Scores]:
+        """As of the autoencoder."""
+        return self.vae.account(x, e)
+
+    @property
+    def posterior_flow(self) -> Literal["none", "common", "own"]:
+        """As of the autoencoder."""
+        return self.vae.posterior_flow
+
+    @property
+    def discrete(self) -> bool:
+        """As of the autoencoder."""
+        return self.vae.discrete
 
     def _drawn(self, z: Tensor) -> Samples:
         x = cast(LatentModel, self.vae.model.sampler).samples(z, self.rng)

@@ -93,7 +93,7 @@ def _likelihood(data: Dataset, spec: Autoencoding, binarise: Binarise) -> Likeli
     """p(x|z) by its name."""
     name = spec.likelihood
     if name == "normal":
-        return Normal()
+        return Normal(data.event if data.kind == "points" else ())
     if data.kind != "images":
         raise UsageError(f"--likelihood {name}: {data.name} holds points, which have no levels; use normal")
     usual = 17 if data.network == "digits8" else 256

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pushforward.pictures import grid
 from pushforward.report.figures.plots import COLOURS, WORDS, figure, svg
-from pushforward.report.paths import DriftField, Paths
+from pushforward.report.kept.paths import DriftField, Paths
 from pushforward.report.reading import Record
 from pushforward.report.skeleton import png_uri
 from pushforward.report.values import digits, short, text

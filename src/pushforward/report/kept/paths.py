@@ -7,9 +7,7 @@ samples/paths.npz     times (k,) and x: uint8 (k, n, h, w[, c]) of images, float
 
 from __future__ import annotations
 
-import io
 import math
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pushforward.pictures import MAX_ARRAY, UNREADABLE
+from pushforward.report.kept.arrays import Arrays, content, numbers, read
 
 __all__ = ["FILE", "DriftField", "Paths", "read_paths"]
 
@@ -78,52 +76,40 @@ class Paths:
             arrays["drift"] = np.stack([field.drift for field in self.fields]).astype(np.float32)
         if self.energies is not None:
             arrays["energies"] = self.energies
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
-        return buffer.getvalue()
+        return content(arrays)
 
 
 def read_paths(folder: Path) -> tuple[Paths | None, list[str]]:
     """What is kept in the folder of samples, and the name of the file where it is there and cannot be read."""
-    path = folder / FILE
-    if not path.exists():
-        return None, []
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_ARRAY:
-                raise ValueError(f"{path}: too large")
-        with np.load(path, allow_pickle=False) as arrays:
-            return _paths({name: arrays[name] for name in arrays.files}), []
-    except UNREADABLE:
-        return None, [path.name]
+    return read(folder / FILE, _paths)
 
 
-def _paths(arrays: dict[str, NDArray[Any]]) -> Paths:
+def _paths(arrays: Arrays) -> Paths:
     """Arrays of a file, which may be anybody's.
 
     Raises:
         ValueError: If they are not those of paths.
         KeyError: If one is missing.
     """
-    times = _numbers(arrays["times"], 1)
+    times = numbers(arrays["times"], 1)
     if not 2 <= len(times) <= MOST_TIMES or (np.diff(times) <= 0).any() or times[0] != 0 or times[-1] > MOST_MOMENTS:
         raise ValueError("times that do not rise from 0")
     x, fields = arrays.get("x"), tuple[DriftField, ...]()
     if x is not None and (0 in x.shape or not _shown(x) or len(x) != len(times)):
         raise ValueError(f"{x.dtype} of shape {x.shape}, neither images nor points")
     if "moments" in arrays:
-        moments, at, drift = (_numbers(arrays[name], n) for name, n in (("moments", 1), ("at", 3), ("drift", 3)))
+        moments, at, drift = (numbers(arrays[name], n) for name, n in (("moments", 1), ("at", 3), ("drift", 3)))
         if len(moments) > MOST_MOMENTS or at.shape != drift.shape or at.shape[::2] != (len(moments), 2):
             raise ValueError("drifts that do not fit their points")
         fields = tuple(DriftField(float(t), own, b) for t, own, b in zip(moments, at, drift, strict=True))
-    step, calls = (int(_numbers(arrays[name], 0)) for name in ("step", "calls"))
+    step, calls = (int(numbers(arrays[name], 0)) for name in ("step", "calls"))
     return Paths(step, calls, times, x, fields, _energies(arrays.get("energies")), str(arrays.get("label", "")))
 
 
 def _energies(found: NDArray[Any] | None) -> tuple[float, float] | None:
     if found is None:
         return None
-    spent, exact = _numbers(found, 1, finite=False).tolist()
+    spent, exact = numbers(found, 1, finite=False).tolist()
     return spent, exact
 
 
@@ -132,9 +118,3 @@ def _shown(x: NDArray[Any]) -> bool:
     if x.dtype == np.uint8:
         return x.ndim == 4 or (x.ndim == 5 and x.shape[-1] in (1, 3, 4))
     return x.dtype.kind == "f" and x.ndim == 3 and x.shape[-1] == 2
-
-
-def _numbers(x: NDArray[Any], axes: int, *, finite: bool = True) -> NDArray[np.float64]:
-    if x.ndim != axes or x.dtype.kind not in "fiu" or (finite and not np.isfinite(x).all()):
-        raise ValueError(f"{x.dtype} of shape {x.shape}, not {axes} axes of finite numbers")
-    return x.astype(np.float64)
