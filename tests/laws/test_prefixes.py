@@ -138,7 +138,7 @@ FITTED: dict[str, Any] = {
         x, x + 1, labels=y, source_labels=y
     ),
     "particles that record nothing": lambda: ParticleFlow(steps=3, warmup=1, record=0, random_state=0).fit(x),
-    "autoencoder": lambda: FlowVAE(steps=3, width=8, random_state=0).fit(x),
+    "autoencoder": lambda: FlowVAE(prior="maf", steps=3, width=8, random_state=0).fit(x),
     "autoencoder of images": lambda: FlowVAE(2, prior="mixture", steps=2, width=8, random_state=0).fit(
         (x.repeat(8, 1) > 0).reshape(-1, 4, 4)
     ),

@@ -79,6 +79,7 @@ def test_labels_are_not_looked_at():
         ({"bound": "iwae"}, "bound 'iwae': use 'elbo', 'importance', 'doubly'"),
         ({"bound": "doubly", "posterior": "maf"}, "bound 'doubly' with posterior 'maf': use bound 'importance'"),
         ({"bound": "importance", "beta": 0.5}, "beta 0.5, free 0, warmup 0 are of the elbo: use bound 'elbo'"),
+        ({"bound": "importance", "warmup": 7}, "warmup 7 are of the elbo"),
         ({"device": "abacus"}, "abacus"),
     ],
 )
