@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BridgeSampler",
     "FlowGenerator",
+    "FlowVAE",
     "LatentFlow",
     "ParticleFlow",
     "__version__",
@@ -18,7 +19,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from pushforward.estimators import BridgeSampler, FlowGenerator, LatentFlow, ParticleFlow
+    from pushforward.estimators import BridgeSampler, FlowGenerator, FlowVAE, LatentFlow, ParticleFlow
     from pushforward.evaluation import evaluate
     from pushforward.exporting.loading import load_generator
     from pushforward.merging import merge
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BridgeSampler": "pushforward.estimators",
     "FlowGenerator": "pushforward.estimators",
+    "FlowVAE": "pushforward.estimators",
     "LatentFlow": "pushforward.estimators",
     "ParticleFlow": "pushforward.estimators",
     "evaluate": "pushforward.evaluation",

@@ -14,7 +14,7 @@ from torch import Tensor
 from pushforward import cli
 from pushforward.commands.sampling import labels_for
 from pushforward.errors import TrainingError
-from pushforward.estimators import BridgeSampler, FlowGenerator, LatentFlow, ParticleFlow
+from pushforward.estimators import BridgeSampler, FlowGenerator, FlowVAE, LatentFlow, ParticleFlow
 from pushforward.randomness import blocks, filled, stream
 from pushforward.recipes import RECIPES
 from pushforward.settings.options import options_of
@@ -138,6 +138,10 @@ FITTED: dict[str, Any] = {
         x, x + 1, labels=y, source_labels=y
     ),
     "particles that record nothing": lambda: ParticleFlow(steps=3, warmup=1, record=0, random_state=0).fit(x),
+    "autoencoder": lambda: FlowVAE(prior="maf", steps=3, width=8, random_state=0).fit(x),
+    "autoencoder of images": lambda: FlowVAE(2, prior="mixture", steps=2, width=8, random_state=0).fit(
+        (x.repeat(8, 1) > 0).reshape(-1, 4, 4)
+    ),
     "codes": lambda: LatentFlow("pca:2", steps=3, warmup=1, random_state=0).fit(x),
     "codes from a source": lambda: LatentFlow("pca:2", steps=3, warmup=1, random_state=0).fit(x, x + 1),
 }

@@ -4,5 +4,6 @@ from pushforward.estimators.bridges.sampler import BridgeSampler
 from pushforward.estimators.generator import FlowGenerator
 from pushforward.estimators.latent import LatentFlow
 from pushforward.estimators.particles import ParticleFlow
+from pushforward.estimators.variational.vae import FlowVAE
 
-__all__ = ["BridgeSampler", "FlowGenerator", "LatentFlow", "ParticleFlow"]
+__all__ = ["BridgeSampler", "FlowGenerator", "FlowVAE", "LatentFlow", "ParticleFlow"]

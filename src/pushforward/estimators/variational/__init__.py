@@ -1,0 +1,1 @@
+"""The variational autoencoder as an estimator: the levels of its images, its nets, what it answers, and its face."""
