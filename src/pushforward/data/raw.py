@@ -120,13 +120,14 @@ def refuse(x: np.ndarray, index: tuple[int, ...], bad: int, place: str, columns:
     )
 
 
-def counted(x: np.ndarray, place: str, columns: tuple[str, ...] = ()) -> None:
+def counted(x: np.ndarray, place: str, columns: tuple[str, ...] = (), first: int = 0) -> None:
     """Refuse points that are not counts, naming the first, and rows that hold none.
 
     Args:
         x: Finite numbers, (n, d).
         place: Where they are from, for messages.
         columns: Names of the columns, for messages; their numbers are used without.
+        first: Number of the first row, for messages.
 
     Raises:
         DataError: If a number is negative, not whole, or more than float32 holds exactly, or a row is zero throughout.
@@ -136,13 +137,15 @@ def counted(x: np.ndarray, place: str, columns: tuple[str, ...] = ()) -> None:
         wrong = np.argwhere((block < 0) | (block != np.floor(block)) | (block > EXACT))
         if len(wrong):
             row, column = map(int, wrong[0])
-            name = repr(columns[column]) if columns else column
+            name, value = repr(columns[column]) if columns else column, block[row, column]
             raise DataError(
-                f"{place}: row {part.start + row}, column {name} is {block[row, column]:.6g}, which is no count from 0 "
-                f"to {EXACT:,}: give raw counts, neither scaled nor logged"
+                f"{place}: row {first + part.start + row}, column {name} is {value:.6g}, which is no count from 0 to "
+                f"{EXACT:,}: give raw counts, neither scaled nor logged"
             )
         if len(empty := np.flatnonzero(block.sum(1) == 0)):
-            raise DataError(f"{place}: row {part.start + int(empty[0])} has no counts at all: leave out such rows")
+            raise DataError(
+                f"{place}: row {first + part.start + int(empty[0])} has no counts at all: leave out such rows"
+            )
 
 
 def enough(n: int, place: str, least: int = MIN_ROWS, what: str = "row") -> None:

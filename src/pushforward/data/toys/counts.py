@@ -17,11 +17,12 @@ from pushforward.data.dataset import Dataset, Split, fingerprint
 from pushforward.data.units import Unit
 from pushforward.errors import UsageError
 
-__all__ = ["NAME", "ROWS", "Counted", "draw", "is_named", "load"]
+__all__ = ["INVERSE", "NAME", "ROWS", "Counted", "draw", "is_named", "load", "shares"]
 
 NAME = "counts"
 ROWS = 4_400
 KINDS, COLUMNS = 3, 40
+LAW = 40  # seed of the shares
 SIZE, SPREAD, INVERSE = 400.0, 0.4, 5.0
 
 
@@ -42,14 +43,18 @@ class Counted:
     rates: NDArray[np.float64]
 
 
-def draw(n: int, rng: np.random.Generator) -> Counted:
-    """n rows; the law is the same whatever the generator."""
-    law = np.random.default_rng(40)
+def shares(kind: NDArray[np.int64], batch: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Shares of the columns, (n, 40), of rows of kinds and batches, (n,): the same whatever is drawn."""
+    law = np.random.default_rng(LAW)
     profiles, factors = law.normal(0, 1, (KINDS, COLUMNS)), law.normal(0, 0.7, COLUMNS)
-    batch, kind = rng.integers(2, size=n), rng.integers(KINDS, size=n)
     weights = np.exp(profiles[kind] + factors * batch[:, None])
-    size = SIZE * np.exp(SPREAD * rng.standard_normal((n, 1)))
-    rates = size * weights / weights.sum(1, keepdims=True)
+    return weights / weights.sum(1, keepdims=True)
+
+
+def draw(n: int, rng: np.random.Generator) -> Counted:
+    """n rows."""
+    batch, kind = rng.integers(2, size=n), rng.integers(KINDS, size=n)
+    rates = SIZE * np.exp(SPREAD * rng.standard_normal((n, 1))) * shares(kind, batch)
     x = rng.poisson(rates * rng.gamma(INVERSE, 1 / INVERSE, rates.shape)).astype(np.float64)
     return Counted(x, batch, kind, rates)
 
