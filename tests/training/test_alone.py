@@ -21,7 +21,7 @@ from pushforward.recipes import RECIPES
 from pushforward.recipes.parts.checks import data_options
 from pushforward.training import checkpoint
 
-TABLE, PICTURES = "points.npz", "pictures.npz"
+TABLE, PICTURES, COUNTS = "points.npz", "pictures.npz", "counts.npz"
 CLOUD = ["--particles", "30", "--batch", "20", "--width", "8", "--warmup", "2"]
 NETS = ["--batch", "8", "--width", "8"]
 IMAGES = [*NETS, "--latent", "4"]
@@ -57,6 +57,8 @@ CASES: dict[str, tuple[str, ...]] = {
         for name in ("mixture", "vamp", "nsf")
     },
     "vae_images": (PICTURES, "vae_images", *NETS, "--likelihood", "mixture", "--code", "3"),
+    "vae_counts": (COUNTS, "vae_counts", *NETS, "--code", "3"),
+    "vae_counts by batch": (COUNTS, "vae_counts", *NETS, "--labels", "y", "--conditional", "--posterior", "maf"),
     **{
         f"vae_latent {name}": (
             PICTURES, "vae_latent", *NETS, "--code", "3", "--learner", name, "--prior-steps", "3", "--prior-width", "8",
@@ -98,11 +100,12 @@ def rows(seed: int = 0, n: int = 120) -> np.ndarray:
 
 
 def data(folder: Path) -> None:
-    """Points and pictures with classes."""
+    """Points, pictures and counts with classes."""
     rng = np.random.default_rng(0)
     np.savez(folder / TABLE, x=rows(), y=np.array(list("abc"))[rng.integers(3, size=120)])
     pixels = rng.integers(0, 256, size=(120, 8, 8)).astype(np.uint8)
     np.savez(folder / PICTURES, x=pixels, y=rng.integers(0, 3, size=120))
+    np.savez(folder / COUNTS, x=rng.poisson(3, size=(120, 5)), y=rng.integers(0, 2, size=120))
 
 
 def trained(capsys, folder: Path, name: str, *more: object) -> Path:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pushforward import files
+from pushforward.commands.coding import BY_RUN, codes_of_run
 from pushforward.commands.watching import Watching
 from pushforward.data import outputs
 from pushforward.data.formats.opening import divided
@@ -108,7 +109,8 @@ def merge_file(asked: Merging, command: str = "") -> Done:
     if isinstance(cells, Matrix) and rep != "X" and not rep.startswith("pca:"):
         raise UsageError(f"--use-rep {rep}: a plain matrix has no embeddings: use X or pca:50")
     names = column_of(cells, asked.batch, "batch_key")
-    code = coded(cells, rep, fitted_on(names, asked.target, list(asked.source) or None, asked.fit_on), asked.seed)
+    fit = fitted_on(names, asked.target, list(asked.source) or None, asked.fit_on)
+    code = codes_of_run(cells, names, rep) if rep.startswith(BY_RUN) else coded(cells, rep, fit, asked.seed)
     _merge(cells, code, asked)
     found = dict(cells.uns["gpa"])
     with ExitStack() as both:  # file and page take their names once both are whole, or neither does

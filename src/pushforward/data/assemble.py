@@ -15,8 +15,8 @@ from pushforward.data.blocks.scratch import is_mapped
 from pushforward.data.dataset import Dataset, Split, every_class, fingerprint, split
 from pushforward.data.labels import numbered
 from pushforward.data.pixels import Pixels, inner_side, model_side
-from pushforward.data.raw import Raw, enough
-from pushforward.data.units import Unit, of_moments, robust, stretched
+from pushforward.data.raw import Raw, counted, enough
+from pushforward.data.units import Scaling, Unit, of_moments, robust, stretched
 from pushforward.errors import DataError, UsageError
 from pushforward.plain.sizes import size
 from pushforward.randomness import generator
@@ -33,7 +33,7 @@ def assemble(
     side: int | None = None,
     channels: int | None = None,
     usual_fraction: float = 0.1,
-    heavy: bool = False,
+    scaling: Scaling = "deviation",
 ) -> Dataset:
     """Build the data set of what a reader found.
 
@@ -45,7 +45,7 @@ def assemble(
         side: Side of images, a power of two, or None to choose by their size.
         channels: 1, 3 or 4, or None to keep what the images have.
         usual_fraction: Share to hold out when nothing else is said.
-        heavy: Scale points by their quartiles, not by their standard deviation.
+        scaling: How points are scaled: by their standard deviation, by their quartiles, or not at all, as counts.
 
     Raises:
         DataError: If there are too few rows, nothing varies, or the result would not fit into memory.
@@ -69,7 +69,7 @@ def assemble(
             rows, rows_test, moved = every_class(rows, rows_test, codes)
             notes += tuple(_moved(classes[code], int((codes == code).sum())) for code in moved)
         codes, codes_test = codes[rows], codes_test if rows_test is None else codes[rows_test]
-    unit = _pixels(raw, side, channels) if raw.kind == "images" else _columns(raw, rows, seed, side, channels, heavy)
+    unit = _pixels(raw, side, channels) if raw.kind == "images" else _columns(raw, rows, seed, side, channels, scaling)
     if rows_test is None and is_windowed(len(rows), 4 * math.prod(_event(raw, unit))):  # no split has mixed them yet
         rows = generator(seed, "data", part="mixed").permutation(rows)
         codes = None if codes is None else codes[rows]
@@ -87,7 +87,8 @@ def assemble(
         split=Split(seed, fraction, len(x), len(x_test), digest),
         columns=raw.columns,
         classes=classes,
-        notes=(*notes, *more, *_far_note(raw, x, heavy), *_heavy_note(raw, rows, heavy)),
+        notes=(*notes, *more, *_far_note(raw, x, scaling), *_heavy_note(raw, rows, scaling)),
+        one_unit=raw.kind == "points" and scaling == "counts",
         kinds=raw.kinds,
         label=raw.label,
         unit=unit,
@@ -145,26 +146,31 @@ def _encoded(
     return x, x_test, (note,)
 
 
-def _columns(raw: Raw, rows: np.ndarray, seed: int, side: int | None, channels: int | None, heavy: bool) -> Unit:
+def _columns(raw: Raw, rows: np.ndarray, seed: int, side: int | None, channels: int | None, scaling: Scaling) -> Unit:
     if side is not None or channels is not None:
         raise UsageError(f"{raw.place}: these are points, not images: leave out the side and the channels")
-    if heavy:
+    if scaling == "counts":
+        for part in (raw.x, raw.x_test):
+            if part is not None:
+                counted(part, raw.place, raw.columns)
+        return Unit(np.zeros(()), np.ones(()))
+    if scaling == "quartiles":
         x = sampled(raw.x, rows, generator(seed, "data", part="quartiles"))
         return robust(x, place=raw.place, columns=raw.columns)
     return of_moments(moments(training(raw.x, rows)), place=raw.place, columns=raw.columns)
 
 
-def _far_note(raw: Raw, x: Tensor, heavy: bool) -> tuple[str, ...]:
+def _far_note(raw: Raw, x: Tensor, scaling: Scaling) -> tuple[str, ...]:
     """What is said of columns whose scale a few rows set."""
-    return () if raw.kind == "images" or heavy or x.dim() != 2 else stretched(x, raw.columns)
+    return () if raw.kind == "images" or scaling != "deviation" or x.dim() != 2 else stretched(x, raw.columns)
 
 
-def _heavy_note(raw: Raw, rows: np.ndarray, heavy: bool) -> tuple[str, ...]:
+def _heavy_note(raw: Raw, rows: np.ndarray, scaling: Scaling) -> tuple[str, ...]:
     """What is said of quartiles that are those of a sample."""
     most = at_most(raw.x)
     return (
         (f"quartiles are those of {most:,} of {len(rows):,} rows, drawn at random",)
-        if heavy and most < len(rows)
+        if scaling == "quartiles" and most < len(rows)
         else ()
     )
 

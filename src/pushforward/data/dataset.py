@@ -67,8 +67,8 @@ class Dataset:
     """Training and test samples in model units, and the way back to data units.
 
     Points are standardised with the training rows' statistics: toys by their mean and ONE scalar scale (the shape is
-    kept), tables per column, heavy tails on request by quartiles (`robust`); Student's t stays in data units. Images
-    lie in [-1, 1], channels first, on a square side that is a power of two.
+    kept), tables per column, heavy tails on request by quartiles (`robust`). Student's t stays in data units, and so
+    do counts where these are asked for. Images lie in [-1, 1], channels first, on a square side that is a power of two.
 
     Attributes:
         name: Where the data come from: 'digits', 'toy:ring8' or a path.

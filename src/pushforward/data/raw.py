@@ -11,7 +11,9 @@ from pushforward.data.dataset import MIN_ROWS, ColumnKind, Kind
 from pushforward.errors import DataError, UsageError
 from pushforward.randomness import generator
 
-__all__ = ["Raw", "brief", "chosen", "enough", "finite", "kind_of", "numeric", "refuse"]
+__all__ = ["Raw", "brief", "chosen", "counted", "enough", "finite", "kind_of", "numeric", "refuse"]
+
+EXACT = 2**24  # whole numbers up to here are exact in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +118,34 @@ def refuse(x: np.ndarray, index: tuple[int, ...], bad: int, place: str, columns:
         f"{place}: {where} is {x[index]} ({bad} of {x.size} values are not finite): "
         "remove these rows or fill the values"
     )
+
+
+def counted(x: np.ndarray, place: str, columns: tuple[str, ...] = (), first: int = 0) -> None:
+    """Refuse points that are not counts, naming the first, and rows that hold none.
+
+    Args:
+        x: Finite numbers, (n, d).
+        place: Where they are from, for messages.
+        columns: Names of the columns, for messages; their numbers are used without.
+        first: Number of the first row, for messages.
+
+    Raises:
+        DataError: If a number is negative, not whole, or more than float32 holds exactly, or a row is zero throughout.
+    """
+    for part in spans(x):
+        block = np.asarray(x[part], np.float64)
+        wrong = np.argwhere((block < 0) | (block != np.floor(block)) | (block > EXACT))
+        if len(wrong):
+            row, column = map(int, wrong[0])
+            name, value = repr(columns[column]) if columns else column, block[row, column]
+            raise DataError(
+                f"{place}: row {first + part.start + row}, column {name} is {value:.6g}, which is no count from 0 to "
+                f"{EXACT:,}: give raw counts, neither scaled nor logged"
+            )
+        if len(empty := np.flatnonzero(block.sum(1) == 0)):
+            raise DataError(
+                f"{place}: row {first + part.start + int(empty[0])} has no counts at all: leave out such rows"
+            )
 
 
 def enough(n: int, place: str, least: int = MIN_ROWS, what: str = "row") -> None:

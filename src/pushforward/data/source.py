@@ -1,6 +1,7 @@
 """One grammar for data, digits | toy:NAME | PATH[:key], and the checks that come before any training."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from pushforward.data.matching import is_named, matched, otherwise
 from pushforward.data.pixels import inner_side, model_side, squared, with_channels
 from pushforward.data.raw import Raw, enough
 from pushforward.data.rows import as_labels, limited, rows
+from pushforward.data.toys import counts
 from pushforward.data.toys import plane as toy
 from pushforward.data.toys.digits import digits
+from pushforward.data.units import Scaling
 from pushforward.errors import DataError, UsageError, meant
 
 __all__ = ["KEPT", "load", "made", "parse", "read_array", "read_within"]
@@ -40,7 +43,7 @@ def load(
     side: int | None = None,
     channels: int | None = None,
     limit: int | None = None,
-    heavy: bool = False,
+    scaling: Scaling = "deviation",
 ) -> Dataset:
     """Load, check, split and scale a data set.
 
@@ -56,7 +59,8 @@ def load(
         side: Side of images, a power of two; chosen by their size when None.
         channels: Channels of images, 1, 3 or 4; chosen by their content when None.
         limit: Use at most so many rows.
-        heavy: Centre and scale a file's points by their quartiles, not by mean and standard deviation: for heavy tails.
+        scaling: What a file's points are centred and scaled by: mean and standard deviation; quartiles, for heavy
+            tails; or nothing, as counts, which are refused where they are none.
 
     Raises:
         DataError: If the data are missing, damaged or unfit; the message names file, place and remedy.
@@ -81,7 +85,7 @@ def load(
     raw = _rows(opened(path, key, room=spilled), path, labels, side=side, channels=channels, limit=limit, seed=seed,
                 room=spilled)  # fmt: skip
     raw = limited(raw, limit, seed)
-    data = assemble(raw, name, seed=seed, test_fraction=test_fraction, side=side, channels=channels, heavy=heavy)
+    data = assemble(raw, name, seed=seed, test_fraction=test_fraction, side=side, channels=channels, scaling=scaling)
     card = Card.of(data)
     return data if card is None else replace(data, origin=Origin(card, Parts.of(raw), raw.files))
 
@@ -174,7 +178,7 @@ def parse(spec: str) -> tuple[Path, str | None]:
         raise UsageError("no data given: use digits, toy:NAME or PATH[:key], for example toy:ring8")
     path, key = divided(spec)
     if not exists(str(path)):
-        words = {"digits": "digits"} | {name: f"toy:{name}" for name in toy.NAMES}
+        words = {"digits": "digits"} | {name: f"toy:{name}" for name in (*toy.NAMES, counts.NAME)}
         hint = meant(spec, words, words.__getitem__)
         remedy = f"{hint}{'else ' if hint else ''}check the path, or use digits or toy:NAME"
         raise DataError(f"{path}: no such file or folder: {remedy}")
@@ -190,13 +194,14 @@ def parse(spec: str) -> tuple[Path, str | None]:
 
 
 def _toy(name: str, seed: int, test_fraction: float | None, limit: int | None) -> Dataset:
+    drawn, usual = (counts.load, counts.ROWS) if counts.is_named(name) else (partial(toy.load, name[4:]), 110_000)
     if limit is None and test_fraction is None:
-        return toy.load(name[4:], seed=seed)
-    n, fraction = 110_000 if limit is None else limit, 1 / 11 if test_fraction is None else test_fraction
+        return drawn(seed=seed)
+    n, fraction = usual if limit is None else limit, 1 / 11 if test_fraction is None else test_fraction
     if n < 10 or not 0 < fraction < 1:
         raise UsageError(f"{name}: limit {n}, test fraction {fraction:g}: need 10 points and a share between 0 and 1")
     n_test = min(max(1, round(n * fraction)), n - 5)
-    return toy.load(name[4:], seed=seed, n_train=n - n_test, n_test=n_test)
+    return drawn(seed=seed, n_train=n - n_test, n_test=n_test)
 
 
 def _rows(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,9 +24,11 @@ FEW_SET = 0.1  # of the width by the standard deviation: the middle half of a co
 QUARTILES = 1.3489795003921634  # their distance in a standard normal law
 SHOWN, LONGEST = 6, 200  # names and characters that are written out in a message
 
-__all__ = ["MANY", "Array", "Unit", "box", "of_moments", "pooled", "robust", "standardise", "stretched"]
+__all__ = ["MANY", "Array", "Scaling", "Unit", "box", "of_moments", "pooled", "robust", "standardise", "stretched"]
 
 Array = NDArray[np.float64]
+Scaling = Literal["deviation", "quartiles", "counts"]
+"""What the columns of points are divided by, counts by nothing: these are refused where they are none."""
 
 
 @dataclass(frozen=True, eq=False)

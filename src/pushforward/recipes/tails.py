@@ -63,7 +63,7 @@ def heavy_tails(
     if psi.contrast is None:
         said = f"--divergence {critic.divergence}: no dual for critics of bounded slope"
         raise UsageError(f"{said}; use KL_LIP or alpha_lip(2)")
-    points = wiring.load(rows, seed=loop.seed, kind="points", heavy=True)
+    points = wiring.load(rows, seed=loop.seed, kind="points", scaling="quartiles")
     source = Gaussian(points.event, cloud.start, cloud.spread)
     with seeded(loop.seed):
         net = bounded_critic(points.event, critic.slope, critic.width, critic.depth, mode)

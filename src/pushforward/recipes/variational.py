@@ -1,4 +1,4 @@
-"""Recipes of variational autoencoders: points, digits, black and white or grey images, by any prior and posterior."""
+"""Recipes of variational autoencoders: points, images, counts, by any prior and posterior."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Loop, Rows
-from pushforward.settings.variational import Autoencoding, Bounding, Codes, Encoded, Learned
+from pushforward.settings.variational import Autoencoding, Bounding, Codes, Counted, Encoded, Learned
 
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
 
-__all__ = ["vae_digits", "vae_images", "vae_latent", "vae_mnist", "vae_toy"]
+__all__ = ["vae_counts", "vae_digits", "vae_images", "vae_latent", "vae_mnist", "vae_toy"]
 
 
 @recipe
@@ -64,6 +64,24 @@ def vae_images(
     data = wiring.load_images(images.examples, images.loop.seed)
     method = vae_of(data, images.model, images.loop)
     return wiring.of_images(method, data, images.loop, images.examples, threads=1)
+
+
+@recipe
+def vae_counts(*, counts: Counted = Counted()) -> Experiment:
+    """A variational autoencoder of counts, as of molecules in cells: negative binomial numbers about shares of a row.
+
+    A row is modelled given its sum: its likelihood is that of how a sum so large falls on the columns, give or take.
+    Sums of rows that are made are drawn from those of training rows.
+    """
+    from dataclasses import replace
+
+    from pushforward.recipes.parts import wiring
+    from pushforward.recipes.parts.variational import score_on_shares, vae_of_counts
+
+    loop, conditional = counts.loop, counts.classes.conditional
+    data = wiring.load(counts.rows, counts.classes, loop.seed, kind="points", scaling="counts")
+    found = wiring.experiment(vae_of_counts(data, counts), data, loop, conditional=conditional, threads=1)
+    return found if data.hollow else replace(found, score=score_on_shares(data, loop.seed))
 
 
 @recipe

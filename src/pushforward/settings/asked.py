@@ -142,7 +142,8 @@ class Merging:
         labels: Column or array of classes; cells then move within their class.
         leave: Columns of numbers that stay as they are, such as age: by name, of .npz by number.
         mode: per_class, a critic for each class; conditional, one critic that knows them; unconditional, without.
-        use_rep: An embedding of the .h5ad file, X, or pca:K; auto is X_pca, the columns where they are few, or pca:50.
+        use_rep: An embedding of the .h5ad file, X, pca:K, or vae:RUN[:LAYER], codes of counts by a run of vae_counts;
+            auto is X_pca, the columns where they are few, or pca:50.
         fit_on: Whether pca:K is fitted on all that is merged, or on the target.
         divergence: kl, js, reverse_kl, hellinger, pearson, alpha(A) or w1, all Lipschitz-regularised.
         lipschitz: Largest slope of the critic, per standard deviation of the representation.

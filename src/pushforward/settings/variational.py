@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pushforward.settings.groups import Examples, Loop
+from pushforward.settings.groups import Classes, Examples, Loop, Rows
 from pushforward.settings.options import Between, Count, Factor, Layers, Rate, Rounds, Steps, Units, Weight
 
-__all__ = ["Autoencoding", "Bounding", "Codes", "Encoded", "Learned"]
+__all__ = ["Autoencoding", "Bounding", "Codes", "Counted", "Encoded", "Learned"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Autoencoding:
 
     def average(self, batch: int) -> float:
         """The decay of the running average for so many rows a step."""
-        return 0.5 ** (batch / (1000 * self.half_life)) if self.half_life else 0.0
+        return _decay(self.half_life, batch)
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,36 @@ class Encoded:
     loop: Loop = field(default=Loop(10_000, 128))
     model: Autoencoding = field(default=Autoencoding())
     examples: Examples = field(default=Examples())
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Counts, a variational autoencoder of them, and how long it learns.
+
+    Attributes:
+        data: toy:counts, or PATH[:key] of whole numbers from 0 on: columns of a table, an array, X or a layer of .h5ad.
+        conditional: Tell both nets the class of a row, as the batch of a cell, so that codes need not carry it.
+        width: Units of a hidden layer.
+        depth: Hidden layers of the encoder and of the decoder.
+        rate: Learning rate at the start; it falls along a cosine.
+        rate_end: What is left of it at the end, as a factor.
+        half_life: Rows in which the running average that answers forgets half of what it was, in thousands.
+    """
+
+    rows: Rows = field(default=Rows("toy:counts"))
+    classes: Classes = field(default=Classes())
+    loop: Loop = field(default=Loop(4_000, 128))
+    width: Units = 128
+    depth: Layers = 2
+    rate: Rate = 1e-3
+    rate_end: Factor = 1e-2
+    half_life: Annotated[float, Between(0, 1e6)] = 20.0
+    codes: Codes = field(default=Codes(10))
+    bounding: Bounding = field(default=Bounding())
+
+    def average(self, batch: int) -> float:
+        """The decay of the running average for so many rows a step."""
+        return _decay(self.half_life, batch)
 
 
 @dataclass(frozen=True)
@@ -114,3 +144,8 @@ class Learned:
     prior_width: Units = 256
     prior_rate: Rate = 2e-3
     output: Literal["draw", "mean"] = "mean"
+
+
+def _decay(half_life: float, batch: int) -> float:
+    """Of an average that forgets half in so many thousand rows."""
+    return 0.5 ** (batch / (1000 * half_life)) if half_life else 0.0

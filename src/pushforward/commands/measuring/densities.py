@@ -99,4 +99,4 @@ def _densities(experiment: Experiment, likely: Likely, device: torch.device) -> 
     if not discrete:
         return RowDensities(held, seen, data.train[0].numel(), law, unit, by)
     shown = np.asarray(data.decode(data.test[:1])).size  # padding is no part of a picture
-    return RowDensities(held, seen, shown, law, "probabilities of levels", by)
+    return RowDensities(held, seen, shown, law, "probabilities of levels" if pictures else "probabilities", by)

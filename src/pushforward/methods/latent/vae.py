@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Annotated, Literal, cast
 
 import torch
@@ -80,21 +81,21 @@ class VAE:
     _effective: float = field(default=math.nan, init=False)
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
-        """One update for each yield; classes are not looked at.
+        """One update for each yield.
 
         Args:
-            batches: Endless batches of data (n, *event).
+            batches: Endless batches of data (n, *event), or of (data, labels) where the model is given classes.
             start: Number of steps done before.
         """
         for batch in batches:
-            yield self.step(unpack(batch)[0])
+            yield self.step(*unpack(batch))
 
-    def step(self, x: Samples) -> Logs:
+    def step(self, x: Samples, labels: Labels | None = None) -> Logs:
         """One update on a batch."""
         if self.binarise:
             x = drawn_levels(x, self.rng)
         e = self.rng.normal(len(x), self.draws, self._net.code).to(x).transpose(0, 1)
-        parts = Parts(*self.model(x, e, self.bound == "doubly"))
+        parts = Parts(*self.model(x, e, self.bound == "doubly", labels))
         step = self.model.updates
         loss = self.weighting.loss(parts, step) if self.bound == "elbo" else -importance_weighted(parts).mean()
         self.model.descend(loss)
@@ -120,10 +121,10 @@ class VAE:
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event), as `sampling` says."""
         rng = rng or self.rng
-        return self._seen(self.codes(n, rng), rng)
+        return self._seen(self.codes(n, rng), rng if self.sampling.output == "draw" else None, labels)
 
-    def _seen(self, z: Tensor, rng: Randomness) -> Samples:
-        x = self._average.samples(z, rng if self.sampling.output == "draw" else None)
+    def _seen(self, z: Tensor, rng: Randomness | None, labels: Labels | None) -> Samples:
+        x = self._average.samples(z, rng, labels)
         return x if self.project is None else self.project(x)
 
     @property
@@ -139,9 +140,9 @@ class VAE:
 
         Args:
             x: Rows (n, *event).
-            labels: Not looked at.
+            labels: Classes (n,), where the model is given them; else not looked at.
         """
-        found = self.likelihood(x, self.sampling.draws)
+        found = self.likelihood(x, self.sampling.draws, labels)
         self._effective = float(found.effective.mean())
         return found.value
 
@@ -156,16 +157,17 @@ class VAE:
         return (
             f"a bound from below by {self.sampling.draws:,} codes of a row, of which {self._effective:.3g} count in "
             "the mean of the rows asked for last"
-        )
+        ) + ("" if self._net.given is None else f"; {self._net.given.said}")
 
     @torch.no_grad()
-    def likelihood(self, x: Samples, draws: int) -> LogMean:
+    def likelihood(self, x: Samples, draws: int, labels: Labels | None = None) -> LogMean:
         """The bound of `log_prob` by so many codes of each row, and how many of them count."""
         net, rng, found = self._average, stream(0, "evaluate", part="density", device=x.device), LogMean()
         while found.count < draws:
             size = min(TOGETHER, draws - found.count)
             e = rng.normal(len(x), size, net.code).to(x).transpose(0, 1)
-            found.add(torch.cat([Parts(*net(rows, own)).weights for rows, own in _blocks(x, e)], 1).double())
+            parts = [Parts(*net(rows, own, False, known)).weights for rows, own, known in _blocks(x, e, labels)]
+            found.add(torch.cat(parts, 1).double())
         return found
 
     @property
@@ -173,14 +175,13 @@ class VAE:
         """The number of updates."""
         return f"variational autoencoder, {self.model.updates:,} updates"
 
-    def encode(self, x: Samples) -> Tensor:
-        """Codes (n, code) of samples: where the middle of q goes."""
-        return self._average.codes(x)
+    def encode(self, x: Samples, labels: Labels | None = None) -> Tensor:
+        """Codes (n, code) of samples, of classes (n,) where they are given: where the middle of q goes."""
+        return self._average.codes(x, labels=labels)
 
-    def decode(self, z: Tensor) -> Samples:
-        """Samples (n, *event) of codes: the means of p(x|z)."""
-        x = self._average.samples(z, None)
-        return x if self.project is None else self.project(x)
+    def decode(self, z: Tensor, labels: Labels | None = None) -> Samples:
+        """Samples (n, *event) of codes: the means of p(x|z), of what is usual where something is given."""
+        return self._seen(z, None, labels)
 
     @torch.no_grad()
     def codes(self, n: int, rng: Randomness) -> Tensor:
@@ -291,10 +292,10 @@ def drawn_levels(x: Samples, rng: Randomness) -> Samples:
     return torch.where(2 * rng.uniform(*x.shape).to(x) - 1 < x, 1.0, -1.0).to(x)
 
 
-def _blocks(x: Samples, e: Tensor) -> Iterator[tuple[Samples, Tensor]]:
-    """Rows (n, *event) and their codes' noise (S, n, code), so many at a time that their copies fit."""
+def _blocks(x: Samples, e: Tensor, labels: Labels | None) -> Iterator[tuple[Samples, Tensor, Labels | None]]:
+    """Rows (n, *event), their codes' noise (S, n, code) and classes, so many at a time that their copies fit."""
     rows = max(1, NUMBERS // max(1, len(e) * x[0].numel()))
-    return zip(x.split(rows), e.split(rows, 1))
+    return zip(x.split(rows), e.split(rows, 1), repeat(None) if labels is None else labels.split(rows))
 
 
 TERMS = {

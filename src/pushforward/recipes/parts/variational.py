@@ -1,36 +1,42 @@
-"""What recipes of variational autoencoders share: laws by name, and images in black and white."""
+"""What recipes of variational autoencoders share: laws by name, images in black and white, and counts."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from pushforward.data import Dataset
+from pushforward.data.raw import counted
 from pushforward.densities.flows import FlowDensity, FlowKind, NormalisingFlow
 from pushforward.densities.laws import Law, NormalMixture, StandardNormal, Vamp
+from pushforward.densities.likelihoods.counts import NegativeBinomial
 from pushforward.densities.likelihoods.discrete import Bernoulli, Categorical, Discretised, Levels
 from pushforward.densities.likelihoods.likelihood import Likelihood
 from pushforward.densities.likelihoods.normal import Normal
 from pushforward.errors import UsageError
 from pushforward.methods.adversarial.vgrow import clamp
 from pushforward.methods.latent.vae import VAE
+from pushforward.nets.variational.counts import Depths, perceptrons_of_counts
 from pushforward.nets.variational.model import Encoder, LatentModel
 from pushforward.nets.variational.sides import Sides, convolutional, perceptrons
 from pushforward.objectives.elbo import Weighting
 from pushforward.randomness import seeded, stream
-from pushforward.recipes.parts.wiring import adam
+from pushforward.recipes.parts.wiring import adam, score_on
 from pushforward.settings.groups import Loop
-from pushforward.settings.variational import Autoencoding, Codes
+from pushforward.settings.variational import Autoencoding, Codes, Counted
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.types import Samples
 
-__all__ = ["Binarise", "binarised", "vae_of"]
+__all__ = ["Binarise", "binarised", "score_on_shares", "vae_of", "vae_of_counts"]
 
 Binarise = Literal["none", "threshold", "dynamic"]
 MIXED = 5  # logistic laws of a pixel
+DEPTH = 10_000  # counts of a row, as rows of counts are brought to one size
 LOOK = 1000  # images whose pixels are held against the levels before any work
 
 
@@ -71,22 +77,62 @@ def vae_of(data: Dataset, spec: Autoencoding, loop: Loop, binarise: Binarise = "
     Raises:
         UsageError: If laws and data do not suit each other.
     """
-    codes, bounding = spec.codes, spec.bounding
-    likelihood = _likelihood(data, spec, binarise)
+    codes, likelihood = spec.codes, _likelihood(data, spec, binarise)
     with seeded(loop.seed):
         sides = _sides(data, spec, likelihood.outputs)
         encoder = Encoder(sides.encoder, codes.code)
         flow = _flow(codes, codes.posterior, codes.context) if codes.posterior != "diagonal" else None
         model = LatentModel(encoder, sides.decoder, likelihood, _prior(codes, encoder, data, loop.seed), flow)
+    found = _learning(model, spec, loop)
+    return replace(found, binarise=binarise == "dynamic", project=clamp(-1, 1) if data.kind == "images" else None)
+
+
+def vae_of_counts(data: Dataset, spec: Counted) -> VAE:
+    """A variational autoencoder of counts, told the classes of rows where the options say so.
+
+    Args:
+        data: Counts as they are, (n, columns).
+        spec: Its nets and laws, how long it learns, and its seed.
+
+    Raises:
+        UsageError: If the prior is one of inputs that are learned, which would be no counts.
+        DataError: If the numbers are no counts.
+    """
+    codes, batches = spec.codes, data.n_classes if spec.classes.conditional else 0
+    if codes.prior == "vamp":
+        raise UsageError("--prior vamp: its inputs are learned and would be no counts; use mixture or maf")
+    if not data.hollow:
+        counted(data.train.numpy(), data.name, data.columns)
+    told = 2 * codes.code + (codes.context if codes.posterior != "diagonal" else 0)
+    depths = Depths(data.train.sum(1), data.train_labels, batches)
+    with seeded(spec.loop.seed):
+        sides = perceptrons_of_counts(data.train, batches, codes.code, told, width=spec.width, depth=spec.depth)
+        encoder = Encoder(sides.encoder, codes.code)
+        flow = _flow(codes, codes.posterior, codes.context) if codes.posterior != "diagonal" else None
+        prior = _prior(codes, encoder, data, spec.loop.seed)
+        model = LatentModel(encoder, sides.decoder, NegativeBinomial(), prior, flow, depths)
+    return _learning(model, spec, spec.loop)
+
+
+def score_on_shares(data: Dataset, seed: int) -> Callable[[Tensor], float]:
+    """The number for the best checkpoint, of log(1 + 10,000 shares): else the deepest rows alone would be compared."""
+
+    def logged(x: Tensor) -> Tensor:
+        return (DEPTH * x / x.sum(1, keepdim=True).clamp_min(1)).log1p()
+
+    score = score_on(replace(data, train=logged(data.train)), None, seed)
+    return lambda x: score(logged(x.cpu()))
+
+
+def _learning(model: LatentModel, spec: Autoencoding | Counted, loop: Loop) -> VAE:
+    """A model, and how it learns."""
     learner = Learner(
         model, adam(spec.rate, (0.9, 0.99)), ema=spec.average(loop.batch), schedule=cosine(loop.steps, spec.rate_end),
         clip=100.0,
     )  # fmt: skip
+    bounding = spec.bounding
     weighting = Weighting(bounding.beta, bounding.free, bounding.warmup)
-    return VAE(
-        learner, stream(loop.seed, "train"), weighting, bounding.draws, bounding.bound, binarise == "dynamic",
-        clamp(-1, 1) if data.kind == "images" else None,
-    )  # fmt: skip
+    return VAE(learner, stream(loop.seed, "train"), weighting, bounding.draws, bounding.bound)
 
 
 def _likelihood(data: Dataset, spec: Autoencoding, binarise: Binarise) -> Likelihood:

@@ -13,6 +13,7 @@ from torch.optim import Adam
 from pushforward.data import Batches, Dataset, source
 from pushforward.data.dataset import Kind
 from pushforward.data.formats.folders import BESIDE
+from pushforward.data.units import Scaling
 from pushforward.divergences import Divergence, dual, locate, logistic
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow
@@ -148,7 +149,7 @@ def load(
     *,
     kind: Kind | None = None,
     images: Images = Images(),
-    heavy: bool = False,
+    scaling: Scaling = "deviation",
 ) -> Dataset:
     """Load data for a recipe, and check that they are of its kind and have labels where it needs them.
 
@@ -158,7 +159,7 @@ def load(
     """
     found = source.load(
         rows.data, seed=seed, labels=classes.labels, side=images.side, channels=images.channels, limit=rows.limit,
-        test_fraction=rows.test_fraction, heavy=heavy,
+        test_fraction=rows.test_fraction, scaling=scaling,
     )  # fmt: skip
     if kind is not None and found.kind != kind:
         other = (
