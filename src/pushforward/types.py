@@ -357,11 +357,11 @@ class Infers(Protocol):
         """Whether p(x|z) is a probability of levels, which has no unit to convert, and not a density."""
         ...
 
-    def posterior(self, x: Samples) -> tuple[Tensor, Tensor]:
-        """Means of z0 and logarithms of its deviations, (n, code) each, of samples (n, *event)."""
+    def posterior(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
+        """Means of z0 and logarithms of its deviations, (n, code) each, of samples (n, *event) and their classes."""
         ...
 
-    def account(self, x: Samples, e: Tensor) -> tuple[Tensor, Scores, Scores]:
+    def account(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
         """The codes z (n, code) that standard normal e (n, code) stand for, log p(x|z) and log q(z|x), in nats.
 
         With e = 0 it is the code that the middle of z0 goes to.

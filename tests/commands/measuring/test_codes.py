@@ -51,11 +51,11 @@ class Coded:
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         return torch.zeros(n, 2)
 
-    def posterior(self, x: Samples) -> tuple[Tensor, Tensor]:
+    def posterior(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
         mean = math.sqrt(1 - DEVIATION**2) * x.flatten(1)[:, :2]
         return mean, torch.full_like(mean, math.log(DEVIATION))
 
-    def account(self, x: Samples, e: Tensor) -> tuple[Tensor, Scores, Scores]:
+    def account(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
         base = DiagonalNormal(*self.posterior(x))
         z = base.at(e)
         return z, StandardNormal(2).log_prob(x.flatten(1)[:, :2] - z), base.log_prob(z)
@@ -77,7 +77,7 @@ class Bent(Coded):
     posterior_flow: Literal["none", "common", "own"] = "common"
     turn: Tensor = field(default_factory=lambda: torch.tensor([[3.0, 1.0], [0.0, -0.2]]))
 
-    def account(self, x: Samples, e: Tensor) -> tuple[Tensor, Scores, Scores]:
+    def account(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
         z, likelihood, own = super().account(x, e)
         return z @ self.turn.T + 5, likelihood, own - self.turn.det().abs().log()
 
@@ -220,7 +220,7 @@ def test_rows_keep_their_classes_and_codes_their_places(tmp_path):
 
 def test_a_number_that_no_row_moves_is_not_active_and_tells_nothing(tmp_path):
     class Half(Coded):
-        def posterior(self, x):
+        def posterior(self, x, labels=None):
             mean, log_deviation = super().posterior(x)
             return mean * torch.tensor([1.0, 0.0]), log_deviation * torch.tensor([1.0, 0.0])
 
@@ -237,7 +237,7 @@ def test_a_bound_of_the_method_is_asked_for_as_far_as_time_allows(tmp_path):
     assert bound.value == pytest.approx(float(ROWS[:256, 0].mean()), abs=1e-6)
 
     class Slow(Bounding):
-        def account(self, x, e):
+        def account(self, x, e, labels=None):
             time.sleep(0.02)
             return super().account(x, e)
 
@@ -279,7 +279,7 @@ def test_an_evaluation_keeps_codes_and_of_a_method_without_them_none(tmp_path):
 @pytest.mark.parametrize("wrong", [lambda z, p, q: (z[:, :1], p, q), lambda z, p, q: (z, p[:, None], q)])
 def test_codes_of_another_form_are_refused_in_a_line(tmp_path, wrong):
     class Wrong(Coded):
-        def account(self, x, e):
+        def account(self, x, e, labels=None):
             return wrong(*super().account(x, e))
 
     with pytest.raises(DataError, match=r"give codes \(1500, 2\)"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from pushforward.parallel.doubles import fine
 from pushforward.randomness import stream
 from pushforward.report.kept.codes import FILE, Account, Bound, Codes, Densities, Pictures
 from pushforward.training.experiment import Experiment
-from pushforward.types import Bounds, HasCodes, KnowsPrior, Samples, Scores, able
+from pushforward.types import Bounds, HasCodes, KnowsPrior, Labels, Samples, Scores, able
 
 __all__ = ["keep_codes"]
 
@@ -81,7 +82,8 @@ def keep_codes(folder: Path, experiment: Experiment, step: int, seed: int, until
     prior = method.codes(min(SHOWN, len(data.test)), rng)
     size, begun = _size(prior), time.monotonic()
     x = data.test[: min(ROWS, math.isqrt(PAIRS // size))].to(prior.device)
-    found = _found(method, x, rng.normal(len(x), size).to(prior))
+    told = data.test_labels[: len(x)].to(x.device) if experiment.conditional and data.test_labels is not None else None
+    found = _found(method, x, rng.normal(len(x), size).to(prior), told)
     each = (time.monotonic() - begun) / (2 * len(x))
     shown = min(SHOWN, len(x))
     labels, names = (data.test_labels, data.classes) if data.classes else (None, None)
@@ -93,7 +95,7 @@ def keep_codes(folder: Path, experiment: Experiment, step: int, seed: int, until
         _account(method, found, prior, _volume(method, data)),
         method.posterior_flow, _unit(method, data),
         None if labels is None else np.asarray(labels[:shown].cpu()), names or (),
-        _bound(method, data, x, each, until),
+        _bound(method, data, x, told, each, until),
         _densities(method, found, prior) if size == 2 else None,
         _pictures(method, data, found, prior) if data.kind == "images" else None,
     )  # fmt: skip
@@ -106,7 +108,7 @@ def _size(prior: Tensor) -> int:
     return prior.shape[1]
 
 
-def _found(method: HasCodes, x: Samples, e: Tensor) -> _Found:
+def _found(method: HasCodes, x: Samples, e: Tensor, labels: Labels | None) -> _Found:
     """Laws, draws and densities of rows, block by block.
 
     Raises:
@@ -114,10 +116,11 @@ def _found(method: HasCodes, x: Samples, e: Tensor) -> _Found:
     """
     blocks = list[tuple[Tensor, ...]]()
     rows = max(16, NUMBERS // max(1, x[0].numel()))
-    for part, own in zip(x.split(rows), e.split(rows)):
-        z, likelihood, posterior = method.account(part, own)
-        middle = method.account(part, torch.zeros_like(own))[0]
-        blocks.append((*method.posterior(part), z, middle, likelihood, posterior))
+    told = repeat(None) if labels is None else labels.split(rows)
+    for part, own, known in zip(x.split(rows), e.split(rows), told):
+        z, likelihood, posterior = method.account(part, own, known)
+        middle = method.account(part, torch.zeros_like(own), known)[0]
+        blocks.append((*method.posterior(part, known), z, middle, likelihood, posterior))
     mean, log_deviation, z, middle, likelihood, posterior = (fine(torch.cat(found)) for found in zip(*blocks))
     wrong = [tuple(one.shape) for one in (mean, log_deviation, z, middle) if one.shape != e.shape]
     wrong += [tuple(one.shape) for one in (likelihood, posterior) if one.shape != e.shape[:1]]
@@ -168,12 +171,14 @@ def _unit(method: HasCodes, data: Dataset) -> str:
 
 
 @torch.no_grad()
-def _bound(method: HasCodes, data: Dataset, x: Samples, each: float, until: Until) -> Bound | None:
+def _bound(
+    method: HasCodes, data: Dataset, x: Samples, labels: Labels | None, each: float, until: Until
+) -> Bound | None:
     """The bound by many codes of each row, as far as there is time, given the seconds that one takes."""
     rows = min(BOUNDED, len(x))
     if not able(method, Bounds) or COST * rows * each > until.to_measure:
         return None
-    values = fine(method.log_prob(x[:rows])) + _volume(method, data)
+    values = fine(method.log_prob(x[:rows], None if labels is None else labels[:rows])) + _volume(method, data)
     error = float(values.std() / math.sqrt(rows)) if rows > 1 else math.nan
     return Bound(rows, float(values.mean()), error, method.protocol)
 

@@ -190,17 +190,17 @@ class InCodeSpace:
             raise UsageError(f"a {type(self.codec).__name__} has one code for a row; use a variational autoencoder")
         return self.codec
 
-    def posterior(self, x: Samples) -> tuple[Tensor, Tensor]:
+    def posterior(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
         """As of the codec, where it draws codes; see `offers`.
 
         Raises:
             UsageError: If it does not.
         """
-        return self._inferring.posterior(x)
+        return self._inferring.posterior(x, labels)
 
-    def account(self, x: Samples, e: Tensor) -> tuple[Tensor, Scores, Scores]:
+    def account(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
         """As of the codec."""
-        return self._inferring.account(x, e)
+        return self._inferring.account(x, e, labels)
 
     @property
     def posterior_flow(self) -> Literal["none", "common", "own"]:

@@ -194,18 +194,19 @@ class VAE:
         return self._average.prior.log_prob(z)
 
     @torch.no_grad()
-    def posterior(self, x: Samples) -> tuple[Tensor, Tensor]:
+    def posterior(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
         """Means of z0 and logarithms of its deviations, (n, code) each."""
-        base = self._average.encoder.base(x)
+        base, _ = self._average.encoder(x, self._average.told(x, labels))
         return base.mean, base.log_deviation
 
     @torch.no_grad()
-    def account(self, x: Samples, e: Tensor) -> tuple[Tensor, Scores, Scores]:
+    def account(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
         """The codes (n, code) that standard normal e (n, code) stand for, log p(x|z) and log q(z|x)."""
         net = self._average
-        base, context = net.encoder(x)
+        given = net.told(x, labels)
+        base, context = net.encoder(x, given)
         z, own = net.drawn(base, e[None], context)
-        return z[0], net.likelihood_of(x, z)[0], own[0]
+        return z[0], net.likelihood_of(x, z, given)[0], own[0]
 
     @property
     def posterior_flow(self) -> Literal["none", "common", "own"]:
@@ -264,13 +265,13 @@ class FromPosterior:
         """Samples of codes, as the settings of the autoencoder say: drawn from p(x|z), or its means."""
         return self.vae.decode(z) if self.vae.sampling.output == "mean" else self._drawn(z)
 
-    def posterior(self, x: Samples) -> tuple[Tensor, Tensor]:
+    def posterior(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
         """As of the autoencoder; its prior is passed on by nothing, for it is not the one that is learned."""
-        return self.vae.posterior(x)
+        return self.vae.posterior(x, labels)
 
-    def account(self, x: Samples, e: Tensor) -> tuple[Tensor, Scores, Scores]:
+    def account(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
         """As of the autoencoder."""
-        return self.vae.account(x, e)
+        return self.vae.account(x, e, labels)
 
     @property
     def posterior_flow(self) -> Literal["none", "common", "own"]:
