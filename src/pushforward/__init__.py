@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 __all__ = [
     "BridgeSampler",
+    "FlowDensityEstimator",
     "FlowGenerator",
     "LatentFlow",
     "ParticleFlow",
@@ -18,13 +19,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from pushforward.estimators import BridgeSampler, FlowGenerator, LatentFlow, ParticleFlow
+    from pushforward.estimators import BridgeSampler, FlowDensityEstimator, FlowGenerator, LatentFlow, ParticleFlow
     from pushforward.evaluation import evaluate
     from pushforward.exporting.loading import load_generator
     from pushforward.merging import merge
 
 _HOMES = {
     "BridgeSampler": "pushforward.estimators",
+    "FlowDensityEstimator": "pushforward.estimators",
     "FlowGenerator": "pushforward.estimators",
     "LatentFlow": "pushforward.estimators",
     "ParticleFlow": "pushforward.estimators",

@@ -9,6 +9,7 @@ honest one.
 References:
     Masked autoregressive flow for density estimation (Papamakarios et al., 2017), arXiv:1705.07057.
     A note on the evaluation of generative models (Theis et al., 2016), arXiv:1511.01844: uniform noise on levels.
+    Fast splittable pseudorandom number generators (Steele, Lea & Flood, 2014), doi:10.1145/2714064.2660195.
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pushforward.densities.flows import FlowDensity, NormalisingFlow, Whitened
 from pushforward.densities.laws import Law
 from pushforward.errors import UsageError
-from pushforward.randomness import stream
+from pushforward.settings.densities import Flow
 from pushforward.terms import Scale, Term
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Labels, Logs, Randomness, Samples, Scores, unpack
 
-__all__ = ["MaximumLikelihood"]
+__all__ = ["MaximumLikelihood", "flow_law"]
 
 ROWS = 4096  # whose density is asked for at once
+SEEN = 100_000  # rows whose mean and covariance are taken
 FAR = 1e4  # model units from which numbers in a law may overflow
 
 NLL = Term(
@@ -93,15 +97,15 @@ class MaximumLikelihood:
     def log_prob(self, x: Samples, labels: Labels | None = None) -> Scores:
         r"""Log density (n,) of the average of the law, in nats, with respect to model units.
 
-        Rounded numbers are spread over their cells, the same for the same rows at every call: in expectation a bound
-        from below of the log probability of the cell, divided by its width. A row so far out that numbers overflow has
-        -inf.
+        Rounded numbers are spread over their cells by noise that is a function of the row, the same at every call and
+        beside any other rows: on average a bound from below of the log probability of the cell, divided by its width. A
+        row so far out that numbers overflow has -inf.
 
         Args:
             x: Points (n, d).
             labels: Classes (n,) of a conditional law; None for the mixture of all by their frequencies.
         """
-        x = self._spread(x, stream(0, "evaluate", part="density", device=x.device))
+        x = self._spread(x, None)
         with self._answering() as law:
             if self.prior is None:
                 return _log_prob(law, x, None)
@@ -125,9 +129,12 @@ class MaximumLikelihood:
         with self._answering() as law:
             return law.sample(n, rng, context)
 
-    def _spread(self, x: Samples, rng: Randomness) -> Samples:
-        """Numbers spread evenly over their cells."""
-        return x if self.cells is None else x + self.cells.to(x) * (rng.uniform(*x.shape).to(x) - 0.5)
+    def _spread(self, x: Samples, rng: Randomness | None) -> Samples:
+        """Numbers spread evenly over their cells, by noise or, without any, by what is a function of the row."""
+        if self.cells is None:
+            return x
+        noise = _of_rows(x) if rng is None else rng.uniform(*x.shape).to(x)
+        return x + self.cells.to(x) * (noise - 0.5)
 
     def _context(self, labels: Labels | None, like: Tensor) -> Tensor:
         """Classes (n,), one-hot, (n, K)."""
@@ -148,9 +155,52 @@ class MaximumLikelihood:
             net.train(learns)
 
 
+def flow_law(shape: Flow, dim: int, classes: int = 0, rows: Tensor | None = None) -> nn.Module:
+    """A flow with fresh weights: the normal law, or, whitened, about that with the mean and covariance of rows.
+
+    Args:
+        shape: Its transformations and nets.
+        dim: Columns d.
+        classes: Of which it is told one; 0 for none.
+        rows: Data, (n, d), that are to be whitened; None where a file has the map.
+    """
+    hidden = (shape.width,) * shape.depth
+    law = FlowDensity(
+        NormalisingFlow(dim, shape.flow, steps=shape.transforms, hidden=hidden, context=classes, bins=shape.bins)
+    )
+    if not shape.whiten:
+        return law
+    if rows is None:
+        return Whitened(law, torch.zeros(dim), torch.eye(dim))
+    return Whitened.of(law, rows[:: -(-len(rows) // SEEN)])
+
+
+def _of_rows(x: Tensor) -> Tensor:
+    """Numbers in [0, 1), (n, d), spread as if uniform and independent, that are a function of each row and its columns.
+
+    The bits of a row are summed with odd factors and mixed as in splitmix64.
+    """
+    bits = (x.detach().cpu().numpy().astype(np.float64) + 0.0).view(np.uint64)  # of two zeros one
+    step = np.uint64(0x9E3779B97F4A7C15)
+    with np.errstate(over="ignore"):
+        columns = step * np.arange(1, x.shape[1] + 1, dtype=np.uint64)
+        mixed = _mixed(_mixed(bits ^ columns).sum(1, keepdims=True, dtype=np.uint64) + columns)
+    return torch.from_numpy((mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53).to(x)
+
+
+def _mixed(z: np.ndarray) -> np.ndarray:
+    """The last step of splitmix64, of each of some whole numbers."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
 def _log_prob(law: Law, x: Tensor, context: Tensor | None) -> Scores:
     """Log densities at rows (n, d), some at a time."""
-    given = [None] * -(-len(x) // ROWS) if context is None else list(context.split(ROWS))
-    found = torch.cat([law.log_prob(part, c) for part, c in zip(x.split(ROWS), given, strict=True)] or [x.new_zeros(0)])
+    if not len(x):
+        return x.new_zeros(0)
+    parts = x.split(ROWS)
+    given = [None] * len(parts) if context is None else list(context.split(ROWS))
+    found = torch.cat([law.log_prob(part, c) for part, c in zip(parts, given, strict=True)])
     overflowed = found.isnan() & (x.abs() > FAR).any(1)
     return torch.where(overflowed, -torch.inf, found)

@@ -8,15 +8,12 @@ from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.densities import PLANE, TABLE, Fitting
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from pushforward.data import Dataset
-    from pushforward.settings.densities import Flow
     from pushforward.training.experiment import Experiment
 
 __all__ = ["density_table", "density_toy"]
-
-SEEN = 100_000  # rows whose covariance is taken
 
 
 @recipe
@@ -44,7 +41,7 @@ def _density(fitting: Fitting) -> Experiment:
 
     import torch
 
-    from pushforward.methods.density import MaximumLikelihood
+    from pushforward.methods.density import MaximumLikelihood, flow_law
     from pushforward.randomness import seeded, stream
     from pushforward.recipes.parts import wiring
     from pushforward.training.learner import Learner
@@ -59,30 +56,13 @@ def _density(fitting: Fitting) -> Experiment:
         assert points.train_labels is not None
         prior = torch.bincount(points.train_labels, minlength=classes) / len(points.train_labels)
     with seeded(loop.seed):
-        net = _flow(points, fitting.net, classes)
+        net = flow_law(fitting.net, points.event[0], classes, None if points.hollow else points.train)
     learner = Learner(
         net, wiring.adam(how.rate, (0.9, 0.99)), ema=how.average(loop.batch),
         schedule=cosine(loop.steps, how.rate_end), clip=5.0,
     )  # fmt: skip
     method = MaximumLikelihood(learner, stream(loop.seed, "train"), cells, prior)
     return wiring.experiment(method, points, loop, conditional=fitting.classes.conditional, threads=1)
-
-
-def _flow(points: Dataset, shape: Flow, classes: int) -> nn.Module:
-    """A flow that begins at the normal law, or at that with the mean and covariance of the rows."""
-    import torch
-
-    from pushforward.densities.flows import FlowDensity, NormalisingFlow, Whitened
-
-    (dim,) = points.event
-    law = FlowDensity(NormalisingFlow(
-        dim, shape.flow, steps=shape.transforms, hidden=(shape.width,) * shape.depth, context=classes, bins=shape.bins
-    ))  # fmt: skip
-    if not shape.whiten:
-        return law
-    if points.hollow:  # a checkpoint has the mean and the map
-        return Whitened(law, torch.zeros(dim), torch.eye(dim))
-    return Whitened.of(law, points.train[:: -(-len(points.train) // SEEN)])
 
 
 def _cells(points: Dataset) -> tuple[Tensor, tuple[str, ...]]:

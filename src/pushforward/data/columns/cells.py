@@ -58,6 +58,8 @@ def _even(values: np.ndarray, error: float) -> float:
     """The least gap of different values, (m,), ascending, if all are multiples of it apart; else 0."""
     gaps = np.diff(values)
     gaps = gaps[gaps > error]
+    if not len(gaps):
+        return 0.0
     width = float(values[-1] - values[0])
     step = width / np.rint(width / gaps.min())
     offset = values - values[0]
