@@ -65,7 +65,8 @@ def test_the_loss_is_the_negative_log_likelihood_of_the_batch_and_has_a_term():
     law = method.law.net
     assert isinstance(law, FlowDensity)
     expected = -law.log_prob(x).mean().detach()
-    assert set(logs := method.step(x)) == {"nll"}
+    logs = method.step(x)
+    assert set(logs) == {"nll"}
     torch.testing.assert_close(logs["nll"], expected)
     assert "Healthy:" in terms_of(method)["nll"].reading
     assert able(method, Likely)
@@ -124,7 +125,7 @@ def test_a_conditional_law_asks_for_classes_and_a_module_without_a_density_is_re
     method = MaximumLikelihood(Learner(affine(2), partial(Adam, lr=1e-3)), Noise(0), prior=torch.tensor([0.5, 0.5]))
     with pytest.raises(UsageError, match=r"give batches of \(rows, labels\)"):
         method.step(gaussian(5, 0))
-    with pytest.raises(UsageError, match="Linear has none: give one of pushforward.densities"):
+    with pytest.raises(UsageError, match=r"Linear has none: give one of pushforward\.densities"):
         MaximumLikelihood(Learner(nn.Linear(2, 2), partial(Adam, lr=1e-3)), Noise(0))
 
 

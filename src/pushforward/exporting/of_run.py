@@ -65,8 +65,8 @@ def _why_not(experiment: Experiment, recipe: str) -> str:
         )
     if able(experiment.method, Likely):
         return (
-            f"{recipe}: its samples are drawn by a law, by code of its own that no fixed graph gives; draw as many as you "
-            "need with pushforward sample, or learn a generator: toy_vgrow, or bridge_toy with --distil-steps 2000"
+            f"{recipe}: its samples are drawn by a law, by code of its own that no fixed graph gives; draw as many as "
+            "you need with pushforward sample, or learn a generator: toy_vgrow, or bridge_toy with --distil-steps 2000"
         )
     return (
         f"{recipe}: a {kind} draws its samples step by step, or by code of its own, and no fixed graph gives them; "

@@ -1,4 +1,4 @@
-"""Widths of cells: every grid is found from its numbers, through single precision too, and no continuum is taken for one."""
+"""Widths of cells: a grid is found from its numbers, through single precision too, and no continuum is one."""
 
 from __future__ import annotations
 
