@@ -116,6 +116,18 @@ def test_rows_like_no_others_have_the_lowest_densities():
     assert model.score_samples(odd).max() < np.quantile(model.score_samples(x), 0.02)
 
 
+def test_few_rows_are_not_learned_by_heart():
+    x, new = LAW.rvs(100, random_state=0), LAW.rvs(2000, random_state=1)
+    greedy = {"steps": 400, "width": 64, "depth": 2, "bins": 16, "lr": 1e-2, "batch_size": 100, "half_life": 1.0}
+    stopped = flow(**greedy).fit(x)
+    through = flow(**greedy, validation_fraction=0.0).fit(x)
+    assert stopped.best_step_ < through.best_step_ == 400
+    normal = multivariate_normal(x.mean(0), np.cov(x.T)).logpdf(new).mean()
+    assert through.score(new) < normal - 0.5  # it knows the rows and not the law
+    assert stopped.score(new) > through.score(new) + 0.4
+    assert through.score(x) > stopped.score(x)
+
+
 # Rounded columns
 
 
@@ -215,7 +227,8 @@ def test_seed_decides_everything_and_global_generators_are_left_alone(moons):
     [
         ({"steps": 0}, "steps == 0"), ({"lr": -1.0}, "lr == -1"), ({"lr": math.nan}, "lr == nan"),
         ({"bins": 1}, "bins == 1"), ({"width": 0}, "width == 0"), ({"transforms": 0}, "transforms == 0"),
-        ({"half_life": -1.0}, "half_life"), ({"flow": "glow"}, "'glow': expected maf or nsf or realnvp"),
+        ({"half_life": -1.0}, "half_life"),
+        ({"validation_fraction": 1.0}, "validation_fraction == 1"), ({"flow": "glow"}, "'glow': expected maf or nsf or realnvp"),
         ({"device": "abacus"}, "abacus"),
     ],
 )  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Literal, Self, overload
 
@@ -31,17 +32,56 @@ from pushforward.estimators.learn import Seed, build, find, follow, samples_of, 
 from pushforward.methods.density import MaximumLikelihood, flow_law
 from pushforward.parallel.doubles import finest
 from pushforward.parallel.ordinary import ordinarily
-from pushforward.randomness import blocks, filled, stream
+from pushforward.randomness import blocks, filled, generator, stream
 from pushforward.settings.densities import TABLE, Density, Flow
 from pushforward.settings.options import examined
 from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
-from pushforward.types import Labels, Samples
+from pushforward.types import Batch, Labels, Logs, Samples
 
 __all__ = ["FlowDensityEstimator"]
 
 ROWS = 8192  # of which densities are asked at once
+LOOKS = 40  # at held-out rows in one fit
+FEWEST = 5  # held-out rows that say anything
+
+
+@dataclass
+class Best:
+    """Steps of a method, and the weights of the average of its law that found held-out rows likeliest.
+
+    Attributes:
+        method: What learns.
+        held: Rows that it does not see, (m, d); there may be none.
+        labels: Their classes, (m,), if there are some.
+        every: Steps from one look to the next; there is one at the last.
+        steps: Of which there will be so many.
+        score: Mean log density of the held-out rows where it was best.
+        step: Where that was; 0 before the first look.
+        weights: Of the law there.
+    """
+
+    method: MaximumLikelihood
+    held: Samples
+    labels: Labels | None
+    every: int
+    steps: int
+    score: float = -math.inf
+    step: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def learn(self, batches: Iterable[Batch]) -> Iterator[Logs]:
+        """The steps of the method, with looks at the held-out rows."""
+        for step, logs in enumerate(self.method.learn(batches), 1):
+            if len(self.held) and (step % self.every == 0 or step == self.steps):
+                with torch.no_grad():
+                    score = float(self.method.log_prob(self.held, self.labels).mean())
+                if score > self.score:
+                    law = self.method.law.sampler.state_dict()
+                    self.score, self.step = score, step
+                    self.weights = {name: tensor.clone() for name, tensor in law.items()}
+            yield logs
 
 
 class FlowDensityEstimator(BaseEstimator):
@@ -67,6 +107,9 @@ class FlowDensityEstimator(BaseEstimator):
         batch_size: Rows of a batch.
         lr: Adam's learning rate at the first step, which falls to a thousandth along a cosine.
         half_life: Thousands of rows in which the running average that answers forgets half; 0 for none.
+        validation_fraction: Share of the rows that nothing is learned from: of forty looks at them the best one
+            answers, which is what keeps a fit to few rows honest. 0 for none, and then the last step answers; so it does where
+            the share is fewer than five rows.
         dequantise: Whether noise is added to rounded columns.
         device: 'cpu', 'cuda', 'auto', or any name torch knows.
         random_state: Seed of weights, noise, batches and draws: a whole number, a `RandomState`, or None.
@@ -76,6 +119,7 @@ class FlowDensityEstimator(BaseEstimator):
         net_: The law, a torch module whose call is the log density in standard units of rows, (n, d), and one-hot
             classes, (n, K), if there are some.
         layout_: What it was built from.
+        best_step_: The step that answers.
         unit_: The map between data units and standard units.
         cells_: Width of the cells that columns were rounded to, (d,), in data units; 0 for none.
         event_shape_: Shape of one sample, (d,).
@@ -100,6 +144,7 @@ class FlowDensityEstimator(BaseEstimator):
 
     net_: nn.Module
     layout_: Flow
+    best_step_: int
     unit_: Unit
     cells_: Array
     event_shape_: tuple[int, ...]
@@ -121,6 +166,7 @@ class FlowDensityEstimator(BaseEstimator):
         batch_size: int = TABLE.loop.batch,
         lr: float = TABLE.learning.rate,
         half_life: float = TABLE.learning.half_life,
+        validation_fraction: float = 0.1,
         dequantise: bool = True,
         device: str = "cpu",
         random_state: Seed = None,
@@ -135,6 +181,7 @@ class FlowDensityEstimator(BaseEstimator):
         self.batch_size = batch_size
         self.lr = lr
         self.half_life = half_life
+        self.validation_fraction = validation_fraction
         self.dequantise = dequantise
         self.device = device
         self.random_state: Seed = random_state
@@ -260,9 +307,14 @@ class FlowDensityEstimator(BaseEstimator):
             path: The file, for example moons.safetensors; replaced if it is there.
         """
         check_is_fitted(self)
-        learned = {"event": self.event_shape_, "layout": asdict(self.layout_)} | self._labelling.packed()
+        learned = {"event": self.event_shape_, "layout": asdict(self.layout_), "best_step": self.best_step_}
         tensors = {f"net.{name}": tensor for name, tensor in self.net_.state_dict().items()}
-        store.write(path, self, learned, tensors | {"cells": torch.from_numpy(self.cells_)} | self.unit_.tensors())
+        store.write(
+            path,
+            self,
+            learned | self._labelling.packed(),
+            tensors | {"cells": torch.from_numpy(self.cells_)} | self.unit_.tensors(),
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -276,8 +328,15 @@ class FlowDensityEstimator(BaseEstimator):
         """
         with store.legible(path):
             model, learned, tensors = store.load(path, cls)
-            store.told(learned, event=list[int], layout=dict, classes=list | None, class_prior=list[float] | None)
-            model.layout_ = store.made(Flow, learned["layout"])
+            store.told(
+                learned,
+                event=list[int],
+                layout=dict,
+                best_step=int,
+                classes=list | None,
+                class_prior=list[float] | None,
+            )
+            model.layout_, model.best_step_ = store.made(Flow, learned["layout"]), learned["best_step"]
             examined(model.layout_)
             model.unit_, model.event_shape_ = Unit.of_tensors(tensors), tuple(learned["event"])
             labelling = Labelling.unpacked(learned)
@@ -289,20 +348,30 @@ class FlowDensityEstimator(BaseEstimator):
             return model
 
     def _learned(self, x: Samples, labels: Labels | None) -> nn.Module:
-        """Train a law on rows in standard units; its average."""
+        """Train a law on rows in standard units; its average, where it was best."""
         seed, placement = seed_of(self.random_state), find(self.device)
+        count = round(self.validation_fraction * len(x))
+        count = count if count >= FEWEST else 0
+        order = torch.from_numpy(generator(seed, "data", part="held").permutation(len(x)))
+        held, rows = order[:count], order[count:]
         pace = Density(half_life=float(self.half_life))
         learner = Learner(
-            build(lambda: flow_law(self.layout_, x.shape[1], self._n_classes, x), seed),
+            build(lambda: flow_law(self.layout_, x.shape[1], self._n_classes, x[rows]), seed),
             partial(Adam, lr=self.lr, betas=(0.9, 0.99), fused=True), ema=pace.average(self.batch_size),
             schedule=cosine(self.steps, pace.rate_end), clip=5.0,
         )  # fmt: skip
         learner.place(placement)
         method = self._of(learner, seed)
-        size = self.batch_size
-        batches = Batches(x, size, seed=seed) if labels is None else Batches(x, size, seed=seed, labels=labels)
-        follow(method.learn(batches.to(placement.device)), self.steps, self.verbose, terms_of(method))
-        return learner.sampler.requires_grad_(False).eval()
+        size, of = self.batch_size, None if labels is None else labels[rows]
+        batches = Batches(x[rows], size, seed=seed) if of is None else Batches(x[rows], size, seed=seed, labels=of)
+        known = None if labels is None else labels[held].to(placement.device)
+        best = Best(method, x[held].to(placement.device), known, max(1, self.steps // LOOKS), self.steps)
+        follow(best.learn(batches.to(placement.device)), self.steps, self.verbose, terms_of(method))
+        self.best_step_ = best.step or self.steps
+        law = learner.sampler
+        if best.weights:
+            law.load_state_dict(best.weights)
+        return law.requires_grad_(False).eval()
 
     def _of(self, learner: Learner, seed: int) -> MaximumLikelihood:
         """Maximum likelihood of a law of the fitted columns and classes."""
@@ -355,6 +424,7 @@ class FlowDensityEstimator(BaseEstimator):
         check_count(transforms=self.transforms, width=self.width, depth=self.depth)
         check_count(least=2, bins=self.bins)
         check_number(lr=self.lr)
+        check_number(most=0.9, ends="both", validation_fraction=self.validation_fraction)
         check_number(ends="left", half_life=self.half_life)
         layout = Flow(self.flow, int(self.transforms), int(self.width), int(self.depth), int(self.bins))
         examined(layout)
