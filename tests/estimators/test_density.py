@@ -228,7 +228,8 @@ def test_seed_decides_everything_and_global_generators_are_left_alone(moons):
         ({"steps": 0}, "steps == 0"), ({"lr": -1.0}, "lr == -1"), ({"lr": math.nan}, "lr == nan"),
         ({"bins": 1}, "bins == 1"), ({"width": 0}, "width == 0"), ({"transforms": 0}, "transforms == 0"),
         ({"half_life": -1.0}, "half_life"),
-        ({"validation_fraction": 1.0}, "validation_fraction == 1"), ({"flow": "glow"}, "'glow': expected maf or nsf or realnvp"),
+        ({"validation_fraction": 1.0}, "validation_fraction == 1"),
+        ({"flow": "glow"}, "'glow': expected maf or nsf or realnvp"),
         ({"device": "abacus"}, "abacus"),
     ],
 )  # fmt: skip

@@ -108,8 +108,8 @@ class FlowDensityEstimator(BaseEstimator):
         lr: Adam's learning rate at the first step, which falls to a thousandth along a cosine.
         half_life: Thousands of rows in which the running average that answers forgets half; 0 for none.
         validation_fraction: Share of the rows that nothing is learned from: of forty looks at them the best one
-            answers, which is what keeps a fit to few rows honest. 0 for none, and then the last step answers; so it does where
-            the share is fewer than five rows.
+            answers, which is what keeps a fit to few rows honest. With 0, or a share of fewer than five rows, the last
+            step answers.
         dequantise: Whether noise is added to rounded columns.
         device: 'cpu', 'cuda', 'auto', or any name torch knows.
         random_state: Seed of weights, noise, batches and draws: a whole number, a `RandomState`, or None.
