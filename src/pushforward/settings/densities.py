@@ -68,4 +68,4 @@ class Fitting:
 
 
 PLANE = Fitting()
-TABLE = Fitting(Rows("toy:grid25"), Loop(4_000, 512), net=Flow(transforms=6, bins=16))
+TABLE = Fitting(Rows("toy:grid25"), Loop(2_000, 512), net=Flow(bins=32), learning=Density(1e-2))
