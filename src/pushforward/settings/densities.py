@@ -20,7 +20,7 @@ class Flow:
         transforms: Transformations, one after another; every second one takes the columns in the opposite order.
         width: Units of a hidden layer of their nets.
         depth: Hidden layers of each.
-        bins: Of a spline.
+        bins: Of a spline; a narrow mode, or a value that recurs, takes about three.
         whiten: Begin with the linear map that gives data mean 0 and covariance I, and a logarithm far out. Without it
             columns that go nearly together, and rows far from all others, are learned late or never.
     """
@@ -29,7 +29,7 @@ class Flow:
     transforms: Rounds = 4
     width: Units = 64
     depth: Annotated[int, Between(1, 32)] = 2
-    bins: Annotated[int, Between(2, 1000)] = 8
+    bins: Annotated[int, Between(2, 1000)] = 32
     whiten: bool = True
 
 
@@ -46,7 +46,7 @@ class Density:
             likelihoods.
     """
 
-    rate: Rate = 2e-3
+    rate: Rate = 1e-2
     rate_end: Factor = 1e-3
     half_life: Annotated[float, Between(0, 1e6)] = 50.0
     dequantise: bool = True
@@ -61,11 +61,11 @@ class Fitting:
     """Points, a flow, and how long it learns on how many of them at a time."""
 
     rows: Rows = field(default=Rows("toy:moons"))
-    loop: Loop = field(default=Loop(3_000, 512))
+    loop: Loop = field(default=Loop(2_000, 512))
     classes: Classes = field(default=Classes())
     net: Flow = field(default=Flow())
     learning: Density = field(default=Density())
 
 
 PLANE = Fitting()
-TABLE = Fitting(Rows("toy:grid25"), Loop(2_000, 512), net=Flow(bins=32), learning=Density(1e-2))
+TABLE = Fitting(Rows("toy:grid25"))
