@@ -178,7 +178,7 @@ def flow_law(shape: Flow, dim: int, classes: int = 0, rows: Tensor | None = None
 def _of_rows(x: Tensor) -> Tensor:
     """Numbers in [0, 1), (n, d), spread as if uniform and independent, that are a function of each row and its columns.
 
-    The bits of a row are summed with odd factors and mixed as in splitmix64.
+    The bits of each number are mixed as in splitmix64, with what is told of its column, summed, and mixed again.
     """
     bits = (x.detach().cpu().numpy().astype(np.float64) + 0.0).view(np.uint64)  # of two zeros one
     step = np.uint64(0x9E3779B97F4A7C15)
