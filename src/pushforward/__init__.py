@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 __all__ = [
     "BridgeSampler",
+    "FlowDensityEstimator",
     "FlowGenerator",
     "FlowVAE",
     "LatentFlow",
@@ -19,13 +20,21 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from pushforward.estimators import BridgeSampler, FlowGenerator, FlowVAE, LatentFlow, ParticleFlow
+    from pushforward.estimators import (
+        BridgeSampler,
+        FlowDensityEstimator,
+        FlowGenerator,
+        FlowVAE,
+        LatentFlow,
+        ParticleFlow,
+    )
     from pushforward.evaluation import evaluate
     from pushforward.exporting.loading import load_generator
     from pushforward.merging import merge
 
 _HOMES = {
     "BridgeSampler": "pushforward.estimators",
+    "FlowDensityEstimator": "pushforward.estimators",
     "FlowGenerator": "pushforward.estimators",
     "FlowVAE": "pushforward.estimators",
     "LatentFlow": "pushforward.estimators",

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from pushforward.densities.flows import DiagonalNormal, FlowDensity, FlowPosterior, NormalisingFlow
+from pushforward.densities.flows import DiagonalNormal, FlowDensity, FlowPosterior, NormalisingFlow, Whitened
 from pushforward.errors import UsageError
 from pushforward.randomness import Noise
 
@@ -139,3 +139,46 @@ def test_a_flow_of_one_number_is_a_flow():
 def test_what_does_not_fit_is_refused(made, said):
     with pytest.raises(UsageError, match=said):
         made()
+
+
+def whitened(x: torch.Tensor) -> Whitened:
+    return Whitened.of(FlowDensity(flow("nsf", x.shape[1], size=0.2)), x)
+
+
+def test_whitening_gives_rows_mean_zero_and_covariance_one_in_the_middle():
+    x = normal(5000, 3) @ normal(3, 3, seed=2).T * 1e-2 + 7
+    law = whitened(x)
+    w = (x - law.mean) @ law.white.T
+    torch.testing.assert_close(w.mean(0), torch.zeros(3).double(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(torch.cov(w.T), torch.eye(3).double(), rtol=0, atol=0.05)
+    assert (law.white.triu(1) == 0).all()
+
+
+def test_a_whitened_density_integrates_to_one_and_its_samples_have_it():
+    x = normal(5000, 2) @ torch.tensor([[0.5, 0.0], [0.4, 0.1]]).double().T
+    law, line = whitened(x), torch.linspace(-4, 4, 1601).double()
+    inside = float(law(torch.cartesian_prod(line, line)).detach().exp().sum()) * 0.005**2
+    drawn = law.sample(20_000, Noise(1, dtype=torch.float64))
+    outside = float((drawn.abs() > 4).any(1).double().mean())
+    assert 0.001 < outside < 0.1  # its tails are long
+    assert inside + outside == pytest.approx(1, abs=2e-3 + 4 * math.sqrt(outside / 20_000))
+    u, _ = law.law.flow(torch.asinh((drawn - law.mean) @ law.white.T))  # pyright: ignore[reportAttributeAccessIssue]
+    assert float(u.mean(0).abs().max()) < 4 / math.sqrt(20_000)
+    assert float((torch.cov(u.T) - torch.eye(2)).abs().max()) < 4 * math.sqrt(2 / 20_000)
+
+
+def test_the_volume_of_a_whitened_law_is_that_of_the_jacobian():
+    law, z = whitened(normal(100, 3)), 3 * normal(5, 3, seed=3)
+    for row in z:
+        jacobian = torch.func.jacrev(lambda point: torch.asinh((point - law.mean) @ law.white.T))(row)
+        y = torch.asinh((row - law.mean) @ law.white.T)
+        expected = law.law.log_prob(y) + torch.linalg.slogdet(jacobian)[1]
+        torch.testing.assert_close(law.log_prob(row), expected, rtol=0, atol=1e-10)
+
+
+def test_columns_that_depend_on_each_other_are_whitened_too_and_far_rows_cost_little():
+    x = normal(1000, 2)
+    law = Whitened.of(FlowDensity(NormalisingFlow(3, "nsf")), torch.cat([x, x.sum(1, keepdim=True)], 1).float())
+    assert law(x.new_ones(4, 3).float()).isfinite().all()
+    plain = Whitened.of(FlowDensity(NormalisingFlow(2, "nsf")), x.float())
+    assert float(plain(torch.tensor([[100.0, 0.0]]))) > -30  # a normal law has -5000

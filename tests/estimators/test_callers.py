@@ -15,7 +15,7 @@ from pushforward.commands.training import train
 from pushforward.data.source import load
 from pushforward.data.units import pooled
 from pushforward.errors import DataError
-from pushforward.estimators import BridgeSampler, FlowGenerator, FlowVAE, LatentFlow, ParticleFlow
+from pushforward.estimators import BridgeSampler, FlowDensityEstimator, FlowGenerator, FlowVAE, LatentFlow, ParticleFlow
 from pushforward.options import defaults
 from pushforward.settings.running import Running
 from pushforward.training import checkpoint
@@ -42,6 +42,7 @@ ESTIMATORS = {
     "latent": lambda: LatentFlow("pca:2", steps=3, warmup=1, random_state=0),
     "bridge": lambda: BridgeSampler(steps=3, batch_size=16, width=8, random_state=0),
     "autoencoder": lambda: FlowVAE(steps=3, batch_size=16, width=8, random_state=0),
+    "density": lambda: FlowDensityEstimator(steps=3, batch_size=16, width=8, random_state=0),
 }
 
 
@@ -57,7 +58,7 @@ def test_an_estimator_learns_and_answers_the_same_bit_for_bit(name, caller):
             return [*drawn, found.restore(X[:5], [True, False, False], steps=3)]
         if name == "autoencoder":
             return [*drawn, found.encode(X), found.reconstruct(X), np.asarray(found.account(X).information)]
-        return drawn if name == "generator" else [*drawn, np.asarray(found.transport(X))]
+        return drawn if name in ("generator", "density") else [*drawn, np.asarray(found.transport(X))]
 
     outside = answers()
     with CALLERS[caller]():

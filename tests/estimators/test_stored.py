@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from pushforward import BridgeSampler, FlowGenerator, FlowVAE, ParticleFlow
+from pushforward import BridgeSampler, FlowDensityEstimator, FlowGenerator, FlowVAE, ParticleFlow
 from pushforward.errors import DataError, UsageError
 from pushforward.training.checkpoint import digest_of
 from tests.malformed.runs import spoiled
@@ -19,7 +19,7 @@ DEEP = "nested"
 TINY = {"steps": 1, "batch_size": 8, "width": 8, "random_state": 0}
 
 
-@pytest.mark.parametrize("make", [BridgeSampler, FlowGenerator, FlowVAE, ParticleFlow])
+@pytest.mark.parametrize("make", [BridgeSampler, FlowDensityEstimator, FlowGenerator, FlowVAE, ParticleFlow])
 def test_a_file_that_says_what_cannot_be_under_a_right_digest_is_one_line(make, tmp_path):
     path, rng = tmp_path / "model.safetensors", np.random.default_rng(0)
     make(**TINY).fit(rng.normal(size=(40, 2))).save(path)
@@ -52,7 +52,7 @@ def fitted_to_a_frame(tmp_path_factory):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in this system's folders")
-@pytest.mark.parametrize("make", [BridgeSampler, FlowGenerator, FlowVAE, ParticleFlow])
+@pytest.mark.parametrize("make", [BridgeSampler, FlowDensityEstimator, FlowGenerator, FlowVAE, ParticleFlow])
 def test_a_pipe_is_no_file_of_an_estimator(make, tmp_path):
     os.mkfifo(tmp_path / "model.safetensors")
     with pytest.raises(DataError, match="no plain file"):

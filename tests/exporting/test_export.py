@@ -31,7 +31,7 @@ from pushforward.recipes import RECIPES
 from pushforward.training.asking import first_of
 from pushforward.training.experiment import Experiment
 from pushforward.training.facts import facts
-from pushforward.types import Denoises, able
+from pushforward.types import Denoises, Likely, able
 
 SMALL: dict[str, Any] = {"latent": 6, "data": "digits"}
 DISTILLED = {"distil_steps": 2, "refine_steps": 2, "pairs": 20, "pair_steps": 3, "critic_width": 8}
@@ -125,7 +125,8 @@ def test_every_recipe_that_learns_a_generator_exports_it_and_others_say_what_is_
         experiment = built(name)
         assert facts(experiment)["shape"] != "generator"
         assert not able(experiment.method, OnePass)
-        kind = "one pass" if able(experiment.method, Denoises) else "particles"
+        method = experiment.method
+        kind = "one pass" if able(method, Denoises) else "a law" if able(method, Likely) else "particles"
         with pytest.raises(UsageError, match=rf"^{name}: .*{kind}.* pushforward sample.*--distil-steps"):
             graph_and_interface(experiment, name)
     with pytest.raises(UsageError, match="particles"):

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from pushforward.codecs import PCA
+from pushforward.densities.flows import FlowDensity, NormalisingFlow
 from pushforward.divergences import KL
 from pushforward.dynamics.mobility import box
 from pushforward.errors import UsageError
@@ -22,6 +23,7 @@ from pushforward.flows.sliced import SlicedFlow
 from pushforward.flows.stein import ScoreFlow, SteinFlow
 from pushforward.methods.adversarial.gan import GAN
 from pushforward.methods.adversarial.vgrow import gan
+from pushforward.methods.density import MaximumLikelihood
 from pushforward.methods.latent.distilled import Distilled
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
@@ -90,6 +92,7 @@ METHODS: dict[str, tuple[Callable[[], Method], set[type]]] = {
     "particles": (particles, {HasParticles, Transports, Records, Sourced, Stops}),
     "VGrow": (lambda: gan(generator(), critic(), normal(2), Noise(0)), set()),
     "GAN": (lambda: GAN(generator(), critic(), normal(2), Noise(0)), set()),
+    "likelihood": (lambda: MaximumLikelihood(Learner(FlowDensity(NormalisingFlow(2)), Adam), Noise(0)), {Likely}),
     "distilled": (lambda: Distilled(generator(), DATA, DATA, normal(2), Noise(0)), {Transports, Sourced, Restores}),
 }
 OF_METHODS = (HasParticles, Transports, Records, Sourced, Stops, Likely, TakesSettings)

@@ -168,7 +168,7 @@ def photos(tmp_path_factory):
     return folder
 
 
-OF_POINTS = ["toy_vgrow", "toy_gan", "toy_particles", "flow_particles", "heavy_tails", "toy_latent"]
+OF_POINTS = ["toy_vgrow", "toy_gan", "toy_particles", "flow_particles", "heavy_tails", "toy_latent", "density_toy"]
 
 
 @pytest.mark.parametrize("recipe", OF_POINTS)

@@ -14,7 +14,7 @@ from torch import Tensor
 from pushforward import cli
 from pushforward.commands.sampling import labels_for
 from pushforward.errors import TrainingError
-from pushforward.estimators import BridgeSampler, FlowGenerator, FlowVAE, LatentFlow, ParticleFlow
+from pushforward.estimators import BridgeSampler, FlowDensityEstimator, FlowGenerator, FlowVAE, LatentFlow, ParticleFlow
 from pushforward.randomness import blocks, filled, stream
 from pushforward.recipes import RECIPES
 from pushforward.settings.options import options_of
@@ -79,7 +79,7 @@ def test_in_every_recipe(name):
 
 @pytest.mark.parametrize("name", CLASSED)
 def test_with_classes_drawn_or_wanted(name):
-    data = {} if name.endswith("_digits") else {"data": "toy:ring8" if "toy" in name else "digits"}
+    data = {} if name.endswith("_digits") else {"data": "toy:ring8" if "toy" in name or "density" in name else "digits"}
     experiment = built(name, conditional=True, **data)
     learn(experiment)
     holds(experiment)
@@ -126,6 +126,8 @@ x, y = _moons()
 FITTED: dict[str, Any] = {
     "bridge": lambda: BridgeSampler(steps=3, width=8, random_state=0).fit(x),
     "bridge of classes": lambda: BridgeSampler(steps=3, width=8, random_state=0).fit(x, y),
+    "density": lambda: FlowDensityEstimator(steps=3, width=8, random_state=0).fit(x),
+    "density of classes": lambda: FlowDensityEstimator(steps=3, width=8, random_state=0).fit(x, y),
     "generator": lambda: FlowGenerator(steps=3, random_state=0).fit(x),
     "generator of classes": lambda: FlowGenerator(steps=3, random_state=0).fit(x, y),
     "generator of images": lambda: FlowGenerator(steps=2, width=4, random_state=0).fit(
@@ -154,7 +156,9 @@ def test_in_every_estimator(name):
     for n in COUNTS:
         assert np.array_equal(fitted.sample(n, random_state=4), whole[:n]), n
     assert not np.array_equal(fitted.sample(max(COUNTS), random_state=5), whole)
-    given: dict[str, Any] = {"generator of classes": {"y": 1}, "particles of classes": {"labels": 1}}.get(name, {})
+    given: dict[str, Any] = {
+        "generator of classes": {"y": 1}, "density of classes": {"y": 1}, "particles of classes": {"labels": 1},
+    }.get(name, {})  # fmt: skip
     if given:
         assert np.array_equal(
             fitted.sample(20, random_state=4, **given), fitted.sample(70, random_state=4, **given)[:20]

@@ -21,7 +21,7 @@ from pushforward.commands.sampling import labels_for
 from pushforward.data import Batches, load
 from pushforward.data.raw import chosen
 from pushforward.data.toys.lift import lift
-from pushforward.estimators import BridgeSampler, FlowGenerator, FlowVAE, LatentFlow, ParticleFlow
+from pushforward.estimators import BridgeSampler, FlowDensityEstimator, FlowGenerator, FlowVAE, LatentFlow, ParticleFlow
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.randomness import Noise, Purpose, derive, generator, seeded, stream, word
 from pushforward.recipes import RECIPES
@@ -189,6 +189,7 @@ ESTIMATORS: dict[str, Any] = {
     "generator": lambda seed: FlowGenerator(steps=5, random_state=seed),
     "bridge": lambda seed: BridgeSampler(steps=5, width=8, random_state=seed),
     "autoencoder": lambda seed: FlowVAE(steps=5, width=8, prior="vamp", random_state=seed),
+    "density": lambda seed: FlowDensityEstimator(steps=5, width=8, random_state=seed),
 }
 X = make_moons(300, noise=0.05, random_state=0)[0]
 

@@ -41,6 +41,8 @@ VARIANTS = [(name, {}) for name in RECIPES] + [
     ("bridge_digits", {"law": "linear"}),
     ("score_images", {"law": "geometric"}),
     ("bridge_images", {"ratio": True, "dropout": 0.1}),
+    *[("density_toy", {"flow": flow, "conditional": True, "data": "toy:ring8"}) for flow in ("maf", "realnvp")],
+    ("density_table", {"whiten": False, "dequantise": False}),
     ("toy_vgrow", {"contrast": "dual", "divergence": "HELLINGER", "pool": 2, "moves": 2, "fits": 2}),
 ]
 

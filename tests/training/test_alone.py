@@ -21,7 +21,7 @@ from pushforward.recipes import RECIPES
 from pushforward.recipes.parts.checks import data_options
 from pushforward.training import checkpoint
 
-TABLE, PICTURES, COUNTS = "points.npz", "pictures.npz", "counts.npz"
+TABLE, ROUNDED, PICTURES, COUNTS = "points.npz", "rounded.npz", "pictures.npz", "counts.npz"
 CLOUD = ["--particles", "30", "--batch", "20", "--width", "8", "--warmup", "2"]
 NETS = ["--batch", "8", "--width", "8"]
 IMAGES = [*NETS, "--latent", "4"]
@@ -48,6 +48,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "bridge_toy distilled": (
         TABLE, "bridge_toy", *NETS, "--distil-steps", "3", "--refine-steps", "3", "--pairs", "20", "--pair-steps", "3",
     ),
+    "density_toy": (TABLE, "density_toy", *NETS, "--conditional"),
+    "density_table": (ROUNDED, "density_table", *NETS, "--flow", "maf"),
     **{name: (PICTURES, name, *NETS) for name in ("bridge_images", "bridge_cifar", "bridge_portraits")},
     "score_images": (PICTURES, "score_images", *NETS, "--conditional"),
     "vae_toy": (TABLE, "vae_toy", *NETS),
@@ -103,6 +105,7 @@ def data(folder: Path) -> None:
     """Points, pictures and counts with classes."""
     rng = np.random.default_rng(0)
     np.savez(folder / TABLE, x=rows(), y=np.array(list("abc"))[rng.integers(3, size=120)])
+    np.savez(folder / ROUNDED, x=rows().round(1))
     pixels = rng.integers(0, 256, size=(120, 8, 8)).astype(np.uint8)
     np.savez(folder / PICTURES, x=pixels, y=rng.integers(0, 3, size=120))
     np.savez(folder / COUNTS, x=rng.poisson(3, size=(120, 5)), y=rng.integers(0, 2, size=120))

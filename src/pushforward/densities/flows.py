@@ -32,10 +32,11 @@ from torch import LongTensor, Tensor, nn
 from zuko.flows import MaskedAutoregressiveTransform
 from zuko.transforms import MonotonicAffineTransform, MonotonicRQSTransform
 
+from pushforward.densities.laws import Law
 from pushforward.errors import UsageError
 from pushforward.types import Randomness, Scores
 
-__all__ = ["DiagonalNormal", "FlowDensity", "FlowKind", "FlowPosterior", "NormalisingFlow"]
+__all__ = ["DiagonalNormal", "FlowDensity", "FlowKind", "FlowPosterior", "NormalisingFlow", "Whitened"]
 
 FlowKind = Literal["maf", "nsf", "realnvp"]
 KINDS: tuple[FlowKind, ...] = get_args(FlowKind)
@@ -133,6 +134,10 @@ class FlowDensity(nn.Module):
         super().__init__()
         self.flow = flow
 
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Scores:
+        """The same as `log_prob`, for whoever calls modules."""
+        return self.log_prob(z, context)
+
     def log_prob(self, z: Tensor, context: Tensor | None = None) -> Scores:
         """log p(z), (...), in nats, for z (..., d)."""
         u, volume = self.flow(z, context)
@@ -143,6 +148,62 @@ class FlowDensity(nn.Module):
         """n points, (n, d), of contexts (n, context) where there are any."""
         like = next(self.flow.parameters())
         return self.flow.inverse(rng.normal(n, self.flow.dim).to(like), context)
+
+
+class Whitened(nn.Module):
+    r"""The law of z with :math:`y = \operatorname{arsinh}(W (z - m))` of another one.
+
+    .. math::
+        \log p(z) = \log p_Y(y) + \log|\det W| - \tfrac12 \sum_j \log(1 + w_j^2), \qquad w = W (z - m)
+
+    W and m are what gives data mean 0 and covariance I, so that columns that go nearly together lie apart; arsinh is
+    close to the identity in the middle and a logarithm far out, so that a row 100 standard deviations away lies at 5.3,
+    where splines still act, and costs tens of nats and not 5000.
+
+    Args:
+        law: Of y.
+        mean: m, (d,).
+        white: W, (d, d), lower triangular.
+    """
+
+    mean: Tensor
+    white: Tensor
+
+    def __init__(self, law: Law, mean: Tensor, white: Tensor) -> None:
+        super().__init__()
+        self.law = law
+        self.register_buffer("mean", mean.clone())
+        self.register_buffer("white", white.clone())
+
+    @classmethod
+    def of(cls, law: Law, x: Tensor) -> Whitened:
+        """For data x (n, d): :math:`W = L^{-1}` of their covariance :math:`L L^T`.
+
+        What is added to it is a millionth of the mean variance: columns that depend on each other have no inverse.
+        """
+        rows = x.double()
+        covariance = torch.cov(rows.T).reshape(rows.shape[1], rows.shape[1])
+        ridge = 1e-6 * covariance.diagonal().mean()
+        root = torch.linalg.cholesky(covariance + ridge * torch.eye(len(covariance), dtype=rows.dtype))
+        one = torch.eye(len(root), dtype=root.dtype)
+        white = torch.linalg.solve_triangular(root, one, upper=False)
+        return cls(law, rows.mean(0).to(x), white.to(x))
+
+    def forward(self, z: Tensor, context: Tensor | None = None) -> Scores:
+        """The same as `log_prob`, for whoever calls modules."""
+        return self.log_prob(z, context)
+
+    def log_prob(self, z: Tensor, context: Tensor | None = None) -> Scores:
+        """log p(z), (...), in nats, for z (..., d)."""
+        w = (z - self.mean) @ self.white.T
+        volume = self.white.diagonal().log().sum() - torch.hypot(w, torch.ones_like(w)).log().sum(-1)
+        return self.law.log_prob(torch.asinh(w), context) + volume
+
+    @torch.no_grad()
+    def sample(self, n: int, rng: Randomness, context: Tensor | None = None) -> Tensor:
+        """n points, (n, d), of contexts (n, context) where there are any."""
+        w = self.law.sample(n, rng, context).sinh()
+        return self.mean + torch.linalg.solve_triangular(self.white, w.T, upper=False).T
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pushforward.plain.kinds import rounds
 from pushforward.plain.words import Words
 from pushforward.training.experiment import Experiment
 from pushforward.training.folder.places import without_places
-from pushforward.types import Denoises, Described, HasParticles, able
+from pushforward.types import Denoises, Described, HasParticles, Likely, able
 
 __all__ = ["card_of", "graph_and_interface"]
 
@@ -62,6 +62,11 @@ def _why_not(experiment: Experiment, recipe: str) -> str:
             f"{recipe}: its samples come down from noise in many calls of a net, and no one pass gives them; draw as "
             "many as you need with pushforward sample, or learn one call that does: bridge_toy, bridge_digits and "
             "bridge_images with --distil-steps 2000"
+        )
+    if able(experiment.method, Likely):
+        return (
+            f"{recipe}: its samples are drawn by a law, by code of its own that no fixed graph gives; draw as many as "
+            "you need with pushforward sample, or learn a generator: toy_vgrow, or bridge_toy with --distil-steps 2000"
         )
     return (
         f"{recipe}: a {kind} draws its samples step by step, or by code of its own, and no fixed graph gives them; "
