@@ -124,7 +124,7 @@ def told(name: str, times: list[tuple[float, float]]) -> dict[str, Any]:
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.autoencoders", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.autoencoders", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, help="mnist.npz; noise of its shape if left out")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path)
