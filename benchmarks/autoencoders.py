@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from pushforward.data.batches import Batches
-from pushforward.densities.flows import DiagonalNormal, FlowPosterior, NormalisingFlow
+from pushforward.densities.diagonal import DiagonalNormal
+from pushforward.densities.flows import FlowPosterior, NormalisingFlow
 from pushforward.densities.laws import StandardNormal
 from pushforward.densities.likelihoods.discrete import Bernoulli, Levels
 from pushforward.methods.latent.vae import VAE
@@ -124,7 +125,9 @@ def told(name: str, times: list[tuple[float, float]]) -> dict[str, Any]:
 
 def main() -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.autoencoders", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.autoencoders", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--data", type=Path, help="mnist.npz; noise of its shape if left out")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", type=Path)

@@ -19,7 +19,7 @@ from pushforward.densities.aggregate import (
     information_of_dimensions,
     surgery,
 )
-from pushforward.densities.flows import DiagonalNormal
+from pushforward.densities.diagonal import DiagonalNormal
 from pushforward.errors import UsageError
 from pushforward.randomness import Noise
 

@@ -19,7 +19,8 @@ from pushforward.densities.dequantised import (
     UniformNoise,
     bits_per_dimension,
 )
-from pushforward.densities.flows import DiagonalNormal, NormalisingFlow
+from pushforward.densities.diagonal import DiagonalNormal
+from pushforward.densities.flows import NormalisingFlow
 from pushforward.densities.likelihoods.discrete import Levels
 from pushforward.errors import DataError, UsageError
 from pushforward.randomness import Noise

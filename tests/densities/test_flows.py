@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from pushforward.densities.flows import DiagonalNormal, FlowDensity, FlowPosterior, NormalisingFlow, Whitened
+from pushforward.densities.diagonal import DiagonalNormal
+from pushforward.densities.flows import FlowDensity, FlowPosterior, NormalisingFlow, Whitened
 from pushforward.errors import UsageError
 from pushforward.randomness import Noise
 

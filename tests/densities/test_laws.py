@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
-from pushforward.densities.flows import DiagonalNormal
+from pushforward.densities.diagonal import DiagonalNormal
 from pushforward.densities.laws import FullNormal, Law, NormalMixture, StandardNormal, Vamp
 from pushforward.errors import UsageError
 from pushforward.randomness import Noise, seeded

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from pushforward.demos.drawing import BLUE, GREEN, INK, RED, SOFT, check_out, clean, save, sheet
 from pushforward.densities.aggregate import divergence_of_dimensions
-from pushforward.densities.flows import DiagonalNormal
+from pushforward.densities.diagonal import DiagonalNormal
 from pushforward.densities.laws import StandardNormal
 from pushforward.densities.likelihoods.normal import Normal
 from pushforward.methods.latent.vae import VAE

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pushforward.densities.flows import DiagonalNormal
+from pushforward.densities.diagonal import DiagonalNormal
 from pushforward.errors import UsageError
 from pushforward.parallel.doubles import fine
 from pushforward.types import Randomness, Scores

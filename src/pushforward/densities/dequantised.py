@@ -35,7 +35,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from pushforward.densities.flows import DiagonalNormal, FlowPosterior, NormalisingFlow
+from pushforward.densities.diagonal import DiagonalNormal
+from pushforward.densities.flows import FlowPosterior, NormalisingFlow
 from pushforward.densities.likelihoods.discrete import Levels
 from pushforward.errors import UsageError
 from pushforward.types import Randomness, Samples, Scores

@@ -22,9 +22,7 @@ References:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 import torch
@@ -32,11 +30,12 @@ from torch import LongTensor, Tensor, nn
 from zuko.flows import MaskedAutoregressiveTransform
 from zuko.transforms import MonotonicAffineTransform, MonotonicRQSTransform
 
+from pushforward.densities.diagonal import DiagonalNormal, log_normal
 from pushforward.densities.laws import Law
 from pushforward.errors import UsageError
 from pushforward.types import Randomness, Scores
 
-__all__ = ["DiagonalNormal", "FlowDensity", "FlowKind", "FlowPosterior", "NormalisingFlow", "Whitened"]
+__all__ = ["FlowDensity", "FlowKind", "FlowPosterior", "NormalisingFlow", "Whitened"]
 
 FlowKind = Literal["maf", "nsf", "realnvp"]
 KINDS: tuple[FlowKind, ...] = get_args(FlowKind)
@@ -118,11 +117,6 @@ class NormalisingFlow(nn.Module):
             )
 
 
-def _normal(u: Tensor) -> Scores:
-    """log N(u; 0, I) over the last axis."""
-    return -0.5 * (u.square().sum(-1) + u.shape[-1] * math.log(2 * math.pi))
-
-
 class FlowDensity(nn.Module):
     r"""The law of z with T(z) standard normal: :math:`\log p(z) = \log N(T(z)) + \log|\det\partial T/\partial z|`.
 
@@ -141,7 +135,7 @@ class FlowDensity(nn.Module):
     def log_prob(self, z: Tensor, context: Tensor | None = None) -> Scores:
         """log p(z), (...), in nats, for z (..., d)."""
         u, volume = self.flow(z, context)
-        return _normal(u) + volume
+        return log_normal(u) + volume
 
     @torch.no_grad()
     def sample(self, n: int, rng: Randomness, context: Tensor | None = None) -> Tensor:
@@ -204,27 +198,6 @@ class Whitened(nn.Module):
         """n points, (n, d), of contexts (n, context) where there are any."""
         w = self.law.sample(n, rng, context).sinh()
         return self.mean + torch.linalg.solve_triangular(self.white, w.T, upper=False).T
-
-
-@dataclass(frozen=True)
-class DiagonalNormal:
-    """Independent normal numbers.
-
-    Attributes:
-        mean: (..., d).
-        log_deviation: Logarithm of their standard deviations, likewise.
-    """
-
-    mean: Tensor
-    log_deviation: Tensor
-
-    def at(self, e: Tensor) -> Tensor:
-        """The points (..., d) that standard normal e stand for."""
-        return self.mean + self.log_deviation.exp() * e
-
-    def log_prob(self, z: Tensor) -> Scores:
-        """log q(z), (...)."""
-        return _normal((z - self.mean) * (-self.log_deviation).exp()) - self.log_deviation.sum(-1)
 
 
 class FlowPosterior(nn.Module):

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from pushforward.densities.aggregate import Aggregate, in_blocks
-from pushforward.densities.flows import DiagonalNormal
+from pushforward.densities.diagonal import DiagonalNormal
 from pushforward.errors import UsageError
 from pushforward.types import Randomness, Scores
 

@@ -21,7 +21,7 @@ from pushforward.data import Batches
 from pushforward.data.toys import plane
 from pushforward.data.toys.digits import digits
 from pushforward.densities.aggregate import Aggregate
-from pushforward.densities.flows import DiagonalNormal
+from pushforward.densities.diagonal import DiagonalNormal
 from pushforward.densities.laws import FullNormal, Law, StandardNormal
 from pushforward.errors import DataError
 from pushforward.recipes import RECIPES

@@ -22,7 +22,7 @@ from pushforward.densities.aggregate import (
     information_of_dimensions,
     surgery,
 )
-from pushforward.densities.flows import DiagonalNormal
+from pushforward.densities.diagonal import DiagonalNormal
 from pushforward.errors import DataError
 from pushforward.files import layout
 from pushforward.parallel.doubles import fine

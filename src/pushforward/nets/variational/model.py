@@ -7,7 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from pushforward.densities.flows import DiagonalNormal, FlowPosterior, NormalisingFlow
+from pushforward.densities.diagonal import DiagonalNormal
+from pushforward.densities.flows import FlowPosterior, NormalisingFlow
 from pushforward.densities.laws import Law
 from pushforward.densities.likelihoods.likelihood import Likelihood
 from pushforward.errors import UsageError
