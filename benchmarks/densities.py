@@ -6,7 +6,8 @@ mixture   scikit-learn's GaussianMixture with full covariances, its number of co
 
 Duplicates are dropped before the split into 80, 10 and 10 %. Rounded columns get uniform noise as wide as a step: anew
 in each batch of ours and of zuko's, once in the rows of the mixture, and the same for all in the rows that are judged.
-All have as much CPU time as ours took, on one thread; the mixture's includes all numbers of components that were tried.
+All have as much CPU time as ours took, on one thread; the mixture's includes all numbers of components that were tried,
+and the next one is not begun where it would not be done in time.
 One in a hundred of the rows that are judged for outliers has each of its numbers from another held-out row: right
 columns, wrong together. Beside log densities stands scikit-learn's IsolationForest.
 """
