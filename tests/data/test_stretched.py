@@ -16,7 +16,7 @@ def test_columns_are_named_whose_middle_half_is_a_tenth_of_what_their_deviation_
     (note,) = load(f"{tmp_path}/a.npz:x", seed=1).notes
     assert "column 1: its scale is that of a few far rows" in note
     np.savez(tmp_path / "b.npz", x=x[:, :3])
-    assert load(f"{tmp_path}/b.npz:x", seed=1, heavy=True).notes == ()
+    assert load(f"{tmp_path}/b.npz:x", seed=1, scaling="quartiles").notes == ()
 
 
 def test_laws_with_light_and_with_heavy_tails_alike_are_left_alone_and_many_columns_are_counted():

@@ -85,7 +85,7 @@ def test_a_file_is_scaled_by_its_quartiles_on_request_and_by_its_deviation_other
     file = tmp_path / "x.csv"
     x = np.random.default_rng(0).standard_t(1.0, 500)
     file.write_text("x\n" + "\n".join(f"{v:.9g}" for v in x))
-    heavy, plain = load(str(file), heavy=True), load(str(file))
+    heavy, plain = load(str(file), scaling="quartiles"), load(str(file))
     low, high = torch.quantile(heavy.train[:, 0], torch.tensor([0.25, 0.75]))
     assert float(high - low) == pytest.approx(1.349, abs=1e-3)
     assert float(plain.train.std(correction=0)) == pytest.approx(1, abs=1e-4)
