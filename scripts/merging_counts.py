@@ -250,11 +250,11 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="pbmc_3batch.npz; toy:counts if not given")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--code", type=int, default=10)
     parser.add_argument("--prior", default="normal")
     parser.add_argument("--clusters", type=int, default=10)
-    parser.add_argument("--draws", type=int, default=256, help="codes of a cell behind its likelihood")
+    parser.add_argument("--draws", type=int, default=64, help="codes of a cell behind its likelihood")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args(words)
     threads.use(1)
@@ -276,6 +276,9 @@ def main(words: Sequence[str] | None = None) -> None:
                 flush=True,
             )
         scores.append(merges(parts, models, seed))
+        if asked.json is not None:
+            said = {name: str(value) for name, value in vars(asked).items()}
+            asked.json.write_text(json.dumps({"asked": said, "nats": nats, "scores": scores}, indent=1) + "\n")
     print("\nnats of a held-out cell, mean (lowest to highest) of the seeds")
     for name in nats[0]:
         print(f"  {name:28} {spread([row[name] for row in nats], lambda v: f'{v:.1f}')}")
@@ -285,9 +288,6 @@ def main(words: Sequence[str] | None = None) -> None:
             spread([row[name].get(key, math.nan) for row in scores], lambda v: f"{v:.2f}") for key in SHOWN
         )
         print(f"  {name:42} {told}")
-    if asked.json is not None:
-        said = {name: str(value) for name, value in vars(asked).items()}
-        asked.json.write_text(json.dumps({"asked": said, "nats": nats, "scores": scores}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

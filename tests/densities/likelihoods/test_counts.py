@@ -151,6 +151,17 @@ def test_rates_and_dispersions_of_columns_are_learned():
     torch.testing.assert_close(dispersion.log_inverse.exp(), inverse, rtol=0.1, atol=0)
 
 
+def test_a_pace_changes_how_far_an_update_goes_and_not_the_law():
+    rate = torch.zeros(1, 1, 2).double()
+    slow, fast = (SharedDispersion(2, inverse=3.0, pace=pace).double() for pace in (1.0, 10.0))
+    torch.testing.assert_close(fast(rate), slow(rate), rtol=1e-6, atol=0)
+    for dispersion in (slow, fast):
+        with torch.no_grad():
+            dispersion.log_inverse += 0.01
+    gone = [dispersion(rate)[0, 1] - math.log(3.0) for dispersion in (slow, fast)]
+    torch.testing.assert_close(gone[1], 10 * gone[0], rtol=1e-4, atol=0)
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [(-1.0, r"the first -1 at \[1, 2\]"), (0.5, r"1 of 6 numbers are no counts, the first 0.5"), (math.nan, "nan"),

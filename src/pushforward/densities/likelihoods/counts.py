@@ -90,20 +90,22 @@ class SharedDispersion(nn.Module):
     Args:
         event: Shape of a row.
         inverse: r at first.
+        pace: How much further than a weight log r goes in an update of a given size: it may have far to go.
 
     Raises:
         UsageError: If r is not above 0.
     """
 
-    def __init__(self, *event: int, inverse: float = 1.0) -> None:
+    def __init__(self, *event: int, inverse: float = 1.0, pace: float = 1.0) -> None:
         super().__init__()
         if not 0 < inverse < math.inf:
             raise UsageError(f"inverse dispersion {inverse:g}: give a number above 0")
-        self.log_inverse = nn.Parameter(torch.full(event, math.log(inverse), dtype=torch.get_default_dtype()))
+        self.pace = pace
+        self.log_inverse = nn.Parameter(torch.full(event, math.log(inverse) / pace, dtype=torch.get_default_dtype()))
 
     def forward(self, log_rate: Tensor) -> Tensor:
         r""":math:`\theta`, (n, 2, \*event), for log mu (n, 1, \*event)."""
-        return torch.cat([log_rate, self.log_inverse.expand_as(log_rate)], 1)
+        return torch.cat([log_rate, (self.pace * self.log_inverse).expand_as(log_rate)], 1)
 
 
 def log_rates(logits: Tensor, library: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from pushforward.types import Labels, Randomness, Samples
 __all__ = ["CountDecoder", "CountEncoder", "Depths", "perceptrons_of_counts"]
 
 PARTS = 64  # equal parts that the sizes of a batch are divided into
+PACE = 10.0  # of log r, which is 0 at first and may be 5 for a column near Poisson's law
 RARE = 0.5  # counts that a column has beside its own in the first shares
 
 
@@ -106,7 +107,7 @@ class CountDecoder(nn.Module):
     def __init__(self, net: nn.Module, usual: Tensor) -> None:
         super().__init__()
         self.net, self.usual = net, nn.Parameter(usual.clone())
-        self.dispersion = SharedDispersion(*usual.shape)
+        self.dispersion = SharedDispersion(*usual.shape, pace=PACE)
 
     def forward(self, z: Tensor, given: Tensor) -> Tensor:
         """What p(x|z) needs, for codes (n, code), in the type of what is given."""
