@@ -79,7 +79,17 @@ def test_in_every_recipe(name):
 
 @pytest.mark.parametrize("name", CLASSED)
 def test_with_classes_drawn_or_wanted(name):
-    data = {} if name.endswith("_digits") else {"data": "toy:ring8" if "toy" in name or "density" in name else "digits"}
+    data = (
+        {}
+        if name.endswith("_digits")
+        else {
+            "data": "toy:counts"
+            if "counts" in name
+            else "toy:ring8"
+            if "toy" in name or "density" in name
+            else "digits"
+        }
+    )
     experiment = built(name, conditional=True, **data)
     learn(experiment)
     holds(experiment)

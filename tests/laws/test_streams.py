@@ -240,7 +240,8 @@ def test_the_command_line_samples_new_points(tmp_path):
 
 PLAIN = {
     "data/dataset.py": "a split is what the data are to a run: old runs must find theirs",
-    "data/toys/plane.py": "so are the points of a toy",
+    "data/toys/counts.py": "so are the counts of a toy",
+    "data/toys/plane.py": "and its points",
     "densities/mixture.py": "a generator of torch's turned into one of numpy's, by a draw of its own",
     "metrics/networks/baselines.py": "the weights of a random network are its identity, which stored numbers name",
     "randomness.py": "the home",

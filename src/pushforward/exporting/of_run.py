@@ -21,6 +21,7 @@ from pushforward.plain.kinds import rounds
 from pushforward.plain.words import Words
 from pushforward.training.experiment import Experiment
 from pushforward.training.folder.places import without_places
+from pushforward.training.state import members
 from pushforward.types import Denoises, Described, HasParticles, Likely, able
 
 __all__ = ["card_of", "graph_and_interface"]
@@ -57,7 +58,7 @@ def _why_not(experiment: Experiment, recipe: str) -> str:
             "of nets; draw as many as you need with pushforward sample, or learn a generator: latent_particles with "
             "--distil-steps 1500, toy_vgrow, vgrow_images"
         )
-    if able(experiment.method, Denoises):
+    if any(able(part, Denoises) for _, part in members(experiment.method)):
         return (
             f"{recipe}: its samples come down from noise in many calls of a net, and no one pass gives them; draw as "
             "many as you need with pushforward sample, or learn one call that does: bridge_toy, bridge_digits and "

@@ -94,7 +94,13 @@ class Encoded:
 
     loop: Loop = field(default=Loop(10_000, 128))
     model: Autoencoding = field(default=Autoencoding())
-    examples: Examples = field(default=Examples())
+    rows: Rows = field(default=Rows("digits"))
+    images: Images = field(default=Images())
+
+    @property
+    def examples(self) -> Examples:
+        """The images, of which there is one law for all classes."""
+        return Examples(self.rows, images=self.images)
 
 
 @dataclass(frozen=True)

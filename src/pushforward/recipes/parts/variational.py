@@ -120,7 +120,7 @@ def score_on_shares(data: Dataset, seed: int) -> Callable[[Tensor], float]:
     def logged(x: Tensor) -> Tensor:
         return (DEPTH * x / x.sum(1, keepdim=True).clamp_min(1)).log1p()
 
-    score = score_on(replace(data, train=logged(data.train)), None, seed)
+    score = score_on(replace(data, train=logged(data.train)), None, seed, part="shares")
     return lambda x: score(logged(x.cpu()))
 
 

@@ -96,7 +96,9 @@ def log_ratio(learner: Learner, critic: LogRatio, *, every: int, fading: Schedul
     )  # fmt: skip
 
 
-def score_on(data: Dataset, features: Features | None, seed: int, rows: int = 2000) -> Callable[[Tensor], float]:
+def score_on(
+    data: Dataset, features: Features | None, seed: int, rows: int = 2000, part: str = "rows"
+) -> Callable[[Tensor], float]:
     """A number for the best checkpoint, lower is better, that sees training data only.
 
     Fréchet distance in a feature space where there is one; else the Chamfer distance of points, sliced W2 of images.
@@ -106,9 +108,10 @@ def score_on(data: Dataset, features: Features | None, seed: int, rows: int = 20
         features: A feature space, or None.
         seed: Seed of the rows and directions.
         rows: Training rows that samples are compared with.
+        part: Of the stream that chooses them.
     """
     chosen = np.arange(len(data.train), dtype=np.int32)  # of many rows, half the memory of `permutation`
-    generator(seed, "judge", part="rows").shuffle(chosen)
+    generator(seed, "judge", part=part).shuffle(chosen)
     real = data.train[torch.from_numpy(chosen[:rows].astype(np.int64))]
     if features is not None:
         target = moments(features(real))
@@ -136,7 +139,7 @@ def modes_of(data: Dataset, features: Features | None, seed: int, rows: int = 20
     if features is not None and features.classify is not None:
         return of_classifier(features.classify, data.train)
     chosen = np.arange(len(data.train), dtype=np.int32)
-    generator(seed, "judge", part="rows").shuffle(chosen)
+    generator(seed, "judge", part="modes").shuffle(chosen)
     known, others = (torch.from_numpy(part.astype(np.int64)) for part in (chosen[:rows], chosen[rows : 2 * rows]))
     others = others if len(others) >= rows // 2 else known
     return of_labels(data.train[known], data.train_labels[known], data.n_classes, data.train[others])
