@@ -79,17 +79,9 @@ def test_in_every_recipe(name):
 
 @pytest.mark.parametrize("name", CLASSED)
 def test_with_classes_drawn_or_wanted(name):
-    data = (
-        {}
-        if name.endswith("_digits")
-        else {
-            "data": "toy:counts"
-            if "counts" in name
-            else "toy:ring8"
-            if "toy" in name or "density" in name
-            else "digits"
-        }
-    )
+    kinds = {"counts": "toy:counts", "toy": "toy:ring8", "density": "toy:ring8"}
+    found = next((data for kind, data in kinds.items() if kind in name), "digits")
+    data = {} if name.endswith("_digits") else {"data": found}
     experiment = built(name, conditional=True, **data)
     learn(experiment)
     holds(experiment)

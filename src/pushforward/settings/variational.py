@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pushforward.settings.groups import Classes, Examples, Loop, Rows
+from pushforward.settings.groups import Classes, Examples, Images, Loop, Rows
 from pushforward.settings.options import Between, Count, Factor, Layers, Rate, Rounds, Steps, Units, Weight
 
 __all__ = ["Autoencoding", "Bounding", "Codes", "Counted", "Encoded", "Learned"]
