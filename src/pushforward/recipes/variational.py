@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import Loop, Rows
-from pushforward.settings.variational import Autoencoding, Bounding, Codes, Counted, Encoded, Learned
+from pushforward.settings.variational import Autoencoding, Bounding, CodeLaws, Counted, Encoded, Learned
 
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
@@ -16,7 +16,7 @@ __all__ = ["vae_counts", "vae_digits", "vae_images", "vae_latent", "vae_mnist", 
 
 @recipe
 def vae_digits(
-    *, loop: Loop = Loop(6_000, 192), model: Autoencoding = Autoencoding(codes=Codes(prior="maf"))
+    *, loop: Loop = Loop(6_000, 192), model: Autoencoding = Autoencoding(codes=CodeLaws(prior="maf"))
 ) -> Experiment:
     """A variational autoencoder on scikit-learn's handwritten digits, 17 levels a pixel. Expect digits in a minute."""
     from pushforward.metrics.networks.digits8 import digits8
@@ -30,7 +30,7 @@ def vae_digits(
 @recipe
 def vae_mnist(
     *,
-    images: Encoded = Encoded(Loop(20_000, 128), Autoencoding("bernoulli", codes=Codes(32, "maf"))),
+    images: Encoded = Encoded(Loop(20_000, 128), Autoencoding("bernoulli", codes=CodeLaws(32, "maf"))),
     binarise: Literal["threshold", "dynamic"] = "threshold",
 ) -> Experiment:
     """A variational autoencoder of images in black and white, as MNIST is compared by likelihoods.
@@ -51,7 +51,7 @@ def vae_mnist(
 
 @recipe
 def vae_images(
-    *, images: Encoded = Encoded(model=Autoencoding("mixture", net="convolutional", codes=Codes(32, "maf")))
+    *, images: Encoded = Encoded(model=Autoencoding("mixture", net="convolutional", codes=CodeLaws(32, "maf")))
 ) -> Experiment:
     """A variational autoencoder of grey or coloured images, whose pixels keep their levels.
 
@@ -122,7 +122,7 @@ def vae_toy(
     rows: Rows = Rows("toy:moons"),
     loop: Loop = Loop(4_000, 256),
     model: Autoencoding = Autoencoding(
-        "normal", width=128, rate=4e-3, codes=Codes(2, "maf", flow_width=64), bounding=Bounding(warmup=1_000)
+        "normal", width=128, rate=4e-3, codes=CodeLaws(2, "maf", flow_width=64), bounding=Bounding(warmup=1_000)
     ),
 ) -> Experiment:
     """A variational autoencoder of points, whose codes and their prior can be seen in a plane. Expect half a minute.

@@ -8,11 +8,11 @@ from typing import Annotated, Literal
 from pushforward.settings.groups import Classes, Examples, Images, Loop, Rows
 from pushforward.settings.options import Between, Count, Factor, Layers, Rate, Rounds, Steps, Units, Weight
 
-__all__ = ["Autoencoding", "Bounding", "Codes", "Counted", "Encoded", "Learned"]
+__all__ = ["Autoencoding", "Bounding", "CodeLaws", "Counted", "Encoded", "Learned"]
 
 
 @dataclass(frozen=True)
-class Codes:
+class CodeLaws:
     """The laws of codes.
 
     Attributes:
@@ -42,7 +42,7 @@ class Bounding:
     Attributes:
         bound: elbo; importance, of several codes of a row; doubly, the same with a gradient of the encoder that keeps
             its signal, for a diagonal posterior.
-        draws: Codes of a row in a step.
+        draws: CodeLaws of a row in a step.
         beta: Weight of the rate in the elbo; at anything but 1 it is no bound of the likelihood.
         free: Nats of the rate, on average over a batch, that cost nothing.
         warmup: Steps in which beta rises from 0.
@@ -80,7 +80,7 @@ class Autoencoding:
     rate: Rate = 1e-3
     rate_end: Factor = 1e-2
     half_life: Annotated[float, Between(0, 1e6)] = 20.0
-    codes: Codes = field(default=Codes())
+    codes: CodeLaws = field(default=CodeLaws())
     bounding: Bounding = field(default=Bounding())
 
     def average(self, batch: int) -> float:
@@ -125,7 +125,7 @@ class Counted:
     rate: Rate = 1e-3
     rate_end: Factor = 1e-2
     half_life: Annotated[float, Between(0, 1e6)] = 20.0
-    codes: Codes = field(default=Codes(10))
+    codes: CodeLaws = field(default=CodeLaws(10))
     bounding: Bounding = field(default=Bounding())
 
     def average(self, batch: int) -> float:

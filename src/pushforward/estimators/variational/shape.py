@@ -21,7 +21,7 @@ from pushforward.estimators.store import fill
 from pushforward.estimators.variational.levels import MOST, Named
 from pushforward.nets.variational.model import Encoder, LatentModel
 from pushforward.nets.variational.sides import convolutional, perceptrons
-from pushforward.settings.variational import Autoencoding, Codes
+from pushforward.settings.variational import Autoencoding, CodeLaws
 
 __all__ = ["LARGEST", "ModelShape", "Pace", "Posterior", "Prior", "image_inside"]
 
@@ -154,7 +154,7 @@ class ModelShape:
 
     def _flow(self, kind: FlowKind) -> NormalisingFlow:
         """A flow of codes; its masks are found by looking at numbers, which there are none of on the meta device."""
-        usual = Codes()
+        usual = CodeLaws()
         with torch.device("cpu"):
             return NormalisingFlow(self.code, kind, steps=usual.flow_steps, hidden=2 * (usual.flow_width,))
 

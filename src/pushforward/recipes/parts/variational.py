@@ -27,7 +27,7 @@ from pushforward.objectives.elbo import Weighting
 from pushforward.randomness import seeded, stream
 from pushforward.recipes.parts.wiring import adam, score_on
 from pushforward.settings.groups import Loop
-from pushforward.settings.variational import Autoencoding, Codes, Counted
+from pushforward.settings.variational import Autoencoding, CodeLaws, Counted
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.types import Samples
@@ -164,13 +164,13 @@ def _sides(data: Dataset, spec: Autoencoding, outputs: int) -> Sides:
     return convolutional(data.event, code, told, outputs, width=max(1, spec.width // 8), dense=spec.width)
 
 
-def _flow(codes: Codes, kind: FlowKind, context: int = 0) -> NormalisingFlow:
+def _flow(codes: CodeLaws, kind: FlowKind, context: int = 0) -> NormalisingFlow:
     """A flow of codes."""
     hidden = (codes.flow_width, codes.flow_width)
     return NormalisingFlow(codes.code, kind, steps=codes.flow_steps, hidden=hidden, context=context)
 
 
-def _prior(codes: Codes, encoder: Encoder, data: Dataset, seed: int) -> Law:
+def _prior(codes: CodeLaws, encoder: Encoder, data: Dataset, seed: int) -> Law:
     """p(z) by its name."""
     if codes.prior == "normal":
         return StandardNormal(codes.code)
