@@ -34,6 +34,11 @@ class CodeLaws:
     flow_width: Units = 128
     context: Count = 0
 
+    @property
+    def told(self) -> int:
+        """Numbers that an encoder gives: means, logarithms of deviations, and what a flow is told."""
+        return 2 * self.code + (0 if self.posterior == "diagonal" else self.context)
+
 
 @dataclass(frozen=True)
 class Bounding:

@@ -121,9 +121,10 @@ class VAE:
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event), as `sampling` says."""
         rng = rng or self.rng
-        return self._seen(self.codes(n, rng), rng if self.sampling.output == "draw" else None, labels)
+        return self.seen(self.codes(n, rng), rng if self.sampling.output == "draw" else None, labels)
 
-    def _seen(self, z: Tensor, rng: Randomness | None, labels: Labels | None) -> Samples:
+    def seen(self, z: Tensor, rng: Randomness | None, labels: Labels | None = None) -> Samples:
+        """Samples (n, *event) of codes: drawn from p(x|z), or its means where there is no rng."""
         x = self._average.samples(z, rng, labels)
         return x if self.project is None else self.project(x)
 
@@ -181,7 +182,7 @@ class VAE:
 
     def decode(self, z: Tensor, labels: Labels | None = None) -> Samples:
         """Samples (n, *event) of codes: the means of p(x|z), of what is usual where something is given."""
-        return self._seen(z, None, labels)
+        return self.seen(z, None, labels)
 
     @torch.no_grad()
     def codes(self, n: int, rng: Randomness) -> Tensor:
@@ -263,7 +264,7 @@ class FromPosterior:
 
     def decode(self, z: Tensor) -> Samples:
         """Samples of codes, as the settings of the autoencoder say: drawn from p(x|z), or its means."""
-        return self.vae.decode(z) if self.vae.sampling.output == "mean" else self._drawn(z)
+        return self.vae.seen(z, self.rng if self.vae.sampling.output == "draw" else None)
 
     def posterior(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
         """As of the autoencoder; its prior is passed on by nothing, for it is not the one that is learned."""
@@ -282,10 +283,6 @@ class FromPosterior:
     def discrete(self) -> bool:
         """As of the autoencoder."""
         return self.vae.discrete
-
-    def _drawn(self, z: Tensor) -> Samples:
-        x = cast(LatentModel, self.vae.model.sampler).samples(z, self.rng)
-        return x if self.vae.project is None else self.vae.project(x)
 
 
 def drawn_levels(x: Samples, rng: Randomness) -> Samples:

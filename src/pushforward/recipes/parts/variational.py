@@ -19,7 +19,7 @@ from pushforward.densities.likelihoods.likelihood import Likelihood
 from pushforward.densities.likelihoods.normal import Normal
 from pushforward.errors import UsageError
 from pushforward.methods.adversarial.vgrow import clamp
-from pushforward.methods.latent.vae import VAE
+from pushforward.methods.latent.vae import VAE, drawn_levels
 from pushforward.nets.variational.counts import Depths, perceptrons_of_counts
 from pushforward.nets.variational.model import Encoder, LatentModel
 from pushforward.nets.variational.sides import Sides, convolutional, perceptrons
@@ -53,8 +53,7 @@ def binarised(data: Dataset, how: Binarise, seed: int) -> Dataset:
     if how == "threshold":
         said = "every pixel above the middle is white, all others black"
         return replace(data, train=_cut(data.train), test=_cut(data.test), notes=(*data.notes, said))
-    chance = stream(seed, "data", part="binarise").uniform(*data.test.shape)
-    test = torch.where(2 * chance - 1 < data.test, 1.0, -1.0)
+    test = drawn_levels(data.test, stream(seed, "data", part="binarise"))
     said = (
         "pixels are black or white with the chance of their intensity, drawn once where held out, else in every batch"
     )
@@ -81,7 +80,7 @@ def vae_of(data: Dataset, spec: Autoencoding, loop: Loop, binarise: Binarise = "
     with seeded(loop.seed):
         sides = _sides(data, spec, likelihood.outputs)
         encoder = Encoder(sides.encoder, codes.code)
-        flow = _flow(codes, codes.posterior, codes.context) if codes.posterior != "diagonal" else None
+        flow = _posterior(codes)
         model = LatentModel(encoder, sides.decoder, likelihood, _prior(codes, encoder, data, loop.seed), flow)
     found = _learning(model, spec, loop)
     return replace(found, binarise=binarise == "dynamic", project=clamp(-1, 1) if data.kind == "images" else None)
@@ -103,12 +102,11 @@ def vae_of_counts(data: Dataset, spec: Counted) -> VAE:
         raise UsageError("--prior vamp: its inputs are learned and would be no counts; use mixture or maf")
     if not data.hollow:
         counted(data.train.numpy(), data.name, data.columns)
-    told = 2 * codes.code + (codes.context if codes.posterior != "diagonal" else 0)
     depths = Depths(data.train.sum(1), data.train_labels, batches)
     with seeded(spec.loop.seed):
-        sides = perceptrons_of_counts(data.train, batches, codes.code, told, width=spec.width, depth=spec.depth)
+        sides = perceptrons_of_counts(data.train, batches, codes.code, codes.told, width=spec.width, depth=spec.depth)
         encoder = Encoder(sides.encoder, codes.code)
-        flow = _flow(codes, codes.posterior, codes.context) if codes.posterior != "diagonal" else None
+        flow = _posterior(codes)
         prior = _prior(codes, encoder, data, spec.loop.seed)
         model = LatentModel(encoder, sides.decoder, NegativeBinomial(), prior, flow, depths)
     return _learning(model, spec, spec.loop)
@@ -157,8 +155,7 @@ def _likelihood(data: Dataset, spec: Autoencoding, binarise: Binarise) -> Likeli
 
 def _sides(data: Dataset, spec: Autoencoding, outputs: int) -> Sides:
     """Encoder and decoder."""
-    codes = spec.codes
-    code, told = codes.code, 2 * codes.code + (codes.context if codes.posterior != "diagonal" else 0)
+    code, told = spec.codes.code, spec.codes.told
     if spec.net == "dense":
         return perceptrons(data.event, code, told, outputs, width=spec.width, depth=spec.depth)
     return convolutional(data.event, code, told, outputs, width=max(1, spec.width // 8), dense=spec.width)
@@ -168,6 +165,11 @@ def _flow(codes: CodeLaws, kind: FlowKind, context: int = 0) -> NormalisingFlow:
     """A flow of codes."""
     hidden = (codes.flow_width, codes.flow_width)
     return NormalisingFlow(codes.code, kind, steps=codes.flow_steps, hidden=hidden, context=context)
+
+
+def _posterior(codes: CodeLaws) -> NormalisingFlow | None:
+    """What carries the encoder's normal draw; None for a diagonal posterior."""
+    return None if codes.posterior == "diagonal" else _flow(codes, codes.posterior, codes.context)
 
 
 def _prior(codes: CodeLaws, encoder: Encoder, data: Dataset, seed: int) -> Law:
