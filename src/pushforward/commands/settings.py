@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pushforward.errors import UsageError
-from pushforward.settings.options import Option, alternatives, filled, options_of
+from pushforward.settings.hints import alternatives
+from pushforward.settings.options import Option, filled, options_of
 from pushforward.types import Method, TakesSettings, able
 
 __all__ = ["settle"]

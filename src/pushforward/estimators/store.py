@@ -23,7 +23,7 @@ from pushforward import files
 from pushforward.divergences import Divergence, locate, names
 from pushforward.errors import DataError, UsageError, of_memory
 from pushforward.estimators.columns import Columns
-from pushforward.settings.options import alternatives
+from pushforward.settings.hints import alternatives
 from pushforward.training.checkpoint import digest_of
 
 __all__ = ["fill", "found", "legible", "load", "made", "name_of", "number", "told", "write"]
@@ -49,7 +49,7 @@ def write(path: str | os.PathLike[str], estimator: Fitted, learned: dict[str, An
     """Write an estimator, replacing a file that may be there in one step.
 
     Args:
-        path: The file, for example moons.safetensors.
+        path: The file, for example moons.safetensors; folders that are missing are made.
         estimator: Its class and parameters are stored; a `RandomState` is stored as None.
         learned: JSON-able things that fit found out.
         tensors: Learned tensors by name.
@@ -69,7 +69,7 @@ def write(path: str | os.PathLike[str], estimator: Fitted, learned: dict[str, An
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     header = {"run": json.dumps(run, sort_keys=True), "resume": ""}
     header["digest"] = digest_of(tensors, header)
-    files.write(path, pack(tensors, header))
+    files.write(path, pack(tensors, header), parents=True)
 
 
 @contextmanager

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pushforward.recipes.parts.checks import recipe
 from pushforward.settings.groups import FIELDS, Cloud, Loop, Rows
-from pushforward.settings.options import Count, Factor, Length, Weight
+from pushforward.settings.options import Count, Factor, Length, Only, Weight
 
 if TYPE_CHECKING:
     from pushforward.data.dataset import Dataset
@@ -28,14 +28,14 @@ def flow_particles(
     *,
     rows: Rows = Rows("toy:gaussians2"),
     flow: Name = "sinkhorn",
-    divergence: str = "KL",
-    penalty: Weight = 0.1,
+    divergence: Annotated[str, Only("flow", ("kernel_gpa",))] = "KL",
+    penalty: Annotated[Weight, Only("flow", ("kale", "kernel_gpa"))] = 0.1,
     loop: Loop = Loop(200, 500),
     cloud: Cloud = Cloud(500),
     step: Length | None = None,
     step_end: Factor = 0.2,
     record: Count = 0,
-    fields: Count = FIELDS,
+    fields: Annotated[Count, Only("record")] = FIELDS,
 ) -> Experiment:
     """Particles under a flow that needs no critic. Expect the data's shape at the floor of fresh samples, in seconds.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pushforward.settings.groups import Examples, LogRatio, Loop
-from pushforward.settings.options import Between, Count, Factor, Number, Rate, Rounds, Units
+from pushforward.settings.options import Between, Count, Factor, Number, Only, Rate, Rounds, Units
 
 __all__ = [
     "PICTURES",
@@ -21,6 +21,9 @@ __all__ = [
     "Pictures",
     "Smoothing",
 ]
+
+
+DISTILLED, REFINED = Only("distil_steps"), Only("refine_steps")
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ class Denoising:
     rate_end: Factor = 1e-3
     half_life: Annotated[float, Between(0, 1e6)] = 20.0
     law: Literal["normal", "geometric", "linear"] = "normal"
-    level_mean: Annotated[float, Between(-20, 20)] = -0.5
-    level_deviation: Annotated[float, Between(1e-3, 20)] = 1.2
-    drop: Annotated[float, Between(0, 1)] = 0.1
+    level_mean: Annotated[float, Between(-20, 20), Only("law", ("normal",))] = -0.5
+    level_deviation: Annotated[float, Between(1e-3, 20), Only("law", ("normal",))] = 1.2
+    drop: Annotated[float, Between(0, 1), Only("conditional")] = 0.1
 
     def average(self, batch: int) -> float:
         """The decay of the running average for so many rows a step."""
@@ -106,8 +109,8 @@ class Smoothing:
     sigma: Annotated[float, Between(1e-3, 1e3)] = 4.0
     tau: Annotated[float, Between(1e-6, 1e6)] = 32.0
     ratio: bool = False
-    ratio_width: Units = 128
-    ratio_rate: Rate = 1e-3
+    ratio_width: Annotated[Units, Only("ratio")] = 128
+    ratio_rate: Annotated[Rate, Only("ratio")] = 1e-3
 
 
 @dataclass(frozen=True)
@@ -156,15 +159,15 @@ class Distilling:
     """
 
     distil_steps: Count = 0
-    distil_rate: Rate = 2e-3
-    pairs: Number = 20_000
-    pair_steps: Annotated[int, Between(1, 100_000)] = 36
-    refine_steps: Count = 0
-    refine_rate: Rate = 2e-4
-    critic_rate: Rate = 1e-3
-    critic_width: Units = 256
-    critic_steps: Rounds = 1
-    critic: LogRatio = field(default=LogRatio("KL", penalty=0.3))
+    distil_rate: Annotated[Rate, DISTILLED] = 2e-3
+    pairs: Annotated[Number, DISTILLED] = 20_000
+    pair_steps: Annotated[int, Between(1, 100_000), DISTILLED] = 36
+    refine_steps: Annotated[Count, DISTILLED] = 0
+    refine_rate: Annotated[Rate, REFINED] = 2e-4
+    critic_rate: Annotated[Rate, REFINED] = 1e-3
+    critic_width: Annotated[Units, DISTILLED] = 256
+    critic_steps: Annotated[Rounds, REFINED] = 1
+    critic: Annotated[LogRatio, REFINED] = field(default=LogRatio("KL", penalty=0.3))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pushforward.settings.groups import Classes, Loop, Rows
-from pushforward.settings.options import Between, Factor, Rate, Rounds, Units
+from pushforward.settings.options import Between, Factor, Only, Rate, Rounds, Units
 
 __all__ = ["PLANE", "TABLE", "Density", "Fitting", "Flow"]
 
@@ -29,7 +29,7 @@ class Flow:
     transforms: Rounds = 4
     width: Units = 64
     depth: Annotated[int, Between(1, 32)] = 2
-    bins: Annotated[int, Between(2, 1000)] = 32
+    bins: Annotated[int, Between(2, 1000), Only("flow", ("nsf",))] = 32
     whiten: bool = True
 
 

@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from pushforward.errors import UsageError
 from pushforward.settings.asked import Which
-from pushforward.settings.options import Between, Length, Seed, examined
+from pushforward.settings.options import Between, Seed, examined
 from pushforward.settings.running import Threads
 
 __all__ = ["Interpolating", "Opening", "Restoring"]
@@ -111,7 +111,7 @@ class Interpolating:
     out: Path
     n: Annotated[int, Between(2, 1000), arg(aliases=["-n"])] = 10
     path: Literal["linear", "spherical"] = "linear"
-    level: Length = 1.0
+    level: Annotated[float, Between(1e-3, 1e3)] = 1.0
     steps: Many = 100
     fit: bool = False
     opening: Annotated[Opening, arg(name="")] = Opening()

@@ -15,6 +15,7 @@ from pushforward.settings.options import (
     Layers,
     Length,
     Number,
+    Only,
     Rate,
     Rounds,
     Seed,
@@ -49,6 +50,7 @@ __all__ = [
 FIELDS = 16384  # recorded fields that a run keeps; with fewer, new points go astray in long runs
 Constraint = Literal["bjorck", "spectral", "reference", "penalty"]
 Contrast = Literal["logistic", "dual"]
+LEARNED = Only("codec", ("autoencoder",))
 Scheme = Literal["euler", "heun", "rk4", "ab2", "ab3", "ab4", "ab5"]
 
 
@@ -236,7 +238,7 @@ class Bound:
     """
 
     critic: Constraint = "bjorck"
-    penalty: Weight = 10.0
+    penalty: Annotated[Weight, Only("critic", ("penalty",))] = 10.0
     cap: Annotated[float, Between(1e-6, float("inf"))] = 100.0
 
 
@@ -298,10 +300,10 @@ class Coding:
     """
 
     codec: str
-    codec_steps: Steps = 1500
-    codec_width: Units = 256
-    codec_rate: Rate = 1e-3
-    net: Literal["dense", "convolutional"] = "dense"
+    codec_steps: Annotated[Steps, LEARNED] = 1500
+    codec_width: Annotated[Units, LEARNED] = 256
+    codec_rate: Annotated[Rate, LEARNED] = 1e-3
+    net: Annotated[Literal["dense", "convolutional"], LEARNED] = "dense"
 
 
 @dataclass(frozen=True)

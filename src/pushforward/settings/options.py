@@ -11,14 +11,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from enum import Enum
-from functools import cache, reduce
-from operator import or_
+from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from pushforward.errors import UsageError, meant
+from pushforward.settings.hints import alternatives, bare, is_one, mark, marks, ones
 
 __all__ = [
     "DATA",
@@ -32,6 +30,7 @@ __all__ = [
     "Length",
     "Names",
     "Number",
+    "Only",
     "Option",
     "Rate",
     "Rounds",
@@ -39,8 +38,8 @@ __all__ = [
     "Steps",
     "Units",
     "Weight",
-    "alternatives",
     "checked",
+    "counting",
     "documented",
     "entries",
     "examined",
@@ -52,8 +51,6 @@ __all__ = [
     "signature_of",
     "unknown",
 ]
-
-Mark = TypeVar("Mark")
 
 
 @dataclass(frozen=True)
@@ -92,6 +89,29 @@ class Later:
     """That a run may go on with another value: `Annotated[float, Later()]`. It must not change what is learned of."""
 
 
+@dataclass(frozen=True)
+class Only:
+    """That an option counts only beside another: `Annotated[int, Only("ratio")]`, or `Only("flow", ("kale", "mmd"))`.
+
+    Of several marks one is enough. On a group it holds for each of its options.
+
+    Attributes:
+        option: The other one.
+        words: Its values with which this one counts, or what they begin with up to a colon; all but 0, no and none if
+            no word is given.
+    """
+
+    option: str
+    words: tuple[str, ...] = ()
+
+    def holds(self, value: Any) -> bool:
+        """Whether the other option's value is one with which this one counts."""
+        return str(value).partition(":")[0] in self.words if self.words else bool(value) and value != "none"
+
+    def __str__(self) -> str:
+        return f"{flag(self.option)} {' or '.join(self.words)}".rstrip()
+
+
 DATA = Names(("digits", "toy:"))
 Data = Annotated[str, DATA]
 File = Annotated[str, Names(bare=False)]
@@ -120,6 +140,7 @@ class Option:
         help: What it is, as documented.
         names: That it may name a file; None where it never does.
         later: Whether a run may go on with another value.
+        only: Beside which others it counts, one of which is enough; empty where it always does.
     """
 
     name: str
@@ -129,12 +150,13 @@ class Option:
     help: str
     names: Names | None = None
     later: bool = False
+    only: tuple[Only, ...] = ()
 
     @property
     def kind(self) -> str:
         """Its type in words, None aside."""
         kept = [part for part in alternatives(self.type) if part is not type(None)]
-        ones = [one for part in kept for one in _ones(part)]
+        ones = [one for part in kept for one in ones(part)]
         return " or ".join(one.__name__ if isinstance(one, type) else str(one) for one in ones) or "None"
 
     def check(self, value: Any, called: str = "") -> None:
@@ -148,7 +170,7 @@ class Option:
             UsageError: If it is of another type, or out of range; the message names both.
         """
         called = called or flag(self.name)
-        if not _is(value, self.type):
+        if not is_one(value, self.type):
             raise UsageError(f"{called} {value!r}: expected {self.kind}")
         if self.between is None or value is None:
             return
@@ -170,12 +192,10 @@ def options_of(function: Callable[..., Any]) -> Mapping[str, Option]:
     said = entries(inspect.getdoc(function) or "")
     for name, (hint, default) in _parameters(function).items():
         group, given = type(default) if is_dataclass(default) else None, flat(default)
-        later = _marked(hint, Later) is not None
-        one = Option(
-            name, _bare(hint), default, _marked(hint, Between), said.get(name, ""), _marked(hint, Names), later
-        )
+        later, only = mark(hint, Later) is not None, tuple(marks(hint, Only))
+        one = Option(name, bare(hint), default, mark(hint, Between), said.get(name, ""), mark(hint, Names), later, only)
         mine = [one] if group is None else [
-            replace(part, default=given[part.name], help=said.get(part.name, part.help))
+            replace(part, default=given[part.name], help=said.get(part.name, part.help), only=part.only or only)
             for part in options_of(group).values()
         ]  # fmt: skip
         if twice := [option.name for option in mine if option.name in found]:
@@ -250,6 +270,27 @@ def checked(known: Mapping[str, Option], arguments: Mapping[str, Any], owner: st
         known[name].check(value)
 
 
+def counting(known: Mapping[str, Option], given: Iterable[str], arguments: Mapping[str, Any]) -> None:
+    """Check that what is given counts beside the rest: else a number on the command line changes nothing.
+
+    Args:
+        known: The options there are.
+        given: Names of those to look at; one that has the value of its default is left alone.
+        arguments: All arguments.
+
+    Raises:
+        UsageError: If one counts only beside another that is not so.
+    """
+    values = {name: option.default for name, option in known.items()} | dict(arguments)
+    for name in given:
+        only = [one for one in known[name].only if one.option in known]
+        if only and values[name] != known[name].default and not any(one.holds(values[one.option]) for one in only):
+            raise UsageError(
+                f"{flag(name)} {values[name]}: does nothing without {', or '.join(map(str, only))}; give that too, or "
+                f"leave {flag(name)} out"
+            )
+
+
 def unknown(name: str, known: Iterable[str], owner: str) -> str:
     """What is said of an option that there is not."""
     hint = meant(name, known, flag).strip()
@@ -290,48 +331,3 @@ def entries(text: str) -> dict[str, str]:
         elif inside and line:
             found[name] += "\n        " + line.strip()
     return found
-
-
-def _ones(hint: Any) -> tuple[Any, ...]:
-    """What there is to choose from: the words of a Literal, the names of an Enum, else the type."""
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return tuple(hint.__members__)
-    return get_args(hint) if get_origin(hint) is Literal else (hint,)
-
-
-def _marked(hint: Any, kind: type[Mark]) -> Mark | None:
-    """The mark of a kind in a hint, also where it stands in a union, or for all members of a tuple or list alike."""
-    if get_origin(hint) is Annotated:
-        return next((part for part in hint.__metadata__ if isinstance(part, kind)), None)
-    if get_origin(hint) in (tuple, list) and len({part for part in get_args(hint) if part is not Ellipsis}) > 1:
-        return None
-    return next((found for part in get_args(hint) if (found := _marked(part, kind))), None)
-
-
-def _bare(hint: Any) -> Any:
-    """A hint without marks."""
-    if get_origin(hint) is Annotated:
-        return _bare(get_args(hint)[0])
-    if get_origin(hint) in (Union, UnionType):
-        return reduce(or_, (_bare(part) for part in get_args(hint)))
-    if get_origin(hint) in (tuple, list) and get_args(hint):
-        return get_origin(hint)[tuple(_bare(part) for part in get_args(hint))]
-    return hint
-
-
-def alternatives(hint: Any) -> tuple[Any, ...]:
-    """The types of a union; a type that is none by itself."""
-    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-
-
-def _is(value: Any, hint: Any) -> bool:
-    """Whether a value has a type that options use."""
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
-    if get_origin(hint) in (Union, UnionType):
-        return any(_is(value, part) for part in get_args(hint))
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return value is None if hint is type(None) else isinstance(value, get_origin(hint) or hint)

@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pushforward.settings.groups import Classes, Examples, Images, Loop, Rows
-from pushforward.settings.options import Between, Count, Factor, Layers, Rate, Rounds, Steps, Units, Weight
+from pushforward.settings.options import Between, Count, Factor, Layers, Only, Rate, Rounds, Steps, Units, Weight
 
 __all__ = ["Autoencoding", "Bounding", "CodeLaws", "Counted", "Encoded", "Learned"]
+
+
+FLOWS = ("maf", "nsf", "realnvp")
+LEVELLED = ("bernoulli", "logistic", "mixture", "categorical")
+PRIOR, POSTERIOR, ELBO = Only("prior", FLOWS), Only("posterior", FLOWS), Only("bound", ("elbo",))
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,11 @@ class CodeLaws:
 
     code: Annotated[int, Between(1, 4096)] = 16
     prior: Literal["normal", "mixture", "vamp", "maf", "nsf", "realnvp"] = "normal"
-    components: Rounds = 50
+    components: Annotated[Rounds, Only("prior", ("mixture", "vamp"))] = 50
     posterior: Literal["diagonal", "maf", "nsf", "realnvp"] = "diagonal"
-    flow_steps: Rounds = 4
-    flow_width: Units = 128
-    context: Count = 0
+    flow_steps: Annotated[Rounds, PRIOR, POSTERIOR] = 4
+    flow_width: Annotated[Units, PRIOR, POSTERIOR] = 128
+    context: Annotated[Count, POSTERIOR] = 0
 
     @property
     def told(self) -> int:
@@ -47,7 +52,7 @@ class Bounding:
     Attributes:
         bound: elbo; importance, of several codes of a row; doubly, the same with a gradient of the encoder that keeps
             its signal, for a diagonal posterior.
-        draws: CodeLaws of a row in a step.
+        draws: Codes of a row in a step.
         beta: Weight of the rate in the elbo; at anything but 1 it is no bound of the likelihood.
         free: Nats of the rate, on average over a batch, that cost nothing.
         warmup: Steps in which beta rises from 0.
@@ -55,9 +60,9 @@ class Bounding:
 
     bound: Literal["elbo", "importance", "doubly"] = "elbo"
     draws: Rounds = 1
-    beta: Weight = 1.0
-    free: Weight = 0.0
-    warmup: Count = 0
+    beta: Annotated[Weight, ELBO] = 1.0
+    free: Annotated[Weight, ELBO] = 0.0
+    warmup: Annotated[Count, ELBO] = 0
 
 
 @dataclass(frozen=True)
@@ -78,10 +83,10 @@ class Autoencoding:
     """
 
     likelihood: Literal["bernoulli", "logistic", "mixture", "categorical", "normal"] = "logistic"
-    levels: Annotated[int, Between(2, 65_536)] | None = None
+    levels: Annotated[int | None, Between(2, 65_536), Only("likelihood", LEVELLED)] = None
     net: Literal["dense", "convolutional"] = "dense"
     width: Units = 256
-    depth: Layers = 2
+    depth: Annotated[Layers, Only("net", ("dense",))] = 2
     rate: Rate = 1e-3
     rate_end: Factor = 1e-2
     half_life: Annotated[float, Between(0, 1e6)] = 20.0

@@ -105,6 +105,13 @@ REFUSED = [
     ("colour", ["0.png", "wide.png"], [], 3, "9 x 7 pixels, and 8 x 8 are wanted here; resize it, or give --fit"),
     ("colour", ["0.png", "1.png"], ["-n", "1"], 2, "--n 1: give a number between 2"),
     ("colour", ["0.png", "1.png"], ["--level", "0"], 2, "--level 0"),
+    (
+        "colour",
+        ["0.png", "1.png"],
+        ["--level", "1e9"],
+        2,
+        r"--level 1000000000.0: give a number between 0.001 and 1000",
+    ),
     ("colour", ["0.png", "1.png"], ["--out", "x.gif"], 2, "name a file that ends in .webp or .png"),
     ("colour", ["0.png", "1.png"], ["--out", "0.png"], 2, "which this command reads or writes"),
     ("points", ["0.png", "1.png"], [], 2, "this run's samples are points; interpolate takes runs of images"),

@@ -182,6 +182,7 @@ GREY, RGB = (
 PICTURES = {
     "rgb.png": RGB, "l.png": GREY + 7, "deep.png": np.full((SIDE, SIDE), 40000, np.uint16),
     "mask9.png": np.eye(9, dtype=np.uint8) * 255, "soft.png": np.full((SIDE, SIDE), 37, np.uint8),
+    "clear.png": np.stack([GREY + 255] * 3 + [np.eye(SIDE, dtype=np.uint8) * 255], -1),
     "white.png": GREY + 255, "black.png": GREY, "half.png": np.eye(SIDE, dtype=np.uint8) * 255,
 }  # fmt: skip
 REFUSED = [
@@ -189,6 +190,7 @@ REFUSED = [
     ("colour", "rgb.png", ["--mask", "soft.png"], 3, r"levels such as 37: save it in black \(0\) and white \(255\)"),
     ("colour", "rgb.png", ["--mask", "white.png"], 2, "is all white, and nothing is left to fill in"),
     ("colour", "rgb.png", ["--mask", "black.png"], 2, "is all black, and nothing is known"),
+    ("colour", "rgb.png", ["--mask", "clear.png"], 3, "clear.png: a mask with transparent pixels: save it opaque"),
     ("colour", "rgb.png", ["--mask", "none.png"], 3, "none.png: no such file"),
     ("grey", "rgb.png", ["--mask-half", "left"], 3, "in colour, and the run's are grey: convert it to grey"),
     (

@@ -24,7 +24,7 @@ from pushforward.parallel.ordinary import ordinarily
 from pushforward.parallel.placement import Placement
 from pushforward.pictures import write_samples
 from pushforward.report import write_report
-from pushforward.settings.options import checked, options_of
+from pushforward.settings.options import checked, counting, options_of
 from pushforward.settings.remedies import remedy, steadier
 from pushforward.settings.running import Running
 from pushforward.training import checkpoint
@@ -123,7 +123,9 @@ def _train(
     if stored is not None:
         arguments, matched = by_name(folder, wiring, arguments)
     known, typed = options_of(wiring), threads.asked(running.threads, stored)
+    known, typed = options_of(wiring), threads.asked(running.threads, stored)
     changed = {} if stored is None else changed_in(stored, recipe, arguments, known)
+    counting(known, arguments if stored is None else changed, arguments)
     options = running.stored()
     options["threads"] = threads.wished(typed, stored)
     threads.use(options["threads"] or 1)  # what is fitted while a run is wired must not depend on the machine either

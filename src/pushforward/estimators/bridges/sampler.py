@@ -348,7 +348,7 @@ class BridgeSampler(BaseEstimator):
         check_is_fitted(self)
         check_count(least=2, n=n)
         check_count(steps=steps)
-        check_number(level=level)
+        check_number(level=level, most=1e3, ends="right")
         ends = [one_sample(self._row(given), name, self.event_shape_) for given, name in ((a, "a"), (b, "b"))]
         self._led(y)
         labels = self._coded(y, n)

@@ -94,7 +94,7 @@ def write(network: nn.Module, path: Path, words: str) -> str:
     state = {name: _half(value).cpu().contiguous() for name, value in network.state_dict().items()}
     # One key: the order of several in the header, and with it the hash, would change from run to run.
     content = save(state, {"pushforward": words})
-    files.write(path, content)
+    files.write(path, content, parents=True)
     return hashlib.sha256(content).hexdigest()
 
 
