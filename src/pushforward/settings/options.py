@@ -156,8 +156,8 @@ class Option:
     def kind(self) -> str:
         """Its type in words, None aside."""
         kept = [part for part in alternatives(self.type) if part is not type(None)]
-        ones = [one for part in kept for one in ones(part)]
-        return " or ".join(one.__name__ if isinstance(one, type) else str(one) for one in ones) or "None"
+        found = [one for part in kept for one in ones(part)]
+        return " or ".join(one.__name__ if isinstance(one, type) else str(one) for one in found) or "None"
 
     def check(self, value: Any, called: str = "") -> None:
         """Check a value.

@@ -8,9 +8,22 @@ from typing import Annotated, Literal
 from pushforward.settings.groups import Classes, Examples, Images, Loop, Rows
 from pushforward.settings.options import Between, Count, Factor, Layers, Only, Rate, Rounds, Steps, Units, Weight
 
-__all__ = ["Autoencoding", "Bounding", "CodeLaws", "Counted", "Encoded", "Learned"]
+__all__ = [
+    "Autoencoding",
+    "Bounding",
+    "CodeLaws",
+    "Counted",
+    "Encoded",
+    "Learned",
+    "LikelihoodName",
+    "PosteriorName",
+    "PriorName",
+]
 
 
+PriorName = Literal["normal", "mixture", "vamp", "maf", "nsf", "realnvp"]
+PosteriorName = Literal["diagonal", "maf", "nsf", "realnvp"]
+LikelihoodName = Literal["normal", "bernoulli", "logistic", "mixture", "categorical"]
 FLOWS = ("maf", "nsf", "realnvp")
 LEVELLED = ("bernoulli", "logistic", "mixture", "categorical")
 PRIOR, POSTERIOR, ELBO = Only("prior", FLOWS), Only("posterior", FLOWS), Only("bound", ("elbo",))
@@ -32,9 +45,9 @@ class CodeLaws:
     """
 
     code: Annotated[int, Between(1, 4096)] = 16
-    prior: Literal["normal", "mixture", "vamp", "maf", "nsf", "realnvp"] = "normal"
+    prior: PriorName = "normal"
     components: Annotated[Rounds, Only("prior", ("mixture", "vamp"))] = 50
-    posterior: Literal["diagonal", "maf", "nsf", "realnvp"] = "diagonal"
+    posterior: PosteriorName = "diagonal"
     flow_steps: Annotated[Rounds, PRIOR, POSTERIOR] = 4
     flow_width: Annotated[Units, PRIOR, POSTERIOR] = 128
     context: Annotated[Count, POSTERIOR] = 0
@@ -82,7 +95,7 @@ class Autoencoding:
         half_life: Rows in which the running average that answers forgets half of what it was, in thousands.
     """
 
-    likelihood: Literal["bernoulli", "logistic", "mixture", "categorical", "normal"] = "logistic"
+    likelihood: LikelihoodName = "logistic"
     levels: Annotated[int | None, Between(2, 65_536), Only("likelihood", LEVELLED)] = None
     net: Literal["dense", "convolutional"] = "dense"
     width: Units = 256

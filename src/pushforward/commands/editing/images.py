@@ -139,7 +139,9 @@ def mask_of(file: Path, form: Form) -> tuple[Tensor, list[str]]:
         raise DataError(f"{file}: no such file; check the path of the mask")
     head, side = pictures.header(file), form.pixels.inner
     if head.clear and bool((pictures.picture(file, side, 4, 8)[..., 3] != 255).any()):
-        raise DataError(f"{file}: a mask with transparent pixels: save it opaque, white what is known and black the rest")
+        raise DataError(
+            f"{file}: a mask with transparent pixels: save it opaque, white what is known and black the rest"
+        )
     notes = _fitted(file, head.size, side, form.fit)
     levels = pictures.picture(file, side, 1, 8)[..., 0]
     between = (levels != 0) & (levels != 255)

@@ -11,16 +11,18 @@ import torch
 from pushforward.data.units import Array, Unit
 from pushforward.densities.likelihoods.discrete import Levels
 from pushforward.errors import DataError, UsageError
+from pushforward.settings.variational import LikelihoodName
 
-__all__ = ["MOST", "Named", "chosen", "levels_of", "unit_of"]
+__all__ = ["MOST", "chosen", "levels_of", "unit_of"]
 
-Named = Literal["normal", "bernoulli", "logistic", "mixture", "categorical"]
 MOST = 2**14  # levels that float32 tells apart
 ALIKE = 1e-5  # of the range: nearer than that two pixels have one value
 DARK = 127  # whole numbers beyond it are taken for bytes
 
 
-def chosen(named: Named | Literal["auto"], count: int | None, x: Array) -> tuple[Named, Levels | None, str]:
+def chosen(
+    named: LikelihoodName | Literal["auto"], count: int | None, x: Array
+) -> tuple[LikelihoodName, Levels | None, str]:
     """The law by its name, the levels where it has some, in data units, and what is to be said of it.
 
     Args:
@@ -44,7 +46,7 @@ def chosen(named: Named | Literal["auto"], count: int | None, x: Array) -> tuple
             raise UsageError(f"levels {count}: a normal law has none; use 'logistic', or levels=None")
         return named, None, "likelihood normal: one width for all pixels, whose samples are cut to the range of X"
     levels = levels_of(x, count)
-    found: Named = ("bernoulli" if levels.count == 2 else "logistic") if named == "auto" else named
+    found: LikelihoodName = ("bernoulli" if levels.count == 2 else "logistic") if named == "auto" else named
     if found == "bernoulli" and levels.count != 2:
         raise UsageError(f"likelihood 'bernoulli': pixels have {levels.count} levels; use 'logistic', or black and "
                          f"white, X > {(levels.low + levels.high) / 2:g}")  # fmt: skip

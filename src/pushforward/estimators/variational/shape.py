@@ -6,29 +6,21 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pushforward.densities.flows import FlowDensity, FlowKind, NormalisingFlow
-from pushforward.densities.laws import Law, NormalMixture, StandardNormal, Vamp
-from pushforward.densities.likelihoods.discrete import Bernoulli, Categorical, Discretised, Levels
-from pushforward.densities.likelihoods.likelihood import Likelihood
-from pushforward.densities.likelihoods.normal import Normal
+from pushforward.densities.likelihoods.discrete import Levels
 from pushforward.estimators.learn import build
 from pushforward.estimators.store import fill
-from pushforward.estimators.variational.levels import MOST, Named
-from pushforward.nets.variational.model import Encoder, LatentModel
-from pushforward.nets.variational.sides import convolutional, perceptrons
-from pushforward.settings.variational import Autoencoding, CodeLaws
+from pushforward.estimators.variational.levels import MOST
+from pushforward.nets.variational.model import LatentModel
+from pushforward.nets.variational.named import latent_model, likelihood_of, sides_of
+from pushforward.settings.variational import Autoencoding, CodeLaws, LikelihoodName, PosteriorName, PriorName
 
-__all__ = ["LARGEST", "ModelShape", "Pace", "Posterior", "Prior", "image_inside"]
+__all__ = ["LARGEST", "ModelShape", "Pace", "image_inside"]
 
-Prior = Literal["normal", "mixture", "vamp", "maf", "nsf", "realnvp"]
-Posterior = Literal["diagonal", "maf", "nsf", "realnvp"]
 LARGEST = 4096  # numbers of a code
-MIXED = 5  # logistic laws of a pixel
 SMALL = 8  # largest side of images that perceptrons learn as well as convolutions
 
 
@@ -84,13 +76,18 @@ class ModelShape:
 
     event: tuple[int, ...]
     code: int
-    prior: Prior
+    prior: PriorName
     components: int
-    posterior: Posterior
-    likelihood: Named
+    posterior: PosteriorName
+    likelihood: LikelihoodName
     levels: int
     width: int
     depth: int
+
+    @property
+    def laws(self) -> CodeLaws:
+        """The laws of codes; flows are of the usual sizes."""
+        return CodeLaws(self.code, self.prior, self.components, self.posterior)
 
     @property
     def images(self) -> bool:
@@ -115,15 +112,12 @@ class ModelShape:
         Args:
             inputs: The first inputs of vamp, (components, *event); None to be filled.
         """
-        law, told = self._likelihood(), 2 * self.code
-        flow = None if self.posterior == "diagonal" else self._flow(self.posterior)
-        if self.dense:
-            sides = perceptrons(self.event, self.code, told, law.outputs, width=self.width, depth=self.depth)
-        else:
-            channels = max(1, self.width // 8)
-            sides = convolutional(self.event, self.code, told, law.outputs, width=channels, dense=self.width)
-        encoder = Encoder(sides.encoder, self.code)
-        return LatentModel(encoder, sides.decoder, law, self._prior(encoder, inputs), flow)
+        levels = Levels(min(self.levels, MOST)) if self.levels else None
+        laws, law = self.laws, likelihood_of(self.likelihood, self.event, levels)
+        sides = sides_of(self.event, laws, law.outputs, dense=self.dense, width=self.width, depth=self.depth)
+        if self.prior == "vamp" and inputs is None:
+            inputs = torch.zeros(self.components, *self.event)
+        return latent_model(laws, sides, law, inputs)
 
     def filled(self, tensors: dict[str, Tensor], path: str | os.PathLike[str]) -> LatentModel:
         """The model with the tensors of a file, without memory for any net before they are known to fit.
@@ -140,30 +134,3 @@ class ModelShape:
         net = build(self.model, 0)
         net.load_state_dict(tensors)
         return net.requires_grad_(False).eval()
-
-    def _likelihood(self) -> Likelihood:
-        """p(x|z) by its name."""
-        if self.likelihood == "normal":
-            return Normal(() if self.images else self.event)
-        levels = Levels(min(self.levels, MOST))
-        if self.likelihood == "bernoulli":
-            return Bernoulli(levels)
-        if self.likelihood == "categorical":
-            return Categorical(levels)
-        return Discretised(levels, "logistic", MIXED if self.likelihood == "mixture" else 1)
-
-    def _flow(self, kind: FlowKind) -> NormalisingFlow:
-        """A flow of codes; its masks are found by looking at numbers, which there are none of on the meta device."""
-        usual = CodeLaws()
-        with torch.device("cpu"):
-            return NormalisingFlow(self.code, kind, steps=usual.flow_steps, hidden=2 * (usual.flow_width,))
-
-    def _prior(self, encoder: Encoder, inputs: Tensor | None) -> Law:
-        """p(z) by its name."""
-        if self.prior == "normal":
-            return StandardNormal(self.code)
-        if self.prior == "mixture":
-            return NormalMixture(self.code, self.components)
-        if self.prior == "vamp":
-            return Vamp(encoder.base, torch.zeros(self.components, *self.event) if inputs is None else inputs)
-        return FlowDensity(self._flow(self.prior))

@@ -27,8 +27,8 @@ from pushforward.estimators.checks import check_count, check_number
 from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
 from pushforward.estimators.learn import Seed, build, find, follow, samples_of, seed_of, seed_of_draw, validated
 from pushforward.estimators.variational import work
-from pushforward.estimators.variational.levels import MOST, Named, chosen, unit_of
-from pushforward.estimators.variational.shape import LARGEST, ModelShape, Posterior, Prior, image_inside
+from pushforward.estimators.variational.levels import MOST, chosen, unit_of
+from pushforward.estimators.variational.shape import LARGEST, ModelShape, image_inside
 from pushforward.estimators.variational.work import Account
 from pushforward.methods.latent.vae import VAE, Bound
 from pushforward.nets.variational.model import LatentModel
@@ -36,7 +36,7 @@ from pushforward.objectives.elbo import Weighting
 from pushforward.parallel.doubles import finest
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.randomness import stream
-from pushforward.settings.variational import Autoencoding
+from pushforward.settings.variational import Autoencoding, LikelihoodName, PosteriorName, PriorName
 from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
@@ -129,10 +129,10 @@ class FlowVAE(BaseEstimator):
         self,
         code: int | None = None,
         *,
-        prior: Prior = "normal",
+        prior: PriorName = "normal",
         components: int = 50,
-        posterior: Posterior = "diagonal",
-        likelihood: Literal["auto"] | Named = "auto",
+        posterior: PosteriorName = "diagonal",
+        likelihood: Literal["auto"] | LikelihoodName = "auto",
         levels: int | None = None,
         steps: int = 6000,
         batch_size: int | None = None,
@@ -151,10 +151,10 @@ class FlowVAE(BaseEstimator):
         verbose: bool = False,
     ) -> None:
         self.code = code
-        self.prior: Prior = prior
+        self.prior: PriorName = prior
         self.components = components
-        self.posterior: Posterior = posterior
-        self.likelihood: Literal["auto"] | Named = likelihood
+        self.posterior: PosteriorName = posterior
+        self.likelihood: Literal["auto"] | LikelihoodName = likelihood
         self.levels = levels
         self.steps = steps
         self.batch_size = batch_size
@@ -443,8 +443,9 @@ class FlowVAE(BaseEstimator):
         check_number(optional=True, lr=self.lr)
         check_number(ends="left", beta=self.beta, free=self.free, half_life=self.half_life)
         for name, value, known in (
-            ("prior", self.prior, get_args(Prior)), ("posterior", self.posterior, get_args(Posterior)),
-            ("likelihood", self.likelihood, ("auto", *get_args(Named))), ("bound", self.bound, get_args(Bound)),
+            ("prior", self.prior, get_args(PriorName)), ("posterior", self.posterior, get_args(PosteriorName)),
+            ("likelihood", self.likelihood, ("auto", *get_args(LikelihoodName))),
+            ("bound", self.bound, get_args(Bound)),
         ):  # fmt: skip
             if value not in known:
                 raise UsageError(f"{name} {value!r}: use {', '.join(map(repr, known))}")

@@ -11,18 +11,15 @@ from torch import Tensor
 
 from pushforward.data import Dataset
 from pushforward.data.raw import counted
-from pushforward.densities.flows import FlowDensity, FlowKind, NormalisingFlow
-from pushforward.densities.laws import Law, NormalMixture, StandardNormal, Vamp
 from pushforward.densities.likelihoods.counts import NegativeBinomial
-from pushforward.densities.likelihoods.discrete import Bernoulli, Categorical, Discretised, Levels
+from pushforward.densities.likelihoods.discrete import Levels
 from pushforward.densities.likelihoods.likelihood import Likelihood
-from pushforward.densities.likelihoods.normal import Normal
 from pushforward.errors import UsageError
 from pushforward.methods.adversarial.vgrow import clamp
 from pushforward.methods.latent.vae import VAE, drawn_levels
 from pushforward.nets.variational.counts import Depths, perceptrons_of_counts
-from pushforward.nets.variational.model import Encoder, LatentModel
-from pushforward.nets.variational.sides import Sides, convolutional, perceptrons
+from pushforward.nets.variational.model import LatentModel
+from pushforward.nets.variational.named import latent_model, likelihood_of, sides_of
 from pushforward.objectives.elbo import Weighting
 from pushforward.randomness import seeded, stream
 from pushforward.recipes.parts.wiring import adam, score_on
@@ -35,7 +32,6 @@ from pushforward.types import Samples
 __all__ = ["Binarise", "binarised", "score_on_shares", "vae_of", "vae_of_counts"]
 
 Binarise = Literal["none", "threshold", "dynamic"]
-MIXED = 5  # logistic laws of a pixel
 DEPTH = 10_000  # counts of a row, as rows of counts are brought to one size
 LOOK = 1000  # images whose pixels are held against the levels before any work
 
@@ -78,10 +74,10 @@ def vae_of(data: Dataset, spec: Autoencoding, loop: Loop, binarise: Binarise = "
     """
     codes, likelihood = spec.codes, _likelihood(data, spec, binarise)
     with seeded(loop.seed):
-        sides = _sides(data, spec, likelihood.outputs)
-        encoder = Encoder(sides.encoder, codes.code)
-        flow = _posterior(codes)
-        model = LatentModel(encoder, sides.decoder, likelihood, _prior(codes, encoder, data, loop.seed), flow)
+        sides = sides_of(
+            data.event, codes, likelihood.outputs, dense=spec.net == "dense", width=spec.width, depth=spec.depth
+        )
+        model = latent_model(codes, sides, likelihood, _inputs(codes, data, loop.seed))
     found = _learning(model, spec, loop)
     return replace(found, binarise=binarise == "dynamic", project=clamp(-1, 1) if data.kind == "images" else None)
 
@@ -105,10 +101,7 @@ def vae_of_counts(data: Dataset, spec: Counted) -> VAE:
     depths = Depths(data.train.sum(1), data.train_labels, batches)
     with seeded(spec.loop.seed):
         sides = perceptrons_of_counts(data.train, batches, codes.code, codes.told, width=spec.width, depth=spec.depth)
-        encoder = Encoder(sides.encoder, codes.code)
-        flow = _posterior(codes)
-        prior = _prior(codes, encoder, data, spec.loop.seed)
-        model = LatentModel(encoder, sides.decoder, NegativeBinomial(), prior, flow, depths)
+        model = latent_model(codes, sides, NegativeBinomial(), given=depths)
     return _learning(model, spec, spec.loop)
 
 
@@ -137,48 +130,20 @@ def _likelihood(data: Dataset, spec: Autoencoding, binarise: Binarise) -> Likeli
     """p(x|z) by its name."""
     name = spec.likelihood
     if name == "normal":
-        return Normal(data.event if data.kind == "points" else ())
+        return likelihood_of(name, data.event, None)
     if data.kind != "images":
         raise UsageError(f"--likelihood {name}: {data.name} holds points, which have no levels; use normal")
     usual = 17 if data.network == "digits8" else 256
     levels = Levels(2 if binarise != "none" else spec.levels or usual)
     if not data.hollow:
         levels.index(data.test[:LOOK] if binarise == "dynamic" else data.train[:LOOK])
-    if name == "bernoulli":
-        if levels.count != 2:
-            raise UsageError(f"--likelihood bernoulli: pixels of {levels.count} levels; use --binarise, or logistic")
-        return Bernoulli(levels)
-    if name == "categorical":
-        return Categorical(levels)
-    return Discretised(levels, "logistic", MIXED if name == "mixture" else 1)
+    if name == "bernoulli" and levels.count != 2:
+        raise UsageError(f"--likelihood bernoulli: pixels of {levels.count} levels; use --binarise, or logistic")
+    return likelihood_of(name, data.event, levels)
 
 
-def _sides(data: Dataset, spec: Autoencoding, outputs: int) -> Sides:
-    """Encoder and decoder."""
-    code, told = spec.codes.code, spec.codes.told
-    if spec.net == "dense":
-        return perceptrons(data.event, code, told, outputs, width=spec.width, depth=spec.depth)
-    return convolutional(data.event, code, told, outputs, width=max(1, spec.width // 8), dense=spec.width)
-
-
-def _flow(codes: CodeLaws, kind: FlowKind, context: int = 0) -> NormalisingFlow:
-    """A flow of codes."""
-    hidden = (codes.flow_width, codes.flow_width)
-    return NormalisingFlow(codes.code, kind, steps=codes.flow_steps, hidden=hidden, context=context)
-
-
-def _posterior(codes: CodeLaws) -> NormalisingFlow | None:
-    """What carries the encoder's normal draw; None for a diagonal posterior."""
-    return None if codes.posterior == "diagonal" else _flow(codes, codes.posterior, codes.context)
-
-
-def _prior(codes: CodeLaws, encoder: Encoder, data: Dataset, seed: int) -> Law:
-    """p(z) by its name."""
-    if codes.prior == "normal":
-        return StandardNormal(codes.code)
-    if codes.prior == "mixture":
-        return NormalMixture(codes.code, codes.components)
-    if codes.prior == "vamp":
-        rows = stream(seed, "init", part="vamp").integers(len(data.train), codes.components)
-        return Vamp(encoder.base, data.train[rows])
-    return FlowDensity(_flow(codes, codes.prior))
+def _inputs(codes: CodeLaws, data: Dataset, seed: int) -> Tensor | None:
+    """The first inputs of vamp, rows of the data; None for all other priors."""
+    if codes.prior != "vamp":
+        return None
+    return data.train[stream(seed, "init", part="vamp").integers(len(data.train), codes.components)]
