@@ -135,8 +135,7 @@ def _train(
     count, note = threads.of_run(typed, experiment.threads, placement.world, stored)
     threads.use(count)
     now = machine(placement, count)
-    description = stored or begun(recipe, arguments, experiment, now, command)
-    description |= {"options": options}
+    description = (stored or begun(recipe, arguments, experiment, now, command)) | {"options": options}
     new = f"{folder}: there was nothing to continue; a new run begins there, with the options given"
     notes = tuple(words for words in (new if running.resume and stored is None else "", note) if words)
     for words in (*experiment.data.notes, *notes):
