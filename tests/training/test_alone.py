@@ -49,6 +49,7 @@ CASES: dict[str, tuple[str, ...]] = {
         TABLE, "bridge_toy", *NETS, "--distil-steps", "3", "--refine-steps", "3", "--pairs", "20", "--pair-steps", "3",
     ),
     "density_toy": (TABLE, "density_toy", *NETS, "--conditional"),
+    "density_diamonds": (ROUNDED, "density_diamonds", *NETS, "--flow", "maf"),
     "density_table": (ROUNDED, "density_table", *NETS, "--flow", "maf"),
     **{name: (PICTURES, name, *NETS) for name in ("bridge_images", "bridge_cifar", "bridge_portraits")},
     "score_images": (PICTURES, "score_images", *NETS, "--conditional"),
@@ -58,6 +59,7 @@ CASES: dict[str, tuple[str, ...]] = {
         f"vae_mnist {name}": (PICTURES, "vae_mnist", *NETS, "--prior", name, "--components", "3")
         for name in ("mixture", "vamp", "nsf")
     },
+    "vae_fashion": (PICTURES, "vae_fashion", *NETS, "--likelihood", "mixture", "--code", "3"),
     "vae_images": (PICTURES, "vae_images", *NETS, "--likelihood", "mixture", "--code", "3"),
     "vae_counts": (COUNTS, "vae_counts", *NETS, "--code", "3"),
     "vae_counts by batch": (COUNTS, "vae_counts", *NETS, "--labels", "y", "--conditional", "--posterior", "maf"),

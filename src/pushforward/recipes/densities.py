@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pushforward.data import Dataset
     from pushforward.training.experiment import Experiment
 
-__all__ = ["density_table", "density_toy"]
+__all__ = ["density_diamonds", "density_table", "density_toy"]
 
 
 @recipe
@@ -33,6 +33,16 @@ def density_table(*, table: Fitting = TABLE) -> Experiment:
     Rounded columns are dequantised, which a note says; −log q tells rows that are like no others.
     """
     return _density(table)
+
+
+@recipe
+def density_diamonds(*, diamonds: Fitting = TABLE) -> Experiment:
+    """The same on the seven numeric columns of the diamonds data, whose prices and carats are rounded and recur.
+
+    Args:
+        data: The table as PATH[:key or columns]; a toy is there to try it.
+    """
+    return _density(diamonds)
 
 
 def _density(fitting: Fitting) -> Experiment:

@@ -11,7 +11,9 @@ from pushforward.settings.variational import Autoencoding, Bounding, CodeLaws, C
 if TYPE_CHECKING:
     from pushforward.training.experiment import Experiment
 
-__all__ = ["vae_counts", "vae_digits", "vae_images", "vae_latent", "vae_mnist", "vae_toy"]
+__all__ = ["vae_counts", "vae_digits", "vae_fashion", "vae_images", "vae_latent", "vae_mnist", "vae_toy"]
+
+CONVOLVED = Autoencoding("mixture", net="convolutional", codes=CodeLaws(32, "maf"))
 
 
 @recipe
@@ -50,14 +52,30 @@ def vae_mnist(
 
 
 @recipe
-def vae_images(
-    *, images: Encoded = Encoded(model=Autoencoding("mixture", net="convolutional", codes=CodeLaws(32, "maf")))
-) -> Experiment:
+def vae_images(*, images: Encoded = Encoded(model=CONVOLVED)) -> Experiment:
     """A variational autoencoder of grey or coloured images, whose pixels keep their levels.
 
     Args:
         data: Images as PATH[:key], or their folder; digits are there to try it, with 17 levels.
     """
+    return _of_levels(images)
+
+
+@recipe
+def vae_fashion(
+    *,
+    images: Encoded = Encoded(Loop(8_000, 128), CONVOLVED),
+) -> Experiment:
+    """A variational autoencoder of Fashion-MNIST at its 256 levels of grey; likelihoods are in bits a pixel.
+
+    Args:
+        data: Fashion-MNIST as PATH[:key]; digits are there to try it.
+    """
+    return _of_levels(images)
+
+
+def _of_levels(images: Encoded) -> Experiment:
+    """A variational autoencoder of images as they are."""
     from pushforward.recipes.parts import wiring
     from pushforward.recipes.parts.variational import vae_of
 

@@ -129,6 +129,12 @@ def shifted(*by: float) -> FullNormal:
     return FullNormal.of(torch.tensor(by), torch.eye(2))
 
 
+def test_bits_back_are_those_of_the_bound_for_levels_and_unknown_for_a_continuum(tmp_path):
+    one = seen(tmp_path / "a", Coded(discrete=True)).account
+    assert one.bits_back == pytest.approx(-one.elbo / (PLANE.test[0].numel() * math.log(2)), rel=1e-9)
+    assert math.isnan(seen(tmp_path / "b", Coded()).account.bits_back)
+
+
 @pytest.mark.parametrize("method", [Coded(), Coded(shifted(1.0, 2.0)), Bent(), Bent(shifted(1.0, 2.0))])
 def test_the_account_adds_up(tmp_path, method):
     one = seen(tmp_path, method).account

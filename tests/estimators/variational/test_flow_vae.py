@@ -234,6 +234,19 @@ def test_what_a_bound_is_made_of_adds_up_and_lies_below_the_likelihood(right):
     assert 100 < found.effective <= 128
 
 
+def test_no_code_of_coins_is_shorter_than_their_entropy_and_one_that_learned_is_next_to_it():
+    coins = np.random.default_rng(0).integers(0, 2, (3000, 4, 4)).astype(np.uint8)
+    model = FlowVAE(code=2, steps=300, width=32, random_state=0).fit(coins[:1500])
+    found = model.account(coins[1500:])
+    assert found.bits_back == pytest.approx(-found.elbo / (16 * math.log(2)), rel=1e-12)
+    error = found.elbo_error / (16 * math.log(2))
+    assert 1 - 3 * error < found.bits_back < 1.05
+
+
+def test_rows_of_a_continuum_have_no_code_of_bits(right):
+    assert right.account(factors(50, 2)).bits_back is None
+
+
 def test_the_account_is_the_surgery_of_the_bound(right):
     x, _ = right._seen(factors(100, 2))
     net = right._placed(x.dtype)

@@ -43,6 +43,7 @@ POINTS = of(2, labels=np.arange(N) % 3, names=("a", "b", "c"), densities=BOTH, *
 PICTURES = Pictures(pixels(8, 8, 8), pixels(8, 8, 8), pixels(4, 7, 8, 8), np.array([4, 0, 1, 2]), pixels(16, 8, 8))
 SILENT = replace(FEW, marginal=NAN, error=NAN, divergence=NAN, elbo=NAN, spread=NAN)
 IMAGES = of(5, pictures=PICTURES, flow="common", account=SILENT)
+LEVELLED = of(2, account=replace(FEW, bits_back=0.75), unit="probabilities of levels")
 BARE = of(1, active=np.array([False]), flow="own", account=replace(FEW, information=NAN, marginal=NAN, error=NAN))
 
 
@@ -74,6 +75,22 @@ def page(tmp_path: Path, codes: Codes | None) -> Page:
     if codes is not None:
         kept(run / "samples", codes)
     return Page(write_report([run]))
+
+
+def test_bits_back_stand_by_the_bound_where_rows_have_levels(tmp_path: Path):
+    assert "Bits-back coding of a row takes 0.75 bits for each of its numbers." in page(tmp_path / "a", LEVELLED).text
+    assert "Bits-back" not in page(tmp_path / "b", POINTS).text
+
+
+def test_an_account_of_before_is_read_without_what_came_later(tmp_path: Path):
+    folder = kept(tmp_path, POINTS)
+    with np.load(folder / FILE) as file:
+        arrays = dict(file)
+    np.savez(folder / FILE, **(arrays | {"account": arrays["account"][:8]}))
+    found, damaged = read_codes(folder)
+    assert (found is not None, damaged) == (True, [])
+    np.savez(folder / FILE, **(arrays | {"account": arrays["account"][:5]}))
+    assert read_codes(folder) == (None, [FILE])
 
 
 def test_only_a_run_with_codes_has_the_section_and_it_tells_where_the_bound_goes(tmp_path: Path):

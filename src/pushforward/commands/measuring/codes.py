@@ -25,6 +25,7 @@ from pushforward.densities.aggregate import (
 from pushforward.densities.diagonal import DiagonalNormal
 from pushforward.errors import DataError
 from pushforward.files import layout
+from pushforward.metrics.likelihood.density import bits_per_dim
 from pushforward.parallel.doubles import fine
 from pushforward.randomness import stream
 from pushforward.report.kept.codes import FILE, Account, Bound, Codes, Densities, Pictures
@@ -92,7 +93,7 @@ def keep_codes(folder: Path, experiment: Experiment, step: int, seed: int, until
         _array(divergence_of_dimensions(found.base).mean(0)),
         _array(information_of_dimensions(found.base, found.base.at(found.e))),
         _active(found.base.mean),
-        _account(method, found, prior, _volume(method, data)),
+        _account(method, found, prior, data),
         method.posterior_flow, _unit(method, data),
         None if labels is None else np.asarray(labels[:shown].cpu()), names or (),
         _bound(method, data, x, told, each, until),
@@ -130,14 +131,14 @@ def _found(method: HasCodes, x: Samples, e: Tensor, labels: Labels | None) -> _F
     return _Found(DiagonalNormal(mean, log_deviation), fine(e), z, middle, likelihood, posterior)
 
 
-def _account(method: HasCodes, found: _Found, like: Tensor, volume: float) -> Account:
+def _account(method: HasCodes, found: _Found, like: Tensor, data: Dataset) -> Account:
     r"""Where the bound goes: in the plane of z0, in which the mixture of all rows' laws is known.
 
     A flow that is the same for all rows takes z0 to z and both laws with it: log p(z) + log|det| is the prior's density
     at z0, and no divergence changes. A flow that sees the row has no such mixture.
     """
     n, unknown = len(found.z), math.nan
-    likelihood = found.likelihood + volume
+    likelihood = found.likelihood + _volume(method, data)
     z0 = found.base.at(found.e)
     own = found.base.log_prob(z0)
     prior = torch.full_like(own, unknown)
@@ -145,11 +146,12 @@ def _account(method: HasCodes, found: _Found, like: Tensor, volume: float) -> Ac
         prior = fine(method.log_prior(found.z.to(like)))
     whole, bound = found.posterior - prior, likelihood + prior - found.posterior
     parts = surgery(found.base, own - whole, z0, own)
-    apart = method.posterior_flow != "own"
+    apart, mean = method.posterior_flow != "own", float(bound.mean())
+    numbers = np.asarray(data.decode(data.test[:1])).size if method.discrete else 0
     return Account(
         n, float(likelihood.mean()), parts.information if apart else unknown, parts.marginal if apart else unknown,
-        parts.error if apart else unknown, float(whole.mean()), float(bound.mean()),
-        float(bound.std() / math.sqrt(n)) if n > 1 else unknown,
+        parts.error if apart else unknown, float(whole.mean()), mean,
+        float(bound.std() / math.sqrt(n)) if n > 1 else unknown, bits_per_dim(-mean, numbers) if numbers else unknown,
     )  # fmt: skip
 
 

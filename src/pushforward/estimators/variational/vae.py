@@ -333,7 +333,8 @@ class FlowVAE(BaseEstimator):
         if not rows.all():
             raise DataError(f"row {int(np.argmin(rows))} has no likelihood: it differs in a column that did not vary, "
                             "or lies beyond float32: leave it out")  # fmt: skip
-        return work.account(self._placed(x.dtype), x, self.likelihood_draws, self._volume)
+        numbers = math.prod(self.event_shape_) if self.layout_.levels else None
+        return work.account(self._placed(x.dtype), x, self.likelihood_draws, self._volume, numbers)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one safetensors file, without pickle; a `RandomState` is stored as None.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pushforward.densities.aggregate import Aggregate, active_units
+from pushforward.metrics.likelihood.density import bits_per_dim
 from pushforward.nets.variational.model import LatentModel
 from pushforward.objectives.elbo import LogMean, Parts
 from pushforward.parallel.doubles import fine
@@ -36,6 +37,11 @@ class Account:
         marginal_error: Its standard error.
         active: Numbers of a code whose middle varies by more than 0.01 from row to row.
         effective: How many of the codes of a row count in `score_samples`, on average over rows.
+        bits_back: Bits that bits-back coding takes for each number of a row of levels, -elbo / (D log 2): it pays for
+            the row and its code, and has the bits back that chose the code. None of a continuum, which no file holds.
+
+    References:
+        Bits-back coding (Hinton and van Camp, 1993), doi:10.1145/168304.168306.
     """
 
     elbo: float
@@ -48,6 +54,7 @@ class Account:
     marginal_error: float
     active: int
     effective: float
+    bits_back: float | None = None
 
 
 @torch.no_grad()
@@ -99,7 +106,7 @@ def bounds(net: LatentModel, x: Samples, draws: int) -> tuple[Scores, Scores]:
 
 
 @torch.no_grad()
-def account(net: LatentModel, x: Samples, draws: int, volume: float) -> Account:
+def account(net: LatentModel, x: Samples, draws: int, volume: float, numbers: int | None = None) -> Account:
     """Where the bound of rows goes.
 
     Information and marginal are taken of z0, before the flow of the posterior, which is the same for all rows: neither
@@ -110,6 +117,7 @@ def account(net: LatentModel, x: Samples, draws: int, volume: float) -> Account:
         x: Rows, (n, *event), at least two.
         draws: Codes of each behind `effective`.
         volume: log |det| of model units by data units, which the reconstruction gets.
+        numbers: Of a row of levels; None of a continuum.
     """
     base, _ = net.encoder(x)
     active = int(active_units(base.mean).sum())
@@ -120,8 +128,9 @@ def account(net: LatentModel, x: Samples, draws: int, volume: float) -> Account:
     own, among = fine(volume_of), fine(Aggregate(base).log_prob(z))
     before = prior - posterior + own  # log p of z0: that of z, and the volume of the flow
     rows = (likelihood + volume + before - own, likelihood + volume, own - among, among - before)
-    numbers = [number for each in rows for number in (float(each.mean()), float(each.std()) / math.sqrt(len(x)))]
-    return Account(*numbers, active=active, effective=float(bounds(net, x, draws)[1].mean()))
+    found = [number for each in rows for number in (float(each.mean()), float(each.std()) / math.sqrt(len(x)))]
+    effective = float(bounds(net, x, draws)[1].mean())
+    return Account(*found, active, effective, None if numbers is None else bits_per_dim(-found[0], numbers))
 
 
 def _points(n: int, code: int) -> Tensor:

@@ -92,7 +92,7 @@ def _table(account: Account, bound: Bound | None, unit: str) -> str:
         ("− marginal KL", account.marginal, account.error, _of_marginal(account)),
         ("= evidence lower bound", account.elbo, account.spread,
          "Reconstruction less both, which together are the rate" + (f", {short(account.divergence)}." if
-         math.isfinite(account.divergence) else ".")),
+         math.isfinite(account.divergence) else ".") + _of_coding(account)),
     ]  # fmt: skip
     if bound is not None:
         words = (
@@ -119,6 +119,12 @@ def _value(value: float) -> float | None:
 
 def _error(error: float) -> str:
     return f"<small>± {short(error, 2)}</small>" if math.isfinite(error) else ""
+
+
+def _of_coding(account: Account) -> str:
+    if not math.isfinite(account.bits_back):
+        return ""
+    return f" Bits-back coding of a row takes {short(account.bits_back)} bits for each of its numbers."
 
 
 def _of_information(account: Account) -> str:

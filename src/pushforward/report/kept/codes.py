@@ -2,7 +2,7 @@
 
 samples/codes.npz     of n rows and codes of d numbers, float32: `middle` and `drawn` (n, d), `prior` (m, d), numbers
                       of classes `labels` (n,) with `names`; `rates`, `told` and `active` (d,); numbers: step, flow,
-                      unit, account (8,), bound (3,) with `protocol`; and where there are such, densities on a grid,
+                      unit, account (9,), bound (3,) with `protocol`; and where there are such, densities on a grid,
                       `across` (g,), `up` (h,), `prior_density` and `aggregate_density` (h, g), and pictures, uint8:
                       `originals` and `reconstructions` (k, h, w[, c]), `traversals` (r, s, h, w[, c]) of the numbers
                       `walked` (r,), `samples` (k, h, w[, c])
@@ -41,6 +41,7 @@ class Account:
         divergence: Mean KL of q(z|x) from the prior, the sum of both.
         elbo: The bound, reconstruction less divergence.
         spread: Standard error of the bound.
+        bits_back: Bits that bits-back coding takes for each number of a row of levels.
     """
 
     rows: int
@@ -51,6 +52,7 @@ class Account:
     divergence: float
     elbo: float
     spread: float
+    bits_back: float = math.nan
 
     @property
     def most(self) -> float:
@@ -211,8 +213,9 @@ def _account(arrays: Arrays) -> Account:
     rows, *rest = numbers(arrays["account"], 1, finite=False).tolist()
     if not (1 <= rows <= 1e9):
         raise ValueError(f"an account of {rows} rows")
-    reconstruction, information, marginal, error, divergence, elbo, spread = rest
-    return Account(int(rows), reconstruction, information, marginal, error, divergence, elbo, spread)
+    if len(rest) not in (7, 8):  # the last number came later
+        raise ValueError(f"an account of {len(rest)} numbers")
+    return Account(int(rows), *rest)
 
 
 def _bound(arrays: Arrays) -> Bound | None:
