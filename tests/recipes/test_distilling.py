@@ -95,6 +95,21 @@ def test_samples_of_each_model_of_a_run_are_drawn_by_name(tmp_path, capsys):
     assert np.array_equal(drawn["last"], drawn["refined"])
     for one, other in (("teacher", "generator"), ("generator", "refined"), ("teacher", "refined")):
         assert not np.allclose(drawn[one], drawn[other])
+    few = ["sample", run, "-n", 20, "--sampling.second-steps", 3]
+    call(*few, "--sampling.model", "teacher", "--out", tmp_path / "few.npz")  # settings of the teacher's own
+    assert not np.allclose(np.load(tmp_path / "few.npz")["x"], drawn["teacher"])
+    capsys.readouterr()
+    for words in (few, [*few, "--sampling.model", "generator"]):
+        with pytest.raises(SystemExit) as stop:
+            main([str(word) for word in [*words, "--out", tmp_path / "none.npz"]])
+        assert stop.value.code == 2
+        assert "other settings are the teacher's; give model teacher with them" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["sample", str(run), "-n", "2", "--sampling.wrong", "3", "--out", str(out)])
+    assert stop.value.code == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "has no such setting; it has model (" in said
+    assert "second_steps (int" in said
     with pytest.raises(SystemExit) as stop:
         main(["transport", str(run), f"{tmp_path / 'last.npz'}:x", "--out", str(out)])
     assert stop.value.code

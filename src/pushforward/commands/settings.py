@@ -40,7 +40,7 @@ def settle(method: Method, words: Sequence[str], who: str) -> None:
     """
     if not able(method, TakesSettings) or not is_dataclass(method.sampling) or isinstance(method.sampling, type):
         raise UsageError(f"--sampling.{words[0]}: sampling from {who} has no settings; leave it out")
-    there = options_of(type(method.sampling))
+    there = _options(method.sampling)
     known = {name: option for name, option in there.items() if _readable(option.type)}
     listed = ", ".join(f"{name} ({_form(option)})" for name, option in known.items()) or "none that a word can set"
     chosen: dict[str, Any] = {}
@@ -64,6 +64,17 @@ def settle(method: Method, words: Sequence[str], who: str) -> None:
         method.sampling = filled(method.sampling, chosen)
     except ValueError as error:
         raise UsageError(f"--sampling.{words[0]}: {' '.join(str(error).split())}") from error
+
+
+def _options(sampling: Any) -> dict[str, Option]:
+    """The options of settings, and of the settings of others among them."""
+    found = dict(options_of(type(sampling)))
+    for name in list(found):
+        value = vars(sampling).get(name)
+        if is_dataclass(value):
+            del found[name]
+            found |= _options(value)
+    return found
 
 
 def _form(option: Option) -> str:

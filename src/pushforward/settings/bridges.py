@@ -142,8 +142,8 @@ class Distilling:
 
     Attributes:
         distil_steps: Regressions of a generator on where the model's flow carries noise; 0 for none. They count on top
-            of `steps`, and samples then come from the generator, or, with model teacher among the settings of sampling,
-            from the model as before.
+            of `steps`, and samples then come from the generator; or, with model teacher among the settings of sampling,
+            whose own stand beside it, from the model as before.
         distil_rate: Their learning rate at the start; it falls along a cosine.
         pairs: Pairs of noise and sample that it is regressed on. They are made once, and checkpoints hold them.
         pair_steps: Steps of the model's flow to a pair's sample, of one call each.

@@ -12,8 +12,8 @@ flow blurs its law: regression alone knows no law, and the refinement looks at n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -63,9 +63,11 @@ class DistilledSampling:
     Attributes:
         model: teacher; generator, as regressed on the teacher's flow; refined, that generator after its refinement; or
             last, the one of these that learned last.
+        teacher: The settings of the teacher's own sampling, where it has some; None leaves them as they are.
     """
 
     model: Literal["last", "teacher", "generator", "refined"] = "last"
+    teacher: Any = None
 
 
 @dataclass
@@ -125,6 +127,8 @@ class Distilled:
         # copies: a checkpoint keeps a tensor once that is also a teacher's, or is two fields
         self.starts, self.ends = self.starts.clone(), self.ends.clone()
         self.labels = None if self.labels is None else self.labels.clone()
+        if able(self.teacher, TakesSettings) and self.sampling.teacher is None:
+            self.sampling = replace(self.sampling, teacher=self.teacher.sampling)
         stages = [Stage("generator", self.imitations, self._imitate, begin=self._carry)]
         if self.teacher is not None:
             stages.insert(0, Stage("teacher", self.lessons, self._teach, restore=self._restore))
@@ -248,9 +252,9 @@ class Distilled:
         """What samples come from.
 
         Raises:
-            UsageError: If there is no such model, or it has not begun to learn.
+            UsageError: If there is no such model, it has not begun to learn, or settings are of another.
         """
-        wanted = self.sampling.model
+        wanted, own = self.sampling.model, self.sampling.teacher
         if wanted == "last":
             wanted = self.stages.stages[self.stages.current - 1].name
             if wanted == "teacher" and able(self.teacher, HasParticles):
@@ -260,7 +264,13 @@ class Distilled:
             raise UsageError(f"samples of model {wanted}: this run has learned {there}; give one of these, or last")
         if wanted == "teacher":
             assert self.teacher is not None
+            if own is not None and able(self.teacher, TakesSettings):
+                self.teacher.sampling = own
             return self.teacher
+        if own is not None and able(self.teacher, TakesSettings) and own != self.teacher.sampling:
+            raise UsageError(
+                f"samples of model {wanted}: other settings are the teacher's; give model teacher with them"
+            )
         return self.refined.generator if wanted == "refined" and self.refined is not None else self.generator
 
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
