@@ -16,15 +16,15 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from pushforward.methods.latent.vae import VAE
-from pushforward.objectives.elbo import LogMean
 from pushforward.parallel import threads
+from pushforward.randomness import stream
 from pushforward.recipes.variational import vae_mnist
 from pushforward.training.loop import train
 
@@ -50,13 +50,20 @@ class Row:
     milliseconds: float
 
 
-def likelihoods(method: VAE, x: Tensor, draws: int) -> LogMean:
-    """Bounds of all images, 500 at a time."""
-    parts = [method.likelihood(rows, draws) for rows in x.split(500)]
-    totals, squares = [part.total for part in parts], [part.squares for part in parts]
-    return LogMean(
-        torch.cat([t for t in totals if t is not None]), torch.cat([s for s in squares if s is not None]), draws
-    )
+def likelihoods(method: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Bounds of all images and how many codes count in each, 500 images at a time."""
+    values, effective = zip(*(method.bounded(rows) for rows in x.split(500)), strict=True)
+    return torch.cat(values), torch.cat(effective)
+
+
+def elbos(method: VAE, x: Tensor) -> Tensor:
+    """The bound by one code of each image."""
+    size = method.encode(x[:1]).shape[1]
+    rng, found = stream(0, "evaluate", part="elbo"), list[Tensor]()
+    for rows in x.split(500):
+        z, likelihood, posterior = method.account(rows, rng.normal(len(rows), size))
+        found.append(likelihood + method.log_prior(z) - posterior)
+    return torch.cat(found)
 
 
 def trained(way: str, seed: int, asked: argparse.Namespace) -> tuple[Row, Tensor]:
@@ -69,15 +76,13 @@ def trained(way: str, seed: int, asked: argparse.Namespace) -> tuple[Row, Tensor
     spent = time.process_time() - begun
     method, test = experiment.method, experiment.data.test
     assert isinstance(method, VAE)
-    found, one = likelihoods(method, test, asked.draws), likelihoods(method, test, 1)
-    seen = (
-        likelihoods(method, experiment.data.train[: len(test)], asked.draws) if asked.binarise == "threshold" else None
-    )
-    values = found.value
+    method.sampling = replace(method.sampling, draws=asked.draws)
+    values, effective = likelihoods(method, test)
+    some = experiment.data.train[: len(test)]
+    seen = -float(likelihoods(method, some)[0].mean()) if asked.binarise == "threshold" else math.nan
     row = Row(
-        way, seed, -float(values.mean()), float(values.std() / math.sqrt(len(values))), -float(one.value.mean()),
-        math.nan if seen is None else -float(seen.value.mean()), float(found.effective.mean()), spent,
-        1000 * spent / asked.steps,
+        way, seed, -float(values.mean()), float(values.std() / math.sqrt(len(values))),
+        -float(elbos(method, test).mean()), seen, float(effective.mean()), spent, 1000 * spent / asked.steps,
     )  # fmt: skip
     return row, values
 

@@ -20,7 +20,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -195,9 +195,9 @@ def likelihoods(cells: Halves, models: dict[str, VAE], asked: argparse.Namespace
     found[f"mixture of {asked.clusters}"] = fitted(x, alike, cluster).log_prob(held, np.zeros_like(theirs))
     found[f"mixture of {asked.clusters}, by batch"] = fitted(x, batch, cluster).log_prob(held, theirs)
     for name, model in models.items():
-        bound = model.likelihood(*tensors(cells.held, names)[:1], asked.draws, tensors(cells.held, names)[1])
-        found[name] = bound.value
-        print(f"  {name}: {float(bound.effective.mean()):.1f} of {asked.draws} codes count")
+        model.sampling = replace(model.sampling, draws=asked.draws)
+        found[name], effective = model.bounded(*tensors(cells.held, names))
+        print(f"  {name}: {float(effective.mean()):.1f} of {asked.draws} codes count")
     return found
 
 

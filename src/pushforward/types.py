@@ -339,7 +339,11 @@ class Bounds(Likely, Protocol):
 
     @property
     def protocol(self) -> str:
-        """How the last number was found, in words."""
+        """How it is found, in words."""
+        ...
+
+    def bounded(self, x: Samples, labels: Labels | None = None) -> tuple[Scores, Scores]:
+        """`log_prob`, and how many draws count in the number of each row, NaN where there are none, (n,) each."""
         ...
 
 

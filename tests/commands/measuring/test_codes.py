@@ -98,8 +98,11 @@ class Bounding(Coded):
     protocol = "a bound by 3 codes"
 
     def log_prob(self, x: Samples, labels: Labels | None = None) -> Scores:
+        return self.bounded(x)[0]
+
+    def bounded(self, x: Samples, labels: Labels | None = None) -> tuple[Scores, Scores]:
         self.asked += len(x)
-        return x[:, 0]
+        return x[:, 0], torch.full((len(x),), 2.5)
 
 
 @dataclass
@@ -239,7 +242,11 @@ def test_a_number_that_no_row_moves_is_not_active_and_tells_nothing(tmp_path):
 def test_a_bound_of_the_method_is_asked_for_as_far_as_time_allows(tmp_path):
     method = Bounding()
     bound = seen(tmp_path / "a", method).bound
-    assert (bound.rows, bound.protocol, method.asked) == (256, "a bound by 3 codes", 256)
+    assert (bound.rows, bound.protocol, method.asked) == (
+        256,
+        "a bound by 3 codes; 2.5 draws of a row count, on average",
+        256,
+    )
     assert bound.value == pytest.approx(float(ROWS[:256, 0].mean()), abs=1e-6)
 
     class Slow(Bounding):

@@ -18,6 +18,7 @@ from pushforward.densities.likelihoods.discrete import Bernoulli, Categorical, L
 from pushforward.densities.likelihoods.likelihood import Likelihood
 from pushforward.densities.likelihoods.normal import Normal
 from pushforward.errors import UsageError
+from pushforward.methods.latent.bounds import bounds
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.latent.vae import VAE, FromPosterior, VAESampling, drawn_levels
 from pushforward.nets.variational.model import Encoder, LatentModel
@@ -187,14 +188,21 @@ def test_probabilities_of_all_rows_sum_to_one():
 
 
 def test_blocks_of_rows_and_codes_do_not_change_a_likelihood(monkeypatch):
-    method = vae(linear(3, 2).float())
+    method = vae(linear(3, 2).float(), sampling=VAESampling(draws=64))
     x = torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
-    whole = method.likelihood(x, 64)
-    monkeypatch.setattr("pushforward.methods.latent.vae.NUMBERS", 3 * 16 * 4)  # four rows at a time
-    parts = method.likelihood(x, 64)
-    assert torch.allclose(whole.value, parts.value, atol=1e-5)
-    assert torch.allclose(whole.effective, parts.effective, rtol=1e-4)
-    assert whole.count == parts.count == 64
+    whole = method.bounded(x)
+    for numbers in (3 * 64 * 4, 3 * 16):  # four rows at a time; a row and 16 codes at a time
+        monkeypatch.setattr("pushforward.methods.latent.bounds.NUMBERS", numbers)
+        for one, other in zip(method.bounded(x), whole, strict=True):
+            assert torch.allclose(one, other, rtol=1e-5)
+
+
+def test_the_bound_of_a_row_is_the_same_beside_any_others_and_that_of_the_estimator(monkeypatch):
+    method = vae(linear(3, 2).float())
+    x = torch.randn(9, 3, generator=torch.Generator().manual_seed(1))
+    assert torch.allclose(method.log_prob(x).flip(0), method.log_prob(x.flip(0)), rtol=1e-6)
+    assert torch.allclose(method.log_prob(x)[4:5], method.log_prob(x[4:5]), rtol=1e-6)
+    assert torch.equal(method.log_prob(x), bounds(method.model.sampler, x, 128)[0])
 
 
 @pytest.mark.parametrize("draws", [1, 10, 16, 100, 250])
@@ -216,7 +224,10 @@ def test_more_codes_give_a_higher_bound_below_the_exact_value():
     x = torch.randn(400, 4, generator=torch.Generator().manual_seed(0))
     method, known = vae(model), float(exact(model.double(), x.double()).mean().detach())
     model.float()
-    found = [float(method.likelihood(x, draws).value.mean()) for draws in (1, 10, 1000)]
+    found = list[float]()
+    for draws in (1, 10, 1000):
+        method.sampling = VAESampling(draws=draws)
+        found.append(float(method.log_prob(x).mean()))
     assert found[0] < found[1] < found[2] < known + 0.01
     assert known - found[2] < 0.1 * (known - found[0])
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pushforward import files
+from pushforward.commands.measuring.densities import said_of_bound
 from pushforward.commands.watching import Until
 from pushforward.data.dataset import Dataset
 from pushforward.densities.aggregate import (
@@ -180,9 +181,10 @@ def _bound(
     rows = min(BOUNDED, len(x))
     if not able(method, Bounds) or COST * rows * each > until.to_measure:
         return None
-    values = fine(method.log_prob(x[:rows], None if labels is None else labels[:rows])) + _volume(method, data)
+    found, counted = method.bounded(x[:rows], None if labels is None else labels[:rows])
+    values = fine(found) + _volume(method, data)
     error = float(values.std() / math.sqrt(rows)) if rows > 1 else math.nan
-    return Bound(rows, float(values.mean()), error, method.protocol)
+    return Bound(rows, float(values.mean()), error, said_of_bound(method.protocol, counted))
 
 
 @torch.no_grad()

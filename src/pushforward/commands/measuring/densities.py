@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pushforward.errors import DataError
 from pushforward.training.experiment import Experiment
 from pushforward.types import Bounds, Likely, Sparing, able
 
-__all__ = ["Answers", "to_the_end"]
+__all__ = ["Answers", "said_of_bound", "to_the_end"]
 
 ROWS, BLOCK = 10_000, 1000  # rows of each kind that a density is asked for, and at a time
 
@@ -68,14 +69,27 @@ def to_the_end(pair: Pair) -> Iterator[None]:
         raise answers.raised
 
 
+def said_of_bound(protocol: str, counted: Tensor) -> str:
+    """How a bound was found, and how many of its draws count, where there are some."""
+    mean = float(counted.mean())
+    return f"{protocol}; {mean:.3g} draws of a row count, on average" if math.isfinite(mean) else protocol
+
+
 def _densities(experiment: Experiment, likely: Likely, device: torch.device) -> RowDensities:
     """Log densities of a run's model at held-out and training rows, in data units."""
     data, discrete = experiment.data, able(likely, Bounds) and likely.discrete
     volume = 0.0 if discrete else data.log_volume
     rows = min(ROWS, likely.density_rows) if able(likely, Sparing) else ROWS
 
+    counts = list[Tensor]()
+
     def one_each(part: Tensor, labels: Tensor | None) -> Tensor:
-        found: Any = likely.log_prob(part.to(device), None if labels is None else labels.to(device))
+        x, known = part.to(device), None if labels is None else labels.to(device)
+        if able(likely, Bounds):
+            found, counted = likely.bounded(x, known)
+            counts.append(counted.cpu())
+        else:
+            found: Any = likely.log_prob(x, known)
         if isinstance(found, Tensor) and found.shape == part.shape[:1]:
             return found.cpu()
         what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"a {type(found).__name__}"
@@ -95,7 +109,7 @@ def _densities(experiment: Experiment, likely: Likely, device: torch.device) -> 
     pictures = data.kind == "images"
     unit = "levels from 0 to 255, as a continuum" if pictures else "data units"
     held, seen = at(data.test, data.test_labels), at(data.train, data.train_labels)
-    by = likely.protocol if able(likely, Bounds) else ""
+    by = said_of_bound(likely.protocol, torch.cat(counts)) if able(likely, Bounds) else ""
     if not discrete:
         return RowDensities(held, seen, data.train[0].numel(), law, unit, by)
     shown = np.asarray(data.decode(data.test[:1])).size  # padding is no part of a picture

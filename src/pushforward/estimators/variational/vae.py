@@ -30,6 +30,7 @@ from pushforward.estimators.variational import work
 from pushforward.estimators.variational.levels import MOST, chosen, unit_of
 from pushforward.estimators.variational.shape import LARGEST, ModelShape, image_inside
 from pushforward.estimators.variational.work import Account
+from pushforward.methods.latent.bounds import bounds
 from pushforward.methods.latent.vae import VAE, Bound
 from pushforward.nets.variational.model import LatentModel
 from pushforward.objectives.elbo import Weighting
@@ -304,7 +305,7 @@ class FlowVAE(BaseEstimator):
         x, rows = self._seen(X)
         found = np.full(len(rows), -np.inf)
         if rows.any():
-            found[rows] = work.bounds(self._placed(x.dtype), x, self.likelihood_draws)[0].numpy() + self._volume
+            found[rows] = bounds(self._placed(x.dtype), x, self.likelihood_draws)[0].numpy() + self._volume
         return found
 
     def score(self, X: ArrayLike, y: object = None) -> float:

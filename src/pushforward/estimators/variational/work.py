@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from pushforward.densities.aggregate import Aggregate, active_units
+from pushforward.densities.diagonal import DiagonalNormal
+from pushforward.methods.latent.bounds import bounds
 from pushforward.metrics.likelihood.density import bits_per_dim
 from pushforward.nets.variational.model import LatentModel
-from pushforward.objectives.elbo import LogMean, Parts
 from pushforward.parallel.doubles import fine
-from pushforward.randomness import Noise, blocks, derive, stream
-from pushforward.types import Samples, Scores
+from pushforward.randomness import Noise, blocks, stream
+from pushforward.types import Samples
 
-__all__ = ["Account", "account", "bounds", "codes", "means", "samples"]
+__all__ = ["Account", "account", "codes", "means", "samples"]
 
-FINE = 2.0**-31  # half a step of the sequence, which has 30 bits
 NUMBERS = 2**20  # of samples, a copy for each code, that go through the decoder at once
 
 
@@ -77,35 +77,6 @@ def means(net: LatentModel, z: Tensor, numbers: int) -> Samples:
 
 
 @torch.no_grad()
-def bounds(net: LatentModel, x: Samples, draws: int) -> tuple[Scores, Scores]:
-    r""":math:`\log\tfrac1K\sum_k p(x|z_k)\,p(z_k)/q(z_k|x)` of each row, and how many codes count in it, float64 (n,).
-
-    The same K normal points stand for the codes of all rows, so that a row's bound does not depend on those beside it
-    and is smooth in its numbers. Since all rows share their error, they are not independent but fill the space evenly,
-    a scrambled sequence of Sobol's; each of them is normal, so that the bound stays one. A code that the nets answer
-    with no number counts for nothing.
-
-    Args:
-        net: The model.
-        x: Rows, (n, *event), finite.
-        draws: K.
-
-    References:
-        Scrambled net variance for integrals of smooth functions (Owen, 1997), doi:10.1214/aos/1031594731.
-    """
-    e = _points(draws, net.code).to(x)
-    found, together = list[tuple[Scores, Scores]](), max(1, NUMBERS // max(1, x[:1].numel()))
-    for rows in x.split(max(1, together // draws)):
-        mean = LogMean()
-        for own in e.split(together):
-            weights = Parts(*net(rows, own[:, None].expand(-1, len(rows), -1))).weights
-            mean.add(fine(torch.where(weights < torch.inf, weights, -torch.inf)))
-        found.append((mean.value.cpu(), mean.effective.cpu()))
-    values, effective = zip(*found, strict=True)
-    return torch.cat(values).double(), torch.cat(effective).double()
-
-
-@torch.no_grad()
 def account(net: LatentModel, x: Samples, draws: int, volume: float, numbers: int | None = None) -> Account:
     """Where the bound of rows goes.
 
@@ -119,25 +90,25 @@ def account(net: LatentModel, x: Samples, draws: int, volume: float, numbers: in
         volume: log |det| of model units by data units, which the reconstruction gets.
         numbers: Of a row of levels; None of a continuum.
     """
-    base, _ = net.encoder(x)
+    size = _rows(x)
+    laws = [net.encoder(rows)[0] for rows in x.split(size)]
+    base = DiagonalNormal(*(torch.cat(of) for of in zip(*((law.mean, law.log_deviation) for law in laws), strict=True)))
     active = int(active_units(base.mean).sum())
-    e, size = stream(0, "evaluate", part="account").normal(len(x), net.code).to(x), _rows(x)
+    e = stream(0, "evaluate", part="account").normal(len(x), net.code).to(x)
     parts = [net(rows, own[None])[:, 0] for rows, own in zip(x.split(size), e.split(size), strict=True)]
     likelihood, prior, posterior = map(fine, torch.cat(parts, 1))
     z, volume_of = base.at(e), base.log_prob(base.at(e))
     own, among = fine(volume_of), fine(Aggregate(base).log_prob(z))
     before = prior - posterior + own  # log p of z0: that of z, and the volume of the flow
     rows = (likelihood + volume + before - own, likelihood + volume, own - among, among - before)
-    found = [number for each in rows for number in (float(each.mean()), float(each.std()) / math.sqrt(len(x)))]
-    effective = float(bounds(net, x, draws)[1].mean())
-    return Account(*found, active, effective, None if numbers is None else bits_per_dim(-found[0], numbers))
-
-
-def _points(n: int, code: int) -> Tensor:
-    """n standard normal points, float64 (n, code), the same at every call."""
-    sobol = torch.quasirandom.SobolEngine(code, scramble=True, seed=derive(0, "evaluate", part="density"))
-    u = sobol.draw(n, dtype=torch.float64)
-    return torch.special.ndtri(u.clamp(FINE, 1 - FINE))
+    elbo, reconstruction, information, marginal = (float(each.mean()) for each in rows)
+    errors = [float(each.std()) / math.sqrt(len(x)) for each in rows]
+    return Account(
+        elbo=elbo, elbo_error=errors[0], reconstruction=reconstruction, reconstruction_error=errors[1],
+        information=information, information_error=errors[2], marginal=marginal, marginal_error=errors[3],
+        active=active, effective=float(bounds(net, x, draws)[1].mean()),
+        bits_back=None if numbers is None else bits_per_dim(-elbo, numbers),
+    )  # fmt: skip
 
 
 def _rows(x: Samples) -> int:

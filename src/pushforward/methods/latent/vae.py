@@ -14,19 +14,17 @@ References:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import Annotated, Literal, cast
 
 import torch
 from torch import Tensor
 
 from pushforward.densities.likelihoods.normal import Normal
+from pushforward.methods.latent.bounds import bounds
 from pushforward.nets.variational.model import ACTIVE, LatentModel
-from pushforward.objectives.elbo import LogMean, Parts, Weighting, elbo, importance_weighted
-from pushforward.randomness import stream
+from pushforward.objectives.elbo import Parts, Weighting, elbo, importance_weighted
 from pushforward.settings.options import Between
 from pushforward.terms import Term
 from pushforward.training.learner import Learner
@@ -35,8 +33,6 @@ from pushforward.types import Batch, Labels, Logs, Randomness, Samples, Scores, 
 __all__ = ["VAE", "Bound", "FromPosterior", "VAESampling"]
 
 Bound = Literal["elbo", "importance", "doubly"]
-NUMBERS = 2**22  # of samples, a copy for each code, that go through the decoder at once
-TOGETHER = 16  # codes of a row whose weights are found before they are summed
 WARM = 0.5  # share of the steps from which on a posterior that tells nothing is said to have collapsed
 
 
@@ -78,7 +74,6 @@ class VAE:
     binarise: bool = False
     project: Callable[[Samples], Samples] | None = None
     sampling: VAESampling = field(default_factory=VAESampling)
-    _effective: float = field(default=math.nan, init=False)
 
     def learn(self, batches: Iterable[Batch], start: int = 0) -> Iterator[Logs]:
         """One update for each yield.
@@ -136,16 +131,18 @@ class VAE:
     def log_prob(self, x: Samples, labels: Labels | None = None) -> Scores:
         r"""A bound from below of the log probability of each row, (n,), in nats: :math:`\log\tfrac1K\sum_k e^{l_k}`.
 
-        K is that of `sampling`; codes are the same for the same rows at every call. Of discretised rows it bounds the
+        K is that of `sampling`; the number of a row depends on no other row. Of discretised rows it bounds the
         probability of their levels, and of a continuum the density with respect to model units.
 
         Args:
             x: Rows (n, *event).
             labels: Classes (n,), where the model is given them; else not looked at.
         """
-        found = self.likelihood(x, self.sampling.draws, labels)
-        self._effective = float(found.effective.mean())
-        return found.value
+        return self.bounded(x, labels)[0]
+
+    def bounded(self, x: Samples, labels: Labels | None = None) -> tuple[Scores, Scores]:
+        """The bound of `log_prob`, and how many of the K codes of a row count in it, float64 (n,) each."""
+        return bounds(self._average, x, self.sampling.draws, labels)
 
     @property
     def discrete(self) -> bool:
@@ -154,22 +151,9 @@ class VAE:
 
     @property
     def protocol(self) -> str:
-        """Which bound, and how many codes count."""
-        return (
-            f"a bound from below by {self.sampling.draws:,} codes of a row, of which {self._effective:.3g} count in "
-            "the mean of the rows asked for last"
-        ) + ("" if self._net.given is None else f"; {self._net.given.said}")
-
-    @torch.no_grad()
-    def likelihood(self, x: Samples, draws: int, labels: Labels | None = None) -> LogMean:
-        """The bound of `log_prob` by so many codes of each row, and how many of them count."""
-        net, rng, found = self._average, stream(0, "evaluate", part="density", device=x.device), LogMean()
-        while found.count < draws:
-            size = min(TOGETHER, draws - found.count)
-            e = rng.normal(len(x), size, net.code).to(x).transpose(0, 1)
-            parts = [Parts(*net(rows, own, False, known)).weights for rows, own, known in _blocks(x, e, labels)]
-            found.add(torch.cat(parts, 1).double())
-        return found
+        """Which bound, and what of a row it takes as given."""
+        given = "" if self._net.given is None else f"; {self._net.given.said}"
+        return f"a bound from below by {self.sampling.draws:,} codes of a row{given}"
 
     @property
     def budget(self) -> str:
@@ -288,12 +272,6 @@ class FromPosterior:
 def drawn_levels(x: Samples, rng: Randomness) -> Samples:
     """Black and white, -1 and 1, drawn by grey levels in [-1, 1]: white with the chance (x + 1)/2."""
     return torch.where(2 * rng.uniform(*x.shape).to(x) - 1 < x, 1.0, -1.0).to(x)
-
-
-def _blocks(x: Samples, e: Tensor, labels: Labels | None) -> Iterator[tuple[Samples, Tensor, Labels | None]]:
-    """Rows (n, *event), their codes' noise (S, n, code) and classes, so many at a time that their copies fit."""
-    rows = max(1, NUMBERS // max(1, len(e) * x[0].numel()))
-    return zip(x.split(rows), e.split(rows, 1), repeat(None) if labels is None else labels.split(rows))
 
 
 TERMS = {
