@@ -14,6 +14,9 @@ A generator of torch on a CPU keeps 32 bits of its seed: two of its streams are 
 Rows that somebody asks for are drawn and computed in `blocks` whose sizes depend on where they lie and on nothing else,
 so that few rows are the first of many to the last bit: neither a draw of normal numbers nor a product of matrices gives
 a row the same bits in a batch of 20 as in one of 40.
+
+What is asked of a row, as a likelihood that takes noise, draws from no stream: its numbers are a function of the row
+itself, so that the answer depends neither on the rows beside it nor on how often it is asked.
 """
 
 from collections.abc import Iterator
@@ -23,12 +26,26 @@ from typing import Literal, TypeAlias, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.types import Place
 
-__all__ = ["Noise", "Purpose", "blocks", "derive", "filled", "generator", "seeded", "stream", "word"]
+__all__ = [
+    "Noise",
+    "Purpose",
+    "blocks",
+    "derive",
+    "even",
+    "filled",
+    "generator",
+    "mixed",
+    "seeded",
+    "stream",
+    "turned",
+    "word",
+]
 
 Purpose: TypeAlias = Literal["init", "data", "train", "sample", "judge", "evaluate", "transport", "show"]
 """What numbers are for: first weights and particles; the choice and the order of rows; learning; samples that somebody
@@ -87,6 +104,48 @@ def filled(x: Tensor, start: int, size: int) -> Tensor:
     """A block of rows, (size, ...); its last row stands for those that are not there."""
     rows = x[start : start + size]
     return rows if len(rows) == size else torch.cat([rows, rows[-1:].expand(size - len(rows), *rows.shape[1:])])
+
+
+def even(points: int, size: int) -> Tensor:
+    """Points of [0, 1)^size that fill it evenly, float64 (points, size), the same at every call: scrambled Sobol."""
+    return torch.quasirandom.SobolEngine(size, scramble=True, seed=derive(0, "evaluate", part="even")).draw(
+        points, dtype=torch.float64
+    )
+
+
+def turned(points: Tensor, x: Tensor) -> Tensor:
+    """Points (k, size) of the cube, each moved by a vector of every row's own and taken modulo 1: (k, n, size).
+
+    The vectors are spread as if uniform and independent, and are functions of the rows as float32: a mean over the
+    points of a row is then that of independent draws in expectation, with their even spread, and rows err apart.
+
+    Args:
+        points: As of `even`.
+        x: Rows (n, *event), finite.
+
+    References:
+        Randomization of number theoretic methods for multiple integration (Cranley and Patterson, 1976),
+        doi:10.1137/0713071.
+    """
+    bits = (x.detach().flatten(1).cpu().float().numpy().astype(np.float64) + 0.0).view(np.uint64)  # of two zeros one
+    step = np.uint64(0x9E3779B97F4A7C15)
+    columns, numbers = (np.arange(1, n + 1, dtype=np.uint64) for n in (bits.shape[1], points.shape[1]))
+    with np.errstate(over="ignore"):
+        keys = mixed(bits ^ (step * columns)).sum(1, keepdims=True, dtype=np.uint64)
+        own = mixed(keys + step * numbers)
+    moved = torch.from_numpy((own >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+    return (points[:, None] + moved) % 1
+
+
+def mixed(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The last step of splitmix64, which maps whole numbers of 64 bits to these one to one and leaves no pattern.
+
+    References:
+        Fast splittable pseudorandom number generators (Steele, Lea & Flood, 2014), doi:10.1145/2714064.2660195.
+    """
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
 
 
 @contextmanager

@@ -145,6 +145,15 @@ def test_rounded_columns_are_found_and_judged_as_the_cells_they_stand_for():
     assert plain.notes_ == ()
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_density_of_coins_beats_their_entropy_however_few_different_rows_there_are(seed):
+    x = (np.random.default_rng(seed).uniform(size=(2000, 1)) < 0.1).astype(float)
+    model = flow(steps=300, batch_size=256, lr=1e-2, width=16, bins=16, random_state=seed).fit(x)
+    share = x.mean()
+    best = share * math.log(share) + (1 - share) * math.log(1 - share)
+    assert best - 0.1 < model.score(x) < best + 0.01
+
+
 def test_a_density_of_a_row_does_not_depend_on_the_rows_beside_it(moons):
     x = np.round(moons[0], 1)
     model = flow().fit(x)

@@ -188,7 +188,9 @@ class Affine:
 
     def __post_init__(self) -> None:
         if self.levels < 2 or not self.low < self.high:
-            raise UsageError(f"{self.levels} levels onto {self.low:g} to {self.high:g}: give at least 2, which rise")
+            raise UsageError(
+                f"{self.levels} levels onto {self.low:g} to {self.high:g}: give at least 2, and low below high"
+            )
 
     def __call__(self, x: Samples) -> tuple[Samples, Scores]:
         r"""t (n, \*event), and :math:`m\log((high - low)/K)`, (n,)."""

@@ -23,7 +23,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 import torch
 from torch import LongTensor, Tensor, nn
@@ -33,12 +33,12 @@ from zuko.transforms import MonotonicAffineTransform, MonotonicRQSTransform
 from pushforward.densities.diagonal import DiagonalNormal, log_normal
 from pushforward.densities.laws import Law
 from pushforward.errors import UsageError
+from pushforward.settings.densities import FlowName
 from pushforward.types import Randomness, Scores
 
-__all__ = ["FlowDensity", "FlowKind", "FlowPosterior", "NormalisingFlow", "Whitened"]
+__all__ = ["FlowDensity", "FlowPosterior", "NormalisingFlow", "Whitened"]
 
-FlowKind = Literal["maf", "nsf", "realnvp"]
-KINDS: tuple[FlowKind, ...] = get_args(FlowKind)
+KINDS: tuple[FlowName, ...] = get_args(FlowName)
 
 
 class NormalisingFlow(nn.Module):
@@ -60,7 +60,7 @@ class NormalisingFlow(nn.Module):
     def __init__(
         self,
         dim: int,
-        kind: FlowKind = "maf",
+        kind: FlowName = "maf",
         *,
         steps: int = 3,
         hidden: Sequence[int] = (64, 64),
@@ -75,7 +75,7 @@ class NormalisingFlow(nn.Module):
                 f"dim {dim}, steps {steps}, context {context}, bins {bins}, hidden {tuple(hidden)}: give at least one "
                 "coordinate, step and unit, two bins, and a context from 0"
             )
-        self.dim, self.kind, self.context = dim, kind, context
+        self.dim, self.context = dim, context
         univariate, shapes = MonotonicAffineTransform, [torch.Size(()), torch.Size(())]
         if kind == "nsf":
             univariate, shapes = MonotonicRQSTransform, [torch.Size((size,)) for size in (bins, bins, bins - 1)]
@@ -113,7 +113,8 @@ class NormalisingFlow(nn.Module):
         given = 0 if c is None else c.shape[-1]
         if z.shape[-1] != self.dim or given != self.context:
             raise UsageError(
-                f"points of {z.shape[-1]} numbers and a context of {given}: this flow has {self.dim} and {self.context}"
+                f"points of {z.shape[-1]} numbers and a context of {given}: this flow takes {self.dim} "
+                f"and {self.context}; give it these"
             )
 
 

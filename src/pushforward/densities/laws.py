@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from pushforward.densities.aggregate import Aggregate, in_blocks
-from pushforward.densities.diagonal import DiagonalNormal
+from pushforward.densities.diagonal import DiagonalNormal, log_normal
 from pushforward.errors import UsageError
 from pushforward.types import Randomness, Scores
 
@@ -60,13 +60,14 @@ class StandardNormal(nn.Module):
 
     def log_prob(self, z: Tensor, context: Tensor | None = None) -> Scores:
         """Log density at z (..., d), (...)."""
-        _fits(z, self.dim)
-        return -0.5 * (z.square().sum(-1) + self.dim * math.log(2 * math.pi))
+        _fits(z, self.dim, context)
+        return log_normal(z)
 
     forward = log_prob
 
     def sample(self, n: int, rng: Randomness, context: Tensor | None = None) -> Tensor:
         """n points, (n, d)."""
+        _alone(context)
         return rng.normal(n, self.dim)
 
 
@@ -111,7 +112,7 @@ class FullNormal(nn.Module):
 
     def log_prob(self, z: Tensor, context: Tensor | None = None) -> Scores:
         """Log density at z (..., d), (...)."""
-        _fits(z, len(self.mean))
+        _fits(z, len(self.mean), context)
         root = _triangle(self.factor)[None]
         return in_blocks(lambda rows: _log_normals(rows, self.mean[None], root)[:, 0], z, len(self.mean))
 
@@ -120,6 +121,7 @@ class FullNormal(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, rng: Randomness, context: Tensor | None = None) -> Tensor:
         """n points, (n, d)."""
+        _alone(context)
         return self.mean + rng.normal(n, len(self.mean)).to(self.mean) @ _triangle(self.factor).mT
 
 
@@ -163,7 +165,7 @@ class NormalMixture(nn.Module):
 
     def log_prob(self, z: Tensor, context: Tensor | None = None) -> Scores:
         """Log density at z (..., d), (...)."""
-        _fits(z, self.means.shape[1])
+        _fits(z, self.means.shape[1], context)
         roots, logits = _triangle(self.factors) if self.full else self.factors.exp(), self.logits.log_softmax(0)
         return in_blocks(
             lambda rows: torch.logsumexp(logits + _log_normals(rows, self.means, roots), 1), z, self.means.numel()
@@ -174,6 +176,7 @@ class NormalMixture(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, rng: Randomness, context: Tensor | None = None) -> Tensor:
         """n points, (n, d)."""
+        _alone(context)
         u = rng.uniform(n).to(self.means)
         which = (u[:, None] > self.weights.cumsum(0)).sum(1).clamp(max=len(self.means) - 1)
         z = rng.normal(n, self.means.shape[1]).to(self.means)
@@ -216,6 +219,7 @@ class Vamp(nn.Module):
 
     def log_prob(self, z: Tensor, context: Tensor | None = None) -> Scores:
         """Log density at z (..., d), (...), with one pass of the encoder for all points."""
+        _alone(context)
         return self.aggregate.log_prob(z)
 
     forward = log_prob
@@ -223,6 +227,7 @@ class Vamp(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, rng: Randomness, context: Tensor | None = None) -> Tensor:
         """n points, (n, d)."""
+        _alone(context)
         return self.aggregate.sample(n, rng)
 
 
@@ -247,6 +252,13 @@ def _positive(dim: int) -> int:
     return dim
 
 
-def _fits(z: Tensor, dim: int) -> None:
+def _fits(z: Tensor, dim: int, context: Tensor | None) -> None:
     if z.shape[-1] != dim:
         raise UsageError(f"points of {z.shape[-1]} numbers: this law has {dim}; give (..., {dim})")
+    _alone(context)
+
+
+def _alone(context: Tensor | None) -> None:
+    """A law that would answer alike whatever it is told refuses to be told: else one would be learned for all."""
+    if context is not None:
+        raise UsageError(f"a context of {context.shape[-1]} numbers: this law takes none; use a FlowDensity with one")

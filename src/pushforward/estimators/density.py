@@ -33,12 +33,12 @@ from pushforward.methods.density import MaximumLikelihood, flow_law
 from pushforward.parallel.doubles import finest
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.randomness import blocks, filled, generator, stream
-from pushforward.settings.densities import TABLE, Density, Flow
+from pushforward.settings.densities import TABLE, Density, Flow, FlowName
 from pushforward.settings.options import examined
 from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
-from pushforward.types import Batch, Labels, Logs, Samples
+from pushforward.types import Batch, Labels, Logs, Randomness, Samples
 
 __all__ = ["FlowDensityEstimator"]
 
@@ -55,6 +55,7 @@ class Best:
         method: What learns.
         held: Rows that it does not see, (m, d); there may be none.
         labels: Their classes, (m,), if there are some.
+        rng: Where the noise of rounded numbers comes from, anew at every look: what stays can be learned by heart.
         every: Steps from one look to the next; there is one at the last.
         steps: Of which there will be so many.
         score: Mean log density of the held-out rows where it was best.
@@ -65,6 +66,7 @@ class Best:
     method: MaximumLikelihood
     held: Samples
     labels: Labels | None
+    rng: Randomness
     every: int
     steps: int
     score: float = -math.inf
@@ -75,8 +77,7 @@ class Best:
         """The steps of the method, with looks at the held-out rows."""
         for step, logs in enumerate(self.method.learn(batches), 1):
             if len(self.held) and (step % self.every == 0 or step == self.steps):
-                with torch.no_grad():
-                    score = float(self.method.log_prob(self.held, self.labels).mean())
+                score = self.method.score(self.held, self.labels, self.rng)
                 if score > self.score:
                     law = self.method.law.sampler.state_dict()
                     self.score, self.step = score, step
@@ -157,7 +158,7 @@ class FlowDensityEstimator(BaseEstimator):
     def __init__(
         self,
         *,
-        flow: Literal["maf", "nsf", "realnvp"] = TABLE.net.flow,
+        flow: FlowName = TABLE.net.flow,
         transforms: int = TABLE.net.transforms,
         width: int = TABLE.net.width,
         depth: int = TABLE.net.depth,
@@ -172,7 +173,7 @@ class FlowDensityEstimator(BaseEstimator):
         random_state: Seed = None,
         verbose: bool = False,
     ) -> None:
-        self.flow: Literal["maf", "nsf", "realnvp"] = flow
+        self.flow: FlowName = flow
         self.transforms = transforms
         self.width = width
         self.depth = depth
@@ -365,7 +366,8 @@ class FlowDensityEstimator(BaseEstimator):
         size, of = self.batch_size, None if labels is None else labels[rows]
         batches = Batches(x[rows], size, seed=seed) if of is None else Batches(x[rows], size, seed=seed, labels=of)
         known = None if labels is None else labels[held].to(placement.device)
-        best = Best(method, x[held].to(placement.device), known, max(1, self.steps // LOOKS), self.steps)
+        noise = stream(seed, "judge", device=placement.device)
+        best = Best(method, x[held].to(placement.device), known, noise, max(1, self.steps // LOOKS), self.steps)
         follow(best.learn(batches.to(placement.device)), self.steps, self.verbose, terms_of(method))
         self.best_step_ = best.step or self.steps
         law = learner.sampler

@@ -9,7 +9,6 @@ honest one.
 References:
     Masked autoregressive flow for density estimation (Papamakarios et al., 2017), arXiv:1705.07057.
     A note on the evaluation of generative models (Theis et al., 2016), arXiv:1511.01844: uniform noise on levels.
-    Fast splittable pseudorandom number generators (Steele, Lea & Flood, 2014), doi:10.1145/2714064.2660195.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pushforward.densities.flows import FlowDensity, NormalisingFlow, Whitened
 from pushforward.densities.laws import Law
 from pushforward.errors import UsageError
+from pushforward.randomness import even, turned
 from pushforward.settings.densities import Flow
 from pushforward.terms import Scale, Term
 from pushforward.training.learner import Learner
@@ -35,6 +34,7 @@ __all__ = ["MaximumLikelihood", "flow_law"]
 
 ROWS = 4096  # whose density is asked for at once
 SEEN = 100_000  # rows whose mean and covariance are taken
+SPREAD = 8  # places in a cell that a density is a mean over
 FAR = 1e4  # model units from which numbers in a law may overflow
 
 NLL = Term(
@@ -97,26 +97,39 @@ class MaximumLikelihood:
     def log_prob(self, x: Samples, labels: Labels | None = None) -> Scores:
         r"""Log density (n,) of the average of the law, in nats, with respect to model units.
 
-        Rounded numbers are spread over their cells by noise that is a function of the row, the same at every call and
-        beside any other rows: on average a bound from below of the log probability of the cell, divided by its width. A
-        row so far out that numbers overflow has -inf.
+        Rounded numbers are spread over their cells, and the answer is a mean over eight places that fill a cell evenly
+        and are a function of the row, the same at every call and beside any other rows: on average a bound from below
+        of the log probability of the cell, divided by its width. A row so far out that numbers overflow has -inf.
 
         Args:
             x: Points (n, d).
             labels: Classes (n,) of a conditional law; None for the mixture of all by their frequencies.
         """
-        x = self._spread(x, None)
         with self._answering() as law:
-            if self.prior is None:
-                return _log_prob(law, x, None)
-            if labels is not None:
-                return _log_prob(law, x, self._context(labels, x))
-            each = [
-                _log_prob(law, x, self._context(torch.full((len(x),), k, device=x.device), x)) + share
-                for k, share in enumerate(self.prior.log().tolist())
-                if share > -torch.inf
-            ]
-            return torch.stack(each).logsumexp(0)
+            if not self._rounded:
+                return self._densities(law, x, labels)
+            noise = turned(even(SPREAD, x.shape[1]), x).to(x)
+            each = [self._densities(law, self._moved(x, own), labels) for own in noise]
+            return torch.stack(each).mean(0)
+
+    @torch.no_grad()
+    def score(self, x: Samples, labels: Labels | None, rng: Randomness) -> float:
+        """Mean log density, by noise that is drawn anew where numbers are rounded: nothing can be learned for it."""
+        with self._answering() as law:
+            return float(self._densities(law, self._spread(x, rng), labels).mean())
+
+    def _densities(self, law: Law, x: Samples, labels: Labels | None) -> Scores:
+        """Log densities (n,) at points as they are, given their classes, or of the mixture of all."""
+        if self.prior is None:
+            return _log_prob(law, x, None)
+        if labels is not None:
+            return _log_prob(law, x, self._context(labels, x))
+        each = [
+            _log_prob(law, x, self._context(torch.full((len(x),), k, device=x.device), x)) + share
+            for k, share in enumerate(self.prior.log().tolist())
+            if share > -torch.inf
+        ]
+        return torch.stack(each).logsumexp(0)
 
     @torch.no_grad()
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
@@ -129,11 +142,18 @@ class MaximumLikelihood:
         with self._answering() as law:
             return law.sample(n, rng, context)
 
-    def _spread(self, x: Samples, rng: Randomness | None) -> Samples:
-        """Numbers spread evenly over their cells, by noise or, without any, by what is a function of the row."""
-        if self.cells is None:
-            return x
-        noise = _of_rows(x) if rng is None else rng.uniform(*x.shape).to(x)
+    @property
+    def _rounded(self) -> bool:
+        """Whether there are numbers to be spread over their cells."""
+        return self.cells is not None and bool(self.cells.any())
+
+    def _spread(self, x: Samples, rng: Randomness) -> Samples:
+        """Numbers spread evenly over their cells."""
+        return x if self.cells is None else self._moved(x, rng.uniform(*x.shape).to(x))
+
+    def _moved(self, x: Samples, noise: Tensor) -> Samples:
+        """Numbers at a place in their cells, from 0 to 1."""
+        assert self.cells is not None
         return x + self.cells.to(x) * (noise - 0.5)
 
     def _context(self, labels: Labels | None, like: Tensor) -> Tensor:
@@ -173,26 +193,6 @@ def flow_law(shape: Flow, dim: int, classes: int = 0, rows: Tensor | None = None
     if rows is None:
         return Whitened(law, torch.zeros(dim), torch.eye(dim))
     return Whitened.of(law, rows[:: -(-len(rows) // SEEN)])
-
-
-def _of_rows(x: Tensor) -> Tensor:
-    """Numbers in [0, 1), (n, d), spread as if uniform and independent, that are a function of each row and its columns.
-
-    The bits of each number are mixed as in splitmix64, with what is told of its column, summed, and mixed again.
-    """
-    bits = (x.detach().cpu().numpy().astype(np.float64) + 0.0).view(np.uint64)  # of two zeros one
-    step = np.uint64(0x9E3779B97F4A7C15)
-    with np.errstate(over="ignore"):
-        columns = step * np.arange(1, x.shape[1] + 1, dtype=np.uint64)
-        mixed = _mixed(_mixed(bits ^ columns).sum(1, keepdims=True, dtype=np.uint64) + columns)
-    return torch.from_numpy((mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53).to(x)
-
-
-def _mixed(z: np.ndarray) -> np.ndarray:
-    """The last step of splitmix64, of each of some whole numbers."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 def _log_prob(law: Law, x: Tensor, context: Tensor | None) -> Scores:

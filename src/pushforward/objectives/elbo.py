@@ -4,7 +4,8 @@ With S draws z of q(z|x) and the log weights :math:`\ell = \log p(x|z) + \log p(
 
 .. math:: \mathrm{ELBO} = E\,\ell \le E\log\tfrac1S\sum_s e^{\ell_s} \le \log p(x),
 
-where the first gap is KL(q(z|x) ‖ p(z|x)) and the second closes as S grows, like Var(w/p)/(2S).
+where the first gap is KL(q(z|x) ‖ p(z|x)) and the second closes as S grows, like Var(w/p)/(2S). What is descended is
+`Weighting.loss` or minus `importance_weighted`; what is logged, `elbo`; what is measured, `LogMean`.
 
 References:
     Auto-encoding variational Bayes (Kingma & Welling, 2014), arXiv:1312.6114;
@@ -69,17 +70,12 @@ class Weighting:
         if not (0 <= self.beta < math.inf and 0 <= self.free < math.inf and self.warmup >= 0):
             raise UsageError(f"beta {self.beta:g}, free {self.free:g}, warmup {self.warmup}: give numbers from 0 on")
 
-    @property
-    def plain(self) -> bool:
-        """Whether it is the bound itself."""
-        return self == Weighting()
-
     def at(self, step: int) -> float:
         """beta in a step, counted from 0."""
         return self.beta * min(1.0, (step + 1) / (self.warmup + 1))
 
     def loss(self, parts: Parts, step: int = 0) -> Scalar:
-        """The mean over rows and draws."""
+        """The mean over rows and draws: minus the mean of `elbo` where beta is 1 and nothing is free."""
         cost = parts.divergence.mean()
         if self.free:
             cost = cost.clamp_min(self.free)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pushforward.settings.groups import Examples, LogRatio, Loop
+from pushforward.settings.groups import Examples, LogRatio, Loop, decay
 from pushforward.settings.options import Between, Count, Factor, Number, Only, Rate, Rounds, Units
 
 __all__ = [
@@ -55,7 +55,7 @@ class Denoising:
 
     def average(self, batch: int) -> float:
         """The decay of the running average for so many rows a step."""
-        return 0.5 ** (batch / (1000 * self.half_life)) if self.half_life else 0.0
+        return decay(self.half_life, batch)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pushforward.settings.groups import Classes, Loop, Rows
+from pushforward.settings.groups import Classes, Loop, Rows, decay
 from pushforward.settings.options import Between, Factor, Only, Rate, Rounds, Units
 
-__all__ = ["PLANE", "TABLE", "Density", "Fitting", "Flow"]
+__all__ = ["PLANE", "TABLE", "Density", "Fitting", "Flow", "FlowName"]
+
+FlowName = Literal["maf", "nsf", "realnvp"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Flow:
             columns that go nearly together, and rows far from all others, are learned late or never.
     """
 
-    flow: Literal["maf", "nsf", "realnvp"] = "nsf"
+    flow: FlowName = "nsf"
     transforms: Rounds = 4
     width: Units = 64
     depth: Annotated[int, Between(1, 32)] = 2
@@ -53,7 +55,7 @@ class Density:
 
     def average(self, batch: int) -> float:
         """The decay of the running average for so many rows a step."""
-        return 0.5 ** (batch / (1000 * self.half_life)) if self.half_life else 0.0
+        return decay(self.half_life, batch)
 
 
 @dataclass(frozen=True)

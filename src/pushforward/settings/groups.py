@@ -45,6 +45,7 @@ __all__ = [
     "Pace",
     "Rows",
     "Scheme",
+    "decay",
 ]
 
 FIELDS = 16384  # recorded fields that a run keeps; with fewer, new points go astray in long runs
@@ -52,6 +53,11 @@ Constraint = Literal["bjorck", "spectral", "reference", "penalty"]
 Contrast = Literal["logistic", "dual"]
 LEARNED = Only("codec", ("autoencoder",))
 Scheme = Literal["euler", "heun", "rk4", "ab2", "ab3", "ab4", "ab5"]
+
+
+def decay(half_life: float, rows: int) -> float:
+    """What is left of a running average after so many rows: half, after a half-life in thousands; 0 for none."""
+    return 0.5 ** (rows / (1000 * half_life)) if half_life else 0.0
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pushforward.settings.groups import Classes, Examples, Images, Loop, Rows
+from pushforward.settings.densities import FlowName
+from pushforward.settings.groups import Classes, Examples, Images, Loop, Rows, decay
 from pushforward.settings.options import Between, Count, Factor, Layers, Only, Rate, Rounds, Steps, Units, Weight
 
 __all__ = [
@@ -21,10 +22,10 @@ __all__ = [
 ]
 
 
-PriorName = Literal["normal", "mixture", "vamp", "maf", "nsf", "realnvp"]
-PosteriorName = Literal["diagonal", "maf", "nsf", "realnvp"]
+PriorName = Literal["normal", "mixture", "vamp", FlowName]
+PosteriorName = Literal["diagonal", FlowName]
 LikelihoodName = Literal["normal", "bernoulli", "logistic", "mixture", "categorical"]
-FLOWS = ("maf", "nsf", "realnvp")
+FLOWS = get_args(FlowName)
 LEVELLED = ("bernoulli", "logistic", "mixture", "categorical")
 PRIOR, POSTERIOR, ELBO = Only("prior", FLOWS), Only("posterior", FLOWS), Only("bound", ("elbo",))
 
@@ -66,8 +67,8 @@ class Bounding:
         bound: elbo; importance, of several codes of a row; doubly, the same with a gradient of the encoder that keeps
             its signal, for a diagonal posterior.
         draws: Codes of a row in a step.
-        beta: Weight of the rate in the elbo; at anything but 1 it is no bound of the likelihood.
-        free: Nats of the rate, on average over a batch, that cost nothing.
+        beta: Weight of KL(q(z|x) ‖ p(z)) in the elbo; at anything but 1 it is no bound of the likelihood.
+        free: Nats of that divergence, on average over a batch, that cost nothing.
         warmup: Steps in which beta rises from 0.
     """
 
@@ -108,7 +109,7 @@ class Autoencoding:
 
     def average(self, batch: int) -> float:
         """The decay of the running average for so many rows a step."""
-        return _decay(self.half_life, batch)
+        return decay(self.half_life, batch)
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class Counted:
 
     def average(self, batch: int) -> float:
         """The decay of the running average for so many rows a step."""
-        return _decay(self.half_life, batch)
+        return decay(self.half_life, batch)
 
 
 @dataclass(frozen=True)
@@ -173,8 +174,3 @@ class Learned:
     prior_width: Units = 256
     prior_rate: Rate = 2e-3
     output: Literal["draw", "mean"] = "mean"
-
-
-def _decay(half_life: float, batch: int) -> float:
-    """Of an average that forgets half in so many thousand rows."""
-    return 0.5 ** (batch / (1000 * half_life)) if half_life else 0.0

@@ -256,8 +256,6 @@ def test_data_whose_numbers_are_independent_collapse_the_posterior_and_a_run_say
 
 
 def test_a_weight_of_zero_on_the_rate_and_a_warm_up_are_not_the_bound():
-    assert not Weighting(beta=0.5).plain
-    assert Weighting().plain
     parts = Parts(*(torch.full((2, 3), value) for value in (-4.0, -2.0, -1.0)))
     assert float(Weighting(beta=0.5).loss(parts)) == pytest.approx(4.5)
     assert float(Weighting(free=3.0).loss(parts)) == pytest.approx(7.0)

@@ -54,7 +54,9 @@ class Levels:
 
     def __post_init__(self) -> None:
         if self.count < 2 or not self.low < self.high:
-            raise UsageError(f"{self.count} levels from {self.low:g} to {self.high:g}: give at least 2, which rise")
+            raise UsageError(
+                f"{self.count} levels from {self.low:g} to {self.high:g}: give at least 2, and low below high"
+            )
 
     def index(self, x: Samples) -> Samples:
         """Which level each number is, 0, ..., K - 1, in the type of x.

@@ -37,7 +37,8 @@ from pushforward.objectives.elbo import Weighting
 from pushforward.parallel.doubles import finest
 from pushforward.parallel.ordinary import ordinarily
 from pushforward.randomness import stream
-from pushforward.settings.variational import Autoencoding, LikelihoodName, PosteriorName, PriorName
+from pushforward.settings.groups import decay
+from pushforward.settings.variational import LikelihoodName, PosteriorName, PriorName
 from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
@@ -374,7 +375,7 @@ class FlowVAE(BaseEstimator):
         size, rate = self.batch_size or pace.batch, self.lr or pace.rate
         first = x[stream(seed, "init", part="vamp").integers(len(x), layout.components)]
         net = build(lambda: layout.model(first), seed)
-        average = Autoencoding(half_life=float(self.half_life)).average(size)
+        average = decay(float(self.half_life), size)
         learner = Learner(net, partial(Adam, lr=rate, betas=(0.9, 0.99), fused=True), ema=average,
                           schedule=cosine(self.steps, pace.rate_end), clip=100.0)  # fmt: skip
         learner.place(placement)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pushforward.metrics.copying.precision import Precision, agreed, flat_rows
-from pushforward.randomness import generator
+from pushforward.randomness import generator, mixed
 
 __all__ = ["keys", "keys_as_stored", "once", "one_of_each"]
 
@@ -17,7 +17,6 @@ Keys = NDArray[np.uint64]
 
 _FIRST = 128  # columns read first of long rows
 _APART = 0.02  # rows that numbers a hundred times coarser may make equal
-_MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))  # of SplitMix64, which maps 64 bits to 64 one to one
 
 
 def keys_as_stored(sets: Sequence[Tensor], *, budget: int = 2**26) -> tuple[list[Keys], Precision, bool]:
@@ -100,14 +99,8 @@ def _keys(
         if digits is not None:
             part = digits.of(part, columns, coarser=coarser)
         bits = (part + 0.0).view(np.uint64)  # -0 is 0
-        found[start : start + step] = _mixed((_mixed(bits) * weights).sum(1, dtype=np.uint64))
+        found[start : start + step] = mixed((mixed(bits) * weights).sum(1, dtype=np.uint64))
     return found
-
-
-def _mixed(bits: Keys) -> Keys:
-    for shift, factor in _MIX:
-        bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
-    return bits ^ (bits >> np.uint64(31))
 
 
 def one_of_each(rows: Keys, rng: np.random.Generator) -> NDArray[np.bool_]:

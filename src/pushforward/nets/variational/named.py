@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pushforward.densities.flows import FlowDensity, FlowKind, NormalisingFlow
+from pushforward.densities.flows import FlowDensity, NormalisingFlow
 from pushforward.densities.laws import Law, NormalMixture, StandardNormal, Vamp
 from pushforward.densities.likelihoods.discrete import Bernoulli, Categorical, Discretised, Levels
 from pushforward.densities.likelihoods.likelihood import Likelihood
 from pushforward.densities.likelihoods.normal import Normal
+from pushforward.errors import UsageError
 from pushforward.nets.variational.model import Encoder, Given, LatentModel
 from pushforward.nets.variational.sides import Sides, convolutional, perceptrons
+from pushforward.settings.densities import FlowName
 from pushforward.settings.variational import CodeLaws, LikelihoodName
 
 __all__ = ["latent_model", "likelihood_of", "sides_of"]
@@ -43,9 +45,14 @@ def likelihood_of(name: LikelihoodName, event: tuple[int, ...], levels: Levels |
         name: normal, of one width for all pixels of an image and one a column elsewhere; or a law of levels.
         event: Shape of one sample, (d,) or (channels, height, width).
         levels: Those that numbers have; None for a continuum, which normal alone is for.
+
+    Raises:
+        UsageError: If there are no levels for a law of levels.
     """
-    if name == "normal" or levels is None:
+    if name == "normal":
         return Normal(() if len(event) == 3 else event)
+    if levels is None:
+        raise UsageError(f"likelihood {name}: is of levels; give them, or use normal")
     if name == "bernoulli":
         return Bernoulli(levels)
     if name == "categorical":
@@ -77,7 +84,7 @@ def _prior(codes: CodeLaws, encoder: Encoder, inputs: Tensor | None) -> Law:
     return FlowDensity(_flow(codes, codes.prior))
 
 
-def _flow(codes: CodeLaws, kind: FlowKind, context: int = 0) -> NormalisingFlow:
+def _flow(codes: CodeLaws, kind: FlowName, context: int = 0) -> NormalisingFlow:
     """A flow of codes; its masks are found by looking at numbers, which there are none of on the meta device."""
     hidden = (codes.flow_width, codes.flow_width)
     with torch.device("cpu"):

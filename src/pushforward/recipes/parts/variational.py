@@ -116,12 +116,20 @@ def score_on_shares(data: Dataset, seed: int) -> Callable[[Tensor], float]:
 
 
 def _learning(model: LatentModel, spec: Autoencoding | Counted, loop: Loop) -> VAE:
-    """A model, and how it learns."""
+    """A model, and how it learns.
+
+    Raises:
+        UsageError: If the gradient and the posterior do not suit each other.
+    """
+    bounding, posterior = spec.bounding, spec.codes.posterior
+    if bounding.bound == "doubly" and posterior != "diagonal":
+        raise UsageError(
+            f"--bound doubly with --posterior {posterior}: use --bound importance, or --posterior diagonal"
+        )
     learner = Learner(
         model, adam(spec.rate, (0.9, 0.99)), ema=spec.average(loop.batch), schedule=cosine(loop.steps, spec.rate_end),
         clip=100.0,
     )  # fmt: skip
-    bounding = spec.bounding
     weighting = Weighting(bounding.beta, bounding.free, bounding.warmup)
     return VAE(learner, stream(loop.seed, "train"), weighting, bounding.draws, bounding.bound)
 
