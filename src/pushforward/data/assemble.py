@@ -87,7 +87,7 @@ def assemble(
         split=Split(seed, fraction, len(x), len(x_test), digest),
         columns=raw.columns,
         classes=classes,
-        notes=(*notes, *more, *_far_note(raw, x, scaling), *_heavy_note(raw, rows, scaling)),
+        notes=(*notes, *_size_note(raw, unit), *more, *_far_note(raw, x, scaling), *_heavy_note(raw, rows, scaling)),
         one_unit=raw.kind == "points" and scaling == "counts",
         kinds=raw.kinds,
         label=raw.label,
@@ -100,6 +100,14 @@ def _moved(name: str, rows: int) -> str:
     if rows == 1:
         return f"class {name}: its only row is trained on, none is held out"
     return f"class {name}: all {rows} rows had been held out; one is trained on instead"
+
+
+def _size_note(raw: Raw, unit: Unit | Pixels) -> tuple[str, ...]:
+    """That images have become smaller or larger, where they have."""
+    if not isinstance(unit, Pixels) or min(raw.x.shape[1:3]) == unit.inner:
+        return ()
+    h, w = raw.x.shape[1:3]
+    return (f"images of {w} x {h} pixels are resized to {unit.inner} x {unit.inner}, with antialiasing",)
 
 
 def _event(raw: Raw, unit: Unit | Pixels) -> tuple[int, ...]:

@@ -18,6 +18,8 @@ from pushforward.errors import DataError
 
 __all__ = ["as_labels", "limited", "rows"]
 
+DIM = 128  # a level of 255 that pictures reach, unless their white is another number
+
 
 def rows(
     contents: Contents,
@@ -142,8 +144,14 @@ def _of_array(contents: Contents, room: Room) -> Raw:
         pixels = recognise(x, place, room)
         h, w = pixels.shape[1:3]
         cut = f"images of {w} x {h}: the square in their middle is kept, {1 - min(h, w) / max(h, w):.0%} is cut off"
-        return Raw(place, "images", pixels, notes=(cut,) if h != w else ())
+        return Raw(place, "images", pixels, notes=((cut,) if h != w else ()) + _dark(x))
     return Raw(place, "points", _float64(x[:, None] if x.ndim == 1 else x))
+
+
+def _dark(x: np.ndarray) -> tuple[str, ...]:
+    """That whole numbers are taken for levels of 255, where none is half as bright."""
+    high = int(x.max()) if x.dtype.kind in "iu" else DIM
+    return (f"whole numbers up to {high} are taken for levels of 255: multiply them if {high} is white",) * (high < DIM)
 
 
 def _float64(x: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ def vae_toy(
     as wide as the data, where a code that tells nothing is next to no loss: beta rises, so that codes come first.
     """
     from pushforward.recipes.parts import wiring
-    from pushforward.recipes.parts.variational import vae_of
+    from pushforward.recipes.parts.variational import vae_of, with_note
 
-    points = wiring.load(rows, seed=loop.seed, kind="points")
+    points = with_note(wiring.load(rows, seed=loop.seed, kind="points"))
     return wiring.experiment(vae_of(points, model, loop), points, loop, threads=1)

@@ -11,6 +11,7 @@ from pushforward.errors import DataError
 from pushforward.metrics.columns.by_column import column_laws
 from pushforward.metrics.columns.read import Numbers
 from pushforward.metrics.columns.scores import ENDS, deviate, ends, quadratic, ranked, single, stepped_down
+from pushforward.metrics.columns.ways import _repeats
 from pushforward.metrics.core.permutation import relabellings
 from pushforward.metrics.core.result import holm
 from pushforward.plain.fields import Field
@@ -222,3 +223,11 @@ def test_single_precision_makes_no_tie_a_difference():
         away = np.abs(labels @ x.astype(int) - x.sum() / 2)
         q, p = torch.from_numpy(x[:1500, None]), torch.from_numpy(x[1500:, None])
         assert column_laws(q, p, permutations=199, seed=seed).p == (away >= away[0]).sum() / 200
+
+
+def test_the_ends_of_a_small_sample_are_no_cut():
+    rng = np.random.default_rng(0)
+    q = np.round(rng.normal(size=40), 6)  # each end of 40 rows is 2.5 % of them
+    p = np.round(rng.normal(size=400), 1)
+    assert "cut" not in (_repeats(q, p) or "")
+    assert "cut" in (_repeats(np.clip(q, -1, 1), p) or "")

@@ -67,20 +67,25 @@ def _even(values: np.ndarray, error: float) -> float:
     return float(step) if whole else 0.0
 
 
-def told_of_cells(x: np.ndarray, widths: Sequence[float] | np.ndarray, names: Sequence[object] = ()) -> tuple[str, ...]:
+def told_of_cells(
+    x: np.ndarray, widths: Sequence[float] | np.ndarray, names: Sequence[object] = (), *, spread: bool = True
+) -> tuple[str, ...]:
     """What is said of columns that are rounded, and of those that hold one value often and are not, in plain words.
 
     Args:
         x: Rows, (n, d).
-        widths: Of the cells that noise is spread over, (d,); 0 for none.
+        widths: Of their cells, (d,); 0 for none.
         names: Of the columns; their numbers if there are none.
+        spread: Whether noise is spread over the cells; else that it should be.
     """
     called = [names[k] if len(names) else k for k in range(x.shape[1])]
     wide = [f"{name} by {width:.3g}" for name, width in zip(called, widths, strict=True) if width > 0]
-    told = [
-        f"rounded numbers have no density: uniform noise as wide as their steps is added, in learning and in "
-        f"likelihoods ({', '.join(wide)})"
-    ] * bool(wide)
+    what = (
+        "uniform noise as wide as their steps is added, in learning and in likelihoods, and samples are not rounded"
+        if spread
+        else "likelihoods grow without bound as a model learns them; add uniform noise as wide as their steps"
+    )
+    told = [f"rounded numbers have no density: {what} ({', '.join(wide)})"] * bool(wide)
     for name, width, column in zip(called, widths, x[:ROWS].T, strict=True):
         values, times = np.unique(column, return_counts=True)
         k = int(times.argmax())

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch.optim import Adam
 
 from pushforward.data.batches import Batches
+from pushforward.data.columns.cells import cells, told_of_cells
 from pushforward.data.units import Array, Unit, box, pooled
 from pushforward.densities.likelihoods.discrete import Levels
 from pushforward.errors import DataError, TrainingError, UsageError
@@ -205,7 +206,7 @@ class FlowVAE(BaseEstimator):
             self.posterior, law, levels.count if levels else 0, int(self.width or ModelShape.pace(inside).width),
             int(self.depth),
         )  # fmt: skip
-        about = () if layout.images else notes_on(self.columns_, unit, data)
+        about = () if layout.images else (*notes_on(self.columns_, unit, data), *self._dense(data))
         self.net_, remarks = self._learned(layout, Coordinates(unit, data.shape[1:], inside).encode(data))
         self.layout_, self.unit_, self.event_shape_ = layout, unit, data.shape[1:]
         self.notes_ = (*about, said, *remarks)
@@ -368,6 +369,11 @@ class FlowVAE(BaseEstimator):
                 {name.removeprefix("net."): tensor for name, tensor in tensors.items()}, path
             )
             return model
+
+    def _dense(self, x: Array) -> tuple[str, ...]:
+        """What is said of columns that have no density."""
+        names = self.columns_.names if self.columns_ else ()
+        return told_of_cells(x, cells(x), names, spread=False)
 
     def _learned(self, layout: ModelShape, x: Samples) -> tuple[LatentModel, tuple[str, ...]]:
         """Train a model of a layout on samples in model units: its average, and what is to be said of it."""

@@ -25,6 +25,7 @@ from pushforward.densities.likelihoods.normal import Normal
 from pushforward.methods.latent.bounds import bounds
 from pushforward.nets.variational.model import ACTIVE, LatentModel
 from pushforward.objectives.elbo import Parts, Weighting, elbo, importance_weighted
+from pushforward.randomness import even, turned
 from pushforward.settings.options import Between
 from pushforward.terms import Term
 from pushforward.training.learner import Learner
@@ -141,7 +142,12 @@ class VAE:
         return self.bounded(x, labels)[0]
 
     def bounded(self, x: Samples, labels: Labels | None = None) -> tuple[Scores, Scores]:
-        """The bound of `log_prob`, and how many of the K codes of a row count in it, float64 (n,) each."""
+        """The bound of `log_prob`, and how many of the K codes of a row count in it, float64 (n,) each.
+
+        Of grey rows, where they are learned in black and white, it is of one drawing, which is a function of the row.
+        """
+        if self.binarise:
+            x = drawn_by(x, turned(even(1, x[:1].numel()), x)[0].view_as(x).to(x))
         return bounds(self._average, x, self.sampling.draws, labels)
 
     @property
@@ -271,7 +277,12 @@ class FromPosterior:
 
 def drawn_levels(x: Samples, rng: Randomness) -> Samples:
     """Black and white, -1 and 1, drawn by grey levels in [-1, 1]: white with the chance (x + 1)/2."""
-    return torch.where(2 * rng.uniform(*x.shape).to(x) - 1 < x, 1.0, -1.0).to(x)
+    return drawn_by(x, rng.uniform(*x.shape).to(x))
+
+
+def drawn_by(x: Samples, u: Tensor) -> Samples:
+    """The same by uniform numbers of that shape."""
+    return torch.where(2 * u - 1 < x, 1.0, -1.0).to(x)
 
 
 TERMS = {

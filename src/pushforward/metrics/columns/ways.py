@@ -109,8 +109,9 @@ def _ends(numbers: Numbers, k: int, n: int) -> str:
 def _repeats(q: Array, p: Array) -> str | None:
     """How many rows hold a value that occurs again, at the ends or anywhere, unless one value alone tells more."""
     low, high = float((q == q.min()).mean()), float((q == q.max()).mean())
-    sides = [("lower tail", q.min(), low)] if low >= HEAVY and p.min() < q.min() else []
-    sides += [("upper tail", q.max(), high)] if high >= HEAVY and p.max() > q.max() else []
+    least = max(HEAVY, 2 / len(q))  # one row lies at each end of any sample
+    sides = [("lower tail", q.min(), low)] if low >= least and p.min() < q.min() else []
+    sides += [("upper tail", q.max(), high)] if high >= least and p.max() > q.max() else []
     if sides:
         what = "tails" if len(sides) > 1 else sides[0][0]
         at, real = " and ".join(f"{x:.4g}" for _, x, _ in sides), sum(float((p == x).mean()) for _, x, _ in sides)

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pushforward.data import Dataset
+from pushforward.data.columns.cells import ROWS, cells, told_of_cells
 from pushforward.data.raw import counted
 from pushforward.densities.likelihoods.counts import NegativeBinomial
 from pushforward.densities.likelihoods.discrete import Levels
 from pushforward.densities.likelihoods.likelihood import Likelihood
-from pushforward.errors import UsageError
+from pushforward.errors import DataError, UsageError
 from pushforward.methods.adversarial.vgrow import clamp
 from pushforward.methods.latent.vae import VAE, drawn_levels
 from pushforward.nets.variational.counts import Depths, perceptrons_of_counts
@@ -29,7 +31,7 @@ from pushforward.training.learner import Learner
 from pushforward.training.schedule import cosine
 from pushforward.types import Samples
 
-__all__ = ["Binarise", "binarised", "score_on_shares", "vae_of", "vae_of_counts"]
+__all__ = ["Binarise", "binarised", "score_on_shares", "vae_of", "vae_of_counts", "with_note"]
 
 Binarise = Literal["none", "threshold", "dynamic"]
 DEPTH = 10_000  # counts of a row, as rows of counts are brought to one size
@@ -60,6 +62,14 @@ def _cut(x: Samples) -> Samples:
     return x if not len(x) or bool(x.isnan().any()) else torch.where(x > 0, 1.0, -1.0)
 
 
+def with_note(points: Dataset) -> Dataset:
+    """Points, and what is to be said of columns that have no density."""
+    if points.hollow:
+        return points
+    rows = np.asarray(points.decode(points.train[:ROWS]), np.float64)
+    return replace(points, notes=(*points.notes, *told_of_cells(rows, cells(rows), points.columns, spread=False)))
+
+
 def vae_of(data: Dataset, spec: Autoencoding, loop: Loop, binarise: Binarise = "none") -> VAE:
     """A variational autoencoder of a data set.
 
@@ -72,6 +82,8 @@ def vae_of(data: Dataset, spec: Autoencoding, loop: Loop, binarise: Binarise = "
     Raises:
         UsageError: If laws and data do not suit each other.
     """
+    if spec.net == "convolutional" and data.kind != "images":
+        raise UsageError(f"--net convolutional: {data.name} holds points; use dense")
     codes, likelihood = spec.codes, _likelihood(data, spec, binarise)
     with seeded(loop.seed):
         sides = sides_of(
@@ -144,10 +156,28 @@ def _likelihood(data: Dataset, spec: Autoencoding, binarise: Binarise) -> Likeli
     usual = 17 if data.network == "digits8" else 256
     levels = Levels(2 if binarise != "none" else spec.levels or usual)
     if not data.hollow:
-        levels.index(data.test[:LOOK] if binarise == "dynamic" else data.train[:LOOK])
+        _on_levels(data, levels, data.test[:LOOK] if binarise == "dynamic" else data.train[:LOOK])
     if name == "bernoulli" and levels.count != 2:
-        raise UsageError(f"--likelihood bernoulli: pixels of {levels.count} levels; use --binarise, or logistic")
+        raise UsageError(
+            f"--likelihood bernoulli: pixels of {levels.count} levels; use logistic, --levels 2, or vae_mnist, which "
+            "puts them in black and white"
+        )
     return likelihood_of(name, data.event, levels)
+
+
+def _on_levels(data: Dataset, levels: Levels, x: Samples) -> None:
+    """Look whether pixels have the levels that a likelihood is of.
+
+    Raises:
+        DataError: If some have not.
+    """
+    try:
+        levels.index(x)
+    except DataError as error:
+        raise DataError(
+            f"{data.name}: some pixels are on none of {levels.count} levels spread evenly from black to white: give "
+            "--levels N that has them, save them as whole numbers, or use --likelihood normal"
+        ) from error
 
 
 def _inputs(codes: CodeLaws, data: Dataset, seed: int) -> Tensor | None:
