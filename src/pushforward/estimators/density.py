@@ -22,17 +22,26 @@ from torch.optim import SGD, Adam
 from pushforward.data.batches import Batches
 from pushforward.data.columns.cells import cells, told_of_cells
 from pushforward.data.units import Array, Unit, pooled
-from pushforward.errors import TrainingError
 from pushforward.estimators import store
 from pushforward.estimators.bridges.shape import Coordinates
 from pushforward.estimators.checks import check_count, check_number
 from pushforward.estimators.classes import Labelling
 from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
-from pushforward.estimators.learn import Seed, build, find, follow, samples_of, seed_of, seed_of_draw, validated
+from pushforward.estimators.learn import (
+    Seed,
+    build,
+    find,
+    first_of,
+    follow,
+    samples_of,
+    seed_of,
+    seed_of_draw,
+    validated,
+)
 from pushforward.methods.density import MaximumLikelihood, flow_law
 from pushforward.parallel.doubles import finest
 from pushforward.parallel.ordinary import ordinarily
-from pushforward.randomness import blocks, filled, generator, stream
+from pushforward.randomness import generator, stream
 from pushforward.settings.densities import TABLE, Density, Flow, FlowName
 from pushforward.settings.options import examined
 from pushforward.training.facts import terms_of
@@ -252,13 +261,7 @@ class FlowDensityEstimator(BaseEstimator):
         classes = self._labelling.known if return_labels else np.empty(0)
         seed, method = seed_of_draw(random_state, self.random_state), self._method()
         codes, rng = self._labelling.drawn(n, y, seed, "sample"), stream(seed, "sample")
-        parts = [
-            method.sample(size, rng, None if codes is None else filled(codes, start, size)).cpu()
-            for start, size in blocks(n)
-        ]
-        x = torch.cat(parts)[:n]
-        if not bool(x.isfinite().all()):
-            raise TrainingError("samples have numbers that are not finite: fit with a lower lr")
+        x = first_of(lambda size, labels: method.sample(size, rng, labels), n, codes)
         found = frame_of(self.columns_, self._coordinates.decode(x))
         return (found, classes[codes.numpy()]) if return_labels and codes is not None else found
 

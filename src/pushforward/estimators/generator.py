@@ -25,14 +25,24 @@ from pushforward.estimators.checks import check_count, check_number
 from pushforward.estimators.classes import Labelling
 from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
 from pushforward.estimators.layout import NetShape
-from pushforward.estimators.learn import Seed, build, find, follow, samples_of, seed_of, seed_of_draw, validated
+from pushforward.estimators.learn import (
+    Seed,
+    build,
+    find,
+    first_of,
+    follow,
+    samples_of,
+    seed_of,
+    seed_of_draw,
+    validated,
+)
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.adversarial.vgrow import Balance, VGrow, shrinking
 from pushforward.methods.sources import normal
 from pushforward.metrics.quality.sliced import directions, sliced_wasserstein
 from pushforward.objectives.penalties import both
 from pushforward.parallel.ordinary import ordinarily
-from pushforward.randomness import Noise, Purpose, blocks, filled, stream
+from pushforward.randomness import Noise, Purpose, stream
 from pushforward.training.facts import terms_of
 from pushforward.training.learner import Learner
 from pushforward.training.schedule import geometric, linear
@@ -333,11 +343,14 @@ class FlowGenerator(BaseEstimator):
     def _drawn(self, n: int, classes: Labels | None, rng: Noise) -> Array:
         """n samples in data units, with classes given by number; fewer are the first of them."""
         device = find(self.device).device
-        net, parts = self.net_.to(device), []
-        for start, size in blocks(n):
-            labels = () if classes is None else (filled(classes, start, size).to(device),)
-            parts.append(net(rng.normal(size, self.layout_.latent).to(device), *labels).cpu())
-        return self.unit_.decode(torch.cat(parts)[:n].reshape(n, *self.event_shape_))
+        net = self.net_.to(device)
+
+        def draw(size: int, labels: Labels | None) -> Samples:
+            return net(
+                rng.normal(size, self.layout_.latent).to(device), *(() if labels is None else (labels.to(device),))
+            )
+
+        return self.unit_.decode(first_of(draw, n, classes).reshape(n, *self.event_shape_))
 
     @property
     def _labelling(self) -> Labelling:

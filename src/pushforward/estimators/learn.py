@@ -16,19 +16,20 @@ from sklearn.utils.validation import validate_data
 
 from pushforward.data.blocks.limits import budget
 from pushforward.data.units import Array
-from pushforward.errors import DataError
+from pushforward.errors import DataError, TrainingError
 from pushforward.estimators.columns import Columns, looked_at
 from pushforward.parallel.placement import Placement
 from pushforward.progress import Bar
-from pushforward.randomness import seeded
+from pushforward.randomness import blocks, filled, seeded
 from pushforward.terms import TERMS, Term
 from pushforward.training.loop import checked
-from pushforward.types import Logs
+from pushforward.types import Labels, Logs, Samples
 
 __all__ = [
     "Seed",
     "build",
     "find",
+    "first_of",
     "follow",
     "history",
     "in_turn",
@@ -43,6 +44,25 @@ __all__ = [
 Seed = int | np.random.RandomState | None
 Built = TypeVar("Built")
 LOOKS = 200  # times that the numbers are fetched from the device and shown in one fit
+
+
+@torch.no_grad()
+def first_of(draw: Callable[[int, Labels | None], Samples], n: int, labels: Labels | None = None) -> Samples:
+    """The first n of the samples (n, *event) that a stream fixes, on the processor: drawn by whole `blocks`.
+
+    Args:
+        draw: So many samples of classes, or of none.
+        n: How many.
+        labels: Their classes, (n,).
+
+    Raises:
+        TrainingError: If a number is not finite.
+    """
+    parts = [draw(size, None if labels is None else filled(labels, start, size)).cpu() for start, size in blocks(n)]
+    found = torch.cat(parts)[:n]
+    if not bool(found.isfinite().all()):
+        raise TrainingError("samples have numbers that are not finite: fit with a lower lr")
+    return found
 
 
 def seed_of(random_state: Seed) -> int:

@@ -11,10 +11,11 @@ from torch import Tensor
 from pushforward.data.units import Array
 from pushforward.dynamics.editing import RowMasks, Strategy, restore
 from pushforward.estimators.bridges.shape import DenoiserShape
+from pushforward.estimators.learn import first_of
 from pushforward.methods.bridges.diffusion import Diffusion
 from pushforward.methods.bridges.two_stages import Bridge, BridgeSampling
 from pushforward.objectives.matching import LogNormal
-from pushforward.randomness import Noise, blocks, filled
+from pushforward.randomness import Noise, blocks
 from pushforward.training.learner import Learner
 from pushforward.types import Labels, Samples, Scores
 
@@ -32,11 +33,7 @@ def bridge_of(
 
 def samples(bridge: Bridge, n: int, labels: Labels | None, rng: Noise) -> Samples:
     """The first n of the samples (n, *event) that a stream fixes, of given classes (n,) or none."""
-    parts = [
-        bridge.sample(size, rng, None if labels is None else filled(labels, start, size)).cpu()
-        for start, size in blocks(n)
-    ]
-    return torch.cat(parts)[:n]
+    return first_of(lambda size, own: bridge.sample(size, rng, own), n, labels)
 
 
 def densities(bridge: Bridge, x: Samples, labels: Labels | None, prior: Array | None) -> Scores:

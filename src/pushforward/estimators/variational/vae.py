@@ -21,7 +21,7 @@ from pushforward.data.batches import Batches
 from pushforward.data.columns.cells import cells, told_of_cells
 from pushforward.data.units import Array, Unit, box, pooled
 from pushforward.densities.likelihoods.discrete import Levels
-from pushforward.errors import DataError, TrainingError, UsageError
+from pushforward.errors import DataError, UsageError
 from pushforward.estimators import store
 from pushforward.estimators.bridges.shape import Coordinates
 from pushforward.estimators.checks import check_count, check_number
@@ -280,8 +280,6 @@ class FlowVAE(BaseEstimator):
         check_count(n=n)
         rng = stream(seed_of_draw(random_state, self.random_state), "sample")
         x = work.samples(self._placed(), n, rng)
-        if not bool(x.isfinite().all()):
-            raise TrainingError("samples have numbers that are not finite: fit with a lower lr")
         rows, levels = self._decoded(x), self._levels
         if levels:  # exactly, as float32 has not every level
             rows = levels.value(levels.index(torch.from_numpy(rows))).numpy()

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from pushforward.densities.aggregate import Aggregate, active_units
 from pushforward.densities.diagonal import DiagonalNormal
+from pushforward.estimators.learn import first_of
 from pushforward.methods.latent.bounds import bounds
 from pushforward.metrics.likelihood.density import bits_per_dim
 from pushforward.nets.variational.model import LatentModel
 from pushforward.parallel.doubles import fine
-from pushforward.randomness import Noise, blocks, stream
+from pushforward.randomness import Noise, stream
 from pushforward.types import Samples
 
 __all__ = ["Account", "account", "codes", "means", "samples"]
@@ -60,8 +61,7 @@ class Account:
 @torch.no_grad()
 def samples(net: LatentModel, n: int, rng: Noise) -> Samples:
     """The first n of the samples (n, *event) that a stream fixes: codes of the prior, and rows drawn given these."""
-    parts = [net.samples(net.prior.sample(size, rng).to(net.varies), rng).cpu() for _, size in blocks(n)]
-    return torch.cat(parts)[:n]
+    return first_of(lambda size, _: net.samples(net.prior.sample(size, rng).to(net.varies), rng), n)
 
 
 @torch.no_grad()
