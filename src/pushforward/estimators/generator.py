@@ -246,6 +246,7 @@ class FlowGenerator(BaseEstimator):
 
         Raises:
             ValueError: If y holds an unknown class, or the model was fitted without classes.
+            TrainingError: If samples are not finite.
         """
         check_is_fitted(self)
         check_count(n=n)
@@ -346,9 +347,8 @@ class FlowGenerator(BaseEstimator):
         net = self.net_.to(device)
 
         def draw(size: int, labels: Labels | None) -> Samples:
-            return net(
-                rng.normal(size, self.layout_.latent).to(device), *(() if labels is None else (labels.to(device),))
-            )
+            z = rng.normal(size, self.layout_.latent).to(device)
+            return net(z) if labels is None else net(z, labels.to(device))
 
         return self.unit_.decode(first_of(draw, n, classes).reshape(n, *self.event_shape_))
 

@@ -47,13 +47,19 @@ LOOKS = 200  # times that the numbers are fetched from the device and shown in o
 
 
 @torch.no_grad()
-def first_of(draw: Callable[[int, Labels | None], Samples], n: int, labels: Labels | None = None) -> Samples:
+def first_of(
+    draw: Callable[[int, Labels | None], Samples],
+    n: int,
+    labels: Labels | None = None,
+    remedy: str = "fit with a lower lr",
+) -> Samples:
     """The first n of the samples (n, *event) that a stream fixes, on the processor: drawn by whole `blocks`.
 
     Args:
         draw: So many samples of classes, or of none.
         n: How many.
         labels: Their classes, (n,).
+        remedy: What helps where they are not finite.
 
     Raises:
         TrainingError: If a number is not finite.
@@ -61,7 +67,7 @@ def first_of(draw: Callable[[int, Labels | None], Samples], n: int, labels: Labe
     parts = [draw(size, None if labels is None else filled(labels, start, size)).cpu() for start, size in blocks(n)]
     found = torch.cat(parts)[:n]
     if not bool(found.isfinite().all()):
-        raise TrainingError("samples have numbers that are not finite: fit with a lower lr")
+        raise TrainingError(f"samples have numbers that are not finite: {remedy}")
     return found
 
 

@@ -142,7 +142,7 @@ def test_the_bound_closes_to_the_density_of_a_linear_model_whatever_its_encoder(
     unit = model.unit_
     mean, root = unit.decode(torch.from_numpy(b)), w * unit.scale[:, None]
     exact = multivariate_normal(mean, root @ root.T + np.diag((s * unit.scale) ** 2)).logpdf(x[:200])
-    found = [model.set_params(likelihood_draws=k).score_samples(x[:200]) for k in (2, 64, 20_000)]
+    found = [model.set_params(likelihood_draws=k).score_samples(x[:200]) for k in (1, 64, 20_000)]
     np.testing.assert_allclose(found[2], exact, atol=0.1)
     gaps = [float((exact - each).mean()) for each in found]
     assert gaps[0] > 0.1

@@ -26,7 +26,7 @@ from pushforward.errors import TrainingError, UsageError
 from pushforward.estimators import store
 from pushforward.estimators.bridges.given import mask_of, one_sample
 from pushforward.estimators.bridges.shape import Coordinates, DenoiserShape
-from pushforward.estimators.bridges.work import bridge_of, densities, restorations, samples
+from pushforward.estimators.bridges.work import GUIDED, bridge_of, densities, restorations, samples
 from pushforward.estimators.checks import check_count, check_number
 from pushforward.estimators.classes import Labelling
 from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on, one_row, rounded
@@ -448,7 +448,7 @@ class BridgeSampler(BaseEstimator):
             TrainingError: If a number is not finite.
         """
         if not bool(x.isfinite().all()):
-            raise TrainingError("samples have numbers that are not finite: take less guidance, or fit with a lower lr")
+            raise TrainingError(f"samples have numbers that are not finite: {GUIDED}")
         return self._coordinates.decode(x)
 
     def _checked(self) -> None:

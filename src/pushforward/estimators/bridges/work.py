@@ -19,7 +19,9 @@ from pushforward.randomness import Noise, blocks
 from pushforward.training.learner import Learner
 from pushforward.types import Labels, Samples, Scores
 
-__all__ = ["bridge_of", "densities", "restorations", "samples"]
+__all__ = ["GUIDED", "bridge_of", "densities", "restorations", "samples"]
+
+GUIDED = "take less guidance, or fit with a lower lr"  # where samples are not finite
 
 
 def bridge_of(
@@ -33,7 +35,7 @@ def bridge_of(
 
 def samples(bridge: Bridge, n: int, labels: Labels | None, rng: Noise) -> Samples:
     """The first n of the samples (n, *event) that a stream fixes, of given classes (n,) or none."""
-    return first_of(lambda size, own: bridge.sample(size, rng, own), n, labels)
+    return first_of(lambda size, own: bridge.sample(size, rng, own), n, labels, GUIDED)
 
 
 def densities(bridge: Bridge, x: Samples, labels: Labels | None, prior: Array | None) -> Scores:
