@@ -37,7 +37,9 @@ def density_table(*, table: Fitting = TABLE) -> Experiment:
 
 @recipe
 def density_diamonds(*, diamonds: Fitting = TABLE) -> Experiment:
-    """The same on the seven numeric columns of the diamonds data, whose prices and carats are rounded and recur.
+    """A normalising flow on the seven numeric columns of the diamonds. Expect −1.5 nats a held-out row in 70 s of CPU.
+
+    Their numbers are rounded and recur: uniform noise as wide as their steps makes densities of them.
 
     Args:
         data: The table as PATH[:key or columns]; a toy is there to try it.

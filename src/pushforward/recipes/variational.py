@@ -66,7 +66,7 @@ def vae_fashion(
     *,
     images: Encoded = Encoded(Loop(8_000, 128), CONVOLVED),
 ) -> Experiment:
-    """A variational autoencoder of Fashion-MNIST at its 256 levels of grey; likelihoods are in bits a pixel.
+    """A variational autoencoder of Fashion-MNIST at its 256 levels of grey, whose likelihoods are in bits a pixel.
 
     Args:
         data: Fashion-MNIST as PATH[:key]; digits are there to try it.
