@@ -157,4 +157,5 @@ def test_series_are_refused_with_the_shape_that_is_meant(tmp_path):
     np.save(tmp_path / "x.npy", x)
     assert load(str(tmp_path / "x.npy")).notes == (
         "images of 12 x 16: the square in their middle is kept, 25% is cut off",
+        "images of 12 x 16 pixels are resized to 8 x 8, with antialiasing",
     )
