@@ -132,7 +132,10 @@ def test_a_flow_of_one_number_is_a_flow():
     [
         (lambda: NormalisingFlow(3, "iaf"), "flow 'iaf'"),  # pyright: ignore[reportArgumentType]
         (lambda: NormalisingFlow(0), "dim 0"),
-        (lambda: NormalisingFlow(3, context=2)(torch.zeros(4, 3)), "a context of 0: this flow takes 3 and 2; give it these"),
+        (
+            lambda: NormalisingFlow(3, context=2)(torch.zeros(4, 3)),
+            "a context of 0: this flow takes 3 and 2; give it these",
+        ),
         (lambda: NormalisingFlow(3, context=2)(torch.zeros(4, 3), torch.zeros(4, 1)), "a context of 1"),
         (lambda: NormalisingFlow(3)(torch.zeros(4, 2)), "points of 2 numbers"),
     ],
