@@ -56,8 +56,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "vae_toy": (TABLE, "vae_toy", *NETS),
     "vae_mnist": (PICTURES, "vae_mnist", *NETS, "--posterior", "maf", "--context", "2", "--binarise", "dynamic"),
     **{
-        f"vae_mnist {name}": (PICTURES, "vae_mnist", *NETS, "--prior", name, "--components", "3")
-        for name in ("mixture", "vamp", "nsf")
+        f"vae_mnist {prior}": (PICTURES, "vae_mnist", *NETS, "--prior", prior, *more)
+        for prior, more in (("mixture", ("--components", "3")), ("vamp", ("--components", "3")), ("nsf", ()))
     },
     "vae_fashion": (PICTURES, "vae_fashion", *NETS, "--likelihood", "mixture", "--code", "3"),
     "vae_images": (PICTURES, "vae_images", *NETS, "--likelihood", "mixture", "--code", "3"),
