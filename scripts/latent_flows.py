@@ -61,7 +61,7 @@ def elbos(method: VAE, x: Tensor) -> Tensor:
     size = method.encode(x[:1]).shape[1]
     rng, found = stream(0, "evaluate", part="elbo"), list[Tensor]()
     for rows in x.split(500):
-        z, likelihood, posterior = method.account(rows, rng.normal(len(rows), size))
+        z, likelihood, posterior = method.inferred(rows, rng.normal(len(rows), size))
         found.append(likelihood + method.log_prior(z) - posterior)
     return torch.cat(found)
 

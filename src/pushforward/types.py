@@ -361,11 +361,11 @@ class Infers(Protocol):
         """Whether p(x|z) is a probability of levels, which has no unit to convert, and not a density."""
         ...
 
-    def posterior(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
+    def base(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
         """Means of z0 and logarithms of its deviations, (n, code) each, of samples (n, *event) and their classes."""
         ...
 
-    def account(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
+    def inferred(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
         """The codes z (n, code) that standard normal e (n, code) stand for, log p(x|z) and log q(z|x), in nats.
 
         With e = 0 it is the code that the middle of z0 goes to.
@@ -377,7 +377,7 @@ class Infers(Protocol):
 class HasCodes(Infers, Protocol):
     """A method whose samples are decoded codes, z ~ p(z) and x ~ p(x|z)."""
 
-    def codes(self, n: int, rng: Randomness) -> Tensor:
+    def prior_codes(self, n: int, rng: Randomness) -> Tensor:
         """n draws of p(z), (n, code)."""
         ...
 

@@ -128,9 +128,9 @@ def trained(angle: float, seed: int = 0, steps: int = 1500) -> Trained:
     for step in range(steps + 1):
         if step in looks:
             e = stream(seed, "evaluate", part="collapse").normal(len(test), CODE)
-            z, likelihood, own = method.account(test, e)
+            z, likelihood, own = method.inferred(test, e)
             bounds.append(float((likelihood + method.log_prior(z) - own).mean()) + volume)
-            rates.append(divergence_of_dimensions(DiagonalNormal(*method.posterior(test))).mean(0))
+            rates.append(divergence_of_dimensions(DiagonalNormal(*method.base(test))).mean(0))
         if step < steps:
             method.step(train[rng.integers(cut, BATCH)])
     means = method.decode(method.encode(test)).detach()

@@ -51,16 +51,16 @@ class Coded:
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         return torch.zeros(n, 2)
 
-    def posterior(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
+    def base(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
         mean = math.sqrt(1 - DEVIATION**2) * x.flatten(1)[:, :2]
         return mean, torch.full_like(mean, math.log(DEVIATION))
 
-    def account(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
-        base = DiagonalNormal(*self.posterior(x))
+    def inferred(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
+        base = DiagonalNormal(*self.base(x))
         z = base.at(e)
         return z, StandardNormal(2).log_prob(x.flatten(1)[:, :2] - z), base.log_prob(z)
 
-    def codes(self, n: int, rng: Randomness) -> Tensor:
+    def prior_codes(self, n: int, rng: Randomness) -> Tensor:
         return self.prior.sample(n, rng).detach()
 
     def log_prior(self, z: Tensor) -> Scores:
@@ -77,8 +77,8 @@ class Bent(Coded):
     posterior_flow: Literal["none", "common", "own"] = "common"
     turn: Tensor = field(default_factory=lambda: torch.tensor([[3.0, 1.0], [0.0, -0.2]]))
 
-    def account(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
-        z, likelihood, own = super().account(x, e)
+    def inferred(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
+        z, likelihood, own = super().inferred(x, e)
         return z @ self.turn.T + 5, likelihood, own - self.turn.det().abs().log()
 
     def log_prior(self, z: Tensor) -> Scores:
@@ -163,7 +163,7 @@ def test_each_part_is_what_it_is_in_closed_form(tmp_path):
 
 def test_a_prior_that_is_the_aggregated_posterior_has_nothing_left_to_win(tmp_path):
     method = Coded()
-    method.prior = Aggregate(DiagonalNormal(*method.posterior(ROWS.double())))
+    method.prior = Aggregate(DiagonalNormal(*method.base(ROWS.double())))
     assert seen(tmp_path, method).account.marginal == pytest.approx(0, abs=1e-6)
 
 
@@ -213,7 +213,7 @@ def test_densities_in_the_plane_are_those_of_prior_and_mixture_and_lie_where_the
     across, up = np.meshgrid(kept.densities.across, kept.densities.up)
     at = torch.tensor(np.stack([across, up], -1))
     np.testing.assert_allclose(kept.densities.prior, shifted(1.0, -1.0).log_prob(at).detach().exp(), atol=1e-6)
-    own = Aggregate(DiagonalNormal(*Coded().posterior(ROWS.double()))).log_prob(at).exp()
+    own = Aggregate(DiagonalNormal(*Coded().base(ROWS.double()))).log_prob(at).exp()
     np.testing.assert_allclose(kept.densities.aggregate, own, atol=1e-6)
     cell = np.diff(kept.densities.across)[0] * np.diff(kept.densities.up)[0]
     assert kept.densities.aggregate.sum() * cell == pytest.approx(1, abs=0.02)
@@ -229,8 +229,8 @@ def test_rows_keep_their_classes_and_codes_their_places(tmp_path):
 
 def test_a_number_that_no_row_moves_is_not_active_and_tells_nothing(tmp_path):
     class Half(Coded):
-        def posterior(self, x, labels=None):
-            mean, log_deviation = super().posterior(x)
+        def base(self, x, labels=None):
+            mean, log_deviation = super().base(x)
             return mean * torch.tensor([1.0, 0.0]), log_deviation * torch.tensor([1.0, 0.0])
 
     kept = seen(tmp_path, Half())
@@ -250,9 +250,9 @@ def test_a_bound_of_the_method_is_asked_for_as_far_as_time_allows(tmp_path):
     assert bound.value == pytest.approx(float(ROWS[:256, 0].mean()), abs=1e-6)
 
     class Slow(Bounding):
-        def account(self, x, e, labels=None):
+        def inferred(self, x, e, labels=None):
             time.sleep(0.02)
-            return super().account(x, e)
+            return super().inferred(x, e)
 
     found = looked(tmp_path / "b", Slow(), until=Until(time.monotonic() + 0.5))
     assert found is not None
@@ -292,8 +292,8 @@ def test_an_evaluation_keeps_codes_and_of_a_method_without_them_none(tmp_path):
 @pytest.mark.parametrize("wrong", [lambda z, p, q: (z[:, :1], p, q), lambda z, p, q: (z, p[:, None], q)])
 def test_codes_of_another_form_are_refused_in_a_line(tmp_path, wrong):
     class Wrong(Coded):
-        def account(self, x, e, labels=None):
-            return wrong(*super().account(x, e))
+        def inferred(self, x, e, labels=None):
+            return wrong(*super().inferred(x, e))
 
     with pytest.raises(DataError, match=r"give codes \(1500, 2\)"):
         looked(tmp_path, Wrong())

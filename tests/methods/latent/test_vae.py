@@ -321,13 +321,13 @@ def test_an_account_of_codes_is_that_of_the_bound_and_the_middle_is_where_rows_a
     x, e = torch.randn(6, 4, generator=generator), torch.randn(6, 2, generator=generator)
     method = vae(model)
     assert method.posterior_flow == name
-    z, likelihood, own = method.account(x, e)
+    z, likelihood, own = method.inferred(x, e)
     parts = Parts(*model(x, e[None]))
     torch.testing.assert_close(likelihood, parts.likelihood[0])
     torch.testing.assert_close(method.log_prior(z), parts.prior[0])
     torch.testing.assert_close(own, parts.posterior[0])
-    torch.testing.assert_close(method.account(x, torch.zeros_like(e))[0], method.encode(x))
-    mean, log_deviation = method.posterior(x)
+    torch.testing.assert_close(method.inferred(x, torch.zeros_like(e))[0], method.encode(x))
+    mean, log_deviation = method.base(x)
     z0 = mean + log_deviation.exp() * e
     torch.testing.assert_close(z, z0 if flow is None else flow(z0, model.encoder(x)[1])[0])
 
@@ -339,10 +339,10 @@ def test_a_prior_that_another_method_learns_has_codes_and_a_density_that_nobody_
     for thing, wanted in ((method, (True, True, True)), (inside, (True, True, False)), (plain, (False,) * 3)):
         assert tuple(able(thing, kind) for kind in (Infers, HasCodes, KnowsPrior)) == wanted
     x, e = torch.randn(5, 3), torch.zeros(5, 2)
-    for got, want in zip(inside.account(x, e), codec.vae.account(x, e), strict=True):
+    for got, want in zip(inside.inferred(x, e), codec.vae.inferred(x, e), strict=True):
         assert torch.equal(got, want)
-    assert torch.equal(inside.posterior(x)[0], codec.vae.posterior(x)[0])
+    assert torch.equal(inside.base(x)[0], codec.vae.base(x)[0])
     assert (inside.posterior_flow, inside.discrete) == ("none", False)
-    assert torch.equal(inside.codes(4, stream(0, "sample")), torch.full((4, 2), 7.0))
+    assert torch.equal(inside.prior_codes(4, stream(0, "sample")), torch.full((4, 2), 7.0))
     with pytest.raises(UsageError, match="a PCA has one code for a row"):
-        plain.posterior(x)
+        plain.base(x)

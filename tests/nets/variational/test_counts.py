@@ -98,7 +98,7 @@ def test_columns_in_another_order_change_nothing_but_the_order():
             elif name.startswith("decoder") and parameter.shape[0] == 5:
                 parameter.copy_(parameter[order])
     e = torch.randn(len(x), 2, generator=torch.Generator().manual_seed(1))
-    for found, known in zip(vae(other).account(x[:, order], e, labels), vae(one).account(x, e, labels), strict=True):
+    for found, known in zip(vae(other).inferred(x[:, order], e, labels), vae(one).inferred(x, e, labels), strict=True):
         assert torch.allclose(found, known, atol=1e-4)
     z = torch.randn(7, 2, generator=torch.Generator().manual_seed(0))
     means = vae(one).decode(z, labels[:7])

@@ -81,7 +81,7 @@ def keep_codes(folder: Path, experiment: Experiment, step: int, seed: int, until
     if not able(method, HasCodes) or until.to_measure <= 0 or not len(data.test):
         return
     rng = stream(seed, "evaluate", part="codes")
-    prior = method.codes(min(SHOWN, len(data.test)), rng)
+    prior = method.prior_codes(min(SHOWN, len(data.test)), rng)
     size, begun = _size(prior), time.monotonic()
     x = data.test[: min(ROWS, math.isqrt(PAIRS // size))].to(prior.device)
     told = data.test_labels[: len(x)].to(x.device) if experiment.conditional and data.test_labels is not None else None
@@ -120,9 +120,9 @@ def _found(method: HasCodes, x: Samples, e: Tensor, labels: Labels | None) -> _F
     rows = max(16, NUMBERS // max(1, x[0].numel()))
     told = repeat(None) if labels is None else labels.split(rows)
     for part, own, known in zip(x.split(rows), e.split(rows), told):
-        z, likelihood, posterior = method.account(part, own, known)
-        middle = method.account(part, torch.zeros_like(own), known)[0]
-        blocks.append((*method.posterior(part, known), z, middle, likelihood, posterior))
+        z, likelihood, posterior = method.inferred(part, own, known)
+        middle = method.inferred(part, torch.zeros_like(own), known)[0]
+        blocks.append((*method.base(part, known), z, middle, likelihood, posterior))
     mean, log_deviation, z, middle, likelihood, posterior = (fine(torch.cat(found)) for found in zip(*blocks))
     wrong = [tuple(one.shape) for one in (mean, log_deviation, z, middle) if one.shape != e.shape]
     wrong += [tuple(one.shape) for one in (likelihood, posterior) if one.shape != e.shape[:1]]

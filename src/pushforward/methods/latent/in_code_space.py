@@ -180,7 +180,7 @@ class InCodeSpace:
         z = self.method.sample(n, rng, labels)
         return torch.cat([self.decode(filled(z, start, size)) for start, size in blocks(n)])[:n]
 
-    def codes(self, n: int, rng: Randomness) -> Tensor:
+    def prior_codes(self, n: int, rng: Randomness) -> Tensor:
         """n codes (n, *code) from the method."""
         return self.method.sample(n, rng)
 
@@ -190,17 +190,17 @@ class InCodeSpace:
             raise UsageError(f"a {type(self.codec).__name__} has one code for a row; use a variational autoencoder")
         return self.codec
 
-    def posterior(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
+    def base(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
         """As of the codec, where it draws codes; see `offers`.
 
         Raises:
             UsageError: If it does not.
         """
-        return self._inferring.posterior(x, labels)
+        return self._inferring.base(x, labels)
 
-    def account(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
+    def inferred(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
         """As of the codec."""
-        return self._inferring.account(x, e, labels)
+        return self._inferring.inferred(x, e, labels)
 
     @property
     def posterior_flow(self) -> Literal["none", "common", "own"]:

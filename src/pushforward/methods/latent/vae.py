@@ -117,9 +117,9 @@ class VAE:
     def sample(self, n: int, rng: Randomness | None = None, labels: Labels | None = None) -> Samples:
         """n samples (n, *event), as `sampling` says."""
         rng = rng or self.rng
-        return self.seen(self.codes(n, rng), rng if self.sampling.output == "draw" else None, labels)
+        return self.rendered(self.prior_codes(n, rng), rng if self.sampling.output == "draw" else None, labels)
 
-    def seen(self, z: Tensor, rng: Randomness | None, labels: Labels | None = None) -> Samples:
+    def rendered(self, z: Tensor, rng: Randomness | None, labels: Labels | None = None) -> Samples:
         """Samples (n, *event) of codes: drawn from p(x|z), or its means where there is no rng."""
         x = self._average.samples(z, rng, labels)
         return x if self.project is None else self.project(x)
@@ -172,10 +172,10 @@ class VAE:
 
     def decode(self, z: Tensor, labels: Labels | None = None) -> Samples:
         """Samples (n, *event) of codes: the means of p(x|z), of what is usual where something is given."""
-        return self.seen(z, None, labels)
+        return self.rendered(z, None, labels)
 
     @torch.no_grad()
-    def codes(self, n: int, rng: Randomness) -> Tensor:
+    def prior_codes(self, n: int, rng: Randomness) -> Tensor:
         """n draws of p(z), (n, code)."""
         return self._average.prior.sample(n, rng).to(self._net.varies)
 
@@ -185,16 +185,16 @@ class VAE:
         return self._average.prior.log_prob(z)
 
     @torch.no_grad()
-    def posterior(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
+    def base(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
         """Means of z0 and logarithms of its deviations, (n, code) each."""
-        base, _ = self._average.encoder(x, self._average.told(x, labels))
+        base, _ = self._average.encoder(x, self._average.given_of(x, labels))
         return base.mean, base.log_deviation
 
     @torch.no_grad()
-    def account(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
+    def inferred(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
         """The codes (n, code) that standard normal e (n, code) stand for, log p(x|z) and log q(z|x)."""
         net = self._average
-        given = net.told(x, labels)
+        given = net.given_of(x, labels)
         base, context = net.encoder(x, given)
         z, own = net.drawn(base, e[None], context)
         return z[0], net.likelihood_of(x, z, given)[0], own[0]
@@ -254,15 +254,15 @@ class FromPosterior:
 
     def decode(self, z: Tensor) -> Samples:
         """Samples of codes, as the settings of the autoencoder say: drawn from p(x|z), or its means."""
-        return self.vae.seen(z, self.rng if self.vae.sampling.output == "draw" else None)
+        return self.vae.rendered(z, self.rng if self.vae.sampling.output == "draw" else None)
 
-    def posterior(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
+    def base(self, x: Samples, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
         """As of the autoencoder; its prior is passed on by nothing, for it is not the one that is learned."""
-        return self.vae.posterior(x, labels)
+        return self.vae.base(x, labels)
 
-    def account(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
+    def inferred(self, x: Samples, e: Tensor, labels: Labels | None = None) -> tuple[Tensor, Scores, Scores]:
         """As of the autoencoder."""
-        return self.vae.account(x, e, labels)
+        return self.vae.inferred(x, e, labels)
 
     @property
     def posterior_flow(self) -> Literal["none", "common", "own"]:

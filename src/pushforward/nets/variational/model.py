@@ -117,7 +117,7 @@ class LatentModel(nn.Module):
                 what reaches z is then multiplied by the share of its weight, and log q takes no gradient but by z.
             labels: Classes (n,), where they are given.
         """
-        given = self.told(x, labels)
+        given = self.given_of(x, labels)
         base, context = self.encoder(x, given)
         if self.training and torch.is_grad_enabled():
             self._follow(base.mean)
@@ -127,7 +127,7 @@ class LatentModel(nn.Module):
         z, own = self.drawn(base, e, context)
         return torch.stack((self.likelihood_of(x, z, given), self.prior.log_prob(z), own))
 
-    def told(self, x: Samples, labels: Labels | None) -> Tensor | None:
+    def given_of(self, x: Samples, labels: Labels | None) -> Tensor | None:
         """What is given of rows, (n, given); None where nothing is."""
         return None if self.given is None else self.given.of(x, labels)
 
@@ -166,7 +166,7 @@ class LatentModel(nn.Module):
 
     def codes(self, x: Samples, e: Tensor | None = None, labels: Labels | None = None) -> Tensor:
         """A code of each sample, (n, code): drawn from q by e (n, code), or where the middle of z0 goes."""
-        base, context = self.encoder(x, self.told(x, labels))
+        base, context = self.encoder(x, self.given_of(x, labels))
         return self.drawn(base, torch.zeros_like(base.mean)[None] if e is None else e[None], context)[0][0]
 
     def samples(self, z: Tensor, rng: Randomness | None, labels: Labels | None = None) -> Samples:
