@@ -1,0 +1,92 @@
+"""Who has a counterpart: types withheld, equal laws, other weights, and what must not matter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pushforward.merging.codes import principal_axes
+from pushforward.merging.support import mutual, support
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def clusters(seed: int, sizes: dict[int, int], shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Round clusters in 12 dimensions, some 12 standard deviations apart from one another, all pushed the same way."""
+    rng = np.random.default_rng(seed)
+    middles = 2.5 * np.random.default_rng(99).standard_normal((6, 12))
+    names = np.repeat(list(sizes), list(sizes.values()))
+    return rng.standard_normal((len(names), 12)) + middles[names] + shift / np.sqrt(12), names
+
+
+def test_pairs_are_near_both_ways():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((40, 3)), rng.standard_normal((30, 3))
+    far = np.linalg.norm(x[:, None] - y[None], axis=2)
+    wanted = (far.argsort(1).argsort(1) < 4) & (far.argsort(0).argsort(0) < 4)
+    assert set(zip(*mutual(x, y, 4), strict=True)) == set(zip(*np.nonzero(wanted), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_cluster_that_the_target_lacks_has_no_counterpart_however_heavy_the_others_are(seed):
+    x, names = clusters(seed, {0: 200, 1: 150, 2: 100}, shift=3)
+    target, _ = clusters(
+        seed + 10, {0: 600, 2: 100, 3: 200}
+    )  # 1 is missing, 0 three times as heavy, 3 the target's own
+    found = support(x, target, seed)
+    assert found.matched[names != 1].mean() > 0.99
+    assert found.matched[names == 1].mean() < 0.01
+    back = support(target, x, seed)  # and of the target's cells
+    assert back.matched[:700].mean() > 0.95
+    assert back.matched[700:].mean() < 0.01
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equal_laws_have_counterparts_at_a_level_near_one(seed):
+    x, _ = clusters(seed, {0: 300, 1: 100, 2: 60})
+    target, _ = clusters(seed + 10, {0: 300, 1: 100, 2: 60})
+    found = support(x, target, seed)
+    assert found.matched.all()
+    assert np.median(found.level) > 0.95
+
+
+def test_neither_units_nor_place_nor_axes_matter():
+    x, _ = clusters(0, {0: 200, 1: 150}, shift=3)
+    target, _ = clusters(10, {0: 300})
+    found = support(x, target)
+    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((12, 12)))[0]
+    np.testing.assert_array_equal(support(8 * x, 8 * target).level, found.level)
+    there = support(x @ turn + 5, target @ turn + 5)
+    np.testing.assert_array_equal(there.matched, found.matched)
+    np.testing.assert_allclose(there.level, found.level, atol=1e-9)
+
+
+def test_many_cells_are_judged_by_the_nearest_of_those_that_are_looked_at():
+    x, names = clusters(0, {0: 6000, 1: 3000}, shift=3)
+    target, _ = clusters(10, {0: 9000})
+    found = support(x, target)
+    assert found.matched[names == 0].mean() > 0.99
+    assert found.matched[names == 1].mean() < 0.01
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="no folder of data")
+@pytest.mark.parametrize("withheld", ["B", "Mono", "NK", "T"])
+def test_types_of_blood_withheld_from_the_target(withheld):
+    from scipy.sparse import csr_matrix
+
+    found = np.load(DATA / "pbmc_3batch.npz")
+    shape = tuple(map(int, found["shape"]))
+    genes = csr_matrix((found["data"], found["indices"].astype(np.int64), found["indptr"]), shape=shape)
+    x, batch = principal_axes(genes, 20).encode(genes), found["batch_names"][found["batch"]]
+    kind = found["cell_type_broad_names"][found["cell_type_broad"]]
+    target = x[(batch == "5p") & (kind != withheld)]
+    for name in ("3pv1", "3pv2"):
+        mine = batch == name
+        matched = support(x[mine], target).matched
+        assert matched[kind[mine] == withheld].mean() < 0.2
+        assert matched[kind[mine] != withheld].mean() > 0.95
+        assert support(x[mine], x[batch == "5p"]).matched.mean() > 0.98
+        few = np.isin(kind, ["B", "NK", "DC", "HSC"])
+        assert support(x[mine & ~few], x[(batch == "5p") & few]).matched.mean() < 0.05  # nothing in common
