@@ -10,7 +10,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from pushforward.cli import main
-from pushforward.merging import cells
+from pushforward.merging import embedding
 from pushforward.merging.files import write
 
 
@@ -119,8 +119,8 @@ def test_errors_are_one_line_with_their_exit_code(words, code, message, tmp_path
 
 
 def test_a_page_shows_the_representation_that_was_merged_and_fits_it_once(tmp_path, monkeypatch):
-    fits, axes = [], cells.principal_axes
-    monkeypatch.setattr(cells, "principal_axes", lambda *given: fits.append(given) or axes(*given))
+    fits, axes = [], embedding.principal_axes
+    monkeypatch.setattr(embedding, "principal_axes", lambda *given: fits.append(given) or axes(*given))
     rng = np.random.default_rng(0)
     x, batch = rng.normal(size=(80, 5)), np.repeat(["new", "old"], 40)
     np.savez(tmp_path / "in.npz", x=x, batch=batch)

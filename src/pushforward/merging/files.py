@@ -28,6 +28,7 @@ from pushforward.data.formats.table import is_row_number
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError, meant
 from pushforward.merging.cells import as_objects
+from pushforward.merging.plan import named
 from pushforward.plain.kinds import is_number
 from pushforward.plain.lists import listed
 
@@ -154,7 +155,7 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None, leave:
         )
     else:
         x = content[key]
-    if x.ndim != 2 or x.dtype.kind not in "fiu":
+    if x.ndim != 2 or x.dtype.kind not in "fiub":
         raise DataError(f"{path}:{key}: {x.dtype} of shape {x.shape}: give numbers, (cells, columns)")
     if leave and sparse:
         raise UsageError(f"--leave {' '.join(leave)}: goes with a dense matrix; {path} holds a sparse one")
@@ -231,7 +232,7 @@ def _csr(parts: dict[str, NDArray[Any]], path: Path) -> Any:
 def _decoded(values: NDArray[Any], names: NDArray[Any] | None, place: str) -> NDArray[np.str_]:
     """Codes by their names where these are beside them; other values as text."""
     if names is None or values.dtype.kind not in "iu":
-        return values.astype(str)
+        return named(values, place)
     if values.size and not 0 <= int(values.min()) <= int(values.max()) < len(names):
         raise DataError(f"{place}: codes up to {int(values.max())} for {len(names)} names: save both again")
     return names.astype(str)[values]

@@ -150,7 +150,7 @@ class Merging:
         steps: Most moves before cells settle.
         scarce: Whether classes of less than 10 cells are an error, or follow their neighbours.
         n_boot: Refits for the uncertainty of each cell's place.
-        threads: Threads; 0 for what the machine has.
+        threads: Threads; 0 for one, which suits nets of this size.
         seed: Seed of everything.
         page: Write a page with pictures here.
     """
