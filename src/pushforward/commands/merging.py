@@ -105,7 +105,7 @@ def merge_file(asked: Merging, command: str = "") -> Done:
         outputs.claim("--out", out, allowed, (asked.file,))
     if asked.page is not None:
         outputs.claim("--page", asked.page, outputs.PAGE, (asked.file, out))
-    cells = read(asked.file, asked.batch, asked.labels, asked.leave)
+    cells = read(asked.file, asked.batch, asked.labels, asked.exclude, asked.columns)
     rep = default_rep(cells) if asked.use_rep == "auto" else asked.use_rep
     if isinstance(cells, Matrix) and rep != "X" and not rep.startswith("pca:"):
         raise UsageError(f"--use-rep {rep}: a plain matrix has no embeddings: use X or pca:50")

@@ -140,7 +140,8 @@ class Merging:
         out: The merged file, in the format of the first.
         source: Batches that move; all others if none is named.
         labels: Column or array of classes; cells then move within their class.
-        leave: Columns of numbers that stay as they are, such as age: by name, of .npz by number.
+        columns: Columns that move, and no others: by name, of .npz by number from 0; all that look measured if none.
+        exclude: Columns of numbers that stay as they are, such as age, likewise.
         mode: per_class, a critic for each class; conditional, one critic that knows them; unconditional, without.
         use_rep: An embedding of the .h5ad file, X, pca:K, or vae:RUN[:LAYER], codes of counts by a run of vae_counts;
             auto is X_pca, the columns where they are few, or pca:50.
@@ -161,7 +162,8 @@ class Merging:
     out: Path
     source: tuple[str, ...] = ()
     labels: str | None = None
-    leave: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     mode: Literal["unconditional", "per_class", "conditional"] | None = None
     use_rep: str = "auto"
     fit_on: Literal["pooled", "target"] = "pooled"
