@@ -149,6 +149,7 @@ def _merge(cells: Any, code: Embedded, asked: Merging) -> None:
             label_key=asked.labels,
             mode=asked.mode,
             fit_on=asked.fit_on,
+            keep=asked.keep,
             scarce=asked.scarce,
             how=How(divergence=asked.divergence, lipschitz=asked.lipschitz, steps=asked.steps),
             n_boot=asked.n_boot,

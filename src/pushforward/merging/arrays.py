@@ -19,6 +19,7 @@ from pushforward.errors import DataError, UsageError
 from pushforward.merging.cloud import How, Way, transport_cloud
 from pushforward.merging.distances import distances, memorised
 from pushforward.merging.plan import LEAST, Leg, Mode, Plan, Scarce, labelled, named, plan
+from pushforward.merging.values import Keep, checked, compared, kept
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.integration.conservation import transfer
 from pushforward.metrics.integration.table import integration, split_floor
@@ -51,6 +52,8 @@ class Merged:
         sd: Standard deviation of the moved rows over refits, (n, d), or None.
         labels: Labels read off the reference's rows, (n,), where only these had some; else None.
         label_share: Share of the neighbours that agreed on it, (n,), or None.
+        values: Shares of zeros and of entries beyond the target's, where rows are values, by `values.Values`.
+        written: Rows with what was to be kept of their values, (n, d), or None.
     """
 
     x: Array
@@ -66,6 +69,8 @@ class Merged:
     sd: Array | None = None
     labels: Array | None = None
     label_share: Array | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    written: Array | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers but those of single rows, as JSON takes them."""
@@ -74,6 +79,7 @@ class Merged:
             "scale": self.scale,
             "distances": self.distances,
             "scores": self.scores,
+            "values": self.values | ({"keep": list(self.values["keep"])} if self.values else {}),
             "clouds": self.legs,
             "parameters": self.parameters,
             "warnings": list(self.warnings),
@@ -104,6 +110,7 @@ def merge_arrays(
     least: int = LEAST,
     n_boot: int = 0,
     scores: bool = True,
+    keep: Sequence[Keep] | None = None,
     seed: int = 0,
     threads: int = 1,
     tick: Callable[[str, float], None] | None = None,
@@ -127,6 +134,8 @@ def merge_arrays(
         least: Rows that a class must have.
         n_boot: Refits with resampled reference rows and other seeds, for `Merged.sd`.
         scores: Whether mixing and biology are scored; the four distances always are.
+        keep: For rows that are values, no codes: what `Merged.written` keeps of them, as `values.kept` says, () for
+            nothing; shares of zeros and the like are then said.
         seed: Seed of everything.
         threads: Threads that compute, which nets of this size need one of; 0 for those of the process.
         tick: Told what is being done and the fraction done.
@@ -205,6 +214,12 @@ def merge_arrays(
     if scores:
         with within(threads):
             table = _scores(x, out, batches, classes if known else None, used, wanted, seed, tick)
+    about, written = None, None
+    if keep is not None:
+        written = out.copy()
+        written[moving] = kept(x[moving], out[moving], x[staying], checked(keep))
+        about = compared(x[moving], written[moving], x[staying], checked(keep), seed)
+        warnings += [words] if (words := about.words()) else []
     return Merged(
         out,
         flown.length * unit,
@@ -220,6 +235,8 @@ def merge_arrays(
         sd,
         given,
         share,
+        {} if about is None else about.as_dict(),
+        written,
     )  # fmt: skip
 
 

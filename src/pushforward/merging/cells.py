@@ -13,16 +13,25 @@ from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from pushforward.errors import DataError, UsageError, meant
 from pushforward.merging.arrays import Merged, merge_arrays
 from pushforward.merging.cloud import How
+from pushforward.merging.codes import rows_of
 from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, fitted_on
 from pushforward.merging.plan import LEAST, Mode, Scarce, named
+from pushforward.merging.values import Keep, checked, compared, counts, kept
 from pushforward.parallel.threads import within
 from pushforward.plain.lists import listed
 
 __all__ = ["MergeWarning", "as_objects", "by_batch", "column_of", "merge"]
+
+
+COUNTS = (
+    "values are whole numbers from 0, as raw counts are: merged they become fractions and may become negative: "
+    "normalise and log1p first, or keep (--keep) zeros signs levels"
+)
 
 
 class MergeWarning(UserWarning):
@@ -43,6 +52,7 @@ def merge(
     scale: Literal["auto"] | float = "auto",
     fit_on: Literal["pooled", "target"] = "pooled",
     reconstruct: bool = True,
+    keep: Sequence[Keep] = (),
     scarce: Scarce = "error",
     least: int = LEAST,
     how: How | None = None,
@@ -77,6 +87,7 @@ def merge(
         scale: What the representation is divided by.
         fit_on: Cells that principal components are fitted on: sources and target pooled, or the target alone.
         reconstruct: Whether `layers["gpa"]` is written where it can be; `X_pca` must be `X` along `varm["PCs"]` for it.
+        keep: What moved values keep in `layers["gpa"]`, of "zeros", "signs" and "levels", as `values.kept` says.
         scarce: Classes below `least` cells are an error, or carried along by their neighbours ("carry").
         least: Cells that a class must have.
         how: All settings of the flow, in place of divergence and lipschitz.
@@ -100,7 +111,7 @@ def merge(
     """
     if copy and getattr(adata, "isbacked", False):
         raise UsageError("copy: the object is backed by a file: merge adata.to_memory(), or without copy")
-    batch = column_of(adata, batch_key, "batch_key")
+    keep, batch = checked(keep), column_of(adata, batch_key, "batch_key")
     labels = None if label_key is None else column_of(adata, label_key, "label_key")
     sources = _several(source)
     with within(threads):
@@ -134,7 +145,11 @@ def merge(
         as_objects(out.obs, "gpa_label")
     if reconstruct and code.axes is not None:
         with within(threads):
-            out.layers["gpa"] = decoded(code, merged.x)
+            out.layers["gpa"], found, words = _written(code, merged, batch, keep, seed)
+        merged = replace(merged, values=found, warnings=(*merged.warnings, *words))
+    elif keep:
+        words = f"keep {' '.join(keep)}: no values were written, so there was nothing to keep"
+        merged = replace(merged, warnings=(*merged.warnings, words))
     out.uns["gpa"] = _record(merged, code, batch_key, label_key, fit_on)
     for words in merged.warnings:
         warnings.warn(words, MergeWarning, stacklevel=2)
@@ -171,6 +186,32 @@ def _record(merged: Merged, code: Embedded, batch_key: str, label_key: str | Non
     found["distances"] = {_key(name): numbers for name, numbers in merged.distances.items()}
     found["w2_reconstruction"] = code.residual / merged.scale
     return found
+
+
+def _written(
+    code: Embedded, merged: Merged, batch: NDArray[np.str_], keep: Sequence[Keep], seed: int
+) -> tuple[Any, dict[str, Any], list[str]]:
+    """The values after the merge with what is kept of them, the shares of zeros and the like, and what to say."""
+    layer, x = decoded(code, merged.x), rows_of(code.values)
+    moved = np.flatnonzero(np.isin(batch, merged.parameters["sources"]))
+    target = x[np.flatnonzero(batch == merged.parameters["reference"])]
+    if keep:
+        layer = _with_rows(layer, moved, kept(x[moved], layer[moved], target, keep))
+    found = compared(x[moved], layer[moved], target, keep, seed)
+    said = [words] if (words := found.words()) else []
+    if counts(target) and counts(x[moved]) and not {"signs", "levels"} <= set(keep):
+        said.insert(0, COUNTS)
+    return layer, found.as_dict(), said
+
+
+def _with_rows(x: Any, rows: NDArray[np.int64], new: Any) -> Any:
+    """A matrix with rows replaced, in place; sparse ones have the pattern of the old."""
+    if not issparse(x):
+        x[rows] = new
+        return x
+    for row, start, end in zip(rows, new.indptr[:-1], new.indptr[1:], strict=True):
+        x.data[x.indptr[row] : x.indptr[row + 1]] = new.data[start:end]
+    return x
 
 
 def _several(source: object) -> Sequence[object] | None:

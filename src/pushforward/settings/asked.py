@@ -149,6 +149,8 @@ class Merging:
         divergence: kl, js, reverse_kl, hellinger, pearson, alpha(A) or w1, all Lipschitz-regularised.
         lipschitz: Largest slope of the critic, per standard deviation of the representation.
         steps: Most moves before cells settle.
+        keep: What moved values keep: zeros that were exactly 0, signs of columns without negative values in the target,
+            levels such as whole numbers.
         scarce: Whether classes of less than 10 cells are an error, or follow their neighbours.
         n_boot: Refits for the uncertainty of each cell's place.
         threads: Threads; 0 for one, which suits nets of this size.
@@ -170,6 +172,7 @@ class Merging:
     divergence: str = "kl"
     lipschitz: Length = 1.0
     steps: Steps = 200
+    keep: tuple[Literal["zeros", "signs", "levels"], ...] = ()
     scarce: Literal["error", "carry"] = "error"
     n_boot: Count = 0
     threads: Threads = 0
