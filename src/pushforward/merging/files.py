@@ -152,14 +152,7 @@ def _archive(
         raise DataError(f"{path}:{key}: {x.dtype} of shape {x.shape}: give numbers, (cells, columns)")
     if sparse:
         _refused(exclude, columns, f"goes with a dense matrix; {path} holds a sparse one")
-    numbers = list(map(str, range(x.shape[1])))
-    left, only = picked(numbers, exclude, "--exclude", path), picked(numbers, columns, "--columns", path)
-    if both := [name for name in only if name in left]:
-        raise UsageError(f"--columns {both[0]}: also named by --exclude: name it once")
-    left = [name for name in numbers if name not in only] if only else left
-    moving = np.array([k for k, name in enumerate(numbers) if name not in left], np.int64)
-    if not moving.size:
-        raise DataError(f"{path}: no column is left to move: leave fewer as they are")
+    left, moving = _numbered(x.shape[1], exclude, columns, path)
     obs = dict[str, Any]()
     for name in keys:
         if name is not None:
@@ -194,8 +187,28 @@ def _archive(
         notes.append(f"columns of {key} left as they are, counted from 0: {', '.join(left)}")
         parts["left"] = left
     if not sparse:
-        parts["columns"] = [numbers[k] for k in moving]
+        parts["columns"] = [str(k) for k in moving]
     return Matrix(x[:, moving] if left else x, obs, content_of, notes=tuple(notes), parts=parts)
+
+
+def _numbered(
+    count: int, exclude: Sequence[str], columns: Sequence[str], path: Path
+) -> tuple[list[str], NDArray[np.int64]]:
+    """Columns without names that stay, and the numbers from 0 of those that move.
+
+    Raises:
+        UsageError: If one is asked to do both.
+        DataError: If there is no such column, or none would move.
+    """
+    numbers = list(map(str, range(count)))
+    left, only = picked(numbers, exclude, "--exclude", path), picked(numbers, columns, "--columns", path)
+    if both := [name for name in only if name in left]:
+        raise UsageError(f"--columns {both[0]}: also named by --exclude: name it once")
+    left = [name for name in numbers if name not in only] if only else left
+    moving = np.array([k for k, name in enumerate(numbers) if name not in left], np.int64)
+    if not moving.size:
+        raise DataError(f"{path}: no column is left to move: leave fewer as they are")
+    return left, moving
 
 
 def _beside(x: NDArray[Any], moving: NDArray[np.int64], moved: Any) -> Any:
