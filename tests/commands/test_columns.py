@@ -88,9 +88,9 @@ def test_a_merge_says_what_moves_what_stays_and_what_was_whole_and_its_object_sa
     notes = json.loads(out[-1])["notes"]
     assert notes == [line.removeprefix("note: ") for line in out[:-1] if line.startswith("note: ")]
     assert notes == [
-        "columns that move, as numbers: height, weight, age",
+        "columns that move, as numbers: height, weight",
         "columns that stay as in the file: name, kind",
-        "whole numbers in the file, fractions where a row moved: age",
+        "whole numbers that name rows, which stay (--columns would move them): age",
     ]
     before, after = ((folder / name).read_text().splitlines() for name in ("t.csv", "moved.csv"))
     assert [line.split(",")[0] for line in before] == [line.split(",")[0] for line in after]

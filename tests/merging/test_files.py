@@ -10,7 +10,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from pushforward.cli import main
-from pushforward.merging import cells
+from pushforward.merging import embedding
 from pushforward.merging.files import write
 
 
@@ -102,7 +102,11 @@ def test_an_h5ad_comes_back_as_one(tmp_path):
         (["in.csv", "--batch", "study", "--target", "t", "--out", "o.csv"], 2, "target 't'"),
         (["in.csv", "--batch", "study", "--target", "u", "--out", "o.csv", "--use-rep", "X_pca"], 2, "no embeddings"),
         (["in.csv", "--batch", "study", "--target", "u", "--out", "o.csv", "--page", "p.png"], 2, "p.html"),
-        (["bad.csv", "--batch", "study", "--target", "u", "--out", "o.csv"], 3, "row 60, column 'g'"),
+        (
+            ["bad.csv", "--batch", "study", "--target", "u", "--out", "o.csv"],
+            3,
+            "line 61, column 'g' is 'oops'",
+        ),
     ],
 )
 def test_errors_are_one_line_with_their_exit_code(words, code, message, tmp_path, monkeypatch, capsys):
@@ -119,8 +123,8 @@ def test_errors_are_one_line_with_their_exit_code(words, code, message, tmp_path
 
 
 def test_a_page_shows_the_representation_that_was_merged_and_fits_it_once(tmp_path, monkeypatch):
-    fits, axes = [], cells.principal_axes
-    monkeypatch.setattr(cells, "principal_axes", lambda *given: fits.append(given) or axes(*given))
+    fits, axes = [], embedding.principal_axes
+    monkeypatch.setattr(embedding, "principal_axes", lambda *given: fits.append(given) or axes(*given))
     rng = np.random.default_rng(0)
     x, batch = rng.normal(size=(80, 5)), np.repeat(["new", "old"], 40)
     np.savez(tmp_path / "in.npz", x=x, batch=batch)
@@ -147,18 +151,18 @@ def test_what_moves_is_said_whole_to_machines_and_in_short_to_people(tmp_path, c
     words = (path, "--batch", "batch", "--target", "a", "--steps", 2, "--out", tmp_path / "out.csv")
     assert run(*words, "--json") == 0
     record = json.loads(capsys.readouterr().out)
-    assert record["moved"] == names[:10]
-    assert (record["left"], record["stayed"]) == ([], ["word"])
-    assert f"columns that move, as numbers: {', '.join(names[:10])}" in record["notes"]
+    assert record["moved"] == names[:9]
+    assert (record["left"], record["stayed"], record["identifiers"]) == ([], ["word"], ["age"])
+    assert f"columns that move, as numbers: {', '.join(names[:9])}" in record["notes"]
     assert run(*words) == 0
-    assert "move, as numbers: g0, g1, g2, g3, g4, g5 and 4 more, which --json lists" in capsys.readouterr().out
+    assert "move, as numbers: g0, g1, g2, g3, g4, g5 and 3 more, which --json lists" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("leave", [("age", "g3"), ("age,g3",)])
 def test_columns_that_are_left_come_back_to_the_letter(tmp_path, capsys, leave):
     path, names, rows = wide(tmp_path)
     out = tmp_path / "out.csv"
-    words = (path, "--batch", "batch", "--target", "a", "--steps", 2, "--out", out, "--json", "--leave")
+    words = (path, "--batch", "batch", "--target", "a", "--steps", 2, "--out", out, "--json", "--exclude")
     assert run(*words, *leave) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["left"] == ["g3", "age"]
@@ -171,14 +175,14 @@ def test_columns_that_are_left_come_back_to_the_letter(tmp_path, capsys, leave):
         (row != [before[k] for k in range(9) if k != 3]) == (before[10] == "b") for row, before in zip(moved, rows)
     )
     assert run(*words, "agee") == 3
-    assert "--leave agee: no such column: did you mean age?" in capsys.readouterr().err
+    assert "--exclude agee: no such column: did you mean age?" in capsys.readouterr().err
 
 
 def test_columns_of_a_matrix_without_names_are_left_by_number(tmp_path, capsys):
     x, batch = numbers()
     source, out = tmp_path / "in.npz", tmp_path / "out.npz"
     np.savez(source, x=x, batch=batch)
-    words = (source, "--batch", "batch", "--target", "gse1", "--steps", 3, "--out", out, "--json", "--leave")
+    words = (source, "--batch", "batch", "--target", "gse1", "--steps", 3, "--out", out, "--json", "--exclude")
     assert run(*words, "1") == 0
     assert json.loads(capsys.readouterr().out)["left"] == ["1"]
     found = np.load(out)["x"]

@@ -16,8 +16,8 @@ from pushforward.data.formats.opening import divided
 from pushforward.data.matching import is_named
 from pushforward.data.raw import counted
 from pushforward.errors import DataError, UsageError, meant
-from pushforward.merging.cells import Embedded
 from pushforward.merging.codes import dense, rows_of
+from pushforward.merging.embedding import Embedded
 from pushforward.methods.latent.vae import VAE
 from pushforward.plain.lists import listed
 

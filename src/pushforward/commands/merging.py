@@ -19,8 +19,9 @@ from pushforward.commands.watching import Watching
 from pushforward.data import outputs
 from pushforward.data.formats.opening import divided
 from pushforward.errors import UsageError, printable
-from pushforward.merging.cells import Embedded, MergeWarning, coded, column_of, fitted_on, merge
+from pushforward.merging.cells import MergeWarning, by_batch, column_of, merge
 from pushforward.merging.cloud import How
+from pushforward.merging.embedding import Embedded, coded, fitted_on
 from pushforward.merging.files import ENDINGS, Matrix, default_rep, read, write
 from pushforward.merging.plan import named
 from pushforward.metrics.integration.table import ABOUT
@@ -36,7 +37,7 @@ class Done:
     """A merge that was written.
 
     Attributes:
-        found: What `uns["gpa"]` holds.
+        found: What `uns["gpa"]` holds, distances by the batches as they are called.
         out: The file.
         page: The page, or None.
         notes: How the file was read.
@@ -104,7 +105,7 @@ def merge_file(asked: Merging, command: str = "") -> Done:
         outputs.claim("--out", out, allowed, (asked.file,))
     if asked.page is not None:
         outputs.claim("--page", asked.page, outputs.PAGE, (asked.file, out))
-    cells = read(asked.file, asked.batch, asked.labels, asked.leave)
+    cells = read(asked.file, asked.batch, asked.labels, asked.exclude, asked.columns)
     rep = default_rep(cells) if asked.use_rep == "auto" else asked.use_rep
     if isinstance(cells, Matrix) and rep != "X" and not rep.startswith("pca:"):
         raise UsageError(f"--use-rep {rep}: a plain matrix has no embeddings: use X or pca:50")
@@ -112,14 +113,15 @@ def merge_file(asked: Merging, command: str = "") -> Done:
     fit = fitted_on(names, asked.target, list(asked.source) or None, asked.fit_on)
     code = codes_of_run(cells, names, rep) if rep.startswith(BY_RUN) else coded(cells, rep, fit, asked.seed)
     _merge(cells, code, asked)
-    found = dict(cells.uns["gpa"])
+    found = cells.uns["gpa"] | {"distances": by_batch(cells.uns["gpa"])}
+    target = str(found["parameters"]["reference"])
     with ExitStack() as both:  # file and page take their names once both are whole, or neither does
         fresh = both.enter_context(files.whole_file(out, parents=True))
         if asked.page is not None:
             page = both.enter_context(files.whole_file(asked.page, parents=True))
             classes = None if asked.labels is None else named(cells.obs[asked.labels], asked.labels)
-            shown = Embedding(code.z, np.asarray(cells.obsm["X_gpa"]), names, classes, asked.target)
-            write_merge(found, shown, page, title=f"{given.name} onto {asked.target}", again=command, seed=asked.seed)
+            shown = Embedding(code.z, np.asarray(cells.obsm["X_gpa"]), names, classes, target)
+            write_merge(found, shown, page, title=f"{given.name} onto {target}", again=command, seed=asked.seed)
         write(cells, fresh, out.suffix.lower())
     plain = isinstance(cells, Matrix)
     return Done(found, out, asked.page, cells.notes if plain else (), cells.parts if plain else {})
@@ -147,10 +149,12 @@ def _merge(cells: Any, code: Embedded, asked: Merging) -> None:
             label_key=asked.labels,
             mode=asked.mode,
             fit_on=asked.fit_on,
+            keep=asked.keep,
             scarce=asked.scarce,
             how=How(divergence=asked.divergence, lipschitz=asked.lipschitz, steps=asked.steps),
             n_boot=asked.n_boot,
             seed=asked.seed,
+            threads=asked.threads or 1,
             tick=tick,
         )
 

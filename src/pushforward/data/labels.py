@@ -8,9 +8,17 @@ from numpy.typing import NDArray
 from pushforward.errors import DataError
 from pushforward.plain.lists import listed
 
-__all__ = ["coded", "coded_among", "named", "numbered"]
+__all__ = ["coded", "coded_among", "is_missing", "named", "numbered"]
 
 Codes = NDArray[np.int64]
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is None, or one that does not equal itself, as nan and pandas.NA."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA refuses to be true or false
+        return True
 
 
 def coded(labels: NDArray[Any]) -> tuple[NDArray[Any], Codes]:

@@ -13,7 +13,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
-from pushforward.data.labels import coded, coded_among
+from pushforward.data.labels import coded, coded_among, is_missing
 from pushforward.data.units import Array
 from pushforward.errors import DataError, UsageError
 from pushforward.plain.lists import listed
@@ -40,11 +40,12 @@ class Labelling:
         """The classes of rows (n, *event), and each row's number, int64 (n,), or None.
 
         Raises:
-            ValueError: If y are no classes, or not one for each row.
+            ValueError: If y are no classes, one is missing, or there is not one for each row.
         """
         if y is None:
             return Labelling(), None
         check_consistent_length(data, y)
+        _complete(y, "y")
         labelled = np.asarray(column_or_1d(y, warn=True))
         check_classification_targets(labelled)
         classes, numbers = coded(labelled)
@@ -98,7 +99,7 @@ def codes(labels: ArrayLike, n: int, what: str) -> tuple[np.ndarray, Tensor]:
         what: What the argument is called, for messages.
 
     Raises:
-        DataError: If there is not one for each row.
+        DataError: If there is not one for each row, or one is missing.
     """
     classes, rows = coded(_column(labels, n, what))
     return classes, torch.from_numpy(rows)
@@ -146,7 +147,25 @@ def source_codes(
     return target[rng.integers(len(target), len(first)).cpu()].to(first.device)
 
 
+def _complete(labels: ArrayLike, what: str) -> None:
+    """Refuse classes of which one is missing (None, nan, NA), which would else be a class of its own.
+
+    Raises:
+        DataError: If one is; its row is named.
+    """
+    plain = np.asarray(labels)
+    if plain.dtype.kind in "iub" or (isinstance(labels, np.ndarray) and plain.dtype.kind in "US"):
+        return
+    lost = [row for row, value in enumerate(np.asarray(labels, dtype=object).ravel().tolist()) if is_missing(value)]
+    if lost:
+        raise DataError(
+            f"{what}: row {lost[0]}, counted from 0, has no class ({len(lost)} of {plain.size} are None, nan or NA): "
+            "give each row a class, as 'unknown', or leave these rows out"
+        )
+
+
 def _column(labels: ArrayLike, n: int, what: str) -> np.ndarray:
+    _complete(labels, what)
     column = np.asarray(labels)
     if column.shape != (n,):
         raise DataError(f"{what} has shape {column.shape}: give one class, or {n} of them, one a sample")

@@ -150,7 +150,7 @@ def _merge(asked: Merging, json: bool, line: str) -> int:
     from pushforward.commands import console, merging
     from pushforward.parallel import threads as computing
 
-    computing.use(computing.asked(asked.threads))
+    computing.use(computing.asked(asked.threads) or 1)  # nets of this size need one; more wait for each other
     done = merging.merge_file(asked, line)
     if json:
         answer(done.summary(), True)

@@ -18,10 +18,12 @@ from pushforward.data.labels import coded
 from pushforward.errors import DataError, UsageError
 from pushforward.merging.cloud import How, Way, transport_cloud
 from pushforward.merging.distances import distances, memorised
-from pushforward.merging.plan import LEAST, Leg, Mode, Plan, Scarce, named, plan
+from pushforward.merging.plan import LEAST, Leg, Mode, Plan, Scarce, labelled, named, plan
+from pushforward.merging.values import Keep, checked, compared, kept
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.integration.conservation import transfer
 from pushforward.metrics.integration.table import integration, split_floor
+from pushforward.parallel.threads import within
 from pushforward.randomness import derive, generator
 
 __all__ = ["Merged", "merge_arrays"]
@@ -38,7 +40,6 @@ class Merged:
     Attributes:
         x: All rows in their order, (n, d), of the type that came in; those of the reference bit for bit.
         path_length: Length of each row's way, (n,), in its units; 0 for those that stayed.
-        final_speed: Last speed of each, (n,), in units of the scale.
         scale: What the rows were divided by.
         mode: How labels were used.
         distances: Source -> W2 and energy distance to the reference before, after, and of the reference's halves to
@@ -51,11 +52,12 @@ class Merged:
         sd: Standard deviation of the moved rows over refits, (n, d), or None.
         labels: Labels read off the reference's rows, (n,), where only these had some; else None.
         label_share: Share of the neighbours that agreed on it, (n,), or None.
+        values: Shares of zeros and of entries beyond the target's, where rows are values, by `values.Values`.
+        written: Rows with what was to be kept of their values, (n, d), or None.
     """
 
     x: Array
     path_length: Array
-    final_speed: Array
     scale: float
     mode: Mode
     distances: dict[str, dict[str, float]]
@@ -67,6 +69,8 @@ class Merged:
     sd: Array | None = None
     labels: Array | None = None
     label_share: Array | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    written: Array | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers but those of single rows, as JSON takes them."""
@@ -75,6 +79,7 @@ class Merged:
             "scale": self.scale,
             "distances": self.distances,
             "scores": self.scores,
+            "values": self.values | ({"keep": list(self.values["keep"])} if self.values else {}),
             "clouds": self.legs,
             "parameters": self.parameters,
             "warnings": list(self.warnings),
@@ -105,17 +110,20 @@ def merge_arrays(
     least: int = LEAST,
     n_boot: int = 0,
     scores: bool = True,
+    keep: Sequence[Keep] | None = None,
     seed: int = 0,
+    threads: int = 1,
     tick: Callable[[str, float], None] | None = None,
 ) -> Merged:
     """Move the rows of the sources onto those of the reference.
 
     Args:
         x: A representation, (n, d): principal components, markers, the codes of an encoder.
-        batch: Batch of each row, (n,).
-        reference: The batch that stays.
+        batch: Batch of each row, (n,): text, whole numbers or truth values.
+        reference: The batch that stays, of the same type or as text.
         sources: Batches that move, each by itself; all others if None. Rows of none of them stay too.
-        labels: Class of each row, (n,); None or nan where it is not known.
+        labels: Class of each row, (n,); None, nan or NA where it is not known. Where a batch has no others, words such
+            as "unknown" count as none.
         mode: "unconditional": a batch moves as one cloud, and class proportions with it. "per_class": each class by a
             critic of its own. "conditional": one critic that knows the classes. By default per_class where all moving
             rows are labelled, else unconditional.
@@ -126,7 +134,10 @@ def merge_arrays(
         least: Rows that a class must have.
         n_boot: Refits with resampled reference rows and other seeds, for `Merged.sd`.
         scores: Whether mixing and biology are scored; the four distances always are.
+        keep: For rows that are values, no codes: what `Merged.written` keeps of them, as `values.kept` says, () for
+            nothing; shares of zeros and the like are then said.
         seed: Seed of everything.
+        threads: Threads that compute, which nets of this size need one of; 0 for those of the process.
         tick: Told what is being done and the fraction done.
 
     Returns:
@@ -144,17 +155,21 @@ def merge_arrays(
         True
     """
     how, x = how or How(), np.asarray(x)
-    if x.ndim != 2 or x.dtype.kind not in "fiu" or not x.size:
+    if x.ndim != 2 or x.dtype.kind not in "fiub" or not x.size:
         raise DataError(f"representation of {x.dtype}, shape {x.shape}: give numbers, (cells, dimensions)")
     batches, classes = named(batch, "batch"), None if labels is None else named(labels, "labels")
     for what, values in (("batches", batches), ("labels", classes)):
         if values is not None and len(values) != len(x):
             raise DataError(f"{len(values)} {what} for {len(x)} cells: give one for each cell")
+    said = ["truth values are merged as the numbers 0 and 1"] if x.dtype.kind == "b" else []
     x = x if x.dtype.kind == "f" else x.astype(np.float64)
+    if classes is not None:
+        classes, words = labelled(classes, batches)
+        said += words
     wanted = plan(
         batches,
-        reference=str(reference),
-        sources=None if sources is None else [str(name) for name in sources],
+        reference=reference,
+        sources=sources,
         labels=classes,
         mode=mode,
         scarce=scarce,
@@ -165,37 +180,49 @@ def merge_arrays(
     used = np.isin(batches, (wanted.reference, *wanted.sources))
     if (bad := np.flatnonzero(~np.isfinite(x[used]).all(1))).size:
         row = int(np.flatnonzero(used)[bad[0]])
-        raise DataError(f"row {row} and {bad.size - 1} more hold a number that is not finite: fill or leave out")
+        more = f" and {bad.size - 1} more hold" if bad.size > 1 else " holds"
+        raise DataError(
+            f"row {row} of the matrix, counted from 0,{more} a number that is not finite: fill or leave out"
+        )
     unit = float(np.sqrt(np.var(x[used], axis=0, dtype=np.float64).mean())) if scale is None else float(scale)
     if not 0 < unit < np.inf:
         raise UsageError(f"scale {unit}: give a positive number, and cells that differ")
     centre = x[used].mean(0, dtype=np.float64)
     z = (x - centre) / unit
-    flown = _fly(z, wanted, classes, how, seed, None, tick)
+    with within(threads):
+        flown = _fly(z, wanted, classes, how, seed, None, tick)
     moving = np.isin(batches, wanted.sources)
     out = x.copy()
     out[moving] = x[moving] + (unit * (flown.x[moving] - z[moving])).astype(x.dtype)
-    warnings = list(wanted.warnings)
+    warnings = [*said, *wanted.warnings]
     found = dict[str, dict[str, float]]()
     staying = batches == wanted.reference
     for name in wanted.sources:
         mine = batches == name
-        found[name] = distances(z[mine], flown.x[mine], z[staying], seed=seed)
+        with within(threads):
+            found[name] = distances(z[mine], flown.x[mine], z[staying], seed=seed)
         if memorised(found[name]):
             warnings.append(
                 f"{name}: closer to the target than its halves are to each other (W2 {found[name]['w2_after']:.3g} "
                 f"against {found[name]['w2_split']:.3g}): it learned single cells; use fewer steps or updates"
             )
-    sd = _bootstrap(z, wanted, classes, how, seed, n_boot, flown, tick) * unit if n_boot else None
+    with within(threads):
+        sd = _bootstrap(z, wanted, classes, how, seed, n_boot, flown, tick) * unit if n_boot else None
     known = classes is not None and bool((classes[moving] != "").all() and (classes[staying] != "").all())
     given, share = _transferred(out, classes, moving, staying)
     table = dict[str, dict[str, float]]()
     if scores:
-        table = _scores(x, out, batches, classes if known else None, used, wanted, seed, tick)
+        with within(threads):
+            table = _scores(x, out, batches, classes if known else None, used, wanted, seed, tick)
+    about, written = None, None
+    if keep is not None:
+        written = out.copy()
+        written[moving] = kept(x[moving], out[moving], x[staying], checked(keep))
+        about = compared(x[moving], written[moving], x[staying], checked(keep), seed)
+        warnings += [words] if (words := about.words()) else []
     return Merged(
         out,
         flown.length * unit,
-        flown.speed,
         unit,
         wanted.mode,
         found,
@@ -208,6 +235,8 @@ def merge_arrays(
         sd,
         given,
         share,
+        {} if about is None else about.as_dict(),
+        written,
     )  # fmt: skip
 
 

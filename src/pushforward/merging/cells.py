@@ -1,16 +1,15 @@
 """Merging AnnData objects: representation, labels and batches are read from one, and the merge is written into it.
 
-Objects are known by what they have (`X`, `obs`, `obsm`, `varm`, `layers`, `uns`), so anndata need not be installed. A
-sparse X is never made dense but in blocks.
+Objects are known by what they have (`X`, `obs`, `obsm`, `varm`, `layers`, `uns`), so anndata need not be installed.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,47 +18,31 @@ from scipy.sparse import issparse
 from pushforward.errors import DataError, UsageError, meant
 from pushforward.merging.arrays import Merged, merge_arrays
 from pushforward.merging.cloud import How
-from pushforward.merging.codes import Axes, dense, principal_axes, rows_of
+from pushforward.merging.codes import rows_of
+from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, fitted_on
 from pushforward.merging.plan import LEAST, Mode, Scarce, named
+from pushforward.merging.values import Keep, checked, compared, counts, kept
+from pushforward.parallel.threads import within
 from pushforward.plain.lists import listed
 
-__all__ = ["Embedded", "Encoder", "MergeWarning", "as_objects", "coded", "column_of", "decoded", "fitted_on", "merge"]
+__all__ = ["MergeWarning", "as_objects", "by_batch", "column_of", "merge"]
 
-Encoder: TypeAlias = Callable[[Any], Any]
-"""A block of rows (n, genes) -> codes (n, k)."""
 
-BLOCK = 1 << 25  # bytes of a dense block
-MOST = 2000  # columns that may be moved as they are
+COUNTS = (
+    "values are whole numbers from 0, as raw counts are: merged they become fractions and may become negative: "
+    "normalise and log1p first, or keep (--keep) zeros signs levels"
+)
 
 
 class MergeWarning(UserWarning):
     """What must be known of a merge before its numbers are used; the command tells it in its answer."""
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """A representation and the way back.
-
-    Attributes:
-        z: Codes, (n, k).
-        axes: The way back, or None where there is none: rows move by `axes.shift` of the codes' displacement.
-        residual: Root mean square of what the code leaves out of a row, or nan where it is not known.
-        name: What it is called.
-        note: What must be known about it.
-    """
-
-    z: NDArray[Any]
-    axes: Axes | None
-    residual: float
-    name: str
-    note: str = ""
-
-
 def merge(
     adata: Any,
     batch_key: str,
-    source: str | Sequence[str] | None = None,
-    target: str | None = None,
+    source: object = None,
+    target: object = None,
     *,
     use_rep: str | Encoder | Embedded = "X_pca",
     label_key: str | None = None,
@@ -69,30 +52,34 @@ def merge(
     scale: Literal["auto"] | float = "auto",
     fit_on: Literal["pooled", "target"] = "pooled",
     reconstruct: bool = True,
+    keep: Sequence[Keep] = (),
     scarce: Scarce = "error",
     least: int = LEAST,
     how: How | None = None,
     n_boot: int = 0,
     scores: bool = True,
     seed: int = 0,
+    threads: int = 1,
     copy: bool = False,
     tick: Callable[[str, float], None] | None = None,
 ) -> Any:
     """Move the cells of other batches onto those of a target batch, which stay as they are.
 
     Writes `obsm["X_gpa"]` (rows of the target bit for bit those of the representation), `obs["gpa_path_length"]`,
-    `obs["gpa_final_speed"]`, `uns["gpa"]` (distances, scores, clouds, parameters), with `n_boot` also
-    `obsm["X_gpa_sd"]`, and where a way back is known `layers["gpa"]`: each cell's values plus what its displacement is
-    in genes. There a sparse X stays sparse: entries that are not stored stay 0. Labels that only the target has are
-    given to the others after the transport, in `obs["gpa_label"]` and `obs["gpa_label_share"]`.
+    `uns["gpa"]` (distances, scores, clouds, parameters; a "/" in the name of a batch stands there as "%2F", which .h5ad
+    files can hold), with `n_boot` also `obsm["X_gpa_sd"]`, and where a way back is known `layers["gpa"]`: each cell's
+    values plus what its displacement is in genes. There a sparse X stays sparse: entries that are not stored stay 0.
+    Labels that only the target has are given to the others after the transport, in `obs["gpa_label"]` and
+    `obs["gpa_label_share"]`.
 
     Args:
-        adata: An AnnData object.
-        batch_key: Column of obs that names the batch of each cell.
-        source: Batches that move; all others if None.
-        target: The batch that stays.
-        use_rep: An embedding in obsm; "X"; "pca:K", K principal components computed here; a function from blocks of X
-            to codes; or what `coded` made of one of these.
+        adata: An AnnData object; of one that is backed by a file X is read into memory, and the file stays as it is.
+        batch_key: Column of obs that names the batch of each cell: text, whole numbers or truth values.
+        source: A batch that moves, or several; all others if None.
+        target: The batch that stays, of the column's type or as text.
+        use_rep: An embedding in obsm; "X"; "pca:K", K principal components computed here; "X:LAYER" and "pca:K:LAYER",
+            the same of a layer, whose moved values `layers["gpa"]` then holds; a function from blocks of X to codes; or
+            what `embedding.coded` made of one of these.
         label_key: Column of obs with classes.
         mode: How labels are used; see `merge_arrays`.
         divergence: Which one is lowered; see `How`.
@@ -100,12 +87,14 @@ def merge(
         scale: What the representation is divided by.
         fit_on: Cells that principal components are fitted on: sources and target pooled, or the target alone.
         reconstruct: Whether `layers["gpa"]` is written where it can be; `X_pca` must be `X` along `varm["PCs"]` for it.
+        keep: What moved values keep in `layers["gpa"]`, of "zeros", "signs" and "levels", as `values.kept` says.
         scarce: Classes below `least` cells are an error, or carried along by their neighbours ("carry").
         least: Cells that a class must have.
         how: All settings of the flow, in place of divergence and lipschitz.
         n_boot: Refits for `obsm["X_gpa_sd"]`.
         scores: Whether mixing and biology are scored.
         seed: Seed of everything.
+        threads: Threads that compute; 0 for those of the process.
         copy: Write into a copy and return it.
         tick: Told what is being done and the fraction done.
 
@@ -120,10 +109,13 @@ def merge(
         >>> merge(adata, "batch", target="10x_v3", use_rep="pca:50", label_key="cell_type")  # doctest: +SKIP
         >>> sc.pp.neighbors(adata, use_rep="X_gpa")  # doctest: +SKIP
     """
-    batch = column_of(adata, batch_key, "batch_key")
+    if copy and getattr(adata, "isbacked", False):
+        raise UsageError("copy: the object is backed by a file: merge adata.to_memory(), or without copy")
+    keep, batch = checked(keep), column_of(adata, batch_key, "batch_key")
     labels = None if label_key is None else column_of(adata, label_key, "label_key")
-    sources = [source] if isinstance(source, str) else source
-    code = coded(adata, use_rep, fitted_on(batch, target, sources, fit_on), seed)
+    sources = _several(source)
+    with within(threads):
+        code = coded(adata, use_rep, fitted_on(batch, target, sources, fit_on), seed)
     merged = merge_arrays(
         code.z,
         batch,
@@ -138,128 +130,30 @@ def merge(
         n_boot=n_boot,
         scores=scores,
         seed=seed,
+        threads=threads,
         tick=tick,
     )
-    if reconstruct and code.note:
-        merged = replace(merged, warnings=(*merged.warnings, code.note))
+    notes = (*code.said, code.note) if reconstruct and code.note else code.said
+    merged = replace(merged, warnings=(*merged.warnings, *notes))
     out = adata.copy() if copy else adata
     out.obsm["X_gpa"] = merged.x
     if merged.sd is not None:
         out.obsm["X_gpa_sd"] = merged.sd
-    out.obs["gpa_path_length"], out.obs["gpa_final_speed"] = merged.path_length, merged.final_speed
+    out.obs["gpa_path_length"] = merged.path_length
     if merged.labels is not None:
         out.obs["gpa_label"], out.obs["gpa_label_share"] = merged.labels, merged.label_share
         as_objects(out.obs, "gpa_label")
-    layer = decoded(adata.X, code, merged.x) if reconstruct and code.axes is not None else None
-    if layer is not None:
-        out.layers["gpa"] = layer
+    if reconstruct and code.axes is not None:
+        with within(threads):
+            out.layers["gpa"], found, words = _written(code, merged, batch, keep, seed)
+        merged = replace(merged, values=found, warnings=(*merged.warnings, *words))
+    elif keep:
+        words = f"keep {' '.join(keep)}: no values were written, so there was nothing to keep"
+        merged = replace(merged, warnings=(*merged.warnings, words))
     out.uns["gpa"] = _record(merged, code, batch_key, label_key, fit_on)
     for words in merged.warnings:
         warnings.warn(words, MergeWarning, stacklevel=2)
     return out if copy else None
-
-
-def fitted_on(
-    batch: NDArray[np.str_], target: str | None, sources: Sequence[str] | None, fit_on: Literal["pooled", "target"]
-) -> NDArray[np.bool_]:
-    """Cells that principal components are fitted on, a mask (n,); for the arguments see `merge`.
-
-    Raises:
-        UsageError: If there is no such target, or no such way.
-    """
-    known = ", ".join(sorted(set(batch) - {""}))
-    if target is None:
-        raise UsageError(f"target: name the batch that stays, one of {known}")
-    if fit_on not in ("pooled", "target"):
-        raise UsageError(f"fit_on {fit_on!r}: use pooled or target; fitted per batch it would be a correction already")
-    staying = batch == target
-    if not staying.any():
-        raise UsageError(f"target {target!r}: no such batch; there are {known}")
-    if fit_on == "target":
-        return staying
-    return np.ones(len(batch), bool) if sources is None else staying | np.isin(batch, list(sources))
-
-
-def coded(adata: Any, use_rep: str | Encoder | Embedded, fit: NDArray[np.bool_], seed: int = 0) -> Embedded:
-    """The representation of the cells.
-
-    Args:
-        adata: An AnnData object.
-        use_rep: See `merge`.
-        fit: Cells that principal components are fitted on, a mask (n,).
-        seed: Seed of principal components.
-
-    Raises:
-        UsageError: If X cannot be taken as it is.
-        DataError: If there is none of that name, or X is missing or holds what is no number.
-    """
-    if isinstance(use_rep, Embedded):
-        return use_rep
-    if callable(use_rep):
-        z = np.concatenate([np.asarray(use_rep(block)) for block in _blocks(_matrix(adata))])
-        return Embedded(z, None, float("nan"), getattr(use_rep, "__name__", "encoder"))
-    if match := re.fullmatch(r"pca:(\d+)", use_rep):
-        x = _matrix(adata)
-        if int(match[1]) < 1:
-            raise UsageError(f"use_rep {use_rep!r}: give at least 1 component")
-        axes = principal_axes(x, int(match[1]), fit, seed)
-        return Embedded(axes.encode(x), axes, axes.residual, use_rep)
-    if use_rep == "X":
-        x = _matrix(adata)
-        if issparse(x):
-            raise UsageError("use_rep 'X': a sparse X would have to be made dense: use pca:50, or an embedding in obsm")
-        if (size := x.shape[1]) > MOST:
-            raise UsageError(f"use_rep 'X': {size:,} columns are too many for a critic, {MOST:,} at most: use pca:50")
-        return Embedded(np.asarray(x), Axes(np.zeros(size), np.eye(size), 0.0, 1.0), 0.0, use_rep)
-    if use_rep not in adata.obsm:
-        known = list(map(str, adata.obsm.keys()))
-        raise DataError(
-            f"use_rep {use_rep!r}: {meant(use_rep, known, repr)}the embeddings in obsm are {listed(known) or 'none'}: "
-            "choose one, X, or pca:50"
-        )
-    z = np.asarray(adata.obsm[use_rep])
-    loadings = adata.varm["PCs"] if use_rep == "X_pca" and "PCs" in adata.varm else None
-    if loadings is None or loadings.shape[1] < z.shape[1]:
-        return Embedded(z, None, float("nan"), use_rep)
-    a = np.asarray(loadings, np.float64)[:, : z.shape[1]]
-    if adata.X is None or not _affine(rows_of(adata.X), a, z):
-        note = 'X_pca is not X times varm["PCs"] (X was scaled or replaced since?): no layer was written; use pca:50'
-        return Embedded(z, None, float("nan"), use_rep, note)
-    return Embedded(z, Axes(np.zeros(len(a)), a, float("nan"), float("nan")), float("nan"), use_rep)
-
-
-def _affine(x: Any, axes: NDArray[Any], z: NDArray[Any], most: int = 500) -> bool:
-    """Whether codes are the rows along the axes, up to one shift and 1 % of their size; some rows are looked at."""
-    known = np.flatnonzero(np.isfinite(z).all(1))
-    some = known[:: max(1, len(known) // most)]
-    gap = np.asarray(x[some] @ axes, np.float64) - z[some]
-    return bool(len(some)) and float(gap.std(0).max()) <= 0.01 * float(z[some].std(0).max())
-
-
-def decoded(x: Any, code: Embedded, z: NDArray[Any]) -> Any:
-    """Values of the cells after the merge, like x: each row that moved plus its displacement in genes.
-
-    Args:
-        x: Values before, (n, d), dense, or sparse, which then keeps its pattern.
-        code: The representation before.
-        z: The representation after, (n, k).
-    """
-    assert code.axes is not None
-    # rows that took no part may have a code that is not a number, and stay what they are all the same
-    moved = np.flatnonzero(((z != code.z) & ~(np.isnan(z) & np.isnan(code.z))).any(1))
-    sparse = issparse(x)
-    out = rows_of(x).astype(x.dtype if x.dtype.kind == "f" else np.float64, copy=True)
-    step = max(1, BLOCK // (8 * out.shape[1]))
-    for start in range(0, len(moved), step):
-        rows = moved[start : start + step]
-        shift = code.axes.shift(np.asarray(z[rows], np.float64) - np.asarray(code.z[rows], np.float64))
-        if not sparse:
-            out[rows] += shift.astype(out.dtype)
-            continue
-        for row, change in zip(rows, shift, strict=True):
-            stored = slice(out.indptr[row], out.indptr[row + 1])
-            out.data[stored] += change[out.indices[stored]].astype(out.dtype)
-    return out
 
 
 def as_objects(frame: Any, name: str) -> None:
@@ -289,9 +183,52 @@ def _record(merged: Merged, code: Embedded, batch_key: str, label_key: str | Non
     found["curves"] = {
         str(k): {name: np.array(curve) for name, curve in curves.items()} for k, curves in enumerate(merged.curves)
     }
-    found["distances"] = {name.replace("/", "|"): numbers for name, numbers in merged.distances.items()}
+    found["distances"] = {_key(name): numbers for name, numbers in merged.distances.items()}
     found["w2_reconstruction"] = code.residual / merged.scale
     return found
+
+
+def _written(
+    code: Embedded, merged: Merged, batch: NDArray[np.str_], keep: Sequence[Keep], seed: int
+) -> tuple[Any, dict[str, Any], list[str]]:
+    """The values after the merge with what is kept of them, the shares of zeros and the like, and what to say."""
+    layer, x = decoded(code, merged.x), rows_of(code.values)
+    moved = np.flatnonzero(np.isin(batch, merged.parameters["sources"]))
+    target = x[np.flatnonzero(batch == merged.parameters["reference"])]
+    if keep:
+        layer = _with_rows(layer, moved, kept(x[moved], layer[moved], target, keep))
+    found = compared(x[moved], layer[moved], target, keep, seed)
+    said = [words] if (words := found.words()) else []
+    if counts(target) and counts(x[moved]) and not {"signs", "levels"} <= set(keep):
+        said.insert(0, COUNTS)
+    return layer, found.as_dict(), said
+
+
+def _with_rows(x: Any, rows: NDArray[np.int64], new: Any) -> Any:
+    """A matrix with rows replaced, in place; sparse ones have the pattern of the old."""
+    if not issparse(x):
+        x[rows] = new
+        return x
+    for row, start, end in zip(rows, new.indptr[:-1], new.indptr[1:], strict=True):
+        x.data[x.indptr[row] : x.indptr[row + 1]] = new.data[start:end]
+    return x
+
+
+def _several(source: object) -> Sequence[object] | None:
+    """The batches that move, of one or several."""
+    if source is None:
+        return None
+    return [source] if isinstance(source, str) or not isinstance(source, Iterable) else list(source)
+
+
+def _key(batch: str) -> str:
+    """A batch as a key of an .h5ad file, which holds no "/" and takes "." for the place it stands at; none collide."""
+    return "%2E" if batch == "." else batch.replace("%", "%25").replace("/", "%2F")
+
+
+def by_batch(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Distances of `uns["gpa"]` by the names of the batches, with "/" and "%" as they are."""
+    return {unquote(name): numbers for name, numbers in found["distances"].items()}
 
 
 def column_of(adata: Any, key: str, what: str) -> NDArray[np.str_]:
@@ -304,15 +241,3 @@ def column_of(adata: Any, key: str, what: str) -> NDArray[np.str_]:
         known = list(map(str, adata.obs.keys()))
         raise DataError(f"{what} {key!r}: {meant(key, known, repr)}the columns of obs are {listed(known) or 'none'}")
     return named(adata.obs[key], key)
-
-
-def _matrix(adata: Any) -> Any:
-    x = rows_of(adata.X) if adata.X is not None else None
-    if x is None or x.dtype.kind not in "fiu":
-        raise DataError(f"X holds {'nothing' if x is None else x.dtype}: give numbers, or an embedding in obsm")
-    return x
-
-
-def _blocks(x: Any) -> Any:
-    step = max(1, BLOCK // (8 * x.shape[1]))
-    return (dense(x[start : start + step]) for start in range(0, x.shape[0], step))

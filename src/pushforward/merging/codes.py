@@ -70,7 +70,9 @@ def principal_axes(x: Any, k: int, rows: NDArray[np.bool_] | None = None, seed: 
     mean = np.asarray(part.mean(0), np.float64).ravel()
     if not np.isfinite(mean).all():
         column = int(np.flatnonzero(~np.isfinite(mean))[0])
-        raise DataError(f"column {column} of the matrix holds a number that is not finite: fill or leave out")
+        raise DataError(
+            f"column {column} of the matrix, counted from 0, holds a number that is not finite: fill or leave out"
+        )
     whole = _variance(part, mean)
     k = min(k, d, n - 1)
     if d <= FEW or k >= min(n, d) - 1:

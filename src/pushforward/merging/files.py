@@ -18,17 +18,15 @@ from scipy.sparse import issparse
 
 from pushforward import files
 from pushforward.data.blocks.limits import budget
-from pushforward.data.blocks.lines import padded
-from pushforward.data.columns.text import quantity
 from pushforward.data.formats import arrays, compressed
 from pushforward.data.formats.cells import whole
 from pushforward.data.formats.contents import Table
 from pushforward.data.formats.opening import divided, opened
-from pushforward.data.formats.table import is_row_number
 from pushforward.data.raw import brief
 from pushforward.errors import DataError, UsageError, meant
 from pushforward.merging.cells import as_objects
-from pushforward.plain.kinds import is_number
+from pushforward.merging.columns import chosen, picked
+from pushforward.merging.plan import named
 from pushforward.plain.lists import listed
 
 __all__ = ["ENDINGS", "Matrix", "default_rep", "read", "write"]
@@ -36,7 +34,6 @@ __all__ = ["ENDINGS", "Matrix", "default_rep", "read", "write"]
 CSR = ("data", "indices", "indptr", "shape")
 ENDINGS = {".h5ad": (".h5ad",), ".csv": (".csv", ".tsv"), ".tsv": (".csv", ".tsv"), ".npz": (".npz",)}
 """What can be merged, and what each ending is written as."""
-LOOK = 50  # rows by which a column is taken for numbers
 WIDE = 100  # columns from which on principal components are merged, not the columns
 
 
@@ -65,14 +62,17 @@ class Matrix:
     uns: dict[str, Any] = field(default_factory=dict)
 
 
-def read(spec: str, batch: str, labels: str | None = None, leave: Sequence[str] = ()) -> Any:
+def read(
+    spec: str, batch: str, labels: str | None = None, exclude: Sequence[str] = (), columns: Sequence[str] = ()
+) -> Any:
     """The cells of FILE.h5ad, FILE.csv or FILE.npz[:key].
 
     Args:
         spec: The file; for .npz with the name of the matrix after a colon, x where it is left out.
         batch: Column or array with batches.
         labels: Column or array with classes, or None.
-        leave: Columns that stay as they are: by name, or by number of a matrix without names; commas may divide them.
+        exclude: Columns that stay as they are: by name, or of a matrix without names by number from 0.
+        columns: Columns that move, and no others, likewise; all that look measured if empty. Commas may divide them.
 
     Raises:
         UsageError: If the format is not known, what it needs is not installed, or nothing of it can be left.
@@ -85,14 +85,13 @@ def read(spec: str, batch: str, labels: str | None = None, leave: Sequence[str] 
     if not path.is_file():
         raise DataError(f"{path}: no such file: check the path")
     if suffix == ".h5ad":
-        if leave:
-            raise UsageError(f"--leave {' '.join(leave)}: goes with tables; of an .h5ad file obs stays as it is")
+        _refused(exclude, columns, "goes with tables; of an .h5ad file obs stays as it is")
         return whole(path)
     if suffix == ".npz":
-        return _archive(path, key, batch, labels, leave)
+        return _archive(path, key, (batch, labels), exclude, columns)
     contents = opened(path, verbatim=True)
     assert isinstance(contents.body, Table)
-    return _table(contents.body, contents.notes, batch, labels, leave)
+    return _table(contents.body, contents.notes, (batch, labels), exclude, columns)
 
 
 def write(cells: Any, out: Path, ending: str = "") -> None:
@@ -126,21 +125,16 @@ def default_rep(cells: Any) -> str:
     return "X" if plain else "pca:50"
 
 
-def _left(names: Sequence[str], leave: Sequence[str], path: Path) -> list[str]:
-    """Columns that stay, in the order of the file.
-
-    Raises:
-        DataError: If there is no such column.
-    """
-    asked = [name.strip() for word in leave for name in ([word] if word in names else word.split(","))]
-    if unknown := [name for name in asked if name not in names]:
-        raise DataError(
-            f"{path}: --leave {unknown[0]}: no such column: {meant(unknown[0], names)}there are {listed(names)}"
-        )
-    return [name for name in names if name in asked]
+def _refused(exclude: Sequence[str], columns: Sequence[str], why: str) -> None:
+    """Refuse options that choose columns."""
+    for option, asked in (("--exclude", exclude), ("--columns", columns)):
+        if asked:
+            raise UsageError(f"{option} {' '.join(asked)}: {why}")
 
 
-def _archive(path: Path, key: str | None, batch: str, labels: str | None, leave: Sequence[str]) -> Matrix:
+def _archive(
+    path: Path, key: str | None, keys: Sequence[str | None], exclude: Sequence[str], columns: Sequence[str]
+) -> Matrix:
     known = arrays.names(path)
     content = arrays.everything(path)
     sparse = key is None and "x" not in content and set(CSR) <= set(known)
@@ -154,16 +148,13 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None, leave:
         )
     else:
         x = content[key]
-    if x.ndim != 2 or x.dtype.kind not in "fiu":
+    if x.ndim != 2 or x.dtype.kind not in "fiub":
         raise DataError(f"{path}:{key}: {x.dtype} of shape {x.shape}: give numbers, (cells, columns)")
-    if leave and sparse:
-        raise UsageError(f"--leave {' '.join(leave)}: goes with a dense matrix; {path} holds a sparse one")
-    left = _left(list(map(str, range(x.shape[1]))), leave, path)
-    moving = np.array([k for k in range(x.shape[1]) if str(k) not in left], np.int64)
-    if not moving.size:
-        raise DataError(f"{path}: no column is left to move: leave fewer as they are")
+    if sparse:
+        _refused(exclude, columns, f"goes with a dense matrix; {path} holds a sparse one")
+    left, moving = _numbered(x.shape[1], exclude, columns, path)
     obs = dict[str, Any]()
-    for name in (batch, labels):
+    for name in keys:
         if name is not None:
             if name not in content or content[name].shape != (x.shape[0],):
                 fit = [other for other in known if content[other].shape == (x.shape[0],)]
@@ -193,9 +184,31 @@ def _archive(path: Path, key: str | None, batch: str, labels: str | None, leave:
     stayed = [name for name in known if not name.endswith("_names") and name not in (*moved, *obs)]
     notes, parts = _said("array", moved, [], stayed)
     if left:
-        notes.append(f"columns of {key} left as they are: {', '.join(left)}")
+        notes.append(f"columns of {key} left as they are, counted from 0: {', '.join(left)}")
         parts["left"] = left
+    if not sparse:
+        parts["columns"] = [str(k) for k in moving]
     return Matrix(x[:, moving] if left else x, obs, content_of, notes=tuple(notes), parts=parts)
+
+
+def _numbered(
+    count: int, exclude: Sequence[str], columns: Sequence[str], path: Path
+) -> tuple[list[str], NDArray[np.int64]]:
+    """Columns without names that stay, and the numbers from 0 of those that move.
+
+    Raises:
+        UsageError: If one is asked to do both.
+        DataError: If there is no such column, or none would move.
+    """
+    numbers = list(map(str, range(count)))
+    left, only = picked(numbers, exclude, "--exclude", path), picked(numbers, columns, "--columns", path)
+    if both := [name for name in only if name in left]:
+        raise UsageError(f"--columns {both[0]}: also named by --exclude: name it once")
+    left = [name for name in numbers if name not in only] if only else left
+    moving = np.array([k for k, name in enumerate(numbers) if name not in left], np.int64)
+    if not moving.size:
+        raise DataError(f"{path}: no column is left to move: leave fewer as they are")
+    return left, moving
 
 
 def _beside(x: NDArray[Any], moving: NDArray[np.int64], moved: Any) -> Any:
@@ -231,44 +244,32 @@ def _csr(parts: dict[str, NDArray[Any]], path: Path) -> Any:
 def _decoded(values: NDArray[Any], names: NDArray[Any] | None, place: str) -> NDArray[np.str_]:
     """Codes by their names where these are beside them; other values as text."""
     if names is None or values.dtype.kind not in "iu":
-        return values.astype(str)
+        return named(values, place)
     if values.size and not 0 <= int(values.min()) <= int(values.max()) < len(names):
         raise DataError(f"{place}: codes up to {int(values.max())} for {len(names)} names: save both again")
     return names.astype(str)[values]
 
 
-def _table(table: Table, notes: tuple[str, ...], batch: str, labels: str | None, leave: Sequence[str]) -> Matrix:
+def _table(
+    table: Table, notes: tuple[str, ...], keys: Sequence[str | None], exclude: Sequence[str], columns: Sequence[str]
+) -> Matrix:
     """The columns of numbers of a text table, and how it is written back."""
     path, names, kept = table.path, table.names, table.verbatim
     assert kept is not None
-    for name in (batch, labels):
+    for name in keys:
         if name is not None and name not in names:
             raise DataError(f"{path}: no column {name!r}: {meant(name, names, repr)}there are {listed(names)}")
-    apart, left = [name for name in (batch, labels) if name is not None], _left(names, leave, path)
-    columns: dict[str, list[str]] = {
-        name: column for name, column in zip(names, table.columns, strict=True) if isinstance(column, list)
-    }
-    chosen = [
-        name
-        for name, cells in columns.items()
-        if name
-        and name not in (*apart, *left)
-        and not is_row_number(name)
-        and not padded(cells)
-        and all(not cell or is_number(cell) for cell in cells[:LOOK])
-    ]  # postal codes and the like stay; an empty cell of a column of numbers is complained of below
-    _point(table, [name for name in columns if name not in (*apart, *left, *chosen)])
-    if not chosen:
-        raise DataError(f"{path}: no column of numbers beside {', '.join([*apart, *left])}")
-    x = np.stack([_floats(columns[name], name, path) for name in chosen], 1)
-    obs = {name: np.array(columns[name], dtype=np.str_) for name in apart}
+    apart = [name for name in keys if name is not None]
+    found = chosen(table, apart, columns, exclude)
+    x = found.x
+    obs = {name: np.array(table.columns[table.at[name]], dtype=np.str_) for name in apart}
     first = len(kept.columns) - len(names)  # a column without a name stands before the others
 
     def content(ending: str, cells: Matrix) -> bytes:
         moved = cells.layers["gpa"]
         changed = np.flatnonzero(((moved != x) & ~(np.isnan(moved) & np.isnan(x))).any(1))
         fresh = [list(column) for column in kept.columns]
-        for k, name in enumerate(chosen):
+        for k, name in enumerate(found.names):
             column = fresh[first + names.index(name)]
             for i, value in zip(changed, moved[changed, k].tolist(), strict=True):
                 column[i] = repr(value)
@@ -279,11 +280,15 @@ def _table(table: Table, notes: tuple[str, ...], batch: str, labels: str | None,
         writer.writerows(zip(*fresh, strict=True))
         return lines.getvalue().encode()
 
-    stayed = [name for name in names if name not in (*chosen, *apart, *left)]
-    said, parts = _said("column", chosen, left, stayed)
-    counted = [name for name, values in zip(chosen, x.T, strict=True) if (values == np.rint(values)).all()]
+    aside = [*apart, *found.left, *found.identifiers, *found.whole]
+    said, parts = _said(
+        "column", found.names, found.left, [name for name in names if name not in (*found.names, *aside)]
+    )
+    said += found.notes()
+    parts |= {"identifiers": found.identifiers, "whole": found.whole}
+    counted = [name for name, values in zip(found.names, x.T, strict=True) if (values == np.rint(values)).all()]
     said += [f"whole numbers in the file, fractions where a row moved: {', '.join(counted)}"] if counted else []
-    return Matrix(x, obs, content, tuple(chosen), (*notes, *said), parts)
+    return Matrix(x, obs, content, tuple(found.names), (*notes, *said), parts)
 
 
 def _said(kind: str, moved: list[str], left: list[str], stayed: list[str]) -> tuple[list[str], dict[str, list[str]]]:
@@ -292,28 +297,6 @@ def _said(kind: str, moved: list[str], left: list[str], stayed: list[str]) -> tu
              f"{kind}s that stay as in the file": stayed}  # fmt: skip
     said = [f"{what}: {', '.join(names)}" for what, names in words.items() if names]
     return said, {"moved": moved, "left": left, "stayed": stayed}
-
-
-def _point(table: Table, still: Sequence[str]) -> None:
-    """Refuse numbers with separators, which would stay unseen where others move."""
-    for name in still:
-        cells = list(map(str, table.columns[table.at[name]]))
-        found = quantity(cells, table.mark)
-        if found is not None and found.how and found.kind in ("number", "whole"):
-            raise DataError(
-                f"{table.path}: column {name!r} holds numbers with separators, {cells[0]!r}: write decimals with a "
-                f"point and nothing between thousands, or leave the column, --leave {name}"
-            )
-
-
-def _floats(cells: list[str], name: str, path: Path) -> NDArray[np.float64]:
-    """A column as numbers, (n,)."""
-    try:
-        return np.array(cells, np.float64)
-    except ValueError as error:
-        row = next(i for i, cell in enumerate(cells) if not is_number(cell))
-        place = f"row {row + 1}, column {name!r}"
-        raise DataError(f"{path}: {place} is {cells[row]!r}, not a number: fill it or leave out the row") from error
 
 
 def _plain(value: Any) -> NDArray[Any]:

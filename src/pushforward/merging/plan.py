@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -9,10 +10,11 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pushforward.data.labels import is_missing
 from pushforward.errors import DataError, UsageError
-from pushforward.plain.lists import listed
+from pushforward.plain.lists import counted, listed
 
-__all__ = ["LEAST", "Leg", "Mode", "Plan", "Scarce", "named", "plan"]
+__all__ = ["LEAST", "Leg", "Mode", "Plan", "Scarce", "known_batch", "labelled", "name_of", "named", "plan", "shown"]
 
 Mode: TypeAlias = Literal["unconditional", "per_class", "conditional"]
 Scarce: TypeAlias = Literal["error", "carry"]
@@ -21,6 +23,14 @@ Rows: TypeAlias = NDArray[np.int64]
 SHOWN = 8  # batches that a message names
 LEAST = 10
 """Cells that a class needs in a batch and in the reference to be moved by a critic of its own."""
+
+ALWAYS = frozenset({"", "nan", "<na>"})
+"""Labels, in small letters, that nobody means as a class: what is missing, made text."""
+UNKNOWN = ALWAYS | {"na", "n/a", "none", "null", "unknown", "unassigned", "unlabeled", "unlabelled", "undefined"}
+"""Labels that count as none where a batch has no other ones; among others they are a class."""
+
+WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))(?:\.0+)?")
+"""A whole number, also as columns of fractions hold it."""
 
 MIXED = "class proportions move too: cells may change class; give labels to move within classes"
 
@@ -64,7 +74,7 @@ class Plan:
 
 
 def named(values: object, what: str) -> NDArray[np.str_]:
-    """Names as text, (n,); missing ones (None, nan, pandas.NA) are empty.
+    """Names as text, (n,), each by `name_of`; missing ones are empty.
 
     Raises:
         DataError: If they are not one a cell.
@@ -72,14 +82,58 @@ def named(values: object, what: str) -> NDArray[np.str_]:
     array = np.asarray(values, dtype=object)
     if array.ndim != 1:
         raise DataError(f"{what}: shape {array.shape}: give one name for each cell")
-    return np.array(["" if _missing(value) else str(value) for value in array.tolist()], dtype=np.str_)
+    return np.array([name_of(value) for value in array.tolist()], dtype=np.str_)
+
+
+def name_of(value: object) -> str:
+    """A name as text: of 0, of 0.0, which pandas makes of it beside missing cells, and of "0" it is "0"; of None ""."""
+    if is_missing(value):
+        return ""
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def known_batch(name: object, known: Sequence[str]) -> str | None:
+    """Which of the batches is meant: the one of that text, else that whole number, 1 for 1.0; or None."""
+    text = name_of(name)
+    if text in known or not (whole := WHOLE.fullmatch(text)):
+        return text if text in known else None
+    same = [other for other in known if (found := WHOLE.fullmatch(other)) and found[1] == whole[1]]
+    return same[0] if len(same) == 1 else None
+
+
+def labelled(labels: NDArray[np.str_], batch: NDArray[np.str_]) -> tuple[NDArray[np.str_] | None, list[str]]:
+    """Labels without those that are none, or None where no cell has one; and what has to be said of them.
+
+    Args:
+        labels: Class of each cell that takes part, (n,), empty where it is missing.
+        batch: Its batch, (n,).
+    """
+    out, said, small = labels.copy(), list[str](), np.char.lower(np.char.strip(labels))
+    odd = np.isin(small, sorted(ALWAYS)) & (labels != "")
+    if odd.any():
+        out[odd] = ""
+        said.append(f"labels {_quoted(labels[odd])} of {counted(int(odd.sum()), 'cell')} count as missing")
+    for name in np.unique(batch):
+        mine = batch == name
+        if np.isin(small[mine], sorted(UNKNOWN)).all() and (out[mine] != "").any():
+            said.append(f"all labels of {name} are {_quoted(labels[mine])}: they count as none")
+            out[mine] = ""
+    if (out == "").all():
+        return None, [*said, "no cell has a label: the labels count as none"]
+    return out, said
+
+
+def _quoted(words: NDArray[np.str_]) -> str:
+    return listed([repr(word) for word in np.unique(words).tolist() if word])
 
 
 def plan(
     batch: NDArray[np.str_],
     *,
-    reference: str,
-    sources: Sequence[str] | None = None,
+    reference: object,
+    sources: Sequence[object] | None = None,
     labels: NDArray[np.str_] | None = None,
     mode: Mode | None = None,
     scarce: Scarce = "error",
@@ -89,7 +143,7 @@ def plan(
 
     Args:
         batch: Batch of each cell, (n,).
-        reference: The batch that stays.
+        reference: The batch that stays, as text, number or truth value; so are the sources.
         sources: Batches that move; all others if None.
         labels: Class of each cell, (n,), empty where it is not known.
         mode: How labels are used; per_class where all moving cells have one, else unconditional, if None.
@@ -100,7 +154,7 @@ def plan(
         UsageError: If a batch is unknown, or the mode is or lacks labels.
         DataError: If there are too few cells.
     """
-    moving = _moving(batch, reference, sources)
+    reference, moving = _moving(batch, reference, sources)
     if mode not in (None, "unconditional", "per_class", "conditional"):
         raise UsageError(f"mode {mode!r}: use unconditional, per_class or conditional")
     for name in (reference, *moving):
@@ -127,22 +181,30 @@ def plan(
     return Plan(reference, tuple(moving), chosen, tuple(legs), carried, tuple(warnings))
 
 
-def _moving(batch: NDArray[np.str_], reference: str, sources: Sequence[str] | None) -> list[str]:
-    """Names of the batches that move onto the reference, which must be there, as they must."""
+def _moving(batch: NDArray[np.str_], asked: object, sources: Sequence[object] | None) -> tuple[str, list[str]]:
+    """Name of the reference and of the batches that move onto it; all must be there."""
     known = sorted(set(batch.tolist()) - {""})
-    if reference not in known:
-        raise UsageError(f"target {reference!r}: no such batch; there are {listed(known, SHOWN) or 'none'}")
-    moving = [name for name in known if name != reference] if sources is None else list(dict.fromkeys(sources))
-    for name in moving:
-        if name not in known or name == reference:
-            others = listed([other for other in known if other != reference], SHOWN) or "none"
-            raise UsageError(f"source {name!r}: not one of the batches that can move, {others}")
+    if (reference := known_batch(asked, known)) is None:
+        raise UsageError(f"target {shown(asked)}: no such batch; there are {listed(known, SHOWN) or 'none'}")
+    moving = [name for name in known if name != reference]
+    if sources is not None:
+        moving = list[str]()
+        for one in sources:
+            if (name := known_batch(one, known)) is None or name == reference:
+                others = listed([other for other in known if other != reference], SHOWN) or "none"
+                raise UsageError(f"source {shown(one)}: not one of the batches that can move, {others}")
+            moving += [] if name in moving else [name]
     if not moving:
         raise DataError(f"all cells belong to {reference!r}: there is no batch to merge onto it")
     missing = int((batch == "").sum())
     if missing and sources is None:
         raise DataError(f"{missing} cells have no batch: name it, or leave them out by naming the sources")
-    return moving
+    return reference, moving
+
+
+def shown(name: object) -> str:
+    """A name as the user gave it: text in quotes, numbers and truth values bare."""
+    return repr(name) if isinstance(name, str) else str(name)
 
 
 def _mode(
@@ -153,6 +215,8 @@ def _mode(
             raise UsageError(f"mode {mode}: needs labels: name the column that holds them")
         return "unconditional", [] if mode else [f"without labels {MIXED}"]
     without, of = int((labels[moving] == "").sum()), int(moving.sum())
+    if mode is None and without == of and (labels[staying] == "").all():
+        return "unconditional", [f"without labels {MIXED}"]
     if mode is None and without == of:
         return "unconditional", [f"labels on the target only: cells move without them and are labelled then; {MIXED}"]
     if mode == "unconditional":
@@ -180,11 +244,3 @@ def _by_class(name: str, rows: Rows, onto: Rows, labels: NDArray[np.str_], scarc
     if not legs:
         raise DataError(f"no class has {least} cells in both {name!r} and the target: use the mode unconditional")
     return legs
-
-
-def _missing(value: object) -> bool:
-    """Whether a name is None, or any value that does not equal itself."""
-    try:
-        return value is None or bool(value != value)
-    except TypeError:  # pandas.NA refuses to be true or false
-        return True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from pushforward.files import layout
 from pushforward.parallel import groups
 from pushforward.settings.running import THREADS
 
-__all__ = ["as_run", "asked", "cores", "kept", "of_run", "use", "wished"]
+__all__ = ["as_run", "asked", "cores", "kept", "of_run", "use", "wished", "within"]
 
 
 def cores() -> int:
@@ -49,6 +49,22 @@ def use(count: int) -> None:
     if count:
         torch.set_num_threads(count)
         threadpool_limits(count)
+
+
+@contextmanager
+def within(count: int) -> Iterator[None]:
+    """Within, so many threads compute, in torch and in linear algebra; what the caller had set holds again after.
+
+    Args:
+        count: Threads; 0 leaves all as it is.
+    """
+    before = torch.get_num_threads()
+    with threadpool_limits(count or None):
+        torch.set_num_threads(count or before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def asked(count: int, run: Mapping[str, Any] | None = None) -> int:

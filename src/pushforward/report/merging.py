@@ -53,7 +53,7 @@ def write_merge(
     """Write the page of a merge: one HTML file that loads nothing.
 
     Args:
-        found: Distances, scores, clouds, curves and warnings, as in `uns["gpa"]`.
+        found: Distances by the names of the batches, scores, clouds, curves and warnings, as in `uns["gpa"]`.
         shown: What is drawn.
         out: The page; folders are made.
         title: What was merged, in words.

@@ -140,7 +140,8 @@ class Merging:
         out: The merged file, in the format of the first.
         source: Batches that move; all others if none is named.
         labels: Column or array of classes; cells then move within their class.
-        leave: Columns of numbers that stay as they are, such as age: by name, of .npz by number.
+        columns: Columns that move, and no others: by name, of .npz by number from 0; all that look measured if none.
+        exclude: Columns of numbers that stay as they are, such as age, likewise.
         mode: per_class, a critic for each class; conditional, one critic that knows them; unconditional, without.
         use_rep: An embedding of the .h5ad file, X, pca:K, or vae:RUN[:LAYER], codes of counts by a run of vae_counts;
             auto is X_pca, the columns where they are few, or pca:50.
@@ -148,9 +149,11 @@ class Merging:
         divergence: kl, js, reverse_kl, hellinger, pearson, alpha(A) or w1, all Lipschitz-regularised.
         lipschitz: Largest slope of the critic, per standard deviation of the representation.
         steps: Most moves before cells settle.
+        keep: What moved values keep: zeros that were exactly 0, signs of columns without negative values in the target,
+            levels such as whole numbers.
         scarce: Whether classes of less than 10 cells are an error, or follow their neighbours.
         n_boot: Refits for the uncertainty of each cell's place.
-        threads: Threads; 0 for what the machine has.
+        threads: Threads; 0 for one, which suits nets of this size.
         seed: Seed of everything.
         page: Write a page with pictures here.
     """
@@ -161,13 +164,15 @@ class Merging:
     out: Path
     source: tuple[str, ...] = ()
     labels: str | None = None
-    leave: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     mode: Literal["unconditional", "per_class", "conditional"] | None = None
     use_rep: str = "auto"
     fit_on: Literal["pooled", "target"] = "pooled"
     divergence: str = "kl"
     lipschitz: Length = 1.0
     steps: Steps = 200
+    keep: tuple[Literal["zeros", "signs", "levels"], ...] = ()
     scarce: Literal["error", "carry"] = "error"
     n_boot: Count = 0
     threads: Threads = 0
