@@ -151,6 +151,7 @@ def _merge(cells: Any, code: Embedded, asked: Merging) -> None:
             fit_on=asked.fit_on,
             keep=asked.keep,
             scarce=asked.scarce,
+            unmatched=asked.unmatched,
             how=How(divergence=asked.divergence, lipschitz=asked.lipschitz, steps=asked.steps),
             n_boot=asked.n_boot,
             seed=asked.seed,

@@ -18,7 +18,8 @@ from pushforward.data.labels import coded
 from pushforward.errors import DataError, UsageError
 from pushforward.merging.cloud import How, Way, transport_cloud
 from pushforward.merging.distances import distances, memorised
-from pushforward.merging.plan import LEAST, Leg, Mode, Plan, Scarce, labelled, named, plan
+from pushforward.merging.plan import LEAST, Leg, Mode, Plan, Scarce, Unmatched, labelled, named, plan, without
+from pushforward.merging.support import counterparts
 from pushforward.merging.values import Keep, checked, compared, kept
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.metrics.integration.conservation import transfer
@@ -54,6 +55,7 @@ class Merged:
         label_share: Share of the neighbours that agreed on it, (n,), or None.
         values: Shares of zeros and of entries beyond the target's, where rows are values, by `values.Values`.
         written: Rows with what was to be kept of their values, (n, d), or None.
+        matched: Whether each row has a counterpart in the reference, (n,), by `support`; true of those that stay.
     """
 
     x: Array
@@ -71,6 +73,7 @@ class Merged:
     label_share: Array | None = None
     values: dict[str, Any] = field(default_factory=dict)
     written: Array | None = None
+    matched: NDArray[np.bool_] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers but those of single rows, as JSON takes them."""
@@ -108,6 +111,7 @@ def merge_arrays(
     scale: float | None = None,
     scarce: Scarce = "error",
     least: int = LEAST,
+    unmatched: Unmatched = "move",
     n_boot: int = 0,
     scores: bool = True,
     keep: Sequence[Keep] | None = None,
@@ -132,6 +136,8 @@ def merge_arrays(
             reference pooled, if None.
         scarce: Classes below `least` rows are an error, or are carried by the displacement of the nearest moved rows.
         least: Rows that a class must have.
+        unmatched: What becomes of rows without a counterpart in the reference, by `support`, where batches move as one
+            cloud: they move with the others, stay, or follow the five nearest rows that move.
         n_boot: Refits with resampled reference rows and other seeds, for `Merged.sd`.
         scores: Whether mixing and biology are scored; the four distances always are.
         keep: For rows that are values, no codes: what `Merged.written` keeps of them, as `values.kept` says, () for
@@ -190,11 +196,13 @@ def merge_arrays(
     centre = x[used].mean(0, dtype=np.float64)
     z = (x - centre) / unit
     with within(threads):
+        matched, lonely = counterparts(z, batches, wanted.reference, wanted.sources, seed)
+        wanted = _for(wanted, matched, unmatched)
         flown = _fly(z, wanted, classes, how, seed, None, tick)
     moving = np.isin(batches, wanted.sources)
     out = x.copy()
     out[moving] = x[moving] + (unit * (flown.x[moving] - z[moving])).astype(x.dtype)
-    warnings = [*said, *wanted.warnings]
+    warnings = [*said, *wanted.warnings, *lonely]
     found = dict[str, dict[str, float]]()
     staying = batches == wanted.reference
     for name in wanted.sources:
@@ -230,14 +238,30 @@ def merge_arrays(
         [_record(leg, way) for leg, way in zip(wanted.legs, flown.ways, strict=True)],
         [{"divergence": way.divergence, "kinetic": way.kinetic} for way in flown.ways],
         asdict(how) | {"reference": wanted.reference, "sources": list(wanted.sources), "seed": seed, "n_boot": n_boot,
-                       "scarce": scarce, "least": least},
+                       "scarce": scarce, "least": least, "unmatched": unmatched},
         tuple(warnings),
         sd,
         given,
         share,
         {} if about is None else about.as_dict(),
         written,
+        matched,
     )  # fmt: skip
+
+
+def _for(wanted: Plan, matched: NDArray[np.bool_], unmatched: Unmatched) -> Plan:
+    """The plan for what becomes of rows without a counterpart."""
+    if unmatched not in ("move", "stay", "follow"):
+        raise UsageError(f"unmatched {unmatched!r}: use move, stay or follow")
+    if unmatched != "move" and wanted.mode != "unconditional":
+        raise UsageError(f"unmatched {unmatched}: goes with the mode unconditional; within classes all rows move")
+    found = without(wanted, matched, unmatched)
+    if not found.legs:
+        raise DataError(
+            "no row has a counterpart in the reference, and nothing would move: look whether both hold the same kinds "
+            "of rows, in the same units"
+        )
+    return found
 
 
 def _fly(

@@ -20,7 +20,7 @@ from pushforward.merging.arrays import Merged, merge_arrays
 from pushforward.merging.cloud import How
 from pushforward.merging.codes import rows_of
 from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, fitted_on
-from pushforward.merging.plan import LEAST, Mode, Scarce, named
+from pushforward.merging.plan import LEAST, Mode, Scarce, Unmatched, named
 from pushforward.merging.values import Keep, checked, compared, counts, kept
 from pushforward.parallel.threads import within
 from pushforward.plain.lists import listed
@@ -54,6 +54,7 @@ def merge(
     reconstruct: bool = True,
     keep: Sequence[Keep] = (),
     scarce: Scarce = "error",
+    unmatched: Unmatched = "move",
     least: int = LEAST,
     how: How | None = None,
     n_boot: int = 0,
@@ -66,8 +67,8 @@ def merge(
     """Move the cells of other batches onto those of a target batch, which stay as they are.
 
     Writes `obsm["X_gpa"]` (rows of the target bit for bit those of the representation), `obs["gpa_path_length"]`,
-    `uns["gpa"]` (distances, scores, clouds, parameters; a "/" in the name of a batch stands there as "%2F", which .h5ad
-    files can hold), with `n_boot` also `obsm["X_gpa_sd"]`, and where a way back is known `layers["gpa"]`: each cell's
+    `obs["gpa_matched"]` (whether a cell has a counterpart in the target), `uns["gpa"]` (distances, scores, clouds,
+    parameters; a "/" in the name of a batch stands there as "%2F", which .h5ad files can hold), with `n_boot` also `obsm["X_gpa_sd"]`, and where a way back is known `layers["gpa"]`: each cell's
     values plus what its displacement is in genes. There a sparse X stays sparse: entries that are not stored stay 0.
     Labels that only the target has are given to the others after the transport, in `obs["gpa_label"]` and
     `obs["gpa_label_share"]`.
@@ -89,6 +90,7 @@ def merge(
         reconstruct: Whether `layers["gpa"]` is written where it can be; `X_pca` must be `X` along `varm["PCs"]` for it.
         keep: What moved values keep in `layers["gpa"]`, of "zeros", "signs" and "levels", as `values.kept` says.
         scarce: Classes below `least` cells are an error, or carried along by their neighbours ("carry").
+        unmatched: What becomes of cells without a counterpart, where there are no classes; see `merge_arrays`.
         least: Cells that a class must have.
         how: All settings of the flow, in place of divergence and lipschitz.
         n_boot: Refits for `obsm["X_gpa_sd"]`.
@@ -126,6 +128,7 @@ def merge(
         how=how or How(divergence=divergence, lipschitz=lipschitz),
         scale=None if scale == "auto" else scale,
         scarce=scarce,
+        unmatched=unmatched,
         least=least,
         n_boot=n_boot,
         scores=scores,
@@ -139,7 +142,7 @@ def merge(
     out.obsm["X_gpa"] = merged.x
     if merged.sd is not None:
         out.obsm["X_gpa_sd"] = merged.sd
-    out.obs["gpa_path_length"] = merged.path_length
+    out.obs["gpa_path_length"], out.obs["gpa_matched"] = merged.path_length, merged.matched
     if merged.labels is not None:
         out.obs["gpa_label"], out.obs["gpa_label_share"] = merged.labels, merged.label_share
         as_objects(out.obs, "gpa_label")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -14,10 +14,25 @@ from pushforward.data.labels import is_missing
 from pushforward.errors import DataError, UsageError
 from pushforward.plain.lists import counted, listed
 
-__all__ = ["LEAST", "Leg", "Mode", "Plan", "Scarce", "known_batch", "labelled", "name_of", "named", "plan", "shown"]
+__all__ = [
+    "LEAST",
+    "Leg",
+    "Mode",
+    "Plan",
+    "Scarce",
+    "Unmatched",
+    "known_batch",
+    "labelled",
+    "name_of",
+    "named",
+    "plan",
+    "shown",
+    "without",
+]
 
 Mode: TypeAlias = Literal["unconditional", "per_class", "conditional"]
 Scarce: TypeAlias = Literal["error", "carry"]
+Unmatched: TypeAlias = Literal["move", "stay", "follow"]
 Rows: TypeAlias = NDArray[np.int64]
 
 SHOWN = 8  # batches that a message names
@@ -179,6 +194,24 @@ def plan(
             mine = [Leg(name, "", *both)]
         legs += mine
     return Plan(reference, tuple(moving), chosen, tuple(legs), carried, tuple(warnings))
+
+
+def without(wanted: Plan, matched: NDArray[np.bool_], unmatched: Unmatched) -> Plan:
+    """The plan for cells with a counterpart; others stay, or follow those around them that move.
+
+    Args:
+        wanted: A plan without classes, each batch one cloud.
+        matched: Whether a cell has a counterpart, (n,).
+        unmatched: What becomes of those that have none.
+    """
+    if unmatched == "move":
+        return wanted
+    legs = [replace(leg, rows=leg.rows[matched[leg.rows]]) for leg in wanted.legs]
+    kept = tuple(leg for leg in legs if len(leg.rows) >= 2)
+    left = {leg.batch: leg.rows[~matched[leg.rows]] for leg in wanted.legs} if unmatched == "follow" else {}
+    moving = {leg.batch for leg in kept}
+    carried = {name: rows for name, rows in left.items() if len(rows) and name in moving}
+    return replace(wanted, legs=kept, carried=wanted.carried | carried)
 
 
 def _moving(batch: NDArray[np.str_], asked: object, sources: Sequence[object] | None) -> tuple[str, list[str]]:

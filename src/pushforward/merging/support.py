@@ -21,6 +21,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.randomness import generator
 
-__all__ = ["Support", "mutual", "support"]
+__all__ = ["Support", "counterparts", "mutual", "support"]
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -88,6 +89,30 @@ def support(x: Array, target: Array, seed: int = 0) -> Support:
         return Support(matched, level)
     place = nearest(seen, x, 1)[1][:, 0]
     return Support(matched[place], level[place])
+
+
+def counterparts(
+    z: Array, batches: NDArray[np.str_], reference: str, sources: Sequence[str], seed: int = 0
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Which cells have a counterpart in the reference, (n,), and a line for each batch in which some have none.
+
+    Args:
+        z: All cells, (n, d).
+        batches: Batch of each, (n,).
+        reference: The batch that stays, whose cells are their own counterparts.
+        sources: Batches that are looked at; all other cells have a counterpart.
+        seed: As of `support`.
+    """
+    matched, said = np.ones(len(z), bool), list[str]()
+    for name in sources:
+        mine = batches == name
+        matched[mine] = support(z[mine], z[batches == reference], seed).matched
+        if missing := int((~matched[mine]).sum()):
+            said.append(
+                f"{name}: {missing} of {int(mine.sum())} cells ({missing / mine.sum():.0%}) have no counterpart in the "
+                "target (gpa_matched): moved, they take the place of others"
+            )
+    return matched, said
 
 
 def _level(x: Array, y: Array) -> Array:

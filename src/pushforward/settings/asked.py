@@ -152,6 +152,8 @@ class Merging:
         keep: What moved values keep: zeros that were exactly 0, signs of columns without negative values in the target,
             levels such as whole numbers.
         scarce: Whether classes of less than 10 cells are an error, or follow their neighbours.
+        unmatched: Whether cells without a counterpart in the target move with the others, stay, or follow neighbours,
+            where there are no labels.
         n_boot: Refits for the uncertainty of each cell's place.
         threads: Threads; 0 for one, which suits nets of this size.
         seed: Seed of everything.
@@ -174,6 +176,7 @@ class Merging:
     steps: Steps = 200
     keep: tuple[Literal["zeros", "signs", "levels"], ...] = ()
     scarce: Literal["error", "carry"] = "error"
+    unmatched: Literal["move", "stay", "follow"] = "move"
     n_boot: Count = 0
     threads: Threads = 0
     seed: Seed = 0
