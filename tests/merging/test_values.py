@@ -48,7 +48,7 @@ def test_shares_are_those_that_are_counted_by_hand(form):
 
 @pytest.mark.parametrize("form", [np.asarray, csr_matrix], ids=["dense", "sparse"])
 def test_fresh_rows_of_the_targets_law_are_not_notable_and_shifted_ones_are(form):
-    quiet = 0
+    quiet, x = 0, np.empty(0)
     for seed in range(20):
         draw = np.random.default_rng(seed)
         x = np.maximum(draw.normal(size=(400, 6)), 0)

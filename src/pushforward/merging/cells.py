@@ -68,10 +68,10 @@ def merge(
 
     Writes `obsm["X_gpa"]` (rows of the target bit for bit those of the representation), `obs["gpa_path_length"]`,
     `obs["gpa_matched"]` (whether a cell has a counterpart in the target), `uns["gpa"]` (distances, scores, clouds,
-    parameters; a "/" in the name of a batch stands there as "%2F", which .h5ad files can hold), with `n_boot` also `obsm["X_gpa_sd"]`, and where a way back is known `layers["gpa"]`: each cell's
-    values plus what its displacement is in genes. There a sparse X stays sparse: entries that are not stored stay 0.
-    Labels that only the target has are given to the others after the transport, in `obs["gpa_label"]` and
-    `obs["gpa_label_share"]`.
+    parameters; a "/" in the name of a batch stands there as "%2F", which .h5ad files can hold), with `n_boot` also
+    `obsm["X_gpa_sd"]`, and where a way back is known `layers["gpa"]`: each cell's values plus what its displacement is
+    in genes. There a sparse X stays sparse: entries that are not stored stay 0. Labels that only the target has are
+    given to the others after the transport, in `obs["gpa_label"]` and `obs["gpa_label_share"]`.
 
     Args:
         adata: An AnnData object; of one that is backed by a file X is read into memory, and the file stays as it is.

@@ -68,7 +68,8 @@ def mutual(x: Array, y: Array, k: int) -> tuple[Places, Places]:
     there, back = nearest(x, y, k)[1], nearest(y, x, k)[1]
     ways = (np.arange(len(x))[:, None] * len(y) + there).ravel()
     both = np.intersect1d(ways, (back * len(y) + np.arange(len(y))[:, None]).ravel())
-    return both // len(y), both % len(y)
+    mine, theirs = np.divmod(both, len(y))
+    return mine.astype(np.int64), theirs.astype(np.int64)
 
 
 def support(x: Array, target: Array, seed: int = 0) -> Support:
