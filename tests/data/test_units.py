@@ -93,3 +93,11 @@ def test_every_constant_column_is_named_with_a_spec_without_them(tmp_path):
     path.write_text("a,b,c\n" + "".join(f"{k}.5,1,2\n" for k in range(20)))
     with pytest.raises(DataError, match=r"columns 'b', 'c' are constant .* leave them out, .*const\.csv:a$"):
         load(str(path))
+
+
+def test_rows_come_to_lie_one_after_the_other_however_they_lay():
+    unit = Unit(np.array([1.0, 2.0]), np.array([2.0, 4.0]))
+    x = np.asfortranarray(np.random.default_rng(0).normal(size=(5, 2)))
+    found = unit.encode(x)
+    assert found.is_contiguous()
+    assert found.equal(unit.encode(np.ascontiguousarray(x)))

@@ -48,7 +48,7 @@ def test_the_merge_is_written_and_the_target_and_the_counts_keep_every_bit(spars
     moved = adata.obsm["X_gpa"][~old] - _codes(before)[~old]
     assert np.abs(moved).max() > 0.5
     assert adata.obsm["X_gpa"][old].tobytes() == _codes(before)[old].tobytes()
-    assert set(adata.obs) == {"batch", "type", "gpa_path_length"}
+    assert set(adata.obs) == {"batch", "type", "gpa_path_length", "gpa_matched"}
 
 
 def test_cells_that_take_no_part_keep_their_values_where_they_have_no_code():

@@ -48,7 +48,9 @@ class Unit:
         values = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
         divisor = np.where(self.scale > 0, self.scale, 1.0)
         with np.errstate(over="ignore"):
-            return torch.from_numpy(((np.asarray(values, np.float64) - self.shift) / divisor).astype(np.float32))
+            return torch.from_numpy(
+                ((np.asarray(values, np.float64) - self.shift) / divisor).astype(np.float32, order="C")
+            )
 
     def decode(self, x: Tensor) -> Array:
         """Model units (n, *event) -> data units (n, *event), float64."""
