@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pushforward.merging import merge_arrays
 from pushforward.merging.codes import principal_axes
-from pushforward.merging.distances import distances
+from pushforward.merging.numbers.distances import distances
 from pushforward.metrics.integration.table import integration, split_floor, total
 from pushforward.metrics.quality.transport import wasserstein
 

@@ -9,7 +9,7 @@ import pytest
 
 from pushforward.errors import DataError, UsageError
 from pushforward.merging import How, merge_arrays
-from pushforward.merging.distances import distances, memorised
+from pushforward.merging.numbers.distances import distances, memorised
 
 QUICK = How(width=16, steps=25, updates=2, rate=1e-2, warmup=20)
 
@@ -187,7 +187,7 @@ def test_cells_put_on_single_cells_of_the_target_are_found_out_and_fresh_ones_ar
     ids=lambda value: str(value)[:40],
 )
 def test_what_cannot_be_merged_is_refused_in_one_line_before_any_work(change, error, words, monkeypatch):
-    monkeypatch.setattr("pushforward.merging.arrays.transport_cloud", lambda *a, **k: pytest.fail("work was done"))
+    monkeypatch.setattr("pushforward.merging.flow.fly.transport_cloud", lambda *a, **k: pytest.fail("work was done"))
     given = {
         "x": np.random.default_rng(0).normal(size=(60, 2)),
         "batch": ["a"] * 30 + ["b"] * 30,

@@ -12,7 +12,8 @@ from torch.optim import Adam
 from pushforward.divergences import JS_LIP, KL, KL_LIP, W1
 from pushforward.errors import UsageError
 from pushforward.flows.bounded import bounded_critic, bounded_flow
-from pushforward.merging.cloud import How, transport_cloud
+from pushforward.merging.flow.cloud import transport_cloud
+from pushforward.merging.flow.how import How
 from pushforward.randomness import Noise, seeded, stream
 from pushforward.settings.groups import Bound
 from pushforward.training.learner import Learner

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix, issparse
 from pushforward.cli import main
 from pushforward.errors import UsageError
 from pushforward.merging import How, merge, merge_arrays
-from pushforward.merging.values import compared, counts, kept
+from pushforward.merging.numbers.values import compared, counts, kept
 
 anndata, pandas = pytest.importorskip("anndata"), pytest.importorskip("pandas")
 

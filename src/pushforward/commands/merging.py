@@ -20,9 +20,9 @@ from pushforward.data import outputs
 from pushforward.data.formats.opening import divided
 from pushforward.errors import UsageError, printable
 from pushforward.merging.cells import MergeWarning, by_batch, column_of, merge
-from pushforward.merging.cloud import How
 from pushforward.merging.embedding import Embedded, coded, fitted_on
 from pushforward.merging.files import ENDINGS, Matrix, default_rep, read, write
+from pushforward.merging.flow.how import How
 from pushforward.merging.plan import named
 from pushforward.metrics.integration.table import ABOUT
 from pushforward.parallel.ordinary import ordinarily

@@ -2,6 +2,6 @@
 
 from pushforward.merging.arrays import Merged, merge_arrays
 from pushforward.merging.cells import merge
-from pushforward.merging.cloud import How
+from pushforward.merging.flow.how import How
 
 __all__ = ["How", "Merged", "merge", "merge_arrays"]

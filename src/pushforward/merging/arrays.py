@@ -11,27 +11,34 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from pushforward.data.labels import coded
-from pushforward.errors import DataError, UsageError
-from pushforward.merging.cloud import How, Way, transport_cloud
-from pushforward.merging.distances import distances, memorised
-from pushforward.merging.plan import LEAST, Leg, Mode, Plan, Scarce, Unmatched, labelled, named, plan, without
-from pushforward.merging.support import counterparts
-from pushforward.merging.values import Keep, checked, compared, kept
-from pushforward.metrics.core.neighbours import nearest
+from pushforward.merging.counterparts import Counterparts, counterparts
+from pushforward.merging.flow.cloud import Way
+from pushforward.merging.flow.fly import Flight, Flown, refitted
+from pushforward.merging.flow.how import How
+from pushforward.merging.flow.mapping import MergeMap
+from pushforward.merging.given import Given, checked_rows, held_out
+from pushforward.merging.numbers.distances import distances, memorised
+from pushforward.merging.numbers.scores import scored, scored_rows
+from pushforward.merging.numbers.values import COUNTS, Keep, checked, compared, counts, kept
+from pushforward.merging.plan import (
+    LEAST,
+    Leg,
+    Mode,
+    Plan,
+    Scarce,
+    Unmatched,
+    what_becomes,
+    without,
+)
 from pushforward.metrics.integration.conservation import transfer
-from pushforward.metrics.integration.table import integration, split_floor
 from pushforward.parallel.threads import within
-from pushforward.randomness import derive, generator
 
 __all__ = ["Merged", "merge_arrays"]
 
 Array = NDArray[Any]
-
-CARRIERS = 5  # moved cells whose displacements a carried one takes the mean of
+Tick = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -41,13 +48,16 @@ class Merged:
     Attributes:
         x: All rows in their order, (n, d), of the type that came in; those of the reference bit for bit.
         path_length: Length of each row's way, (n,), in its units; 0 for those that stayed.
+        map: The way of rows that come later.
         scale: What the rows were divided by.
         mode: How labels were used.
-        distances: Source -> W2 and energy distance to the reference before, after, and of the reference's halves to
-            each other, in units of the scale.
-        scores: Scores of mixing and biology "before", "after", and "floor": of the reference cut at random.
+        distances: Source -> of the rows that were to move, by `distances.distances`: W2 and energy distance to held-out
+            rows of the reference before, after, and of other rows of it, in units of the scale; p-values; how far rows
+            went.
+        scores: Scores of mixing and biology "before", "after", and "floor": of the reference cut at random. Of the
+            reference only held-out rows are scored.
         legs: One record for each cloud: batch, label, cells, divergence, kinetic energy, slope and moves.
-        curves: Divergence and kinetic energy of each cloud, move by move.
+        curves: Divergence, kinetic energy and the critic's gap on held-out cells of each cloud, move by move.
         parameters: What it was called with.
         warnings: What must be known.
         sd: Standard deviation of the moved rows over refits, (n, d), or None.
@@ -55,11 +65,15 @@ class Merged:
         label_share: Share of the neighbours that agreed on it, (n,), or None.
         values: Shares of zeros and of entries beyond the target's, where rows are values, by `values.Values`.
         written: Rows with what was to be kept of their values, (n, d), or None.
-        matched: Whether each row has a counterpart in the reference, (n,), by `support`; true of those that stay.
+        matched: Whether each row has a counterpart in the reference, (n,), by `support`; true of the reference's.
+        held: Rows that no critic saw, (n,).
     """
 
     x: Array
     path_length: Array
+    matched: NDArray[np.bool_]
+    held: NDArray[np.bool_]
+    map: MergeMap
     scale: float
     mode: Mode
     distances: dict[str, dict[str, float]]
@@ -73,7 +87,6 @@ class Merged:
     label_share: Array | None = None
     values: dict[str, Any] = field(default_factory=dict)
     written: Array | None = None
-    matched: NDArray[np.bool_] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers but those of single rows, as JSON takes them."""
@@ -89,16 +102,6 @@ class Merged:
         }
 
 
-@dataclass(frozen=True)
-class _Flown:
-    """Rows in units of the scale after one pass over all clouds."""
-
-    x: Array
-    length: Array
-    speed: Array
-    ways: list[Way] = field(default_factory=list)
-
-
 def merge_arrays(
     x: Array,
     batch: object,
@@ -111,13 +114,13 @@ def merge_arrays(
     scale: float | None = None,
     scarce: Scarce = "error",
     least: int = LEAST,
-    unmatched: Unmatched = "move",
+    unmatched: Unmatched | None = None,
     n_boot: int = 0,
     scores: bool = True,
     keep: Sequence[Keep] | None = None,
     seed: int = 0,
     threads: int = 1,
-    tick: Callable[[str, float], None] | None = None,
+    tick: Tick | None = None,
 ) -> Merged:
     """Move the rows of the sources onto those of the reference.
 
@@ -134,11 +137,13 @@ def merge_arrays(
         how: Divergence, slope, critic and steps.
         scale: What rows are divided by; the root mean square of the columns' standard deviations, sources and
             reference pooled, if None.
-        scarce: Classes below `least` rows are an error, or are carried by the displacement of the nearest moved rows.
+        scarce: Classes below `least` rows in a batch or in the reference are an error, "carry": go the mean way of the
+            nearest moved rows, or "stay".
         least: Rows that a class must have.
         unmatched: What becomes of rows without a counterpart in the reference, by `support`, where batches move as one
-            cloud: they move with the others, stay, or follow the five nearest rows that move.
-        n_boot: Refits with resampled reference rows and other seeds, for `Merged.sd`.
+            cloud: they "stay", which is the default, "follow" the ten nearest rows that move, or "move" with the
+            others as if they had one. Unless they move, the reference counts in the shares that the batch asks for.
+        n_boot: Refits with resampled rows of both sides and other seeds, for `Merged.sd`.
         scores: Whether mixing and biology are scored; the four distances always are.
         keep: For rows that are values, no codes: what `Merged.written` keeps of them, as `values.kept` says, () for
             nothing; shares of zeros and the like are then said.
@@ -160,175 +165,107 @@ def merge_arrays(
         >>> bool(abs(merge_arrays(x, batch, reference="old").x[:200].mean()) < 0.3)
         True
     """
-    how, x = how or How(), np.asarray(x)
-    if x.ndim != 2 or x.dtype.kind not in "fiub" or not x.size:
-        raise DataError(f"representation of {x.dtype}, shape {x.shape}: give numbers, (cells, dimensions)")
-    batches, classes = named(batch, "batch"), None if labels is None else named(labels, "labels")
-    for what, values in (("batches", batches), ("labels", classes)):
-        if values is not None and len(values) != len(x):
-            raise DataError(f"{len(values)} {what} for {len(x)} cells: give one for each cell")
-    said = ["truth values are merged as the numbers 0 and 1"] if x.dtype.kind == "b" else []
-    x = x if x.dtype.kind == "f" else x.astype(np.float64)
-    if classes is not None:
-        classes, words = labelled(classes, batches)
-        said += words
-    wanted = plan(
-        batches,
-        reference=reference,
-        sources=sources,
-        labels=classes,
-        mode=mode,
-        scarce=scarce,
-        least=least,
-    )
-    if n_boot < 0 or n_boot == 1:
-        raise UsageError(f"n_boot {n_boot}: give 0, or at least 2 refits")
-    used = np.isin(batches, (wanted.reference, *wanted.sources))
-    if (bad := np.flatnonzero(~np.isfinite(x[used]).all(1))).size:
-        row = int(np.flatnonzero(used)[bad[0]])
-        more = f" and {bad.size - 1} more hold" if bad.size > 1 else " holds"
-        raise DataError(
-            f"row {row} of the matrix, counted from 0,{more} a number that is not finite: fill or leave out"
-        )
-    unit = float(np.sqrt(np.var(x[used], axis=0, dtype=np.float64).mean())) if scale is None else float(scale)
-    if not 0 < unit < np.inf:
-        raise UsageError(f"scale {unit}: give a positive number, and cells that differ")
-    centre = x[used].mean(0, dtype=np.float64)
-    z = (x - centre) / unit
+    about = None if keep is None else checked(keep)
+    given = checked_rows(x, batch, reference, sources, labels, mode, scarce, least, scale, n_boot)
+    how, becomes = how or How(), what_becomes(unmatched, given.plan.mode)
     with within(threads):
-        matched, lonely = counterparts(z, batches, wanted.reference, wanted.sources, seed)
-        wanted = _for(wanted, matched, unmatched)
-        flown = _fly(z, wanted, classes, how, seed, None, tick)
-    moving = np.isin(batches, wanted.sources)
-    out = x.copy()
-    out[moving] = x[moving] + (unit * (flown.x[moving] - z[moving])).astype(x.dtype)
-    warnings = [*said, *wanted.warnings, *lonely]
-    found = dict[str, dict[str, float]]()
-    staying = batches == wanted.reference
-    for name in wanted.sources:
-        mine = batches == name
-        with within(threads):
-            found[name] = distances(z[mine], flown.x[mine], z[staying], seed=seed)
-        if memorised(found[name]):
-            warnings.append(
-                f"{name}: closer to the target than its halves are to each other (W2 {found[name]['w2_after']:.3g} "
-                f"against {found[name]['w2_split']:.3g}): it learned single cells; use fewer steps or updates"
-            )
-    with within(threads):
-        sd = _bootstrap(z, wanted, classes, how, seed, n_boot, flown, tick) * unit if n_boot else None
-    known = classes is not None and bool((classes[moving] != "").all() and (classes[staying] != "").all())
-    given, share = _transferred(out, classes, moving, staying)
-    table = dict[str, dict[str, float]]()
-    if scores:
-        with within(threads):
-            table = _scores(x, out, batches, classes if known else None, used, wanted, seed, tick)
-    about, written = None, None
-    if keep is not None:
+        aside = held_out(given, how.held, seed)
+        pairs = counterparts(given.z, given.batches, given.classes, given.plan, becomes, aside, seed)
+        wanted = without(given.plan, pairs.matched, becomes)
+        weights = pairs.shares if becomes in ("stay", "follow") else {}
+        flight = Flight(given.z, wanted, given.classes, weights, aside, how, seed)
+        flown = flight.fly(tick)
+        sd = refitted(flight, n_boot, tick) * given.unit if n_boot else None
+        moving, x = np.isin(given.batches, wanted.sources), given.x
+        out = x.copy()
+        out[moving] = x[moving] + (given.unit * (flown.x - given.z)[moving]).astype(x.dtype)
+        gaps, said = _gaps(given, wanted, flown, pairs, aside, seed)
+        rows, flatters = scored_rows(given.used, given.batches == wanted.reference, aside)
+        known = given.classes if given.classes is not None and (given.classes[given.used] != "").all() else None
+        table = dict[str, dict[str, float]]()
+        if scores:
+            said += flatters
+            table = scored(
+                x, out, given.batches, known, rows, pairs.matched, wanted.reference, seed=seed, tick=tick
+            )  # fmt: skip
+    labelled_as, share = _transferred(out, given.classes, moving, given.batches == wanted.reference)
+    values, written = {}, None
+    if about is not None:
+        staying = x[given.batches == wanted.reference]
         written = out.copy()
-        written[moving] = kept(x[moving], out[moving], x[staying], checked(keep))
-        about = compared(x[moving], written[moving], x[staying], checked(keep), seed)
-        warnings += [words] if (words := about.words()) else []
+        written[moving] = kept(x[moving], out[moving], staying, about)
+        found = compared(x[moving], written[moving], staying, about, seed)
+        values, said = found.as_dict(), said + ([words] if (words := found.words()) else [])
     return Merged(
         out,
-        flown.length * unit,
-        unit,
+        flown.length * given.unit,
+        pairs.matched,
+        aside,
+        _map(given, wanted, out, flown, pairs.matched, seed),
+        given.unit,
         wanted.mode,
-        found,
+        gaps,
         table,
         [_record(leg, way) for leg, way in zip(wanted.legs, flown.ways, strict=True)],
-        [{"divergence": way.divergence, "kinetic": way.kinetic} for way in flown.ways],
+        [_curves(way) for way in flown.ways],
         asdict(how) | {"reference": wanted.reference, "sources": list(wanted.sources), "seed": seed, "n_boot": n_boot,
-                       "scarce": scarce, "least": least, "unmatched": unmatched},
-        tuple(warnings),
+                       "scarce": scarce, "least": least, "unmatched": becomes,
+                       "held_target": int((aside & (given.batches == wanted.reference)).sum())},
+        (*given.said, *wanted.warnings, *pairs.said, *said, *_counted(given, about)),
         sd,
-        given,
+        labelled_as,
         share,
-        {} if about is None else about.as_dict(),
+        values,
         written,
-        matched,
     )  # fmt: skip
 
 
-def _for(wanted: Plan, matched: NDArray[np.bool_], unmatched: Unmatched) -> Plan:
-    """The plan for what becomes of rows without a counterpart."""
-    if unmatched not in ("move", "stay", "follow"):
-        raise UsageError(f"unmatched {unmatched!r}: use move, stay or follow")
-    if unmatched != "move" and wanted.mode != "unconditional":
-        raise UsageError(f"unmatched {unmatched}: goes with the mode unconditional; within classes all rows move")
-    found = without(wanted, matched, unmatched)
-    if not found.legs:
-        raise DataError(
-            "no row has a counterpart in the reference, and nothing would move: look whether both hold the same kinds "
-            "of rows, in the same units"
+def _gaps(
+    given: Given, wanted: Plan, flown: Flown, pairs: Counterparts, aside: NDArray[np.bool_], seed: int
+) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Distances of each batch's moving rows, all of them where none moves; and what they say."""
+    found, said, staying = dict[str, dict[str, float]](), list[str](), given.batches == wanted.reference
+    going = ~np.isin(np.arange(len(given.x)), wanted.still)
+    for name in wanted.sources:
+        mine = given.batches == name
+        mine = mine & going if (mine & going).any() else mine
+        found[name] = distances(
+            given.z[mine],
+            flown.x[mine],
+            given.z[staying],
+            weights=pairs.shares[name][staying],
+            held=aside[staying] if (aside & staying).sum() >= 2 else None,
+            seed=seed,
         )
-    return found
+        if memorised(found[name]):
+            said.append(
+                f"{name}: closer to the target's cells than its held-out ones are (W2 {found[name]['w2_seen']:.3g} "
+                f"against {found[name]['w2_split']:.3g}): it learned single cells; use fewer steps or updates"
+            )
+    return found, said
 
 
-def _fly(
-    z: Array,
-    wanted: Plan,
-    classes: NDArray[np.str_] | None,
-    how: How,
-    seed: int,
-    resample: np.random.Generator | None,
-    tick: Callable[[str, float], None] | None,
-) -> _Flown:
-    """All clouds one after the other, then what they carry along."""
-    x, length, speed, ways = z.astype(np.float32), np.zeros(len(z)), np.zeros(len(z)), list[Way]()
-    start = x.copy()
-    work = [len(leg.rows) + 500 for leg in wanted.legs]  # a small cloud costs its critic all the same
-    for k, leg in enumerate(wanted.legs):
-        onto = leg.onto if resample is None else resample.choice(leg.onto, len(leg.onto))
-        pair = None
-        if wanted.mode == "conditional" and classes is not None:
-            onto = leg.onto if resample is None else _within(leg.onto, classes, resample)
-            codes = torch.from_numpy(coded(classes[np.concatenate([leg.rows, onto])])[1])
-            pair = codes[: len(leg.rows)], codes[len(leg.rows) :]
-        words = f"moving {leg.batch}" + (f", {leg.label}" if leg.label else "")
-
-        def told(fraction: float, k: int = k, words: str = words) -> None:
-            if tick:
-                tick(words, (sum(work[:k]) + fraction * work[k]) / sum(work))
-
-        cells, goal = torch.from_numpy(start[leg.rows]), torch.from_numpy(start[onto])
-        way = transport_cloud(cells, goal, how, labels=pair, seed=derive(seed, "train", k, part="leg"), tick=told)
-        x[leg.rows], length[leg.rows], speed[leg.rows] = way.x.numpy(), way.length.numpy(), way.speed.numpy()
-        ways.append(way)
-    for name, rows in wanted.carried.items():
-        led = np.concatenate([leg.rows for leg in wanted.legs if leg.batch == name])
-        _, places = nearest(start[rows].astype(np.float64), start[led].astype(np.float64), min(CARRIERS, len(led)))
-        x[rows] = start[rows] + (x[led] - start[led])[places].mean(1)
-        length[rows], speed[rows] = length[led][places].mean(1), speed[led][places].mean(1)
-    return _Flown(z + (x.astype(np.float64) - start), length, speed, ways)
+def _map(given: Given, wanted: Plan, out: Array, flown: Flown, matched: NDArray[np.bool_], seed: int) -> MergeMap:
+    """The way of rows that come later."""
+    rows = np.flatnonzero(np.isin(given.batches, wanted.sources))
+    labels = given.classes if wanted.mode != "unconditional" else None
+    return MergeMap.of(
+        given.x[rows],
+        out[rows],
+        flown.length[rows] * given.unit,
+        ~np.isin(rows, wanted.still),
+        matched[rows],
+        given.batches[rows],
+        None if labels is None else labels[rows],
+        reference=wanted.reference,
+        seed=seed,
+    )
 
 
-def _within(onto: Array, classes: NDArray[np.str_], rng: np.random.Generator) -> Array:
-    """As many rows of each class, drawn with replacement."""
-    parts = (onto[classes[onto] == label] for label in np.unique(classes[onto]))
-    return np.concatenate([rng.choice(part, len(part)) for part in parts])
-
-
-def _bootstrap(
-    z: Array,
-    wanted: Plan,
-    classes: NDArray[np.str_] | None,
-    how: How,
-    seed: int,
-    n_boot: int,
-    first: _Flown,
-    tick: Callable[[str, float], None] | None,
-) -> Array:
-    """Standard deviation of the moved rows over refits to resampled reference rows, each with its own seed."""
-    mean, squares = np.zeros_like(first.x), np.zeros_like(first.x)
-    for k in range(n_boot):
-        words = f"refit {k + 1} of {n_boot}"
-        told = (lambda _, fraction, words=words: tick(words, fraction)) if tick else None
-        rng = generator(seed, "data", k, part="refit")
-        x = _fly(z, wanted, classes, how, derive(seed, "train", k, part="refit"), rng, told).x
-        step = x - mean
-        mean += step / (k + 1)
-        squares += step * (x - mean)
-    return np.sqrt(squares / (n_boot - 1))
+def _counted(given: Given, keep: Sequence[Keep] | None) -> list[str]:
+    """A warning where rows look like raw counts that are not kept so."""
+    raw = counts(given.x[given.used]) and not {"signs", "levels"} <= set(keep or ())
+    return [COUNTS] if raw else []
 
 
 def _transferred(
@@ -341,30 +278,6 @@ def _transferred(
     names, agreed = transfer(x[moving], x[known], classes[known])
     labels[moving], share[moving] = names, agreed
     return labels.astype(np.str_), share
-
-
-def _scores(
-    before: Array,
-    after: Array,
-    batches: NDArray[np.str_],
-    classes: NDArray[np.str_] | None,
-    used: NDArray[np.bool_],
-    wanted: Plan,
-    seed: int,
-    tick: Callable[[str, float], None] | None,
-) -> dict[str, dict[str, float]]:
-    names, labels = batches[used], None if classes is None else classes[used]
-    table = dict[str, dict[str, float]]()
-    for k, (when, x) in enumerate((("before", before[used]), ("after", after[used]))):
-        if tick:
-            tick(f"scores {when}", k / 3)
-        table[when] = integration(x, names, labels, before=before[used], reference=wanted.reference, seed=seed)
-    if tick:
-        tick("scores of the target's halves", 2 / 3)
-    staying = names == wanted.reference
-    shares = [float((names == name).mean()) for name in (wanted.reference, *wanted.sources)]
-    table["floor"] = split_floor(before[used][staying], None if labels is None else labels[staying], shares, seed=seed)
-    return table
 
 
 def _record(leg: Leg, way: Way) -> dict[str, Any]:
@@ -380,5 +293,12 @@ def _record(leg: Leg, way: Way) -> dict[str, Any]:
         "kinetic_last": way.kinetic[-1],
         "slope": way.certificate,
         "slope_certified": way.certified,
+        "held_first": way.held[0] if way.held else float("nan"),
+        "held_last": way.held[-1] if way.held else float("nan"),
+        "held_error": way.held_error[-1] if way.held else float("nan"),
         "settled": way.why,
     }
+
+
+def _curves(way: Way) -> dict[str, list[float]]:
+    return {"divergence": way.divergence, "kinetic": way.kinetic, "held": way.held, "held_error": way.held_error}

@@ -17,21 +17,15 @@ from scipy.sparse import issparse
 
 from pushforward.errors import DataError, UsageError, meant
 from pushforward.merging.arrays import Merged, merge_arrays
-from pushforward.merging.cloud import How
 from pushforward.merging.codes import rows_of
 from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, fitted_on
+from pushforward.merging.flow.how import How
+from pushforward.merging.numbers.values import COUNTS, Keep, checked, compared, counts, kept
 from pushforward.merging.plan import LEAST, Mode, Scarce, Unmatched, named
-from pushforward.merging.values import Keep, checked, compared, counts, kept
 from pushforward.parallel.threads import within
 from pushforward.plain.lists import listed
 
 __all__ = ["MergeWarning", "as_objects", "by_batch", "column_of", "merge"]
-
-
-COUNTS = (
-    "values are whole numbers from 0, as raw counts are: merged they become fractions and may become negative: "
-    "normalise and log1p first, or keep (--keep) zeros signs levels"
-)
 
 
 class MergeWarning(UserWarning):
@@ -54,7 +48,7 @@ def merge(
     reconstruct: bool = True,
     keep: Sequence[Keep] = (),
     scarce: Scarce = "error",
-    unmatched: Unmatched = "move",
+    unmatched: Unmatched | None = None,
     least: int = LEAST,
     how: How | None = None,
     n_boot: int = 0,
@@ -67,11 +61,12 @@ def merge(
     """Move the cells of other batches onto those of a target batch, which stay as they are.
 
     Writes `obsm["X_gpa"]` (rows of the target bit for bit those of the representation), `obs["gpa_path_length"]`,
-    `obs["gpa_matched"]` (whether a cell has a counterpart in the target), `uns["gpa"]` (distances, scores, clouds,
-    parameters; a "/" in the name of a batch stands there as "%2F", which .h5ad files can hold), with `n_boot` also
-    `obsm["X_gpa_sd"]`, and where a way back is known `layers["gpa"]`: each cell's values plus what its displacement is
-    in genes. There a sparse X stays sparse: entries that are not stored stay 0. Labels that only the target has are
-    given to the others after the transport, in `obs["gpa_label"]` and `obs["gpa_label_share"]`.
+    `obs["gpa_matched"]` (whether a cell has a counterpart in the target), `obs["gpa_held"]` (whether it was held out:
+    no critic saw it, and of the target these are scored), `uns["gpa"]` (distances, scores, clouds, parameters; a "/" in
+    the name of a batch stands there as "%2F", which .h5ad files can hold), with `n_boot` also `obsm["X_gpa_sd"]`, and
+    where a way back is known `layers["gpa"]`: each cell's values plus what its displacement is in genes. There a sparse
+    X stays sparse: entries that are not stored stay 0. Labels that only the target has are given to the others after
+    the transport, in `obs["gpa_label"]` and `obs["gpa_label_share"]`.
 
     Args:
         adata: An AnnData object; of one that is backed by a file X is read into memory, and the file stays as it is.
@@ -89,8 +84,9 @@ def merge(
         fit_on: Cells that principal components are fitted on: sources and target pooled, or the target alone.
         reconstruct: Whether `layers["gpa"]` is written where it can be; `X_pca` must be `X` along `varm["PCs"]` for it.
         keep: What moved values keep in `layers["gpa"]`, of "zeros", "signs" and "levels", as `values.kept` says.
-        scarce: Classes below `least` cells are an error, or carried along by their neighbours ("carry").
-        unmatched: What becomes of cells without a counterpart, where there are no classes; see `merge_arrays`.
+        scarce: Classes below `least` cells are an error, carried along by their neighbours ("carry"), or "stay".
+        unmatched: What becomes of cells without a counterpart, where there are no classes: "stay", the default,
+            "follow" or "move"; see `merge_arrays`.
         least: Cells that a class must have.
         how: All settings of the flow, in place of divergence and lipschitz.
         n_boot: Refits for `obsm["X_gpa_sd"]`.
@@ -142,7 +138,8 @@ def merge(
     out.obsm["X_gpa"] = merged.x
     if merged.sd is not None:
         out.obsm["X_gpa_sd"] = merged.sd
-    out.obs["gpa_path_length"], out.obs["gpa_matched"] = merged.path_length, merged.matched
+    out.obs["gpa_path_length"] = merged.path_length
+    out.obs["gpa_matched"], out.obs["gpa_held"] = merged.matched, merged.held
     if merged.labels is not None:
         out.obs["gpa_label"], out.obs["gpa_label_share"] = merged.labels, merged.label_share
         as_objects(out.obs, "gpa_label")
@@ -180,8 +177,8 @@ def _record(merged: Merged, code: Embedded, batch_key: str, label_key: str | Non
         "use_rep": code.name,
         "fit_on": fit_on,
     }
-    found["clouds"] = {name: np.array([cloud[name] for cloud in clouds]) for name in clouds[0]}
-    for name in ("batch", "label", "settled"):
+    found["clouds"] = {name: np.array([cloud[name] for cloud in clouds]) for name in (clouds[0] if clouds else ())}
+    for name in found["clouds"].keys() & {"batch", "label", "settled"}:
         found["clouds"][name] = found["clouds"][name].astype(object)
     found["curves"] = {
         str(k): {name: np.array(curve) for name, curve in curves.items()} for k, curves in enumerate(merged.curves)
@@ -202,7 +199,8 @@ def _written(
         layer = _with_rows(layer, moved, kept(x[moved], layer[moved], target, keep))
     found = compared(x[moved], layer[moved], target, keep, seed)
     said = [words] if (words := found.words()) else []
-    if counts(target) and counts(x[moved]) and not {"signs", "levels"} <= set(keep):
+    raw = counts(target) and counts(x[moved]) and not {"signs", "levels"} <= set(keep)
+    if raw and COUNTS not in merged.warnings:
         said.insert(0, COUNTS)
     return layer, found.as_dict(), said
 

@@ -27,11 +27,12 @@ __all__ = [
     "named",
     "plan",
     "shown",
+    "what_becomes",
     "without",
 ]
 
 Mode: TypeAlias = Literal["unconditional", "per_class", "conditional"]
-Scarce: TypeAlias = Literal["error", "carry"]
+Scarce: TypeAlias = Literal["error", "carry", "stay"]
 Unmatched: TypeAlias = Literal["move", "stay", "follow"]
 Rows: TypeAlias = NDArray[np.int64]
 
@@ -76,7 +77,8 @@ class Plan:
         sources: Names of the batches that move.
         mode: How labels are used.
         legs: The clouds.
-        carried: Cells of classes too small for a cloud, by batch; they follow their neighbours.
+        carried: Cells that follow their neighbours, by batch: of classes too small for a cloud, or without counterpart.
+        still: Cells of moving batches that stay where they are.
         warnings: What must be known.
     """
 
@@ -85,6 +87,7 @@ class Plan:
     mode: Mode
     legs: tuple[Leg, ...]
     carried: dict[str, Rows]
+    still: Rows
     warnings: tuple[str, ...]
 
 
@@ -170,6 +173,8 @@ def plan(
         DataError: If there are too few cells.
     """
     reference, moving = _moving(batch, reference, sources)
+    if scarce not in ("error", "carry", "stay"):
+        raise UsageError(f"scarce {scarce!r}: use error, carry or stay")
     if mode not in (None, "unconditional", "per_class", "conditional"):
         raise UsageError(f"mode {mode!r}: use unconditional, per_class or conditional")
     for name in (reference, *moving):
@@ -177,41 +182,70 @@ def plan(
             raise DataError(f"batch {name!r} has {count} cells: at least {max(least, 2)} are needed to move or be met")
     anywhere = np.isin(batch, moving)
     chosen, warnings = _mode(labels, anywhere, batch == reference, mode)
-    legs, carried = list[Leg](), dict[str, Rows]()
+    legs, carried, still = list[Leg](), dict[str, Rows](), [np.empty(0, np.int64)]
     for name in moving:
         rows, onto = np.flatnonzero(batch == name), np.flatnonzero(batch == reference)
         if chosen == "unconditional" or labels is None:
             legs.append(Leg(name, "", rows, onto))
             continue
         mine = _by_class(name, rows, onto, labels, scarce, least)
-        left = np.setdiff1d(rows, np.concatenate([leg.rows for leg in mine]))
+        left = np.setdiff1d(rows, np.concatenate([np.empty(0, np.int64), *(leg.rows for leg in mine)]))
         if len(left):
-            carried[name] = left
-            classes = sorted(set(labels[left].tolist()))
-            warnings.append(f"{name}: {len(left)} cells follow their neighbours, being too few: {', '.join(classes)}")
-        if chosen == "conditional":
+            classes, few = sorted(set(labels[left].tolist())), "being too few here or in the target"
+            follows = scarce == "carry" and bool(mine)
+            if follows:
+                carried[name] = left
+            else:
+                still.append(left)
+            does = "follow their neighbours" if follows else "stay where they are"
+            warnings.append(f"{name}: {len(left)} cells {does}, {few}: {', '.join(classes)}")
+        if chosen == "conditional" and mine:
             both = (np.sort(np.concatenate(part)) for part in zip(*((leg.rows, leg.onto) for leg in mine)))
             mine = [Leg(name, "", *both)]
         legs += mine
-    return Plan(reference, tuple(moving), chosen, tuple(legs), carried, tuple(warnings))
+    return Plan(reference, tuple(moving), chosen, tuple(legs), carried, np.concatenate(still), tuple(warnings))
 
 
 def without(wanted: Plan, matched: NDArray[np.bool_], unmatched: Unmatched) -> Plan:
     """The plan for cells with a counterpart; others stay, or follow those around them that move.
 
     Args:
-        wanted: A plan without classes, each batch one cloud.
+        wanted: A plan; where classes say who goes where, it is done as it is.
         matched: Whether a cell has a counterpart, (n,).
         unmatched: What becomes of those that have none.
     """
-    if unmatched == "move":
+    if unmatched == "move" or wanted.mode != "unconditional":
         return wanted
-    legs = [replace(leg, rows=leg.rows[matched[leg.rows]]) for leg in wanted.legs]
-    kept = tuple(leg for leg in legs if len(leg.rows) >= 2)
-    left = {leg.batch: leg.rows[~matched[leg.rows]] for leg in wanted.legs} if unmatched == "follow" else {}
-    moving = {leg.batch for leg in kept}
-    carried = {name: rows for name, rows in left.items() if len(rows) and name in moving}
-    return replace(wanted, legs=kept, carried=wanted.carried | carried)
+    legs, carried, still = list[Leg](), dict[str, Rows](), [wanted.still]
+    for leg in wanted.legs:
+        rows, left = leg.rows[matched[leg.rows]], leg.rows[~matched[leg.rows]]
+        if len(rows) < 2:
+            still.append(leg.rows)
+            continue
+        legs.append(replace(leg, rows=rows))
+        if unmatched == "follow" and len(left):
+            carried[leg.batch] = left
+        else:
+            still.append(left)
+    return replace(wanted, legs=tuple(legs), carried=carried, still=np.concatenate(still))
+
+
+def what_becomes(unmatched: Unmatched | None, mode: Mode) -> Unmatched:
+    """What becomes of cells without a counterpart: unless asked otherwise they stay where batches move as one cloud.
+
+    Raises:
+        UsageError: If it is none of the choices, or asked for where classes say who goes where.
+    """
+    if unmatched not in (None, "move", "stay", "follow"):
+        raise UsageError(f"unmatched {unmatched!r}: use stay, follow or move")
+    if mode == "unconditional":
+        return unmatched or "stay"
+    if unmatched in ("stay", "follow"):
+        raise UsageError(
+            f"unmatched {unmatched}: for batches that move as one cloud; here classes say who goes where, and those "
+            "that the target lacks follow or stay by scarce (--scarce)"
+        )
+    return "move"
 
 
 def _moving(batch: NDArray[np.str_], asked: object, sources: Sequence[object] | None) -> tuple[str, list[str]]:
@@ -256,7 +290,10 @@ def _mode(
         return mode, []
     if without or (labels[staying] == "").any():
         where = f"{without} of {of} cells to move" if without else f"{int((labels[staying] == '').sum())} target cells"
-        raise DataError(f"{where} have no label: label them, leave them out, or use the mode unconditional")
+        raise DataError(
+            f"{where} have no label: label them, leave them out, or give no labels: cells without a counterpart then "
+            "stay where they are"
+        )
     return mode or "per_class", []
 
 
@@ -272,8 +309,6 @@ def _by_class(name: str, rows: Rows, onto: Rows, labels: NDArray[np.str_], scarc
         words = "; ".join(short[:3]) + (f" and {len(short) - 3} classes more" if len(short) > 3 else "")
         raise DataError(
             f"class {words} cells in {name!r} and the target, below {least}: "
-            "let scarce='carry' (--scarce carry) move such cells with their neighbours"
+            "let scarce='stay' (--scarce stay) leave such cells in place, or 'carry' move them with their neighbours"
         )
-    if not legs:
-        raise DataError(f"no class has {least} cells in both {name!r} and the target: use the mode unconditional")
     return legs

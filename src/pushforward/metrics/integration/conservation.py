@@ -4,7 +4,9 @@ r"""How much biology survives a merge: classes that stay apart, hang together, a
     \mathrm{cLISI} = \frac{C - \operatorname{median}_i \mathrm{LISI}_i}{C - 1}, \qquad
     \text{transfer} = \frac{1}{n}\sum_i \mathbb{1}\Big[y_i = \operatorname*{mode}_{j \in N_k(i)} y_j\Big]
 
-Every score is 1 at best. None of them sees the batches, except the transfer, from the reference to the others.
+Every score is 1 at best. None of them sees the batches, except the transfer, from the reference to the others, and the
+two that see no classes: whether cells keep the neighbours of their own batch, and whether those without a counterpart
+stay among their own.
 
 References:
     Benchmarking atlas-level data integration in single-cell genomics (Luecken et al., 2022).
@@ -27,7 +29,7 @@ from pushforward.randomness import word
 if TYPE_CHECKING:
     from pushforward.metrics.integration.mixing import Array
 
-__all__ = ["clisi", "clusters", "graph_connectivity", "label_silhouette", "transfer"]
+__all__ = ["apart", "clisi", "clusters", "graph_connectivity", "kept", "label_silhouette", "transfer"]
 
 
 def clisi(near: Neighbourhoods, labels: NDArray, perplexity: float | None = None) -> float:
@@ -102,3 +104,44 @@ def transfer(x: Array, known: Array, labels: NDArray, k: int = 15) -> tuple[NDAr
         first[np.arange(len(votes)), votes[:, rank]] = rank
     best = (counts - first / (k + 1)).argmax(1)
     return names[best], counts[np.arange(len(best)), best] / k
+
+
+def kept(before: Array, after: Array, batch: NDArray, k: int = 30) -> float:
+    r"""Mean share of the k nearest cells of its own batch that a cell has before and after; 1 where order is kept.
+
+    .. math:: \frac{1}{nk} \sum_i |N_k(i) \cap N'_k(i)|
+
+    Args:
+        before: Cells, (n, d).
+        after: The same cells moved, (n, d).
+        batch: Batch of each, (n,).
+        k: Neighbours, the cell itself not among them; fewer where a batch has fewer. Batches of one cell do not count.
+
+    Returns:
+        The score, or not a number where no batch has two cells.
+    """
+    shared, cells = 0.0, 0
+    for name in np.unique(batch):
+        rows = np.flatnonzero(batch == name)
+        if (near := min(k, len(rows) - 1)) < 1:
+            continue
+        own = np.arange(len(rows))
+        one, other = (nearest(np.asarray(x[rows], np.float64), np.asarray(x[rows], np.float64), near, own=own)[1]
+                      for x in (before, after))  # fmt: skip
+        pairs = np.sort(np.concatenate([one, other], 1), 1)
+        shared += float((pairs[:, 1:] == pairs[:, :-1]).sum()) / near
+        cells += len(rows)
+    return shared / cells if cells else float("nan")
+
+
+def apart(near: Neighbourhoods, batch: NDArray, alone: NDArray[np.bool_], k: int = 15) -> float:
+    """Mean share of cells of its own batch in the neighbourhood of a cell that has no counterpart elsewhere.
+
+    Args:
+        near: Neighbourhoods.
+        batch: Batch of each row, (n,).
+        alone: Whether a row has no counterpart, (n,), by `support`; at least one.
+        k: Rows of one neighbourhood, itself not among them.
+    """
+    places, batch = near.first(k + 1).places[alone][:, 1:], np.asarray(batch)
+    return float((batch[places] == batch[alone][:, None]).mean())

@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pushforward.metrics.integration.conservation import clisi, clusters, graph_connectivity, label_silhouette, transfer
+from pushforward.metrics.integration.conservation import (
+    apart,
+    clisi,
+    clusters,
+    graph_connectivity,
+    kept,
+    label_silhouette,
+    transfer,
+)
 from pushforward.metrics.integration.mixing import (
     Array,
     batch_silhouette,
@@ -28,6 +36,8 @@ ABOUT = {
     "bras": "batches overlap within each class",
     "asw_batch": "the same with Euclidean distances",
     "pcr": "variance explained by the batch that is gone",
+    "kept": "cells have the same 30 neighbours of their own batch as before",
+    "apart": "cells without a counterpart are among their own batch",
     "clisi": "neighbourhoods hold one class",
     "asw_label": "classes lie apart",
     "connectivity": "classes hang together",
@@ -45,6 +55,7 @@ def integration(
     labels: NDArray | None = None,
     *,
     before: Array | None = None,
+    matched: NDArray[np.bool_] | None = None,
     reference: object = None,
     max_n: int = 10_000,
     seed: int = 0,
@@ -56,8 +67,10 @@ def integration(
         x: Cells, (n, d).
         batch: Batch of each, (n,).
         labels: Class of each, (n,); without them only batch mixing is scored.
-        before: The same cells before merging, for `pcr`.
-        reference: The batch whose labels the others are given, for `transfer`.
+        before: The same cells before merging, for `pcr` and `kept`.
+        matched: Whether each has a counterpart in the reference, (n,), for `apart`.
+        reference: The batch that stays: it does not count for `kept`, and the others are given its labels, for
+            `transfer`.
         max_n: Cells used; more are subsampled.
         seed: Seed of the subset and of k-means.
         tick: Told the fraction of the search for neighbours.
@@ -67,11 +80,16 @@ def integration(
         keep = np.sort(generator(seed, "evaluate", part="integration").choice(len(x), max_n, replace=False))
         x, batch = x[keep], batch[keep]
         labels, before = (None if part is None else part[keep] for part in (labels, before))
+        matched = None if matched is None else matched[keep]
     x = np.asarray(x, np.float64)
     near = neighbourhoods(x, tick=tick)
     scores = {"ilisi": ilisi(near, batch), "kbet": kbet(near, batch)}
     if before is not None:
         scores["pcr"] = pcr_comparison(before, x, batch)
+        moving = np.ones(len(x), bool) if reference is None else batch != reference
+        scores["kept"] = kept(before[moving], x[moving], batch[moving])
+    if matched is not None and not matched.all():
+        scores["apart"] = apart(near, batch, ~matched)
     if labels is None or len(np.unique(labels)) < 2:
         return scores
     scores["kbet_label"] = kbet_per_label(x, batch, labels)

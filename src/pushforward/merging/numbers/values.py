@@ -31,6 +31,11 @@ MOST, CUTS = 1000, 10  # rows of a half, and cuts
 SLACK = 1e-6  # of a column's range: less than that beyond an end is rounding
 DIGITS = 6  # decimals that steps are looked for in
 
+COUNTS = (
+    "values are whole numbers from 0, as raw counts are: merged they become fractions and may become negative: "
+    "normalise and log1p first, or keep (--keep) zeros signs levels"
+)
+
 
 @dataclass(frozen=True)
 class Shares:

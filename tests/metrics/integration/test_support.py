@@ -10,7 +10,7 @@ import pytest
 from pushforward.errors import UsageError
 from pushforward.merging import merge_arrays
 from pushforward.merging.codes import principal_axes
-from pushforward.merging.support import mutual, support
+from pushforward.metrics.integration.support import mutual, support
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

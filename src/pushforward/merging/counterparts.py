@@ -1,0 +1,90 @@
+"""Who has a counterpart in the reference, what of the reference each batch asks for, and what becomes of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pushforward.merging.plan import Plan, Unmatched
+from pushforward.metrics.integration.support import support
+
+__all__ = ["Counterparts", "counterparts"]
+
+Array = NDArray[np.float64]
+
+BECOMES = {
+    "move": "moved with the others, they take the place of cells of another kind",
+    "stay": "they stay where they are",
+    "follow": "they follow the cells around them that move",
+    "classes": "their classes move all the same",
+}
+
+
+@dataclass(frozen=True)
+class Counterparts:
+    """What support says of all batches that move.
+
+    Attributes:
+        matched: Whether a cell has a counterpart in the reference, (n,); all do that do not move.
+        shares: Batch -> weight of each cell of the reference under which it is what the batch's moving cells go to,
+            (n,), of mean 1 over the reference and 0 elsewhere.
+        said: A line for each batch in which some have none.
+    """
+
+    matched: NDArray[np.bool_]
+    shares: Mapping[str, Array]
+    said: tuple[str, ...]
+
+
+def counterparts(
+    z: Array,
+    batches: NDArray[np.str_],
+    classes: NDArray[np.str_] | None,
+    wanted: Plan,
+    unmatched: Unmatched,
+    aside: NDArray[np.bool_],
+    seed: int = 0,
+) -> Counterparts:
+    """Look at each batch that moves beside the reference.
+
+    Args:
+        z: All cells, (n, d).
+        batches: Batch of each, (n,).
+        classes: Class of each, (n,), or None.
+        wanted: Who is to move onto whom.
+        unmatched: What becomes of cells without a counterpart, where classes do not say where they go.
+        aside: Cells that are held out, (n,): those of the reference are not looked at and take the nearest's weight.
+        seed: As of `support`.
+    """
+    matched, shares, said = np.ones(len(z), bool), dict[str, Array](), list[str]()
+    staying = batches == wanted.reference
+    onto, held = np.flatnonzero(staying & ~aside), np.flatnonzero(staying & aside)
+    free = wanted.mode == "unconditional"
+    for name in wanted.sources:
+        mine = np.flatnonzero(batches == name)
+        found = support(z[mine], z[onto], seed)
+        matched[mine] = found.matched
+        weights = np.where(staying, 1.0, 0.0)
+        if free and unmatched != "move":
+            weights[onto] = found.shares
+            weights[held] = found.of(z[held], z[onto])
+        elif not free and classes is not None:
+            legs = [leg for leg in wanted.legs if leg.batch == name]
+            ours, theirs = classes[np.concatenate([leg.rows for leg in legs])], classes[staying]
+            weights[staying] = [(ours == label).sum() / (theirs == label).sum() for label in theirs]
+        shares[name] = weights
+        missing = int((~found.matched).sum())
+        if missing == len(mine) and free and unmatched != "move":
+            said.append(
+                f"{name}: none of its {len(mine)} cells has a counterpart in the target, and nothing of it moves; if "
+                "you know that both hold the same kinds of cells, labels of these say so, and the batch moves by them"
+            )
+        elif missing:
+            said.append(
+                f"{name}: {missing} of {len(mine)} cells ({missing / len(mine):.0%}) have no counterpart in the "
+                f"target (gpa_matched): {BECOMES[unmatched if free else 'classes']}"
+            )
+    return Counterparts(matched, shares, tuple(said))

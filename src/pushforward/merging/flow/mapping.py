@@ -1,0 +1,223 @@
+"""The way of cells that were not there when the batches were merged: that of the anchors around them.
+
+An anchor is a cell of a merged batch with where it was and how far it went. A cell goes the mean way of the ten nearest
+moved anchors of its batch, and of its class where classes count; it stays where most of the nearest anchors do. Nothing
+that was merged changes, and one cell does not change the way of another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as pack
+
+from pushforward import files
+from pushforward.errors import DataError, UsageError
+from pushforward.metrics.core.neighbours import nearest
+from pushforward.plain.lists import listed
+from pushforward.randomness import generator
+
+__all__ = ["Carried", "MergeMap", "led"]
+
+Array = NDArray[np.float64]
+Names = NDArray[np.str_]
+
+CARRIERS = 10  # moved cells whose ways a carried one takes the mean of
+MOST = 5000  # anchors of a batch
+
+
+@dataclass(frozen=True)
+class Carried:
+    """New cells in their place.
+
+    Attributes:
+        x: Where they are, (n, d), of the type that came in.
+        path_length: Mean length of the ways of the anchors that led them, (n,), in their units.
+        matched: Whether most anchors around them have a counterpart in the reference, (n,).
+    """
+
+    x: NDArray[np.floating]
+    path_length: Array
+    matched: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MergeMap:
+    """Anchors of the merged batches, in the units of the representation.
+
+    Attributes:
+        x: Where they were, (n, d).
+        shift: How they went, (n, d).
+        length: How long their ways were, (n,).
+        moved: Whether they were to move, (n,).
+        matched: Whether they have a counterpart in the reference, (n,).
+        batch: Batch of each, (n,).
+        label: Class of each, (n,), or "" where classes do not count.
+        reference: The batch that stays.
+    """
+
+    x: NDArray[np.float32]
+    shift: NDArray[np.float32]
+    length: NDArray[np.float32]
+    moved: NDArray[np.bool_]
+    matched: NDArray[np.bool_]
+    batch: Names
+    label: Names
+    reference: str
+
+    @property
+    def sources(self) -> list[str]:
+        """The batches that moved."""
+        return np.unique(self.batch).tolist()
+
+    def transport(self, x: NDArray[np.floating], batch: Names, labels: Names | None = None) -> Carried:
+        """Carry cells that were not merged.
+
+        Args:
+            x: Cells in the representation that was merged, (n, d).
+            batch: Batch of each, (n,); those of the reference stay, bit for bit.
+            labels: Class of each, (n,), where classes counted.
+
+        Raises:
+            UsageError: If a batch was not merged, or classes counted and some is missing or unknown in its batch.
+            DataError: If the cells have other columns, or values are missing.
+        """
+        x = np.asarray(x)
+        if x.ndim != 2 or x.shape[1] != self.x.shape[1] or x.dtype.kind not in "fiub":
+            raise DataError(f"cells of {x.dtype}, shape {x.shape}: the map is of {self.x.shape[1]} dimensions")
+        x = x if x.dtype.kind == "f" else x.astype(np.float64)
+        if (bad := np.flatnonzero(~np.isfinite(x).all(1))).size:
+            raise DataError(f"row {bad[0]}, counted from 0, holds a number that is not finite: fill or leave out")
+        labels = self._checked(batch, labels)
+        out, length, matched = x.copy(), np.zeros(len(x)), np.ones(len(x), bool)
+        for name, label in sorted({*zip(batch.tolist(), labels.tolist(), strict=True)}):
+            if name == self.reference:
+                continue
+            mine = np.flatnonzero((batch == name) & (labels == label))
+            there = np.flatnonzero((self.batch == name) & (self.label == label))
+            z, anchors = x[mine].astype(np.float64), self.x[there].astype(np.float64)
+            around = nearest(z, anchors, min(CARRIERS, len(there)))[1]
+            matched[mine] = self.matched[there][around].mean(1) >= 0.5
+            go, leads = mine[self.moved[there][around].mean(1) >= 0.5], there[self.moved[there]]
+            if len(go):
+                way, length[go] = led(x[go].astype(np.float64), self.x[leads], self.shift[leads], self.length[leads])
+                out[go] = x[go] + way.astype(x.dtype)
+        return Carried(out, length, matched)
+
+    def _checked(self, batch: Names, labels: Names | None) -> Names:
+        """Classes that count, "" where none do."""
+        known = [self.reference, *self.sources]
+        if (odd := np.unique(batch[~np.isin(batch, known)])).size:
+            raise UsageError(f"batch {odd[0]!r}: not merged; the map knows {listed(known)}")
+        if not (self.label != "").any():
+            return np.full(len(batch), "")
+        if labels is None:
+            raise UsageError("the batches moved by their classes: give those of the cells too")
+        labels = np.where(batch == self.reference, "", labels)
+        for name in self.sources:
+            classes = np.unique(self.label[self.batch == name])
+            if (odd := np.setdiff1d(labels[batch == name], classes)).size:
+                raise UsageError(
+                    f"class {odd[0]!r} of {name!r}: not among those that moved, {listed(classes.tolist())}"
+                )
+        return labels
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one safetensors file, without pickle, replacing one that is there in one step."""
+        names, codes = np.unique(np.stack([self.batch, self.label]), return_inverse=True)
+        batch, label = codes.reshape(2, -1)
+        arrays = {"x": self.x, "shift": self.shift, "length": self.length, "moved": self.moved,
+                  "matched": self.matched, "batch": batch, "label": label}  # fmt: skip
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in arrays.items()}
+        header = {"merge": json.dumps({"format": 1, "names": names.tolist(), "reference": self.reference})}
+        files.write(path, pack(tensors, header), parents=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> MergeMap:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: If there is no such file, or it holds something else.
+        """
+        place = Path(path)
+        if not place.is_file():
+            raise DataError(f"{place}: no such file: check the path")
+        try:
+            with safe_open(place, "np") as held:
+                about = json.loads((held.metadata() or {})["merge"])
+                arrays = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
+            names = np.array(about["names"], dtype=np.str_)
+            batch, label = (names[arrays.pop(key)] for key in ("batch", "label"))
+            found = cls(**arrays, batch=batch, label=label, reference=str(about["reference"]))
+            n = len(found.x)
+            fits = found.x.shape == found.shift.shape and all(
+                part.shape == (n,) for part in (found.length, found.moved, found.matched, batch, label)
+            )
+        except (SafetensorError, KeyError, ValueError, TypeError, IndexError, OSError) as error:
+            raise DataError(f"{place}: no map of a merge, or damaged: save it again") from error
+        if not fits or about["format"] != 1:
+            raise DataError(f"{place}: a map of another version, or damaged: save it again")
+        return found
+
+    @classmethod
+    def of(
+        cls,
+        before: Array,
+        after: Array,
+        length: Array,
+        moved: NDArray[np.bool_],
+        matched: NDArray[np.bool_],
+        batch: Names,
+        labels: Names | None,
+        *,
+        reference: str,
+        seed: int = 0,
+    ) -> MergeMap:
+        """The map of a merge: at most 5,000 random cells of each batch.
+
+        Args:
+            before: Cells of the merged batches, (n, d).
+            after: Where they are, (n, d).
+            length: How long their ways were, (n,).
+            moved: Whether they were to move, (n,).
+            matched: Whether they have a counterpart, (n,).
+            batch: Batch of each, (n,).
+            labels: Class of each, (n,), where classes count.
+            reference: The batch that stays.
+            seed: Seed of the choice.
+        """
+        rng, rows = generator(seed, "data", part="anchors"), list[NDArray[np.int64]]()
+        for name in np.unique(batch):
+            mine = np.flatnonzero(batch == name)
+            rows.append(mine if len(mine) <= MOST else np.sort(rng.choice(mine, MOST, replace=False)))
+        chosen = np.concatenate(rows)
+        return cls(
+            before[chosen].astype(np.float32),
+            (after[chosen].astype(np.float64) - before[chosen]).astype(np.float32),
+            length[chosen].astype(np.float32),
+            moved[chosen],
+            matched[chosen],
+            batch[chosen],
+            np.full(len(chosen), "") if labels is None else labels[chosen],
+            reference,
+        )
+
+
+def led(x: Array, anchors: NDArray, shift: NDArray, length: NDArray) -> tuple[Array, Array]:
+    """Mean ways (n, d) and lengths (n,) of the ten anchors nearest to each cell.
+
+    Args:
+        x: Cells, (n, d).
+        anchors: Where the anchors were, (m, d).
+        shift: How they went, (m, d).
+        length: How long their ways were, (m,).
+    """
+    places = nearest(x, anchors.astype(np.float64), min(CARRIERS, len(anchors)))[1]
+    return shift[places].mean(1, dtype=np.float64), length[places].mean(1, dtype=np.float64)

@@ -1,0 +1,107 @@
+"""What comes in to be merged, looked at before any work, and which of it is held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pushforward.errors import DataError, UsageError
+from pushforward.merging.plan import Mode, Plan, Scarce, labelled, named, plan
+from pushforward.randomness import generator
+
+__all__ = ["Given", "checked_rows", "held_out"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What came in, checked.
+
+    Attributes:
+        x: Rows of floating numbers, (n, d).
+        batches: Batch of each, (n,).
+        classes: Class of each, (n,), or None.
+        plan: Who moves onto whom.
+        used: Rows that take part, a mask (n,).
+        unit: What rows are divided by.
+        z: Rows in that unit, (n, d).
+        said: What has to be said of all this.
+    """
+
+    x: Array
+    batches: NDArray[np.str_]
+    classes: NDArray[np.str_] | None
+    plan: Plan
+    used: NDArray[np.bool_]
+    unit: float
+    z: Array
+    said: tuple[str, ...]
+
+
+def checked_rows(
+    x: Array,
+    batch: object,
+    reference: object,
+    sources: Sequence[object] | None,
+    labels: object,
+    mode: Mode | None,
+    scarce: Scarce,
+    least: int,
+    scale: float | None,
+    n_boot: int,
+) -> Given:
+    """Look at everything before any work; for the arguments see `merge_arrays`.
+
+    Raises:
+        UsageError: If a name, the mode or a number is not to be had.
+        DataError: If values are missing, or there are too few rows.
+    """
+    x = np.asarray(x)
+    if x.ndim != 2 or x.dtype.kind not in "fiub" or not x.size:
+        raise DataError(f"representation of {x.dtype}, shape {x.shape}: give numbers, (cells, dimensions)")
+    batches, classes = named(batch, "batch"), None if labels is None else named(labels, "labels")
+    for what, values in (("batches", batches), ("labels", classes)):
+        if values is not None and len(values) != len(x):
+            raise DataError(f"{len(values)} {what} for {len(x)} cells: give one for each cell")
+    said = ["truth values are merged as the numbers 0 and 1"] if x.dtype.kind == "b" else []
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)
+    if classes is not None:
+        classes, words = labelled(classes, batches)
+        said += words
+    wanted = plan(batches, reference=reference, sources=sources, labels=classes, mode=mode, scarce=scarce, least=least)
+    if n_boot < 0 or n_boot == 1:
+        raise UsageError(f"n_boot {n_boot}: give 0, or at least 2 refits")
+    used = np.isin(batches, (wanted.reference, *wanted.sources))
+    if (bad := np.flatnonzero(~np.isfinite(x[used]).all(1))).size:
+        row = int(np.flatnonzero(used)[bad[0]])
+        more = f" and {bad.size - 1} more hold" if bad.size > 1 else " holds"
+        raise DataError(
+            f"row {row} of the matrix, counted from 0,{more} a number that is not finite: fill or leave out"
+        )
+    unit = float(np.sqrt(np.var(x[used], axis=0, dtype=np.float64).mean())) if scale is None else float(scale)
+    if not 0 < unit < np.inf:
+        raise UsageError(f"scale {unit}: give a positive number, and cells that differ")
+    z = (x - x[used].mean(0, dtype=np.float64)) / unit
+    return Given(x, batches, classes, wanted, used, unit, z, tuple(said))
+
+
+def held_out(given: Given, share: float, seed: int) -> NDArray[np.bool_]:
+    """Rows that no critic sees, (n,): a share of every class of every batch that takes part, rounded down.
+
+    Args:
+        given: What came in.
+        share: The share, in [0, 1].
+        seed: Seed of the choice.
+    """
+    rng, aside = generator(seed, "data", part="held out"), np.zeros(len(given.x), bool)
+    classes = np.full(len(given.x), "") if given.classes is None else given.classes
+    for name in (given.plan.reference, *given.plan.sources):
+        for label in np.unique(classes[given.batches == name]):
+            rows = np.flatnonzero((given.batches == name) & (classes == label))
+            aside[rng.permutation(rows)[: int(share * len(rows))]] = True
+    return aside

@@ -1,0 +1,77 @@
+"""Scores of a merge before, after and at their floor, on cells of the target that no critic saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pushforward.metrics.integration.table import integration, split_floor
+
+__all__ = ["LEAST", "scored", "scored_rows"]
+
+Array = NDArray[Any]
+
+LEAST = 20
+"""Held-out cells of the target without which all of its cells are scored, which is then said."""
+
+
+def scored_rows(
+    used: NDArray[np.bool_], staying: NDArray[np.bool_], aside: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Rows that scores are of, a mask (n,): all that move, and the target's held-out ones; and what has to be said.
+
+    Args:
+        used: Rows that take part.
+        staying: Rows of the target.
+        aside: Rows that no critic saw.
+    """
+    if (held := int((staying & aside).sum())) >= LEAST:
+        return used & (~staying | aside), []
+    return used, [
+        f"{held} held-out cells of the target are too few to score on: scores are of all its cells, which the critic "
+        "saw, and flatter"
+    ]
+
+
+def scored(
+    before: Array,
+    after: Array,
+    batches: NDArray[np.str_],
+    classes: NDArray[np.str_] | None,
+    rows: NDArray[np.bool_],
+    matched: NDArray[np.bool_],
+    reference: str,
+    *,
+    seed: int = 0,
+    tick: Callable[[str, float], None] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Scores "before", "after", and "floor": of the target cut at random into parts as large as the batches.
+
+    Args:
+        before: All cells, (n, d).
+        after: Where they are, (n, d).
+        batches: Batch of each, (n,).
+        classes: Class of each, (n,), or None.
+        rows: Those that are scored, a mask (n,).
+        matched: Whether each has a counterpart, (n,).
+        reference: The batch that stays.
+        seed: Seed of subsets, cuts and k-means.
+        tick: Told what is being done and the fraction done.
+    """
+    names, labels = batches[rows], None if classes is None else classes[rows]
+    table = dict[str, dict[str, float]]()
+    for k, (when, x) in enumerate((("before", before[rows]), ("after", after[rows]))):
+        if tick:
+            tick(f"scores {when}", k / 3)
+        table[when] = integration(
+            x, names, labels, before=before[rows], matched=matched[rows], reference=reference, seed=seed
+        )
+    if tick:
+        tick("scores of the target's parts", 2 / 3)
+    staying, sources = batches == reference, [name for name in np.unique(names) if name != reference]
+    shares = [float((names == name).mean()) for name in (reference, *sources)]
+    table["floor"] = split_floor(before[staying], None if classes is None else classes[staying], shares, seed=seed)
+    return table
