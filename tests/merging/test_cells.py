@@ -31,7 +31,7 @@ def cells(sparse=True, n=40, genes=30):
 def run(adata, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return merge(adata, "batch", target="old", **{"how": QUICK, "scores": False} | options)
+        return merge(adata, "batch", target="old", **{"how": QUICK, "scores": False, "unmatched": "move"} | options)
 
 
 @pytest.mark.parametrize("sparse", [True, False])
@@ -48,7 +48,7 @@ def test_the_merge_is_written_and_the_target_and_the_counts_keep_every_bit(spars
     moved = adata.obsm["X_gpa"][~old] - _codes(before)[~old]
     assert np.abs(moved).max() > 0.5
     assert adata.obsm["X_gpa"][old].tobytes() == _codes(before)[old].tobytes()
-    assert set(adata.obs) == {"batch", "type", "gpa_path_length", "gpa_matched"}
+    assert set(adata.obs) == {"batch", "type", "gpa_path_length", "gpa_matched", "gpa_held"}
 
 
 def test_cells_that_take_no_part_keep_their_values_where_they_have_no_code():

@@ -101,7 +101,7 @@ def test_columns_that_are_asked_for_move_and_no_others(tmp_path, capsys):
         table(tmp_path, patient=IDENTIFIERS["patient"], age=[str(20 + k % 9) for k in range(N)]),
         tmp_path / "o.csv",
     )
-    words = [path, "--batch", "study", "--target", "a", "--steps", 2, "--out", out, "--json"]
+    words = [path, "--batch", "study", "--target", "a", "--steps", 2, "--unmatched", "move", "--out", out, "--json"]
     assert run(*words, "--columns", "age", "g1") == 0
     record = json.loads(capsys.readouterr().out)
     assert record["moved"] == ["age", "g1"]
@@ -118,7 +118,8 @@ def test_columns_that_are_asked_for_move_and_no_others(tmp_path, capsys):
 def test_columns_of_a_matrix_are_asked_for_by_number(tmp_path, capsys):
     x, batch = rng.normal(size=(N, 4)), np.arange(N) % 2
     np.savez(tmp_path / "t.npz", x=x, batch=batch)
-    words = [tmp_path / "t.npz", "--batch", "batch", "--target", 0, "--steps", 2, "--out", tmp_path / "o.npz", "--json"]
+    words = [tmp_path / "t.npz", "--batch", "batch", "--target", 0, "--steps", 2, "--unmatched", "move"]
+    words += ["--out", tmp_path / "o.npz", "--json"]
     assert run(*words, "--columns", 0, 2) == 0
     record = json.loads(capsys.readouterr().out)
     assert (record["columns"], record["left"]) == (["0", "2"], ["1", "3"])

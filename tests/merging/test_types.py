@@ -46,7 +46,11 @@ def cells(batch, x=None, **more):
 def quiet(adata, **options):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        merge(adata, "batch", **{"use_rep": "X", "how": QUICK, "scores": False, "target": 0} | options)
+        merge(
+            adata,
+            "batch",
+            **{"use_rep": "X", "how": QUICK, "scores": False, "target": 0, "unmatched": "move"} | options,
+        )
     return [str(one.message) for one in said]
 
 
@@ -64,9 +68,11 @@ def test_batches_are_found_by_their_values_whatever_type_holds_them(kind):
     x = numbers()
     assert adata.obsm["X_gpa"][::2].tobytes() == x[::2].tobytes()
     assert (adata.obsm["X_gpa"][1::2] != x[1::2]).all()
-    found = merge_arrays(x, batch, reference=target, sources=[source], how=QUICK, scores=False)
+    found = merge_arrays(x, batch, reference=target, sources=[source], how=QUICK, scores=False, unmatched="move")
     np.testing.assert_array_equal(found.x, adata.obsm["X_gpa"])
-    again = merge_arrays(x, batch, reference=target, how=QUICK, scores=False, labels=batch, mode="unconditional")
+    again = merge_arrays(
+        x, batch, reference=target, how=QUICK, scores=False, labels=batch, mode="unconditional", unmatched="move"
+    )
     assert again.parameters["reference"] == named([target], "")[0]
 
 
@@ -227,18 +233,16 @@ def test_rows_of_a_matrix_are_counted_from_0_and_that_is_said():
 
 @pytest.mark.parametrize("how", ["arrays", "cells"])
 def test_one_thread_computes_and_the_callers_number_holds_again(how, monkeypatch):
-    from pushforward.merging import arrays
+    from pushforward.merging.flow import fly
 
-    seen, real = list[int](), arrays.transport_cloud
-    monkeypatch.setattr(
-        arrays, "transport_cloud", lambda *a, **k: seen.append(torch.get_num_threads()) or real(*a, **k)
-    )
+    seen, real = list[int](), fly.transport_cloud
+    monkeypatch.setattr(fly, "transport_cloud", lambda *a, **k: seen.append(torch.get_num_threads()) or real(*a, **k))
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
         if how == "arrays":
-            merge_arrays(numbers(), np.arange(N) % 2, reference=0, how=QUICK)
-            merge_arrays(numbers(), np.arange(N) % 2, reference=0, how=QUICK, threads=2, scores=False)
+            merge_arrays(numbers(), np.arange(N) % 2, reference=0, how=QUICK, unmatched="move")
+            merge_arrays(numbers(), np.arange(N) % 2, reference=0, how=QUICK, threads=2, scores=False, unmatched="move")
         else:
             quiet(cells(np.arange(N) % 2))
             quiet(cells(np.arange(N) % 2), threads=2)

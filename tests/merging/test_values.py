@@ -33,7 +33,12 @@ def cells(x):
 def run(adata, **options):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        merge(adata, "batch", target="old", **{"use_rep": "pca:3", "how": QUICK, "scores": False} | options)
+        merge(
+            adata,
+            "batch",
+            target="old",
+            **{"use_rep": "pca:3", "how": QUICK, "scores": False, "unmatched": "move"} | options,
+        )
     return [str(one.message) for one in said]
 
 
@@ -119,14 +124,14 @@ def test_shares_are_said_by_cells_and_by_arrays_of_values_alike():
     adata, x = cells(COUNTS.copy()), COUNTS.copy()
     said = run(adata, use_rep="X")
     batch = np.array(["old", "new"] * (N // 2))
-    found = merge_arrays(x, batch, reference="old", how=QUICK, scores=False, keep=())
+    found = merge_arrays(x, batch, reference="old", how=QUICK, scores=False, unmatched="move", keep=())
     assert found.written is not None
     np.testing.assert_allclose(found.written, adata.layers["gpa"])
     assert found.values["zeros_after"] == adata.uns["gpa"]["values"]["zeros_after"] == 0
     words = next(words for words in said if words.startswith("values of moved rows"))
     assert words in found.warnings
     assert "keep (--keep) zeros" in words
-    whole = merge_arrays(x, batch, reference="old", how=QUICK, scores=False, keep=("levels",))
+    whole = merge_arrays(x, batch, reference="old", how=QUICK, scores=False, unmatched="move", keep=("levels",))
     assert whole.written is not None
     assert (whole.written == np.rint(whole.written)).all()
     np.testing.assert_array_equal(whole.x, found.x)

@@ -162,9 +162,10 @@ def test_scores_do_not_change_with_a_rotation_a_scale_names_or_the_order_of_cell
     turn = np.linalg.qr(rng.normal(size=(4, 4)))[0]
     order = rng.permutation(600)
     names = np.array(["old", "new"])[batch]
-    one = integration(x, batch, labels, before=x + batch[:, None], reference=0)
+    one = integration(x, batch, labels, before=x + batch[:, None], matched=x[:, 0] > 0, reference=0)
     other = integration((7 * x @ turn)[order], names[order], labels[order],
-                        before=(7 * (x + batch[:, None]) @ turn)[order], reference="old")  # fmt: skip
+                        before=(7 * (x + batch[:, None]) @ turn)[order],
+                        matched=(x[:, 0] > 0)[order], reference="old")  # fmt: skip
     assert set(one) == set(ABOUT)
     for name, value in one.items():
         assert other[name] == pytest.approx(value, abs=1e-6), name
