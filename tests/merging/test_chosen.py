@@ -24,7 +24,7 @@ def run(*words):
 def table(tmp_path, **columns):
     """A table of three genes, batches, and more columns."""
     rng = np.random.default_rng(0)
-    genes = {f"g{k}": [f"{v:.3f}" for v in rng.normal(size=N)] for k in range(3)}
+    genes = {f"g{k}": [f"{v:.3f}" for v in rng.normal(size=N) + 3 * (np.arange(N) % 2)] for k in range(3)}
     given = {**columns, **genes, "study": ["ab"[k % 2] for k in range(N)]}
     path = tmp_path / "t.csv"
     path.write_text("\n".join(map(",".join, [list(given), *zip(*(map(str, column) for column in given.values()))])))
@@ -116,7 +116,8 @@ def test_columns_that_are_asked_for_move_and_no_others(tmp_path, capsys):
 
 
 def test_columns_of_a_matrix_are_asked_for_by_number(tmp_path, capsys):
-    x, batch = rng.normal(size=(N, 4)), np.arange(N) % 2
+    batch = np.arange(N) % 2
+    x = rng.normal(size=(N, 4)) + 3 * batch[:, None]
     np.savez(tmp_path / "t.npz", x=x, batch=batch)
     words = [tmp_path / "t.npz", "--batch", "batch", "--target", 0, "--steps", 2, "--unmatched", "move"]
     words += ["--out", tmp_path / "o.npz", "--json"]

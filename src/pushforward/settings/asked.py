@@ -151,9 +151,10 @@ class Merging:
         steps: Most moves before cells settle.
         keep: What moved values keep: zeros that were exactly 0, signs of columns without negative values in the target,
             levels such as whole numbers.
-        scarce: Whether classes of less than 10 cells are an error, or follow their neighbours.
-        unmatched: Whether cells without a counterpart in the target move with the others, stay, or follow neighbours,
-            where there are no labels.
+        scarce: Whether classes of less than 10 cells here or in the target are an error, follow their neighbours, or
+            stay.
+        unmatched: Whether cells without a counterpart in the target stay, follow neighbours, or move with the others,
+            where there are no labels; they stay unless told otherwise.
         n_boot: Refits for the uncertainty of each cell's place.
         threads: Threads; 0 for one, which suits nets of this size.
         seed: Seed of everything.
@@ -175,8 +176,8 @@ class Merging:
     lipschitz: Length = 1.0
     steps: Steps = 200
     keep: tuple[Literal["zeros", "signs", "levels"], ...] = ()
-    scarce: Literal["error", "carry"] = "error"
-    unmatched: Literal["move", "stay", "follow"] = "move"
+    scarce: Literal["error", "carry", "stay"] = "error"
+    unmatched: Literal["stay", "follow", "move"] | None = None
     n_boot: Count = 0
     threads: Threads = 0
     seed: Seed = 0
