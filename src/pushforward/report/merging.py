@@ -109,12 +109,13 @@ def _status(found: Mapping[str, Any], shown: Embedding, clouds: Sequence[Cloud],
         return f'<p class="status bad"><span><b>Nothing moved:</b> all cells are where they were.{notes}</span></p>'
     matters = list[str]()
     if fast := _fast(clouds):
-        matters.append(f"cells of {listed(list(fast), 3)} were still travelling")
+        who = " and ".join(fast) if len(fast) < 3 else f"{len(fast)} of {len(clouds)} clouds"
+        matters.append(f"cells of {who} were still travelling")
     if learned := [name for name, numbers in found["distances"].items() if memorised(numbers)]:
         matters.append(f"cells of {listed(learned, 3)} were learned by heart")
     if alone := int(shown.alone.sum()):
         matters.append(f"{counted(alone, 'cell')} {'has' if alone == 1 else 'have'} no counterpart")
-    begun = f"Merged, but {', and '.join(matters)}." if matters else "Merged."
+    begun = f"Merged, but {'; '.join(matters)}." if matters else "Merged."
     how = MOVED.get(found["mode"], f"Mode {found['mode']}")
     grade = "fair" if matters or warnings else "good"
     return f'<p class="status {grade}"><span><b>{text(begun)}</b> {text(how)}; {stayed}.{notes}</span></p>'
@@ -132,16 +133,17 @@ def _column(found: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _fast(clouds: Sequence[Cloud]) -> dict[str, float]:
-    """Clouds that moved nearly as fast as they may when the flow ended, by name, with their kinetic energies in L²."""
-    ends = {cloud.name: float(cloud.curve("kinetic")[-1]) for cloud in clouds if len(cloud.curve("kinetic"))}
-    return {name: end for name, end in ends.items() if isfinite(end) and still(name, end, 0.5)}
+    """Clouds that moved nearly as fast as they may when the flow ended, in words, and their kinetic energies in L²."""
+    ends = [(cloud, float(cloud.curve("kinetic")[-1])) for cloud in clouds if len(cloud.curve("kinetic"))]
+    fast = [(cloud, end) for cloud, end in ends if isfinite(end) and still(cloud.name, end, 0.5)]
+    return {f"{cloud.label} of {cloud.batch}" if cloud.label else cloud.batch: end for cloud, end in fast}
 
 
 def _travelling(clouds: Sequence[Cloud]) -> list[str]:
     """A warning where cells were still travelling when the flow ended."""
     fast = _fast(clouds)
-    most = max(fast.values(), default=0.0)
-    return [f"{still(f'Cells of {listed(list(fast))}', most, 0.5, ' L²')} Move more (--steps)."] if fast else []
+    words = still(f"Cells of {listed(list(fast), 12)}", max(fast.values(), default=0.0), 0.5, " L²")
+    return [f"{words} Move more (--steps)."] if fast else []
 
 
 def _pictures(shown: Embedding, seed: int) -> str:

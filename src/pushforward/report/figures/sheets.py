@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,7 +63,8 @@ def legend_below(figure: Figure, marks: Sequence[Artist], names: Sequence[str]) 
     shown, room = shortened(names)[:MOST_NAMED], 0.98 * figure.get_figwidth() * figure.dpi
     widths = [_width(figure, marks[k : k + 1], [name]) for k, name in enumerate(shown)]
     size = LETTERS * min(1.0, 0.95 * room / max(widths))
-    columns = max(k for k in range(1, len(shown) + 1) if k == 1 or _across(widths, k) <= room)
+    fit = [k for k in range(1, len(shown) + 1) if k == 1 or _across(widths, k) <= room]
+    columns = min(fit, key=lambda k: (ceil(len(shown) / k), k))
     legend = _legend(figure, marks, shown, columns, size)
     figure.set_figheight(figure.get_figheight() + legend.get_window_extent().height / figure.dpi)
 
