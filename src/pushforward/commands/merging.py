@@ -120,7 +120,8 @@ def merge_file(asked: Merging, command: str = "") -> Done:
         if asked.page is not None:
             page = both.enter_context(files.whole_file(asked.page, parents=True))
             classes = None if asked.labels is None else named(cells.obs[asked.labels], asked.labels)
-            shown = Embedding(code.z, np.asarray(cells.obsm["X_gpa"]), names, classes, target)
+            matched = np.asarray(cells.obs["gpa_matched"], bool)
+            shown = Embedding(code.z, np.asarray(cells.obsm["X_gpa"]), names, classes, target, matched)
             write_merge(found, shown, page, title=f"{given.name} onto {target}", again=command, seed=asked.seed)
         write(cells, fresh, out.suffix.lower())
     plain = isinstance(cells, Matrix)

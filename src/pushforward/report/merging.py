@@ -1,10 +1,11 @@
-"""The page of a merge: cells before and after by batch and by class, numbers beside floors, and curves of the flow."""
+"""The page of a merge: cells before and after and their ways, numbers beside floors, and curves of the flow."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +13,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward import files
+from pushforward.merging.distances import memorised
 from pushforward.metrics.integration.table import ABOUT
+from pushforward.plain.lists import counted, listed
 from pushforward.randomness import generator
-from pushforward.report.figures.plots import LINE, WORDS, drawable, legend, logarithmic, plainly
+from pushforward.report.figures.flows import LEAST, Cloud, curves, layout
+from pushforward.report.figures.hues import hues
+from pushforward.report.figures.merged import before_after, drawn, flat, ways
+from pushforward.report.figures.sheets import png, unnamed
 from pushforward.report.skeleton import cells, command, fill, png_uri, still
-from pushforward.report.values import HUES, LIGHT, short, text
+from pushforward.report.values import short, text
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["Embedding", "write_merge"]
 
 Array = NDArray[Any]
 
-MOST = 4000  # cells drawn
+MOST, WAYS = 4000, 300  # cells drawn, and cells of which ways are
+OPEN = 12  # clouds whose numbers are not folded away
+
+MOVED = {
+    "unconditional": "Each batch moved as one cloud, and proportions of classes with it",
+    "per_class": "Each class moved by a critic of its own",
+    "conditional": "One critic that knows the classes moved each batch",
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,7 @@ class Embedding:
         batch: Batch of each cell, (n,).
         labels: Class of each, (n,), or None.
         target: The batch that stayed.
+        matched: Whether each has a counterpart in the target, (n,) truth values, or None where it is not known.
     """
 
     before: Array
@@ -45,6 +59,17 @@ class Embedding:
     batch: Array
     labels: Array | None
     target: str
+    matched: Array | None = None
+
+    @cached_property
+    def moved(self) -> NDArray[np.bool_]:
+        """Which cells are elsewhere than they were, (n,)."""
+        return ((self.before != self.after) & ~np.isnan(self.before)).any(1)
+
+    @property
+    def alone(self) -> NDArray[np.bool_]:
+        """Which cells are known to have no counterpart, (n,)."""
+        return np.zeros(len(self.batch), bool) if self.matched is None else ~np.asarray(self.matched, bool)
 
 
 def write_merge(
@@ -53,102 +78,174 @@ def write_merge(
     """Write the page of a merge: one HTML file that loads nothing.
 
     Args:
-        found: Distances by the names of the batches, scores, clouds, curves and warnings, as in `uns["gpa"]`.
+        found: Distances by the names of the batches, scores, clouds, curves and warnings, as in `uns["gpa"]`; clouds
+            and curves are empty where nothing moved.
         shown: What is drawn.
         out: The page; folders are made.
         title: What was merged, in words.
         again: The command that made the page, or "".
         seed: Which cells are drawn of many.
     """
-    warnings = [*found["warnings"], *_travelling(found)]
+    clouds = _clouds(found)
+    travelling = _travelling(clouds)
+    warnings = [*found["warnings"], *travelling]
     notes = "".join(f"<li>{text(words)}</li>" for words in warnings)
     head = (
         f'<p class="eyebrow">pushforward · merge</p><h1>{text(title)}</h1>'
-        f'<p class="status {"fair" if warnings else "good"}"><span>Cells of {text(shown.target)} are unchanged; mode '
-        f"{text(found['mode'])}.</span></p>"
+        + _status(found, shown, clouds, len(warnings))
         + (f'<aside class="notes" aria-label="Notes"><ul>{notes}</ul></aside>' if notes else "")
     )
-    body = _pictures(shown, seed) + _distances(found) + _scores(found["scores"]) + _curves(found)
+    body = _pictures(shown, seed) + _distances(found) + _scores(found["scores"]) + _flow(found, clouds, shown)
     tail = f"<section><h2>Command</h2>{command({'command': again})}</section>" if again else ""
     files.write(out, fill(title, head + body + tail).encode("utf-8", "replace"), parents=True)
     return out
 
 
+def _status(found: Mapping[str, Any], shown: Embedding, clouds: Sequence[Cloud], warnings: int) -> str:
+    """How the merge went: what is the matter with it, how cells moved, and which stayed."""
+    stayed = f"cells of {text(shown.target)} are unchanged"
+    notes = f" Read the {'note' if warnings == 1 else f'{warnings} notes'} below first." if warnings else ""
+    if not clouds or not shown.moved.any():
+        return f'<p class="status bad"><span><b>Nothing moved:</b> all cells are where they were.{notes}</span></p>'
+    matters = list[str]()
+    if fast := _fast(clouds):
+        who = " and ".join(fast) if len(fast) < 3 else f"{len(fast)} of {len(clouds)} clouds"
+        matters.append(f"cells of {who} were still travelling")
+    if learned := [name for name, numbers in found["distances"].items() if memorised(numbers)]:
+        matters.append(f"cells of {listed(learned, 3)} were learned by heart")
+    if alone := int(shown.alone.sum()):
+        matters.append(f"{counted(alone, 'cell')} {'has' if alone == 1 else 'have'} no counterpart")
+    begun = f"Merged, but {'; '.join(matters)}." if matters else "Merged."
+    how = MOVED.get(found["mode"], f"Mode {found['mode']}")
+    grade = "fair" if matters or warnings else "good"
+    return f'<p class="status {grade}"><span><b>{text(begun)}</b> {text(how)}; {stayed}.{notes}</span></p>'
+
+
+def _clouds(found: Mapping[str, Any]) -> list[Cloud]:
+    """The clouds in their order, with their curves."""
+    batches, labels = (_column(found, name) for name in ("batch", "label"))
+    told = [found["curves"][key] for key in sorted(found["curves"], key=int)]
+    return [Cloud(str(batch), str(label), own) for batch, label, own in zip(batches, labels, told, strict=True)]
+
+
+def _column(found: Mapping[str, Any], name: str) -> list[Any]:
+    return np.asarray(found["clouds"].get(name, ())).tolist()
+
+
+def _fast(clouds: Sequence[Cloud]) -> dict[str, float]:
+    """Clouds that moved nearly as fast as they may when the flow ended, in words, and their kinetic energies in L²."""
+    ends = [(cloud, float(cloud.curve("kinetic")[-1])) for cloud in clouds if len(cloud.curve("kinetic"))]
+    fast = [(cloud, end) for cloud, end in ends if isfinite(end) and still(cloud.name, end, 0.5)]
+    return {f"{cloud.label} of {cloud.batch}" if cloud.label else cloud.batch: end for cloud, end in fast}
+
+
+def _travelling(clouds: Sequence[Cloud]) -> list[str]:
+    """A warning where cells were still travelling when the flow ended."""
+    fast = _fast(clouds)
+    words = still(f"Cells of {listed(list(fast), 12)}", max(fast.values(), default=0.0), 0.5, " L²")
+    return [f"{words} Move more (--steps)."] if fast else []
+
+
 def _pictures(shown: Embedding, seed: int) -> str:
-    """Before and after along the principal axes of the target, which are the same for both."""
+    """Before and after by batch and by class, and the ways of cells, all in one plane."""
     rng, n = generator(seed, "show", part="merge"), len(shown.before)
-    rows = rng.permutation(n)[:MOST]
-    still = np.asarray(shown.before[shown.batch == shown.target], np.float64)
-    mean = still.mean(0)
-    axes = np.linalg.svd(still[:20_000] - mean, full_matrices=False)[2][:2].T
-    if axes.shape[1] == 1:
-        axes = np.pad(axes, ((0, 0), (0, 1)))
-    planes = [(np.asarray(x[rows], np.float64) - mean) @ axes for x in (shown.before, shown.after)]
-    stages = [_stage(_clouds(planes, shown.batch[rows]), "Before and after, by <b>batch</b>")]
-    if shown.labels is not None:
-        stages.append(_stage(_clouds(planes, shown.labels[rows]), "Before and after, by <b>class</b>"))
-    lead = f"{len(rows):,} of {n:,} cells along the target's first two principal axes; both pictures have one scale."
-    return f'<section><h2>Cells</h2><p class="lead">{lead}</p><div class="curves">{"".join(stages)}</div></section>'
+    plane = flat(shown.before, shown.after, shown.batch == shown.target)
+    kinds = [("batch", shown.batch), *([] if shown.labels is None else [("class", shown.labels)])]
+    rows = drawn([names for _, names in kinds], MOST, rng)
+    some = "" if len(rows) == n else f", some of every {' and '.join(what for what, _ in kinds)}"
+    lead = f"{len(rows):,} of {n:,} cells{some}: {plane.words}."
+    plates = list[str]()
+    for what, names in kinds:
+        said = {shown.target: " (target)"} if what == "batch" else {}
+        words = f"Before and after, by <b>{what}</b>.{unnamed(np.unique(names).tolist())}"
+        plates.append(_plate(before_after(plane, names, rows, said), words, f"Cells before and after, by {what}"))
+    moved, alone = (
+        np.flatnonzero(part)[drawn([shown.batch[part]], WAYS, rng)]
+        for part in (shown.moved & ~shown.alone, shown.alone)
+    )
+    words = _of_ways(shown, len(moved), len(alone))
+    if len(moved) or len(alone):
+        seen = rows[shown.batch[rows] == shown.target]
+        figure = ways(plane, shown.batch, shown.target, moved, alone, seen)
+        plates.append(_plate(figure, words, "Ways of cells from before to after"))
+    else:
+        plates.append(f"<p>{words}</p>")
+    return f'<section><h2>Cells</h2><p class="lead">{lead}</p>{"".join(plates)}</section>'
 
 
-def _clouds(planes: Sequence[Array], names: Array) -> bytes:
-    def draw(axes: Sequence[Axes]) -> None:
-        known = np.unique(names)
-        for place, plane in zip(axes, planes):
-            for k, name in enumerate(known):
-                mine = names == name
-                colour = LIGHT[k % HUES]
-                place.scatter(*plane[mine].T, s=3, color=colour, alpha=0.5, linewidths=0, label=drawable(str(name)))
-            place.set_xticks([])
-            place.set_yticks([])
-        axes[1].sharex(axes[0])
-        axes[1].sharey(axes[0])
-        axes[0].set_title("before", color=WORDS)
-        axes[1].set_title("after", color=WORDS)
-        if len(known) <= HUES:
-            legend(axes[1], beside=True, markers=4)
-
-    return _drawn(draw)
-
-
-def _travelling(found: Mapping[str, Any]) -> list[str]:
-    """A warning where cells were still travelling when the flow ended; kinetic energies are in L²."""
-    ends = [float(curve["kinetic"][-1]) for curve in found["curves"].values() if len(curve["kinetic"])]
-    words = still("Cells", max(ends, default=0.0), 0.5, " L²")
-    return [f"{words} Move more."] if words else []
+def _of_ways(shown: Embedding, moved: int, alone: int) -> str:
+    """What the picture of ways shows, and how many cells of each batch moved and how many have no counterpart."""
+    far, without = shown.moved, shown.alone
+    of, lost = (counted(int(part.sum()), "cell") for part in (far & ~without, without))
+    said = [f"<b>Ways</b> of {moved:,} of {of} that moved, from where they were to where they are."] if moved else []
+    if alone:
+        said.append(f"<b>Without a counterpart</b>, {alone:,} of {lost}: a ring where a cell was, a cross where it is.")
+    for name in np.unique(shown.batch[shown.batch != shown.target]).tolist():
+        mine = shown.batch == name
+        words = f"{text(name)}: {int((far & mine).sum()):,} of {counted(int(mine.sum()), 'cell')} moved"
+        if shown.matched is not None:
+            left, gone = int((without & mine).sum()), int((without & far & mine).sum())
+            words += f"; {left:,} have no counterpart" + (f", of which {gone:,} moved" if left else "")
+        said.append(f"{words}.")
+    if shown.matched is None:
+        said.append("Which cells have a counterpart is not known.")
+    return " ".join(said)
 
 
-def _curves(found: Mapping[str, Any]) -> str:
-    curves = [{name: np.asarray(values) for name, values in curve.items()} for curve in found["curves"].values()]
-    batches, labels = found["clouds"]["batch"], found["clouds"]["label"]
-    names = [f"{batch}, {label}" if label else str(batch) for batch, label in zip(batches, labels)]
-
-    def draw(axes: Sequence[Axes]) -> None:
-        for place, what in zip(axes, ("divergence", "kinetic")):
-            for k, curve in enumerate(curves):
-                values = np.maximum(curve[what], 1e-4)
-                place.plot(values, color=LIGHT[k % HUES], linewidth=1, label=drawable(names[k]))
-            place.set_yscale("log")
-            logarithmic(place.yaxis)
-            place.set_xlabel("moves", color=WORDS)
-        axes[0].set_title("divergence to the target", color=WORDS)
-        axes[1].set_title("kinetic energy, in L²", color=WORDS)
-        if len(curves) <= HUES:
-            legend(axes[1], beside=True)
-
+def _flow(found: Mapping[str, Any], clouds: Sequence[Cloud], shown: Embedding) -> str:
+    if not clouds:
+        return '<section><h2>The flow</h2><p class="lead">Nothing moved, so there are no curves.</p></section>'
+    held = any(len(cloud.curve("held")) for cloud in clouds)
     lead = (
         "What the critic can still tell apart, and how fast cells move. Healthy: both fall together, then level; a "
-        "kinetic energy near 0.5 at the end means that cells were still travelling."
+        f"kinetic energy near 0.5 at the end is full speed. Curves end at {LEAST:g} below."
     )
-    figure = _stage(_drawn(draw), "")
-    return f'<section><h2>The flow</h2><p class="lead">{lead}</p><div class="curves">{figure}</div></section>'
+    if held:
+        lead += (
+            " Cells that the critic never saw say whether it tells laws apart or single cells: their gap, with its "
+            "standard error as a band, is healthy where it falls to 0."
+        )
+    known = [np.unique(kind).tolist() for kind in (shown.batch, shown.labels) if kind is not None]
+    figure = curves(clouds, [dict(zip(kind, hues(len(kind)))) for kind in known])
+    rows, words = layout(clouds)
+    words += unnamed(list(dict.fromkeys(name for row in rows.values() for name, _ in row)))
+    plate = _plate(figure, text(words), "Curves of the flow, by move")
+    return f'<section><h2>The flow</h2><p class="lead">{lead}</p>{plate}{_numbers(found, clouds)}</section>'
+
+
+COLUMNS = {
+    "batch": "batch",
+    "label": "class",
+    "cells": "cells",
+    "onto": "onto",
+    "moves": "moves",
+    "divergence_last": "divergence at the end",
+    "kinetic_last": "kinetic energy",
+    "settled": "settled as",
+}
+
+
+def _numbers(found: Mapping[str, Any], clouds: Sequence[Cloud]) -> str:
+    """The numbers of all clouds, folded away where there are many."""
+    columns = {
+        title: _column(found, name)
+        for name, title in COLUMNS.items()
+        if len(_column(found, name)) == len(clouds) and (name != "label" or any(_column(found, name)))
+    }
+    rows = "".join(f"<tr>{cells('td', map(short, row))}</tr>" for row in zip(*columns.values()))
+    few = " open" if len(clouds) <= OPEN else ""
+    return (
+        f"<details{few}><summary>{counted(len(clouds), 'cloud')} in numbers</summary>"
+        f'<div class="scroll"><table class="plain"><thead><tr>{cells("th", columns)}</tr></thead><tbody>{rows}</tbody>'
+        "</table></div></details>"
+    )
 
 
 def _distances(found: Mapping[str, Any]) -> str:
     rows = "".join(
         "<tr>"
         + f'<th scope="row">{text(name)}</th>'
-        + cells("td", (short(numbers[f"{kind}_{when}"]) for kind in ("w2", "energy") for when in WHEN))
+        + cells("td", (short(numbers.get(f"{kind}_{when}")) for kind in ("w2", "energy") for when in WHEN))
         + "</tr>"
         for name, numbers in found["distances"].items()
     )
@@ -170,16 +267,17 @@ WHEN = ("before", "after", "split")
 
 
 def _scores(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Scores as rows, those that are described first, and what they were taken of as columns."""
     if not scores:
         return ""
+    held = dict.fromkeys(name for column in scores.values() for name in column)
     rows = "".join(
         f'<tr><th scope="row">{text(name)}</th>'
-        + cells("td", (short(scores[when][name]) if name in scores[when] else "" for when in scores))
-        + f"<td>{text(ABOUT[name])}</td></tr>"
-        for name in ABOUT
-        if name in scores["after"]
+        + cells("td", (short(column[name]) if name in column else "" for column in scores.values()))
+        + f"<td>{text(ABOUT.get(name, ''))}</td></tr>"
+        for name in [*(name for name in ABOUT if name in held), *(name for name in held if name not in ABOUT)]
     )
-    head = cells("th", ("score", *scores, "1 where"))
+    head = cells("th", ("score", *map(text, scores), "1 where"))
     lead = "Mixing of batches, then conserved biology; 1 is best. The floor is what random parts of the target reach."
     return (
         f'<section><h2>Scores</h2><p class="lead">{lead}</p><div class="scroll">'
@@ -188,26 +286,7 @@ def _scores(scores: Mapping[str, Mapping[str, float]]) -> str:
     )
 
 
-def _stage(png: bytes, words: str) -> str:
+def _plate(figure: Figure, words: str, alt: str) -> str:
+    """A figure as wide as the page, with words below."""
     caption = f"<figcaption>{words}</figcaption>" if words else ""
-    return f'<figure class="stage"><img alt="" src="{png_uri(png)}">{caption}</figure>'
-
-
-def _drawn(draw: Any) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    buffer = io.BytesIO()
-    with plainly():
-        figure = Figure((7.6, 3.4), dpi=140, layout="constrained")
-        FigureCanvasAgg(figure)
-        figure.patch.set_alpha(0)
-        axes = figure.subplots(1, 2)
-        for place in axes:
-            place.patch.set_alpha(0)
-            place.tick_params(colors=WORDS, labelsize=7)
-            for spine in place.spines.values():
-                spine.set_color(LINE)
-        draw(axes)
-        figure.savefig(buffer, format="png", transparent=True)
-    return buffer.getvalue()
+    return f'<figure class="plate"><img alt="{text(alt)}" src="{png_uri(png(figure))}">{caption}</figure>'
