@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward import files
-from pushforward.merging.distances import memorised
+from pushforward.merging.numbers.distances import memorised
 from pushforward.metrics.integration.table import ABOUT
 from pushforward.plain.lists import counted, listed
 from pushforward.randomness import generator
