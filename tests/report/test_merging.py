@@ -26,7 +26,7 @@ def merged(labels=("b", "t"), batches=("new", "newer"), kinetic=SPEED, **more):
     columns = dict(zip(("batch", "label"), (np.array(column, object) for column in zip(*clouds))))
     return {
         "mode": "per_class",
-        "distances": {batch: numbers | {"w2_spread": 0.1} for batch in batches},
+        "distances": {batch: numbers | {"w2_spread": 0.1, "w2_seen": numbers["w2_split"]} for batch in batches},
         "scores": {},
         "clouds": columns | {"cells": np.arange(100, 100 + len(clouds))},
         "curves": {str(k): own for k in range(len(clouds))},
@@ -168,4 +168,4 @@ def test_the_command_tells_its_page_who_has_no_counterpart(tmp_path):
     assert ended.value.code == 0
     missing = int((~np.load(out)["gpa_matched"]).sum())
     assert missing > 50
-    assert f"new: 200 of 200 cells moved; {missing} have no counterpart" in told(Page(made))[1]
+    assert f"new: {200 - missing} of 200 cells moved; {missing} have no counterpart" in told(Page(made))[1]

@@ -62,7 +62,7 @@ class Done:
 
     def tables(self) -> list[Table]:
         """Distances, and scores where there are some."""
-        whens = ("before", "after", "split")
+        whens = {"before": "before", "after": "after", "split": "floor"}
         left = float(self.found.get("w2_reconstruction", math.nan))
         lost = (
             "reconstruction: no way back from this representation"
@@ -71,9 +71,10 @@ class Done:
         )
         tables = list[Table]()
         for kind, caption in (("W2", None), ("energy", lost)):  # one beside the other is too wide for a terminal
-            distances = Table("batch", *(f"{kind} {when}" for when in whens), caption=caption)
+            more = {"p_after": "p after"} if caption else {"moved": "moved, radii"}
+            distances = Table("batch", *(f"{kind} {when}" for when in whens.values()), *more.values(), caption=caption)
             for name, numbers in self.found["distances"].items():
-                row = (numbers[f"{kind.lower()}_{when}"] for when in whens)
+                row = (numbers[key] for key in (*(f"{kind.lower()}_{when}" for when in whens), *more))
                 distances.add_row(Text(printable(name)), *(f"{value:.3f}" for value in row))
             tables.append(distances)
         scores = self.found["scores"]

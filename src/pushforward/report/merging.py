@@ -105,8 +105,12 @@ def _status(found: Mapping[str, Any], shown: Embedding, clouds: Sequence[Cloud],
     """How the merge went: what is the matter with it, how cells moved, and which stayed."""
     stayed = f"cells of {text(shown.target)} are unchanged"
     notes = f" Read the {'note' if warnings == 1 else f'{warnings} notes'} below first." if warnings else ""
-    if not clouds or not shown.moved.any():
-        return f'<p class="status bad"><span><b>Nothing moved:</b> all cells are where they were.{notes}</span></p>'
+    if not clouds:
+        return f'<p class="status bad"><span><b>Nothing moved:</b> no cell has a counterpart.{notes}</span></p>'
+    if not shown.moved.any():
+        grade = "fair" if warnings else "good"
+        words = "<b>Nothing had to move:</b> held-out cells see no difference"
+        return f'<p class="status {grade}"><span>{words}; {stayed}, and so are all others.{notes}</span></p>'
     matters = list[str]()
     if fast := _fast(clouds):
         who = " and ".join(fast) if len(fast) < 3 else f"{len(fast)} of {len(clouds)} clouds"
@@ -245,17 +249,20 @@ def _distances(found: Mapping[str, Any]) -> str:
     rows = "".join(
         "<tr>"
         + f'<th scope="row">{text(name)}</th>'
-        + cells("td", (short(numbers.get(f"{kind}_{when}")) for kind in ("w2", "energy") for when in WHEN))
+        + cells("td", (short(numbers.get(name)) for name in NUMBERS))
         + "</tr>"
         for name, numbers in found["distances"].items()
     )
     left = float(found.get("w2_reconstruction", float("nan")))
     note = f" The representation leaves out {short(left)} of W2." if np.isfinite(left) else ""
     lead = (
-        "Distance of each batch to the target, in units of the scale, beside that between halves of the target, the "
-        f"floor. Below the floor cells were learned by heart.{note}"
+        "Of the cells that were to move: distance to cells of the target that no critic saw, in units of the scale, "
+        "beside that of other cells of the target to these, the floor, all in the shares that the batch asks for; the "
+        "p-value of an energy test against them, which is small where a test still tells the two apart; and how far "
+        "cells went, in radii of their batch. Nearer to the cells that were seen than others of the target are, cells "
+        f"were learned by heart.{note}"
     )
-    head = cells("th", ("batch", *(f"{kind} {when}" for kind in ("W2", "energy") for when in WHEN)))
+    head = cells("th", ("batch", *NUMBERS.values()))
     return (
         f'<section><h2>Distances</h2><p class="lead">{lead}</p><div class="scroll">'
         f'<table class="plain"><thead><tr>{head}</tr></thead>'
@@ -263,7 +270,9 @@ def _distances(found: Mapping[str, Any]) -> str:
     )
 
 
-WHEN = ("before", "after", "split")
+NUMBERS = {f"{kind.lower()}_{when}": f"{kind} {words}" for kind in ("W2", "energy") for when, words in
+           (("before", "before"), ("after", "after"), ("split", "floor"))}  # fmt: skip
+NUMBERS |= {"w2_seen": "W2 to seen", "p_before": "p before", "p_after": "p after", "moved": "moved"}
 
 
 def _scores(scores: Mapping[str, Mapping[str, float]]) -> str:
@@ -278,7 +287,10 @@ def _scores(scores: Mapping[str, Mapping[str, float]]) -> str:
         for name in [*(name for name in ABOUT if name in held), *(name for name in held if name not in ABOUT)]
     )
     head = cells("th", ("score", *map(text, scores), "1 where"))
-    lead = "Mixing of batches, then conserved biology; 1 is best. The floor is what random parts of the target reach."
+    lead = (
+        "Mixing of batches, then conserved biology; 1 is best. Of the target only cells count that no critic saw, "
+        "unless a note says otherwise. The floor is what random parts of the target reach."
+    )
     return (
         f'<section><h2>Scores</h2><p class="lead">{lead}</p><div class="scroll">'
         f'<table class="plain"><thead><tr>{head}</tr></thead>'
