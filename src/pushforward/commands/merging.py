@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,17 @@ from pushforward.merging.cells import MergeWarning, by_batch, column_of, merge
 from pushforward.merging.embedding import Embedded, coded, fitted_on
 from pushforward.merging.files import ENDINGS, Matrix, default_rep, read, write
 from pushforward.merging.flow.how import How
+from pushforward.merging.merger import Merger
 from pushforward.merging.plan import named
 from pushforward.metrics.integration.table import ABOUT
 from pushforward.parallel.ordinary import ordinarily
+from pushforward.plain.lists import counted
 from pushforward.report.merging import Embedding, write_merge
 from pushforward.settings.asked import Merging
 
 __all__ = ["Done", "merge_file"]
+
+MAP = (".safetensors",)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class Done:
             else f"reconstruction: {left:.3f}"
         )
         tables = list[Table]()
+        if not self.found["distances"]:
+            return tables
         for kind, caption in (("W2", None), ("energy", lost)):  # one beside the other is too wide for a terminal
             more = {"p_after": "p after"} if caption else {"moved": "moved, radii"}
             distances = Table("batch", *(f"{kind} {when}" for when in whens.values()), *more.values(), caption=caption)
@@ -103,9 +109,14 @@ def merge_file(asked: Merging, command: str = "") -> Done:
     given, _ = divided(asked.file)
     out, allowed = asked.out, ENDINGS.get(given.suffix.lower())
     if allowed is not None:
-        outputs.claim("--out", out, allowed, (asked.file,))
+        outputs.claim("--out", out, allowed, (asked.file, asked.map))
     if asked.page is not None:
         outputs.claim("--page", asked.page, outputs.PAGE, (asked.file, out))
+    if asked.save_map is not None:
+        outputs.claim("--save-map", asked.save_map, MAP, (asked.file, out, asked.page))
+    if asked.map is not None:
+        return _mapped(asked, asked.map)
+    assert asked.batch is not None
     cells = read(asked.file, asked.batch, asked.labels, asked.exclude, asked.columns)
     rep = default_rep(cells) if asked.use_rep == "auto" else asked.use_rep
     if isinstance(cells, Matrix) and rep != "X" and not rep.startswith("pca:"):
@@ -114,7 +125,8 @@ def merge_file(asked: Merging, command: str = "") -> Done:
     fit = fitted_on(names, asked.target, list(asked.source) or None, asked.fit_on)
     code = codes_of_run(cells, names, rep) if rep.startswith(BY_RUN) else coded(cells, rep, fit, asked.seed)
     _merge(cells, code, asked)
-    found = cells.uns["gpa"] | {"distances": by_batch(cells.uns["gpa"])}
+    found = {name: value for name, value in cells.uns["gpa"].items() if name != "map"}
+    found |= {"distances": by_batch(found)}
     target = str(found["parameters"]["reference"])
     with ExitStack() as both:  # file and page take their names once both are whole, or neither does
         fresh = both.enter_context(files.whole_file(out, parents=True))
@@ -124,13 +136,38 @@ def merge_file(asked: Merging, command: str = "") -> Done:
             matched = np.asarray(cells.obs["gpa_matched"], bool)
             shown = Embedding(code.z, np.asarray(cells.obsm["X_gpa"]), names, classes, target, matched)
             write_merge(found, shown, page, title=f"{given.name} onto {target}", again=command, seed=asked.seed)
+        if asked.save_map is not None:
+            Merger.of(cells).save(both.enter_context(files.whole_file(asked.save_map, parents=True)))
         write(cells, fresh, out.suffix.lower())
     plain = isinstance(cells, Matrix)
-    return Done(found, out, asked.page, cells.notes if plain else (), cells.parts if plain else {})
+    more = {} if asked.save_map is None else {"map": str(asked.save_map)}
+    return Done(found | more, out, asked.page, cells.notes if plain else (), cells.parts if plain else {})
+
+
+def _mapped(asked: Merging, place: Path) -> Done:
+    """Cells of a file the way of those that were merged before."""
+    merger = Merger.load(place)
+    batch, labels = asked.batch or merger.batch_key, asked.labels or merger.label_key or None
+    if (asked.batch, asked.labels) != (None, None):
+        merger = replace(merger, batch_key=batch, label_key=labels or "")
+    plain = Path(divided(asked.file)[0]).suffix.lower() != ".h5ad"
+    columns = asked.columns or (merger.names if plain and not asked.exclude else ())
+    cells = read(asked.file, batch, labels if merger.by_class else None, asked.exclude, columns)
+    names = column_of(cells, batch, "batch_key")
+    merger.transport(cells, use_rep=codes_of_run(cells, names, merger.rep) if merger.rep.startswith(BY_RUN) else None)
+    moved, matched = np.asarray(cells.obs["gpa_path_length"]) > 0, np.asarray(cells.obs["gpa_matched"], bool)
+    with files.whole_file(asked.out, parents=True) as fresh:
+        write(cells, fresh, asked.out.suffix.lower())
+    numbers = {"cells": len(moved), "moved_cells": int(moved.sum()), "unmatched": int((~matched).sum())}
+    found = numbers | {"map": str(place), "distances": {}, "scores": {}, "warnings": []}
+    said = f"{counted(len(moved), 'cell')} by {place}: {moved.sum()} moved, {(~matched).sum()} without a counterpart"
+    notes = (*(cells.notes if isinstance(cells, Matrix) else ()), said)
+    return Done(found, asked.out, None, notes, cells.parts if isinstance(cells, Matrix) else {})
 
 
 def _merge(cells: Any, code: Embedded, asked: Merging) -> None:
     """Merge under a bar that says what is being done."""
+    assert asked.batch is not None
     with Watching() as watch, warnings.catch_warnings():
         warnings.simplefilter("ignore", MergeWarning)  # these are told in the end
         doing = ""

@@ -20,6 +20,7 @@ from pushforward.merging.arrays import Merged, merge_arrays
 from pushforward.merging.codes import rows_of
 from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, fitted_on
 from pushforward.merging.flow.how import How
+from pushforward.merging.merger import Merger
 from pushforward.merging.numbers.values import COUNTS, Keep, checked, compared, counts, kept
 from pushforward.merging.plan import LEAST, Mode, Scarce, Unmatched, named
 from pushforward.parallel.threads import within
@@ -62,11 +63,11 @@ def merge(
 
     Writes `obsm["X_gpa"]` (rows of the target bit for bit those of the representation), `obs["gpa_path_length"]`,
     `obs["gpa_matched"]` (whether a cell has a counterpart in the target), `obs["gpa_held"]` (whether it was held out:
-    no critic saw it, and of the target these are scored), `uns["gpa"]` (distances, scores, clouds, parameters; a "/" in
-    the name of a batch stands there as "%2F", which .h5ad files can hold), with `n_boot` also `obsm["X_gpa_sd"]`, and
-    where a way back is known `layers["gpa"]`: each cell's values plus what its displacement is in genes. There a sparse
-    X stays sparse: entries that are not stored stay 0. Labels that only the target has are given to the others after
-    the transport, in `obs["gpa_label"]` and `obs["gpa_label_share"]`.
+    no critic saw it, and of the target these are scored), `uns["gpa"]` (distances, scores, clouds, parameters, the map
+    that `Merger` carries later cells by; a "/" in the name of a batch stands there as "%2F", which .h5ad files can
+    hold), with `n_boot` also `obsm["X_gpa_sd"]`, and where a way back is known `layers["gpa"]`: each cell's values plus
+    what its displacement is in genes. There a sparse X stays sparse: entries that are not stored stay 0. Labels that
+    only the target has are given to the others after the transport, in `obs["gpa_label"]` and `obs["gpa_label_share"]`.
 
     Args:
         adata: An AnnData object; of one that is backed by a file X is read into memory, and the file stays as it is.
@@ -151,9 +152,18 @@ def merge(
         words = f"keep {' '.join(keep)}: no values were written, so there was nothing to keep"
         merged = replace(merged, warnings=(*merged.warnings, words))
     out.uns["gpa"] = _record(merged, code, batch_key, label_key, fit_on)
+    out.uns["gpa"]["map"] = _merger(merged, code, adata, batch_key, label_key).stored()
     for words in merged.warnings:
         warnings.warn(words, MergeWarning, stacklevel=2)
     return out if copy else None
+
+
+def _merger(merged: Merged, code: Embedded, adata: Any, batch_key: str, label_key: str | None) -> Merger:
+    """How later cells are merged; columns have names where values were coded, and there are some."""
+    fitted = code.axes if code.name.startswith("pca:") else None
+    names = adata.var_names if hasattr(adata, "var_names") else adata.names
+    named = fitted is not None or code.name == "X" or code.name.startswith("X:")
+    return Merger(merged.map, code.name, batch_key, label_key or "", fitted, tuple(map(str, names)) if named else ())
 
 
 def as_objects(frame: Any, name: str) -> None:

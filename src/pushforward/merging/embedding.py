@@ -20,7 +20,7 @@ from pushforward.merging.codes import Axes, dense, principal_axes, rows_of
 from pushforward.merging.plan import known_batch, shown
 from pushforward.plain.lists import listed
 
-__all__ = ["Embedded", "Encoder", "coded", "decoded", "fitted_on"]
+__all__ = ["Embedded", "Encoder", "coded", "decoded", "fitted_on", "read_values"]
 
 Encoder: TypeAlias = Callable[[Any], Any]
 """A block of rows (n, genes) -> codes (n, k)."""
@@ -93,13 +93,13 @@ def coded(adata: Any, use_rep: str | Encoder | Embedded, fit: NDArray[np.bool_],
     if isinstance(use_rep, Embedded):
         return use_rep
     if callable(use_rep):
-        x, said = _values(adata, None)
+        x, said = read_values(adata, None)
         z = np.concatenate([np.asarray(use_rep(block)) for block in _blocks(x)])
         return Embedded(z, None, float("nan"), getattr(use_rep, "__name__", "encoder"), said=said)
     if match := re.fullmatch(r"pca:(\d+)(?::(.+))?", use_rep):
         if int(match[1]) < 1:
             raise UsageError(f"use_rep {use_rep!r}: give at least 1 component")
-        x, said = _values(adata, match[2])
+        x, said = read_values(adata, match[2])
         axes = principal_axes(x, int(match[1]), fit, seed)
         return Embedded(axes.encode(x), axes, axes.residual, use_rep, values=x, said=said)
     if use_rep == "X" or use_rep.startswith("X:"):
@@ -110,7 +110,7 @@ def coded(adata: Any, use_rep: str | Encoder | Embedded, fit: NDArray[np.bool_],
 def _as_they_are(adata: Any, use_rep: str) -> Embedded:
     """X, or "X:LAYER", as its own code."""
     layer = use_rep[2:] or None
-    x, said = _values(adata, layer)
+    x, said = read_values(adata, layer)
     instead = f"pca:50{use_rep[1:]}"
     if issparse(x):
         raise UsageError(
@@ -135,7 +135,7 @@ def _stored(adata: Any, use_rep: str) -> Embedded:
     if loadings is None or loadings.shape[1] < z.shape[1]:
         return Embedded(z, None, float("nan"), use_rep, said=said)
     a = np.asarray(loadings, np.float64)[:, : z.shape[1]]
-    x, read = (None, ()) if adata.X is None else _values(adata, None)
+    x, read = (None, ()) if adata.X is None else read_values(adata, None)
     if x is None or not _affine(x, a, z):
         note = 'X_pca is not X times varm["PCs"] (X was scaled or replaced since?): no layer was written; use pca:50'
         return Embedded(z, None, float("nan"), use_rep, note, said=said)
@@ -194,8 +194,12 @@ def decoded(code: Embedded, z: NDArray[Any]) -> Any:
     return out
 
 
-def _values(adata: Any, layer: str | None) -> tuple[Any, tuple[str, ...]]:
-    """X or a layer as numbers in memory whose rows can be taken, and how it was read."""
+def read_values(adata: Any, layer: str | None) -> tuple[Any, tuple[str, ...]]:
+    """X or a layer as numbers in memory whose rows can be taken, and how it was read.
+
+    Raises:
+        DataError: If there is none of that name, or it holds no numbers.
+    """
     place, said = "X" if layer is None else f"layer {layer!r}", list[str]()
     if layer is not None and layer not in adata.layers:
         known = list(map(str, adata.layers.keys()))

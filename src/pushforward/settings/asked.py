@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -135,8 +135,8 @@ class Merging:
 
     Attributes:
         file: FILE.h5ad, or a plain matrix: FILE.csv, FILE.tsv (rows are samples), FILE.npz[:key].
-        batch: Column of obs, column or array that names the batches.
-        target: The batch that stays.
+        batch: Column of obs, column or array that names the batches; with a map that of the map unless named.
+        target: The batch that stays; a map has its own.
         out: The merged file, in the format of the first.
         source: Batches that move; all others if none is named.
         labels: Column or array of classes; cells then move within their class.
@@ -159,12 +159,14 @@ class Merging:
         threads: Threads; 0 for one, which suits nets of this size.
         seed: Seed of everything.
         page: Write a page with pictures here.
+        save_map: Write the map of cells that come later here, FILE.safetensors.
+        map: Carry the cells of the file by such a map, in place of merging them.
     """
 
     file: Positional[str]
-    batch: str
-    target: str
     out: Path
+    batch: str | None = None
+    target: str | None = None
     source: tuple[str, ...] = ()
     labels: str | None = None
     columns: tuple[str, ...] = ()
@@ -182,6 +184,8 @@ class Merging:
     threads: Threads = 0
     seed: Seed = 0
     page: Path | None = None
+    save_map: Path | None = None
+    map: Path | None = None
 
     def check(self) -> None:
         """Check what the command line gave, before any work.
@@ -192,3 +196,14 @@ class Merging:
         examined(self)
         if self.n_boot == 1:
             raise UsageError("--n-boot 1: give 0, or at least 2 refits")
+        if self.map is not None:
+            goes = {"file", "out", "batch", "labels", "columns", "exclude", "threads", "map"}
+            for option in fields(self):
+                if option.name not in goes and getattr(self, option.name) != option.default:
+                    words = option.name.replace("_", "-")
+                    raise UsageError(f"--{words}: of a merge; with --map cells go the way that was found: leave it out")
+            return
+        for name, value in (("batch", self.batch), ("target", self.target)):
+            if value is None:
+                what = "the column that names the batches" if name == "batch" else "the batch that stays"
+                raise UsageError(f"--{name}: name {what}, or give --map FILE.safetensors of a merge")

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,13 +27,14 @@ from pushforward.metrics.core.neighbours import nearest
 from pushforward.plain.lists import listed
 from pushforward.randomness import generator
 
-__all__ = ["Carried", "MergeMap", "led"]
+__all__ = ["Carried", "MergeMap", "damaged", "led", "opened_map"]
 
 Array = NDArray[np.float64]
 Names = NDArray[np.str_]
 
 CARRIERS = 10  # moved cells whose ways a carried one takes the mean of
 MOST = 5000  # anchors of a batch
+FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ class MergeMap:
         """Classes that count, "" where none do."""
         known = [self.reference, *self.sources]
         if (odd := np.unique(batch[~np.isin(batch, known)])).size:
-            raise UsageError(f"batch {odd[0]!r}: not merged; the map knows {listed(known)}")
+            raise UsageError(f"batch {str(odd[0])!r}: not merged; the map knows {listed(known)}")
         if not (self.label != "").any():
             return np.full(len(batch), "")
         if labels is None:
@@ -125,19 +129,27 @@ class MergeMap:
             classes = np.unique(self.label[self.batch == name])
             if (odd := np.setdiff1d(labels[batch == name], classes)).size:
                 raise UsageError(
-                    f"class {odd[0]!r} of {name!r}: not among those that moved, {listed(classes.tolist())}"
+                    f"class {str(odd[0])!r} of {name!r}: not merged; the map knows {listed(classes.tolist())}"
                 )
         return labels
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one safetensors file, without pickle, replacing one that is there in one step."""
-        names, codes = np.unique(np.stack([self.batch, self.label]), return_inverse=True)
-        batch, label = codes.reshape(2, -1)
-        arrays = {"x": self.x, "shift": self.shift, "length": self.length, "moved": self.moved,
-                  "matched": self.matched, "batch": batch, "label": label}  # fmt: skip
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        more: Mapping[str, torch.Tensor] | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write everything to one safetensors file, without pickle, replacing one that is there in one step.
+
+        Args:
+            path: The file, for example merge.safetensors; folders are made.
+            more: Further tensors.
+            about: Further facts, as JSON holds them.
+        """
+        arrays, facts = self.parts()
         tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in arrays.items()}
-        header = {"merge": json.dumps({"format": 1, "names": names.tolist(), "reference": self.reference})}
-        files.write(path, pack(tensors, header), parents=True)
+        header = {"merge": json.dumps(facts | dict(about or {}) | {"format": FORMAT})}
+        files.write(path, pack(tensors | dict(more or {}), header), parents=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> MergeMap:
@@ -146,25 +158,37 @@ class MergeMap:
         Raises:
             DataError: If there is no such file, or it holds something else.
         """
-        place = Path(path)
-        if not place.is_file():
-            raise DataError(f"{place}: no such file: check the path")
-        try:
-            with safe_open(place, "np") as held:
-                about = json.loads((held.metadata() or {})["merge"])
-                arrays = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
-            names = np.array(about["names"], dtype=np.str_)
-            batch, label = (names[arrays.pop(key)] for key in ("batch", "label"))
-            found = cls(**arrays, batch=batch, label=label, reference=str(about["reference"]))
-            n = len(found.x)
-            fits = found.x.shape == found.shift.shape and all(
-                part.shape == (n,) for part in (found.length, found.moved, found.matched, batch, label)
-            )
-        except (SafetensorError, KeyError, ValueError, TypeError, IndexError, OSError) as error:
-            raise DataError(f"{place}: no map of a merge, or damaged: save it again") from error
-        if not fits or about["format"] != 1:
-            raise DataError(f"{place}: a map of another version, or damaged: save it again")
-        return found
+        arrays, about = opened_map(path)
+        with damaged(path):
+            return cls.made(arrays, about)
+
+    def parts(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays, with batches and classes as numbers, and the rest as JSON holds it."""
+        names, codes = np.unique(np.stack([self.batch, self.label]), return_inverse=True)
+        batch, label = codes.reshape(2, -1)
+        arrays = {"x": self.x, "shift": self.shift, "length": self.length, "moved": self.moved,
+                  "matched": self.matched, "batch": batch, "label": label}  # fmt: skip
+        return arrays, {"names": names.tolist(), "reference": self.reference}
+
+    @classmethod
+    def made(cls, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> MergeMap:
+        """The inverse of `parts`.
+
+        Raises:
+            ValueError: If they do not fit together.
+        """
+        names = np.array(about["names"], dtype=np.str_)
+        x, shift = (np.asarray(arrays[name], np.float32) for name in ("x", "shift"))
+        moved, matched = (np.asarray(arrays[name], bool) for name in ("moved", "matched"))
+        batch, label = (names[np.asarray(arrays[name], np.int64)] for name in ("batch", "label"))
+        length = np.asarray(arrays["length"], np.float32)
+        if (
+            x.ndim != 2
+            or x.shape != shift.shape
+            or any(part.shape != (len(x),) for part in (length, moved, matched, batch, label))
+        ):
+            raise ValueError("arrays of a map that do not fit together")
+        return cls(x, shift, length, moved, matched, batch, label, str(about["reference"]))
 
     @classmethod
     def of(
@@ -221,3 +245,35 @@ def led(x: Array, anchors: NDArray, shift: NDArray, length: NDArray) -> tuple[Ar
     """
     places = nearest(x, anchors.astype(np.float64), min(CARRIERS, len(anchors)))[1]
     return shift[places].mean(1, dtype=np.float64), length[places].mean(1, dtype=np.float64)
+
+
+def opened_map(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Arrays and facts of a file that `MergeMap.save` wrote.
+
+    Raises:
+        DataError: If there is no such file, or it holds something else.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file: check the path")
+    with damaged(path):
+        with safe_open(path, "np") as held:
+            about = json.loads((held.metadata() or {})["merge"])
+            arrays = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
+        if about["format"] != FORMAT:
+            raise DataError(f"{path}: a map of format {about['format']}; this version reads {FORMAT}: merge again")
+        return arrays, about
+
+
+@contextmanager
+def damaged(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Within: what is wrong with a file is said as such.
+
+    Raises:
+        DataError: In the place of what reading raised.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except (SafetensorError, LookupError, ValueError, TypeError, OSError) as error:
+        raise DataError(f"{path}: no map of a merge, or damaged: write it again with save, or --save-map") from error

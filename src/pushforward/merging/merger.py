@@ -1,0 +1,186 @@
+"""Cells that come after a merge: embedded as those were that were merged, and carried the way of their neighbours."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pushforward.errors import DataError, UsageError
+from pushforward.merging.codes import Axes
+from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, read_values
+from pushforward.merging.flow.mapping import MergeMap, damaged, opened_map
+from pushforward.merging.plan import known_batch, labelled, named
+
+__all__ = ["Merger"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Merger:
+    """How cells are merged that were not there when their batches were.
+
+    Attributes:
+        map: The anchors.
+        rep: Name of the representation, as `merge` was asked for it.
+        batch_key: Column of obs with batches.
+        label_key: Column of obs with classes, or "".
+        axes: Principal axes, of "pca:K"; else None.
+        names: Names of the columns of X that the axes or the cells as they are belong to; or none.
+
+    Example:
+        >>> merge(adata, "donor", target="A", use_rep="pca:50")  # doctest: +SKIP
+        >>> merger = Merger.of(adata)  # doctest: +SKIP
+        >>> merger.transport(later)  # writes obsm["X_gpa"], and layers["gpa"]  # doctest: +SKIP
+    """
+
+    map: MergeMap
+    rep: str
+    batch_key: str
+    label_key: str = ""
+    axes: Axes | None = None
+    names: tuple[str, ...] = ()
+
+    @property
+    def by_class(self) -> bool:
+        """Whether batches moved by their classes, so that new cells need theirs."""
+        return bool(self.label_key) and bool((self.map.label != "").any())
+
+    @classmethod
+    def of(cls, adata: Any) -> Merger:
+        """That of an object that `merge` wrote into, also of one read from a file.
+
+        Raises:
+            DataError: If it holds no merge.
+        """
+        if "gpa" not in adata.uns or "map" not in adata.uns["gpa"]:
+            raise DataError("the object holds no map of a merge in uns['gpa']: merge it first")
+        found = dict(adata.uns["gpa"]["map"])
+        about = {name: found.pop(name) for name in ("rep", "batch_key", "label_key", "reference")}
+        words = {name: [str(word) for word in found.pop(name)] for name in ("names", "columns")}
+        return _made({name: np.asarray(value) for name, value in found.items()}, about | words)
+
+    def stored(self) -> dict[str, Any]:
+        """What `uns` holds of it: arrays and text."""
+        arrays, about = self._parts()
+        words = {name: np.array(about.pop(name), dtype=object) for name in ("names", "columns")}
+        return arrays | about | words
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one safetensors file, without pickle, replacing one that is there in one step."""
+        arrays, about = self._parts()
+        more = {name: value for name, value in arrays.items() if name in ("axes", "mean")}
+        self.map.save(path, {name: torch.from_numpy(value) for name, value in more.items()}, about)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Merger:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: If there is no such file, or it holds something else.
+        """
+        arrays, about = opened_map(path)
+        with damaged(path):
+            return _made(arrays, about)
+
+    def transport(
+        self, adata: Any, *, use_rep: Encoder | Embedded | None = None, reconstruct: bool = True, copy: bool = False
+    ) -> Any:
+        """Carry new cells of the batches that were merged; no other cell and no number of the merge changes.
+
+        Writes `obsm["X_gpa"]`, `obs["gpa_path_length"]`, `obs["gpa_matched"]` and, where there is a way back,
+        `layers["gpa"]`, as `merge` does. Cells of the reference stay bit for bit.
+
+        Args:
+            adata: New cells, with the columns of obs, the genes and the representation that were merged.
+            use_rep: The encoder, where the representation was one's own function, or an embedding made with it.
+            reconstruct: Whether `layers["gpa"]` is written where it can be.
+            copy: Write into a copy and return it.
+
+        Returns:
+            The copy, or None.
+
+        Raises:
+            UsageError: If a batch or a class was not merged, or the encoder is needed and not given.
+            DataError: If a column, an embedding or genes are missing.
+        """
+        batch = self._batches(adata)
+        labels = None
+        if self.by_class:
+            labels, _ = labelled(_column(adata, self.label_key), batch)
+        code = self._coded(adata, use_rep)
+        carried = self.map.transport(code.z, batch, labels)
+        out = adata.copy() if copy else adata
+        out.obsm["X_gpa"] = carried.x
+        out.obs["gpa_path_length"], out.obs["gpa_matched"] = carried.path_length, carried.matched
+        if reconstruct and code.axes is not None:
+            out.layers["gpa"] = decoded(code, carried.x)
+        return out if copy else None
+
+    def _batches(self, adata: Any) -> NDArray[np.str_]:
+        """Batches as the map names them."""
+        batch, known = _column(adata, self.batch_key), [self.map.reference, *self.map.sources]
+        return np.array([known_batch(name, known) or name for name in batch.tolist()], dtype=np.str_)
+
+    def _coded(self, adata: Any, use_rep: Encoder | Embedded | None) -> Embedded:
+        """The representation of new cells."""
+        everything = np.ones(adata.n_obs if hasattr(adata, "n_obs") else adata.X.shape[0], bool)
+        if use_rep is not None:
+            return coded(adata, use_rep, everything)
+        if self.names:
+            _same_columns(self.names, _columns(adata))
+        if self.axes is not None:
+            x, said = read_values(adata, (self.rep.split(":", 2)[2:] or [None])[0])
+            if x.shape[1] != len(self.axes.mean):
+                raise DataError(f"{x.shape[1]} columns, the merge had {len(self.axes.mean)}: give the same ones")
+            return Embedded(self.axes.encode(x), self.axes, float("nan"), self.rep, values=x, said=said)
+        if self.rep in ("X", *adata.obsm) or self.rep.startswith("X:") or self.rep.startswith("X_"):
+            return coded(adata, self.rep, everything)
+        raise UsageError(f"the cells were merged by {self.rep}: give it as use_rep")
+
+    def _parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Arrays, and the rest as JSON holds it."""
+        arrays, about = self.map.parts()
+        if self.axes is not None:
+            arrays |= {"axes": self.axes.axes, "mean": self.axes.mean}
+        more = {"rep": self.rep, "batch_key": self.batch_key, "label_key": self.label_key, "columns": [*self.names]}
+        return arrays, about | more
+
+
+def _made(arrays: dict[str, Array], about: dict[str, Any]) -> Merger:
+    """A merger of what it was taken apart into."""
+    axes = None
+    if "axes" in arrays:
+        axes = Axes(arrays.pop("mean"), arrays.pop("axes"), float("nan"), float("nan"))
+    rep, batch_key, label_key = (str(about[name]) for name in ("rep", "batch_key", "label_key"))
+    return Merger(MergeMap.made(arrays, about), rep, batch_key, label_key, axes, tuple(map(str, about["columns"])))
+
+
+def _column(adata: Any, key: str) -> NDArray[np.str_]:
+    if key not in adata.obs:
+        raise DataError(f"no column {key!r} in obs, by which the cells were merged: give it")
+    return named(adata.obs[key], key)
+
+
+def _columns(adata: Any) -> list[str]:
+    """Names of the columns of X, of an AnnData object or a plain matrix."""
+    return [str(name) for name in (adata.var_names if hasattr(adata, "var_names") else adata.names)]
+
+
+def _same_columns(names: tuple[str, ...], here: list[str]) -> None:
+    """Refuse columns other than those that were merged."""
+    if here and (missing := [name for name in names if name not in set(here)]):
+        raise DataError(f"column {missing[0]!r} is missing, one of {len(missing)} that were merged: give them")
+    for k, (name, other) in enumerate(zip(names, here)):
+        if name != other:
+            raise DataError(
+                f"column {k}, counted from 0, is {other!r} and was {name!r}: give the columns that were merged in "
+                "their order, adata[:, merger.names]"
+            )
+    if here and len(here) > len(names):
+        raise DataError(f"column {here[len(names)]!r} was not merged: leave it out, adata[:, merger.names]")
