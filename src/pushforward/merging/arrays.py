@@ -34,11 +34,14 @@ from pushforward.merging.plan import (
 )
 from pushforward.metrics.integration.conservation import transfer
 from pushforward.parallel.threads import within
+from pushforward.randomness import generator
 
 __all__ = ["Merged", "merge_arrays"]
 
 Array = NDArray[Any]
 Tick = Callable[[str, float], None]
+
+MOST = 20_000  # rows of a batch that distances are drawn from
 
 
 @dataclass(frozen=True)
@@ -177,10 +180,12 @@ def merge_arrays(
         flown = flight.fly(tick)
         sd = refitted(flight, n_boot, tick) * given.unit if n_boot else None
         moving, x = np.isin(given.batches, wanted.sources), given.x
-        out = x.copy()
-        out[moving] = x[moving] + (given.unit * (flown.x - given.z)[moving]).astype(x.dtype)
+        out = (flown.shift * given.unit).astype(x.dtype, copy=False)
+        out += x
+        stays = ~moving | np.isin(np.arange(len(x)), wanted.still)
+        out[stays] = x[stays]
         gaps, said = _gaps(given, wanted, flown, pairs, aside, seed)
-        rows, flatters = scored_rows(given.used, given.batches == wanted.reference, aside)
+        rows, flatters = scored_rows(given.used, given.batches == wanted.reference, aside, seed)
         known = given.classes if given.classes is not None and (given.classes[given.used] != "").all() else None
         table = dict[str, dict[str, float]]()
         if scores:
@@ -201,7 +206,18 @@ def merge_arrays(
         flown.length * given.unit,
         pairs.matched,
         aside,
-        _map(given, wanted, out, flown, pairs.matched, seed),
+        MergeMap.of(
+            x,
+            out,
+            flown.length * given.unit,
+            ~stays,
+            pairs.matched,
+            given.batches,
+            given.classes if wanted.mode != "unconditional" else None,
+            sources=wanted.sources,
+            reference=wanted.reference,
+            seed=seed,
+        ),
         given.unit,
         wanted.mode,
         gaps,
@@ -224,17 +240,20 @@ def _gaps(
     given: Given, wanted: Plan, flown: Flown, pairs: Counterparts, aside: NDArray[np.bool_], seed: int
 ) -> tuple[dict[str, dict[str, float]], list[str]]:
     """Distances of each batch's moving rows, all of them where none moves; and what they say."""
-    found, said, staying = dict[str, dict[str, float]](), list[str](), given.batches == wanted.reference
-    going = ~np.isin(np.arange(len(given.x)), wanted.still)
+    found, said, rng = dict[str, dict[str, float]](), list[str](), generator(seed, "evaluate", part="gaps")
+    going = np.ones(len(given.x), bool)
+    going[wanted.still] = False
+    theirs = _some(np.flatnonzero(given.batches == wanted.reference), rng)
     for name in wanted.sources:
         mine = given.batches == name
-        mine = mine & going if (mine & going).any() else mine
+        rows = _some(np.flatnonzero(mine & going if (mine & going).any() else mine), rng)
+        before = given.z[rows].astype(np.float64)
         found[name] = distances(
-            given.z[mine],
-            flown.x[mine],
-            given.z[staying],
-            weights=pairs.shares[name][staying],
-            held=aside[staying] if (aside & staying).sum() >= 2 else None,
+            before,
+            before + flown.shift[rows],
+            given.z[theirs].astype(np.float64),
+            weights=pairs.shares[name][theirs],
+            held=aside[theirs] if aside[theirs].sum() >= 2 else None,
             seed=seed,
         )
         if memorised(found[name]):
@@ -245,21 +264,9 @@ def _gaps(
     return found, said
 
 
-def _map(given: Given, wanted: Plan, out: Array, flown: Flown, matched: NDArray[np.bool_], seed: int) -> MergeMap:
-    """The way of rows that come later."""
-    rows = np.flatnonzero(np.isin(given.batches, wanted.sources))
-    labels = given.classes if wanted.mode != "unconditional" else None
-    return MergeMap.of(
-        given.x[rows],
-        out[rows],
-        flown.length[rows] * given.unit,
-        ~np.isin(rows, wanted.still),
-        matched[rows],
-        given.batches[rows],
-        None if labels is None else labels[rows],
-        reference=wanted.reference,
-        seed=seed,
-    )
+def _some(rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows that distances are drawn from: at most 20,000."""
+    return rows if len(rows) <= MOST else rng.choice(rows, MOST, replace=False)
 
 
 def _counted(given: Given, keep: Sequence[Keep] | None) -> list[str]:

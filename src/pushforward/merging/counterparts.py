@@ -15,6 +15,8 @@ __all__ = ["Counterparts", "counterparts"]
 
 Array = NDArray[np.float64]
 
+FEWEST = 30  # cells of a side below which nothing can be told
+
 BECOMES = {
     "move": "moved with the others, they take the place of cells of another kind",
     "stay": "they stay where they are",
@@ -65,22 +67,26 @@ def counterparts(
     free = wanted.mode == "unconditional"
     for name in wanted.sources:
         mine = np.flatnonzero(batches == name)
+        weights = shares[name] = np.where(staying, 1.0, 0.0)
+        if not free and classes is not None:
+            weights[staying] = _by_class(wanted, name, classes, classes[staying])
+        if min(len(mine), len(onto)) < FEWEST:
+            said += [
+                f"{name}: {len(mine)} cells and {len(onto)} of the target that are not held out, of which {FEWEST} are "
+                "needed to tell who has a counterpart: all move"
+            ] * (free and unmatched != "move")
+            continue
         found = support(z[mine], z[onto], seed)
         matched[mine] = found.matched
-        weights = np.where(staying, 1.0, 0.0)
         if free and unmatched != "move":
             weights[onto] = found.shares
             weights[held] = found.of(z[held], z[onto])
-        elif not free and classes is not None:
-            legs = [leg for leg in wanted.legs if leg.batch == name]
-            ours, theirs = classes[np.concatenate([leg.rows for leg in legs])], classes[staying]
-            weights[staying] = [(ours == label).sum() / (theirs == label).sum() for label in theirs]
-        shares[name] = weights
         missing = int((~found.matched).sum())
         if missing == len(mine) and free and unmatched != "move":
             said.append(
                 f"{name}: none of its {len(mine)} cells has a counterpart in the target, and nothing of it moves; if "
-                "you know that both hold the same kinds of cells, labels of these say so, and the batch moves by them"
+                "you know that both hold the same kinds of cells, labels of these say so, and the batch moves by them "
+                "(unmatched='move' moves all, whatever they are)"
             )
         elif missing:
             said.append(
@@ -88,3 +94,11 @@ def counterparts(
                 f"target (gpa_matched): {BECOMES[unmatched if free else 'classes']}"
             )
     return Counterparts(matched, shares, tuple(said))
+
+
+def _by_class(wanted: Plan, name: str, classes: NDArray[np.str_], theirs: NDArray[np.str_]) -> Array:
+    """Weights of the reference's cells under which classes are shared as in what moves of a batch, (m,)."""
+    legs = [leg.rows for leg in wanted.legs if leg.batch == name]
+    ours = classes[np.concatenate([np.empty(0, np.int64), *legs])]
+    ratio = {label: (ours == label).sum() / (theirs == label).sum() for label in np.unique(theirs)}
+    return np.array([ratio[label] for label in theirs], np.float64)

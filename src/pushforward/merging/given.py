@@ -17,6 +17,8 @@ __all__ = ["Given", "checked_rows", "held_out"]
 
 Array = NDArray[Any]
 
+BLOCK = 1 << 15  # rows at a time, so that no copy of all is made in double precision
+
 
 @dataclass(frozen=True)
 class Given:
@@ -29,7 +31,7 @@ class Given:
         plan: Who moves onto whom.
         used: Rows that take part, a mask (n,).
         unit: What rows are divided by.
-        z: Rows in that unit, (n, d).
+        z: Rows about their mean in that unit, (n, d), float32.
         said: What has to be said of all this.
     """
 
@@ -77,17 +79,32 @@ def checked_rows(
     if n_boot < 0 or n_boot == 1:
         raise UsageError(f"n_boot {n_boot}: give 0, or at least 2 refits")
     used = np.isin(batches, (wanted.reference, *wanted.sources))
-    if (bad := np.flatnonzero(~np.isfinite(x[used]).all(1))).size:
-        row = int(np.flatnonzero(used)[bad[0]])
-        more = f" and {bad.size - 1} more hold" if bad.size > 1 else " holds"
-        raise DataError(
-            f"row {row} of the matrix, counted from 0,{more} a number that is not finite: fill or leave out"
-        )
-    unit = float(np.sqrt(np.var(x[used], axis=0, dtype=np.float64).mean())) if scale is None else float(scale)
+    centre, spread = _moments(x, np.flatnonzero(used))
+    unit = spread if scale is None else float(scale)
     if not 0 < unit < np.inf:
         raise UsageError(f"scale {unit}: give a positive number, and cells that differ")
-    z = (x - x[used].mean(0, dtype=np.float64)) / unit
+    z = np.empty(x.shape, np.float32)
+    for start in range(0, len(x), BLOCK):
+        z[start : start + BLOCK] = (x[start : start + BLOCK] - centre) / unit
     return Given(x, batches, classes, wanted, used, unit, z, tuple(said))
+
+
+def _moments(x: Array, rows: NDArray[np.int64]) -> tuple[Array, float]:
+    """Mean of rows, (d,), and the root mean square of the columns' standard deviations, block by block.
+
+    Raises:
+        DataError: If a number is not finite.
+    """
+    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
+    bad = np.concatenate([block[~np.isfinite(x[block]).all(1)] for block in blocks])
+    if bad.size:
+        more = f" and {bad.size - 1} more hold" if bad.size > 1 else " holds"
+        raise DataError(
+            f"row {bad[0]} of the matrix, counted from 0,{more} a number that is not finite: fill or leave out"
+        )
+    centre = sum(x[block].sum(0, dtype=np.float64) for block in blocks) / len(rows)
+    squares = sum(float(np.square(x[block] - centre).sum()) for block in blocks)
+    return np.asarray(centre), float(np.sqrt(squares / (len(rows) * x.shape[1])))
 
 
 def held_out(given: Given, share: float, seed: int) -> NDArray[np.bool_]:

@@ -23,6 +23,7 @@ Array = NDArray[Any]
 Tick = Callable[[str, float], None]
 
 MOST = 5000  # cells of a cloud that the critic moves; others go the way of those around them
+ONTO = 50_000  # cells of the reference that it is shown
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,12 @@ class Flown:
     """Rows in units of the scale after one pass over all clouds.
 
     Attributes:
-        x: Where they are, (n, d).
+        shift: How far they went, (n, d), float32.
         length: How long their ways were, (n,).
         ways: One for each cloud.
     """
 
-    x: Array
+    shift: Array
     length: Array
     ways: list[Way] = field(default_factory=list)
 
@@ -45,7 +46,7 @@ class Flight:
     """Everything a pass over the clouds needs.
 
     Attributes:
-        z: All rows, (n, d), in units of the scale.
+        z: All rows, (n, d), in units of the scale, float32.
         plan: The clouds.
         classes: Class of each row, (n,), or None.
         weights: Batch -> weights of the reference's rows, (n,), for clouds without classes; none for all the same.
@@ -69,7 +70,7 @@ class Flight:
             tick: Told what is being done and the fraction done.
             resample: Draws rows of both sides with replacement, for a refit.
         """
-        start = self.z.astype(np.float32)
+        start = self.z
         shift, length, ways = np.zeros_like(start), np.zeros(len(start)), list[Way]()
         work = [min(len(leg.rows), MOST) + 500 for leg in self.plan.legs]  # a small cloud costs its critic all the same
         for k, leg in enumerate(self.plan.legs):
@@ -86,12 +87,12 @@ class Flight:
             others = leg.rows if resample is not None else np.setdiff1d(leg.rows, seen)
             for rows, leads in self._alike(others, seen):
                 if len(rows):
-                    near = start[rows].astype(np.float64)
-                    shift[rows], length[rows] = led(near, start[seen][leads], went[leads], far[leads])
+                    shift[rows], length[rows] = led(start[rows], start[seen][leads], went[leads], far[leads])
         for name, rows in self.plan.carried.items():
             lead = np.concatenate([leg.rows for leg in self.plan.legs if leg.batch == name])
-            shift[rows], length[rows] = led(start[rows].astype(np.float64), start[lead], shift[lead], length[lead])
-        return Flown(self.z + shift.astype(np.float64), length, ways)
+            lead = lead if len(lead) <= MOST else generator(self.seed, "data", part="leads").choice(lead, MOST, False)
+            shift[rows], length[rows] = led(start[rows], start[lead], shift[lead], length[lead])
+        return Flown(shift, length, ways)
 
     def _moved(
         self, leg: Leg, k: int, start: Array, resample: np.random.Generator | None, told: Callable[[float], None]
@@ -101,7 +102,9 @@ class Flight:
         seen = leg.rows
         if resample is not None or len(seen) > MOST:
             seen = rng.choice(seen, min(len(seen), MOST), replace=resample is not None)
-        onto = leg.onto if resample is None else rng.choice(leg.onto, len(leg.onto))
+        onto = leg.onto
+        if resample is not None or len(onto) > ONTO:
+            onto = rng.choice(onto, min(len(onto), ONTO), replace=resample is not None)
         pair, weights = None, self.weights.get(leg.batch)
         if self.plan.mode == "conditional" and self.classes is not None:
             if resample is not None:  # every class that moves is still there
@@ -139,7 +142,7 @@ def refitted(flight: Flight, count: int, tick: Tick | None) -> Array:
             flight.z, flight.plan, flight.classes, flight.weights, flight.aside, flight.how,
             derive(flight.seed, "train", k, part="refit"),
         )  # fmt: skip
-        x = again.fly(told, rng).x
+        x = again.fly(told, rng).shift
         step = x - mean
         mean += step / (k + 1)
         squares += step * (x - mean)

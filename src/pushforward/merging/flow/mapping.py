@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ Names = NDArray[np.str_]
 
 CARRIERS = 10  # moved cells whose ways a carried one takes the mean of
 MOST = 5000  # anchors of a batch
+BLOCK = 1 << 14  # cells whose ways are gathered at a time
 FORMAT = 1
 
 
@@ -193,43 +194,45 @@ class MergeMap:
     @classmethod
     def of(
         cls,
-        before: Array,
-        after: Array,
+        before: NDArray[Any],
+        after: NDArray[Any],
         length: Array,
         moved: NDArray[np.bool_],
         matched: NDArray[np.bool_],
         batch: Names,
         labels: Names | None,
         *,
+        sources: Sequence[str],
         reference: str,
         seed: int = 0,
     ) -> MergeMap:
         """The map of a merge: at most 5,000 random cells of each batch.
 
         Args:
-            before: Cells of the merged batches, (n, d).
+            before: All cells, (n, d).
             after: Where they are, (n, d).
             length: How long their ways were, (n,).
             moved: Whether they were to move, (n,).
             matched: Whether they have a counterpart, (n,).
             batch: Batch of each, (n,).
             labels: Class of each, (n,), where classes count.
+            sources: Batches that moved.
             reference: The batch that stays.
             seed: Seed of the choice.
         """
         rng, rows = generator(seed, "data", part="anchors"), list[NDArray[np.int64]]()
-        for name in np.unique(batch):
+        for name in sources:
             mine = np.flatnonzero(batch == name)
             rows.append(mine if len(mine) <= MOST else np.sort(rng.choice(mine, MOST, replace=False)))
-        chosen = np.concatenate(rows)
+        some = np.concatenate(rows)
         return cls(
-            before[chosen].astype(np.float32),
-            (after[chosen].astype(np.float64) - before[chosen]).astype(np.float32),
-            length[chosen].astype(np.float32),
-            moved[chosen],
-            matched[chosen],
-            batch[chosen],
-            np.full(len(chosen), "") if labels is None else labels[chosen],
+            before[some].astype(np.float32),
+            (after[some].astype(np.float64) - before[some]).astype(np.float32),
+            length[some].astype(np.float32),
+            moved[some],
+            matched[some],
+            batch[some],
+            np.full(len(some), "") if labels is None else labels[some],
             reference,
         )
 
@@ -244,7 +247,10 @@ def led(x: Array, anchors: NDArray, shift: NDArray, length: NDArray) -> tuple[Ar
         length: How long their ways were, (m,).
     """
     places = nearest(x, anchors.astype(np.float64), min(CARRIERS, len(anchors)))[1]
-    return shift[places].mean(1, dtype=np.float64), length[places].mean(1, dtype=np.float64)
+    ways = np.empty((len(x), shift.shape[1]), shift.dtype)
+    for start in range(0, len(x), BLOCK):
+        ways[start : start + BLOCK] = shift[places[start : start + BLOCK]].mean(1)
+    return ways, length[places].mean(1, dtype=np.float64)
 
 
 def opened_map(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward.metrics.integration.table import integration, split_floor
+from pushforward.randomness import generator
 
 __all__ = ["LEAST", "scored", "scored_rows"]
 
 Array = NDArray[Any]
 
+MOST = 10_000  # rows that are scored
 LEAST = 20
 """Held-out cells of the target without which all of its cells are scored, which is then said."""
 
 
 def scored_rows(
-    used: NDArray[np.bool_], staying: NDArray[np.bool_], aside: NDArray[np.bool_]
+    used: NDArray[np.bool_], staying: NDArray[np.bool_], aside: NDArray[np.bool_], seed: int = 0
 ) -> tuple[NDArray[np.bool_], list[str]]:
     """Rows that scores are of, a mask (n,): all that move, and the target's held-out ones; and what has to be said.
 
@@ -27,13 +29,24 @@ def scored_rows(
         used: Rows that take part.
         staying: Rows of the target.
         aside: Rows that no critic saw.
+        seed: Seed of the choice where there are more than 10,000.
     """
     if (held := int((staying & aside).sum())) >= LEAST:
-        return used & (~staying | aside), []
-    return used, [
+        return _thinned(used & (~staying | aside), seed), []
+    return _thinned(used, seed), [
         f"{held} held-out cells of the target are too few to score on: scores are of all its cells, which the critic "
         "saw, and flatter"
     ]
+
+
+def _thinned(rows: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
+    """At most 10,000 of the rows of a mask, at random."""
+    places = np.flatnonzero(rows)
+    if len(places) <= MOST:
+        return rows
+    out = np.zeros(len(rows), bool)
+    out[generator(seed, "evaluate", part="scored").choice(places, MOST, replace=False)] = True
+    return out
 
 
 def scored(
@@ -73,5 +86,6 @@ def scored(
         tick("scores of the target's parts", 2 / 3)
     staying, sources = batches == reference, [name for name in np.unique(names) if name != reference]
     shares = [float((names == name).mean()) for name in (reference, *sources)]
+    staying = _thinned(staying, seed)
     table["floor"] = split_floor(before[staying], None if classes is None else classes[staying], shares, seed=seed)
     return table

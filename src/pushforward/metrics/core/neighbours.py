@@ -35,8 +35,8 @@ def nearest(
     of the products may have hidden a nearer row, all rows are looked at one by one.
 
     Args:
-        x: Points, (n, d), float64.
-        y: Points, (m, d), in the same units.
+        x: Points, (n, d); of another type than float64 they are taken to it block by block.
+        y: Points, (m, d), float64, in the same units.
         k: Neighbours of each.
         own: Where x are rows of y, their places (n,): a row is then not its own neighbour, while its duplicates are.
         budget: Bytes that temporaries of one block may take.
@@ -56,7 +56,7 @@ def nearest(
     step = max(1, budget // (8 * wanted * max(1, x.shape[1])))
     for start in range(0, len(x), step):
         rows = slice(start, start + step)
-        apart, found = search(x[rows])
+        apart, found = search(np.asarray(x[rows], np.float64))
         if own is not None:
             # Among duplicates a row need not come first, nor even be among those found: then the last one goes.
             itself = found == own[rows, None]
