@@ -91,6 +91,16 @@ def test_cells_that_are_equal_are_no_other_law_than_cells_that_nearly_are():
     np.testing.assert_array_equal(same.matched, np.ones(300, bool))
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("unit", [1.0, 2.0])
+def test_whole_numbers_have_counterparts_as_what_they_are_rounded_from(unit, seed):
+    rng, middles = np.random.default_rng(seed), np.array([[0.0, 0.0], [20.0, 0.0], [0.0, 12.0]])
+    names, theirs = (np.repeat(np.arange(3), sizes) for sizes in ([60, 50, 40], [120, 0, 60]))
+    x, target = (rng.standard_normal((len(n), 2)) + middles[n] for n in (names, theirs))
+    found = support(((x + 0.5) / unit).round(), (target / unit).round(), seed)
+    np.testing.assert_array_equal(found.matched, names != 1)
+
+
 @pytest.mark.parametrize("d", [1, 3, 12])
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (1, 300), (300, 1), (2, 9), (9, 2), (5, 5), (5, 2500), (2500, 5)])
 def test_a_handful_of_cells_is_told_of_in_numbers(n, m, d):

@@ -53,7 +53,7 @@ HEAVIER = 3  # times as heavy a type may be in the batch as in the target before
 FIRST, SECOND = 0.3, 0.5  # levels from which a cell has a counterpart where it is, and after the first way
 TURNS = 3  # ways that cells go, one after the other, before they give their mass
 GIVEN, ROUNDS, SCALINGS = 15, 8, 20  # target cells that a cell gives its mass to, rounds of spreading, of scaling W
-SLIGHT = 1e-6  # of the widest column's standard deviation, by which equal cells are moved apart
+SPREAD = 0.5  # of the way to the nearest other place, by which equal cells are moved apart
 MOST = 2000  # cells of a side that are looked at; others go with the nearest of these
 
 
@@ -180,9 +180,17 @@ def _partners(n: int, m: int) -> tuple[int, int]:
 
 
 def _told_apart(x: Array, width: float, rng: np.random.Generator) -> Array:
-    """Cells, equal ones moved apart a little: who of them is near to whom would else hang on their order."""
-    again = len(np.unique(x, axis=0)) < len(x)
-    return x + SLIGHT * width * rng.standard_normal(x.shape) if again else x
+    """Cells, equal ones spread about their place: who of them is near to whom would else hang on their order.
+
+    They are spread by half of the way to the nearest other place, or to one in the middle of the order of these ways if
+    that is less; by half of a width where all are in one place.
+    """
+    kinds, place, count = np.unique(x, axis=0, return_inverse=True, return_counts=True)
+    if len(kinds) == len(x):
+        return x
+    ways = np.full(1, width) if len(kinds) == 1 else nearest(kinds, kinds, own=np.arange(len(kinds)))[0][:, 0]
+    reach = SPREAD * np.where(count > 1, np.minimum(ways, np.median(ways)), 0)[place.ravel(), None]
+    return x + reach / np.sqrt(x.shape[1]) * rng.standard_normal(x.shape)
 
 
 def _some(x: Array, rng: np.random.Generator) -> Array:
