@@ -5,9 +5,10 @@ from typing import Generic, Self, TypeVar, cast, final, overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from pushforward.data.blocks.order import Order, soon
+from pushforward.data.blocks.order import Order, Shares, soon
 from pushforward.errors import UsageError
 from pushforward.types import Place
 
@@ -18,11 +19,15 @@ Batch = TypeVar("Batch", Tensor, tuple[Tensor, Tensor])
 
 @final
 class Batches(Generic[Batch], Iterator[Batch]):
-    """Batch k is a pure function of (seed, k): rows [k size, (k + 1) size) of the epochs' permutations in a row.
+    r"""Batch k is a pure function of (seed, k): rows [k size, (k + 1) size) of the epochs' permutations in a row.
 
     Epoch e is permuted by generators seeded from (seed, e), so every epoch visits each row once, a batch may cross
     from one epoch into the next, and `size` may exceed the number of rows; `blocks.order` says how rows of more than
     128 MB are permuted. Rank r of `world` processes takes the rows r, r + world, ... of the joint batch.
+
+    With weights w every epoch visits row i, of n, as often as :math:`n w_i / \sum_j w_j` says, rounded up or down so
+    that the mean over epochs is just that; equal weights change nothing. So data are shown in the shares that a part of
+    a cloud asks for, as `pushforward.metrics.integration.support` finds them.
 
     Args:
         x: Rows, (n, *event).
@@ -32,9 +37,10 @@ class Batches(Generic[Batch], Iterator[Batch]):
         rank: Number of this process, 0 <= rank < world.
         world: Number of processes.
         position: Number of the batch that comes next.
+        weights: What each row counts, (n,), not negative, of any sum; None where all count the same.
 
     Raises:
-        UsageError: If the sizes, the seed or the rank are out of range.
+        UsageError: If the sizes, the seed, the rank or the weights are out of range.
     """
 
     @overload
@@ -48,6 +54,7 @@ class Batches(Generic[Batch], Iterator[Batch]):
         rank: int = 0,
         world: int = 1,
         position: int = 0,
+        weights: NDArray[np.floating] | Tensor | None = None,
     ) -> None: ...
 
     @overload
@@ -61,6 +68,7 @@ class Batches(Generic[Batch], Iterator[Batch]):
         rank: int = 0,
         world: int = 1,
         position: int = 0,
+        weights: NDArray[np.floating] | Tensor | None = None,
     ) -> None: ...
 
     def __init__(
@@ -73,6 +81,7 @@ class Batches(Generic[Batch], Iterator[Batch]):
         rank: int = 0,
         world: int = 1,
         position: int = 0,
+        weights: NDArray[np.floating] | Tensor | None = None,
     ) -> None:
         if not 0 <= rank < world:
             raise UsageError(f"rank {rank} of {world}: it must lie in 0..world-1")
@@ -85,6 +94,7 @@ class Batches(Generic[Batch], Iterator[Batch]):
         self.x, self.labels, self.device = x, labels, x.device
         self.size, self.seed, self.rank, self.world, self.position = size, seed, rank, world, position
         self._order = Order(len(x), x[:1].nbytes, seed)
+        self._shares = None if weights is None else Shares(np.asarray(weights, np.float64), len(x), seed)
 
     def __repr__(self) -> str:
         """Sizes, seed, rank and position."""
@@ -101,13 +111,16 @@ class Batches(Generic[Batch], Iterator[Batch]):
         """The next batch, (size / world, *event), or the pair of it and its labels."""
         rows = torch.from_numpy(self.rows(self.position)[self.rank :: self.world]).to(self.x.device)
         self.position += 1
-        soon(self.x, self._order.ahead(self.position * self.size, (self.position + 1) * self.size))
+        if self._shares is None:
+            soon(self.x, self._order.ahead(self.position * self.size, (self.position + 1) * self.size))
         x = self.x.index_select(0, rows).to(self.device)
         return cast(Batch, x if self.labels is None else (x, self.labels.index_select(0, rows).to(self.device)))
 
     def rows(self, k: int) -> np.ndarray:
         """Row numbers of joint batch k, int64 (size,)."""
-        return self._order.rows(k * self.size, (k + 1) * self.size)
+        first, last = k * self.size, (k + 1) * self.size
+        rows = self._order.rows(first, last)
+        return rows if self._shares is None else self._shares.rows(rows, first)
 
     def to(self, device: torch.device | str) -> Self:
         """Give batches on a device; returns the stream itself.

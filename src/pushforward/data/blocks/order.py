@@ -14,6 +14,11 @@ files are trained on in the order of their split, which is random, so that block
 
 The order depends on the seed, the number of rows and their bytes, not on where they lie: a run is the same on data in
 memory as on the disk.
+
+Where rows count differently, as `Shares`, an epoch's permutation is one of n places, and row i stands on
+:math:`\lfloor c_i \rfloor` or :math:`\lceil c_i \rceil` of them, next to each other, with
+:math:`c_i = n w_i / \sum_j w_j`. Which of the two is drawn for all rows at once: their fractions, laid end to end in
+random order, are cut by a comb of unit spacing and uniform offset, so that the mean is c, and the sum n.
 """
 
 from __future__ import annotations
@@ -26,15 +31,18 @@ from functools import cache
 from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
+from pushforward.errors import UsageError
 from pushforward.randomness import generator
 
-__all__ = ["BLOCK", "ROWS", "WINDOW", "Order", "is_windowed", "soon"]
+__all__ = ["BLOCK", "ROWS", "WINDOW", "Order", "Shares", "is_windowed", "soon"]
 
 BLOCK = 1 << 14  # bytes that are read at a time: a disk and a page fault cost as much for less
 WINDOW = 1 << 26  # bytes among which rows are drawn, twice of which are better in the system's cache
 ROWS = 1 << 16  # rows that are permuted freely, however long they are
+_ROUNDING = 1e-9  # below which a count is short of a whole number by the rounding of sums
 
 Span = tuple[int, int]
 
@@ -143,6 +151,55 @@ class Order:
                 away = self.n if begin >= self.n else 0
                 found.append((begin - away, end - away))
         return found
+
+
+@final
+class Shares:
+    """The rows that stand on the places of an epoch, each as often as it counts; a pure function of (seed, epoch).
+
+    Args:
+        weights: What rows count, (n,), of any sum.
+        n: Number of rows.
+        seed: Seed of the draw.
+
+    Raises:
+        UsageError: If there is not one weight a row, one is negative or not finite, or all are 0.
+    """
+
+    def __init__(self, weights: NDArray[np.float64], n: int, seed: int) -> None:
+        if weights.shape != (n,):
+            raise UsageError(f"weights of shape {weights.shape} for {n} rows: give one weight a row")
+        if bad := np.flatnonzero(~(np.isfinite(weights) & (weights >= 0))).tolist():
+            raise UsageError(f"weight {weights[bad[0]]} of row {bad[0]}, counted from 0: give 0 or a positive number")
+        if not (most := weights.max()):
+            raise UsageError(f"all {n} weights are 0: give at least one row a positive weight")
+        self.counts, self.seed = n * (weights / most) / (weights / most).sum(), seed
+        self._drawn: dict[int, np.ndarray] = {}
+
+    def rows(self, places: NDArray[np.int64], first: int) -> NDArray[np.int64]:
+        """The rows on places that an epoch's permutation says, in a stream whose place `first` is the first of them."""
+        epochs, found = (first + np.arange(len(places))) // len(self.counts), np.empty_like(places)
+        for epoch in np.unique(epochs).tolist():
+            mine = epochs == epoch
+            found[mine] = self._epoch(epoch)[places[mine]]
+        return found
+
+    def _epoch(self, epoch: int) -> NDArray[np.int64]:
+        """The row on every place of an epoch, in ascending order."""
+        if epoch not in self._drawn:
+            _make_room(self._drawn)
+            rng = generator(self.seed, "data", epoch, part="shares")
+            times = np.floor(self.counts + _ROUNDING)
+            left = np.maximum(self.counts - times, 0)
+            more = len(self.counts) - int(times.sum())
+            if more:
+                order = rng.permutation(len(left))
+                edges = left[order].cumsum()
+                teeth = (np.arange(more) + rng.random()) * (edges[-1] / more)
+                hit = np.searchsorted(edges, np.minimum(teeth, np.nextafter(edges[-1], 0)), "right")
+                times += np.bincount(order[hit], minlength=len(times))
+            self._drawn[epoch] = np.arange(len(times)).repeat(times.astype(np.int64))
+        return self._drawn[epoch]
 
 
 def _make_room(kept: dict[Any, Any]) -> None:

@@ -1,6 +1,6 @@
 r"""Who has a counterpart: cells of a batch whose surroundings pair with surroundings of the target, whatever the shift.
 
-Two cells are a pair where each is among the k nearest of the other side. A shift of a whole batch leaves pairs of a
+Two cells are a pair where each is among the nearest of the other side. A shift of a whole batch leaves pairs of a
 type with itself, as both sides are pushed alike; cells of a type that the target lacks are nearest to cells which have
 nearer ones. What few pairs they have meet at few target cells, so that the surroundings of these are not in pairs:
 
@@ -8,11 +8,12 @@ nearer ones. What few pairs they have meet at few target cells, so that the surr
     \ell(i) = \min\left(1, \tfrac{3}{k}\,\overline{\text{pairs}_{i'}}\right) \cdot
     \overline{\text{share in pairs of the surroundings of the partners of } i'}
 
-with means over the cells i' around i: near 1 where laws are equal, also where a type is up to three times as heavy on
-one side. It is looked at twice: where the cells are, and after those that have pairs, and they alone, went along the
-mean way to their partners, which tells neighbouring types apart. A shift much beyond the width of a type along the
-shift leaves too few pairs, and then nothing has a counterpart; round types that lie as near to each other as they do to
-their own kind can be taken for one.
+with k target cells that may be partners of one, and means over the cells i' around i: near 1 where laws are equal,
+whatever the sizes of the two sides, also where a type is up to three times as heavy on one side. It is looked at twice:
+where the cells are, and after those that have pairs, and they alone, went along the mean way to their partners, which
+tells neighbouring types apart. A shift much beyond the width of a type along the shift leaves too few pairs, and then
+nothing has a counterpart; round types that lie as near to each other as they do to their own kind can be taken for one;
+a handful of cells on one side is like anything.
 
 How much of the target each part of the batch asks for is told by such ways too: after three each matched cell gives its
 mass, in equal parts, to the nearest target cells, and what these got is spread over their surroundings,
@@ -46,11 +47,13 @@ Places = NDArray[np.int64]
 AROUND = 10  # cells around a cell, itself beside them, over which levels are means
 VOTERS = 15  # cells, itself among them, of which half must have a counterpart for it to have one
 WAYS = 20  # cells over which ways to partners are means, twice
+LARGER = 2  # times as large a batch may be as the target before cells of the latter take more partners
 SHARE, FEWEST, PARTNERS = 0.05, 3, 30  # neighbours among which partners are: that share of the smaller side, in bounds
 HEAVIER = 3  # times as heavy a type may be in the batch as in the target before its cells lack partners
 FIRST, SECOND = 0.3, 0.5  # levels from which a cell has a counterpart where it is, and after the first way
 TURNS = 3  # ways that cells go, one after the other, before they give their mass
 GIVEN, ROUNDS, SCALINGS = 15, 8, 20  # target cells that a cell gives its mass to, rounds of spreading, of scaling W
+SPREAD = 0.5  # of the way to the nearest other place, by which equal cells are moved apart
 MOST = 2000  # cells of a side that are looked at; others go with the nearest of these
 
 
@@ -85,36 +88,38 @@ def support(x: Array, target: Array, seed: int = 0) -> Support:
     """
     rng = generator(seed, "evaluate", part="support")
     cells, goal = _some(x, rng), _some(target, rng)
-    found = _looked_at(cells, goal)
+    width = float(np.concatenate([cells, goal]).std(0).max()) or 1.0
+    found = _looked_at(_told_apart(cells, width, rng), _told_apart(goal, width, rng))
     mine, theirs = _stand_ins(x, cells), _stand_ins(target, goal)
     return Support(found.matched[mine], found.level[mine], found.shares[theirs] / found.shares[theirs].mean())
 
 
-def mutual(x: Array, y: Array, k: int) -> tuple[Places, Places]:
-    """Places in x and in y of all pairs of which each is among the k nearest of the other side.
+def mutual(x: Array, y: Array, k: int, back: int | None = None) -> tuple[Places, Places]:
+    """Places in x and in y of all pairs of which each is among the nearest of the other side.
 
     Args:
         x: Cells, (n, d).
         y: Cells of the other side, (m, d).
-        k: Neighbours, at most n and m.
+        k: Neighbours in y, at most m.
+        back: Neighbours in x, at most n; as many if None.
     """
-    there, back = nearest(x, y, k)[1], nearest(y, x, k)[1]
+    there, back_there = nearest(x, y, k)[1], nearest(y, x, k if back is None else back)[1]
     ways = (np.arange(len(x))[:, None] * len(y) + there).ravel()
-    both = np.intersect1d(ways, (back * len(y) + np.arange(len(y))[:, None]).ravel())
+    both = np.intersect1d(ways, (back_there * len(y) + np.arange(len(y))[:, None]).ravel())
     mine, theirs = np.divmod(both, len(y))
     return mine.astype(np.int64), theirs.astype(np.int64)
 
 
 def _looked_at(x: Array, y: Array) -> Support:
     """`support` of cells that are all looked at."""
-    k, near, there = _partners(x, y), _around(x, WAYS), _around(y, GIVEN)
-    pairs = mutual(x, y, k)
+    (k, back), near, there = _partners(len(x), len(y)), _around(x, WAYS), _around(y, GIVEN)
+    pairs = mutual(x, y, k, back)
     first = _voted(near, _level(near, there, pairs, k) > FIRST)
     moved = _along(x, y, first, near, pairs)
-    level = _level(_around(moved, AROUND + 1), there, mutual(moved, y, k), k)
+    level = _level(_around(moved, AROUND + 1), there, mutual(moved, y, k, back), k)
     matched = _voted(near, first & (level > SECOND))
     for turn in range(TURNS):
-        x = _along(x, y, matched, near, pairs if not turn else mutual(x, y, k))
+        x = _along(x, y, matched, near, pairs if not turn else mutual(x, y, k, back))
     return Support(matched, level, _shares(x[matched], y, there))
 
 
@@ -165,9 +170,28 @@ def _around(x: Array, k: int) -> Places:
     return nearest(x, x, min(k, len(x)))[1]
 
 
-def _partners(x: Array, y: Array) -> int:
-    """Neighbours on the other side among which partners are."""
-    return min(max(FEWEST, min(PARTNERS, int(SHARE * min(len(x), len(y))))), len(x), len(y))
+def _partners(n: int, m: int) -> tuple[int, int]:
+    """Nearest cells among which partners are, in the target, of m cells, and in the batch, of n.
+
+    As many on either side, but where sides differ in size: cells of a large target are then each in reach of a few of
+    the batch, and cells of a large batch of some of the target.
+    """
+    k = min(max(FEWEST, min(PARTNERS, int(SHARE * min(n, m)))), n, m)
+    return min(max(k, FEWEST * m // n), m), min(max(k, k * n // (LARGER * m)), n)
+
+
+def _told_apart(x: Array, width: float, rng: np.random.Generator) -> Array:
+    """Cells, equal ones spread about their place: who of them is near to whom would else hang on their order.
+
+    They are spread by half of the way to the nearest other place, or to one in the middle of the order of these ways if
+    that is less; by half of a width where all are in one place.
+    """
+    kinds, place, count = np.unique(x, axis=0, return_inverse=True, return_counts=True)
+    if len(kinds) == len(x):
+        return x
+    ways = np.full(1, width) if len(kinds) == 1 else nearest(kinds, kinds, own=np.arange(len(kinds)))[0][:, 0]
+    reach = SPREAD * np.where(count > 1, np.minimum(ways, np.median(ways)), 0)[place.ravel(), None]
+    return x + reach / np.sqrt(x.shape[1]) * rng.standard_normal(x.shape)
 
 
 def _some(x: Array, rng: np.random.Generator) -> Array:
