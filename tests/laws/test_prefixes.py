@@ -147,6 +147,12 @@ FITTED: dict[str, Any] = {
         (x.repeat(8, 1) > 0).reshape(-1, 4, 4)
     ),
     "codes": lambda: LatentFlow("pca:2", steps=3, warmup=1, random_state=0).fit(x),
+    "particles some of which stay": lambda: ParticleFlow(steps=3, warmup=1, unmatched="stay", random_state=0).fit(
+        x, np.concatenate([x[:60] + 1, x[60:] + 20])
+    ),
+    "codes some of which follow": lambda: LatentFlow(
+        "pca:2", steps=3, warmup=1, unmatched="follow", random_state=0
+    ).fit(x, np.concatenate([x[:60] + 1, x[60:] + 20])),
     "codes from a source": lambda: LatentFlow("pca:2", steps=3, warmup=1, random_state=0).fit(x, x + 1),
 }
 
@@ -167,7 +173,10 @@ def test_in_every_estimator(name):
         )
 
 
-@pytest.mark.parametrize("name", ["particles from a source", "codes from a source"])
+@pytest.mark.parametrize(
+    "name",
+    ["particles from a source", "codes from a source", "particles some of which stay", "codes some of which follow"],
+)
 def test_particles_are_all_shown_before_one_is_shown_again(name):
     fitted = FITTED[name]()
     found = fitted.sample(2 * len(x), random_state=1)

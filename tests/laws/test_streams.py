@@ -3,6 +3,7 @@
 import ast
 import inspect
 from collections import Counter
+from functools import partial
 from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
@@ -207,6 +208,15 @@ def test_an_estimator_samples_nothing_that_it_has_drawn_before(name, monkeypatch
         assert not rows(found) & rows(model.particles_)
     assert np.array_equal(found, model.sample(300, random_state=0))
     assert not rows(found) & rows(model.sample(300, random_state=1))
+
+
+@pytest.mark.parametrize("make", [ParticleFlow, partial(LatentFlow, "pca:2"), partial(LatentFlow, "autoencoder:2")])
+def test_who_has_a_counterpart_is_found_by_streams_of_its_own(make, monkeypatch):
+    watched = Watched(monkeypatch)
+    source = np.concatenate([X, X[:150] + 9, X, X, X[::-1], X, X, X])  # more rows than are looked at
+    make(steps=5, warmup=3, unmatched="follow", random_state=0).fit(np.concatenate([X + 0.1] * 8), source)
+    assert max(watched.opened.values()) == 1, [key for key, count in watched.opened.items() if count > 1]
+    assert watched.shared == 0
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

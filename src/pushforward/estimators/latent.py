@@ -25,6 +25,14 @@ from pushforward.estimators import store
 from pushforward.estimators.checks import check_count, check_number
 from pushforward.estimators.columns import Columns, Rows, frame_of, notes_on
 from pushforward.estimators.learn import Seed, build, find, follow, in_turn, is_cloud, seed_of, seed_of_draw, validated
+from pushforward.estimators.unbalanced.parting import (
+    Counterparts,
+    Parting,
+    Unmatched,
+    check_unmatched,
+    packed,
+    unpack,
+)
 from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.methods.latent.in_code_space import InCodeSpace
 from pushforward.methods.particles.driver import Particles
@@ -59,6 +67,13 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         steps: Steps of the particles; each records one critic.
         step: Time of one step at the start; it falls to a tenth. A code moves by at most `step * slope`.
         n_particles: Particles when there is no source; None takes as many as the target has rows, but at most 2000.
+        unmatched: What becomes of rows of a source that have no counterpart in the target, as a cluster that is missing
+            there. 'move' takes them along: the flow is balanced, and what is too many for one part of the target goes
+            to another. Otherwise `pushforward.metrics.integration.support` looks, at codes and before any moves: what
+            codes do not tell apart the flow cannot tell apart either, and in few numbers neighbours mean more. Rows
+            without a counterpart 'stay' where they are, bit for bit and without a way through the codec, or 'follow':
+            their codes go the mean way of the ten nearest codes that move. The others move onto the target in the
+            shares that they ask for. New points fare as the row of the source with the nearest code.
         batch_size: Rows of the target that the critic sees at a time; fewer if there are fewer.
         width: Units of the critic's hidden layers, an even number.
         depth: Hidden layers.
@@ -75,10 +90,13 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Attributes:
         particles_: Where the particles ended, decoded, (n, d), in data units; row i started as row i of the source.
-        codes_: Their codes, (n, K).
+        codes_: Their codes, (n, K); of rows that stay those that they had.
         method_: The codec, the particles and the recorded fields.
         unit_: The map between data units and standard units.
         has_source_: Whether a source was given.
+        matched_: Whether a row of the source has a counterpart in the target, (n,); None with unmatched='move'.
+        shares_: How much of each row of the target is asked for, (m,), of mean 1; None with unmatched='move'.
+        counterparts_: Codes of the source, 2,000 at most, that tell how new points fare; None with unmatched='move'.
         n_features_in_: Number of columns d.
         feature_names_in_: Their names, where the target had some.
         columns_: Names and types of its columns, where it was a data frame of pandas; else None.
@@ -102,6 +120,9 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     n_features_in_: int
     columns_: Columns | None
     notes_: tuple[str, ...]
+    matched_: np.ndarray | None
+    shares_: Array | None
+    counterparts_: Counterparts | None
 
     def __init__(
         self,
@@ -111,6 +132,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         steps: int = 300,
         step: float = 0.3,
         n_particles: int | None = None,
+        unmatched: Unmatched = "move",
         batch_size: int = 500,
         width: int = 64,
         depth: int = 3,
@@ -130,6 +152,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.steps = steps
         self.step = step
         self.n_particles = n_particles
+        self.unmatched: Unmatched = unmatched
         self.batch_size = batch_size
         self.width = width
         self.depth = depth
@@ -167,6 +190,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         divergence = self._checked()
         p = validated(self, target, reset=True, sparse=True)
         start = validated(self, source, sparse=True) if is_cloud(source) else None
+        check_unmatched(self.unmatched, source=start is not None)
         unit = pooled(p) if start is None else pooled(p, start)
         x = unit.encode(p)
         first = None if start is None else unit.encode(start)
@@ -182,13 +206,36 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         moved = self._particles(codes, divergence, stream(seed, "train"), seed)
         method = InCodeSpace(codec, moved, codec_steps, lessons, first)
         place(method, placement)
-        batches = Batches(x.to(placement.device), min(self.batch_size, len(x)), seed=seed)
-        follow(method.learn(batches), codec_steps + self.steps, self.verbose, terms_of(method))
+        parting = self._learn(method, moved, x.to(placement.device), codec_steps, seed)
         method.starts = method.lessons = None
         self._learned(method, unit, start is not None)
+        self.matched_, self.shares_, self.counterparts_ = (
+            parting.matched,
+            parting.shares,
+            parting.settled(moved.particles),
+        )
+        if self.counterparts_ is not None and start is not None:
+            self.particles_, ends = self.counterparts_.carried(
+                start, parting.z, lambda _: moved.particles, self._decoded
+            )
+            self.codes_ = ends.double().numpy()
         dense = [f"sparse rows were made dense, {p.shape}"] if issparse(target) else []
-        self.notes_ = (*dense, *notes_on(self.columns_, unit, p), *moved.remarks(int(self.steps)))
+        notes = *dense, *parting.notes(), *notes_on(self.columns_, unit, p)
+        self.notes_ = (*notes, *moved.remarks(int(self.steps)))
         return self
+
+    def _learn(self, method: InCodeSpace, moved: Particles, x: Tensor, codec_steps: int, seed: int) -> Parting:
+        """Take all steps, those of the codec first where codes are to tell who goes."""
+        parting, done = Parting(moved.particles, "move"), 0
+        if self.unmatched != "move" and method.starts is not None:
+            if codec_steps:
+                follow(method.learn(()), done := codec_steps, self.verbose, terms_of(method))
+            parting = Parting.of(self.unmatched, method.encode(method.starts), method.encode(x), seed)
+            method.starts, moved.particles = method.starts[parting.goes], parting.z[parting.goes]
+        batches = Batches(x, min(self.batch_size, len(x)), seed=seed, weights=parting.shares)
+        if not parting.still:
+            follow(method.learn(batches, done), codec_steps + self.steps - done, self.verbose, terms_of(method))
+        return parting
 
     def transform(self, X: ArrayLike) -> Array:
         """`transport` as scikit-learn calls it; `set_output` says what comes back."""
@@ -205,7 +252,11 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Where they end, (n, d), in data units; of a data frame of pandas a frame with its columns and index.
         """
         check_is_fitted(self)
-        return frame_of(self.columns_, self.unit_.decode(self.method_.transport(self._encoded(X))), X)
+        if self.counterparts_ is None:
+            return frame_of(self.columns_, self.unit_.decode(self.method_.transport(self._encoded(X))), X)
+        codes = self.method_.encode(self._encoded(X))
+        x = validated(self, X, sparse=True)
+        return frame_of(self.columns_, self.counterparts_.carried(x, codes, self._moved.transport, self._decoded)[0], X)
 
     @ordinarily
     def sample(self, n: int = 1, random_state: Seed = None) -> Rows:
@@ -266,7 +317,10 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if not isinstance(self.codec, str) or not isinstance(codec, PCA | Autoencoder):
             raise DataError(f"codec {self.codec!r}: only 'pca:K' and 'autoencoder:K' can be saved")
         learned = self._sizes() | {"has_source": self.has_source_}
-        store.write(path, self, learned, weights(self.method_) | self.unit_.tensors())
+        tensors = weights(self.method_) | self.unit_.tensors()
+        if self.counterparts_ is not None:
+            tensors |= {"particles": torch.from_numpy(self.particles_), "codes": torch.from_numpy(self.codes_)}
+        store.write(path, self, learned, tensors | packed(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, divergence: str | Divergence | None = None) -> Self:
@@ -283,11 +337,15 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             flow, learned, tensors = store.load(path, cls, divergence)
             store.told(learned, has_source=bool, rows=int, particles=int, code=int)
             unit = Unit.of_tensors(tensors)
+            unpack(flow, tensors, learned["code"])
+            apart = None if flow.counterparts_ is None else (tensors.pop("particles"), tensors.pop("codes"))
             try:
                 method = flow._rebuilt(tensors, learned)
             except ValueError as error:
                 raise DataError(f"{path}: tensors and parameters disagree ({error})") from error
             flow._learned(method, unit, learned["has_source"])
+            if apart is not None:
+                flow.particles_, flow.codes_ = apart[0].numpy(), apart[1].numpy()
             return flow
 
     def __getstate__(self) -> dict[str, Any]:
@@ -305,8 +363,7 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _sizes(self) -> dict[str, int]:
         """What is needed besides parameters and tensors to build the method again."""
-        particles, code = self.codes_.shape
-        codec = self.method_.codec
+        (particles, code), codec = self._moved.particles.shape, self.method_.codec
         return {"rows": codec.rows if isinstance(codec, PCA | Autoencoder) else 0, "particles": particles, "code": code}
 
     def _rebuilt(self, tensors: dict[str, Tensor], sizes: dict[str, Any]) -> InCodeSpace:
@@ -325,6 +382,10 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _moved(self) -> Particles:
         assert isinstance(self.method_.method, Particles)
         return self.method_.method
+
+    def _decoded(self, codes: Tensor) -> Array:
+        """Codes (n, K), wherever they are, as data (n, d)."""
+        return self.unit_.decode(self.method_.decode(codes.to(self._moved.particles.device)))
 
     def _encoded(self, X: ArrayLike) -> Tensor:
         return self.unit_.encode(validated(self, X, sparse=True)).to(self._moved.particles.device)

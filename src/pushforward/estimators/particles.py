@@ -38,6 +38,14 @@ from pushforward.estimators.learn import (
     seed_of_draw,
     validated,
 )
+from pushforward.estimators.unbalanced.parting import (
+    Counterparts,
+    Parting,
+    Unmatched,
+    check_unmatched,
+    packed,
+    unpack,
+)
 from pushforward.flows.bounded import bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.methods.particles.driver import Particles
@@ -85,6 +93,12 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tol: Stop when the mean kinetic energy over 20 steps is below `tol * slope²`, or `tol` with a flow of your own;
             None goes on to the last step.
         n_particles: Particles when there is no source; None takes as many as the target has rows, but at most 2000.
+        unmatched: What becomes of rows of a source that have no counterpart in the target, as a cluster that is missing
+            there. 'move' takes them along: the flow is balanced, and what is too many for one part of the target goes
+            to another. Otherwise `pushforward.metrics.integration.support` looks, in standard units and before anything
+            moves: rows without a counterpart 'stay' where they are, bit for bit, or 'follow' by the mean way of the ten
+            nearest rows that move; the others move onto the target in the shares that they ask for. New points fare as
+            the nearest row of the source. Not with labels, which say themselves who goes where.
         batch_size: Rows of the target, and particles, that the critic sees at a time; fewer if there are fewer.
         width: Units of the critic's hidden layers; None takes 32 up to 10 columns, 64 up to 100, then 128.
         depth: Hidden layers.
@@ -111,6 +125,9 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         unit_: The map between data units and standard units.
         classes_: The classes, where labels were given.
         has_source_: Whether a source was given.
+        matched_: Whether a row of the source has a counterpart in the target, (n,); None with unmatched='move'.
+        shares_: How much of each row of the target is asked for, (m,), of mean 1; None with unmatched='move'.
+        counterparts_: Rows of the source, 2,000 at most, that tell how new points fare; None with unmatched='move'.
         n_features_in_: Number of columns d.
         feature_names_in_: Their names, where the target had some.
         columns_: Names and types of its columns, where it was a data frame of pandas; else None.
@@ -139,6 +156,9 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     n_features_in_: int
     columns_: Columns | None
     notes_: tuple[str, ...]
+    matched_: np.ndarray | None
+    shares_: Array | None
+    counterparts_: Counterparts | None
 
     def __init__(
         self,
@@ -154,6 +174,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         warmup: int = 50,
         tol: float | None = None,
         n_particles: int | None = None,
+        unmatched: Unmatched = "move",
         batch_size: int = 500,
         width: int | None = None,
         depth: int = 3,
@@ -180,6 +201,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.warmup = warmup
         self.tol = tol
         self.n_particles = n_particles
+        self.unmatched: Unmatched = unmatched
         self.batch_size = batch_size
         self.width = width
         self.depth = depth
@@ -225,11 +247,13 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         p = validated(self, target, reset=True)
         start = validated(self, source) if is_cloud(source) else None
         unit = pooled(p) if start is None else pooled(p, start)
-        classes, y = codes(labels, len(p), "labels") if labels is not None else (None, None)
-        if classes is None and source_labels is not None:
+        check_unmatched(self.unmatched, source=start is not None, labels=labels is not None)
+        if labels is None and source_labels is not None:
             raise UsageError("source_labels go with labels of the target: give both")
-        if classes is not None and (tracers is not None or held is not None or self.flow is not None):
+        if labels is not None and (tracers is not None or held is not None or self.flow is not None):
             raise UsageError("labels do not go with tracers, held or a flow of your own; leave one of them out")
+        classes, y = codes(labels, len(p), "labels") if labels is not None else (None, None)
+        riders = None if tracers is None else validated(self, tracers)
         seed, placement = seed_of(self.random_state), find(self.device)
         rng = stream(seed, "train", device=placement.device)
         begin = stream(seed, "init", part="particles", device=placement.device)
@@ -240,27 +264,33 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         mine, has = None, start is not None
         if classes is not None and y is not None:
             mine = source_codes(source_labels, classes, y, first, has, begin)
-        x, size = unit.encode(p).to(placement.device), self.batch_size
-        given = None if held is None else unit.encode(validated(self, held)).to(placement.device)
-        afresh = bool(self.refit) and self.scheme != "euler"
-        pace = Pace(float(self.step), float(self.decay), int(self.steps), 0, self.scheme, afresh,
-                    int(self.record))  # fmt: skip
+        x, size, pace = unit.encode(p).to(placement.device), self.batch_size, self._pace
+        parting = Parting.of(self.unmatched, first, x, seed)
+        cloud = first[parting.goes]
+        given = None if held is None else parting.asked(unit.encode(validated(self, held)).to(x.device), x, seed)
         method = Particles(
-            flow, first, self.step, rng, named(self.scheme),
+            flow, cloud, self.step, rng, named(self.scheme),
             record=self.record, fields=int(self.fields), compile=self.compile,
             warmup=self.warmup if able(flow, HasCritic) else 0,
             schedule=pace.schedule, refit=self.refit, labels=mine,
-            tracers=None if tracers is None else unit.encode(validated(self, tracers)).to(placement.device),
-            batch=size if size < len(first) else None, held=None if given is None else lambda: given,
+            tracers=None if riders is None else unit.encode(riders).to(placement.device),
+            batch=size if size < len(cloud) else None, held=None if given is None else lambda: given,
             steps=int(self.steps),
             until=Until(kinetic=None if self.tol is None else self.tol * (self.slope**2 if self.flow is None else 1.0)),
         )  # fmt: skip
-        batches = Batches(x, min(size, len(x)), seed=seed, labels=None if y is None else y.to(x.device))
-        seen: list[Logs] = []
-        follow(kept(method.learn(batches), seen), self.steps, self.verbose, terms_of(method))
-        self._finish(method, unit, shape, classes, has, seen, pace)
-        self.notes_ = (*notes_on(self.columns_, unit, p), *method.remarks(int(self.steps)))
+        y, seen = None if y is None else y.to(x.device), list[Logs]()
+        batches = Batches(x, min(size, len(x)), seed=seed, labels=y, weights=parting.shares)
+        if not parting.still:
+            follow(kept(method.learn(batches), seen), self.steps, self.verbose, terms_of(method))
+        self._finish(method, unit, shape, classes, has, seen)
+        self._part(parting, method, start, riders)
+        self.notes_ = (*parting.notes(), *notes_on(self.columns_, unit, p), *method.remarks(int(self.steps)))
         return self
+
+    @property
+    def _pace(self) -> Pace:
+        afresh = bool(self.refit) and self.scheme != "euler"
+        return Pace(float(self.step), float(self.decay), int(self.steps), 0, self.scheme, afresh, int(self.record))
 
     def _shape(self, event: int, classes: int) -> CriticShape:
         constraint = ("bjorck" if event <= TIGHT else "spectral") if self.critic == "auto" else self.critic
@@ -287,7 +317,6 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         classes: np.ndarray | None,
         has: bool,
         seen: list[Logs],
-        pace: Pace,
     ) -> None:
         """Keep what the particles came to."""
         self.unit_, self.has_source_, self.particles_ = unit, has, unit.decode(method.particles)
@@ -297,7 +326,18 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.stopped_, self.n_iter_ = method.stopped, int(method.done)
         self.history_ = history(seen)
         own = self.flow if able(self.flow, Replayable) else None
-        self.field_ = Field.recorded(method, own, self.divergence, self.cap, self._limit(shape), pace, shape)
+        self.field_ = Field.recorded(method, own, self.divergence, self.cap, self._limit(shape), self._pace, shape)
+
+    def _part(self, parting: Parting, method: Particles, source: Array | None, riders: Array | None) -> None:
+        """Put rows and tracers without a counterpart where they belong."""
+        self.matched_, self.shares_ = parting.matched, parting.shares
+        self.counterparts_ = here = parting.settled(method.particles)
+        if here is None or source is None:
+            return
+        self.particles_, _ = here.carried(source, parting.z, lambda _: method.particles, self.unit_.decode)
+        if riders is not None and (moved := method.tracers) is not None:
+            z = self.unit_.encode(riders)
+            self.tracers_, _ = here.carried(riders, z, lambda _: moved.cpu()[here.moving(z)], self.unit_.decode)
 
     def transform(self, X: ArrayLike) -> Array:
         """`transport` as scikit-learn calls it, after a fit without labels; `set_output` says what comes back."""
@@ -315,14 +355,17 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Where they end, (n, d), in data units; of a data frame of pandas a frame with its columns and index.
         """
         check_is_fitted(self)
-        x, y = self.unit_.encode(validated(self, X)), None
+        x, y = validated(self, X), None
+        z = self.unit_.encode(x)
         if labels is not None:
             if self.classes_ is None:
                 raise UsageError("labels given, but the flow was fitted without: leave them out")
             y = coded_like(labels, self.classes_, len(x), "labels")
         elif self.classes_ is not None:
             raise UsageError("the flow was fitted with labels: give the points' labels too")
-        return frame_of(self.columns_, self._carried(x, y), X)
+        if self.counterparts_ is not None:
+            return frame_of(self.columns_, self.counterparts_.carried(x, z, self._moved, self.unit_.decode)[0], X)
+        return frame_of(self.columns_, self.unit_.decode(self._moved(z, y)), X)
 
     @ordinarily
     def sample(self, n: int = 1, random_state: Seed = None, labels: ArrayLike | None = None) -> Rows:
@@ -352,7 +395,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         y = None if wanted is None or self.classes_ is None else coded_like(wanted, self.classes_, n, "labels")
         rng, size = stream(seed, "sample"), self.n_features_in_
         parts = [
-            self._carried(rng.normal(rows, size), None if y is None else filled(y, start, rows))
+            self.unit_.decode(self._moved(rng.normal(rows, size), None if y is None else filled(y, start, rows)))
             for start, rows in blocks(n, size)
         ]
         return frame_of(self.columns_, np.concatenate(parts)[:n])
@@ -401,7 +444,7 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             tensors["labels"] = coded_like(self.labels_, self.classes_, len(self.labels_), "labels")
         if self.tracers_ is not None:
             tensors["tracers"] = torch.from_numpy(self.tracers_)
-        store.write(path, self, learned, tensors | self.unit_.tensors())
+        store.write(path, self, learned, tensors | packed(self) | self.unit_.tensors())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, divergence: str | Divergence | None = None) -> Self:
@@ -431,14 +474,15 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 for name in list(tensors)
                 if name.startswith("history.")
             }
+            unpack(flow, tensors, flow.n_features_in_)
             flow.field_ = Field.unpacked(learned, tensors, path, divergence)
             flow.stopped_, flow.n_iter_ = learned["stopped"], flow.field_.pace.done
             return flow
 
-    def _carried(self, x: Samples, labels: Tensor | None) -> Array:
+    def _moved(self, z: Samples, labels: Tensor | None = None) -> Samples:
         if not self.field_.states:
             raise UsageError("no fields were recorded: fit with record=1 and a flow with snapshot and replay")
-        return self.unit_.decode(self.field_.transport(x, find(self.device).device, labels))
+        return self.field_.transport(z, find(self.device).device, labels)
 
     def _checked(self) -> Divergence:
         """The divergence, after a look at all parameters."""

@@ -1,0 +1,1 @@
+"""Flows of a part of a source onto a part of a target."""
