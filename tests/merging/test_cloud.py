@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,9 +13,10 @@ from torch.optim import Adam
 from pushforward.divergences import JS_LIP, KL, KL_LIP, W1
 from pushforward.errors import UsageError
 from pushforward.flows.bounded import bounded_critic, bounded_flow
+from pushforward.merging.flow import sides
 from pushforward.merging.flow.cloud import _around, transport_cloud
 from pushforward.merging.flow.how import How
-from pushforward.merging.flow.sides import ratios
+from pushforward.merging.flow.sides import Judge, Side, ratios
 from pushforward.randomness import Noise, seeded, stream
 from pushforward.settings.groups import Bound
 from pushforward.training.learner import Learner
@@ -145,6 +147,22 @@ def test_nothing_moves_where_held_out_cells_see_no_difference(seed):
     shifted = transport_cloud(q + 1, p, QUICK, aside=(fifth(600, seed + 10), fifth(600, seed + 20)), seed=seed)
     assert shifted.held[0] > 5 * shifted.held_error[0]  # a shift of the width of a cluster is seen
     assert (shifted.x.mean(0) - p.mean(0)).norm() < 0.5  # of 1.7
+
+
+def test_the_error_of_the_gap_is_its_standard_deviation_whatever_the_shares(monkeypatch):
+    noise, found = Noise(0), list[tuple[float, float]]()
+    cloud = SimpleNamespace(tracer_labels=None, flow=SimpleNamespace(scores=lambda x, _: x[:, 0]))
+    monkeypatch.setattr(sides, "CriticFlow", SimpleNamespace)
+    for _ in range(400):
+        heavy = noise.uniform(80) < 0.5
+        y, cloud.tracers = noise.normal(80, 1) + 6 * ~heavy[:, None], noise.normal(80, 1)
+        weights = torch.where(heavy, 1.0, 0.0)  # the cloud asks for one of two clusters, and is there
+        judge = Judge(Side(y, torch.arange(0), torch.arange(80), None, weights), able=True)
+        judge.look(cloud)  # pyright: ignore
+        found += judge.gaps
+    gaps, errors = torch.tensor(found).T
+    assert float(errors.square().mean().sqrt()) == pytest.approx(float(gaps.std()), rel=0.1)
+    assert float((gaps > 2 * errors).float().mean()) == pytest.approx(0.023, abs=0.02)
 
 
 def test_cells_that_the_critic_never_sees_move_with_the_others_and_change_nothing():

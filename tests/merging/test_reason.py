@@ -184,6 +184,16 @@ def test_distances_are_to_held_out_cells_with_a_test_beside_them():
     assert weighed["energy_after"] < 0.5 * level["energy_after"]
 
 
+def test_a_batch_that_follows_the_shares_it_asks_for_is_at_the_floor():
+    """Of two places, 8 apart, a batch that is at one thrice as often is no distance from the target so shared."""
+    batch, target = (np.repeat([[0.0, 0.0], [8.0, 0.0]], sizes, 0) for sizes in ([100, 300], [200, 200]))
+    halves, held = np.repeat([[0.0, 0.0], [8.0, 0.0]], 200, 0), np.arange(400) % 4 == 0
+    found = distances(halves, batch, target, weights=np.repeat([1.0, 3.0], 200), held=held, repeats=50)
+    assert found["rows"] == 66  # each can be among so many in proportion: (50 + 3 * 50) / 3
+    assert found["energy_after"] == pytest.approx(0, abs=0.1)
+    assert found["energy_before"] == pytest.approx(2 * (3 / 4 - 1 / 2) ** 2 * 8, abs=0.2)
+
+
 def test_kept_counts_common_neighbours_within_batches():
     rng = np.random.default_rng(0)
     x, batch = rng.normal(size=(200, 3)), np.repeat(["a", "b"], 100)

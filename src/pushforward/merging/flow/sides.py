@@ -2,10 +2,10 @@ r"""The two sides of a flow, of which the critic sees a part and is judged by th
 
 .. math::
     g = \sum_j w_j d(y_j) - \tfrac1n \sum_i d(x_i), \qquad
-    s^2 = \tfrac1n \operatorname{var} d(x) + \operatorname{var} d(y) \sum_j w_j^2
+    s^2 = \tfrac1n \operatorname{var} d(x) + \frac{\sum_j w_j^2 (d(y_j) - \sum_i w_i d(y_i))^2}{1 - \sum_j w_j^2}
 
-is what the critic d tells apart on held-out cells, x of the cloud and y of the reference with their shares w, and its
-standard error.
+is what the critic d tells apart on held-out cells, x of the cloud and y of the reference with their shares w, of sum 1,
+and its standard error: what is said of cells that the cloud does not ask for is no part of it.
 """
 
 from __future__ import annotations
@@ -95,8 +95,9 @@ class Judge:
             cloud.flow.scores(y, theirs),
             w / w.sum(),
         )
-        error = mine.var() / len(mine) + there.var() * w.square().sum()
-        self.gaps.append((float((w * there).sum() - mine.mean()), float(error.sqrt())))
+        goal, squares = (w * there).sum(), w.square()
+        spread = (squares * (there - goal).square()).sum() / (1 - squares.sum()).clamp(min=1e-6)
+        self.gaps.append((float(goal - mine.mean()), float((mine.var() / len(mine) + spread).sqrt())))
 
     def reason(self) -> str:
         """Why cells need not move, or not any more; empty where they should."""

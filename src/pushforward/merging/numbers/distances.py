@@ -55,13 +55,13 @@ def distances(
         generator(seed, "evaluate", part="distances"),
         np.ones(len(reference)) if weights is None else weights,
     )
-    cut = np.arange(len(reference)) < len(reference) // 2 if held is None else held
-    room = min(_worth(weights[cut]), _worth(weights[~cut])) if held is not None else _worth(weights) / 2
+    half = np.arange(len(reference)) < len(reference) // 2
+    cuts = [rng.permutation(half) if held is None else held for _ in range(repeats)]
+    room = min(_room(weights[part]) for cut in cuts for part in (cut, ~cut))
     size = int(max(1, min(len(before), room, most)))
     found, p = np.empty((repeats, 4, 2)), np.empty((repeats, 2))
-    for row, test in zip(found, p, strict=True):
+    for row, test, cut in zip(found, p, cuts, strict=True):
         mine = rng.permutation(len(before))[:size]
-        cut = rng.permutation(cut) if held is None else cut
         half, other = (reference[_drawn(np.flatnonzero(part), weights, size, rng)] for part in (cut, ~cut))
         row[:] = [_both(q, half) for q in (before[mine], after[mine], other)] + [_both(after[mine], other)]
         test[:] = [_tested(q, half, seed) for q in (before[mine], after[mine])]
@@ -79,15 +79,21 @@ def memorised(found: dict[str, float]) -> bool:
     return found["w2_seen"] < found["w2_split"] - 3 * found["w2_spread"]
 
 
-def _worth(weights: Array) -> float:
-    """How many cells of equal weight these are worth, their effective number."""
-    return float(weights.sum() ** 2 / max(np.square(weights).sum(), 1e-300))
+def _room(weights: Array) -> int:
+    """How many different rows can be drawn so that each is among them in proportion to its weight: sum over largest."""
+    return int(weights.sum() / max(weights.max(initial=0), 1e-300) + 1e-9)
 
 
 def _drawn(rows: NDArray[np.int64], weights: Array, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Different rows by their weights; of those of no weight only where there are too few others."""
-    share = weights[rows] + 1e-12 * max(weights.max(), 1e-300)
-    return rng.choice(rows, min(size, len(rows)), replace=False, p=share / share.sum())
+    """Different rows, each with a chance in proportion to its weight, of which `_room` has no more than it says.
+
+    Their shares, laid end to end in random order, are cut by a comb of equal spacing and uniform offset: rows drawn one
+    by one without those before would come ever closer to equal shares. All count the same where none has a weight.
+    """
+    rows = rng.permutation(rows)
+    edges = (weights[rows] if weights[rows].any() else np.ones(len(rows))).cumsum()
+    teeth = (np.arange(size) + rng.random()) * (edges[-1] / size)
+    return rows[np.searchsorted(edges, np.minimum(teeth, np.nextafter(edges[-1], 0)), "right")]
 
 
 def _tested(q: Array, p: Array, seed: int) -> float:
