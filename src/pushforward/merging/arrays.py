@@ -42,6 +42,7 @@ Array = NDArray[Any]
 Tick = Callable[[str, float], None]
 
 MOST = 20_000  # rows of a batch that distances are drawn from
+DIFFERENT = 0.01  # p-value from which on a batch that does not move is no more said to differ from the target
 
 
 @dataclass(frozen=True)
@@ -244,6 +245,7 @@ def _gaps(
     going = np.ones(len(given.x), bool)
     going[wanted.still] = False
     theirs = _some(np.flatnonzero(given.batches == wanted.reference), rng)
+    free = wanted.mode == "unconditional" and bool(wanted.legs)
     for name in wanted.sources:
         mine = given.batches == name
         rows = _some(np.flatnonzero(mine & going if (mine & going).any() else mine), rng)
@@ -256,12 +258,26 @@ def _gaps(
             held=aside[theirs] if aside[theirs].sum() >= 2 else None,
             seed=seed,
         )
+        if free and found[name]["moved"] == 0 and len(rows):
+            said += _by_shares_alone(name, before, given.z[theirs].astype(np.float64), pairs.shares[name][theirs], seed)
         if memorised(found[name]):
             said.append(
                 f"{name}: closer to the target's cells than its held-out ones are (W2 {found[name]['w2_seen']:.3g} "
                 f"against {found[name]['w2_split']:.3g}): it learned single cells; use fewer steps or updates"
             )
     return found, said
+
+
+def _by_shares_alone(name: str, x: Array, target: Array, shares: Array, seed: int) -> list[str]:
+    """A word where a batch that did not move differs from the target as it is, not as the batch asks for it."""
+    if shares.std() == 0 or distances(x, x, target, seed=seed)["p_before"] > DIFFERENT:
+        return []
+    least, most = np.quantile(shares, (0.05, 0.95))
+    return [
+        f"{name}: not moved, since it differs from the target by how often kinds of cells occur, from {least:.2g} to "
+        f"{most:.2g} times as often; in a few columns a shift within the width of a kind looks the same: if it is one, "
+        "unmatched='move' takes it off"
+    ]
 
 
 def _some(rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
