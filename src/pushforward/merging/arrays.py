@@ -6,7 +6,7 @@ apart, which would already be a correction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,23 +15,14 @@ from numpy.typing import NDArray
 
 from pushforward.merging.counterparts import Counterparts, counterparts
 from pushforward.merging.flow.cloud import Way
-from pushforward.merging.flow.fly import Flight, Flown, refitted
+from pushforward.merging.flow.fly import Flight, Flown, Tick, refitted
 from pushforward.merging.flow.how import How
 from pushforward.merging.flow.mapping import MergeMap
 from pushforward.merging.given import Given, checked_rows, held_out
 from pushforward.merging.numbers.distances import distances, memorised
 from pushforward.merging.numbers.scores import scored, scored_rows
 from pushforward.merging.numbers.values import COUNTS, Keep, checked, compared, counts, kept
-from pushforward.merging.plan import (
-    LEAST,
-    Leg,
-    Mode,
-    Plan,
-    Scarce,
-    Unmatched,
-    what_becomes,
-    without,
-)
+from pushforward.merging.plan import LEAST, Leg, Mode, Plan, Scarce, Unmatched, what_becomes, without
 from pushforward.metrics.integration.conservation import transfer
 from pushforward.parallel.threads import within
 from pushforward.randomness import generator
@@ -39,7 +30,6 @@ from pushforward.randomness import generator
 __all__ = ["Merged", "merge_arrays"]
 
 Array = NDArray[Any]
-Tick = Callable[[str, float], None]
 
 MOST = 20_000  # rows of a batch that distances are drawn from
 
@@ -59,8 +49,10 @@ class Merged:
             went.
         scores: Scores of mixing and biology "before", "after", and "floor": of the reference cut at random. Of the
             reference only held-out rows are scored.
-        legs: One record for each cloud: batch, label, cells, divergence, kinetic energy, slope and moves.
-        curves: Divergence, kinetic energy and the critic's gap on held-out cells of each cloud, move by move.
+        legs: One record for each cloud: batch, label, cells and those of the reference that they go onto, moves; first
+            and last divergence, kinetic energy and gap on held-out cells, slope, and why it settled.
+        curves: Divergence, kinetic energy and the critic's gap on held-out cells of each cloud, move by move, with the
+            gap's standard error.
         parameters: What it was called with.
         warnings: What must be known.
         sd: Standard deviation of the moved rows over refits, (n, d), or None.
@@ -190,9 +182,7 @@ def merge_arrays(
         table = dict[str, dict[str, float]]()
         if scores:
             said += flatters
-            table = scored(
-                x, out, given.batches, known, rows, pairs.matched, wanted.reference, seed=seed, tick=tick
-            )  # fmt: skip
+            table = scored(x, out, given.batches, known, rows, pairs.matched, wanted.reference, seed=seed, tick=tick)
     labelled_as, share = _transferred(out, given.classes, moving, given.batches == wanted.reference)
     values, written = {}, None
     if about is not None:

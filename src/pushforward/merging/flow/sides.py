@@ -90,11 +90,8 @@ class Judge:
             return
         y, theirs = self.goal.rows(self.goal.held)
         w = torch.ones(len(y)) if self.goal.weights is None else self.goal.weights[self.goal.held].float()
-        mine, there, w = (
-            cloud.flow.scores(cloud.tracers, cloud.tracer_labels),
-            cloud.flow.scores(y, theirs),
-            w / w.sum(),
-        )
+        w = w / w.sum()
+        mine, there = cloud.flow.scores(cloud.tracers, cloud.tracer_labels), cloud.flow.scores(y, theirs)
         error = mine.var() / len(mine) + there.var() * w.square().sum()
         self.gaps.append((float((w * there).sum() - mine.mean()), float(error.sqrt())))
 
