@@ -16,14 +16,14 @@ import numpy as np
 
 from benchmarks.merging.cases import Array, Case, Rows
 from pushforward.metrics.core.neighbours import nearest
-from pushforward.metrics.integration.conservation import transfer
+from pushforward.metrics.integration.conservation import kept, transfer
 from pushforward.metrics.integration.mixing import ilisi, kbet, neighbourhoods
 from pushforward.metrics.integration.table import split_floor
 from pushforward.metrics.two_sample.kernel import energy_distance
 
-__all__ = ["floor", "kept", "moved", "purity", "scores", "shared_p"]
+__all__ = ["floor", "moved", "purity", "scores", "shared_p"]
 
-AROUND, OWN = 15, 30  # neighbours for purity, and of the own batch that are to be kept
+AROUND = 15  # neighbours for purity
 FEW = 10  # cells of a type below which its purity says nothing
 ENOUGH, MOST, PERMUTATIONS = 20, 500, 999  # cells of a type on either side of a test, at least and at most
 
@@ -79,21 +79,6 @@ def purity(x: Array, labels: Array, k: int = AROUND) -> Array:
     _, places = nearest(np.asarray(x, np.float64), np.asarray(x, np.float64), min(k, len(x) - 1), own=np.arange(len(x)))
     hits = np.cumsum(codes[places] == codes[:, None], 1)[np.arange(len(x)), ours - 1]
     return np.where(ours > 0, hits / np.maximum(ours, 1), np.nan)
-
-
-def kept(before: Array, after: Array, batch: Array, k: int = OWN) -> float:
-    """Mean share of the k nearest cells of the own batch that are among these afterwards."""
-    shares = np.empty(len(before))
-    for name in np.unique(batch):
-        mine = np.flatnonzero(batch == name)
-        own, many = np.arange(len(mine)), min(k, len(mine) - 1)
-        was, now = (
-            nearest(np.asarray(x[mine], np.float64), np.asarray(x[mine], np.float64), many, own=own)[1]
-            + len(mine) * own[:, None]
-            for x in (before, after)
-        )
-        shares[mine] = np.isin(now, was).mean(1)
-    return float(shares.mean())
 
 
 def moved(before: Array, after: Array, batch: Array) -> float:

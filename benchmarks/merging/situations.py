@@ -36,9 +36,7 @@ def situations(case: Case) -> list[Situation]:
     rest = tuple(str(label) for label in np.unique(case.labels) if label not in case.half)
     found = [Situation("as they are", lambda seed: case)]
     for side, rows in sides.items():
-        found += [
-            Situation(f"{side} without {label}", partial(without, case, rows, label)) for label in common(case)
-        ]  # fmt: skip
+        found += [Situation(f"{side} without {label}", partial(without, case, rows, label)) for label in common(case)]
     for mine in (case.half, rest):
         found.append(Situation(f"target of {', '.join(mine)} only", partial(only, case, mine)))
     return [*found, Situation("null split", partial(split, case))]

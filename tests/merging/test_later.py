@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from merging.clusters import clusters
 
 from pushforward.cli import main
 from pushforward.errors import DataError, UsageError
@@ -18,14 +19,6 @@ from pushforward.metrics.quality.transport import wasserstein
 
 QUICK = How(width=32, steps=30, updates=3, rate=5e-3, warmup=30)
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
-
-
-def clusters(seed: int, sizes: dict[int, int], shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Round clusters in 12 dimensions, all pushed the same way."""
-    rng = np.random.default_rng(seed)
-    middles = 2.5 * np.random.default_rng(99).standard_normal((6, 12))
-    names = np.repeat(list(sizes), list(sizes.values()))
-    return rng.standard_normal((len(names), 12)) + middles[names] + shift / np.sqrt(12), names
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from merging.clusters import clusters
 
 from pushforward.cli import main
 from pushforward.errors import DataError, UsageError
@@ -14,19 +15,11 @@ from pushforward.merging import How, merge_arrays
 from pushforward.merging.numbers.distances import distances
 from pushforward.merging.numbers.scores import scored_rows
 from pushforward.metrics.core.neighbours import nearest
-from pushforward.metrics.integration.conservation import apart, kept
+from pushforward.metrics.integration.conservation import kept
 from pushforward.metrics.integration.mixing import ilisi, neighbourhoods
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 QUICK = How(width=32, steps=30, updates=3, rate=5e-3, warmup=30)
-
-
-def clusters(seed: int, sizes: dict[int, int], shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Round clusters in 12 dimensions, all pushed the same way."""
-    rng = np.random.default_rng(seed)
-    middles = 2.5 * np.random.default_rng(99).standard_normal((6, 12))
-    names = np.repeat(list(sizes), list(sizes.values()))
-    return rng.standard_normal((len(names), 12)) + middles[names] + shift / np.sqrt(12), names
 
 
 def pair(seed: int, mine: dict[int, int], theirs: dict[int, int], shift: float) -> tuple[np.ndarray, ...]:
@@ -60,7 +53,10 @@ def test_kinds_that_one_side_lacks_stay_pure_and_the_others_mix(seed):
     for kind, side in ((1, "new"), (3, "old")):
         assert purity(found.x, names, (names == kind) & (batch == side)) > 0.99
     lost = names == 1
+    np.testing.assert_array_equal(found.matched, ~lost)
     np.testing.assert_array_equal(found.x[lost], x[lost])
+    assert (found.path_length[lost] == 0).all()
+    assert any("new: 150 of 550 cells (27%) have no counterpart" in words for words in found.warnings)
     for kind in (0, 2):  # mass is matched: no cell changes its kind, though one is thrice as heavy on the other side
         near = nearest(found.x[(batch == "new") & (names == kind)], x[batch == "old"], 1)[1][:, 0]
         assert (names[batch == "old"][near] == kind).mean() > 0.95
@@ -70,6 +66,27 @@ def test_kinds_that_one_side_lacks_stay_pure_and_the_others_mix(seed):
     forced = merge_arrays(x, batch, reference="old", unmatched="move", scores=False, seed=seed).x
     assert purity(forced, names, lost) < 0.9  # what a balanced flow does to them
     assert np.linalg.norm(forced[lost] - x[lost], axis=1).mean() > 3
+
+
+def test_they_may_follow_those_around_them_that_move():
+    x, batch, names = pair(0, {0: 200, 1: 150, 2: 100}, {0: 300, 2: 150}, shift=3)
+    found = merge_arrays(x, batch, reference="old", unmatched="follow", scores=False)
+    way = (found.x - x)[names == 1]
+    assert (np.linalg.norm(way, axis=1) > 0.5).all()
+    assert np.linalg.norm(way + 3 / np.sqrt(12), axis=1).mean() < 2.5  # the way of the batch, not that into a cluster
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"unmatched": "leave"}, "use stay, follow or move"),
+        ({"unmatched": "stay", "labels": ["a"] * 120}, "classes say who"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(asked, words):
+    x, batch, _ = pair(0, {0: 60}, {0: 60}, shift=3)
+    with pytest.raises(UsageError, match=words):
+        merge_arrays(x, batch, reference="old", **asked)
 
 
 def test_batches_with_nothing_in_common_are_left_alone_and_that_is_said(tmp_path, capsys):
@@ -192,34 +209,6 @@ def test_a_batch_that_follows_the_shares_it_asks_for_is_at_the_floor():
     assert found["rows"] == 66  # each can be among so many in proportion: (50 + 3 * 50) / 3
     assert found["energy_after"] == pytest.approx(0, abs=0.1)
     assert found["energy_before"] == pytest.approx(2 * (3 / 4 - 1 / 2) ** 2 * 8, abs=0.2)
-
-
-def test_kept_counts_common_neighbours_within_batches():
-    rng = np.random.default_rng(0)
-    x, batch = rng.normal(size=(200, 3)), np.repeat(["a", "b"], 100)
-    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    assert kept(x, 3 * x @ turn + 5 * (batch == "a")[:, None], batch) == 1.0
-    mixed = np.concatenate([x[rng.permutation(100)], x[100 + rng.permutation(100)]])
-    assert kept(x, mixed, batch, k=20) == pytest.approx(20 / 99, abs=0.03)
-    line = np.arange(10.0)[:, None]
-    swapped = line[[1, 0, *range(2, 10)]]
-    by_hand = np.mean([len({*_next(line, i)} & {*_next(swapped, i)}) / 2 for i in range(10)])
-    assert kept(line, swapped, np.zeros(10), k=2) == pytest.approx(by_hand)
-
-
-def _next(x: np.ndarray, i: int) -> list[int]:
-    far = np.abs(x[:, 0] - x[i, 0])
-    far[i] = np.inf
-    return np.argsort(far, kind="stable")[:2].tolist()
-
-
-def test_apart_falls_where_cells_without_a_counterpart_are_put_among_others():
-    rng = np.random.default_rng(0)
-    batch, alone = np.repeat(["a", "b"], 100), np.arange(200) < 50
-    x = rng.normal(size=(200, 3)) + 20 * alone[:, None]
-    assert apart(neighbourhoods(x), batch, alone) == 1.0
-    forced = rng.normal(size=(200, 3))
-    assert apart(neighbourhoods(forced), batch, alone) == pytest.approx(0.5, abs=0.05)
 
 
 def test_what_cannot_be_kept_is_refused_before_any_work(monkeypatch):

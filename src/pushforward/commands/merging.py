@@ -148,9 +148,8 @@ def _mapped(asked: Merging, place: Path) -> Done:
     """Cells of a file the way of those that were merged before."""
     merger = Merger.load(place)
     batch, labels = asked.batch or merger.batch_key, asked.labels or merger.label_key or None
-    if (asked.batch, asked.labels) != (None, None):
-        merger = replace(merger, batch_key=batch, label_key=labels or "")
-    plain = Path(divided(asked.file)[0]).suffix.lower() != ".h5ad"
+    merger = replace(merger, batch_key=batch, label_key=labels or "")
+    plain = divided(asked.file)[0].suffix.lower() != ".h5ad"
     columns = asked.columns or (merger.names if plain and not asked.exclude else ())
     cells = read(asked.file, batch, labels if merger.by_class else None, asked.exclude, columns)
     names = column_of(cells, batch, "batch_key")
@@ -161,8 +160,7 @@ def _mapped(asked: Merging, place: Path) -> Done:
     numbers = {"cells": len(moved), "moved_cells": int(moved.sum()), "unmatched": int((~matched).sum())}
     found = numbers | {"map": str(place), "distances": {}, "scores": {}, "warnings": []}
     said = f"{counted(len(moved), 'cell')} by {place}: {moved.sum()} moved, {(~matched).sum()} without a counterpart"
-    notes = (*(cells.notes if isinstance(cells, Matrix) else ()), said)
-    return Done(found, asked.out, None, notes, cells.parts if isinstance(cells, Matrix) else {})
+    return Done(found, asked.out, None, (*cells.notes, said) if plain else (said,), cells.parts if plain else {})
 
 
 def _merge(cells: Any, code: Embedded, asked: Merging) -> None:

@@ -209,11 +209,8 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         parting = self._learn(method, moved, x.to(placement.device), codec_steps, seed)
         method.starts = method.lessons = None
         self._learned(method, unit, start is not None)
-        self.matched_, self.shares_, self.counterparts_ = (
-            parting.matched,
-            parting.shares,
-            parting.settled(moved.particles),
-        )
+        self.matched_, self.shares_ = parting.matched, parting.shares
+        self.counterparts_ = parting.settled(moved.particles)
         if self.counterparts_ is not None and start is not None:
             self.particles_, ends = self.counterparts_.carried(
                 start, parting.z, lambda _: moved.particles, self._decoded

@@ -6,32 +6,24 @@ apart, which would already be a correction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pushforward.errors import UsageError
 from pushforward.merging.counterparts import Counterparts, counterparts
 from pushforward.merging.flow.cloud import Way
-from pushforward.merging.flow.fly import Flight, Flown, refitted
+from pushforward.merging.flow.fly import Flight, Flown, Tick, refitted
 from pushforward.merging.flow.how import How
-from pushforward.merging.flow.mapping import MergeMap
-from pushforward.merging.given import Given, checked_rows, held_out
+from pushforward.merging.flow.mapping import MergeMap, anchored
+from pushforward.merging.given import Given, checked_rows, held_out, in_units
 from pushforward.merging.numbers.distances import distances, memorised
 from pushforward.merging.numbers.scores import scored, scored_rows
 from pushforward.merging.numbers.values import COUNTS, Keep, checked, compared, counts, kept
-from pushforward.merging.plan import (
-    LEAST,
-    Leg,
-    Mode,
-    Plan,
-    Scarce,
-    Unmatched,
-    what_becomes,
-    without,
-)
+from pushforward.merging.plan import LEAST, Leg, Mode, Plan, Scarce, Unmatched, plan, what_becomes, without
 from pushforward.metrics.integration.conservation import transfer
 from pushforward.parallel.threads import within
 from pushforward.randomness import generator
@@ -39,7 +31,6 @@ from pushforward.randomness import generator
 __all__ = ["Merged", "merge_arrays"]
 
 Array = NDArray[Any]
-Tick = Callable[[str, float], None]
 
 MOST = 20_000  # rows of a batch that distances are drawn from
 DIFFERENT = 0.01  # p-value from which on a batch that does not move is no more said to differ from the target
@@ -60,8 +51,10 @@ class Merged:
             went.
         scores: Scores of mixing and biology "before", "after", and "floor": of the reference cut at random. Of the
             reference only held-out rows are scored.
-        legs: One record for each cloud: batch, label, cells, divergence, kinetic energy, slope and moves.
-        curves: Divergence, kinetic energy and the critic's gap on held-out cells of each cloud, move by move.
+        legs: One record for each cloud: batch, label, cells and those of the reference that they go onto, moves; first
+            and last divergence, kinetic energy and gap on held-out cells, slope, and why it settled.
+        curves: Divergence, kinetic energy and the critic's gap on held-out cells of each cloud, move by move, with the
+            gap's standard error.
         parameters: What it was called with.
         warnings: What must be known.
         sd: Standard deviation of the moved rows over refits, (n, d), or None.
@@ -170,7 +163,11 @@ def merge_arrays(
         True
     """
     about = None if keep is None else checked(keep)
-    given = checked_rows(x, batch, reference, sources, labels, mode, scarce, least, scale, n_boot)
+    x, batches, classes, told = checked_rows(x, batch, labels)
+    wanted = plan(batches, reference=reference, sources=sources, labels=classes, mode=mode, scarce=scarce, least=least)
+    if n_boot < 0 or n_boot == 1:
+        raise UsageError(f"n_boot {n_boot}: give 0, or at least 2 refits")
+    given = in_units(x, batches, classes, wanted, scale, told)
     how, becomes = how or How(), what_becomes(unmatched, given.plan.mode)
     with within(threads):
         aside = held_out(given, how.held, seed)
@@ -181,19 +178,16 @@ def merge_arrays(
         flown = flight.fly(tick)
         sd = refitted(flight, n_boot, tick) * given.unit if n_boot else None
         gaps, said = _gaps(given, wanted, flown, pairs, aside, seed)
-        moving, x = np.isin(given.batches, wanted.sources), given.x
+        moving = np.isin(batches, wanted.sources)
         stays = ~moving | np.isin(np.arange(len(x)), wanted.still)
         out = np.multiply(flown.shift, given.unit, out=flown.shift).astype(x.dtype, copy=False)  # a third array less
         out += x
         out[stays] = x[stays]
         rows, flatters = scored_rows(given.used, given.batches == wanted.reference, aside, seed)
-        known = given.classes if given.classes is not None and (given.classes[given.used] != "").all() else None
         table = dict[str, dict[str, float]]()
         if scores:
             said += flatters
-            table = scored(
-                x, out, given.batches, known, rows, pairs.matched, wanted.reference, seed=seed, tick=tick
-            )  # fmt: skip
+            table = scored(given, out, rows, pairs.matched, seed=seed, tick=tick)
     labelled_as, share = _transferred(out, given.classes, moving, given.batches == wanted.reference)
     values, written = {}, None
     if about is not None:
@@ -202,22 +196,15 @@ def merge_arrays(
         written[moving] = kept(x[moving], out[moving], staying, about)
         found = compared(x[moving], written[moving], staying, about, seed)
         values, said = found.as_dict(), said + ([words] if (words := found.words()) else [])
+    length, some = flown.length * given.unit, anchored(batches, wanted.sources, seed)
+    label = None if wanted.mode == "unconditional" or classes is None else classes[some]
     return Merged(
         out,
-        flown.length * given.unit,
+        length,
         pairs.matched,
         aside,
         MergeMap.of(
-            x,
-            out,
-            flown.length * given.unit,
-            ~stays,
-            pairs.matched,
-            given.batches,
-            given.classes if wanted.mode != "unconditional" else None,
-            sources=wanted.sources,
-            reference=wanted.reference,
-            seed=seed,
+            x[some], out[some], length[some], ~stays[some], pairs.matched[some], batches[some], label, wanted.reference
         ),
         given.unit,
         wanted.mode,

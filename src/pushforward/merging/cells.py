@@ -20,7 +20,7 @@ from pushforward.merging.arrays import Merged, merge_arrays
 from pushforward.merging.codes import rows_of
 from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, fitted_on
 from pushforward.merging.flow.how import How
-from pushforward.merging.merger import Merger
+from pushforward.merging.merger import Merger, column_names
 from pushforward.merging.numbers.values import COUNTS, Keep, checked, compared, counts, kept
 from pushforward.merging.plan import LEAST, Mode, Scarce, Unmatched, named
 from pushforward.parallel.threads import within
@@ -161,9 +161,9 @@ def merge(
 def _merger(merged: Merged, code: Embedded, adata: Any, batch_key: str, label_key: str | None) -> Merger:
     """How later cells are merged; columns have names where values were coded, and there are some."""
     fitted = code.axes if code.name.startswith("pca:") else None
-    names = adata.var_names if hasattr(adata, "var_names") else adata.names
-    named = fitted is not None or code.name == "X" or code.name.startswith("X:")
-    return Merger(merged.map, code.name, batch_key, label_key or "", fitted, tuple(map(str, names)) if named else ())
+    of_values = fitted is not None or code.name == "X" or code.name.startswith("X:")
+    names = tuple(column_names(adata)) if of_values else ()
+    return Merger(merged.map, code.name, batch_key, label_key or "", fitted, names)
 
 
 def as_objects(frame: Any, name: str) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pushforward.errors import DataError, UsageError
-from pushforward.merging.plan import Mode, Plan, Scarce, labelled, named, plan
+from pushforward.merging.plan import Plan, labelled, named
 from pushforward.randomness import generator
 
-__all__ = ["Given", "checked_rows", "held_out"]
+__all__ = ["Given", "checked_rows", "held_out", "in_units"]
 
 Array = NDArray[Any]
 
@@ -46,22 +46,17 @@ class Given:
 
 
 def checked_rows(
-    x: Array,
-    batch: object,
-    reference: object,
-    sources: Sequence[object] | None,
-    labels: object,
-    mode: Mode | None,
-    scarce: Scarce,
-    least: int,
-    scale: float | None,
-    n_boot: int,
-) -> Given:
-    """Look at everything before any work; for the arguments see `merge_arrays`.
+    x: Array, batch: object, labels: object
+) -> tuple[Array, NDArray[np.str_], NDArray[np.str_] | None, list[str]]:
+    """Rows of floating numbers, their batches and classes as text, and what has to be said of these.
+
+    Args:
+        x: Rows of numbers, (n, d).
+        batch: Batch of each, (n,).
+        labels: Class of each, (n,), or None.
 
     Raises:
-        UsageError: If a name, the mode or a number is not to be had.
-        DataError: If values are missing, or there are too few rows.
+        DataError: If they are no numbers, or batches or labels are not one a row.
     """
     x = np.asarray(x)
     if x.ndim != 2 or x.dtype.kind not in "fiub" or not x.size:
@@ -75,9 +70,31 @@ def checked_rows(
     if classes is not None:
         classes, words = labelled(classes, batches)
         said += words
-    wanted = plan(batches, reference=reference, sources=sources, labels=classes, mode=mode, scarce=scarce, least=least)
-    if n_boot < 0 or n_boot == 1:
-        raise UsageError(f"n_boot {n_boot}: give 0, or at least 2 refits")
+    return x, batches, classes, said
+
+
+def in_units(
+    x: Array,
+    batches: NDArray[np.str_],
+    classes: NDArray[np.str_] | None,
+    wanted: Plan,
+    scale: float | None,
+    said: Sequence[str],
+) -> Given:
+    """Checked rows about their mean in units of the scale.
+
+    Args:
+        x: Rows of floating numbers, (n, d).
+        batches: Batch of each, (n,).
+        classes: Class of each, (n,), or None.
+        wanted: Who moves onto whom.
+        scale: What rows are divided by; the root mean square of the columns' standard deviations if None.
+        said: What has to be said.
+
+    Raises:
+        UsageError: If the scale is not positive.
+        DataError: If a number is not finite.
+    """
     used = np.isin(batches, (wanted.reference, *wanted.sources))
     centre, spread = _moments(x, np.flatnonzero(used))
     unit = spread if scale is None else float(scale)

@@ -16,7 +16,7 @@ from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, rea
 from pushforward.merging.flow.mapping import MergeMap, damaged, opened_map
 from pushforward.merging.plan import known_batch, labelled, named
 
-__all__ = ["Merger"]
+__all__ = ["Merger", "column_names"]
 
 Array = NDArray[Any]
 
@@ -133,7 +133,7 @@ class Merger:
         if use_rep is not None:
             return coded(adata, use_rep, everything)
         if self.names:
-            _same_columns(self.names, _columns(adata))
+            _same_columns(self.names, column_names(adata))
         if self.axes is not None:
             x, said = read_values(adata, (self.rep.split(":", 2)[2:] or [None])[0])
             if x.shape[1] != len(self.axes.mean):
@@ -167,7 +167,7 @@ def _column(adata: Any, key: str) -> NDArray[np.str_]:
     return named(adata.obs[key], key)
 
 
-def _columns(adata: Any) -> list[str]:
+def column_names(adata: Any) -> list[str]:
     """Names of the columns of X, of an AnnData object or a plain matrix."""
     return [str(name) for name in (adata.var_names if hasattr(adata, "var_names") else adata.names)]
 

@@ -40,6 +40,23 @@ MOVED = {
     "conditional": "One critic that knows the classes moved each batch",
 }
 
+COLUMNS = {
+    "batch": "batch",
+    "label": "class",
+    "cells": "cells",
+    "onto": "onto",
+    "moves": "moves",
+    "divergence_last": "divergence at the end",
+    "kinetic_last": "kinetic energy",
+    "settled": "settled as",
+}
+"""Numbers of a cloud, and their titles in its table."""
+
+NUMBERS = {f"{kind.lower()}_{when}": f"{kind} {words}" for kind in ("W2", "energy") for when, words in
+           (("before", "before"), ("after", "after"), ("split", "floor"))}  # fmt: skip
+NUMBERS |= {"w2_seen": "W2 to seen", "p_before": "p before", "p_after": "p after", "moved": "moved"}
+"""Distances of a batch, likewise."""
+
 
 @dataclass(frozen=True)
 class Embedding:
@@ -87,8 +104,7 @@ def write_merge(
         seed: Which cells are drawn of many.
     """
     clouds = _clouds(found)
-    travelling = _travelling(clouds)
-    warnings = [*found["warnings"], *travelling]
+    warnings = [*found["warnings"], *_travelling(clouds)]
     notes = "".join(f"<li>{text(words)}</li>" for words in warnings)
     head = (
         f'<p class="eyebrow">pushforward · merge</p><h1>{text(title)}</h1>'
@@ -217,18 +233,6 @@ def _flow(found: Mapping[str, Any], clouds: Sequence[Cloud], shown: Embedding) -
     return f'<section><h2>The flow</h2><p class="lead">{lead}</p>{plate}{_numbers(found, clouds)}</section>'
 
 
-COLUMNS = {
-    "batch": "batch",
-    "label": "class",
-    "cells": "cells",
-    "onto": "onto",
-    "moves": "moves",
-    "divergence_last": "divergence at the end",
-    "kinetic_last": "kinetic energy",
-    "settled": "settled as",
-}
-
-
 def _numbers(found: Mapping[str, Any], clouds: Sequence[Cloud]) -> str:
     """The numbers of all clouds, folded away where there are many."""
     columns = {
@@ -268,11 +272,6 @@ def _distances(found: Mapping[str, Any]) -> str:
         f'<table class="plain"><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div></section>"
     )
-
-
-NUMBERS = {f"{kind.lower()}_{when}": f"{kind} {words}" for kind in ("W2", "energy") for when, words in
-           (("before", "before"), ("after", "after"), ("split", "floor"))}  # fmt: skip
-NUMBERS |= {"w2_seen": "W2 to seen", "p_before": "p before", "p_after": "p after", "moved": "moved"}
 
 
 def _scores(scores: Mapping[str, Mapping[str, float]]) -> str:

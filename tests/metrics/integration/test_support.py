@@ -6,19 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from merging.clusters import clusters
 
 from pushforward.merging.codes import principal_axes
 from pushforward.metrics.integration.support import mutual, support
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
-
-
-def clusters(seed: int, sizes: dict[int, int], shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Round clusters in 12 dimensions, some 12 standard deviations apart from one another, all pushed the same way."""
-    rng = np.random.default_rng(seed)
-    middles = 2.5 * np.random.default_rng(99).standard_normal((6, 12))
-    names = np.repeat(list(sizes), list(sizes.values()))
-    return rng.standard_normal((len(names), 12)) + middles[names] + shift / np.sqrt(12), names
 
 
 def test_pairs_are_near_both_ways():

@@ -35,7 +35,7 @@ from pushforward.settings.groups import Bound
 from pushforward.training.learner import Learner
 from pushforward.types import Batch, Labels, Samples, Velocity
 
-__all__ = ["How", "Way", "transport_cloud"]
+__all__ = ["Way", "transport_cloud"]
 
 STILL = 1e-3  # kinetic energy, with L = 1, below which all has arrived
 

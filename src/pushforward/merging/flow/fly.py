@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,10 +17,11 @@ from pushforward.merging.flow.mapping import led
 from pushforward.merging.plan import Leg, Plan
 from pushforward.randomness import derive, generator
 
-__all__ = ["Flight", "Flown", "refitted"]
+__all__ = ["Flight", "Flown", "Tick", "refitted"]
 
 Array = NDArray[Any]
-Tick = Callable[[str, float], None]
+Tick: TypeAlias = Callable[[str, float], None]
+"""Told what is being done and the fraction done."""
 
 MOST = 5000  # cells of a cloud that the critic moves; others go the way of those around them
 ONTO = 50_000  # cells of the reference that it is shown
@@ -38,7 +39,7 @@ class Flown:
 
     shift: Array
     length: Array
-    ways: list[Way] = field(default_factory=list)
+    ways: list[Way]
 
 
 @dataclass(frozen=True)
@@ -132,17 +133,19 @@ class Flight:
 
 
 def refitted(flight: Flight, count: int, tick: Tick | None) -> Array:
-    """Standard deviation of all rows over refits to resampled rows of both sides, each with its own seed, (n, d)."""
+    """Standard deviation of all rows over refits to resampled rows of both sides, (n, d), in units of the scale.
+
+    Args:
+        flight: What is done anew, each time with a seed of its own.
+        count: How often, at least twice.
+        tick: Told which refit is being done and the fraction of it.
+    """
     mean, squares = np.zeros_like(flight.z), np.zeros_like(flight.z)
     for k in range(count):
         words = f"refit {k + 1} of {count}"
         told = (lambda _, fraction, words=words: tick(words, fraction)) if tick else None
         rng = generator(flight.seed, "data", k, part="refit")
-        again = Flight(
-            flight.z, flight.plan, flight.classes, flight.weights, flight.aside, flight.how,
-            derive(flight.seed, "train", k, part="refit"),
-        )  # fmt: skip
-        x = again.fly(told, rng).shift
+        x = replace(flight, seed=derive(flight.seed, "train", k, part="refit")).fly(told, rng).shift
         step = x - mean
         mean += step / (k + 1)
         squares += step * (x - mean)

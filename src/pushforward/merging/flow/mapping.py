@@ -27,7 +27,7 @@ from pushforward.metrics.core.neighbours import nearest
 from pushforward.plain.lists import listed
 from pushforward.randomness import generator
 
-__all__ = ["Carried", "MergeMap", "damaged", "led", "opened_map"]
+__all__ = ["Carried", "MergeMap", "anchored", "damaged", "led", "opened_map"]
 
 Array = NDArray[np.float64]
 Names = NDArray[np.str_]
@@ -200,41 +200,39 @@ class MergeMap:
         moved: NDArray[np.bool_],
         matched: NDArray[np.bool_],
         batch: Names,
-        labels: Names | None,
-        *,
-        sources: Sequence[str],
+        label: Names | None,
         reference: str,
-        seed: int = 0,
     ) -> MergeMap:
-        """The map of a merge: at most 5,000 random cells of each batch.
+        """The map of merged cells.
 
         Args:
-            before: All cells, (n, d).
+            before: The anchors, (n, d), as `anchored` chooses them.
             after: Where they are, (n, d).
             length: How long their ways were, (n,).
             moved: Whether they were to move, (n,).
             matched: Whether they have a counterpart, (n,).
             batch: Batch of each, (n,).
-            labels: Class of each, (n,), where classes count.
-            sources: Batches that moved.
+            label: Class of each, (n,), where classes count.
             reference: The batch that stays.
-            seed: Seed of the choice.
         """
-        rng, rows = generator(seed, "data", part="anchors"), list[NDArray[np.int64]]()
-        for name in sources:
-            mine = np.flatnonzero(batch == name)
-            rows.append(mine if len(mine) <= MOST else np.sort(rng.choice(mine, MOST, replace=False)))
-        some = np.concatenate(rows)
-        return cls(
-            before[some].astype(np.float32),
-            (after[some].astype(np.float64) - before[some]).astype(np.float32),
-            length[some].astype(np.float32),
-            moved[some],
-            matched[some],
-            batch[some],
-            np.full(len(some), "") if labels is None else labels[some],
-            reference,
-        )
+        label = np.full(len(batch), "") if label is None else label
+        x, shift = before.astype(np.float32), (after.astype(np.float64) - before).astype(np.float32)
+        return cls(x, shift, length.astype(np.float32), moved, matched, batch, label, reference)
+
+
+def anchored(batch: Names, sources: Sequence[str], seed: int = 0) -> NDArray[np.int64]:
+    """Cells that a map holds: of each batch that moved, in their order, at most 5,000 at random.
+
+    Args:
+        batch: Batch of all cells, (n,).
+        sources: Batches that moved.
+        seed: Seed of the choice.
+    """
+    rng, rows = generator(seed, "data", part="anchors"), list[NDArray[np.int64]]()
+    for name in sources:
+        mine = np.flatnonzero(batch == name)
+        rows.append(mine if len(mine) <= MOST else np.sort(rng.choice(mine, MOST, replace=False)))
+    return np.concatenate(rows)
 
 
 def led(x: Array, anchors: NDArray, shift: NDArray, length: NDArray) -> tuple[Array, Array]:

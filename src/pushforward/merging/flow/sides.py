@@ -90,11 +90,8 @@ class Judge:
             return
         y, theirs = self.goal.rows(self.goal.held)
         w = torch.ones(len(y)) if self.goal.weights is None else self.goal.weights[self.goal.held].float()
-        mine, there, w = (
-            cloud.flow.scores(cloud.tracers, cloud.tracer_labels),
-            cloud.flow.scores(y, theirs),
-            w / w.sum(),
-        )
+        w = w / w.sum()
+        mine, there = cloud.flow.scores(cloud.tracers, cloud.tracer_labels), cloud.flow.scores(y, theirs)
         goal, squares = (w * there).sum(), w.square()
         spread = (squares * (there - goal).square()).sum() / (1 - squares.sum()).clamp(min=1e-6)
         self.gaps.append((float(goal - mine.mean()), float((mine.var() / len(mine) + spread).sqrt())))

@@ -1,4 +1,4 @@
-r"""The distances a merge is read by: from a batch to the reference, before and after, and between its halves.
+r"""The distances a merge is read by: from a batch to held-out cells of the reference, before and after, and a floor.
 
 .. math::
     W_2^2 = \min_\pi \mathbb{E}_\pi \|x - y\|^2, \qquad
@@ -37,10 +37,6 @@ def distances(
 ) -> dict[str, float]:
     """Distances to cells of the reference that nothing was fitted to, and between these and the others, the floor.
 
-    Also the p-value of an energy test of the moved cells against those held out, before and after, by permutations;
-    how far the cells went, `moved`, root mean square, in radii of their cloud; and the W2 distance to the cells that
-    were seen, `w2_seen`.
-
     Args:
         before: Cells of a batch where they were, (n, d).
         after: Where they are, (n, d).
@@ -50,11 +46,15 @@ def distances(
         most: Rows used of each side.
         repeats: Random cuts that are averaged.
         seed: Seed of the cuts.
+
+    Returns:
+        In units of the cells `w2_` and `energy_` with `before`, `after` and `split`, the floor, and of the floor
+        `spread`, its standard deviation over the cuts; `w2_seen`, to the cells that were seen; `p_before` and
+        `p_after`, p-values of an energy test by permutations against the cells held out; `moved`, how far the cells
+        went, root mean square, in radii of their cloud; `rows`, how many of each side were used.
     """
-    rng, weights = (
-        generator(seed, "evaluate", part="distances"),
-        np.ones(len(reference)) if weights is None else weights,
-    )
+    rng = generator(seed, "evaluate", part="distances")
+    weights = np.ones(len(reference)) if weights is None else weights
     half = np.arange(len(reference)) < len(reference) // 2
     cuts = [rng.permutation(half) if held is None else held for _ in range(repeats)]
     room = min(_room(weights[part]) for cut in cuts for part in (cut, ~cut))
@@ -62,9 +62,9 @@ def distances(
     found, p = np.empty((repeats, 4, 2)), np.empty((repeats, 2))
     for row, test, cut in zip(found, p, cuts, strict=True):
         mine = rng.permutation(len(before))[:size]
-        half, other = (reference[_drawn(np.flatnonzero(part), weights, size, rng)] for part in (cut, ~cut))
-        row[:] = [_both(q, half) for q in (before[mine], after[mine], other)] + [_both(after[mine], other)]
-        test[:] = [_tested(q, half, seed) for q in (before[mine], after[mine])]
+        unseen, other = (reference[_drawn(np.flatnonzero(part), weights, size, rng)] for part in (cut, ~cut))
+        row[:] = [_both(q, unseen) for q in (before[mine], after[mine], other)] + [_both(after[mine], other)]
+        test[:] = [_tested(q, unseen, seed) for q in (before[mine], after[mine])]
     mean, spread = found.mean(0), found[:, 2].std(0, ddof=1)
     names = ("before", "after", "split")
     out = {f"w2_{name}": float(mean[k, 0]) for k, name in enumerate(names)} | {"w2_seen": float(mean[3, 0])}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pushforward.merging.given import Given
 from pushforward.metrics.integration.table import integration, split_floor
 from pushforward.randomness import generator
 
@@ -50,13 +51,10 @@ def _thinned(rows: NDArray[np.bool_], seed: int) -> NDArray[np.bool_]:
 
 
 def scored(
-    before: Array,
+    given: Given,
     after: Array,
-    batches: NDArray[np.str_],
-    classes: NDArray[np.str_] | None,
     rows: NDArray[np.bool_],
     matched: NDArray[np.bool_],
-    reference: str,
     *,
     seed: int = 0,
     tick: Callable[[str, float], None] | None = None,
@@ -64,17 +62,16 @@ def scored(
     """Scores "before", "after", and "floor": of the target cut at random into parts as large as the batches.
 
     Args:
-        before: All cells, (n, d).
+        given: All cells as they came in, n of them; classes count where all that take part have one.
         after: Where they are, (n, d).
-        batches: Batch of each, (n,).
-        classes: Class of each, (n,), or None.
         rows: Those that are scored, a mask (n,).
         matched: Whether each has a counterpart, (n,).
-        reference: The batch that stays.
         seed: Seed of subsets, cuts and k-means.
         tick: Told what is being done and the fraction done.
     """
-    names, labels = batches[rows], None if classes is None else classes[rows]
+    before, reference, classes = given.x, given.plan.reference, given.classes
+    classes = None if classes is None or (classes[given.used] == "").any() else classes
+    names, labels = given.batches[rows], None if classes is None else classes[rows]
     table = dict[str, dict[str, float]]()
     for k, (when, x) in enumerate((("before", before[rows]), ("after", after[rows]))):
         if tick:
@@ -84,7 +81,7 @@ def scored(
         )
     if tick:
         tick("scores of the target's parts", 2 / 3)
-    staying, sources = batches == reference, [name for name in np.unique(names) if name != reference]
+    staying, sources = given.batches == reference, [name for name in np.unique(names) if name != reference]
     shares = [float((names == name).mean()) for name in (reference, *sources)]
     staying = _thinned(staying, seed)
     table["floor"] = split_floor(before[staying], None if classes is None else classes[staying], shares, seed=seed)

@@ -125,9 +125,8 @@ def kept(before: Array, after: Array, batch: NDArray, k: int = 30) -> float:
         rows = np.flatnonzero(batch == name)
         if (near := min(k, len(rows) - 1)) < 1:
             continue
-        own = np.arange(len(rows))
-        one, other = (nearest(np.asarray(x[rows], np.float64), np.asarray(x[rows], np.float64), near, own=own)[1]
-                      for x in (before, after))  # fmt: skip
+        own, parts = np.arange(len(rows)), (np.asarray(x[rows], np.float64) for x in (before, after))
+        one, other = (nearest(part, part, near, own=own)[1] for part in parts)
         pairs = np.sort(np.concatenate([one, other], 1), 1)
         shared += float((pairs[:, 1:] == pairs[:, :-1]).sum()) / near
         cells += len(rows)

@@ -39,7 +39,7 @@ from scipy.sparse import csr_array, diags_array
 from pushforward.metrics.core.neighbours import nearest
 from pushforward.randomness import generator
 
-__all__ = ["Support", "mutual", "support"]
+__all__ = ["MOST", "Support", "mutual", "support"]
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -54,7 +54,8 @@ FIRST, SECOND = 0.3, 0.5  # levels from which a cell has a counterpart where it 
 TURNS = 3  # ways that cells go, one after the other, before they give their mass
 GIVEN, ROUNDS, SCALINGS = 15, 8, 20  # target cells that a cell gives its mass to, rounds of spreading, of scaling W
 SPREAD = 0.5  # of the way to the nearest other place, by which equal cells are moved apart
-MOST = 2000  # cells of a side that are looked at; others go with the nearest of these
+MOST = 2000
+"""Cells of a side that are looked at; others go with the nearest of these."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,6 @@ def integration(
     reference: object = None,
     max_n: int = 10_000,
     seed: int = 0,
-    tick: Callable[[float], None] | None = None,
 ) -> dict[str, float]:
     """Scores of an embedding by name, each 1 at best; `ABOUT` says what they mean.
 
@@ -73,7 +72,6 @@ def integration(
             `transfer`.
         max_n: Cells used; more are subsampled.
         seed: Seed of the subset and of k-means.
-        tick: Told the fraction of the search for neighbours.
     """
     batch, labels = np.asarray(batch), None if labels is None else np.asarray(labels)
     if len(x) > max_n:
@@ -82,7 +80,7 @@ def integration(
         labels, before = (None if part is None else part[keep] for part in (labels, before))
         matched = None if matched is None else matched[keep]
     x = np.asarray(x, np.float64)
-    near = neighbourhoods(x, tick=tick)
+    near = neighbourhoods(x)
     scores = {"ilisi": ilisi(near, batch), "kbet": kbet(near, batch)}
     if before is not None:
         scores["pcr"] = pcr_comparison(before, x, batch)
