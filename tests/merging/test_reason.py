@@ -127,6 +127,11 @@ def test_a_class_may_stay_in_place():
     assert (found.path_length[still] == 0).all()
     assert (found.path_length[(batch == "new") & (labels == "a")] > 0).all()
     assert any("60 cells stay where they are" in words for words in found.warnings)
+    lone = (batch == "new") & ~found.matched
+    assert lone.any()
+    assert not (lone & ~still).any()
+    assert any(f"{lone.sum()} of 160 cells" in words and "they stay where" in words for words in found.warnings)
+    assert not any("move all the same" in words for words in found.warnings)
     carried = found.map.transport(x[still][:5], np.full(5, "new"), np.full(5, "b"))
     np.testing.assert_array_equal(carried.x, x[still][:5])
     with pytest.raises(UsageError, match="scarce 'leave': use error, carry or stay"):

@@ -12,7 +12,8 @@ import torch
 
 from pushforward import cli
 from pushforward.commands.rebuilding import rebuild
-from pushforward.parallel.threads import kept
+from pushforward.errors import UsageError
+from pushforward.parallel.threads import asked, cores, kept
 from pushforward.recipes import RECIPES
 from pushforward.settings.options import options_of
 from pushforward.settings.running import Running
@@ -134,6 +135,12 @@ def test_what_a_run_goes_on_with_stands_in_its_json(tmp_path, capsys):
     (note,) = json.loads(out)["run_notes"]
     assert note.startswith("from here on: --steps 3 (was 2), --rate 0.0001 (was ")
     assert f"note: {note}" in err
+
+
+@pytest.mark.parametrize("count", [-1, cores() + 1])
+def test_threads_that_cannot_be_are_an_error_that_names_them_and_those_that_can(count):
+    with pytest.raises(UsageError, match=f"--threads {count}: .* give 1 to {cores()}, or 0"):
+        asked(count)
 
 
 def test_a_run_keeps_as_many_threads_as_may_be_asked_for():

@@ -21,7 +21,6 @@ BECOMES = {
     "move": "moved with the others, they take the place of cells of another kind",
     "stay": "they stay where they are",
     "follow": "they follow the cells around them that move",
-    "classes": "their classes move all the same",
 }
 
 
@@ -91,9 +90,18 @@ def counterparts(
         elif missing:
             said.append(
                 f"{name}: {missing} of {len(mine)} cells ({missing / len(mine):.0%}) have no counterpart in the "
-                f"target (gpa_matched): {BECOMES[unmatched if free else 'classes']}"
+                f"target (gpa_matched): {BECOMES[unmatched] if free else _in_classes(mine[~found.matched], wanted)}"
             )
     return Counterparts(matched, shares, tuple(said))
+
+
+def _in_classes(rows: NDArray[np.int64], wanted: Plan) -> str:
+    """What becomes of cells without a counterpart where classes say who moves."""
+    if not (still := int(np.isin(rows, wanted.still).sum())):
+        return "their classes move all the same"
+    if still == len(rows):
+        return BECOMES["stay"]
+    return f"{still} stay where they are, and the classes of the others move all the same"
 
 
 def _by_class(wanted: Plan, name: str, classes: NDArray[np.str_], theirs: NDArray[np.str_]) -> Array:

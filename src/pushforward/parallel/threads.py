@@ -77,7 +77,8 @@ def asked(count: int, run: Mapping[str, Any] | None = None) -> int:
     Raises:
         UsageError: If there are fewer cores, on which more threads would only wait for each other.
     """
-    if not 0 <= count <= (here := cores()) and (run is None or count != kept(run)):
+    here = cores()
+    if not 0 <= count <= here and (run is None or count != kept(run)):
         raise UsageError(f"--threads {count}: {_counted(here)} here; give 1 to {here}, or 0 for what suits")
     return count
 
