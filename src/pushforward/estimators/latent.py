@@ -73,7 +73,8 @@ class LatentFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             codes do not tell apart the flow cannot tell apart either, and in few numbers neighbours mean more. Rows
             without a counterpart 'stay' where they are, bit for bit and without a way through the codec, or 'follow':
             their codes go the mean way of the ten nearest codes that move. The others move onto the target in the
-            shares that they ask for. New points fare as the row of the source with the nearest code.
+            shares that they ask for. New points fare as the row of the source with the nearest code. A part of a
+            cluster that is shifted by more than its width, in few numbers already by its width, may be taken for such.
         batch_size: Rows of the target that the critic sees at a time; fewer if there are fewer.
         width: Units of the critic's hidden layers, an even number.
         depth: Hidden layers.

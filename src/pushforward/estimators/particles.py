@@ -98,7 +98,8 @@ class ParticleFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             to another. Otherwise `pushforward.metrics.integration.support` looks, in standard units and before anything
             moves: rows without a counterpart 'stay' where they are, bit for bit, or 'follow' by the mean way of the ten
             nearest rows that move; the others move onto the target in the shares that they ask for. New points fare as
-            the nearest row of the source. Not with labels, which say themselves who goes where.
+            the nearest row of the source. A part of a cluster that is shifted by more than its width, in few columns
+            already by its width, may be taken for such rows. Not with labels, which say themselves who goes where.
         batch_size: Rows of the target, and particles, that the critic sees at a time; fewer if there are fewer.
         width: Units of the critic's hidden layers; None takes 32 up to 10 columns, 64 up to 100, then 128.
         depth: Hidden layers.

@@ -12,8 +12,9 @@ with k target cells that may be partners of one, and means over the cells i' aro
 whatever the sizes of the two sides, also where a type is up to three times as heavy on one side. It is looked at twice:
 where the cells are, and after those that have pairs, and they alone, went along the mean way to their partners, which
 tells neighbouring types apart. A shift much beyond the width of a type along the shift leaves too few pairs, and then
-nothing has a counterpart; round types that lie as near to each other as they do to their own kind can be taken for one;
-a handful of cells on one side is like anything.
+nothing has a counterpart; in up to three dimensions a part of a type has none from about its width on. Round types that
+lie as near to each other as they do to their own kind can be taken for one; a handful of cells on one side is like
+anything.
 
 How much of the target each part of the batch asks for is told by such ways too: after three each matched cell gives its
 mass, in equal parts, to the nearest target cells, and what these got is spread over their surroundings,
