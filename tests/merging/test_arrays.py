@@ -95,11 +95,11 @@ def test_other_batches_stay_where_only_some_are_named():
 def test_without_labels_it_says_that_proportions_move_unless_that_was_asked_for():
     x, batch, _ = cells(20)
     how = How(width=8, steps=2, warmup=1)
-    assert any(
-        "proportions" in words for words in merge_arrays(x, batch, reference="a", how=how, scores=False).warnings
-    )
-    asked = merge_arrays(x, batch, reference="a", mode="unconditional", how=how, scores=False)
-    assert not any("proportions" in words for words in asked.warnings)
+    forced = merge_arrays(x, batch, reference="a", unmatched="move", how=how, scores=False)
+    assert any("proportions" in words for words in forced.warnings)
+    for asked in ({"mode": "unconditional", "unmatched": "move"}, {}):  # in shares as they are, proportions do not move
+        found = merge_arrays(x, batch, reference="a", how=how, scores=False, **asked)
+        assert not any("proportions" in words for words in found.warnings)
 
 
 def test_labels_of_the_target_alone_are_given_to_the_others_after_the_transport():

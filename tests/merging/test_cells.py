@@ -31,7 +31,8 @@ def cells(sparse=True, n=40, genes=30):
 def run(adata, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return merge(adata, "batch", target="old", **{"how": QUICK, "scores": False, "unmatched": "move"} | options)
+        plain = {} if "label_key" in options else {"unmatched": "move"}
+        return merge(adata, "batch", target="old", **{"how": QUICK, "scores": False} | plain | options)
 
 
 @pytest.mark.parametrize("sparse", [True, False])
@@ -129,7 +130,7 @@ def test_loadings_beside_an_embedding_are_its_way_back():
 
 def test_warnings_are_raised_where_the_caller_is():
     with pytest.warns(UserWarning, match="proportions"):
-        merge(cells(), "batch", target="old", how=How(width=8, steps=1, warmup=1), scores=False)
+        merge(cells(), "batch", target="old", unmatched="move", how=How(width=8, steps=1, warmup=1), scores=False)
 
 
 @pytest.mark.parametrize(

@@ -282,3 +282,58 @@ def test_one_day_of_cytometry_cut_at_random_is_not_moved(seed):
     assert found.distances["new"]["moved"] <= 0.05
     mine = batch == "new"
     assert kept(x[mine], found.x[mine], batch[mine]) >= 0.9
+
+
+@pytest.mark.parametrize("row", [0, 400])
+def test_a_row_far_from_all_others_changes_nothing(row):
+    """One cell at a million, of the target or of the batch, once made the scale what it is not."""
+    x, batch, _ = pair(0, {0: 200, 1: 100}, {0: 200, 1: 100}, shift=3)
+    order = np.r_[300:600, 0:300]  # the target first
+    x, batch = x[order], batch[order]
+    plain = merge_arrays(x, batch, reference="old", how=QUICK, scores=False)
+    wild = x.copy()
+    wild[row] = 1e6
+    found = merge_arrays(wild, batch, reference="old", how=QUICK, scores=False)
+    assert found.scale == pytest.approx(plain.scale, rel=0.02)
+    assert any(f"1 row beyond 10 median radii, the first row {row}" in words for words in found.warnings)
+    np.testing.assert_array_equal(found.x[row], wild[row])
+    others = (batch == "new") & (np.arange(600) != row)
+    there = x[batch == "old"].mean(0)
+    gap, before = (np.linalg.norm(y[others].mean(0) - there) for y in (found.x, x))
+    assert gap < 0.4 * before
+    assert found.path_length[others].max() < 10 * before
+
+
+def test_a_batch_that_is_not_moved_is_said_to_be_so_and_what_that_may_hide():
+    x, _ = clusters(0, {0: 300, 1: 200})
+    batch = np.where(np.random.default_rng(0).permutation(500) % 2, "new", "old")
+    found = merge_arrays(x, batch, reference="old", scores=False)
+    assert any(
+        words == "new: held-out cells see no difference from the target's: not moved" for words in found.warnings
+    )
+    rng = np.random.default_rng(0)
+    plane = rng.normal(size=(800, 2))
+    plane[:400, 0] += 0.7  # on a plane as well other shares of one law
+    found = merge_arrays(plane, np.repeat(["new", "old"], 400), reference="old", how=QUICK, scores=False)
+    if found.distances["new"]["moved"] == 0:
+        assert any("a shift within the width of a kind looks the same" in words for words in found.warnings)
+    moved = merge_arrays(plane, np.repeat(["new", "old"], 400), reference="old", how=QUICK, unmatched="move")
+    assert abs(moved.x[:400, 0].mean() - plane[400:, 0].mean()) < 0.3
+
+
+def test_what_counts_only_without_classes_is_refused_beside_them():
+    x, batch, names = pair(0, {0: 60}, {0: 60}, shift=3)
+    for word in ("move", "stay", "follow"):
+        with pytest.raises(UsageError, match="here classes say who goes where"):
+            merge_arrays(x, batch, reference="old", labels=names.astype(str), unmatched=word)
+
+
+def test_a_later_cell_far_from_all_that_were_merged_stays_and_has_no_counterpart():
+    x, batch, _ = pair(0, {0: 200}, {0: 200}, shift=3)
+    found = merge_arrays(x, batch, reference="old", how=QUICK, unmatched="move", scores=False)
+    later = np.concatenate([x[:20] + 1000, x[20:40]])
+    carried = found.map.transport(later, np.full(40, "new"))
+    np.testing.assert_array_equal(carried.x[:20], later[:20])
+    assert carried.far.tolist() == [True] * 20 + [False] * 20
+    assert carried.matched.tolist() == [False] * 20 + [True] * 20
+    assert (carried.path_length[20:] > 0).all()

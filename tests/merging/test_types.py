@@ -147,7 +147,6 @@ def test_labels_that_all_say_that_nothing_is_known_are_none(word):
     assert found.mode == "unconditional"
     assert found.labels is None
     assert any("no cell has a label" in words for words in found.warnings)
-    assert any("proportions" in words for words in found.warnings)
     assert not any("on the target only" in words for words in found.warnings)
 
 

@@ -153,14 +153,18 @@ def _mapped(asked: Merging, place: Path) -> Done:
     columns = asked.columns or (merger.names if plain and not asked.exclude else ())
     cells = read(asked.file, batch, labels if merger.by_class else None, asked.exclude, columns)
     names = column_of(cells, batch, "batch_key")
-    merger.transport(cells, use_rep=codes_of_run(cells, names, merger.rep) if merger.rep.startswith(BY_RUN) else None)
+    code = codes_of_run(cells, names, merger.rep) if merger.rep.startswith(BY_RUN) else None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", MergeWarning)
+        merger.transport(cells, use_rep=code)
+    told = [str(one.message) for one in caught if issubclass(one.category, MergeWarning)]
     moved, matched = np.asarray(cells.obs["gpa_path_length"]) > 0, np.asarray(cells.obs["gpa_matched"], bool)
     with files.whole_file(asked.out, parents=True) as fresh:
         write(cells, fresh, asked.out.suffix.lower())
     numbers = {"cells": len(moved), "moved_cells": int(moved.sum()), "unmatched": int((~matched).sum())}
-    found = numbers | {"map": str(place), "distances": {}, "scores": {}, "warnings": []}
-    said = f"{counted(len(moved), 'cell')} by {place}: {moved.sum()} moved, {(~matched).sum()} without a counterpart"
-    return Done(found, asked.out, None, (*cells.notes, said) if plain else (said,), cells.parts if plain else {})
+    found = numbers | {"map": str(place), "distances": {}, "scores": {}, "warnings": told}
+    done = f"{counted(len(moved), 'cell')} by {place}: {moved.sum()} moved, {(~matched).sum()} without a counterpart"
+    return Done(found, asked.out, None, (*cells.notes, done) if plain else (done,), cells.parts if plain else {})
 
 
 def _merge(cells: Any, code: Embedded, asked: Merging) -> None:

@@ -23,7 +23,19 @@ from pushforward.merging.given import Given, checked_rows, held_out, in_units
 from pushforward.merging.numbers.distances import distances, memorised
 from pushforward.merging.numbers.scores import scored, scored_rows
 from pushforward.merging.numbers.values import COUNTS, Keep, checked, compared, counts, kept
-from pushforward.merging.plan import LEAST, Leg, Mode, Plan, Scarce, Unmatched, plan, what_becomes, without
+from pushforward.merging.plan import (
+    LEAST,
+    MIXED,
+    Leg,
+    Mode,
+    Plan,
+    Scarce,
+    Unmatched,
+    nearby,
+    plan,
+    what_becomes,
+    without,
+)
 from pushforward.metrics.integration.conservation import transfer
 from pushforward.parallel.threads import within
 from pushforward.randomness import generator
@@ -168,11 +180,13 @@ def merge_arrays(
     if n_boot < 0 or n_boot == 1:
         raise UsageError(f"n_boot {n_boot}: give 0, or at least 2 refits")
     given = in_units(x, batches, classes, wanted, scale, told)
-    how, becomes = how or How(), what_becomes(unmatched, given.plan.mode)
+    how, becomes = how or How(), what_becomes(unmatched, wanted.mode)
+    mixed = [MIXED] if wanted.mode == "unconditional" and becomes == "move" and mode is None else []
     with within(threads):
         aside = held_out(given, how.held, seed)
-        pairs = counterparts(given.z, given.batches, given.classes, given.plan, becomes, aside, seed)
-        wanted = without(given.plan, pairs.matched, becomes)
+        wanted = nearby(wanted, given.far)
+        pairs = counterparts(given.z, batches, classes, wanted, becomes, aside, given.far, seed)
+        wanted = without(wanted, pairs.matched, becomes)
         weights = pairs.shares if becomes in ("stay", "follow") else {}
         flight = Flight(given.z, wanted, given.classes, weights, aside, how, seed)
         flown = flight.fly(tick)
@@ -193,9 +207,11 @@ def merge_arrays(
     if about is not None:
         staying = x[given.batches == wanted.reference]
         written = out.copy()
-        written[moving] = kept(x[moving], out[moving], staying, about)
-        found = compared(x[moving], written[moving], staying, about, seed)
-        values, said = found.as_dict(), said + ([words] if (words := found.words()) else [])
+        went = moving & (flown.length > 0)
+        written[went] = kept(x[went], out[went], staying, about)
+        found = compared(x[went], written[went], staying, about, seed) if went.any() else None
+        values = {} if found is None else found.as_dict()
+        said += [words] if found is not None and (words := found.words()) else []
     length, some = flown.length * given.unit, anchored(batches, wanted.sources, seed)
     label = None if wanted.mode == "unconditional" or classes is None else classes[some]
     return Merged(
@@ -215,7 +231,7 @@ def merge_arrays(
         asdict(how) | {"reference": wanted.reference, "sources": list(wanted.sources), "seed": seed, "n_boot": n_boot,
                        "scarce": scarce, "least": least, "unmatched": becomes,
                        "held_target": int((aside & (given.batches == wanted.reference)).sum())},
-        (*given.said, *wanted.warnings, *pairs.said, *said, *_counted(given, about)),
+        (*given.said, *wanted.warnings, *mixed, *pairs.said, *said, *_counted(given, about)),
         sd,
         labelled_as,
         share,
@@ -231,8 +247,7 @@ def _gaps(
     found, said, rng = dict[str, dict[str, float]](), list[str](), generator(seed, "evaluate", part="gaps")
     going = np.ones(len(given.x), bool)
     going[wanted.still] = False
-    theirs = _some(np.flatnonzero(given.batches == wanted.reference), rng)
-    free = wanted.mode == "unconditional" and bool(wanted.legs)
+    theirs = _some(np.flatnonzero((given.batches == wanted.reference) & ~given.far), rng)
     for name in wanted.sources:
         mine = given.batches == name
         rows = _some(np.flatnonzero(mine & going if (mine & going).any() else mine), rng)
@@ -245,8 +260,8 @@ def _gaps(
             held=aside[theirs] if aside[theirs].sum() >= 2 else None,
             seed=seed,
         )
-        if free and found[name]["moved"] == 0 and len(rows):
-            said += _by_shares_alone(name, before, given.z[theirs].astype(np.float64), pairs.shares[name][theirs], seed)
+        if found[name]["moved"] == 0 and any(leg.batch == name for leg in wanted.legs):
+            said += [_unmoved(name, before, given.z[theirs].astype(np.float64), pairs.shares[name][theirs], seed)]
         if memorised(found[name]):
             said.append(
                 f"{name}: closer to the target's cells than its held-out ones are (W2 {found[name]['w2_seen']:.3g} "
@@ -255,16 +270,16 @@ def _gaps(
     return found, said
 
 
-def _by_shares_alone(name: str, x: Array, target: Array, shares: Array, seed: int) -> list[str]:
-    """A word where a batch that did not move differs from the target as it is, not as the batch asks for it."""
+def _unmoved(name: str, x: Array, target: Array, shares: Array, seed: int) -> str:
+    """Why a batch did not move: it may differ from the target as it is, and not from the target as it asks for it."""
     if shares.std() == 0 or distances(x, x, target, seed=seed)["p_before"] > DIFFERENT:
-        return []
+        return f"{name}: held-out cells see no difference from the target's: not moved"
     least, most = np.quantile(shares, (0.05, 0.95))
-    return [
+    return (
         f"{name}: not moved, since it differs from the target by how often kinds of cells occur, from {least:.2g} to "
         f"{most:.2g} times as often; in a few columns a shift within the width of a kind looks the same: if it is one, "
         "unmatched='move' takes it off"
-    ]
+    )
 
 
 def _some(rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

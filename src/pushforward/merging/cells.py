@@ -22,15 +22,11 @@ from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, fit
 from pushforward.merging.flow.how import How
 from pushforward.merging.merger import Merger, column_names
 from pushforward.merging.numbers.values import COUNTS, Keep, checked, compared, counts, kept
-from pushforward.merging.plan import LEAST, Mode, Scarce, Unmatched, named
+from pushforward.merging.plan import LEAST, MergeWarning, Mode, Scarce, Unmatched, named
 from pushforward.parallel.threads import within
 from pushforward.plain.lists import listed
 
 __all__ = ["MergeWarning", "as_objects", "by_batch", "column_of", "merge"]
-
-
-class MergeWarning(UserWarning):
-    """What must be known of a merge before its numbers are used; the command tells it in its answer."""
 
 
 def merge(
@@ -203,7 +199,9 @@ def _written(
 ) -> tuple[Any, dict[str, Any], list[str]]:
     """The values after the merge with what is kept of them, the shares of zeros and the like, and what to say."""
     layer, x = decoded(code, merged.x), rows_of(code.values)
-    moved = np.flatnonzero(np.isin(batch, merged.parameters["sources"]))
+    moved = np.flatnonzero(np.isin(batch, merged.parameters["sources"]) & (merged.path_length > 0))
+    if not len(moved):
+        return layer, {}, []
     target = x[np.flatnonzero(batch == merged.parameters["reference"])]
     if keep:
         layer = _with_rows(layer, moved, kept(x[moved], layer[moved], target, keep))

@@ -47,6 +47,7 @@ def counterparts(
     wanted: Plan,
     unmatched: Unmatched,
     aside: NDArray[np.bool_],
+    far: NDArray[np.bool_],
     seed: int = 0,
 ) -> Counterparts:
     """Look at each batch that moves beside the reference.
@@ -58,14 +59,15 @@ def counterparts(
         wanted: Who is to move onto whom.
         unmatched: What becomes of cells without a counterpart, where classes do not say where they go.
         aside: Cells that are held out, (n,): those of the reference are not looked at and take the nearest's weight.
+        far: Rows that lie far from all others, (n,), which have no counterpart and are none.
         seed: As of `support`.
     """
-    matched, shares, said = np.ones(len(z), bool), dict[str, Array](), list[str]()
+    matched, shares, said = ~far | (batches == wanted.reference), dict[str, Array](), list[str]()
     staying = batches == wanted.reference
-    onto, held = np.flatnonzero(staying & ~aside), np.flatnonzero(staying & aside)
+    onto, held = np.flatnonzero(staying & ~aside & ~far), np.flatnonzero(staying & aside & ~far)
     free = wanted.mode == "unconditional"
     for name in wanted.sources:
-        mine = np.flatnonzero(batches == name)
+        mine = np.flatnonzero((batches == name) & ~far)
         weights = shares[name] = np.where(staying, 1.0, 0.0)
         if not free and classes is not None:
             weights[staying] = _by_class(wanted, name, classes, classes[staying])

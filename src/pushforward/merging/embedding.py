@@ -101,6 +101,8 @@ def coded(adata: Any, use_rep: str | Encoder | Embedded, fit: NDArray[np.bool_],
             raise UsageError(f"use_rep {use_rep!r}: give at least 1 component")
         x, said = read_values(adata, match[2])
         axes = principal_axes(x, int(match[1]), fit, seed)
+        if (count := axes.axes.shape[1]) < int(match[1]):
+            said = (*said, f"{use_rep}: there are {count} components and no more")
         return Embedded(axes.encode(x), axes, axes.residual, use_rep, values=x, said=said)
     if use_rep == "X" or use_rep.startswith("X:"):
         return _as_they_are(adata, use_rep)

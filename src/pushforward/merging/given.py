@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from pushforward.errors import DataError, UsageError
 from pushforward.merging.plan import Plan, labelled, named
+from pushforward.plain.lists import counted
 from pushforward.randomness import generator
 
 __all__ = ["Given", "checked_rows", "held_out", "in_units"]
 
 Array = NDArray[Any]
 
+FAR, SOME = 10, 20_000  # median radii beyond which rows are far, and rows whose median they are of
 BLOCK = 1 << 15  # rows at a time, so that no copy of all is made in double precision
 
 
@@ -32,6 +34,7 @@ class Given:
         used: Rows that take part, a mask (n,).
         unit: What rows are divided by.
         z: Rows about their mean in that unit, (n, d), float32.
+        far: Rows that lie so far from all others that nothing is fitted to them, (n,).
         said: What has to be said of all this.
     """
 
@@ -42,6 +45,7 @@ class Given:
     used: NDArray[np.bool_]
     unit: float
     z: Array
+    far: NDArray[np.bool_]
     said: tuple[str, ...]
 
 
@@ -88,7 +92,8 @@ def in_units(
         batches: Batch of each, (n,).
         classes: Class of each, (n,), or None.
         wanted: Who moves onto whom.
-        scale: What rows are divided by; the root mean square of the columns' standard deviations if None.
+        scale: What rows are divided by; the root mean square of the columns' standard deviations, far rows aside, if
+            None.
         said: What has to be said.
 
     Raises:
@@ -96,29 +101,51 @@ def in_units(
         DataError: If a number is not finite.
     """
     used = np.isin(batches, (wanted.reference, *wanted.sources))
-    centre, spread = _moments(x, np.flatnonzero(used))
+    _finite(x, np.flatnonzero(used))
+    far = _far(x, np.flatnonzero(used))
+    if (away := np.flatnonzero(far)).size:
+        words = (
+            f"{counted(away.size, 'row')} beyond {FAR} median radii, the first row {away[0]}, counted from 0: nothing "
+            "is fitted to them, and they stay where they are"
+        )
+        said = [*said, words]
+    centre, spread = _moments(x, np.flatnonzero(used & ~far))
     unit = spread if scale is None else float(scale)
     if not 0 < unit < np.inf:
         raise UsageError(f"scale {unit}: give a positive number, and cells that differ")
     z = np.empty(x.shape, np.float32)
     for start in range(0, len(x), BLOCK):
         z[start : start + BLOCK] = (x[start : start + BLOCK] - centre) / unit
-    return Given(x, batches, classes, wanted, used, unit, z, tuple(said))
+    return Given(x, batches, classes, wanted, used, unit, z, far, tuple(said))
 
 
-def _moments(x: Array, rows: NDArray[np.int64]) -> tuple[Array, float]:
-    """Mean of rows, (d,), and the root mean square of the columns' standard deviations, block by block.
+def _blocks(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
 
-    Raises:
-        DataError: If a number is not finite.
-    """
-    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
-    bad = np.concatenate([block[~np.isfinite(x[block]).all(1)] for block in blocks])
+
+def _finite(x: Array, rows: NDArray[np.int64]) -> None:
+    """Refuse numbers that are not finite."""
+    bad = np.concatenate([block[~np.isfinite(x[block]).all(1)] for block in _blocks(rows)])
     if bad.size:
         more = f" and {bad.size - 1} more hold" if bad.size > 1 else " holds"
         raise DataError(
             f"row {bad[0]} of the matrix, counted from 0,{more} a number that is not finite: fill or leave out"
         )
+
+
+def _far(x: Array, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Rows beyond ten median radii about the median of some 20,000 of them, (n,); none where half lie at one place."""
+    some = np.asarray(x[rows[:: max(1, len(rows) // SOME)]], np.float64)
+    middle = np.median(some, 0)
+    reach, far = FAR * float(np.median(np.linalg.norm(some - middle, axis=1))), np.zeros(len(x), bool)
+    for block in _blocks(rows) if reach > 0 else []:
+        far[block] = np.linalg.norm(x[block] - middle, axis=1) > reach
+    return far
+
+
+def _moments(x: Array, rows: NDArray[np.int64]) -> tuple[Array, float]:
+    """Mean of rows, (d,), and the root mean square of the columns' standard deviations, block by block."""
+    blocks = _blocks(rows)
     centre = sum(x[block].sum(0, dtype=np.float64) for block in blocks) / len(rows)
     squares = sum(float(np.square(x[block] - centre).sum()) for block in blocks)
     return np.asarray(centre), float(np.sqrt(squares / (len(rows) * x.shape[1])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,8 @@ from pushforward.errors import DataError, UsageError
 from pushforward.merging.codes import Axes
 from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, read_values
 from pushforward.merging.flow.mapping import MergeMap, damaged, opened_map
-from pushforward.merging.plan import known_batch, labelled, named
+from pushforward.merging.plan import MergeWarning, known_batch, labelled, named
+from pushforward.plain.lists import counted
 
 __all__ = ["Merger", "column_names"]
 
@@ -118,6 +120,9 @@ class Merger:
         out = adata.copy() if copy else adata
         out.obsm["X_gpa"] = carried.x
         out.obs["gpa_path_length"], out.obs["gpa_matched"] = carried.path_length, carried.matched
+        if away := int(carried.far.sum()):
+            words = f"{counted(away, 'cell')} far from all that were merged: left in place; are they of this data set?"
+            warnings.warn(words, MergeWarning, stacklevel=2)
         if reconstruct and code.axes is not None:
             out.layers["gpa"] = decoded(code, carried.x)
         return out if copy else None

@@ -16,7 +16,9 @@ from pushforward.plain.lists import counted, listed
 
 __all__ = [
     "LEAST",
+    "MIXED",
     "Leg",
+    "MergeWarning",
     "Mode",
     "Plan",
     "Scarce",
@@ -25,6 +27,7 @@ __all__ = [
     "labelled",
     "name_of",
     "named",
+    "nearby",
     "plan",
     "shown",
     "what_becomes",
@@ -48,7 +51,11 @@ UNKNOWN = ALWAYS | {"na", "n/a", "none", "null", "unknown", "unassigned", "unlab
 WHOLE = re.compile(r"([+-]?(?:0|[1-9]\d*))(?:\.0+)?")
 """A whole number, also as columns of fractions hold it."""
 
-MIXED = "class proportions move too: cells may change class; give labels to move within classes"
+MIXED = "without labels class proportions move too: cells may change class; give labels to move within classes"
+
+
+class MergeWarning(UserWarning):
+    """What must be known of a merge before its numbers are used; the command tells it in its answer."""
 
 
 @dataclass(frozen=True)
@@ -230,6 +237,15 @@ def without(wanted: Plan, matched: NDArray[np.bool_], unmatched: Unmatched) -> P
     return replace(wanted, legs=tuple(legs), carried=carried, still=np.concatenate(still))
 
 
+def nearby(wanted: Plan, far: NDArray[np.bool_]) -> Plan:
+    """The plan without rows that lie so far from all others that nothing is fitted to them; of batches these stay."""
+    if not far.any():
+        return wanted
+    legs = tuple(replace(leg, rows=leg.rows[~far[leg.rows]], onto=leg.onto[~far[leg.onto]]) for leg in wanted.legs)
+    gone = [leg.rows[far[leg.rows]] for leg in wanted.legs]
+    return replace(wanted, legs=legs, still=np.unique(np.concatenate([wanted.still, *gone])))
+
+
 def what_becomes(unmatched: Unmatched | None, mode: Mode) -> Unmatched:
     """What becomes of cells without a counterpart: unless asked otherwise they stay where batches move as one cloud.
 
@@ -240,7 +256,7 @@ def what_becomes(unmatched: Unmatched | None, mode: Mode) -> Unmatched:
         raise UsageError(f"unmatched {unmatched!r}: use stay, follow or move")
     if mode == "unconditional":
         return unmatched or "stay"
-    if unmatched in ("stay", "follow"):
+    if unmatched is not None:
         raise UsageError(
             f"unmatched {unmatched}: for batches that move as one cloud; here classes say who goes where, and those "
             "that the target lacks follow or stay by scarce (--scarce)"
@@ -280,12 +296,12 @@ def _mode(
     if labels is None:
         if mode in ("per_class", "conditional"):
             raise UsageError(f"mode {mode}: needs labels: name the column that holds them")
-        return "unconditional", [] if mode else [f"without labels {MIXED}"]
+        return "unconditional", []
     without, of = int((labels[moving] == "").sum()), int(moving.sum())
     if mode is None and without == of and (labels[staying] == "").all():
-        return "unconditional", [f"without labels {MIXED}"]
+        return "unconditional", []
     if mode is None and without == of:
-        return "unconditional", [f"labels on the target only: cells move without them and are labelled then; {MIXED}"]
+        return "unconditional", ["labels on the target only: cells move without them and are labelled then"]
     if mode == "unconditional":
         return mode, []
     if without or (labels[staying] == "").any():

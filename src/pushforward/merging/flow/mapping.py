@@ -35,6 +35,7 @@ Names = NDArray[np.str_]
 CARRIERS = 10  # moved cells whose ways a carried one takes the mean of
 MOST = 5000  # anchors of a batch
 BLOCK = 1 << 14  # cells whose ways are gathered at a time
+REACH = 3  # distances to the tenth anchor, as 99 of 100 anchors have it, from which on a cell is far
 FORMAT = 1
 
 
@@ -45,12 +46,14 @@ class Carried:
     Attributes:
         x: Where they are, (n, d), of the type that came in.
         path_length: Mean length of the ways of the anchors that led them, (n,), in their units.
-        matched: Whether most anchors around them have a counterpart in the reference, (n,).
+        matched: Whether most anchors around them have a counterpart in the reference, (n,); not of far cells.
+        far: Whether they lie far from all anchors, (n,); such cells stay.
     """
 
     x: NDArray[np.floating]
     path_length: Array
     matched: NDArray[np.bool_]
+    far: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -101,20 +104,22 @@ class MergeMap:
         if (bad := np.flatnonzero(~np.isfinite(x).all(1))).size:
             raise DataError(f"row {bad[0]}, counted from 0, holds a number that is not finite: fill or leave out")
         labels = self._checked(batch, labels)
-        out, length, matched = x.copy(), np.zeros(len(x)), np.ones(len(x), bool)
+        out, length, matched, far = x.copy(), np.zeros(len(x)), np.ones(len(x), bool), np.zeros(len(x), bool)
         for name, label in sorted({*zip(batch.tolist(), labels.tolist(), strict=True)}):
             if name == self.reference:
                 continue
             mine = np.flatnonzero((batch == name) & (labels == label))
             there = np.flatnonzero((self.batch == name) & (self.label == label))
             z, anchors = x[mine].astype(np.float64), self.x[there].astype(np.float64)
-            around = nearest(z, anchors, min(CARRIERS, len(there)))[1]
-            matched[mine] = self.matched[there][around].mean(1) >= 0.5
-            go, leads = mine[self.moved[there][around].mean(1) >= 0.5], there[self.moved[there]]
+            apart, around = nearest(z, anchors, min(CARRIERS, len(there)))
+            far[mine] = apart[:, -1] > _reach(anchors)
+            matched[mine] = (self.matched[there][around].mean(1) >= 0.5) & ~far[mine]
+            go = mine[(self.moved[there][around].mean(1) >= 0.5) & ~far[mine]]
+            leads = there[self.moved[there]]
             if len(go):
                 way, length[go] = led(x[go].astype(np.float64), self.x[leads], self.shift[leads], self.length[leads])
                 out[go] = x[go] + way.astype(x.dtype)
-        return Carried(out, length, matched)
+        return Carried(out, length, matched, far)
 
     def _checked(self, batch: Names, labels: Names | None) -> Names:
         """Classes that count, "" where none do."""
@@ -233,6 +238,15 @@ def anchored(batch: Names, sources: Sequence[str], seed: int = 0) -> NDArray[np.
         mine = np.flatnonzero(batch == name)
         rows.append(mine if len(mine) <= MOST else np.sort(rng.choice(mine, MOST, replace=False)))
     return np.concatenate(rows)
+
+
+def _reach(anchors: Array) -> float:
+    """How far the tenth anchor may be for a cell to be among them: three times as far as of nearly all of them."""
+    near = min(CARRIERS, len(anchors) - 1)
+    if near < 1:
+        return np.inf
+    own = nearest(anchors, anchors, near, own=np.arange(len(anchors)))[0][:, -1]
+    return REACH * float(np.quantile(own, 0.99))
 
 
 def led(x: Array, anchors: NDArray, shift: NDArray, length: NDArray) -> tuple[Array, Array]:
