@@ -248,6 +248,7 @@ def _gaps(
     going = np.ones(len(given.x), bool)
     going[wanted.still] = False
     theirs = _some(np.flatnonzero((given.batches == wanted.reference) & ~given.far), rng)
+    target = given.z[theirs].astype(np.float64)
     for name in wanted.sources:
         mine = given.batches == name
         rows = _some(np.flatnonzero(mine & going if (mine & going).any() else mine), rng)
@@ -255,13 +256,13 @@ def _gaps(
         found[name] = distances(
             before,
             before + flown.shift[rows],
-            given.z[theirs].astype(np.float64),
+            target,
             weights=pairs.shares[name][theirs],
             held=aside[theirs] if aside[theirs].sum() >= 2 else None,
             seed=seed,
         )
         if found[name]["moved"] == 0 and any(leg.batch == name for leg in wanted.legs):
-            said += [_unmoved(name, before, given.z[theirs].astype(np.float64), pairs.shares[name][theirs], seed)]
+            said += [_unmoved(name, before, target, pairs.shares[name][theirs], seed)]
         if memorised(found[name]):
             said.append(
                 f"{name}: closer to the target's cells than its held-out ones are (W2 {found[name]['w2_seen']:.3g} "

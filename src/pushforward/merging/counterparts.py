@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from pushforward.data.labels import coded
+from pushforward.merging.flow.sides import ratios
 from pushforward.merging.plan import Plan, Unmatched
 from pushforward.metrics.integration.support import support
 
@@ -110,5 +113,5 @@ def _by_class(wanted: Plan, name: str, classes: NDArray[np.str_], theirs: NDArra
     """Weights of the reference's cells under which classes are shared as in what moves of a batch, (m,)."""
     legs = [leg.rows for leg in wanted.legs if leg.batch == name]
     ours = classes[np.concatenate([np.empty(0, np.int64), *legs])]
-    ratio = {label: (ours == label).sum() / (theirs == label).sum() for label in np.unique(theirs)}
-    return np.array([ratio[label] for label in theirs], np.float64)
+    codes = torch.from_numpy(coded(np.concatenate([ours, theirs]))[1])
+    return ratios(codes[: len(ours)], codes[len(ours) :]).numpy()

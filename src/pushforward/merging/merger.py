@@ -130,7 +130,8 @@ class Merger:
     def _batches(self, adata: Any) -> NDArray[np.str_]:
         """Batches as the map names them."""
         batch, known = _column(adata, self.batch_key), [self.map.reference, *self.map.sources]
-        return np.array([known_batch(name, known) or name for name in batch.tolist()], dtype=np.str_)
+        names, places = np.unique(batch, return_inverse=True)
+        return np.array([known_batch(name, known) or name for name in names.tolist()], dtype=np.str_)[places]
 
     def _coded(self, adata: Any, use_rep: Encoder | Embedded | None) -> Embedded:
         """The representation of new cells."""

@@ -115,4 +115,4 @@ def ratios(mine: Labels, theirs: Labels) -> Tensor:
     """Weights (m,) of the reference's cells under which its classes are shared as those of the cloud, (n,), are."""
     count = int(torch.cat([mine, theirs]).max()) + 1
     ours, there = (torch.bincount(labels, minlength=count) for labels in (mine, theirs))
-    return (ours / there.clamp(min=1))[theirs]
+    return (ours.double() / there.clamp(min=1))[theirs]
