@@ -14,7 +14,7 @@ from pushforward.divergences import JS_LIP, KL, KL_LIP, W1
 from pushforward.errors import UsageError
 from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.merging.flow import sides
-from pushforward.merging.flow.cloud import _around, transport_cloud
+from pushforward.merging.flow.cloud import transport_cloud
 from pushforward.merging.flow.how import How
 from pushforward.merging.flow.sides import Judge, Side, ratios
 from pushforward.randomness import Noise, seeded, stream
@@ -63,7 +63,7 @@ def test_under_a_penalty_too_no_cell_is_ever_faster_than_the_slope(slope):
 def test_a_penalty_bounds_the_same_in_merges_as_in_flows():
     noise = Noise(1)
     p, q = noise.normal(50, 2), noise.normal(50, 2) + 3.0
-    how = replace(QUICK, critic="penalty", lipschitz=0.5, steps=1, updates=1, warmup=0, settle=0.0, around=1)
+    how = replace(QUICK, critic="penalty", lipschitz=0.5, steps=1, updates=1, warmup=0, settle=0.0, around=0.0)
     with seeded(0):
         critic = Learner(bounded_critic(2, 0.5, how.width, 3, "penalty"), partial(Adam, lr=how.rate, betas=(0.5, 0.9)))
     flow = bounded_flow(critic, KL_LIP, slope=0.5, steps=1, bound=Bound("penalty"), rng=stream(0, "train"))
@@ -169,7 +169,7 @@ def test_cells_that_the_critic_never_sees_move_with_the_others_and_change_nothin
     noise = Noise(5)
     p, q = noise.normal(300, 2), noise.normal(300, 2) + 1.5
     away = torch.arange(300) % 5 == 0
-    how = replace(QUICK, steps=10, around=1)
+    how = replace(QUICK, steps=10, around=0.0)
     way = transport_cloud(q, p, how, aside=(away, away))
     elsewhere, there = q.clone(), p.clone()
     elsewhere[away] += 0.5  # what is held out may be anything
@@ -190,24 +190,14 @@ def test_the_reference_counts_by_its_weights(weight):
     mine = (torch.arange(400) < 400 * share).float()[:, None]
     q = noise.normal(400, 2) + torch.cat([5 * mine, 0 * mine + 1.5], 1)
     weights = torch.where(side[:, 0] > 0, weight, 1.0)
-    way = transport_cloud(q, p, replace(QUICK, steps=60), weights=weights)
+    how = replace(QUICK, steps=60, around=0.0)
+    way = transport_cloud(q, p, how, weights=weights)
     assert float((way.x[:, 0] > 2.5).float().mean()) == pytest.approx(share, abs=0.02)
     assert float(way.x[:, 1].mean().abs()) < 0.3
-    level = transport_cloud(q, p, replace(QUICK, steps=60))  # all the same: cells must change sides
+    level = transport_cloud(q, p, how)  # all the same: cells must change sides
     assert ((level.x[:, 0] > 2.5) != (q[:, 0] > 2.5)).float().mean() > 0.05
 
 
 def test_classes_weigh_as_in_the_cloud_unless_told_otherwise():
     mine, theirs = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 1, 1, 1, 2])
     assert ratios(mine, theirs).tolist() == [3.0, pytest.approx(1 / 3), pytest.approx(1 / 3), pytest.approx(1 / 3), 0.0]
-
-
-def test_neighbours_go_the_same_way_and_a_class_its_own():
-    places, shares = _around(torch.arange(200.0)[:, None].repeat(1, 2), 50, None)
-    assert places.shape == (200, 50)
-    torch.testing.assert_close(shares.sum(1), torch.ones(200))
-    assert int((shares[100] > 0).sum()) == 10  # one in twenty
-    assert set(places[100][shares[100] > 0].tolist()) <= set(range(94, 107))
-    labels = torch.arange(200) % 2
-    places, shares = _around(torch.arange(200.0)[:, None].repeat(1, 2), 50, labels)
-    assert bool((labels[places][shares > 0] == labels[:, None].expand(-1, 50)[shares > 0]).all())

@@ -1,10 +1,10 @@
 r"""One cloud flows onto another along a critic of bounded slope, :math:`\dot x = \nabla d_t(x),\ |\nabla d_t| \le L`.
 
-The critic learns first while nothing moves, then between moves. Cells go the mean way of the cells around them, which
-keeps neighbours together. What it still tells apart is measured on cells that it never sees, by `sides.Judge`: nothing
-moves where that is within two standard errors before the first move; once it is within one, on a mean of five, steps
-shrink to nothing, so that what is left of the critic's noise averages out. Clouds larger than a batch are shown to it
-in mini-batches.
+The critic learns first while nothing moves, then between moves. Cells go together, along a smooth field, which keeps
+neighbours (`Together`). What the critic still tells apart is measured on cells that it never sees, by `sides.Judge`:
+nothing moves where that is within two standard errors before the first move; once it is within one, on a mean of five,
+steps shrink to nothing, so that what is left of the critic's noise averages out. Clouds larger than a batch are shown
+to it in mini-batches.
 
 References:
     Lipschitz-regularized gradient flows and generative particle algorithms (Gu et al., 2022), arXiv:2210.17230.
@@ -26,14 +26,14 @@ from pushforward.flows.bounded import bounded_critic, bounded_flow
 from pushforward.flows.critic import CriticFlow
 from pushforward.merging.flow.how import How, Pace
 from pushforward.merging.flow.sides import FEWEST, Judge, Side, ratios
+from pushforward.merging.flow.together import Together
 from pushforward.methods.particles.driver import Particles
 from pushforward.methods.particles.stopping import Until
-from pushforward.metrics.core.neighbours import nearest
 from pushforward.nets import lipschitz as nets
 from pushforward.randomness import Noise, seeded, stream
 from pushforward.settings.groups import Bound
 from pushforward.training.learner import Learner
-from pushforward.types import Batch, Labels, Samples, Velocity
+from pushforward.types import Batch, Labels, Samples
 
 __all__ = ["Way", "transport_cloud"]
 
@@ -65,26 +65,6 @@ class Way:
     certificate: float
     certified: bool
     why: str
-
-
-@dataclass
-class _Together:
-    """Steps along velocities that are means over the cells around each, and the length of every cell's way so far.
-
-    Attributes:
-        places: These cells, (n, k).
-        shares: What each counts, (n, k), of sum 1.
-        length: Length of the ways, (n,).
-    """
-
-    places: Tensor
-    shares: Tensor
-    length: Tensor
-
-    def __call__(self, velocity: Velocity, x: Samples, t: float, dt: float) -> Samples:
-        way = dt * torch.einsum("nk,nkd->nd", self.shares, velocity(x, t)[self.places])
-        self.length += way.norm(dim=1)
-        return x + way
 
 
 def transport_cloud(
@@ -123,7 +103,7 @@ def transport_cloud(
     held, away = aside or (torch.zeros(len(q), dtype=torch.bool), torch.zeros(len(p), dtype=torch.bool))
     here, goal = Side.of(q, held, mine), Side.of(p, away, theirs, weights)
     order = torch.cat([here.seen, here.held])
-    scheme = _Together(*_around(q[order], how.around, None if mine is None else mine[order]), torch.zeros(len(q)))
+    scheme = Together.of(q[order], None if mine is None else mine[order], how.around)
     pace = Pace(how, how.steps, f"{how.steps} moves were done")
     (first, classes_seen), (tracers, classes_held) = here.rows(here.seen), here.rows(here.held)
     cloud = Particles(
@@ -193,18 +173,3 @@ def _flow(dim: int, classes: int, how: How, noise: Noise, seed: int) -> CriticFl
     critic = Learner(net, partial(Adam, lr=how.rate, betas=(0.5, 0.9)))
     bound = Bound(how.critic)
     return bounded_flow(critic, how.law(), slope=how.lipschitz, steps=how.updates, bound=bound, rng=noise)
-
-
-def _around(x: Samples, k: int, labels: Labels | None) -> tuple[Tensor, Tensor]:
-    """Places of the cells of its class around each, itself among them, and their shares, (n, k) each.
-
-    They are at most one in twenty of the class, so that of few cells each goes its own way; other places have no share.
-    """
-    places, shares = torch.zeros(len(x), k, dtype=torch.int64), torch.zeros(len(x), k)
-    classes = torch.zeros(len(x)) if labels is None else labels
-    for label in classes.unique():
-        rows = torch.nonzero(classes == label)[:, 0]
-        cells, few = x[rows].double().numpy(), max(1, min(k, len(rows) // 20))
-        places[rows, :few] = rows[torch.from_numpy(nearest(cells, cells, few)[1])]
-        shares[rows, :few] = 1 / few
-    return places, shares

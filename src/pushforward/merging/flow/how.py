@@ -33,7 +33,9 @@ class How:
             or of L where that is larger.
         held: Share of either side that the critic never sees, on which it is judged; 0 for none, and then only the
             plateau says when cells settle.
-        around: Cells, each itself among them, whose mean velocity they move with; 1 for each its own.
+        around: Share of the cells, of its class where classes are told, over whose nearest a cell's velocity is
+            averaged once shift and scale are taken out (`flow.together`); small values mix finer and keep fewer
+            neighbours, 0 lets each go its own way, 1 leaves shift and scale alone.
 
     Raises:
         UsageError: If a number is out of range.
@@ -52,10 +54,10 @@ class How:
     batch: int = 1024
     plateau: float = 0.02
     held: float = 0.2
-    around: int = 50
+    around: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("lipschitz", "width", "rate", "updates", "steps", "step", "batch", "around"):
+        for name in ("lipschitz", "width", "rate", "updates", "steps", "step", "batch"):
             if not 0 < (value := getattr(self, name)) < float("inf"):
                 raise UsageError(f"{name} {value}: give a positive number")
         if self.critic not in ("bjorck", "penalty"):
@@ -65,6 +67,8 @@ class How:
                 raise UsageError(f"{name} {value}: give 0 or a positive number")
         if not 0 <= self.held <= 0.5:
             raise UsageError(f"held {self.held}: give a share from 0 to 0.5")
+        if not 0 <= self.around <= 1:
+            raise UsageError(f"around {self.around}: give a share from 0 to 1")
         self.law()
 
     def law(self) -> Divergence:
