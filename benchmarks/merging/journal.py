@@ -21,8 +21,8 @@ __all__ = ["Key", "Line", "add", "code", "key", "read"]
 Line: TypeAlias = dict[str, Any]
 Key: TypeAlias = tuple[str, str, str, int]
 
-COMPUTES = ("divergences", "dynamics", "flows", "merging", "methods/particles", "metrics/core", "metrics/integration",
-            "metrics/two_sample", "nets", "randomness.py")  # fmt: skip
+COMPUTES = ("data/labels.py", "divergences", "dynamics", "flows", "geometry", "merging", "methods/particles", "metrics",
+            "nets", "parallel", "plain", "randomness.py", "settings/groups.py", "training")  # fmt: skip
 """Files and folders of the package that decide what a merge and its scores are."""
 
 

@@ -48,7 +48,7 @@ Places = NDArray[np.int64]
 AROUND = 10  # cells around a cell, itself beside them, over which levels are means
 VOTERS = 15  # cells, itself among them, of which half must have a counterpart for it to have one
 WAYS = 20  # cells over which ways to partners are means, twice
-LARGER = 2  # times as large a batch may be as the target before cells of the latter take more partners
+LARGER = 1.6  # times as large a batch may be as the target before cells of the latter take more partners
 SHARE, FEWEST, PARTNERS = 0.05, 3, 30  # neighbours among which partners are: that share of the smaller side, in bounds
 HEAVIER = 3  # times as heavy a type may be in the batch as in the target before its cells lack partners
 FIRST, SECOND = 0.3, 0.5  # levels from which a cell has a counterpart where it is, and after the first way
@@ -179,7 +179,7 @@ def _partners(n: int, m: int) -> tuple[int, int]:
     the batch, and cells of a large batch of some of the target.
     """
     k = min(max(FEWEST, min(PARTNERS, int(SHARE * min(n, m)))), n, m)
-    return min(max(k, FEWEST * m // n), m), min(max(k, k * n // (LARGER * m)), n)
+    return min(max(k, FEWEST * m // n), m), min(max(k, int(k * n / (LARGER * m))), n)
 
 
 def _told_apart(x: Array, width: float, rng: np.random.Generator) -> Array:
