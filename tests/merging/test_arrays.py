@@ -196,3 +196,15 @@ def test_what_cannot_be_merged_is_refused_in_one_line_before_any_work(change, er
     with pytest.raises(error, match=words) as caught:
         merge_arrays(given.pop("x"), given.pop("batch"), **given)
     assert "\n" not in str(caught.value)
+
+
+def test_a_merge_says_who_was_still_travelling_and_one_that_arrived_does_not():
+    rng = np.random.default_rng(0)
+    x, batch = rng.normal(size=(400, 2)), np.repeat(["new", "old"], 200)
+    x[:200] += 8
+    hasty = merge_arrays(x, batch, reference="old", unmatched="move", how=How(steps=5, settle=0.0), scores=False)
+    (words,) = [words for words in hasty.warnings if "travelling" in words]
+    assert words.startswith("cells of new were still travelling: kinetic energy 0.")
+    assert words.endswith("at most 0.5 L²: allow more moves, How(steps=), --steps")
+    there = merge_arrays(x, batch, reference="old", unmatched="move", scores=False)
+    assert not any("travelling" in words for words in there.warnings)

@@ -15,6 +15,7 @@ from pushforward.cli import main
 from pushforward.errors import DataError, UsageError
 from pushforward.merging import How, MergeMap, Merger, merge, merge_arrays
 from pushforward.merging.codes import principal_axes
+from pushforward.merging.plan import MergeWarning
 from pushforward.metrics.quality.transport import wasserstein
 
 QUICK = How(width=32, steps=30, updates=3, rate=5e-3, warmup=30)
@@ -146,10 +147,41 @@ def test_an_object_carries_later_cells_also_after_a_file(rep, tmp_path, merged):
     with pytest.raises(DataError, match="column"):
         Merger.of(adata).transport(few)
     turned = later[:, ::-1].copy()
-    with pytest.raises(DataError, match=r"column 0, counted from 0, is '11' and was '0'.*merger.names"):
-        Merger.of(adata).transport(turned)
+    Merger.of(adata).transport(turned)  # columns have names, and no order
+    np.testing.assert_allclose(turned.obsm["X_gpa"], results[0], atol=1e-6)
+    np.testing.assert_allclose(turned.layers["gpa"][:, ::-1], done.layers["gpa"], atol=1e-6)
+    with pytest.raises(DataError, match="cells of ndarray: give an AnnData object, or codes"):
+        Merger.of(adata).transport(x[:5])
     with pytest.raises(DataError, match="no column 'batch' in obs"):
         Merger.of(adata).transport(anndata.AnnData(x[:5]))
+
+
+@pytest.mark.parametrize("rep", ["X", "pca:6"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_further_columns_of_later_cells_stay_as_they_are_and_that_is_said(rep, sparse, merged):
+    anndata, csr = pytest.importorskip("anndata"), pytest.importorskip("scipy.sparse").csr_matrix
+    _, x, batch, _ = merged
+    adata = cells(x, batch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        merge(adata, "batch", target="old", use_rep=rep, how=QUICK, scores=False)
+    alone = Merger.of(adata).transport(cells(x[:300:7], batch[:300:7]), copy=True)
+    more = np.concatenate([np.full((43, 1), np.nan), x[:300:7], np.full((43, 1), 7.0)], 1)
+    later = anndata.AnnData(csr(more) if sparse else more, obs=alone.obs[["batch"]])
+    later.var_names = ["first", *adata.var_names, "last"]
+    with pytest.warns(MergeWarning, match="2 columns not merged, 'first' first: left as they are"):
+        Merger.of(adata).transport(later)
+    np.testing.assert_allclose(later.obsm["X_gpa"], alone.obsm["X_gpa"], atol=1e-6)
+    written = later.layers["gpa"].toarray() if sparse else later.layers["gpa"]
+    np.testing.assert_allclose(written[:, 1:-1], alone.layers["gpa"], atol=1e-6)
+    assert np.isnan(written[:, 0]).all()
+    assert (written[:, -1] == 7).all()
+    later.var_names = ["first", *adata.var_names[:-1], adata.var_names[0], "last"]
+    with pytest.raises(DataError, match="column '11' is missing"):
+        Merger.of(adata).transport(later)
+    later.var_names = [adata.var_names[0], *adata.var_names, "last"]
+    with pytest.raises(DataError, match="column '0' stands there more than once"):
+        Merger.of(adata).transport(later)
 
 
 @pytest.mark.parametrize("ending", ["csv", "npz", "h5ad"])

@@ -16,7 +16,7 @@ SHARES = [0.0, 0.1, 0.5, 1.0]
 def step(x, v, share, labels=None):
     """Way of every cell in a step of one."""
     scheme = Together.of(x, labels, share)
-    way = scheme(lambda *_: v, x, 0.0, 1.0) - x
+    way = scheme(lambda x, t=0.0: v, x, 0.0, 1.0) - x
     torch.testing.assert_close(scheme.length, way.norm(dim=1))
     return way
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from pushforward.errors import UsageError
 from pushforward.merging.counterparts import Counterparts, counterparts
-from pushforward.merging.flow.cloud import Way
-from pushforward.merging.flow.fly import Flight, Flown, Tick, refitted
+from pushforward.merging.flow.fly import Flight, Flown, Tick, curves, recorded, refitted, travelling
 from pushforward.merging.flow.how import How
 from pushforward.merging.flow.mapping import MergeMap, anchored
 from pushforward.merging.given import Given, checked_rows, held_out, in_units
@@ -26,7 +25,6 @@ from pushforward.merging.numbers.values import COUNTS, Keep, checked, compared, 
 from pushforward.merging.plan import (
     LEAST,
     MIXED,
-    Leg,
     Mode,
     Plan,
     Scarce,
@@ -214,6 +212,7 @@ def merge_arrays(
         said += [words] if found is not None and (words := found.words()) else []
     length, some = flown.length * given.unit, anchored(batches, wanted.sources, seed)
     label = None if wanted.mode == "unconditional" or classes is None else classes[some]
+    legs = [recorded(leg, way) for leg, way in zip(wanted.legs, flown.ways, strict=True)]
     return Merged(
         out,
         length,
@@ -226,12 +225,13 @@ def merge_arrays(
         wanted.mode,
         gaps,
         table,
-        [_record(leg, way) for leg, way in zip(wanted.legs, flown.ways, strict=True)],
-        [_curves(way) for way in flown.ways],
+        legs,
+        [curves(way) for way in flown.ways],
         asdict(how) | {"reference": wanted.reference, "sources": list(wanted.sources), "seed": seed, "n_boot": n_boot,
                        "scarce": scarce, "least": least, "unmatched": becomes,
                        "held_target": int((aside & (given.batches == wanted.reference)).sum())},
-        (*given.said, *wanted.warnings, *mixed, *pairs.said, *said, *_counted(given, about)),
+        (*given.said, *wanted.warnings, *mixed, *pairs.said, *said, *travelling(legs),
+         *_counted(given, about)),
         sd,
         labelled_as,
         share,
@@ -304,27 +304,3 @@ def _transferred(
     names, agreed = transfer(x[moving], x[known], classes[known])
     labels[moving], share[moving] = names, agreed
     return labels.astype(np.str_), share
-
-
-def _record(leg: Leg, way: Way) -> dict[str, Any]:
-    return {
-        "batch": leg.batch,
-        "label": leg.label,
-        "cells": len(leg.rows),
-        "onto": len(leg.onto),
-        "moves": len(way.kinetic),
-        "divergence_first": way.divergence[0],
-        "divergence_last": way.divergence[-1],
-        "kinetic_first": way.kinetic[0],
-        "kinetic_last": way.kinetic[-1],
-        "slope": way.certificate,
-        "slope_certified": way.certified,
-        "held_first": way.held[0] if way.held else float("nan"),
-        "held_last": way.held[-1] if way.held else float("nan"),
-        "held_error": way.held_error[-1] if way.held else float("nan"),
-        "settled": way.why,
-    }
-
-
-def _curves(way: Way) -> dict[str, list[float]]:
-    return {"divergence": way.divergence, "kinetic": way.kinetic, "held": way.held, "held_error": way.held_error}

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from pushforward.errors import DataError, UsageError
-from pushforward.merging.codes import Axes
+from pushforward.merging.codes import Axes, dense
 from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, read_values
 from pushforward.merging.flow.mapping import MergeMap, damaged, opened_map
 from pushforward.merging.plan import MergeWarning, known_batch, labelled, named
@@ -96,10 +96,12 @@ class Merger:
         """Carry new cells of the batches that were merged; no other cell and no number of the merge changes.
 
         Writes `obsm["X_gpa"]`, `obs["gpa_path_length"]`, `obs["gpa_matched"]` and, where there is a way back,
-        `layers["gpa"]`, as `merge` does. Cells of the reference stay bit for bit.
+        `layers["gpa"]`, as `merge` does. Cells of the reference stay bit for bit. Genes are taken by their names, in
+        whatever order; those that were not merged stay as they are.
 
         Args:
-            adata: New cells, with the columns of obs, the genes and the representation that were merged.
+            adata: New cells, with the columns of obs, the genes and the representation that were merged; arrays go to
+                `map.transport`.
             use_rep: The encoder, where the representation was one's own function, or an embedding made with it.
             reconstruct: Whether `layers["gpa"]` is written where it can be.
             copy: Write into a copy and return it.
@@ -111,6 +113,8 @@ class Merger:
             UsageError: If a batch or a class was not merged, or the encoder is needed and not given.
             DataError: If a column, an embedding or genes are missing.
         """
+        if not hasattr(adata, "obs"):
+            raise DataError(f"cells of {type(adata).__name__}: give an AnnData object, or codes to map.transport")
         batch = self._batches(adata)
         labels = None
         if self.by_class:
@@ -122,6 +126,8 @@ class Merger:
         out.obs["gpa_path_length"], out.obs["gpa_matched"] = carried.path_length, carried.matched
         if away := int(carried.far.sum()):
             words = f"{counted(away, 'cell')} far from all that were merged: left in place; are they of this data set?"
+            warnings.warn(words, MergeWarning, stacklevel=2)
+        for words in code.said:
             warnings.warn(words, MergeWarning, stacklevel=2)
         if reconstruct and code.axes is not None:
             out.layers["gpa"] = decoded(code, carried.x)
@@ -138,16 +144,29 @@ class Merger:
         everything = np.ones(adata.n_obs if hasattr(adata, "n_obs") else adata.X.shape[0], bool)
         if use_rep is not None:
             return coded(adata, use_rep, everything)
-        if self.names:
-            _same_columns(self.names, column_names(adata))
-        if self.axes is not None:
-            x, said = read_values(adata, (self.rep.split(":", 2)[2:] or [None])[0])
-            if x.shape[1] != len(self.axes.mean):
-                raise DataError(f"{x.shape[1]} columns, the merge had {len(self.axes.mean)}: give the same ones")
-            return Embedded(self.axes.encode(x), self.axes, float("nan"), self.rep, values=x, said=said)
+        if self.axes is not None or self.names:
+            return self._of_values(adata)
         if self.rep in ("X", *adata.obsm) or self.rep.startswith("X:") or self.rep.startswith("X_"):
             return coded(adata, self.rep, everything)
         raise UsageError(f"the cells were merged by {self.rep}: give it as use_rep")
+
+    def _of_values(self, adata: Any) -> Embedded:
+        """Codes of values by the names of their columns, and the way back to all columns that there are."""
+        layer = self.rep.split(":", 1 if self.axes is None else 2)[1 if self.axes is None else 2 :]
+        x, said = read_values(adata, layer[0] if layer else None)
+        here, count = column_names(adata), len(self.names) if self.axes is None else len(self.axes.mean)
+        if not (self.names and here) and x.shape[1] != count:
+            raise DataError(f"{x.shape[1]} columns, the merge had {count}: give the same ones")
+        places = _places(self.names, here) if self.names and here else np.arange(count)
+        if others := len(here) - count:
+            odd = next(name for name in here if name not in set(self.names))
+            said = (*said, f"{counted(others, 'column')} not merged, {odd!r} first: left as they are")
+        axes = Axes(np.zeros(count), np.eye(count), 0.0, 1.0) if self.axes is None else self.axes
+        part = x if np.array_equal(places, np.arange(x.shape[1])) else x[:, places]
+        z = dense(part) if self.axes is None else axes.encode(part)
+        rows = np.zeros((x.shape[1], axes.axes.shape[1]))
+        rows[places] = axes.axes
+        return Embedded(z, Axes(np.zeros(len(rows)), rows, 0.0, 1.0), float("nan"), self.rep, values=x, said=said)
 
     def _parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Arrays, and the rest as JSON holds it."""
@@ -178,15 +197,11 @@ def column_names(adata: Any) -> list[str]:
     return [str(name) for name in (adata.var_names if hasattr(adata, "var_names") else adata.names)]
 
 
-def _same_columns(names: tuple[str, ...], here: list[str]) -> None:
-    """Refuse columns other than those that were merged."""
-    if here and (missing := [name for name in names if name not in set(here)]):
+def _places(names: tuple[str, ...], here: list[str]) -> NDArray[np.int64]:
+    """Where the columns that were merged are among those here."""
+    found = {name: k for k, name in enumerate(here)}
+    if missing := [name for name in names if name not in found]:
         raise DataError(f"column {missing[0]!r} is missing, one of {len(missing)} that were merged: give them")
-    for k, (name, other) in enumerate(zip(names, here)):
-        if name != other:
-            raise DataError(
-                f"column {k}, counted from 0, is {other!r} and was {name!r}: give the columns that were merged in "
-                "their order, adata[:, merger.names]"
-            )
-    if here and len(here) > len(names):
-        raise DataError(f"column {here[len(names)]!r} was not merged: leave it out, adata[:, merger.names]")
+    if len(found) < len(here) and (twice := [name for name in names if here.count(name) > 1]):
+        raise DataError(f"column {twice[0]!r} stands there more than once: keep the one that was merged")
+    return np.array([found[name] for name in names], np.int64)

@@ -104,7 +104,7 @@ def write_merge(
         seed: Which cells are drawn of many.
     """
     clouds = _clouds(found)
-    warnings = [*found["warnings"], *_travelling(clouds)]
+    warnings = found["warnings"]
     notes = "".join(f"<li>{text(words)}</li>" for words in warnings)
     head = (
         f'<p class="eyebrow">pushforward · merge</p><h1>{text(title)}</h1>'
@@ -157,13 +157,6 @@ def _fast(clouds: Sequence[Cloud]) -> dict[str, float]:
     ends = [(cloud, float(cloud.curve("kinetic")[-1])) for cloud in clouds if len(cloud.curve("kinetic"))]
     fast = [(cloud, end) for cloud, end in ends if isfinite(end) and still(cloud.name, end, 0.5)]
     return {f"{cloud.label} of {cloud.batch}" if cloud.label else cloud.batch: end for cloud, end in fast}
-
-
-def _travelling(clouds: Sequence[Cloud]) -> list[str]:
-    """A warning where cells were still travelling when the flow ended."""
-    fast = _fast(clouds)
-    words = still(f"Cells of {listed(list(fast), 12)}", max(fast.values(), default=0.0), 0.5, " L²")
-    return [f"{words} Move more (--steps)."] if fast else []
 
 
 def _pictures(shown: Embedding, seed: int) -> str:
