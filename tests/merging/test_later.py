@@ -214,6 +214,8 @@ def test_the_command_saves_a_map_and_carries_a_later_file_by_it(ending, tmp_path
     assert record["cells"] == 60
     assert 0 < record["unmatched"] < 60
     assert record["moved_cells"] == 60 - record["unmatched"]
+    assert record["target_cells"] == 0
+    assert any("0 of the target old, which stay" in words for words in record["notes"])
     assert any("without a counterpart" in words for words in record["notes"])
     code, told = run(later, "--map", saved, "--out", tmp_path / f"done.{ending}", "--n-boot", 3)
     assert code == 2

@@ -113,3 +113,26 @@ def test_pandas_is_pinned_to_one_that_the_pinned_anndata_can_write():
     found = pins()
     anndata_at, pandas_at = (tuple(map(int, found[name].split(".")[:2])) for name in ("anndata", "pandas"))
     assert anndata_at >= (0, 13) or pandas_at < (3, 0)
+
+
+def test_scanpy_goes_on_from_a_file_with_a_merge(tmp_path):
+    sc = pytest.importorskip("scanpy")
+    rng = np.random.default_rng(0)
+    adata = anndata.AnnData(rng.poisson(2.0, (300, 60)).astype(np.float32))
+    adata.obs["batch"] = np.repeat(["new", "old"], 150)
+    adata.X[:150, :20] += 3
+    sc.pp.normalize_total(adata)
+    sc.pp.log1p(adata)
+    sc.pp.pca(adata, n_comps=10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        merge(adata, "batch", target="old", how=How(steps=5), scores=False)
+    adata.write_h5ad(tmp_path / "merged.h5ad")
+    back = sc.read_h5ad(tmp_path / "merged.h5ad")
+    np.testing.assert_array_equal(back.obsm["X_gpa"], adata.obsm["X_gpa"])
+    np.testing.assert_array_equal(back.obs["gpa_matched"], adata.obs["gpa_matched"])
+    assert back.uns["gpa"]["parameters"]["reference"] == "old"
+    sc.pp.neighbors(back, use_rep="X_gpa")
+    sc.tl.rank_genes_groups(back, "batch", layer="gpa")
+    assert back.obsp["connectivities"].shape == (300, 300)
+    back.write_h5ad(tmp_path / "again.h5ad")

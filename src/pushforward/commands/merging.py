@@ -161,9 +161,14 @@ def _mapped(asked: Merging, place: Path) -> Done:
     moved, matched = np.asarray(cells.obs["gpa_path_length"]) > 0, np.asarray(cells.obs["gpa_matched"], bool)
     with files.whole_file(asked.out, parents=True) as fresh:
         write(cells, fresh, asked.out.suffix.lower())
-    numbers = {"cells": len(moved), "moved_cells": int(moved.sum()), "unmatched": int((~matched).sum())}
+    staying = int((np.asarray(merger.batches(cells)) == merger.map.reference).sum())
+    numbers = {"cells": len(moved), "target_cells": staying, "moved_cells": int(moved.sum()),
+               "unmatched": int((~matched).sum())}  # fmt: skip
     found = numbers | {"map": str(place), "distances": {}, "scores": {}, "warnings": told}
-    done = f"{counted(len(moved), 'cell')} by {place}: {moved.sum()} moved, {(~matched).sum()} without a counterpart"
+    done = (
+        f"{counted(len(moved), 'cell')} by {place}: {moved.sum()} moved, {(~matched).sum()} without a counterpart, "
+        f"{staying} of the target {merger.map.reference}, which stay"
+    )
     return Done(found, asked.out, None, (*cells.notes, done) if plain else (done,), cells.parts if plain else {})
 
 

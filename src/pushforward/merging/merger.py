@@ -115,7 +115,7 @@ class Merger:
         """
         if not hasattr(adata, "obs"):
             raise DataError(f"cells of {type(adata).__name__}: give an AnnData object, or codes to map.transport")
-        batch = self._batches(adata)
+        batch = self.batches(adata)
         labels = None
         if self.by_class:
             labels, _ = labelled(_column(adata, self.label_key), batch)
@@ -133,8 +133,12 @@ class Merger:
             out.layers["gpa"] = decoded(code, carried.x)
         return out if copy else None
 
-    def _batches(self, adata: Any) -> NDArray[np.str_]:
-        """Batches as the map names them."""
+    def batches(self, adata: Any) -> NDArray[np.str_]:
+        """Batches of cells as the map names them, (n,).
+
+        Raises:
+            DataError: If there is no such column.
+        """
         batch, known = _column(adata, self.batch_key), [self.map.reference, *self.map.sources]
         names, places = np.unique(batch, return_inverse=True)
         return np.array([known_batch(name, known) or name for name in names.tolist()], dtype=np.str_)[places]

@@ -1,4 +1,4 @@
-"""All clouds of a merge one after the other, what they carry along, refits that say how sure places are, and records."""
+"""All clouds of a merge one after the other: what they carry along, refits for how sure places are, records."""
 
 from __future__ import annotations
 
