@@ -17,6 +17,7 @@ from pushforward.divergences import (
     JEFFREYS,
     JS,
     KL,
+    LIN,
     LOGD,
     NEYMAN,
     PEARSON,
@@ -26,7 +27,7 @@ from pushforward.divergences import (
     alpha,
 )
 
-SMOOTH = (KL, REVERSE_KL, JS, LOGD, JEFFREYS, PEARSON, NEYMAN, HELLINGER, alpha(1.5), alpha(-1), alpha(0.5))
+SMOOTH = (KL, REVERSE_KL, JS, LOGD, JEFFREYS, PEARSON, NEYMAN, HELLINGER, LIN, alpha(1.5), alpha(-1), alpha(0.5))
 ALL = (*SMOOTH, TV)
 
 each_smooth = pytest.mark.parametrize("divergence", SMOOTH, ids=str)
@@ -41,6 +42,7 @@ WEIGHTS: dict[Divergence, Callable[[Tensor], Tensor]] = {
     PEARSON: lambda d: 2 * (-d).exp(),
     NEYMAN: lambda d: 2 * (2 * d).exp(),
     HELLINGER: lambda d: (d / 2).exp() / 2,
+    LIN: lambda d: d.exp() / (1 + d.exp()).square(),
     alpha(1.5): lambda d: (-d / 2).exp(),
     alpha(-1): lambda d: (2 * d).exp(),
     alpha(0.5): lambda d: (d / 2).exp(),
@@ -56,6 +58,7 @@ AT_ZERO = {
     PEARSON: (1.0, -2.0),
     NEYMAN: (math.inf, -math.inf),
     HELLINGER: (1.0, -math.inf),
+    LIN: (math.log(2) - 0.5, -0.5),
     alpha(1.5): (1 / 1.5, -2.0),
     alpha(-1): (math.inf, -math.inf),
     alpha(0.5): (2.0, -math.inf),
@@ -145,7 +148,7 @@ A = Pair(1.0, 0.8)
 B = Pair(1.0, 1.25)
 
 CALM: dict[Divergence, Pair] = {
-    **dict.fromkeys((KL, JS, LOGD, PEARSON, alpha(1.5)), A),
+    **dict.fromkeys((KL, JS, LOGD, PEARSON, LIN, alpha(1.5)), A),
     **dict.fromkeys((REVERSE_KL, JEFFREYS, NEYMAN, HELLINGER, alpha(-1), alpha(0.5)), B),
 }
 """For each divergence the pair between which its velocity has light tails."""

@@ -13,6 +13,7 @@ from pushforward.divergences import (
     JEFFREYS,
     JS,
     KL,
+    LIN,
     LOGD,
     NEYMAN,
     PEARSON,
@@ -33,7 +34,7 @@ def test_the_family_holds_every_constant_of_the_module():
     found = {name: locate(name) for name in names()}
     plain = {name for name, divergence in found.items() if divergence.contrast is None}
     assert {divergence.name for divergence in ALL} >= {found[name].name for name in plain}
-    assert plain == {"KL", "REVERSE_KL", "JS", "LOGD", "JEFFREYS", "PEARSON", "NEYMAN", "HELLINGER", "TV"}
+    assert plain == {"KL", "REVERSE_KL", "JS", "LOGD", "JEFFREYS", "PEARSON", "NEYMAN", "HELLINGER", "LIN", "TV"}
     regularised = {f"{name}_LIP" for name in ("KL", "REVERSE_KL", "JS", "PEARSON", "HELLINGER", "TV")}
     assert set(names()) == plain | regularised | {"W1", "HINGE"}
 
@@ -109,6 +110,12 @@ SWAPS = [(KL, REVERSE_KL), (PEARSON, NEYMAN), (alpha(1.5), alpha(-0.5)), (alpha(
 def test_swapping_the_arguments_turns_f_into_r_times_f_of_the_inverse(one, other):
     close(R * one.f(1 / R), other.f(R), 1e-10, 1e-10)
     close(one.f(R), R * other.f(1 / R), 1e-10, 1e-10)
+
+
+def test_lin_is_the_half_of_js_that_is_seen_from_the_data():
+    close(LIN.f(R) + R * LIN.f(1 / R), JS.f(R), 1e-10, 1e-10)
+    d = real([-1.3, 0.0, 0.7])
+    close(weight(LIN, d)[0], torch.sigmoid(d) * torch.sigmoid(-d), 1e-12)
 
 
 def test_alpha_at_zero_and_one_is_kullback_leibler():

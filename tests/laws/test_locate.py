@@ -15,6 +15,7 @@ from pushforward.divergences import (
     JEFFREYS,
     JS,
     KL,
+    LIN,
     LOGD,
     NEYMAN,
     PEARSON,
@@ -35,7 +36,7 @@ from pushforward.training.learner import Learner
 NAMES = {
     "KL": KL, "kl": KL, "reverse_kl": REVERSE_KL, "Reverse KL": REVERSE_KL, "reverse-kl": REVERSE_KL, "js": JS,
     "LOGD": LOGD, "jeffreys": JEFFREYS, "pearson": PEARSON, "neyman": NEYMAN, "hellinger": HELLINGER, "tv": TV,
-    "saturating": JS, "log-d": LOGD, "linear": KL, "alpha(1.5)": alpha(1.5), "ALPHA(-1)": alpha(-1),
+    "lin": LIN, "saturating": JS, "log-d": LOGD, "linear": KL, "alpha(1.5)": alpha(1.5), "ALPHA(-1)": alpha(-1),
     "alpha(1)": KL, "alpha(0)": REVERSE_KL, "pushforward.divergences:JS": JS,
 }  # fmt: skip
 

@@ -24,6 +24,7 @@ __all__ = [
     "JEFFREYS",
     "JS",
     "KL",
+    "LIN",
     "LOGD",
     "NEYMAN",
     "PEARSON",
@@ -220,6 +221,19 @@ HELLINGER = Divergence(
     critic_map=lambda v: -torch.expm1(v / 2),
     dual_value=lambda v: torch.expm1(-v / 2),
     conjugate_slope=_below(1.0, lambda t: (1 - t).pow(-2)),
+)
+LIN = Divergence(
+    "Lin",  # KL(p‖(p + q)/2), Divergence measures based on the Shannon entropy (Lin, 1991)
+    variation=lambda d: torch.where(d > 0, torch.sigmoid(-d) - 1, -torch.sigmoid(d)),  # keeps the digits of its slope
+    log_weight=lambda d: logsigmoid(d) + logsigmoid(-d),
+    f=lambda r: _positive((r - 1) / 2 - torch.log1p((r - 1) / 2)),
+    df=lambda r: (r - 1) / (2 * (r + 1)),
+    d2f=lambda r: (1 + r).pow(-2),
+    conjugate=_below(0.5, lambda t: torch.where(t >= -0.5, -t - torch.log1p(-2 * t.clamp(min=-0.5)), 0.5 - LOG2)),
+    domain=0.5,
+    critic_map=lambda v: -torch.tanh(v / 2) / 2,
+    dual_value=lambda v: torch.tanh(v / 2) / 2 - LOG2 - logsigmoid(v),
+    conjugate_slope=_below(0.5, lambda t: (1 + 2 * t.clamp(min=-0.5)) / (1 - 2 * t)),
 )
 
 

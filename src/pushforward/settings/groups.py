@@ -198,7 +198,8 @@ class LogRatio:
     """A critic that learns log p/q, and what its ascent lowers.
 
     Attributes:
-        divergence: KL, REVERSE_KL, JS, LOGD, JEFFREYS, PEARSON, NEYMAN, HELLINGER, alpha(A) or package.module:NAME.
+        divergence: KL, REVERSE_KL, JS, LOGD, JEFFREYS, PEARSON, NEYMAN, HELLINGER, LIN, alpha(A) or
+            package.module:NAME.
         contrast: The critic's loss where the divergence has none of its own: logistic regression, or its f-GAN dual.
         penalty: Weight of a zero-centred gradient penalty on data and samples at the start; 0 for none.
         cap: Largest weight of a sample.
