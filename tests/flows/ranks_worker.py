@@ -8,13 +8,14 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from pushforward.flows.drift.flow import DriftFlow
 from pushforward.flows.jko import GaussianJKO
 from pushforward.flows.kernel_gpa import kale
 from pushforward.flows.mmd import MMDFlow
 from pushforward.flows.sinkhorn import SinkhornFlow
 from pushforward.flows.sliced import SlicedFlow
 from pushforward.flows.stein import KSDFlow, SteinFlow
-from pushforward.geometry import directions, energy
+from pushforward.geometry import directions, energy, rbf
 from pushforward.methods.particles.driver import Particles
 from pushforward.parallel.sharing import all_rows, own_rows
 from pushforward.randomness import Noise
@@ -35,6 +36,8 @@ def main(out: Path) -> None:
         "sliced": SlicedFlow(Noise(0), along=along),
         "stein": SteinFlow(lambda x: -x),
         "ksd": KSDFlow(lambda x: -x),
+        "drift": DriftFlow(memory=1),
+        "drift, split": DriftFlow(rbf, (0.5,), "split", unit=1.0, rms=False),
         "jko": GaussianJKO(torch.ones(2), torch.eye(2), 0.1),
     }
     found = {}

@@ -61,12 +61,17 @@ class Kernel:
         profile: The function :math:`\kappa` of squared distances, elementwise and differentiable.
         derivative: (squared distances, order) -> :math:`\kappa^{(order)}`, elementwise, for orders from 1 on; None
             where nothing will follow the kernel's gradient.
+        logarithm: :math:`\log \kappa` of squared distances, where it is finite beyond what :math:`\kappa` can be; else
+            None. See `geometry.windows`.
+        sharp: :math:`\log \int_r^\infty s\, \kappa(s^2)\, ds` of squared distances; None where it is not finite or known.
     """
 
     name: str
     bandwidth: float
     profile: Callable[[Tensor], Tensor]
     derivative: Callable[[Tensor, int], Tensor] | None = None
+    logarithm: Callable[[Tensor], Tensor] | None = None
+    sharp: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Kernel matrix (n, m) of x (n, *event) and y (m, *event)."""
@@ -135,6 +140,8 @@ def rbf(bandwidth: float) -> Kernel:
         bandwidth,
         lambda squared: _exp(squared * scale),
         lambda squared, order: _exp(squared * scale) * scale**order,
+        lambda squared: squared * scale,
+        lambda squared: squared * scale + 2 * math.log(bandwidth),
     )
 
 
@@ -156,6 +163,9 @@ def imq(bandwidth: float, power: float = 0.5) -> Kernel:
         bandwidth,
         lambda squared: (1 + squared * scale).pow(-power),
         lambda squared, order: (1 + squared * scale).pow(-power - order) * (_falling(-power, order) * scale**order),
+        lambda squared: -power * torch.log1p(squared * scale),
+        sharp=None if power <= 1 else lambda squared: (1 - power) * torch.log1p(squared * scale)
+        - math.log(2 * (power - 1) * scale),
     )
 
 
