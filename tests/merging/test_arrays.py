@@ -205,6 +205,16 @@ def test_a_merge_says_who_was_still_travelling_and_one_that_arrived_does_not():
     hasty = merge_arrays(x, batch, reference="old", unmatched="move", how=How(steps=5, settle=0.0), scores=False)
     (words,) = [words for words in hasty.warnings if "travelling" in words]
     assert words.startswith("cells of new were still travelling: kinetic energy 0.")
-    assert words.endswith("at most 0.5 L²: allow more moves, How(steps=), --steps")
+    assert words.endswith("at most 0.5 L²: allow more moves, How(steps=10), --steps 10")
+    assert hasty.legs[0]["travelling"]
     there = merge_arrays(x, batch, reference="old", unmatched="move", scores=False)
     assert not any("travelling" in words for words in there.warnings)
+
+
+def test_what_settled_was_not_travelling_however_fast_the_critic_would_have_it():
+    rng = np.random.default_rng(0)
+    x, batch = rng.normal(size=(80, 20)), np.repeat(["new", "old"], 40)
+    still = merge_arrays(x, batch, reference="old", unmatched="move", scores=False)
+    assert still.legs[0]["settled"] == "held-out cells see no difference: nothing moved"
+    assert still.legs[0]["kinetic_last"] > 0.1
+    assert not any("travelling" in words for words in still.warnings)

@@ -169,6 +169,10 @@ def test_further_columns_of_later_cells_stay_as_they_are_and_that_is_said(rep, s
     more = np.concatenate([np.full((43, 1), np.nan), x[:300:7], np.full((43, 1), 7.0)], 1)
     later = anndata.AnnData(csr(more) if sparse else more, obs=alone.obs[["batch"]])
     later.var_names = ["first", *adata.var_names, "last"]
+    if sparse and rep == "X":
+        with pytest.raises(UsageError, match="which has to be dense, and these are sparse"):
+            Merger.of(adata).transport(later)
+        return
     with pytest.warns(MergeWarning, match="2 columns not merged, 'first' first: left as they are"):
         Merger.of(adata).transport(later)
     np.testing.assert_allclose(later.obsm["X_gpa"], alone.obsm["X_gpa"], atol=1e-6)
@@ -177,15 +181,29 @@ def test_further_columns_of_later_cells_stay_as_they_are_and_that_is_said(rep, s
     assert np.isnan(written[:, 0]).all()
     assert (written[:, -1] == 7).all()
     later.var_names = ["first", *adata.var_names[:-1], adata.var_names[0], "last"]
-    with pytest.raises(DataError, match="column '11' is missing"):
+    with pytest.raises(DataError, match="1 of 12 columns that were merged are missing, '11' first"):
         Merger.of(adata).transport(later)
     later.var_names = [adata.var_names[0], *adata.var_names, "last"]
     with pytest.raises(DataError, match="column '0' stands there more than once"):
         Merger.of(adata).transport(later)
 
 
-@pytest.mark.parametrize("ending", ["csv", "npz", "h5ad"])
-def test_the_command_saves_a_map_and_carries_a_later_file_by_it(ending, tmp_path, capsys, merged):
+def test_columns_that_share_a_name_are_taken_as_they_stood_and_not_otherwise(merged):
+    _, x, batch, _ = merged
+    adata, later = cells(x, batch), cells(x[:20], batch[:20])
+    for one in (adata, later):
+        one.var_names = ["g", "g", *one.var_names[2:]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        merge(adata, "batch", target="old", use_rep="X", how=QUICK, scores=False)
+    Merger.of(adata).transport(later)
+    assert later.obsm["X_gpa"].shape == (20, 12)
+    with pytest.raises(DataError, match="share the name 'g': give them all, in the order that they had"):
+        Merger.of(adata).transport(later[:, ::-1].copy())
+
+
+@pytest.mark.parametrize(("ending", "rep"), [("csv", "X"), ("npz", "X"), ("npz", "pca:6"), ("h5ad", "X")])
+def test_the_command_saves_a_map_and_carries_a_later_file_by_it(ending, rep, tmp_path, capsys, merged):
     _, x, batch, _ = merged
     first, later, out = (tmp_path / f"{name}.{ending}" for name in ("first", "later", "out"))
     rows = slice(0, 300, 5)
@@ -205,7 +223,7 @@ def test_the_command_saves_a_map_and_carries_a_later_file_by_it(ending, tmp_path
         return ended.value.code, capsys.readouterr()
 
     saved = tmp_path / "map.safetensors"
-    code, _ = run(first, "--batch", "batch", "--target", "old", "--use-rep", "X", "--steps", 20, "--out", out,
+    code, _ = run(first, "--batch", "batch", "--target", "old", "--use-rep", rep, "--steps", 20, "--out", out,
                   "--save-map", saved)  # fmt: skip
     assert code == 0
     code, told = run(later, "--map", saved, "--out", tmp_path / f"done.{ending}", "--json")

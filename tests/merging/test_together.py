@@ -21,12 +21,30 @@ def step(x, v, share, labels=None):
     return way
 
 
+def line(x, v):
+    """Means, and slopes of the lines of least squares, of every column."""
+    spread = x - x.mean(0)
+    return torch.stack([v.mean(0), (spread * v).mean(0) / spread.square().mean(0)])
+
+
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("n", [60, 700])
-def test_shifts_and_scales_are_kept_whatever_is_averaged(share, n):
-    x = Noise(0).normal(n, 3).double()
-    v = torch.tensor([0.3, 0.0, -0.2], dtype=torch.float64) + x * torch.tensor([-0.5, 0.1, 0.0], dtype=torch.float64)
-    torch.testing.assert_close(step(x.float(), v.float(), share), v.float(), atol=3e-3, rtol=1e-2)  # but for the ridge
+def test_shift_and_scale_of_any_field_are_kept_whatever_is_averaged(share, n):
+    x = Noise(0, dtype=torch.float64).normal(n, 3) * torch.tensor([1.0, 0.01, 5.0], dtype=torch.float64)
+    fastest = torch.full((1, 3), 100.0, dtype=torch.float64)  # so that its limit, which comes last, lowers nothing
+    plain = torch.tensor([0.3, 0.0, -0.2]) + x * torch.tensor([-0.4, 0.1, 0.0])
+    torch.testing.assert_close(step(x, plain, share), plain, rtol=0, atol=1e-12)
+    v = Noise(1, dtype=torch.float64).normal(n, 3) + 0.1 * x.sign()
+    v = torch.cat([v[:-1], fastest])
+    found, wanted = line(x, step(x, v, share)), line(x, v)
+    steep = wanted[1] < -0.5  # which a step does not follow
+    torch.testing.assert_close(found[0], wanted[0], rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(found[1][~steep], wanted[1][~steep], rtol=1e-8, atol=1e-8)
+
+
+def test_a_column_shrinks_by_half_at_the_most_and_never_turns_round():
+    x = Noise(0, dtype=torch.float64).normal(200, 1)
+    torch.testing.assert_close(step(x, -3 * x, 1.0), -0.5 * x - 2.5 * x.mean(0), rtol=0, atol=1e-12)
 
 
 def test_without_a_share_each_goes_its_own_way():

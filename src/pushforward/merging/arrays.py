@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from pushforward.errors import UsageError
 from pushforward.merging.counterparts import Counterparts, counterparts
-from pushforward.merging.flow.fly import Flight, Flown, Tick, curves, recorded, refitted, travelling
+from pushforward.merging.flow.fly import Flight, Flown, Tick, refitted
 from pushforward.merging.flow.how import How
 from pushforward.merging.flow.mapping import MergeMap, anchored
+from pushforward.merging.flow.records import curves, recorded, travelling
 from pushforward.merging.given import Given, checked_rows, held_out, in_units
 from pushforward.merging.numbers.distances import distances, memorised
 from pushforward.merging.numbers.scores import scored, scored_rows
@@ -230,7 +231,7 @@ def merge_arrays(
         asdict(how) | {"reference": wanted.reference, "sources": list(wanted.sources), "seed": seed, "n_boot": n_boot,
                        "scarce": scarce, "least": least, "unmatched": becomes,
                        "held_target": int((aside & (given.batches == wanted.reference)).sum())},
-        (*given.said, *wanted.warnings, *mixed, *pairs.said, *said, *travelling(legs),
+        (*given.said, *wanted.warnings, *mixed, *pairs.said, *said, *travelling(legs, how.steps),
          *_counted(given, about)),
         sd,
         labelled_as,

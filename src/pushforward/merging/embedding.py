@@ -20,7 +20,7 @@ from pushforward.merging.codes import Axes, dense, principal_axes, rows_of
 from pushforward.merging.plan import known_batch, shown
 from pushforward.plain.lists import listed
 
-__all__ = ["Embedded", "Encoder", "coded", "decoded", "fitted_on", "read_values"]
+__all__ = ["Embedded", "Encoder", "coded", "decoded", "fitted_on", "layer_of", "read_values"]
 
 Encoder: TypeAlias = Callable[[Any], Any]
 """A block of rows (n, genes) -> codes (n, k)."""
@@ -96,10 +96,10 @@ def coded(adata: Any, use_rep: str | Encoder | Embedded, fit: NDArray[np.bool_],
         x, said = read_values(adata, None)
         z = np.concatenate([np.asarray(use_rep(block)) for block in _blocks(x)])
         return Embedded(z, None, float("nan"), getattr(use_rep, "__name__", "encoder"), said=said)
-    if match := re.fullmatch(r"pca:(\d+)(?::(.+))?", use_rep):
+    if match := re.fullmatch(r"pca:(\d+)(?::.+)?", use_rep):
         if int(match[1]) < 1:
             raise UsageError(f"use_rep {use_rep!r}: give at least 1 component")
-        x, said = read_values(adata, match[2])
+        x, said = read_values(adata, layer_of(use_rep))
         axes = principal_axes(x, int(match[1]), fit, seed)
         if (count := axes.axes.shape[1]) < int(match[1]):
             said = (*said, f"{use_rep}: there are {count} components and no more")
@@ -109,10 +109,15 @@ def coded(adata: Any, use_rep: str | Encoder | Embedded, fit: NDArray[np.bool_],
     return _stored(adata, use_rep)
 
 
+def layer_of(use_rep: str) -> str | None:
+    """The layer of "X:LAYER" and "pca:K:LAYER"; None where values are those of X."""
+    found = re.fullmatch(r"(?:X|pca:\d+)(?::(.+))?", use_rep)
+    return found[1] if found else None
+
+
 def _as_they_are(adata: Any, use_rep: str) -> Embedded:
     """X, or "X:LAYER", as its own code."""
-    layer = use_rep[2:] or None
-    x, said = read_values(adata, layer)
+    x, said = read_values(adata, layer_of(use_rep))
     instead = f"pca:50{use_rep[1:]}"
     if issparse(x):
         raise UsageError(

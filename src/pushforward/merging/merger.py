@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from pushforward.errors import DataError, UsageError
-from pushforward.merging.codes import Axes, dense
-from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, read_values
+from pushforward.merging.codes import Axes
+from pushforward.merging.embedding import Embedded, Encoder, coded, decoded, layer_of, read_values
 from pushforward.merging.flow.mapping import MergeMap, damaged, opened_map
 from pushforward.merging.plan import MergeWarning, known_batch, labelled, named
 from pushforward.plain.lists import counted
@@ -96,8 +98,9 @@ class Merger:
         """Carry new cells of the batches that were merged; no other cell and no number of the merge changes.
 
         Writes `obsm["X_gpa"]`, `obs["gpa_path_length"]`, `obs["gpa_matched"]` and, where there is a way back,
-        `layers["gpa"]`, as `merge` does. Cells of the reference stay bit for bit. Genes are taken by their names, in
-        whatever order; those that were not merged stay as they are.
+        `layers["gpa"]`, as `merge` does. Cells of the reference stay bit for bit. Columns of X, X:LAYER and pca:K are
+        taken by their names, in whatever order, and those that were not merged stay as they are; an encoder sees them
+        as they come.
 
         Args:
             adata: New cells, with the columns of obs, the genes and the representation that were merged; arrays go to
@@ -124,13 +127,14 @@ class Merger:
         out = adata.copy() if copy else adata
         out.obsm["X_gpa"] = carried.x
         out.obs["gpa_path_length"], out.obs["gpa_matched"] = carried.path_length, carried.matched
-        if away := int(carried.far.sum()):
-            words = f"{counted(away, 'cell')} far from all that were merged: left in place; are they of this data set?"
-            warnings.warn(words, MergeWarning, stacklevel=2)
-        for words in code.said:
-            warnings.warn(words, MergeWarning, stacklevel=2)
         if reconstruct and code.axes is not None:
             out.layers["gpa"] = decoded(code, carried.x)
+        away, said = int(carried.far.sum()), list(code.said)
+        if away:
+            words = f"{counted(away, 'cell')} far from all that were merged: left in place; are they of this data set?"
+            said.append(words)
+        for words in said:
+            warnings.warn(words, MergeWarning, stacklevel=2)
         return out if copy else None
 
     def batches(self, adata: Any) -> NDArray[np.str_]:
@@ -156,21 +160,26 @@ class Merger:
 
     def _of_values(self, adata: Any) -> Embedded:
         """Codes of values by the names of their columns, and the way back to all columns that there are."""
-        layer = self.rep.split(":", 1 if self.axes is None else 2)[1 if self.axes is None else 2 :]
-        x, said = read_values(adata, layer[0] if layer else None)
+        x, said = read_values(adata, layer_of(self.rep))
         here, count = column_names(adata), len(self.names) if self.axes is None else len(self.axes.mean)
-        if not (self.names and here) and x.shape[1] != count:
-            raise DataError(f"{x.shape[1]} columns, the merge had {count}: give the same ones")
-        places = _places(self.names, here) if self.names and here else np.arange(count)
-        if others := len(here) - count:
-            odd = next(name for name in here if name not in set(self.names))
-            said = (*said, f"{counted(others, 'column')} not merged, {odd!r} first: left as they are")
-        axes = Axes(np.zeros(count), np.eye(count), 0.0, 1.0) if self.axes is None else self.axes
+        if not (self.names and here):
+            if x.shape[1] != count:
+                raise DataError(f"{x.shape[1]} columns, the merge had {count}: give the same ones")
+            places = np.arange(count)
+        else:
+            places, others = _places(self.names, here)
+            if others:
+                said = (*said, f"{counted(len(others), 'column')} not merged, {others[0]!r} first: left as they are")
         part = x if np.array_equal(places, np.arange(x.shape[1])) else x[:, places]
-        z = dense(part) if self.axes is None else axes.encode(part)
+        if self.axes is None and issparse(part):
+            raise UsageError(f"the cells were merged by {self.rep}, which has to be dense, and these are sparse: "
+                             "give adata with X.toarray()")  # fmt: skip
+        axes = Axes(np.zeros(count), np.eye(count), 0.0, 1.0) if self.axes is None else self.axes
+        z = part if self.axes is None else axes.encode(part)
         rows = np.zeros((x.shape[1], axes.axes.shape[1]))
         rows[places] = axes.axes
-        return Embedded(z, Axes(np.zeros(len(rows)), rows, 0.0, 1.0), float("nan"), self.rep, values=x, said=said)
+        nothing = float("nan")
+        return Embedded(z, Axes(np.zeros(len(rows)), rows, nothing, nothing), nothing, self.rep, values=x, said=said)
 
     def _parts(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Arrays, and the rest as JSON holds it."""
@@ -201,11 +210,19 @@ def column_names(adata: Any) -> list[str]:
     return [str(name) for name in (adata.var_names if hasattr(adata, "var_names") else adata.names)]
 
 
-def _places(names: tuple[str, ...], here: list[str]) -> NDArray[np.int64]:
-    """Where the columns that were merged are among those here."""
-    found = {name: k for k, name in enumerate(here)}
-    if missing := [name for name in names if name not in found]:
-        raise DataError(f"column {missing[0]!r} is missing, one of {len(missing)} that were merged: give them")
-    if len(found) < len(here) and (twice := [name for name in names if here.count(name) > 1]):
+def _places(names: tuple[str, ...], here: list[str]) -> tuple[NDArray[np.int64], list[str]]:
+    """Where the columns that were merged are among those here, and the names of those that were not."""
+    if list(names) == here:
+        return np.arange(len(names)), []
+    count, merged = Counter(here), set(names)
+    if missing := [name for name in names if name not in count]:
+        raise DataError(
+            f"{len(missing)} of {len(names)} columns that were merged are missing, {missing[0]!r} first: give them"
+        )
+    if len(merged) < len(names):
+        twice = next(name for name, times in Counter(names).items() if times > 1)
+        raise DataError(f"columns that were merged share the name {twice!r}: give them all, in the order that they had")
+    if twice := [name for name in names if count[name] > 1]:
         raise DataError(f"column {twice[0]!r} stands there more than once: keep the one that was merged")
-    return np.array([found[name] for name in names], np.int64)
+    found = {name: k for k, name in enumerate(here)}
+    return np.array([found[name] for name in names], np.int64), [name for name in here if name not in merged]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from pushforward.report.figures.flows import LEAST, Cloud, curves, layout
 from pushforward.report.figures.hues import hues
 from pushforward.report.figures.merged import before_after, drawn, flat, ways
 from pushforward.report.figures.sheets import png, unnamed
-from pushforward.report.skeleton import cells, command, fill, png_uri, still
+from pushforward.report.skeleton import cells, command, fill, png_uri
 from pushforward.report.values import short, text
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ def _status(found: Mapping[str, Any], shown: Embedding, clouds: Sequence[Cloud],
         words = "<b>Nothing had to move:</b> held-out cells see no difference"
         return f'<p class="status {grade}"><span>{words}; {stayed}, and so are all others.{notes}</span></p>'
     matters = list[str]()
-    if fast := _fast(clouds):
+    if fast := _fast(found):
         who = " and ".join(fast) if len(fast) < 3 else f"{len(fast)} of {len(clouds)} clouds"
         matters.append(f"cells of {who} were still travelling")
     if learned := [name for name, numbers in found["distances"].items() if memorised(numbers)]:
@@ -152,11 +151,10 @@ def _column(found: Mapping[str, Any], name: str) -> list[Any]:
     return np.asarray(found["clouds"].get(name, ())).tolist()
 
 
-def _fast(clouds: Sequence[Cloud]) -> dict[str, float]:
-    """Clouds that moved nearly as fast as they may when the flow ended, in words, and their kinetic energies in L²."""
-    ends = [(cloud, float(cloud.curve("kinetic")[-1])) for cloud in clouds if len(cloud.curve("kinetic"))]
-    fast = [(cloud, end) for cloud, end in ends if isfinite(end) and still(cloud.name, end, 0.5)]
-    return {f"{cloud.label} of {cloud.batch}" if cloud.label else cloud.batch: end for cloud, end in fast}
+def _fast(found: Mapping[str, Any]) -> list[str]:
+    """Clouds that were still travelling when the flow ended, in words."""
+    columns = (_column(found, name) for name in ("batch", "label", "travelling"))
+    return [f"{label} of {batch}" if label else str(batch) for batch, label, fast in zip(*columns, strict=True) if fast]
 
 
 def _pictures(shown: Embedding, seed: int) -> str:

@@ -14,7 +14,7 @@ from pushforward.report.numbers.metrics import MARKS
 from pushforward.report.reading import Record
 from pushforward.report.values import DARK, HUES, LIGHT, count, digits, listed, text
 
-__all__ = ["cells", "chip", "command", "fill", "name", "notes", "png_uri", "status", "still", "travelling", "verdict"]
+__all__ = ["cells", "chip", "command", "fill", "name", "notes", "png_uri", "status", "travelling", "verdict"]
 
 
 def fill(title: str, body: str) -> str:
@@ -41,26 +41,15 @@ def name(run: Record) -> str:
 
 
 def travelling(run: Record) -> str:
-    """That samples of a run were still travelling at its end; empty where they were not."""
-    ends = [value for _, value in run.curves.get("kinetic", ()) if value is not None]
-    words = still("Samples", ends[-1], run.fastest**2 / 2) if ends and run.fastest else ""
-    return f" {words}" if words else ""
+    """That samples of a run moved nearly as fast at its end as the critic's slope L allows; empty where they did not.
 
-
-def still(what: str, kinetic: float, most: float, unit: str = "") -> str:
-    """That something moved nearly as fast at the end as the critic's slope L allows; empty where it did not.
-
-    Its kinetic energy is then more than half of L²/2, which nothing exceeds.
-
-    Args:
-        what: What moved.
-        kinetic: Its kinetic energy at the end.
-        most: L²/2.
-        unit: Of both.
+    Their kinetic energy is then more than half of L²/2, which nothing exceeds.
     """
-    if not most or kinetic <= most / 2:
+    ends = [value for _, value in run.curves.get("kinetic", ()) if value is not None]
+    most = run.fastest**2 / 2 if run.fastest else 0.0
+    if not ends or not most or ends[-1] <= most / 2:
         return ""
-    return f"{what} were still travelling: kinetic energy {digits(kinetic, 2)}{unit}, at most {digits(most, 2)}{unit}."
+    return f" Samples were still travelling: kinetic energy {digits(ends[-1], 2)}, at most {digits(most, 2)}."
 
 
 def status(info: dict[str, Any], travelling: str = "") -> str:

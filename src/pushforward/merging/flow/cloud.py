@@ -48,12 +48,13 @@ class Way:
         x: Where its points are, (n, d).
         length: Length of their ways, (n,).
         divergence: The critic's estimate before each move.
-        kinetic: Kinetic energy, half the mean square of the velocity, in L², in each move.
+        kinetic: Kinetic energy of the cells in each move, half the mean square of their velocity, in L².
         held: The critic's gap g on held-out cells before each move; empty where there were none.
         held_error: Its standard error s.
         certificate: A bound of the critic's slope: by construction, or the largest seen where it has only a penalty.
         certified: Whether it is by construction.
         why: Why the cells settled.
+        ended: Whether something ended the moves before they were used up.
     """
 
     x: Samples
@@ -65,6 +66,7 @@ class Way:
     certificate: float
     certified: bool
     why: str
+    ended: bool
 
 
 def transport_cloud(
@@ -87,8 +89,9 @@ def transport_cloud(
         labels: Classes (n,) and (m,) for one conditional critic: every cell then moves within its class.
         weights: Share that each cell of the reference has of the law that q goes to, (m,), of any sum; all the same if
             None, with classes as they are shared in q.
-        aside: Masks (n,) and (m,) of cells that the critic never sees: those of q move with the others, and tell with
-            those of p when there is nothing to do, or to do any more. None without any.
+        aside: Masks (n,) and (m,) of cells that the critic never sees: those of q move with the others, and count in
+            the means of those around them; with those of p they tell when there is nothing to do, or to do any more.
+            None without any.
         seed: Seed of the critic's weights and of the mini-batches.
         tick: Told the fraction of the moves done.
 
@@ -122,7 +125,8 @@ def transport_cloud(
     )
     judge = Judge(goal, min(len(here.held), len(goal.held)) >= FEWEST)
     data = goal.shown(how.batch, len(q), noise)
-    divergence, kinetic = _followed(cloud, data, pace, judge, tick)
+    divergence = _followed(cloud, data, pace, judge, tick)
+    kinetic = (torch.stack(scheme.kinetic) / how.lipschitz**2).tolist()
     x, length = torch.empty_like(q), torch.empty(len(q))
     x[order] = cloud.particles if cloud.tracers is None else torch.cat([cloud.particles, cloud.tracers])
     length[order] = scheme.length
@@ -133,17 +137,16 @@ def transport_cloud(
         )
     certified = how.critic == "bjorck"
     slope = nets.certificate(flow.critic.net) if certified else float(_ascent(flow, x, mine).norm(dim=1).max())
-    return Way(x, length, divergence, kinetic, *judge.curves, slope, certified, pace.why)
+    return Way(x, length, divergence, kinetic, *judge.curves, slope, certified, pace.why, pace.turn < how.steps)
 
 
 def _followed(
     cloud: Particles, data: Iterator[Batch], pace: Pace, judge: Judge, tick: Callable[[float], None] | None
-) -> tuple[list[float], list[float]]:
-    """Let a cloud go until all has settled: the divergence and the kinetic energy, in L², move by move."""
-    divergence, kinetic, arrived, slope = list[Tensor](), list[Tensor](), Until(), pace.how.lipschitz
+) -> list[float]:
+    """Let a cloud go until all has settled: the divergence, move by move."""
+    divergence, arrived, slope = list[Tensor](), Until(), pace.how.lipschitz
     for k, logs in enumerate(cloud.learn(data)):
         divergence.append(logs.get("divergence", -logs["critic"]))
-        kinetic.append(logs["kinetic"] / slope**2)
         judge.look(cloud)
         if k == 0:  # small divergences are mostly noise, which a share of them would follow for ever
             share = pace.how.plateau * max(1.0, slope / max(float(divergence[0]), 1e-6))
@@ -155,7 +158,7 @@ def _followed(
             tick(min(1.0, k / max(1.0, pace.moves)))
         if k >= pace.moves:
             break
-    return torch.stack(divergence).tolist(), torch.stack(kinetic).tolist()
+    return torch.stack(divergence).tolist()
 
 
 def _ascent(flow: CriticFlow, x: Samples, labels: Labels | None, block: int = 2**18) -> Samples:

@@ -1,8 +1,8 @@
-"""All clouds of a merge one after the other: what they carry along, refits for how sure places are, records."""
+"""All clouds of a merge one after the other, what they carry along, and refits that say how sure places are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -15,10 +15,9 @@ from pushforward.merging.flow.cloud import Way, transport_cloud
 from pushforward.merging.flow.how import How
 from pushforward.merging.flow.mapping import led
 from pushforward.merging.plan import Leg, Plan
-from pushforward.plain.lists import listed
 from pushforward.randomness import derive, generator
 
-__all__ = ["Flight", "Flown", "Tick", "curves", "recorded", "refitted", "travelling"]
+__all__ = ["Flight", "Flown", "Tick", "refitted"]
 
 Array = NDArray[Any]
 Tick: TypeAlias = Callable[[str, float], None]
@@ -26,7 +25,6 @@ Tick: TypeAlias = Callable[[str, float], None]
 
 MOST = 5000  # cells of a cloud that the critic moves; others go the way of those around them
 ONTO = 50_000  # cells of the reference that it is shown
-FULL = 0.5  # kinetic energy of cells at full speed, in L²
 
 
 @dataclass(frozen=True)
@@ -152,42 +150,6 @@ def refitted(flight: Flight, count: int, tick: Tick | None) -> Array:
         mean += step / (k + 1)
         squares += step * (x - mean)
     return np.sqrt(squares / (count - 1))
-
-
-def recorded(leg: Leg, way: Way) -> dict[str, Any]:
-    """How a cloud went, in numbers and words."""
-    return {
-        "batch": leg.batch,
-        "label": leg.label,
-        "cells": len(leg.rows),
-        "onto": len(leg.onto),
-        "moves": len(way.kinetic),
-        "divergence_first": way.divergence[0],
-        "divergence_last": way.divergence[-1],
-        "kinetic_first": way.kinetic[0],
-        "kinetic_last": way.kinetic[-1],
-        "slope": way.certificate,
-        "slope_certified": way.certified,
-        "held_first": way.held[0] if way.held else float("nan"),
-        "held_last": way.held[-1] if way.held else float("nan"),
-        "held_error": way.held_error[-1] if way.held else float("nan"),
-        "settled": way.why,
-    }
-
-
-def curves(way: Way) -> dict[str, list[float]]:
-    """The same, move by move."""
-    return {"divergence": way.divergence, "kinetic": way.kinetic, "held": way.held, "held_error": way.held_error}
-
-
-def travelling(legs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """That clouds moved nearly as fast in the end as they may: at more than half of the kinetic energy of L²/2."""
-    ends = {f"{leg['label']} of {leg['batch']}" if leg["label"] else leg["batch"]: leg["kinetic_last"] for leg in legs}
-    if not (fast := [name for name, end in ends.items() if end > FULL / 2]):
-        return []
-    most = max(ends[name] for name in fast)
-    words = f"cells of {listed(fast, 12)} were still travelling: kinetic energy {most:.2g} L², at most {FULL:g} L²"
-    return [f"{words}: allow more moves, How(steps=), --steps"]
 
 
 def _within(rows: Array, classes: NDArray[np.str_], rng: np.random.Generator) -> Array:

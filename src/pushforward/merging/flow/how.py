@@ -33,9 +33,10 @@ class How:
             or of L where that is larger.
         held: Share of either side that the critic never sees, on which it is judged; 0 for none, and then only the
             plateau says when cells settle.
-        around: Share of the cells, of its class where classes are told, over whose nearest a cell's velocity is
-            averaged once shift and scale are taken out (`flow.together`); small values mix finer and keep fewer
-            neighbours, 0 lets each go its own way, 1 leaves shift and scale alone.
+        around: Share of the moving cells, in mode conditional of those of its class, whose velocities are averaged
+            around each cell, after shift and scale of every column are taken out. Small shares mix finer and keep fewer
+            neighbours; 0: each goes its own way; 1: all go by shift and scale alone. Of more than 500 cells means are
+            around 500 of them and a cell goes by the nearest 8; a share of one cell or less is 0.
 
     Raises:
         UsageError: If a number is out of range.

@@ -2,16 +2,17 @@ r"""Steps in which a whole cloud goes together: a smooth field instead of every 
 
 Of the velocities v of all cells at x, with means v̄ and x̄, in every coordinate j and within every class
 
-.. math::  u_j = \bar v_j + a_j (x_j - \bar x_j) + S\,(v_j - \bar v_j - a_j (x_j - \bar x_j)),
+.. math::  u = l(v) + (1 - l)\, S\, (v - l(v)), \qquad l(v)_j = \bar v_j + a_j (x_j - \bar x_j),
 
-where a is the slope of the least-squares line, so that shifts and scales, which are what most batches differ by, are
-kept as they are, and S is the mean over a share of the cells: the nearest ones where the cloud set out. Neighbours
-then stay neighbours, and kinds that lie side by side are not pulled apart. No cell goes faster than the fastest did.
+where l is the line of least squares, so that shifts and scales, which are what most batches differ by, are those of v,
+and S is the mean over a share of the cells: the nearest ones where the cloud set out. Neighbours then stay neighbours.
+A coordinate shrinks by half in a step at the most, so that nothing turns round, and no cell goes faster than the
+fastest did.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ __all__ = ["Around", "Together"]
 
 ANCHORS = 500  # cells of a class whose surroundings are looked at; of more, each goes the mean way of the nearest
 NEAR = 8  # anchors that a cell goes by
-RIDGE = 1e-3  # keeps the slope of a coordinate without spread at 0; of the representation's unit, squared
+LEAST = 0.5  # factor on the spread of a coordinate in a step
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,15 @@ class Around:
             return cls(rows, None, torch.arange(n)[:, None])
         places = torch.linspace(0, n - 1, min(n, ANCHORS)).round().long()
         leads = cells[places.numpy()]
-        means = torch.zeros(len(places), n)
+        means = torch.zeros(len(places), n, dtype=x.dtype)
         means.scatter_(1, torch.from_numpy(nearest(leads, cells, count)[1]), 1 / count)
         anchors = torch.arange(n)[:, None] if n <= ANCHORS else torch.from_numpy(nearest(cells, leads, NEAR)[1])
         return cls(rows, means, anchors)
 
     def smooth(self, v: Tensor) -> Tensor:
         """Means of these cells' values around each, (n, d)."""
-        return v if self.means is None else (self.means @ v)[self.anchors].mean(1)
+        assert self.means is not None
+        return (self.means @ v)[self.anchors].mean(1)
 
 
 @dataclass
@@ -72,27 +74,43 @@ class Together:
     Attributes:
         parts: The classes; one, where there are none.
         length: Length of the ways, (n,).
+        kinetic: Kinetic energy of the cells in each step, half the mean square of the field.
     """
 
     parts: list[Around]
     length: Tensor
+    kinetic: list[Tensor] = field(default_factory=list)
 
     @classmethod
     def of(cls, x: Samples, labels: Labels | None, share: float) -> Together:
         """Steps of a cloud that sets out at x, (n, d), within classes (n,) if there are any."""
         classes = torch.zeros(len(x)) if labels is None else labels
         groups = [torch.nonzero(classes == label)[:, 0] for label in classes.unique()]
-        return cls([Around.of(x, rows, share) for rows in groups], torch.zeros(len(x)))
+        return cls([Around.of(x, rows, share) for rows in groups], torch.zeros(len(x), dtype=x.dtype))
 
     def __call__(self, velocity: Velocity, x: Samples, t: float, dt: float) -> Samples:
         v = velocity(x, t)
         way = torch.empty_like(v)
         for part in self.parts:
-            mine, spread = v[part.rows], x[part.rows] - x[part.rows].mean(0)
-            rise = (spread * mine).mean(0) / (spread.square().mean(0) + RIDGE)
-            line = mine.mean(0) + rise * spread
-            way[part.rows] = line + part.smooth(mine - line)
+            cells, mine = x[part.rows], v[part.rows]
+            if part.means is None:
+                way[part.rows] = mine
+                continue
+            line = _line(cells, mine, dt)
+            rest = part.smooth(mine - line)
+            way[part.rows] = line + rest - _line(cells, rest, dt)
         speed, most = way.norm(dim=1, keepdim=True), v.norm(dim=1).max()
-        way *= dt * (most / speed.clamp_min(1e-30)).clamp_max(1.0)
+        way *= (most / speed.clamp_min(1e-30)).clamp_max(1.0)
+        self.kinetic.append(way.square().sum() / (2 * len(way)))
+        way *= dt
         self.length += way.norm(dim=1)
         return x + way
+
+
+def _line(x: Samples, v: Tensor, dt: float) -> Tensor:
+    """The line of least squares through values v at x, coordinate by coordinate, falling no steeper than a step may."""
+    spread = x - x.mean(0)
+    squares = spread.square().mean(0)
+    some = squares > torch.finfo(x.dtype).eps * x.square().mean(0)  # what has no spread but rounding has no slope
+    rise = torch.where(some, (spread * v).mean(0) / torch.where(some, squares, 1.0), 0.0)
+    return v.mean(0) + rise.clamp_min((LEAST - 1) / dt if dt > 0 else -torch.inf) * spread
