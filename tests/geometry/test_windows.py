@@ -37,7 +37,9 @@ def test_the_sharp_kernel_is_the_integral_of_the_window(kernel):
     r = torch.linspace(0.2, 400, 2_000_001, dtype=torch.float64)
     beyond = torch.trapezoid(r * kernel.profile(r.square()), r)
     tail = 400 ** (2 - 2 * 1.3) if kernel.name == "rational(1.3)" else 1e-2 if "rational" in kernel.name else 1e-4
-    assert float(sharp(kernel).profile(torch.tensor(0.04, dtype=torch.float64))) == pytest.approx(float(beyond), rel=tail)
+    assert float(sharp(kernel).profile(torch.tensor(0.04, dtype=torch.float64))) == pytest.approx(
+        float(beyond), rel=tail
+    )
 
 
 @each
@@ -48,7 +50,9 @@ def test_the_gradient_of_the_sharp_kernel_is_the_mean_shift_of_the_window(kernel
     torch.testing.assert_close(slope, -kernel.profile(S) / 2)
 
 
-@pytest.mark.parametrize("kernel", [imq(1.0), imq(1.0, 1.0), energy(), rational(1.0, 1.0), multiscale(rbf, 1.0)], ids=str)
+@pytest.mark.parametrize(
+    "kernel", [imq(1.0), imq(1.0, 1.0), energy(), rational(1.0, 1.0), multiscale(rbf, 1.0)], ids=str
+)
 def test_some_windows_are_the_force_of_nothing_known(kernel):
     with pytest.raises(UsageError, match="is the force of no kernel"):
         sharp(kernel)

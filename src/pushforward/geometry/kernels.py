@@ -164,8 +164,9 @@ def imq(bandwidth: float, power: float = 0.5) -> Kernel:
         lambda squared: (1 + squared * scale).pow(-power),
         lambda squared, order: (1 + squared * scale).pow(-power - order) * (_falling(-power, order) * scale**order),
         lambda squared: -power * torch.log1p(squared * scale),
-        sharp=None if power <= 1 else lambda squared: (1 - power) * torch.log1p(squared * scale)
-        - math.log(2 * (power - 1) * scale),
+        sharp=None
+        if power <= 1
+        else lambda squared: (1 - power) * torch.log1p(squared * scale) - math.log(2 * (power - 1) * scale),
     )
 
 

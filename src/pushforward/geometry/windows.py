@@ -105,7 +105,9 @@ def sharp(kernel: Kernel) -> Kernel:
     """
     log = kernel.sharp
     if log is None:
-        raise UsageError(f"kernel {kernel.name} is the force of no kernel: use rbf, laplace, matern32, or rational(l, 2)")
+        raise UsageError(
+            f"kernel {kernel.name} is the force of no kernel: use rbf, laplace, matern32, or rational(l, 2)"
+        )
 
     def derivative(squared: Tensor, order: int) -> Tensor:
         return -(kernel.profile(squared) if order == 1 else kernel.derived()(squared, order - 1)) / 2

@@ -205,10 +205,9 @@ class Drift:
         near = list[_Near]()
         for part, points in ((slice(None, m), self.clouds.p), (slice(m, None), self.clouds.q)):
             total, weights = _softmax(log[:, part])
-            if self.normalise == "none":
-                beside = torch.full_like(total, math.log(len(points)))
-            else:
-                beside = total if whole is log else whole[:, part].logsumexp(1)
+            beside = total if whole is log else whole[:, part].logsumexp(1)
+            if self.normalise == "none":  # a sample counts in the number of its like, though not in their mean
+                beside = block.masses(self.clouds.log_mass.exp(), 1.0)[part.start is not None].log()
             mean = torch.where((total > -math.inf)[:, None], weights @ points, x)
             near.append(_Near(total, mean, beside))
         return near[0], near[1]

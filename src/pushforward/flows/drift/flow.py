@@ -134,7 +134,9 @@ class DriftFlow:
                 Window(one.kernel, 1 / size.clamp_min(floor), one.columns)
                 for one, size in zip(windows, sizes, strict=True)
             )
-        total = sum((window.factor * each for window, each in zip(windows, fields, strict=True)), torch.zeros_like(whole))
+        total = sum(
+            (window.factor * each for window, each in zip(windows, fields, strict=True)), torch.zeros_like(whole)
+        )
         known = None if self.jitter or len(whole) != len(q) else (q.detach().clone(), total.view_as(q))
         self._field = Drift(clouds, windows, self.normalise, self.divergence, self.own, self.floor, mine, known)
         self.logs = {f"drift_{k}" if len(sizes) > 1 else "drift": size for k, size in enumerate(sizes)}
@@ -188,7 +190,9 @@ class DriftFlow:
 
     def _clouds(self, q: Samples, p: Samples, labels: LabelPair | None) -> tuple[Clouds, Tensor, Labels | None]:
         """All points that count, the samples of this call (of all processes), and their classes."""
-        entry = _entry(all_rows(q.detach()), all_rows(p.detach()), labels and (all_rows(labels[0]), all_rows(labels[1])))
+        entry = _entry(
+            all_rows(q.detach()), all_rows(p.detach()), labels and (all_rows(labels[0]), all_rows(labels[1]))
+        )
         self.kept[:] = [*self.kept, entry][-self.memory - 1 :]
         clouds = _clouds(self.kept, len(entry["q"]), self.guidance)
         return clouds, entry["q"], entry.get("classes_q")
@@ -221,5 +225,7 @@ def _clouds(kept: Sequence[dict[str, Tensor]], n: int, guidance: float = 0.0) ->
 
 def _mean_distance(x: Tensor, y: Tensor) -> float:
     """Mean distance of the rows of x from those of y."""
-    total = sum((squared.sqrt().double().sum() for _, squared in row_blocks(x, y)), x.new_zeros((), dtype=torch.float64))
+    total = sum(
+        (squared.sqrt().double().sum() for _, squared in row_blocks(x, y)), x.new_zeros((), dtype=torch.float64)
+    )
     return float(total) / (len(x) * len(y))
