@@ -1,8 +1,8 @@
 r"""The field of drifting: attraction to the mean of the data near x, repulsion from that of the samples near x.
 
 With a window k, :math:`P = \sum_j k(x, y_j)` over data and :math:`Q = \sum_i k(x, x_i)` over samples, means
-:math:`m_+, m_-` of both under these weights, a sample leaving out itself, and :math:`P_\sharp, Q_\sharp` the sums of the
-sharp kernel:
+:math:`m_+, m_-` of both under these weights, a sample leaving out itself, and :math:`P_\sharp, Q_\sharp` the sums of
+the sharp kernel:
 
 .. math::
     \text{split} &: m_+ - m_- \\
@@ -229,7 +229,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class _Block:
-    """Squared distances of some points to p and q, (r, m + k), their own places in q (-1 for none), and what they miss."""
+    """Some points: squared distances to p and q, (r, m + k), own places in q (-1 for none), and what they do not see."""
 
     squared: Tensor
     places: Tensor
