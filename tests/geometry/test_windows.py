@@ -44,7 +44,7 @@ def test_the_sharp_kernel_is_the_integral_of_the_window(kernel):
 
 @each
 def test_the_gradient_of_the_sharp_kernel_is_the_mean_shift_of_the_window(kernel):
-    torch.testing.assert_close(sharp(kernel).derivative(S, 1), -kernel.profile(S) / 2)
+    torch.testing.assert_close(sharp(kernel).derived()(S, 1), -kernel.profile(S) / 2)
     s = S.clone().requires_grad_()
     (slope,) = torch.autograd.grad(sharp(kernel).profile(s).sum(), s)
     torch.testing.assert_close(slope, -kernel.profile(S) / 2)

@@ -63,7 +63,8 @@ class Kernel:
             where nothing will follow the kernel's gradient.
         logarithm: :math:`\log \kappa` of squared distances, where it is finite beyond what :math:`\kappa` can be; else
             None. See `geometry.windows`.
-        sharp: :math:`\log \int_r^\infty s\, \kappa(s^2)\, ds` of squared distances; None where it is not finite or known.
+        sharp: :math:`\log \int_r^\infty s\, \kappa(s^2)\, ds` of squared distances; None where it is infinite or
+            not known.
     """
 
     name: str

@@ -1,4 +1,4 @@
-r"""Kernels as windows on a sample, whose means draw points: the peaked ones, logarithms, and what windows are forces of.
+r"""Kernels as windows on a sample, whose means draw points: peaked ones, logarithms, and what they are the forces of.
 
 A mean shift by a window k, :math:`\sum_j k(x, y_j)(y_j - x)`, is the gradient of :math:`\sum_j k^\sharp(x, y_j)` with
 

@@ -229,7 +229,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class _Block:
-    """Some points: squared distances to p and q, (r, m + k), own places in q (-1 for none), and what they do not see."""
+    """Some points: squared distances to p and q, (r, m + k), own places in q (-1: none), and what they do not see."""
 
     squared: Tensor
     places: Tensor

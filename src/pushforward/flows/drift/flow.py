@@ -19,7 +19,7 @@ from pushforward.flows.drift.field import Clouds, Drift, Normalise, Window, colu
 from pushforward.geometry.kernels import Kernel, row_blocks
 from pushforward.geometry.windows import laplace, sharp
 from pushforward.parallel.sharing import all_rows
-from pushforward.types import LabelPair, Labels, Logs, Randomness, Samples, Scalar, Schedule, Velocity
+from pushforward.types import LabelPair, Labels, Logs, Randomness, Samples, Scalar, Schedule
 
 __all__ = ["DriftFlow"]
 
@@ -34,10 +34,10 @@ class DriftFlow:
     unless windows are wide there: take features, or a critic.
 
     Attributes:
-        kernel: A family of windows: `rbf`, `laplace`, `matern32`, `partial(rational, power=2)`, any `Kernel` of a length.
+        kernel: A family of windows: `rbf`, `laplace`, `matern32`, `partial(rational, power=2)`, or another.
         scales: Lengths of the windows, whose fields are summed, in `unit`.
-        normalise: What fields are divided by; see `flows.drift.field`. "joint" is the published one, "split" the flow of
-            a divergence between smoothed laws, "sharp" that of windows other than Gaussian.
+        normalise: What fields are divided by; see `flows.drift.field`. "joint" is the published one, "split" the flow
+            of a divergence between smoothed laws, "sharp" that of windows other than Gaussian.
         divergence: Its weight w(d) multiplies the field; of split and sharp, which have a d.
         unit: Of the lengths, in data units; "mean" is the mean distance of samples from data and samples.
         rms: Whether every window's field is divided by its root mean square over all numbers of the samples: all then
@@ -92,8 +92,8 @@ class DriftFlow:
         if self.normalise not in ("joint", "split", "row", "sharp", "none"):
             raise UsageError(f"normalise is {self.normalise!r}: use joint, split, row, sharp or none")
         if self.normalise not in ("split", "sharp") and not self.divergence.unweighted:
-            raise UsageError(f"divergence {self.divergence} weighs by a log-ratio, which {self.normalise} does not have: "
-                             "use split or sharp")  # fmt: skip
+            raise UsageError(f"divergence {self.divergence} weighs by a log-ratio, which {self.normalise} does not "
+                             "have: use split or sharp")  # fmt: skip
         if self.floor and self.normalise != "joint":
             raise UsageError(f"floor is {self.floor}: it is of the joint matrix, and normalise is {self.normalise}")
         if self.jitter and (self.rng is None or len(self.scales) > 1):
@@ -108,7 +108,7 @@ class DriftFlow:
         """0: it has no net that knows classes, and takes any."""
         return 0
 
-    def velocity(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Velocity:
+    def velocity(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Drift | Jittered:
         """The field on all of space.
 
         Args:
@@ -134,9 +134,7 @@ class DriftFlow:
                 Window(one.kernel, 1 / size.clamp_min(floor), one.columns)
                 for one, size in zip(windows, sizes, strict=True)
             )
-        total = sum(
-            (window.factor * each for window, each in zip(windows, fields, strict=True)), torch.zeros_like(whole)
-        )
+        total = torch.stack([one.factor * each for one, each in zip(windows, fields, strict=True)]).sum(0)
         known = None if self.jitter or len(whole) != len(q) else (q.detach().clone(), total.view_as(q))
         self._field = Drift(clouds, windows, self.normalise, self.divergence, self.own, self.floor, mine, known)
         self.logs = {f"drift_{k}" if len(sizes) > 1 else "drift": size for k, size in enumerate(sizes)}
@@ -150,10 +148,8 @@ class DriftFlow:
         """
         if self.normalise not in ("split", "sharp"):
             raise UsageError(f"normalise is {self.normalise!r}, which has no divergence: use split or sharp")
-        if self.unit == "mean":
-            unit = _mean_distance(q.flatten(1), torch.cat([p, q]).flatten(1))
-        else:
-            unit = self.unit
+        rows = torch.cat([p, q]).flatten(1)
+        unit = _mean_distance(q.flatten(1), rows) if self.unit == "mean" else self.unit
         kernel = self.kernel(self.scales[0] * unit)
         clouds = _clouds([_entry(q, p, labels)], len(q))
         window = Window(kernel, q.new_ones(()), q.new_empty(0))
@@ -173,7 +169,7 @@ class DriftFlow:
             state["classes_p"], state["classes_q"] = clouds.labels
         return {name: tensor.clone() for name, tensor in state.items()}
 
-    def replay(self, state: dict[str, Tensor]) -> Velocity:
+    def replay(self, state: dict[str, Tensor]) -> Drift | Jittered:
         """The velocity at the time of a snapshot; its jitter is drawn anew."""
         labels = (state["classes_p"], state["classes_q"]) if "classes_p" in state else None
         clouds = Clouds(state["p"], state["q"], int(state["n"]), state["log_mass"], labels)
@@ -183,7 +179,7 @@ class DriftFlow:
         )
         return self._jittered(Drift(clouds, windows, self.normalise, self.divergence, self.own, self.floor))
 
-    def _jittered(self, found: Drift) -> Velocity:
+    def _jittered(self, found: Drift) -> Drift | Jittered:
         if not self.jitter or self.rng is None:
             return found
         return Jittered(found, found.windows[0].kernel.bandwidth, self.rng)
