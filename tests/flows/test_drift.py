@@ -166,7 +166,7 @@ def test_looked_up_beside_each_point_it_is_the_gradient_of_the_divergence_of_smo
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     nodes, weights = torch.from_numpy(nodes), torch.from_numpy(weights / math.sqrt(2 * math.pi))
     field = plain(rbf, h, "split", own=1.0).velocity(q, p)
-    mean = sum(w * field(q + h * u) for u, w in zip(nodes, weights, strict=True))
+    mean = torch.stack([w * field(q + h * u) for u, w in zip(nodes, weights, strict=True)]).sum(0)
     grid = torch.linspace(-9, 9, 20_001, dtype=torch.float64)
     free = q.clone().requires_grad_()
 

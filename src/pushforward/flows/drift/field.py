@@ -204,11 +204,10 @@ class Drift:
             log = log - window.columns / 2
         near = list[_Near]()
         for part, points in ((slice(None, m), self.clouds.p), (slice(m, None), self.clouds.q)):
-            total, weights = _softmax(log[:, part])
+            total, mean = _softmax(log[:, part], points, x)
             beside = total if whole is log else whole[:, part].logsumexp(1)
             if self.normalise == "none":  # a sample counts in the number of its like, though not in their mean
                 beside = block.masses(self.clouds.log_mass.exp(), 1.0)[part.start is not None].log()
-            mean = torch.where((total > -math.inf)[:, None], weights @ points, x)
             near.append(_Near(total, mean, beside))
         return near[0], near[1]
 
@@ -268,10 +267,15 @@ def columns(clouds: Clouds, kernel: Kernel, labels: Labels | None, own: float) -
     return total
 
 
-def _softmax(log: Tensor) -> tuple[Tensor, Tensor]:
-    """Logarithm of the sum of exponentials of a row, -inf of nothing, and their shares."""
+def _softmax(log: Tensor, points: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Logarithm of the sum of exponentials of a row, and the mean of the points under them; -inf and x of nothing.
+
+    What is not seen has a weight of at most e^-60 of the largest, which no digit of the mean knows.
+    """
     most = log.amax(1, keepdim=True)
-    most = torch.where(most > -math.inf, most, 0.0)
-    weights = torch.where(log > -math.inf, (log - most).clamp_min(LEAST).exp(), 0.0)
+    nothing = most == -math.inf
+    most = most.masked_fill(nothing, 0.0)
+    weights = (log - most).clamp_min_(LEAST).exp_()
     total = weights.sum(1, keepdim=True)
-    return (total.log() + most)[:, 0], weights / total.clamp_min(torch.finfo(log.dtype).tiny)
+    mean = torch.where(nothing, x, weights @ points / total)
+    return (total.log_() + most).masked_fill_(nothing, -math.inf)[:, 0], mean
