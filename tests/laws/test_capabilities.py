@@ -16,6 +16,7 @@ from pushforward.divergences import KL
 from pushforward.dynamics.mobility import box
 from pushforward.errors import UsageError
 from pushforward.flows.critic import CriticFlow, conditional
+from pushforward.flows.drift.flow import DriftFlow
 from pushforward.flows.mmd import MMDFlow
 from pushforward.flows.preconditioned import Moved, Preconditioned, pullback
 from pushforward.flows.sinkhorn import SinkhornFlow
@@ -78,11 +79,14 @@ def particles(record: bool = True) -> Particles:
     return Particles(MMDFlow(), DATA[:10].clone(), 0.1, Noise(0), source=Gaussian((2,)), record=record)
 
 
+OF_DRIFT = {Logged, Conditional, Replayable}
 FLOWS: dict[str, tuple[Callable[[], Flow], set[type]]] = {
     "bare": (Bare, set()),
     "critic": (critic, {Logged, Conditional, Valued, ValuedByClass, Examined, Replayable, HasCritic}),
     "MMD": (MMDFlow, {Logged, Valued, Replayable}),
     "Sinkhorn": (SinkhornFlow, {Logged, Valued, Replayable}),
+    "drifting": (DriftFlow, OF_DRIFT),
+    "drifting with a value": (lambda: DriftFlow(normalise="split"), OF_DRIFT | {Valued, ValuedByClass}),
     "sliced": (lambda: SlicedFlow(Noise(0)), {Logged, Valued, Replayable}),
     "Stein": (lambda: SteinFlow(lambda x: -x), {Logged, Replayable}),
     "score": (lambda: ScoreFlow(lambda x: -x), set()),

@@ -35,7 +35,7 @@ VARIANTS = [(name, {}) for name in RECIPES] + [
     ("toy_particles", {"critic": "penalty", "scheme": "ab3", "data": "toy:four_modes", "conditional": True}),
     ("toy_particles", {"divergence": "alpha_lip(2)", "refit": True, "scheme": "heun"}),
     *[("flow_particles", {"flow": flow}) for flow in ("sliced", "mmd", "energy", "kale", "kernel_gpa", "svgd", "ksd")],
-    *[("flow_particles", {"flow": flow}) for flow in ("langevin", "metropolis")],
+    *[("flow_particles", {"flow": flow}) for flow in ("drift", "langevin", "metropolis")],
     ("bridge_toy", {"conditional": True, "ratio": True}),
     ("bridge_digits", {"conditional": True}),
     ("bridge_digits", {"law": "linear"}),

@@ -33,7 +33,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "heavy_tails": (TABLE, "heavy_tails", *CLOUD, "--record"),
     **{
         f"flow_particles {name}": (TABLE, "flow_particles", *CLOUD[:4], "--record", "1", "--flow", name)
-        for name in ("sinkhorn", "sliced", "mmd", "energy", "kale", "kernel_gpa")
+        for name in ("sinkhorn", "sliced", "mmd", "energy", "kale", "kernel_gpa", "drift")
     },
     "latent_particles": (TABLE, "latent_particles", "--codec", "pca:2", *CLOUD, "--conditional"),
     "latent_particles distilled": (

@@ -31,7 +31,7 @@ class Refusing(TorchDispatchMode):
 SMALL = {"data": "toy:gaussians2", "steps": 3, "batch": 20, "seed": 0}
 CLOUD = {"particles": 20}
 CRITIC = CLOUD | {"width": 8, "warmup": 1}
-FLOWS = ("sinkhorn", "sliced", "mmd", "energy", "kale", "kernel_gpa", "svgd", "ksd", "langevin", "metropolis")
+FLOWS = ("sinkhorn", "sliced", "mmd", "energy", "kale", "kernel_gpa", "drift", "svgd", "ksd", "langevin", "metropolis")
 WAYS = [
     ("toy_particles", CRITIC),
     ("toy_particles", CRITIC | {"scheme": "ab2"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["flow_particles"]
 
-Name = Literal["sinkhorn", "sliced", "mmd", "energy", "kale", "kernel_gpa", "svgd", "ksd", "langevin", "metropolis"]
+Name = Literal["sinkhorn", "sliced", "mmd", "energy", "kale", "kernel_gpa", "drift", "svgd", "ksd", "langevin",
+               "metropolis"]  # fmt: skip
 
-STEPS = {"sinkhorn": 0.2, "sliced": 0.2, "mmd": 2.0, "energy": 0.5, "kale": 0.1, "kernel_gpa": 0.1, "svgd": 0.2,
-         "ksd": 0.1, "langevin": 0.005, "metropolis": 0.02}  # fmt: skip
+STEPS = {"sinkhorn": 0.2, "sliced": 0.2, "mmd": 2.0, "energy": 0.5, "kale": 0.1, "kernel_gpa": 0.1, "drift": 1.0,
+         "svgd": 0.2, "ksd": 0.1, "langevin": 0.005, "metropolis": 0.02}  # fmt: skip
 """Time of a step that suits a flow on standardised data."""
 
 
@@ -42,7 +44,7 @@ def flow_particles(
     Args:
         data: digits, toy:NAME or PATH[:key]; svgd, ksd, langevin and metropolis need a toy with a density.
         flow: sinkhorn, sliced, mmd (Gaussian kernels of several lengths), energy, kale, kernel_gpa (a divergence over a
-            kernel's critics), svgd, ksd, langevin or metropolis.
+            kernel's critics), drift (kernel estimates of both laws, ever sharper), svgd, ksd, langevin or metropolis.
         divergence: Of kernel_gpa: KL, JS, alpha(2), ...
         penalty: Cost of the critic's norm, of kale and kernel_gpa.
         step: Time of a step, in standardised data units per unit velocity; what suits the flow if not given.
@@ -60,7 +62,7 @@ def flow_particles(
 
     points = wiring.load(rows, seed=loop.seed, kind="points")
     rng, source = stream(loop.seed, "train"), Gaussian(points.event, cloud.start, cloud.spread)
-    field = _flow(flow, divergence, penalty, points, rng)
+    field = _drift(points, loop.steps, cloud.particles) if flow == "drift" else _flow(flow, divergence, penalty, points, rng)
     schemes: dict[str, Integrator] = {}
     if flow in ("langevin", "metropolis"):
         schemes = {"langevin": Langevin(rng), "metropolis": Metropolis(lambda x: _log_density(points, x), rng)}
@@ -80,6 +82,21 @@ def flow_particles(
         steps=loop.steps,
     )
     return wiring.experiment(method, points, loop, threads=1)
+
+
+def _drift(points: Dataset, steps: int, particles: int) -> Flow:
+    """Windows from the data's spread down to what ten of as many data fill, over four fifths of the steps."""
+    from pushforward.flows.drift.flow import DriftFlow
+    from pushforward.flows.local.density import nearby
+    from pushforward.geometry.kernels import rbf
+
+    near = 1.0 if points.hollow else nearby(points.train[:particles].flatten(1), 10)
+    few = math.prod(points.event) < 4  # beyond, every sample is alone, and its own weight would leave it on the data
+
+    def length(calls: int) -> float:
+        return near ** min(1.0, calls / (0.8 * steps)) if 0 < near < 1 else 1.0
+
+    return DriftFlow(rbf, (1.0,), "split", unit=1.0, rms=False, anneal=length, own=0.05 if few else 0.0)
 
 
 def _flow(name: str, divergence: str, penalty: float, points: Dataset, rng: Randomness) -> Flow:

@@ -19,7 +19,7 @@ from pushforward.flows.drift.field import Clouds, Drift, Normalise, Window, colu
 from pushforward.geometry.kernels import Kernel, row_blocks
 from pushforward.geometry.windows import laplace, sharp
 from pushforward.parallel.sharing import all_rows
-from pushforward.types import LabelPair, Labels, Logs, Randomness, Samples, Scalar, Schedule
+from pushforward.types import LabelPair, Labels, Logs, Randomness, Samples, Scalar, Schedule, Valued, ValuedByClass
 
 __all__ = ["DriftFlow"]
 
@@ -107,6 +107,10 @@ class DriftFlow:
     def classes(self) -> int:
         """0: it has no net that knows classes, and takes any."""
         return 0
+
+    def offers(self, capability: type) -> bool:
+        """Whether it has a capability: a value only where its normalisation has a d."""
+        return capability not in (Valued, ValuedByClass) or self.normalise in ("split", "sharp")
 
     def velocity(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Drift | Jittered:
         """The field on all of space.
