@@ -62,7 +62,11 @@ def flow_particles(
 
     points = wiring.load(rows, seed=loop.seed, kind="points")
     rng, source = stream(loop.seed, "train"), Gaussian(points.event, cloud.start, cloud.spread)
-    field = _drift(points, loop.steps, cloud.particles) if flow == "drift" else _flow(flow, divergence, penalty, points, rng)
+    field = (
+        _drift(points, loop.steps, cloud.particles)
+        if flow == "drift"
+        else _flow(flow, divergence, penalty, points, rng)
+    )
     schemes: dict[str, Integrator] = {}
     if flow in ("langevin", "metropolis"):
         schemes = {"langevin": Langevin(rng), "metropolis": Metropolis(lambda x: _log_density(points, x), rng)}
