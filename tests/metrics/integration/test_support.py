@@ -36,6 +36,15 @@ def test_a_cluster_that_the_target_lacks_has_no_counterpart_however_heavy_the_ot
     assert back.matched[700:].mean() < 0.01
 
 
+@pytest.mark.parametrize(("shared", "found"), [(30, 0), (120, 120)])
+def test_so_few_that_chance_could_have_found_them_have_no_counterpart(shared, found):
+    x, names = clusters(0, {0: shared, 1: 400}, shift=3)
+    target, _ = clusters(10, {0: 200, 2: 200})
+    matched = support(x, target, 0).matched
+    assert matched[names == 0].sum() == pytest.approx(found, abs=2)
+    assert not matched[names == 1].any()
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_equal_laws_have_counterparts_at_a_level_near_one(seed):
     x, _ = clusters(seed, {0: 300, 1: 100, 2: 60})

@@ -14,7 +14,8 @@ where the cells are, and after those that have pairs, and they alone, went along
 tells neighbouring types apart. A shift much beyond the width of a type along the shift leaves too few pairs, and then
 nothing has a counterpart; in up to three dimensions a part of a type has none from about its width on. Round types that
 lie as near to each other as they do to their own kind can be taken for one; a handful of cells on one side is like
-anything.
+anything. Of two blood samples without a type in common up to 12 % seem to have counterparts: where fewer than 15 %
+do, none does.
 
 How much of the target each part of the batch asks for is told by such ways too: after three each matched cell gives its
 mass, in equal parts, to the nearest target cells, and what these got is spread over their surroundings,
@@ -52,6 +53,7 @@ LARGER = 1.6  # times as large a batch may be as the target before cells of the 
 SHARE, FEWEST, PARTNERS = 0.05, 3, 30  # neighbours among which partners are: that share of the smaller side, in bounds
 HEAVIER = 3  # times as heavy a type may be in the batch as in the target before its cells lack partners
 FIRST, SECOND = 0.3, 0.5  # levels from which a cell has a counterpart where it is, and after the first way
+CHANCE = 0.15  # share of a batch that may seem to have a counterpart where nothing has one: of fewer, none has
 TURNS = 3  # ways that cells go, one after the other, before they give their mass
 GIVEN, ROUNDS, SCALINGS = 15, 8, 20  # target cells that a cell gives its mass to, rounds of spreading, of scaling W
 SPREAD = 0.5  # of the way to the nearest other place, by which equal cells are moved apart
@@ -120,6 +122,7 @@ def _looked_at(x: Array, y: Array) -> Support:
     moved = _along(x, y, first, near, pairs)
     level = _level(_around(moved, AROUND + 1), there, mutual(moved, y, k, back), k)
     matched = _voted(near, first & (level > SECOND))
+    matched &= matched.mean() >= CHANCE
     for turn in range(TURNS):
         x = _along(x, y, matched, near, pairs if not turn else mutual(x, y, k, back))
     return Support(matched, level, _shares(x[matched], y, there))
