@@ -50,9 +50,10 @@ def test_the_gradient_of_the_sharp_kernel_is_the_mean_shift_of_the_window(kernel
     torch.testing.assert_close(slope, -kernel.profile(S) / 2)
 
 
-@pytest.mark.parametrize(
-    "kernel", [imq(1.0), imq(1.0, 1.0), energy(), rational(1.0, 1.0), multiscale(rbf, 1.0)], ids=str
-)
+NONE = [imq(1), imq(1, 1), energy(), rational(1, 1), multiscale(rbf, 1)]
+
+
+@pytest.mark.parametrize("kernel", NONE, ids=lambda kernel: kernel.name)
 def test_some_windows_are_the_force_of_nothing_known(kernel):
     with pytest.raises(UsageError, match="is the force of no kernel"):
         sharp(kernel)
