@@ -14,12 +14,14 @@ from pushforward.flows.drift.featured import Featured, Space
 from pushforward.flows.drift.flow import DriftFlow
 from pushforward.flows.mmd import MMDFlow
 from pushforward.flows.preconditioned import pullback
+from pushforward.flows.stein import ScoreFlow
 from pushforward.geometry.kernels import energy
 from pushforward.methods.adversarial.vgrow import VGrow
 from pushforward.methods.sources import normal
 from pushforward.nets import mlp
 from pushforward.randomness import Noise
 from pushforward.training.learner import Learner
+from pushforward.types import Replayable, able
 
 
 def points(n=20, dim=3, seed=0):
@@ -94,3 +96,13 @@ def test_classes_go_to_the_flows_that_take_them():
 def test_spaces_have_names_of_their_own(spaces):
     with pytest.raises(UsageError, match="give at least one, each of a name of its own"):
         Featured(spaces)
+
+
+def test_a_field_is_written_down_and_read_back_where_its_flows_can():
+    q, p = points()
+    spaces = [Space("a", encoder(7), DriftFlow()), Space("b", encoder(4), MMDFlow(energy()))]
+    flow = Featured(spaces)
+    velocity = flow.velocity(q, p)
+    assert able(flow, Replayable)
+    assert torch.equal(Featured(spaces).replay(flow.snapshot())(q), velocity(q))
+    assert not able(Featured([Space("a", nn.Identity(), ScoreFlow(lambda x: -x))]), Replayable)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.flows.critic import conditional
-from pushforward.types import Flow, Given, LabelPair, Labels, Logs, Samples, Velocity, able, logged
+from pushforward.types import Flow, Given, LabelPair, Labels, Logs, Replayable, Samples, Velocity, able, logged
 
 __all__ = ["Featured", "Space"]
 
@@ -106,11 +106,42 @@ class Featured:
         names = [space.name for space in self.spaces]
         if not names or len({*names}) < len(names):
             raise UsageError(f"spaces are {names}: give at least one, each of a name of its own")
+        self._rows = 0
 
     @property
     def classes(self) -> int:
         """0: nothing here knows a number of classes."""
         return 0
+
+    def offers(self, capability: type) -> bool:
+        """Whether it has a capability: snapshots only where all its flows have them."""
+        return capability is not Replayable or all(able(space.flow, Replayable) for space in self.spaces)
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """What the present velocities depend on; the encoders must not change between steps."""
+        if not self._rows:
+            raise UsageError("no field was found yet: call velocity(q, p) before snapshot()")
+        state = {"rows": torch.tensor(self._rows)}
+        for space, flow in self._replayable():
+            state |= {f"{space.name}/{name}": value for name, value in flow.snapshot().items()}
+        return state
+
+    def replay(self, state: dict[str, Tensor]) -> Pulled:
+        """The velocity at the time of a snapshot."""
+        parts = list[tuple[Space, Velocity]]()
+        for space, flow in self._replayable():
+            start = f"{space.name}/"
+            own = {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}
+            parts.append((space, flow.replay(own)))
+        return Pulled(tuple(parts), int(state["rows"]))
+
+    def _replayable(self) -> list[tuple[Space, Replayable]]:
+        found = list[tuple[Space, Replayable]]()
+        for space in self.spaces:
+            if not able(space.flow, Replayable):
+                raise UsageError(f"the flow of {space.name} has no snapshot() and replay(): take one that has")
+            found.append((space, space.flow))
+        return found
 
     def velocity(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Pulled:
         """The field on all of space, from the velocities of all flows between the features of q and of p.
@@ -130,4 +161,5 @@ class Featured:
                 found = conditional(space.flow).velocity(here, there, labels)
             parts.append((space, found))
             self.logs |= {f"{space.name}_{name}": value for name, value in logged(space.flow).items()}
+        self._rows = len(q)
         return Pulled(tuple(parts), len(q))

@@ -222,7 +222,7 @@ def _fitted(z: Tensor, one: Tensor, other: Tensor, fit: Fit, ridge: float) -> Te
     theta = z.new_zeros(len(z), d + 1)
     now = loss(theta)
     for _ in range(1 if fit == "squares" else ROUNDS):
-        way, share = step(theta), z.new_ones(len(z), 1)
+        way, share, new = step(theta), z.new_ones(len(z), 1), now
         for _ in range(12):
             new = loss(theta - share * way)
             worse = ~(new <= now)
