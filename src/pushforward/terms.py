@@ -250,6 +250,10 @@ TERMS: dict[str, Term] = {
         "Error of the plans",
         "The largest error in the masses of the entropic plans when their solution ended. Healthy: at the tolerance; "
         "far above it the iterations did not suffice."),
+    "drift": Term(
+        "Size of the drift",
+        "Root mean square of the field of a window, before it is divided by anything. Healthy: falling, then level at "
+        "what two samples of one law leave; level and large where windows are too short to see the data."),
     "updates": Term(
         "Updates of the potentials",
         "Updates that the entropic problems of a step took. Healthy: level and below what is allowed; at that number "

@@ -106,3 +106,11 @@ def test_a_field_is_written_down_and_read_back_where_its_flows_can():
     assert able(flow, Replayable)
     assert torch.equal(Featured(spaces).replay(flow.snapshot())(q), velocity(q))
     assert not able(Featured([Space("a", nn.Identity(), ScoreFlow(lambda x: -x))]), Replayable)
+
+
+def test_every_number_of_a_space_has_a_term_that_names_it():
+    q, p = points()
+    flow = Featured([Space("a", encoder(7), DriftFlow()), Space("b", encoder(4), MMDFlow(energy()))])
+    flow.velocity(q, p)
+    assert {"a_drift_0", "a_drift_2", "b_divergence"} <= flow.logs.keys() <= flow.terms.keys()
+    assert flow.terms["b_divergence"].title.endswith(", b")

@@ -9,7 +9,7 @@ feature spaces is `VGrow` as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -17,7 +17,20 @@ from torch import Tensor
 
 from pushforward.errors import UsageError
 from pushforward.flows.critic import conditional
-from pushforward.types import Flow, Given, LabelPair, Labels, Logs, Replayable, Samples, Velocity, able, logged
+from pushforward.terms import TERMS, Term
+from pushforward.types import (
+    Explains,
+    Flow,
+    Given,
+    LabelPair,
+    Labels,
+    Logs,
+    Replayable,
+    Samples,
+    Velocity,
+    able,
+    logged,
+)
 
 __all__ = ["Featured", "Space"]
 
@@ -112,6 +125,16 @@ class Featured:
     def classes(self) -> int:
         """0: nothing here knows a number of classes."""
         return 0
+
+    @property
+    def terms(self) -> Mapping[str, Term]:
+        """What the numbers of the flows are called in their spaces."""
+        found = dict[str, Term]()
+        for space in self.spaces:
+            known = TERMS | (dict(space.flow.terms) if able(space.flow, Explains) else {})
+            own = {name: replace(term, title=f"{term.title}, {space.name}") for name, term in known.items()}
+            found |= {f"{space.name}_{name}": term for name, term in own.items()}
+        return found
 
     def offers(self, capability: type) -> bool:
         """Whether it has a capability: snapshots only where all its flows have them."""

@@ -5,8 +5,8 @@ With one move and one fit `VGrow` on it is the published method; `Particles` on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -19,6 +19,7 @@ from pushforward.flows.drift.field import Clouds, Drift, Normalise, Window, colu
 from pushforward.geometry.kernels import Kernel, row_blocks
 from pushforward.geometry.windows import laplace, sharp
 from pushforward.parallel.sharing import all_rows
+from pushforward.terms import TERMS, Term
 from pushforward.types import LabelPair, Labels, Logs, Randomness, Samples, Scalar, Schedule, Valued, ValuedByClass
 
 __all__ = ["DriftFlow"]
@@ -108,6 +109,14 @@ class DriftFlow:
         """0: it has no net that knows classes, and takes any."""
         return 0
 
+    @property
+    def terms(self) -> Mapping[str, Term]:
+        """What the sizes of the windows' fields are called."""
+        if len(self.scales) == 1:
+            return {"drift": TERMS["drift"]}
+        whole = TERMS["drift"]
+        return {f"drift_{k}": replace(whole, title=f"{whole.title}, window {k}") for k in range(len(self.scales))}
+
     def offers(self, capability: type) -> bool:
         """Whether it has a capability: a value only where its normalisation has a d."""
         return capability not in (Valued, ValuedByClass) or self.normalise in ("split", "sharp")
@@ -141,7 +150,7 @@ class DriftFlow:
         total = torch.stack([one.factor * each for one, each in zip(windows, fields, strict=True)]).sum(0)
         known = None if self.jitter or len(whole) != len(q) else (q.detach().clone(), total.view_as(q))
         self._field = Drift(clouds, windows, self.normalise, self.divergence, self.own, self.floor, mine, known)
-        self.logs = {f"drift_{k}" if len(sizes) > 1 else "drift": size for k, size in enumerate(sizes)}
+        self.logs = dict(zip(self.terms, sizes, strict=True))
         return self._jittered(self._field)
 
     def value(self, q: Samples, p: Samples, labels: LabelPair | None = None) -> Scalar:
