@@ -42,7 +42,7 @@ WEIGHTS: dict[Divergence, Callable[[Tensor], Tensor]] = {
     PEARSON: lambda d: 2 * (-d).exp(),
     NEYMAN: lambda d: 2 * (2 * d).exp(),
     HELLINGER: lambda d: (d / 2).exp() / 2,
-    LIN: lambda d: d.exp() / (1 + d.exp()).square(),
+    LIN: lambda d: 1 / (2 + d.exp() + (-d).exp()),
     alpha(1.5): lambda d: (-d / 2).exp(),
     alpha(-1): lambda d: (2 * d).exp(),
     alpha(0.5): lambda d: (d / 2).exp(),
