@@ -161,7 +161,7 @@ def _mapped(asked: Merging, place: Path) -> Done:
     moved, matched = np.asarray(cells.obs["gpa_path_length"]) > 0, np.asarray(cells.obs["gpa_matched"], bool)
     with files.whole_file(asked.out, parents=True) as fresh:
         write(cells, fresh, asked.out.suffix.lower())
-    staying = int((np.asarray(merger.batches(cells)) == merger.map.reference).sum())
+    staying = int((merger.batches(cells) == merger.map.reference).sum())
     numbers = {"cells": len(moved), "target_cells": staying, "moved_cells": int(moved.sum()),
                "unmatched": int((~matched).sum())}  # fmt: skip
     found = numbers | {"map": str(place), "distances": {}, "scores": {}, "warnings": told}
